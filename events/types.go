@@ -1,0 +1,238 @@
+// Package events is the vocabulary of natsrooms: facts, which are stored and make a
+// room's history, and notices, which tell one user what became of its own connection
+// to a room. Both travel as CloudEvents 1.0 in structured JSON. A fact is absolute:
+// it says what is true from then on, so folding an instance's facts from sequence 1
+// gives exactly its members.
+package events
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"natsrooms/subjects"
+)
+
+// Types of facts and notices, as they stand in a CloudEvent's type.
+const (
+	TypePrefix       = "io.natsrooms."
+	RoomCreated      = TypePrefix + "room.created.v1"
+	MemberJoined     = TypePrefix + "member.joined.v1"
+	MemberLeft       = TypePrefix + "member.left.v1"
+	SessionJoined    = TypePrefix + "session.joined.v1"
+	SessionLeft      = TypePrefix + "session.left.v1"
+	RoomKept         = TypePrefix + "room.kept.v1"
+	RoomDestroyed    = TypePrefix + "room.destroyed.v1"
+	UserStateChanged = TypePrefix + "user.state.changed.v1"
+)
+
+// MaxFactBytes is the most an encoded fact may have.
+const MaxFactBytes = 64 << 10
+
+// Via says by which command a session came in.
+type Via string
+
+// How a session came in.
+const (
+	ViaCreate Via = "create"
+	ViaJoin   Via = "join"
+	ViaEnter  Via = "enter"
+	ViaSwitch Via = "switch"
+)
+
+// LeftReason says why a session is out.
+type LeftReason string
+
+// Why a session is out.
+const (
+	ReasonLeft      LeftReason = "left"
+	ReasonSwitched  LeftReason = "switched"
+	ReasonDestroyed LeftReason = "destroyed"
+)
+
+// DestroyReason says why a room ended.
+type DestroyReason string
+
+// Why a room ended.
+const (
+	DestroyedEmpty     DestroyReason = "empty"
+	DestroyedRequested DestroyReason = "requested"
+)
+
+// Time is a moment in milliseconds since the Unix epoch. In JSON it is RFC 3339 in
+// UTC with three decimals. Zero means "none".
+type Time int64
+
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// TimeOf is t in whole milliseconds.
+func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
+
+// Time is the moment as the standard library has it, in UTC.
+func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
+
+func (t Time) String() string { return t.Time().Format(timeLayout) }
+
+// AppendText implements encoding.TextAppender.
+func (t Time) AppendText(b []byte) ([]byte, error) { return t.Time().AppendFormat(b, timeLayout), nil }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText implements encoding.TextUnmarshaler; it takes any RFC 3339 time.
+func (t *Time) UnmarshalText(b []byte) error {
+	parsed, err := time.Parse(time.RFC3339Nano, string(b))
+	if err != nil {
+		return fmt.Errorf("not an RFC 3339 time: %q", b)
+	}
+	*t = TimeOf(parsed)
+	return nil
+}
+
+// Config is what a room's creator chose.
+type Config struct {
+	RoomDestroyDelayTime int64  `json:"roomDestroyDelayTime,omitzero"` // seconds, 0 to 10800
+	MaxMembers           int    `json:"maxMembers,omitzero"`           // 0: only the service's own limit
+	Delivery             string `json:"delivery,omitzero"`             // "members" or "open"
+	Access               string `json:"access,omitzero"`               // "open"
+}
+
+// Room describes a room as replies, facts and the state bucket show it.
+type Room struct {
+	RoomID      string            `json:"roomID"`
+	RoomName    string            `json:"roomName"`
+	InstanceID  string            `json:"instanceID"`
+	CreatedAt   Time              `json:"createdAt"`
+	CreatedBy   string            `json:"createdBy"`
+	Config      Config            `json:"config"`
+	Attributes  map[string]string `json:"attributes"`
+	MemberCount int               `json:"memberCount"`
+	Sequence    uint64            `json:"sequence"`
+	Revision    uint64            `json:"revision,omitzero"` // stream sequence; not yet known inside a fact
+	DestroyAt   Time              `json:"destroyAt,omitzero"`
+}
+
+// Joined is one session's coming in.
+type Joined struct {
+	UserID     string         `json:"userID"`
+	UserName   string         `json:"userName"`
+	UserInfo   jsontext.Value `json:"userInfo,omitzero"`
+	SessionID  string         `json:"sessionID"`
+	JoinedAt   Time           `json:"joinedAt"`
+	Via        Via            `json:"via"`
+	FromRoomID string         `json:"fromRoomID,omitzero"`
+	RequestID  string         `json:"requestID,omitzero"`
+}
+
+// Left is one session's going out. LeftAt minus JoinedAt is the stay.
+type Left struct {
+	UserID     string     `json:"userID"`
+	UserName   string     `json:"userName"`
+	SessionID  string     `json:"sessionID"`
+	JoinedAt   Time       `json:"joinedAt"`
+	LeftAt     Time       `json:"leftAt"`
+	Reason     LeftReason `json:"reason"`
+	ReasonText string     `json:"reasonText,omitzero"`
+	ToRoomID   string     `json:"toRoomID,omitzero"`
+	Operator   string     `json:"operator,omitzero"`
+	RequestID  string     `json:"requestID,omitzero"`
+}
+
+// Fact is one change of one room: the commit, the record and the live event in one.
+// Which of the fields below the line are set depends on Type.
+type Fact struct {
+	ID          string // unique; a fact decided anew has a new one
+	Type        string
+	Room        subjects.Room
+	InstanceID  string
+	Sequence    uint64 // 1, 2, 3, ... within the instance
+	Time        Time   // never before the room's fact before it
+	TraceParent string // W3C trace context of the one command it comes of, if any
+
+	Info        *Room         // RoomCreated, RoomDestroyed
+	Joined      []Joined      // RoomCreated, MemberJoined, SessionJoined
+	Left        []Left        // MemberLeft, SessionLeft
+	MemberCount int           // MemberJoined, MemberLeft, SessionJoined, SessionLeft: after it
+	Reason      DestroyReason // RoomDestroyed
+	RequestID   string        // RoomCreated without members: the command's request
+
+	// Digests, one for each entry (or for RequestID), let a repeated request be told
+	// from another one under the same ID. They travel beside the event, in a header.
+	Digests []string
+}
+
+// State is what is true for one session and one room.
+type State int
+
+// What is true after a moment.
+const (
+	Disconnected State = iota
+	Connecting
+	Connected
+)
+
+var stateNames = [...]string{"disconnected", "connecting", "connected"}
+
+func (s State) String() string { return stateNames[s] }
+
+// Event says what made the moment.
+type Event int
+
+// What made the moment; the numbers are those of the seed system's enum.
+const (
+	Success Event = iota
+	NetworkInterrupted
+	NetworkDisconnected
+	RoomNotExist
+	ActiveCreate
+	CreateFailed
+	ActiveEnter
+	EnterFailed
+	KickedOut
+	ConnectTimeout
+	KickedOutByOtherDevice
+	ActiveSwitch
+	SwitchFailed
+)
+
+var eventNames = [...]string{
+	"success", "networkInterrupted", "networkDisconnected", "roomNotExist", "activeCreate", "createFailed", "activeEnter",
+	"enterFailed", "kickedOut", "connectTimeout", "kickedOutByOtherDevice", "activeSwitch", "switchFailed",
+}
+
+func (e Event) String() string { return eventNames[e] }
+
+// NoticeError is the refusal inside a notice.
+type NoticeError struct {
+	Code   string `json:"code"`
+	Number int    `json:"number"`
+}
+
+// Notice is roomStateChanged: what became of one session's connection to one room.
+// Notices are live only, at most once; the facts are the durable truth.
+type Notice struct {
+	ID         string        `json:"-"`
+	Time       Time          `json:"-"`
+	Room       subjects.Room `json:"roomID"`
+	InstanceID string        `json:"instanceID,omitzero"`
+	Sequence   uint64        `json:"sequence,omitzero"`
+	User       subjects.User `json:"userID"`
+	SessionID  string        `json:"sessionID"`
+	State      State         `json:"-"`
+	Event      Event         `json:"-"`
+	Error      *NoticeError  `json:"error,omitzero"`
+	ReasonText string        `json:"reasonText,omitzero"`
+	RequestID  string        `json:"requestID,omitzero"`
+}
+
+// Source is the CloudEvents source of a fact or notice: the room's instance, or the
+// room alone where no instance is known.
+func Source(prefix string, r subjects.Room, instanceID string) string {
+	source := strings.TrimSuffix(prefix, "/") + "/rooms/" + r.Token()
+	if instanceID != "" {
+		source += "/" + instanceID
+	}
+	return source
+}

@@ -1,0 +1,181 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// What an answer of the stream to an append means. No answer means nothing at all.
+var (
+	ErrConflict = errors.New("another fact is in the place that this one was for")
+	ErrRefused  = errors.New("the stream did not store it")
+	ErrUnknown  = errors.New("whether the stream stored it is not known")
+)
+
+// MaxBatch is the most entries that one atomic append may have.
+const MaxBatch = 1000
+
+// DigestHeader carries a fact's digests beside it, comma separated.
+const DigestHeader = "Room-Digests"
+
+// Entry is one message to append, under the condition that the newest one of Stored
+// has the sequence Expect (0: there is none).
+type Entry struct {
+	Subject string
+	Guarded bool
+	Expect  uint64
+	Header  nats.Header // may be nil
+	Data    []byte
+}
+
+// Fact makes the entry of a room's fact, to follow the room's fact at expect.
+func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
+	data, err := f.Encode(prefix)
+	if err != nil {
+		return Entry{}, err
+	}
+	if len(data) > events.MaxFactBytes {
+		return Entry{}, fmt.Errorf("a fact of %q has %d bytes, over the limit of %d", f.Room, len(data), events.MaxFactBytes)
+	}
+	h := nats.Header{"Content-Type": {events.ContentType}}
+	if strings.Join(f.Digests, "") != "" {
+		h[DigestHeader] = []string{strings.Join(f.Digests, ",")}
+	}
+	return Entry{Subject: subjects.Journal(f.Room), Guarded: true, Expect: expect, Header: h, Data: data}, nil
+}
+
+// Append sends entries once, more than one as one atomic batch. answered is called at
+// most once, from a goroutine of the connection, with the sequence of the LAST entry
+// (a batch's entries are adjacent) or with one of this package's errors. forget stops
+// waiting for an answer.
+func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
+	return j.acks.send(entries, answered)
+}
+
+type acks struct {
+	nc      *nats.Conn
+	sub     *nats.Subscription
+	prefix  string
+	mu      sync.Mutex
+	next    uint64
+	waiting map[string]func(uint64, error)
+}
+
+func newAcks(nc *nats.Conn) (*acks, error) {
+	a := &acks{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[string]func(uint64, error){}}
+	sub, err := nc.Subscribe(a.prefix+"*", a.take)
+	if err != nil {
+		return nil, err
+	}
+	a.sub = sub
+	return a, sub.SetPendingLimits(-1, -1)
+}
+
+func (a *acks) close() { _ = a.sub.Unsubscribe() }
+
+func (a *acks) take(m *nats.Msg) {
+	token := m.Subject[len(a.prefix):]
+	a.mu.Lock()
+	answered := a.waiting[token]
+	delete(a.waiting, token)
+	a.mu.Unlock()
+	if answered != nil {
+		answered(readAck(m))
+	}
+}
+
+func (a *acks) send(entries []Entry, answered func(uint64, error)) (func(), error) {
+	a.mu.Lock()
+	a.next++
+	token := strconv.FormatUint(a.next, 36)
+	a.waiting[token] = answered
+	a.mu.Unlock()
+	forget := func() {
+		a.mu.Lock()
+		delete(a.waiting, token)
+		a.mu.Unlock()
+	}
+	batch := ""
+	if len(entries) > 1 {
+		batch = nuid.Next()
+	}
+	for i := range entries {
+		m := entries[i].message(batch, i+1, i+1 == len(entries))
+		if i+1 == len(entries) {
+			m.Reply = a.prefix + token
+		}
+		if err := a.nc.PublishMsg(m); err != nil {
+			// Some of it may be on its way; nothing is known.
+			return forget, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+	}
+	return forget, nil
+}
+
+func (e *Entry) message(batch string, seq int, last bool) *nats.Msg {
+	h := make(nats.Header, len(e.Header)+4)
+	for k, v := range e.Header {
+		h[k] = v
+	}
+	if e.Guarded {
+		h[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(e.Expect, 10)}
+	}
+	if batch != "" {
+		h["Nats-Batch-Id"] = []string{batch}
+		h["Nats-Batch-Sequence"] = []string{strconv.Itoa(seq)}
+		if last {
+			h["Nats-Batch-Commit"] = []string{"1"}
+		}
+	}
+	return &nats.Msg{Subject: e.Subject, Header: h, Data: e.Data}
+}
+
+type ackBody struct {
+	Error *struct {
+		Code        uint16 `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+	Seq uint64 `json:"seq"`
+}
+
+// readAck tells what an answer means. Codes that are not in the table below prove
+// nothing.
+func readAck(m *nats.Msg) (uint64, error) {
+	if m.Header.Get("Status") == "503" {
+		return 0, fmt.Errorf("%w: no server takes its subject", ErrUnknown)
+	}
+	var ack ackBody
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	if ack.Error == nil && ack.Seq > 0 {
+		return ack.Seq, nil
+	}
+	if ack.Error == nil {
+		return 0, fmt.Errorf("%w: an answer without a sequence", ErrUnknown)
+	}
+	meaning := ErrUnknown
+	switch ack.Error.Code {
+	case 10071, 10164: // wrong last sequence; the second only from replicated streams
+		meaning = ErrConflict
+	case
+		10002, 10023, 10028, 10047, // an account's or a server's resources are used up
+		10054,                      // the message is too large
+		10077,                      // the stream is full
+		10174, 10175, 10176, 10177, // the batch was not taken, or not in whole
+		10179, 10199, 10200, 10201, 10210:
+		meaning = ErrRefused
+	}
+	return 0, fmt.Errorf("%w: %s (%d)", meaning, ack.Error.Description, ack.Error.Code)
+}

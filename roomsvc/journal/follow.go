@@ -1,0 +1,140 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/subjects"
+)
+
+// ErrAged says that facts which a follower needs next are no longer kept.
+var ErrAged = errors.New("facts that have not been seen are no longer kept")
+
+// Message is one stored message: a fact, or a marker of [Journal.Mark].
+type Message struct {
+	Seq     uint64
+	Subject string
+	Digests string
+	Data    []byte
+	Pending uint64 // how many are stored behind it
+}
+
+// Follow calls take for every stored message from sequence from on, in order and each
+// once, and goes on for ever: until ctx ends, take fails, or [ErrAged].
+func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) error) error {
+	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+	})
+	if err != nil {
+		return fmt.Errorf("following the stream %s: %w", subjects.StreamRooms, err)
+	}
+	next := max(from, 1)
+	failed := make(chan error, 1)
+	fail := func(err error) {
+		select {
+		case failed <- err:
+		default:
+		}
+	}
+	cc, err := cons.Consume(func(m jetstream.Msg) {
+		meta, err := m.Metadata()
+		if err != nil {
+			fail(err)
+			return
+		}
+		seq := meta.Sequence.Stream
+		if seq < next {
+			return // a consumer made anew starts where the first one did
+		}
+		if seq > next {
+			if err := j.checkGap(ctx, next); err != nil {
+				fail(err)
+				return
+			}
+		}
+		digests := ""
+		if h := m.Headers()[DigestHeader]; len(h) > 0 {
+			digests = h[0]
+		}
+		next = seq + 1
+		if err := take(Message{seq, m.Subject(), digests, m.Data(), meta.NumPending}); err != nil {
+			fail(err)
+		}
+	}, jetstream.PullMaxMessages(2000))
+	if err != nil {
+		return fmt.Errorf("following the stream %s: %w", subjects.StreamRooms, err)
+	}
+	defer cc.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-cc.Closed():
+		if ctx.Err() == nil {
+			return fmt.Errorf("the consumer of %s ended", subjects.StreamRooms)
+		}
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// checkGap tells a gap that markers left when they expired from one of facts that
+// were not seen in time. Facts go from the front only, so a stream that still starts
+// at or before next has lost none.
+func (j *Journal) checkGap(ctx context.Context, next uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	extent, err := j.Extent(ctx)
+	if err != nil {
+		return err
+	}
+	if extent.First > next {
+		return fmt.Errorf("%w: the next would be %d, the oldest kept is %d", ErrAged, next, extent.First)
+	}
+	return nil
+}
+
+// Mark appends a marker and gives its sequence: everything acknowledged before the
+// call is stored before it. Unlike a read it can't be answered from the past, since
+// storing takes a quorum.
+func (j *Journal) Mark(ctx context.Context) (uint64, error) {
+	type answer struct {
+		seq uint64
+		err error
+	}
+	marker := []Entry{{Subject: subjects.Sync, Header: nats.Header{jetstream.MsgTTLHeader: {MarkerTTL.String()}}}}
+	for {
+		done := make(chan answer, 1)
+		forget, err := j.acks.send(marker, func(seq uint64, err error) { done <- answer{seq, err} })
+		if err != nil {
+			done <- answer{0, err}
+		}
+		again := time.NewTimer(markAgain) // its fate does not matter, another marker does as well
+		select {
+		case a := <-done:
+			if a.err == nil {
+				again.Stop()
+				return a.seq, nil
+			}
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+			}
+		case <-again.C:
+		case <-ctx.Done():
+		}
+		again.Stop()
+		forget()
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// markAgain is how long a marker's acknowledgement is waited for before the next one.
+const markAgain = time.Second

@@ -1,0 +1,267 @@
+// Package journal is natsrooms' use of JetStream: the stream ROOMS in which every
+// fact is one message, appended under the condition that it follows the room's fact
+// before it. It knows streams, acknowledgements and what their absence means, and
+// nothing of rooms.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/subjects"
+)
+
+// What the server must be able to do.
+const (
+	MinServer     = "2.15.2"
+	MinMaxPayload = 512 << 10 // bytes: a reply of 256 KiB and a fact of 64 KiB with room to spare
+	MarkerTTL     = time.Minute
+)
+
+// Settings of the stream. Those in Shared decide answers; they are kept in the
+// stream's metadata, so that all instances agree.
+type Settings struct {
+	Keep     time.Duration // how long facts are kept
+	Replicas int
+	Shared   map[string]int
+}
+
+// Journal is the open stream ROOMS.
+type Journal struct {
+	ID     string // of this journal, for life
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	acks   *acks
+}
+
+const (
+	metaID      = "natsrooms-journal"
+	metaSetting = "natsrooms-"
+)
+
+// Open checks the server, makes or opens the stream, and writes settings into it.
+// Its errors are sentences for people.
+func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
+	if err := checkServer(nc); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{nc: nc, js: js}
+	if _, err := js.AccountInfo(ctx); err != nil {
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
+			return nil, fmt.Errorf("JetStream is off at %s; switch it on there (a jetstream block in its configuration), rooms are stored in it", nc.ConnectedUrlRedacted())
+		}
+		return nil, fmt.Errorf("asking %s about JetStream: %w", nc.ConnectedUrlRedacted(), err)
+	}
+	if err := j.CheckSubjects(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.openStream(ctx, s); err != nil {
+		return nil, err
+	}
+	if j.acks, err = newAcks(nc); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// Close ends what Open began on the connection; the connection stays open.
+func (j *Journal) Close() { j.acks.close() }
+
+// JetStream is the context that the journal works in.
+func (j *Journal) JetStream() jetstream.JetStream { return j.js }
+
+func checkServer(nc *nats.Conn) error {
+	if v := nc.ConnectedServerVersion(); !atLeast(v, MinServer) {
+		return fmt.Errorf("the NATS server at %s is version %s; natsrooms needs %s or newer, older ones do not check appends as it relies on", nc.ConnectedUrlRedacted(), v, MinServer)
+	}
+	if n := nc.MaxPayload(); n < MinMaxPayload {
+		return fmt.Errorf("the NATS server at %s has max_payload %d; natsrooms needs at least %d, set it in the server's configuration", nc.ConnectedUrlRedacted(), n, MinMaxPayload)
+	}
+	return nil
+}
+
+func atLeast(version, floor string) bool {
+	v, f := strings.Split(strings.SplitN(version, "-", 2)[0], "."), strings.Split(floor, ".")
+	for i := range f {
+		a, b := 0, 0
+		if i < len(v) {
+			a, _ = strconv.Atoi(v[i])
+		}
+		b, _ = strconv.Atoi(f[i])
+		if a != b {
+			return a > b
+		}
+	}
+	return true
+}
+
+// CheckSubjects says which other stream takes subjects of ours, if one does. Such a
+// stream would drop nearly every copy without a word, and break the order of facts.
+func (j *Journal) CheckSubjects(ctx context.Context) error {
+	for _, subject := range []string{subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.Sync} {
+		names := j.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
+		for name := range names.Name() {
+			if name != subjects.StreamRooms && name != "ROOM_MESSAGES" {
+				return fmt.Errorf("the stream %q takes %s, which belongs to natsrooms: it would miss most events in silence; delete it, and read the stream %s by a consumer or let yours source it", name, subject, subjects.StreamRooms)
+			}
+		}
+		if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+			return fmt.Errorf("looking for other streams on %s: %w", subject, err)
+		}
+	}
+	return nil
+}
+
+func (j *Journal) openStream(ctx context.Context, s Settings) error {
+	cfg := jetstream.StreamConfig{
+		Name:               subjects.StreamRooms,
+		Description:        "natsrooms: every change of every room, in order",
+		Subjects:           []string{subjects.JournalPattern, subjects.Sync},
+		SubjectTransform:   &jetstream.SubjectTransformConfig{Source: subjects.JournalPattern, Destination: subjects.FactsTransform},
+		RePublish:          &jetstream.RePublish{Source: subjects.FactsPattern, Destination: subjects.FactsTransform},
+		Storage:            jetstream.FileStorage,
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardNew,
+		MaxAge:             s.Keep,
+		Replicas:           max(s.Replicas, 1),
+		DenyDelete:         true,
+		DenyPurge:          true,
+		AllowMsgTTL:        true,
+		AllowAtomicPublish: true,
+		Duplicates:         min(2*time.Minute, s.Keep),
+		Metadata:           map[string]string{},
+	}
+	stream, err := j.js.Stream(ctx, cfg.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		cfg.Metadata[metaID] = nuid.Next()
+		s.write(cfg.Metadata)
+		if stream, err = j.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			stream, err = j.js.Stream(ctx, cfg.Name) // another instance was faster
+		}
+		if err != nil {
+			return fmt.Errorf("creating the stream %s: %w", cfg.Name, err)
+		}
+	case err != nil:
+		return fmt.Errorf("opening the stream %s: %w", cfg.Name, err)
+	}
+	have := stream.CachedInfo().Config
+	if j.ID = have.Metadata[metaID]; j.ID == "" {
+		return fmt.Errorf("there is a stream %s that natsrooms did not make; give natsrooms an account of its own, or rename that stream", cfg.Name)
+	}
+	cfg.Metadata = have.Metadata
+	s.write(cfg.Metadata)
+	if have.Replicas > 1 && s.Replicas == 0 {
+		cfg.Replicas = have.Replicas
+	}
+	if j.stream, err = j.js.UpdateStream(ctx, cfg); err != nil {
+		return fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
+	}
+	return nil
+}
+
+func (s *Settings) write(metadata map[string]string) {
+	for k, v := range s.Shared {
+		metadata[metaSetting+k] = strconv.Itoa(v)
+	}
+}
+
+// Shared reads the settings that all instances share.
+func (j *Journal) Shared(ctx context.Context) (map[string]int, error) {
+	info, err := j.stream.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shared := map[string]int{}
+	for k, v := range info.Config.Metadata {
+		if name, ok := strings.CutPrefix(k, metaSetting); ok && k != metaID {
+			if shared[name], err = strconv.Atoi(v); err != nil {
+				return nil, fmt.Errorf("the metadata %s of the stream %s is %q, no number", k, subjects.StreamRooms, v)
+			}
+		}
+	}
+	return shared, nil
+}
+
+// Extent is what the stream holds now, by its leader's word.
+type Extent struct{ First, Last uint64 }
+
+// Extent asks the stream's leader. It is not proof against a deposed leader; only
+// [Journal.Mark] is.
+func (j *Journal) Extent(ctx context.Context) (Extent, error) {
+	info, err := j.stream.Info(ctx)
+	if err != nil {
+		return Extent{}, fmt.Errorf("asking for the state of the stream %s: %w", subjects.StreamRooms, err)
+	}
+	if id := info.Config.Metadata[metaID]; id != j.ID {
+		return Extent{}, fmt.Errorf("the stream %s is no longer the one this instance opened (journal %s, now %q)", subjects.StreamRooms, j.ID, id)
+	}
+	return Extent{info.State.FirstSeq, info.State.LastSeq}, nil
+}
+
+// At reads one stored message; ok is false if there is none at seq.
+func (j *Journal) At(ctx context.Context, seq uint64) (data []byte, ok bool, err error) {
+	m, err := j.stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("reading %d of the stream %s: %w", seq, subjects.StreamRooms, err)
+	}
+	return m.Data, true, nil
+}
+
+// LastOf is the stream sequence of the newest fact of a room; 0 if none is kept.
+func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (uint64, error) {
+	m, err := j.stream.GetLastMsgForSubject(ctx, subjects.Facts(r))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.Sequence, nil
+}
+
+// FirstSince is the sequence of the first message stored at or after t, or 0 if there
+// is none.
+func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
+	info, err := j.stream.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if info.State.Msgs == 0 || info.State.LastTime.Before(t) {
+		return 0, nil
+	}
+	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &t, HeadersOnly: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	m, err := cons.Next(jetstream.FetchMaxWait(5 * time.Second))
+	if err != nil {
+		if errors.Is(err, nats.ErrTimeout) {
+			return 0, nil
+		}
+		return 0, err
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return 0, err
+	}
+	return meta.Sequence.Stream, nil
+}

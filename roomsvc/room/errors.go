@@ -1,0 +1,79 @@
+package room
+
+import "fmt"
+
+// Outcome says what an error leaves behind.
+type Outcome string
+
+// What an error leaves behind.
+const (
+	None    Outcome = "none"    // nothing happened
+	Unknown Outcome = "unknown" // stored or not: repeat with the same requestID to learn it
+)
+
+// Code is one row of the error table. It is an error, so that a caller can write
+// errors.Is(err, room.ErrRoomNotExist), on either side of the wire.
+type Code struct {
+	Name   string // as in the header Nats-Service-Error and the body's error.code
+	Number int    // as in the header Nats-Service-Error-Code and the body's error.number
+	Means  string // one line for people
+}
+
+func (c *Code) Error() string { return c.Name }
+
+// The error table. Rows are only ever added. Numbers starting with 6 are the seed
+// system's own; the 7000000 block is for what it has no code for.
+var (
+	ErrParamInvalid      = row("PARAM_INVALID", 6000001, "a field is missing, malformed or out of its limits; `field` names it")
+	ErrUserAlreadyInRoom = row("USER_ALREADY_IN_ROOM", 6000320, "the session is in the room already; `enter` accepts that")
+	ErrUserNotInRoom     = row("USER_NOT_IN_ROOM", 6000321, "the session is not in the room")
+	ErrRoomNotExist      = row("ROOM_NOT_EXIST", 6000322, "there is no such room; `enter` and `create` make one")
+	ErrRoomAlreadyExists = row("ROOM_ALREADY_EXISTS", 6000323, "the room exists; `enter` accepts that")
+	ErrRoomLimit         = row("ROOM_LIMIT", 6000324, "as many rooms exist as the service allows")
+	ErrUserRoomLimit     = row("USER_ROOM_LIMIT", 6000325, "the user is in as many rooms as the service allows")
+	ErrAttributeCount    = row("ROOM_ATTRIBUTE_COUNT", 6000334, "more attributes than a room may have")
+	ErrAttributeKey      = row("ROOM_ATTRIBUTE_KEY", 6000335, "an attribute's key is empty or too long")
+	ErrAttributeValue    = row("ROOM_ATTRIBUTE_VALUE", 6000336, "an attribute's value is too long")
+	ErrAttributeTotal    = row("ROOM_ATTRIBUTE_TOTAL", 6000337, "the attributes are too long together")
+	ErrNotAllowed        = row("NOT_ALLOWED", 7000001, "the caller may not do this")
+	ErrRoomFull          = row("ROOM_FULL", 7000002, "the room has as many members as it may have")
+	ErrBusy              = row("BUSY", 7000005, "nothing happened; try again later")
+	ErrUnavailable       = row("UNAVAILABLE", 7000006, "whether it was stored is not known; repeat it with the same requestID")
+)
+
+// Codes is the whole error table, in the order of its numbers.
+var Codes []*Code
+
+func row(name string, number int, means string) *Code {
+	c := &Code{name, number, means}
+	Codes = append(Codes, c)
+	return c
+}
+
+// Error is a refusal as a caller sees it.
+type Error struct {
+	Code         *Code
+	Message      string // names the thing, says what is true and what to do
+	Field        string // the field at fault, if one is
+	Limit        int64  // the limit that was met, if one was
+	Actual       int64  // what was asked for where Limit says less
+	RetryAfterMs int64  // when to try again, 0 if that is up to the caller
+	Outcome      Outcome
+}
+
+func (e *Error) Error() string { return e.Code.Name + ": " + e.Message }
+
+// Unwrap is the row of the error table.
+func (e *Error) Unwrap() error { return e.Code }
+
+// Refuse makes a refusal that left nothing behind.
+func Refuse(c *Code, format string, args ...any) *Error {
+	return &Error{Code: c, Message: fmt.Sprintf(format, args...), Outcome: None}
+}
+
+// Invalid makes a PARAM_INVALID for one field; the message starts with the field.
+func Invalid(field, format string, args ...any) *Error {
+	e := Refuse(ErrParamInvalid, "%s %s", field, fmt.Sprintf(format, args...))
+	e.Field = field
+	return e
+}

@@ -1,0 +1,370 @@
+package room
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// Limits are settings that decide answers. 0 is "no limit".
+type Limits struct {
+	MaxRooms        int
+	MaxMembers      int // of one room
+	MaxRoomsPerUser int
+}
+
+// Command is a checked wish of one session about one room, or two for [Switch].
+type Command struct {
+	Verb        Verb
+	Room        subjects.Room // for Switch the room to come into
+	From        subjects.Room // Switch
+	User        subjects.User // empty: create without a user
+	Name        string
+	Info        jsontext.Value
+	Session     string
+	RequestID   string
+	Digest      string // of the whole request, beside RequestID
+	TraceParent string
+
+	RoomName      string
+	Config        events.Config
+	Attributes    map[string]string
+	CreateMissing bool // Switch
+
+	// Met limits, as the caller counted them just before deciding.
+	RoomsFull     bool // as many rooms exist as may
+	UserRoomsFull bool // the user is in as many rooms as it may be
+}
+
+// Input is what a decision needs from the world.
+type Input struct {
+	Now        events.Time
+	FactID     string // of the fact, should there be one
+	InstanceID string // of the room, should it be created
+	MaxMembers int    // the service's own limit, 0: none
+}
+
+// Verdict is what became of a command in a run.
+type Verdict struct {
+	Later   bool   // it belongs to a later run; nothing was decided
+	Refused *Error // a refusal; true of the state the run was decided on
+	Changed bool   // the run's fact has an entry for it
+	Created bool   // and the room is created for it
+}
+
+var later = Verdict{Later: true}
+
+// factOverhead bounds what an encoded fact has beside its entries and its room.
+const factOverhead = 4 << 10
+
+// Run gathers the commands of one room that one fact can carry. At most one command a
+// user, and all that change something change it by one type of fact. It never changes
+// the state.
+type Run struct {
+	state  *State
+	room   subjects.Room
+	in     Input
+	fact   *events.Fact
+	users  map[subjects.User]struct{}
+	count  int
+	size   int
+	traces int
+}
+
+// NewRun starts a run on a room's state; nil is a room that does not exist.
+func NewRun(r subjects.Room, s *State, in Input) *Run {
+	run := &Run{state: s, room: r, in: in, users: map[subjects.User]struct{}{}}
+	if s != nil {
+		run.count = s.Members
+		run.in.Now = max(in.Now, s.FactAt)
+	}
+	return run
+}
+
+// Fact is the fact of all commands taken so far; nil if none changes anything.
+func (r *Run) Fact() *events.Fact {
+	if f := r.fact; f != nil {
+		f.MemberCount = r.count
+		if f.Info != nil {
+			f.Info.MemberCount = r.count
+		}
+		if r.traces != 1 {
+			f.TraceParent = ""
+		}
+	}
+	return r.fact
+}
+
+// Ending says that the room must end before any command is decided; see [Run.Destroy].
+func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
+
+// Add decides a command of one room.
+func (r *Run) Add(c *Command) Verdict {
+	if c.Verb == Leave {
+		return r.leave(c, events.ReasonLeft, "")
+	}
+	return r.admit(c)
+}
+
+// AddLeave decides the going out of a command about several rooms: leaveAll, and a
+// switch by a session that is in the room to come into.
+func (r *Run) AddLeave(c *Command, reason events.LeftReason, to subjects.Room) Verdict {
+	return r.leave(c, reason, to)
+}
+
+// AddSwitch decides a switch on the runs of both its rooms: both change, or neither.
+func AddSwitch(from, to *Run, c *Command) Verdict {
+	if from.busy(c.User) || to.busy(c.User) || from.creating() {
+		return later
+	}
+	if v := from.checkLeave(c); v.Refused != nil {
+		return v
+	}
+	if m := to.state.Member(c.User); m != nil && m.Session(c.Session) != nil && !to.Ending() {
+		return from.leave(c, events.ReasonSwitched, c.Room)
+	}
+	if m := from.state.Member(c.User); !from.takes(leaveType(m), leftSize(c, m)) {
+		return later
+	}
+	v := to.admit(c)
+	if v.Changed {
+		from.leave(c, events.ReasonSwitched, c.Room)
+	}
+	return v
+}
+
+// Destroy makes the fact that ends an empty room. It is nil if the room is no longer
+// the one, emptied by sequence emptyBy, that was to end.
+func Destroy(s *State, emptyBy uint64, instanceID string, in Input) *events.Fact {
+	if s == nil || s.InstanceID != instanceID || s.EmptySince == 0 || s.EmptyBy != emptyBy {
+		return nil
+	}
+	f := s.next(events.RoomDestroyed, in)
+	info := s.Info(s.Room)
+	info.Sequence, info.Revision = f.Sequence, 0
+	f.Info, f.Reason = &info, events.DestroyedEmpty
+	return f
+}
+
+// Keep makes the fact that changes nothing and keeps a quiet room in the journal.
+func Keep(s *State, in Input) *events.Fact { return s.next(events.RoomKept, in) }
+
+func (s *State) next(typ string, in Input) *events.Fact {
+	return &events.Fact{ID: in.FactID, Type: typ, Room: s.Room, InstanceID: s.InstanceID, Sequence: s.Sequence + 1, Time: max(in.Now, s.FactAt)}
+}
+
+func (r *Run) creating() bool { return r.fact != nil && r.fact.Type == events.RoomCreated }
+
+func (r *Run) busy(u subjects.User) bool { _, ok := r.users[u]; return ok }
+
+// takes says whether an entry of that type and size fits into this run.
+func (r *Run) takes(typ string, size int) bool {
+	if r.fact == nil {
+		return true
+	}
+	same := r.fact.Type == typ || r.fact.Type == events.RoomCreated && typ == events.MemberJoined
+	return same && r.size+size <= events.MaxFactBytes
+}
+
+func (r *Run) note(c *Command, size int) {
+	r.users[c.User] = struct{}{}
+	r.size += size
+	r.fact.Digests = append(r.fact.Digests, c.Digest)
+	r.fact.TraceParent = c.TraceParent
+	r.traces++
+}
+
+func (r *Run) start(typ string) {
+	if r.fact == nil {
+		r.fact = r.state.next(typ, r.in)
+		r.size = factOverhead
+	}
+}
+
+// admit decides create, join, enter, and the coming in of a switch.
+func (r *Run) admit(c *Command) Verdict {
+	if c.User != "" && r.busy(c.User) {
+		return later
+	}
+	if r.state == nil && !r.creating() {
+		return r.create(c)
+	}
+	if c.Verb == Create {
+		return Verdict{Refused: Refuse(ErrRoomAlreadyExists, "the room %q exists already; nothing changed; use enter to come in whether it exists or not", r.room)}
+	}
+	typ := events.MemberJoined
+	if m := r.state.Member(c.User); m != nil {
+		if m.Session(c.Session) != nil {
+			if c.Verb == Enter {
+				return Verdict{}
+			}
+			return Verdict{Refused: Refuse(ErrUserAlreadyInRoom, "%q (session %s) is in %q already; nothing changed; use enter if that is fine", c.User, c.Session, r.room)}
+		}
+		typ = events.SessionJoined
+	} else if full := r.full(c); full != nil {
+		return Verdict{Refused: full}
+	}
+	size := joinedSize(c)
+	if !r.takes(typ, size) {
+		return later
+	}
+	if typ == events.MemberJoined {
+		r.count++
+	}
+	r.start(typ)
+	r.join(c, size)
+	return Verdict{Changed: true}
+}
+
+func (r *Run) full(c *Command) *Error {
+	limit := r.in.MaxMembers
+	own := 0
+	if r.state != nil {
+		own = r.state.Config.MaxMembers
+	} else if r.fact != nil {
+		own = r.fact.Info.Config.MaxMembers
+	}
+	if own != 0 && (limit == 0 || own < limit) {
+		limit = own
+	}
+	if limit != 0 && r.count >= limit {
+		e := Refuse(ErrRoomFull, "%q is full: it may have %d members and has them; try again when somebody has left", r.room, limit)
+		e.Limit, e.Actual = int64(limit), int64(r.count)
+		return e
+	}
+	if c.UserRoomsFull && c.Verb != Switch {
+		return Refuse(ErrUserRoomLimit, "%q is in as many rooms as one user may be; leave one first", c.User)
+	}
+	return nil
+}
+
+func (r *Run) create(c *Command) Verdict {
+	switch {
+	case c.Verb == Join:
+		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; enter creates it, join does not", r.room)}
+	case c.RoomsFull:
+		return Verdict{Refused: Refuse(ErrRoomLimit, "there is no room %q, and it can't be created: as many rooms exist as the service allows; try again when one has ended", r.room)}
+	case c.Verb == Switch && !c.CreateMissing:
+		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q to switch to, so %q stays in %q; isCreateWhenRoomNotExisted true creates it", r.room, c.User, c.From)}
+	case c.UserRoomsFull && c.Verb != Switch:
+		return Verdict{Refused: Refuse(ErrUserRoomLimit, "%q is in as many rooms as one user may be; leave one first", c.User)}
+	}
+	info := &events.Room{
+		RoomID: string(r.room), RoomName: c.RoomName, InstanceID: r.in.InstanceID, CreatedAt: r.in.Now, CreatedBy: string(c.User),
+		Config: c.Config, Attributes: c.Attributes, Sequence: 1,
+	}
+	if info.Attributes == nil {
+		info.Attributes = map[string]string{}
+	}
+	r.size = factOverhead + jsonSize(c.RoomName) + AttributesSize(c.Attributes)
+	r.fact = &events.Fact{ID: r.in.FactID, Type: events.RoomCreated, Room: r.room, InstanceID: r.in.InstanceID, Sequence: 1, Time: r.in.Now, Info: info}
+	if c.User == "" {
+		r.fact.RequestID = c.RequestID
+		r.note(c, 0)
+	} else {
+		r.count++
+		r.join(c, joinedSize(c))
+	}
+	return Verdict{Changed: true, Created: true}
+}
+
+func (r *Run) join(c *Command, size int) {
+	r.fact.Joined = append(r.fact.Joined, events.Joined{
+		UserID: string(c.User), UserName: c.Name, UserInfo: c.Info, SessionID: c.Session, JoinedAt: r.in.Now,
+		Via: events.Via(c.Verb), FromRoomID: string(c.From), RequestID: c.RequestID,
+	})
+	r.note(c, size)
+}
+
+// checkLeave refuses the going out of a session that is not in.
+func (r *Run) checkLeave(c *Command) Verdict {
+	if r.state == nil || r.state.Ending() {
+		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	}
+	if m := r.state.Member(c.User); m == nil || m.Session(c.Session) == nil {
+		return Verdict{Refused: Refuse(ErrUserNotInRoom, "%q (session %s) is not in %q; nothing changed", c.User, c.Session, r.room)}
+	}
+	return Verdict{}
+}
+
+func leaveType(m *Member) string {
+	if len(m.Sessions) > 1 {
+		return events.SessionLeft
+	}
+	return events.MemberLeft
+}
+
+func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verdict {
+	if r.busy(c.User) || r.creating() {
+		return later
+	}
+	if v := r.checkLeave(c); v.Refused != nil {
+		return v
+	}
+	m := r.state.Member(c.User)
+	typ, size := leaveType(m), leftSize(c, m)
+	if !r.takes(typ, size) {
+		return later
+	}
+	if typ == events.MemberLeft {
+		r.count--
+	}
+	r.start(typ)
+	r.fact.Left = append(r.fact.Left, events.Left{
+		UserID: string(c.User), UserName: m.Name, SessionID: c.Session, JoinedAt: m.Session(c.Session).JoinedAt, LeftAt: r.in.Now,
+		Reason: reason, ToRoomID: string(to), RequestID: c.RequestID,
+	})
+	r.note(c, size)
+	return Verdict{Changed: true}
+}
+
+// The sizes bound what an entry takes in an encoded fact: every string as JSON writes
+// it, field names and times with room to spare.
+
+func joinedSize(c *Command) int {
+	return 256 + jsonSize(string(c.User)) + jsonSize(c.Name) + len(c.Info) + jsonSize(c.Session) + jsonSize(string(c.From)) + jsonSize(c.RequestID)
+}
+
+func leftSize(c *Command, m *Member) int {
+	return 256 + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
+}
+
+// AttributesSize bounds what attributes take in an encoded fact, in bytes.
+func AttributesSize(attributes map[string]string) int {
+	size := 0
+	for k, v := range attributes {
+		size += 6 + jsonSize(k) + jsonSize(v)
+	}
+	return size
+}
+
+// jsonSize bounds a string's length in JSON, where a control character takes six bytes.
+func jsonSize(s string) int {
+	size := 2
+	for _, c := range s {
+		switch {
+		case c < 0x20 || c == utf8.RuneError || c == 0x2028 || c == 0x2029:
+			size += 6
+		case c == '"' || c == '\\':
+			size += 2
+		default:
+			size += utf8.RuneLen(c)
+		}
+	}
+	return size
+}
+
+// PageFlag is the nextFlag of a page that ends with m.
+func PageFlag(m *Member) string { return strconv.FormatUint(m.Order, 36) }
+
+// PageOrder reads a nextFlag of [PageFlag]; the empty one is the first page.
+func PageOrder(flag string) (uint64, error) {
+	if flag == "" {
+		return 0, nil
+	}
+	return strconv.ParseUint(flag, 36, 64)
+}

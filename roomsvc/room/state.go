@@ -1,0 +1,321 @@
+package room
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// FirstMemberSeconds is how long a room created without a user waits for its first
+// member, unless its destroy delay is longer.
+const FirstMemberSeconds = 300
+
+// ErrDamaged says that a fact does not fit the state it was applied to: something
+// between them is missing.
+var ErrDamaged = errors.New("a fact does not follow from the state before it")
+
+// Head is what there is to say of a room beside its members. It is a value: nothing
+// it points to is ever changed.
+type Head struct {
+	Name       string
+	InstanceID string
+	CreatedAt  events.Time
+	CreatedBy  string
+	Config     events.Config
+	Attributes map[string]string
+	Members    int
+	Sequence   uint64
+	Revision   uint64      // stream sequence of the newest fact
+	FactAt     events.Time // its time
+	EmptySince events.Time // when the last member left; 0 while there are members
+	EmptyBy    uint64      // the sequence that emptied it
+	Unborn     bool        // created without a user and never had a member
+}
+
+// DestroyAt is when the empty room is due to end; 0 while it has members.
+func (h *Head) DestroyAt() events.Time {
+	if h.EmptySince == 0 {
+		return 0
+	}
+	delay := h.Config.RoomDestroyDelayTime
+	if h.Unborn {
+		delay = max(delay, FirstMemberSeconds)
+	}
+	return h.EmptySince + events.Time(delay)*1000
+}
+
+// Ending says that the room has nothing left to wait for: to every command and every
+// reader it is gone, and its next fact is its destruction.
+func (h *Head) Ending() bool { return h.EmptySince != 0 && h.DestroyAt() == h.EmptySince }
+
+// Info is the head as replies show it.
+func (h *Head) Info(r subjects.Room) events.Room {
+	return events.Room{
+		RoomID: string(r), RoomName: h.Name, InstanceID: h.InstanceID, CreatedAt: h.CreatedAt, CreatedBy: h.CreatedBy,
+		Config: h.Config, Attributes: h.Attributes, MemberCount: h.Members, Sequence: h.Sequence, Revision: h.Revision, DestroyAt: h.DestroyAt(),
+	}
+}
+
+// Position is where the room has got to.
+func (h *Head) Position() Position { return Position{h.InstanceID, h.Sequence, h.Revision} }
+
+// Member is one user in a room. It is a value: a change makes a new one.
+type Member struct {
+	User     subjects.User
+	Name     string
+	Info     jsontext.Value
+	Sessions []MemberSession // in order of joining, never empty
+	Order    uint64          // grows with every joining; the order of pages
+	Revision uint64          // stream sequence of the fact that made this value
+}
+
+// JoinedAt is when the user became a member.
+func (m *Member) JoinedAt() events.Time { return m.Sessions[0].JoinedAt }
+
+// Session is the member's session of that ID, or nil.
+func (m *Member) Session(id string) *MemberSession {
+	for i := range m.Sessions {
+		if m.Sessions[i].SessionID == id {
+			return &m.Sessions[i]
+		}
+	}
+	return nil
+}
+
+// Wire is the member as replies show it.
+func (m *Member) Wire() MemberInfo {
+	return MemberInfo{string(m.User), m.Name, m.Info, m.JoinedAt(), map[string]string{}, m.Sessions}
+}
+
+// State is one living instance of a room. The nil State is a room that does not exist.
+type State struct {
+	Room subjects.Room
+	Head
+	members map[subjects.User]*Member
+	order   []*Member // by Member.Order; nil where one has gone
+}
+
+// NewState makes a state from stored parts. It does not check that they belong together; see [State.Whole].
+func NewState(r subjects.Room, h Head, members []*Member) *State {
+	s := &State{Room: r, Head: h, members: make(map[subjects.User]*Member, len(members)), order: slices.Clone(members)}
+	for _, m := range members {
+		s.members[m.User] = m
+	}
+	slices.SortFunc(s.order, func(a, b *Member) int {
+		if a.Order < b.Order {
+			return -1
+		}
+		return 1
+	})
+	return s
+}
+
+// Whole says whether the members are as many as the head says.
+func (s *State) Whole() bool { return s.Members == len(s.members) }
+
+// Member is the user's membership, or nil.
+func (s *State) Member(u subjects.User) *Member {
+	if s == nil {
+		return nil
+	}
+	return s.members[u]
+}
+
+// After calls f for the members that joined after order, oldest first, until it says false.
+func (s *State) After(order uint64, f func(*Member) bool) {
+	i := sort.Search(len(s.order), func(i int) bool { return s.orderFrom(i) > order })
+	for ; i < len(s.order); i++ {
+		if m := s.order[i]; m != nil && !f(m) {
+			return
+		}
+	}
+}
+
+// orderFrom is the order of the first member at or behind i. Holes are never more than half.
+func (s *State) orderFrom(i int) uint64 {
+	for ; i < len(s.order); i++ {
+		if s.order[i] != nil {
+			return s.order[i].Order
+		}
+	}
+	return ^uint64(0)
+}
+
+func (s *State) place(m *Member) {
+	old := s.members[m.User]
+	s.members[m.User] = m
+	if old == nil {
+		s.order = append(s.order, m)
+		return
+	}
+	if i, ok := s.find(old); ok {
+		s.order[i] = m
+	}
+}
+
+func (s *State) remove(m *Member) {
+	delete(s.members, m.User)
+	if i, ok := s.find(m); ok {
+		s.order[i] = nil
+	}
+	if len(s.order) > 16 && len(s.order) > 2*len(s.members) {
+		s.order = slices.DeleteFunc(s.order, func(m *Member) bool { return m == nil })
+	}
+}
+
+func (s *State) find(m *Member) (int, bool) {
+	i := sort.Search(len(s.order), func(i int) bool { return s.orderFrom(i) >= m.Order })
+	for ; i < len(s.order); i++ {
+		if s.order[i] == m {
+			return i, true
+		}
+		if s.order[i] != nil {
+			break
+		}
+	}
+	return 0, false
+}
+
+// Changes is what a fact changed, as values that stay as they are. Head is nil when
+// the room has ended.
+type Changes struct {
+	Head *Head
+	Put  []*Member
+	Del  []subjects.User
+}
+
+// Apply folds one fact, stored at revision, into the room's state and gives the state
+// after it: nil when the room has ended. The fact must be the room's next one, else
+// [ErrDamaged]. The state it was given may be changed.
+func Apply(s *State, f *events.Fact, revision uint64) (*State, Changes, error) {
+	if f.Type == events.RoomCreated {
+		if s != nil {
+			return s, Changes{}, damaged(s, f, "the room exists already")
+		}
+		s = born(f)
+	} else if s == nil || f.InstanceID != s.InstanceID || f.Sequence != s.Sequence+1 {
+		return s, Changes{}, damaged(s, f, "it is not the next one")
+	}
+	ch, err := s.fold(f, revision, false)
+	if err != nil {
+		return s, ch, err
+	}
+	if !s.Whole() {
+		return s, ch, damaged(s, f, fmt.Sprintf("%d members, but it counts %d", len(s.members), s.Members))
+	}
+	if f.Type == events.RoomDestroyed {
+		return nil, Changes{Del: ch.Del}, nil
+	}
+	return s, ch, nil
+}
+
+// Merge folds a fact into a state that may already hold it, or parts of it, as when
+// the journal is read again over a stored state. Each part changes only if it is older
+// than revision. known is false for a fact of an instance that the state knows nothing of.
+func Merge(s *State, f *events.Fact, revision uint64) (after *State, ch Changes, known bool, err error) {
+	switch {
+	case s == nil && f.Type != events.RoomCreated:
+		return nil, ch, false, nil
+	case s == nil:
+		s = born(f)
+	case revision > s.Revision:
+		if f.Type == events.RoomCreated || f.InstanceID != s.InstanceID || f.Sequence != s.Sequence+1 {
+			return s, ch, true, damaged(s, f, "it is not the next one")
+		}
+	case f.InstanceID != s.InstanceID:
+		return s, ch, true, nil // of an instance that ended before this one began
+	}
+	ch, err = s.fold(f, revision, true)
+	if err == nil && f.Type == events.RoomDestroyed {
+		return nil, Changes{Del: ch.Del}, true, nil
+	}
+	return s, ch, true, err
+}
+
+func damaged(s *State, f *events.Fact, why string) error {
+	at := "no room"
+	if s != nil {
+		at = fmt.Sprintf("instance %s at %d", s.InstanceID, s.Sequence)
+	}
+	return fmt.Errorf("%w: %s %d of %q, instance %s, on %s: %s", ErrDamaged, f.Type, f.Sequence, f.Room, f.InstanceID, at, why)
+}
+
+func born(f *events.Fact) *State {
+	return &State{Room: f.Room, members: make(map[subjects.User]*Member, len(f.Joined)), Head: Head{
+		Name: f.Info.RoomName, InstanceID: f.InstanceID, CreatedAt: f.Info.CreatedAt, CreatedBy: f.Info.CreatedBy,
+		Config: f.Info.Config, Attributes: f.Info.Attributes,
+	}}
+}
+
+// fold applies a fact's parts. With merging, a member whose value is as new as the
+// fact stays as it is, and so does the head.
+func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes, err error) {
+	newer := revision > s.Revision
+	for i := range f.Joined {
+		j := &f.Joined[i]
+		old := s.members[subjects.User(j.UserID)]
+		if merging && old != nil && old.Revision >= revision {
+			continue
+		}
+		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Revision: revision, Order: f.Sequence<<16 | uint64(i)}
+		if old != nil {
+			m.Name, m.Info, m.Order, m.Sessions = old.Name, old.Info, old.Order, slices.Clone(old.Sessions)
+		} else if f.Type == events.SessionJoined {
+			return ch, damaged(s, f, fmt.Sprintf("%q is no member", j.UserID))
+		}
+		m.Sessions = append(m.Sessions, MemberSession{j.SessionID, j.JoinedAt})
+		s.place(m)
+		ch.Put = append(ch.Put, m)
+	}
+	for i := range f.Left {
+		l := &f.Left[i]
+		old := s.members[subjects.User(l.UserID)]
+		if merging && (old == nil && !newer || old != nil && old.Revision >= revision) {
+			continue
+		}
+		if old == nil || old.Session(l.SessionID) == nil {
+			return ch, damaged(s, f, fmt.Sprintf("%q, session %q is not in", l.UserID, l.SessionID))
+		}
+		if len(old.Sessions) == 1 {
+			s.remove(old)
+			ch.Del = append(ch.Del, old.User)
+			continue
+		}
+		m := *old
+		m.Revision = revision
+		m.Sessions = slices.DeleteFunc(slices.Clone(old.Sessions), func(x MemberSession) bool { return x.SessionID == l.SessionID })
+		s.place(&m)
+		ch.Put = append(ch.Put, &m)
+	}
+	if newer {
+		s.advance(f, revision)
+	}
+	head := s.Head
+	ch.Head = &head
+	return ch, nil
+}
+
+func (s *State) advance(f *events.Fact, revision uint64) {
+	s.Sequence, s.Revision, s.FactAt = f.Sequence, revision, f.Time
+	switch f.Type {
+	case events.RoomCreated:
+		s.Members = len(f.Joined)
+		s.Unborn = s.Members == 0
+	case events.RoomDestroyed, events.RoomKept:
+		return
+	default:
+		s.Members = f.MemberCount
+	}
+	switch {
+	case s.Members > 0:
+		s.EmptySince, s.EmptyBy, s.Unborn = 0, 0, false
+	case s.EmptySince == 0:
+		s.EmptySince, s.EmptyBy = f.Time, f.Sequence
+	}
+}

@@ -1,0 +1,107 @@
+package subjects
+
+import "strings"
+
+// Streams and buckets.
+const (
+	StreamRooms    = "ROOMS"    // the journal: every fact
+	StreamState    = "KV_rooms" // the stream under [BucketState]
+	StreamSessions = "KV_room_sessions"
+	BucketState    = "rooms"         // the state of every room, for others to read
+	BucketSessions = "room_sessions" // who leads; leases
+	MicroService   = "rooms"         // name of the NATS micro service
+	QueueGroup     = "rooms"         // queue group of its endpoints
+	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has got
+	KeyLeader      = "=leader"       // key in [BucketSessions]: the instance with the leader's duties
+)
+
+// Subjects that are the same for every room.
+const (
+	Sync            = "room.sync"      // markers that prove how new a state is
+	JournalPattern  = "room.journal.*" // where facts are appended
+	FactsPattern    = "room.evt.*"     // as what they are stored and heard
+	FactsTransform  = "room.evt.{{wildcard(1)}}"
+	MessagesPattern = "room.msg.*" // messages sent in rooms
+)
+
+const (
+	commandPrefix = "room.cmd."
+	factsPrefix   = "room.evt."
+	journalPrefix = "room.journal."
+	statePrefix   = "room.state."
+	feedPrefix    = "room.feed."
+	openPrefix    = "room.open."
+	msgPrefix     = "room.msg."
+	kvPrefix      = "$KV."
+)
+
+// Command is where trusted callers send a verb.
+func Command(verb string) string { return commandPrefix + verb }
+
+// UserCommand is where u's own clients send a verb.
+func UserCommand(verb string, u User) string { return commandPrefix + verb + "." + u.Token() }
+
+// UserCommandPattern matches [UserCommand] of every user.
+func UserCommandPattern(verb string) string { return commandPrefix + verb + ".*" }
+
+// UserToken is the last token of a [UserCommand] subject.
+func UserToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
+
+// Facts is where a room's facts are heard.
+func Facts(r Room) string { return factsPrefix + r.Token() }
+
+// RoomOfFacts is the room whose facts are heard at subject; ok is false for other subjects.
+func RoomOfFacts(subject string) (r Room, ok bool) {
+	token, ok := strings.CutPrefix(subject, factsPrefix)
+	if !ok {
+		return "", false
+	}
+	r, err := RoomOfToken(token)
+	return r, err == nil
+}
+
+// Journal is where a room's facts are appended; only the service may.
+func Journal(r Room) string { return journalPrefix + r.Token() }
+
+// Messages is where messages sent in a room are heard.
+func Messages(r Room) string { return msgPrefix + r.Token() }
+
+// UserState is where roomStateChanged of one user in one room is heard.
+func UserState(u User, r Room) string { return statePrefix + u.Token() + "." + r.Token() }
+
+// UserStates matches [UserState] of one user in every room.
+func UserStates(u User) string { return statePrefix + u.Token() + ".*" }
+
+// Feed is where an end user hears a members-only room.
+func Feed(u User, r Room) string { return feedPrefix + u.Token() + "." + r.Token() }
+
+// Open is where an end user hears an open room.
+func Open(r Room) string { return openPrefix + r.Token() }
+
+// RoomKey is the room's key in [BucketState].
+func RoomKey(r Room) string { return r.Token() }
+
+// MemberKey is a member's key in [BucketState].
+func MemberKey(r Room, u User) string { return r.Token() + "." + u.Token() }
+
+// ParseKey takes a key of [BucketState] apart. member is false for a room's own key;
+// ok is false for the service's own keys and for what is no key of ours.
+func ParseKey(key string) (r Room, u User, member, ok bool) {
+	room, user, member := strings.Cut(key, ".")
+	r, err := RoomOfToken(room)
+	if err == nil && member {
+		u, err = UserOfToken(user)
+	}
+	return r, u, member, err == nil
+}
+
+// KV is the subject of a key in a bucket.
+func KV(bucket, key string) string { return kvPrefix + bucket + "." + key }
+
+// KVPattern matches every key of a bucket.
+func KVPattern(bucket string) string { return kvPrefix + bucket + ".>" }
+
+// KeyOfKV is the key that a subject of the bucket stands for.
+func KeyOfKV(bucket, subject string) string {
+	return strings.TrimPrefix(subject, kvPrefix+bucket+".")
+}
