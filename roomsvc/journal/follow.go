@@ -21,7 +21,7 @@ type Message struct {
 	Subject string
 	Digests string
 	Data    []byte
-	Pending uint64 // how many are stored behind it
+	Time    time.Time // when it was stored
 }
 
 // Follow calls take for every stored message from sequence from on, in order and each
@@ -62,7 +62,7 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 			digests = h[0]
 		}
 		next = seq + 1
-		if err := take(Message{seq, m.Subject(), digests, m.Data(), meta.NumPending}); err != nil {
+		if err := take(Message{seq, m.Subject(), digests, m.Data(), meta.Timestamp}); err != nil {
 			fail(err)
 		}
 	}, jetstream.PullMaxMessages(2000))

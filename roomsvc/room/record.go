@@ -9,7 +9,7 @@ import (
 
 // headRecord is a room in the state bucket: what replies show, and what a restart needs.
 type headRecord struct {
-	events.Room `json:",inline"`
+	events.Room `json:",embed"`
 	FactAt      events.Time `json:"factAt"`
 	EmptySince  events.Time `json:"emptySince,omitzero"`
 	EmptyBy     uint64      `json:"emptyBy,omitzero"`
@@ -18,7 +18,7 @@ type headRecord struct {
 
 // memberRecord is a member in the state bucket.
 type memberRecord struct {
-	MemberInfo `json:",inline"`
+	MemberInfo `json:",embed"`
 	InstanceID string `json:"instanceID"`
 	Revision   uint64 `json:"revision"`
 	Order      uint64 `json:"order"`

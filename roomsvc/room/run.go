@@ -116,6 +116,15 @@ func (r *Run) AddLeave(c *Command, reason events.LeftReason, to subjects.Room) V
 	return r.leave(c, reason, to)
 }
 
+// TakesLeave says whether AddLeave would decide the command now.
+func (r *Run) TakesLeave(c *Command) bool {
+	if r.busy(c.User) || r.creating() {
+		return false
+	}
+	m := r.state.Member(c.User)
+	return m == nil || r.takes(leaveType(m), leftSize(c, m))
+}
+
 // AddSwitch decides a switch on the runs of both its rooms: both change, or neither.
 func AddSwitch(from, to *Run, c *Command) Verdict {
 	if from.busy(c.User) || to.busy(c.User) || from.creating() {

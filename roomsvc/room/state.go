@@ -282,7 +282,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if old == nil || old.Session(l.SessionID) == nil {
 			return ch, damaged(s, f, fmt.Sprintf("%q, session %q is not in", l.UserID, l.SessionID))
 		}
-		if len(old.Sessions) == 1 {
+		if f.Type == events.MemberLeft {
 			s.remove(old)
 			ch.Del = append(ch.Del, old.User)
 			continue

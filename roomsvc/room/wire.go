@@ -1,6 +1,7 @@
 package room
 
 import (
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"natsrooms/events"
@@ -42,9 +43,15 @@ type RoomConfig struct {
 	Access               string            `json:"access,omitzero"`
 }
 
+// UnmarshalJSONFrom refuses unknown fields: a misspelt setting must not be lost.
+func (c *RoomConfig) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	type plain RoomConfig
+	return json.UnmarshalDecode(d, (*plain)(c), json.RejectUnknownMembers(true))
+}
+
 // CreateRequest is the body of create and enter.
 type CreateRequest struct {
-	Caller   `json:",inline"`
+	Caller   `json:",embed"`
 	RoomID   string      `json:"roomID"`
 	RoomName string      `json:"roomName,omitzero"` // at most 64 bytes
 	Config   *RoomConfig `json:"config,omitzero"`
@@ -52,7 +59,7 @@ type CreateRequest struct {
 
 // RoomRequest is the body of join and leave.
 type RoomRequest struct {
-	Caller `json:",inline"`
+	Caller `json:",embed"`
 	RoomID string `json:"roomID"`
 }
 
@@ -62,9 +69,15 @@ type RoomInfo struct {
 	RoomName string `json:"roomName,omitzero"`
 }
 
+// UnmarshalJSONFrom refuses unknown fields, like [RoomConfig.UnmarshalJSONFrom].
+func (r *RoomInfo) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	type plain RoomInfo
+	return json.UnmarshalDecode(d, (*plain)(r), json.RejectUnknownMembers(true))
+}
+
 // SwitchRequest is the body of switch.
 type SwitchRequest struct {
-	Caller                     `json:",inline"`
+	Caller                     `json:",embed"`
 	FromRoomID                 string      `json:"fromRoomID"`
 	ToRoomInfo                 RoomInfo    `json:"toRoomInfo"`
 	IsCreateWhenRoomNotExisted bool        `json:"isCreateWhenRoomNotExisted,omitzero"`
@@ -73,7 +86,7 @@ type SwitchRequest struct {
 
 // LeaveAllRequest is the body of leaveAll.
 type LeaveAllRequest struct {
-	Caller `json:",inline"`
+	Caller `json:",embed"`
 }
 
 // Freshness says how new the state must be that a read answers from.
@@ -84,8 +97,8 @@ type Freshness struct {
 
 // ReadRequest is the body of get.
 type ReadRequest struct {
-	Caller    `json:",inline"`
-	Freshness `json:",inline"`
+	Caller    `json:",embed"`
+	Freshness `json:",embed"`
 	RoomID    string `json:"roomID"`
 }
 
@@ -97,32 +110,32 @@ type Page struct {
 
 // MembersRequest is the body of members.
 type MembersRequest struct {
-	Caller    `json:",inline"`
-	Freshness `json:",inline"`
-	Page      `json:",inline"`
+	Caller    `json:",embed"`
+	Freshness `json:",embed"`
+	Page      `json:",embed"`
 	RoomID    string `json:"roomID"`
 }
 
 // MemberOfRequest is the body of memberOf.
 type MemberOfRequest struct {
-	Caller    `json:",inline"`
-	Freshness `json:",inline"`
+	Caller    `json:",embed"`
+	Freshness `json:",embed"`
 	RoomID    string   `json:"roomID"`
 	UserIDs   []string `json:"userIDs"` // at most 100
 }
 
 // RoomsRequest is the body of rooms.
 type RoomsRequest struct {
-	Caller    `json:",inline"`
-	Freshness `json:",inline"`
+	Caller    `json:",embed"`
+	Freshness `json:",embed"`
 	NextFlag  string `json:"nextFlag,omitzero"`
 }
 
 // ListRequest is the body of list.
 type ListRequest struct {
-	Caller    `json:",inline"`
-	Freshness `json:",inline"`
-	Page      `json:",inline"`
+	Caller    `json:",embed"`
+	Freshness `json:",embed"`
+	Page      `json:",embed"`
 	Prefix    string `json:"prefix,omitzero"`
 }
 
@@ -139,7 +152,7 @@ type JoinedReply struct {
 	Created   *bool       `json:"created,omitzero"` // enter and switch
 	Subscribe []string    `json:"subscribe"`
 	Left      *LeftRoom   `json:"left,omitzero"` // switch
-	Position  `json:",inline"`
+	Position  `json:",embed"`
 }
 
 // LeftRoom is the room that a switch left.
@@ -152,7 +165,7 @@ type LeftRoom struct {
 // LeftReply answers leave.
 type LeftReply struct {
 	RoomID   string `json:"roomID"`
-	Position `json:",inline"`
+	Position `json:",embed"`
 }
 
 // LeftAllReply answers leaveAll.
@@ -163,7 +176,7 @@ type LeftAllReply struct {
 // GetReply answers get.
 type GetReply struct {
 	Room     events.Room `json:"room"`
-	Position `json:",inline"`
+	Position `json:",embed"`
 }
 
 // MemberSession is one device or connection of a member.
@@ -187,7 +200,7 @@ type MembersReply struct {
 	MemberList  []MemberInfo `json:"memberList"`
 	MemberCount int          `json:"memberCount"`
 	NextFlag    string       `json:"nextFlag"`
-	Position    `json:",inline"`
+	Position    `json:",embed"`
 }
 
 // ErrorUser is a user that a command naming several could not serve.
@@ -201,7 +214,7 @@ type ErrorUser struct {
 type MemberOfReply struct {
 	MemberList    []MemberInfo `json:"memberList"`
 	ErrorUserList []ErrorUser  `json:"errorUserList"`
-	Position      `json:",inline"`
+	Position      `json:",embed"`
 }
 
 // RoomHead is one room of a user and how far it has got.

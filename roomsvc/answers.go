@@ -1,0 +1,309 @@
+package roomsvc
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// ignoredHeader names the unknown fields of a request.
+const ignoredHeader = "Room-Ignored-Fields"
+
+// settle answers a run whose fact is stored, or that needed none. The mailbox is locked.
+func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint64) {
+	s.unreserve(run)
+	var cache replyCache
+	for _, v := range run {
+		if !v.state.CompareAndSwap(deciding, answered) {
+			continue
+		}
+		if v.Refused != nil {
+			s.sendRefusal(v.call, v.Refused, in(mb.state, v.cmd))
+			continue
+		}
+		p := place{mb.room, position(mb)}
+		if v.Changed {
+			p.Position = room.Position{InstanceID: fact.InstanceID, Sequence: fact.Sequence, Revision: seq}
+		}
+		if v.cmd.Verb == room.Leave {
+			s.notify(v.cmd, p, events.Disconnected, events.Success)
+			s.reply(v.call, &room.LeftReply{RoomID: string(p.room), Position: p.Position})
+			continue
+		}
+		s.notify(v.cmd, p, events.Connected, events.Success)
+		s.sendJoined(v.call, &cache, mb, p, v.Created)
+	}
+}
+
+// settleMulti answers the calls of a batch. All mailboxes are locked.
+func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox, facts []*events.Fact, last uint64) {
+	s.unreserve(taken)
+	places := make(map[subjects.Room]place, len(facts))
+	for i, f := range facts {
+		places[f.Room] = place{f.Room, room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence, Revision: last - uint64(len(facts)-1-i)}}
+	}
+	leavers := map[*room.Command][]place{}
+	bySession := map[session]*room.Command{}
+	for _, v := range taken {
+		if v.cmd.Verb == room.LeaveAll {
+			bySession[session{v.cmd.User, v.cmd.Session}] = v.cmd
+		}
+	}
+	for _, f := range facts {
+		for i := range f.Left {
+			if c := bySession[session{subjects.User(f.Left[i].UserID), f.Left[i].SessionID}]; c != nil && f.Left[i].Reason == events.ReasonLeft {
+				leavers[c] = append(leavers[c], places[f.Room])
+			}
+		}
+	}
+	for _, v := range taken {
+		if !v.state.CompareAndSwap(deciding, answered) {
+			continue
+		}
+		if v.Refused != nil {
+			var state *room.State
+			if mb := boxes[v.cmd.Room]; mb != nil {
+				state = mb.state
+			}
+			s.sendRefusal(v.call, v.Refused, in(state, v.cmd))
+			continue
+		}
+		if v.cmd.Verb == room.LeaveAll {
+			s.sendLeftAll(v.call, leavers[v.cmd])
+			continue
+		}
+		to, from := boxes[v.cmd.Room], places[v.cmd.From]
+		p, changed := places[v.cmd.Room]
+		if m := to.state.Member(v.cmd.User); !changed || m == nil || m.Revision != p.Revision {
+			p = place{to.room, position(to)} // was in it already
+		}
+		s.sendSwitched(v.call, to, p, from, v.Created)
+	}
+}
+
+type session struct {
+	user subjects.User
+	id   string
+}
+
+func (s *Service) sendLeftAll(c *call, left []place) {
+	ids := make([]string, 0, len(left))
+	for _, p := range left {
+		ids = append(ids, string(p.room))
+		s.notify(c.cmd, p, events.Disconnected, events.Success)
+	}
+	s.reply(c, &room.LeftAllReply{RoomIDList: ids})
+}
+
+func (s *Service) sendSwitched(c *call, to *mailbox, p, from place, created bool) {
+	s.notify(c.cmd, p, events.Connected, events.Success)
+	s.notify(c.cmd, from, events.Disconnected, events.Success)
+	s.reply(c, &room.JoinedReply{
+		Room: info(to, p), Created: &created, Subscribe: subscribe(to.room), Position: p.Position,
+		Left: &room.LeftRoom{RoomID: string(from.room), InstanceID: from.InstanceID, Sequence: from.Sequence},
+	})
+}
+
+// replyCache keeps the encoded replies of a run's joins, which differ little.
+type replyCache [3]struct {
+	position room.Position
+	data     []byte
+}
+
+func (s *Service) sendJoined(c *call, cache *replyCache, mb *mailbox, p place, created bool) {
+	kind, flag := 0, (*bool)(nil)
+	if c.cmd.Verb == room.Enter {
+		kind, flag = 1, &created
+		if created {
+			kind = 2
+		}
+	}
+	known := &cache[kind]
+	if known.data == nil || known.position != p.Position {
+		known.position = p.Position
+		known.data = s.encode(&room.JoinedReply{Room: info(mb, p), Created: flag, Subscribe: subscribe(mb.room), Position: p.Position})
+	}
+	s.send(c, known.data, nil)
+}
+
+// repeated answers a call whose request was carried out before, with the first outcome.
+func (s *Service) repeated(c *call) bool {
+	o, refused := s.rep.requests.look(c.cmd)
+	if o == nil && refused == nil {
+		return false
+	}
+	if !c.state.CompareAndSwap(deciding, answered) {
+		return true
+	}
+	if refused != nil {
+		s.sendError(c, refused)
+		return true
+	}
+	switch {
+	case c.cmd.Verb == room.LeaveAll:
+		ids := make([]string, 0, len(o.left))
+		for _, p := range o.left {
+			ids = append(ids, string(p.room))
+		}
+		s.reply(c, &room.LeftAllReply{RoomIDList: ids})
+	case c.cmd.Verb == room.Leave && len(o.left) > 0:
+		s.reply(c, &room.LeftReply{RoomID: string(o.left[0].room), Position: o.left[0].Position})
+	default:
+		s.repeatJoined(c, o)
+	}
+	return true
+}
+
+func (s *Service) repeatJoined(c *call, o *outcome) {
+	reply := &room.JoinedReply{Subscribe: subscribe(c.cmd.Room)}
+	if len(o.left) > 0 {
+		reply.Left = &room.LeftRoom{RoomID: string(o.left[0].room), InstanceID: o.left[0].InstanceID, Sequence: o.left[0].Sequence}
+	}
+	if c.cmd.Verb == room.Enter || c.cmd.Verb == room.Switch {
+		reply.Created = &o.created
+	}
+	p := place{room: c.cmd.Room}
+	if o.joined != nil {
+		p = *o.joined
+	}
+	if head := s.rep.head(c.cmd.Room); head != nil {
+		reply.Room = head.Info(c.cmd.Room)
+		if o.joined == nil {
+			p.Position = head.Position()
+		}
+	} else {
+		reply.Room = events.Room{RoomID: string(c.cmd.Room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
+	}
+	reply.Position = p.Position
+	s.reply(c, reply)
+}
+
+func position(mb *mailbox) room.Position {
+	if mb.state == nil {
+		return room.Position{}
+	}
+	return mb.state.Position()
+}
+
+// info is the room as it is now, or what is left to say of one that has ended since.
+func info(mb *mailbox, p place) events.Room {
+	if mb.state != nil {
+		return mb.state.Info(mb.room)
+	}
+	return events.Room{RoomID: string(mb.room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
+}
+
+// subscribe names the subjects at which the room is heard.
+func subscribe(r subjects.Room) []string { return []string{subjects.Facts(r), subjects.Messages(r)} }
+
+// in says whether the command's session is in the room.
+func in(state *room.State, c *room.Command) bool {
+	m := state.Member(c.User)
+	return m != nil && m.Session(c.Session) != nil
+}
+
+// refuse answers a call that nobody decides any more.
+func (s *Service) refuse(c *call, e *room.Error) {
+	if c.state.Swap(answered) == answered {
+		return
+	}
+	s.sendRefusal(c, e, s.connected(c))
+}
+
+// connected says whether the call's session is in its room.
+func (s *Service) connected(c *call) bool {
+	mb := s.rep.find(c.cmd.Room)
+	if mb == nil {
+		return false
+	}
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	return in(mb.state, c.cmd)
+}
+
+var startEvents = map[room.Verb][2]events.Event{
+	room.Create: {events.ActiveCreate, events.CreateFailed},
+	room.Join:   {events.ActiveEnter, events.EnterFailed},
+	room.Enter:  {events.ActiveEnter, events.EnterFailed},
+	room.Switch: {events.ActiveSwitch, events.SwitchFailed},
+}
+
+// sendRefusal answers, and tells the user's devices where its session stands.
+func (s *Service) sendRefusal(c *call, e *room.Error, connected bool) {
+	if ev, ok := startEvents[c.cmd.Verb]; ok && c.cmd.User != "" {
+		n := s.notice(c.cmd, place{room: c.cmd.Room}, events.Disconnected, ev[1])
+		if connected {
+			n.State = events.Connected
+		}
+		n.Error = &events.NoticeError{Code: e.Code.Name, Number: e.Code.Number}
+		s.publishNotice(n)
+	}
+	s.sendError(c, e)
+}
+
+func (s *Service) notify(c *room.Command, p place, st events.State, ev events.Event) {
+	if c.User != "" {
+		s.publishNotice(s.notice(c, p, st, ev))
+	}
+}
+
+func (s *Service) notice(c *room.Command, p place, st events.State, ev events.Event) *events.Notice {
+	return &events.Notice{
+		ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: p.room, InstanceID: p.InstanceID, Sequence: p.Sequence,
+		User: c.User, SessionID: c.Session, State: st, Event: ev, RequestID: c.RequestID,
+	}
+}
+
+var noticeHeader = nats.Header{"Content-Type": {events.ContentType}}
+
+func (s *Service) publishNotice(n *events.Notice) {
+	data, err := n.Encode(s.cfg.SourcePrefix)
+	if err == nil {
+		err = s.nc.PublishMsg(&nats.Msg{Subject: subjects.UserState(n.User, n.Room), Header: noticeHeader, Data: data})
+	}
+	if err != nil {
+		s.log.Warn("a notice was lost", "user", n.User, "room", n.Room, "error", err)
+	}
+}
+
+func (s *Service) encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		s.log.Error("a reply can't be encoded", "error", err)
+	}
+	return data
+}
+
+// reply sends a success.
+func (s *Service) reply(c *call, v any) { s.send(c, s.encode(v), nil) }
+
+// sendError sends a refusal.
+func (s *Service) sendError(c *call, e *room.Error) {
+	s.send(c, s.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
+}
+
+// send publishes the one answer of a call.
+func (s *Service) send(c *call, data []byte, h nats.Header) {
+	s.inFlight.Add(-1)
+	if c.reply == "" {
+		return
+	}
+	m := &nats.Msg{Subject: c.reply, Header: h, Data: data}
+	if c.ignored != "" {
+		if m.Header == nil {
+			m.Header = nats.Header{}
+		}
+		m.Header[ignoredHeader] = []string{c.ignored}
+	}
+	if err := s.nc.PublishMsg(m); err != nil {
+		s.log.Warn("an answer was lost", "verb", c.cmd.Verb, "error", err)
+	}
+}

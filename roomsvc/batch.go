@@ -1,0 +1,253 @@
+package roomsvc
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// multi commits what changes several rooms at once: switch and leaveAll. Everything
+// that waits shares one atomic batch, with one fact a room, so that a class moving to
+// its break-out rooms costs one append. One batch is on its way at a time.
+type multi struct {
+	mu    sync.Mutex
+	queue []*call
+	wake  chan struct{}
+}
+
+func (s *Service) enqueueMulti(c *call) {
+	s.multi.mu.Lock()
+	s.multi.queue = append(s.multi.queue, c)
+	s.multi.mu.Unlock()
+	select {
+	case s.multi.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Service) runMulti() {
+	defer s.workers.Done()
+	for conflicts := 0; ; {
+		s.multi.mu.Lock()
+		calls := s.multi.queue
+		s.multi.queue = nil
+		s.multi.mu.Unlock()
+		if len(calls) == 0 {
+			select {
+			case <-s.multi.wake:
+				continue
+			case <-s.life.Done():
+				return
+			}
+		}
+		most := journal.MaxBatch
+		if conflicts >= patientTries {
+			most = 2 // alone it gets through sooner
+			s.pause(jitterLow + rand.N(jitterHigh-jitterLow))
+		}
+		again, ok := s.multiStep(calls, most)
+		if conflicts++; ok {
+			conflicts = 0
+		}
+		s.multi.mu.Lock()
+		s.multi.queue = append(again, s.multi.queue...)
+		s.multi.mu.Unlock()
+		if s.ended() {
+			return
+		}
+	}
+}
+
+// multiStep decides what one batch can carry and commits it. It gives back the calls
+// that are still to be decided; ok is false if another instance was faster.
+func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
+	if open := slices.DeleteFunc(slices.Clone(calls), func(c *call) bool { return c.synced || c.cmd.Verb != room.LeaveAll }); len(open) > 0 {
+		s.prove(open) // which rooms a session is in must not come from the past
+	}
+	calls, ids, rest := s.choose(calls, most)
+	boxes := make(map[subjects.Room]*mailbox, len(ids))
+	for _, id := range ids {
+		mb := s.acquire(id)
+		boxes[id] = mb
+		for mb.ending() && !s.ended() {
+			s.step(mb)
+		}
+	}
+	defer func() {
+		for _, mb := range boxes {
+			s.release(mb)
+		}
+	}()
+	for _, id := range ids {
+		boxes[id].mu.Lock()
+	}
+	unlock := func() {
+		for _, id := range ids {
+			boxes[id].mu.Unlock()
+		}
+	}
+	runs := make(map[subjects.Room]*room.Run, len(ids))
+	for _, id := range ids {
+		runs[id] = room.NewRun(id, boxes[id].state, s.input())
+	}
+	var taken []verdict
+	var open []*call
+	for _, c := range calls {
+		if !c.state.CompareAndSwap(waiting, deciding) || s.repeated(c) {
+			continue
+		}
+		var v room.Verdict
+		if c.cmd.Verb == room.Switch {
+			s.reserve(boxes[c.cmd.Room], c)
+			v = room.AddSwitch(runs[c.cmd.From], runs[c.cmd.Room], c.cmd)
+		} else {
+			v = s.addLeaveAll(boxes, runs, c.cmd)
+		}
+		if !v.Changed {
+			s.unreserve([]verdict{{c, v}})
+		}
+		switch {
+		case v.Later:
+			c.state.CompareAndSwap(deciding, waiting)
+			rest = append(rest, c)
+		case v.Changed || c.synced:
+			taken = append(taken, verdict{c, v})
+		default:
+			c.state.CompareAndSwap(deciding, waiting)
+			open = append(open, c)
+		}
+	}
+	var at []*mailbox
+	var facts []*events.Fact
+	for _, id := range ids {
+		if f := runs[id].Fact(); f != nil {
+			at, facts = append(at, boxes[id]), append(facts, f)
+		}
+	}
+	ok = true
+	if len(facts) == 0 {
+		s.settleMulti(taken, boxes, nil, 0)
+		unlock()
+	} else {
+		fl, err := s.launch(at, facts)
+		unlock()
+		var last uint64
+		if err == nil {
+			last, err = s.commit(fl)
+		}
+		for _, id := range ids {
+			boxes[id].mu.Lock()
+		}
+		for _, mb := range at {
+			mb.flight = nil
+		}
+		if err == nil {
+			err = s.applyAll(at, facts, last)
+		}
+		if err == nil {
+			s.settleMulti(taken, boxes, facts, last)
+			unlock()
+		} else {
+			unlock()
+			rest = append(s.unstoredMulti(taken, at, err), rest...)
+			ok = false
+		}
+	}
+	if len(open) > 0 {
+		s.prove(open)
+	}
+	return append(open, rest...), ok
+}
+
+func (mb *mailbox) ending() bool {
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	return mb.state != nil && mb.state.Ending()
+}
+
+// choose takes calls from the front whose rooms are at most most, and gives those
+// rooms in the order in which everybody takes mailboxes.
+func (s *Service) choose(calls []*call, most int) (chosen []*call, ids []subjects.Room, rest []*call) {
+	set := map[subjects.Room]struct{}{}
+	for i, c := range calls {
+		need := []subjects.Room{c.cmd.From, c.cmd.Room}
+		if c.cmd.Verb == room.LeaveAll {
+			need = nil
+			for _, mb := range s.rep.users.of(c.cmd.User) {
+				if len(need) < journal.MaxBatch {
+					need = append(need, mb.room)
+				}
+			}
+		}
+		if len(set)+len(need) > most && i > 0 {
+			rest = slices.Clone(calls[i:])
+			calls = calls[:i]
+			break
+		}
+		for _, id := range need {
+			set[id] = struct{}{}
+		}
+	}
+	for id := range set {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return calls, ids, rest
+}
+
+// addLeaveAll decides a leaveAll on the runs of all rooms that its session is in: all
+// of them, or later.
+func (s *Service) addLeaveAll(boxes map[subjects.Room]*mailbox, runs map[subjects.Room]*room.Run, c *room.Command) room.Verdict {
+	var in []*room.Run
+	for _, mb := range s.rep.users.of(c.User) {
+		r, ok := runs[mb.room]
+		if !ok {
+			continue // came in after the call
+		}
+		if m := boxes[mb.room].state.Member(c.User); m == nil || m.Session(c.Session) == nil {
+			continue
+		}
+		if !r.TakesLeave(c) {
+			return room.Verdict{Later: true}
+		}
+		in = append(in, r)
+	}
+	for _, r := range in {
+		r.AddLeave(c, events.ReasonLeft, "")
+	}
+	return room.Verdict{Changed: len(in) > 0}
+}
+
+func (s *Service) applyAll(boxes []*mailbox, facts []*events.Fact, last uint64) error {
+	first := last - uint64(len(facts)) + 1
+	for i, mb := range boxes {
+		if err := s.applyOwn(mb, facts[i], first+uint64(i)); err != nil {
+			s.fail(err)
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) unstoredMulti(taken []verdict, boxes []*mailbox, err error) (again []*call) {
+	s.unreserve(taken)
+	if errors.Is(err, journal.ErrConflict) {
+		for _, mb := range boxes {
+			mb.mu.Lock()
+			expect := mb.revision
+			mb.mu.Unlock()
+			s.catchUp(mb, expect)
+		}
+		return reopen(taken)
+	}
+	for _, v := range taken {
+		s.refuse(v.call, notStored(err))
+	}
+	return nil
+}

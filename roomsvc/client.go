@@ -1,0 +1,206 @@
+package roomsvc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// ErrNoService is what a [Client] meets when the NATS server is there and nobody
+// answers commands. Nothing happened.
+var ErrNoService = errors.New("a NATS server is there, but no room service answers")
+
+// clientTimeout is longer than the service takes for any answer.
+const clientTimeout = 15 * time.Second
+
+// ClientConfig says for whom a [Client] acts. The zero value acts for nobody: then
+// each request names its user itself.
+type ClientConfig struct {
+	UserID    string // of requests that name none
+	SessionID string // of requests that name none; if empty the service takes [room.DefaultSession]
+
+	// UserForm sends commands where only the user's own clients may, so that the
+	// connection needs no more rights than that. Every request must have a user then.
+	UserForm bool
+
+	// Timeout is how long to wait for an answer; 15 s if zero. A context that ends
+	// sooner wins.
+	Timeout time.Duration
+
+	// OnReply is shown each success reply as it came, before it is decoded. It is
+	// called by the goroutine that asked.
+	OnReply func(room.Verb, jsontext.Value)
+}
+
+// Client sends commands to the service. It keeps no state, so any number of goroutines
+// may share one, and its user need not be the connection's only one.
+//
+// Its methods return
+//   - a [*room.Error] for a refusal, so that errors.Is(err, room.ErrRoomNotExist) works;
+//   - [ErrNoService] if nobody takes commands;
+//   - an error that wraps [context.DeadlineExceeded], or the cause that the context was
+//     cancelled with, if no answer came in time.
+//
+// After the last of these, and after a refusal whose Outcome is [room.Unknown], the
+// command may have had its effect. The same request with the same RequestID, sent again
+// within two minutes, tells: it has no second effect and gets the first outcome. Each
+// method that changes something makes a RequestID where there is none, but takes its
+// request by value; who wants to send it again sets the RequestID.
+type Client struct {
+	nc  *nats.Conn
+	cfg ClientConfig
+}
+
+// NewClient makes a client of nc, which stays the caller's to close.
+func NewClient(nc *nats.Conn, as ClientConfig) *Client {
+	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
+	return &Client{nc, as}
+}
+
+// Create makes a room with the user as its first member, or an empty one if there is
+// no user.
+func (c *Client) Create(ctx context.Context, q room.CreateRequest) (*room.JoinedReply, error) {
+	return ask[room.JoinedReply](ctx, c, room.Create, c.changing(&q.Caller), &q)
+}
+
+// Join puts the user's session into a room that exists.
+func (c *Client) Join(ctx context.Context, q room.RoomRequest) (*room.JoinedReply, error) {
+	return ask[room.JoinedReply](ctx, c, room.Join, c.changing(&q.Caller), &q)
+}
+
+// Enter puts the user's session into a room, which it makes if there is none. It
+// succeeds too if the session is in the room already.
+func (c *Client) Enter(ctx context.Context, q room.CreateRequest) (*room.JoinedReply, error) {
+	return ask[room.JoinedReply](ctx, c, room.Enter, c.changing(&q.Caller), &q)
+}
+
+// Switch takes the user's session from one room into another; it is never in both and
+// never in neither.
+func (c *Client) Switch(ctx context.Context, q room.SwitchRequest) (*room.JoinedReply, error) {
+	return ask[room.JoinedReply](ctx, c, room.Switch, c.changing(&q.Caller), &q)
+}
+
+// Leave takes the user's session out of a room.
+func (c *Client) Leave(ctx context.Context, q room.RoomRequest) (*room.LeftReply, error) {
+	return ask[room.LeftReply](ctx, c, room.Leave, c.changing(&q.Caller), &q)
+}
+
+// LeaveAll takes the user's session out of every room that it is in.
+func (c *Client) LeaveAll(ctx context.Context, q room.LeaveAllRequest) (*room.LeftAllReply, error) {
+	return ask[room.LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
+}
+
+// Get describes a room.
+func (c *Client) Get(ctx context.Context, q room.ReadRequest) (*room.GetReply, error) {
+	return ask[room.GetReply](ctx, c, room.Get, c.caller(&q.Caller), &q)
+}
+
+// Members lists a page of a room's members, oldest first. Where NextFlag is not empty
+// there are more; a page of another InstanceID belongs to another room of that name.
+func (c *Client) Members(ctx context.Context, q room.MembersRequest) (*room.MembersReply, error) {
+	return ask[room.MembersReply](ctx, c, room.Members, c.caller(&q.Caller), &q)
+}
+
+// MemberOf tells which of some users are in a room.
+func (c *Client) MemberOf(ctx context.Context, q room.MemberOfRequest) (*room.MemberOfReply, error) {
+	return ask[room.MemberOfReply](ctx, c, room.MemberOf, c.caller(&q.Caller), &q)
+}
+
+// Rooms lists a page of the rooms that the user is in.
+func (c *Client) Rooms(ctx context.Context, q room.RoomsRequest) (*room.RoomsReply, error) {
+	return ask[room.RoomsReply](ctx, c, room.Rooms, c.caller(&q.Caller), &q)
+}
+
+// List lists a page of all rooms, or of those whose ID starts with a prefix. It is for
+// trusted callers.
+func (c *Client) List(ctx context.Context, q room.ListRequest) (*room.ListReply, error) {
+	return ask[room.ListReply](ctx, c, room.List, c.caller(&q.Caller), &q)
+}
+
+// caller fills in for whom a request acts.
+func (c *Client) caller(q *room.Caller) *room.Caller {
+	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)
+	q.SessionID = cmp.Or(q.SessionID, c.cfg.SessionID)
+	return q
+}
+
+// changing does the same for a request that changes something.
+func (c *Client) changing(q *room.Caller) *room.Caller {
+	if q.RequestID == "" {
+		q.RequestID = nuid.Next()
+	}
+	return c.caller(q)
+}
+
+// subject is where a command for q is sent.
+func (c *Client) subject(verb room.Verb, q *room.Caller) (string, error) {
+	if !c.cfg.UserForm {
+		return subjects.Command(string(verb)), nil
+	}
+	user, err := subjects.ParseUser(q.UserID)
+	if err != nil {
+		return "", room.Invalid("userID", "%v", err)
+	}
+	return subjects.UserCommand(string(verb), user), nil
+}
+
+// ask sends a request and waits for its answer.
+func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Caller, request any) (*Reply, error) {
+	subject, err := c.subject(verb, q)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	answer, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("%s: %w", verb, ErrNoService)
+	case ctx.Err() != nil && err != nil:
+		return nil, fmt.Errorf("%s: no answer: %w", verb, context.Cause(ctx))
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	if refused := refusal(answer); refused != nil {
+		return nil, refused
+	}
+	if c.cfg.OnReply != nil {
+		c.cfg.OnReply(verb, answer.Data)
+	}
+	reply := new(Reply)
+	if err := json.Unmarshal(answer.Data, reply); err != nil {
+		return nil, fmt.Errorf("%s succeeded, but its reply is not understood: %w", verb, err)
+	}
+	return reply, nil
+}
+
+// refusal is the error that an answer stands for, nil for a success. The headers alone
+// tell, so that a refusal is one even if its body is of a later version.
+func refusal(answer *nats.Msg) error {
+	name, number := answer.Header.Get(micro.ErrorHeader), answer.Header.Get(micro.ErrorCodeHeader)
+	if name == "" && number == "" {
+		return nil
+	}
+	var body room.ErrorBody
+	if err := json.Unmarshal(answer.Data, &body); err != nil || body.Error.Code == "" {
+		n, _ := strconv.Atoi(number)
+		body.Error = room.ErrorInfo{Code: name, Number: n, Message: "the service says no more than that", Outcome: room.Unknown}
+	}
+	return body.Error.Err()
+}

@@ -1,0 +1,358 @@
+package roomsvc
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// maxRequest is the most bytes that a request may have.
+const maxRequest = 64 << 10
+
+// endpoint is one line of the command table.
+type endpoint struct {
+	verb    room.Verb
+	trusted bool // only trusted callers may
+	take    func(*Service, *request)
+}
+
+// endpoints is every command that the service answers.
+var endpoints = []endpoint{
+	{room.Create, false, (*Service).create},
+	{room.Join, false, (*Service).change},
+	{room.Enter, false, (*Service).create},
+	{room.Switch, false, (*Service).switchRoom},
+	{room.Leave, false, (*Service).change},
+	{room.LeaveAll, false, (*Service).leaveAll},
+	{room.Get, false, (*Service).get},
+	{room.Members, false, (*Service).members},
+	{room.MemberOf, false, (*Service).memberOf},
+	{room.Rooms, false, (*Service).userRooms},
+	{room.List, true, (*Service).list},
+}
+
+// generation is the set of endpoints that takes commands now. When the process has
+// stood still, the commands that piled up meanwhile are of a past that nobody waits
+// for; their whole generation is dropped and a new one made.
+type generation struct {
+	svc   micro.Service
+	stale func() bool
+}
+
+func (s *Service) listen() (*generation, error) {
+	g := &generation{}
+	pulse := s.pulse
+	stale := pulse.epoch.Load()
+	g.stale = func() bool { return pulse.still() || pulse.epoch.Load() != stale }
+	svc, err := micro.AddService(s.nc, micro.Config{
+		Name: subjects.MicroService, Version: Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup,
+		StatsHandler: func(*micro.Endpoint) any { return s.stats() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.svc = svc
+	for _, e := range endpoints {
+		handle := func(user bool) micro.HandlerFunc {
+			return func(r micro.Request) { s.receive(g, &e, user, r) }
+		}
+		if err = svc.AddEndpoint(string(e.verb), handle(false), micro.WithEndpointSubject(subjects.Command(string(e.verb)))); err == nil {
+			err = svc.AddEndpoint(string(e.verb)+"-user", handle(true), micro.WithEndpointSubject(subjects.UserCommandPattern(string(e.verb))))
+		}
+		if err != nil {
+			return nil, errors.Join(err, svc.Stop())
+		}
+	}
+	return g, nil
+}
+
+// request is a command as it came, before its form is checked.
+type request struct {
+	*call
+	verb    room.Verb
+	user    subjects.User // of the subject, in the user form
+	data    []byte
+	headers micro.Headers
+}
+
+// receive takes one command in and hands it on at once; it is answered later.
+func (s *Service) receive(g *generation, e *endpoint, userForm bool, r micro.Request) {
+	if g.stale() {
+		return
+	}
+	q := &request{verb: e.verb, data: r.Data(), headers: r.Headers()}
+	q.call = &call{cmd: &room.Command{Verb: e.verb}, reply: r.Reply(), userForm: userForm, deadline: time.Now().Add(commandTimeout)}
+	if s.inFlight.Add(1) > int64(s.cfg.MaxInFlight) {
+		busy := room.Refuse(room.ErrBusy, "nothing happened: %d commands are being worked on here, as many as may be; try again", s.cfg.MaxInFlight)
+		busy.RetryAfterMs = 100
+		s.sendError(q.call, busy)
+		return
+	}
+	if userForm {
+		var err error
+		if q.user, err = subjects.UserOfToken(subjects.UserToken(r.Subject())); err != nil {
+			s.sendError(q.call, room.Invalid("userID", "in the subject %v", err))
+			return
+		}
+		if e.trusted {
+			s.sendError(q.call, room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", e.verb, subjects.Command(string(e.verb))))
+			return
+		}
+	}
+	if len(q.data) > maxRequest {
+		big := room.Refuse(room.ErrParamInvalid, "the request has %d bytes; it may have %d", len(q.data), maxRequest)
+		big.Limit, big.Actual = maxRequest, int64(len(q.data))
+		s.sendError(q.call, big)
+		return
+	}
+	e.take(s, q)
+}
+
+// parse reads a request's body into v, which holds caller. It has answered if it is false.
+func parse[T any](s *Service, q *request, v *T, caller func(*T) *room.Caller) bool {
+	var body struct {
+		Known   *T             `json:",embed"`
+		Unknown jsontext.Value `json:",embed"`
+	}
+	body.Known = v
+	if len(q.data) > 0 {
+		if err := json.Unmarshal(q.data, &body); err != nil {
+			s.sendError(q.call, badJSON(err))
+			return false
+		}
+	}
+	if len(body.Unknown) > 0 {
+		q.ignored = names(body.Unknown)
+	}
+	c := caller(v)
+	if q.userForm {
+		if c.UserID != "" && c.UserID != string(q.user) {
+			s.sendError(q.call, room.Refuse(room.ErrNotAllowed, "userID is %q, but this connection speaks for %q", c.UserID, q.user))
+			return false
+		}
+		c.UserID = string(q.user)
+	}
+	if c.RequestID == "" {
+		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
+	}
+	return true
+}
+
+// badJSON names the field that a body failed at.
+func badJSON(err error) *room.Error {
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		e := room.Refuse(room.ErrParamInvalid, "the body is not one JSON object: %v", syntax)
+		e.Field = field(syntax.JSONPointer)
+		return e
+	}
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) && semantic.JSONPointer != "" {
+		name := field(semantic.JSONPointer)
+		if errors.Is(err, json.ErrUnknownName) {
+			return room.Invalid(name, "is no field there; check its spelling")
+		}
+		want := "another type"
+		if semantic.GoType != nil {
+			want = jsonType(semantic.GoType.Kind().String())
+		}
+		return room.Invalid(name, "is a %s; it must be %s", kind(semantic.JSONKind), want)
+	}
+	return room.Refuse(room.ErrParamInvalid, "the body must be one JSON object")
+}
+
+func field(p jsontext.Pointer) string {
+	var parts []string
+	for token := range p.Tokens() {
+		parts = append(parts, token)
+	}
+	return strings.Join(parts, ".")
+}
+
+func jsonType(goKind string) string {
+	switch {
+	case goKind == "string":
+		return "a string"
+	case goKind == "bool":
+		return "true or false"
+	case strings.HasPrefix(goKind, "int"), strings.HasPrefix(goKind, "uint"):
+		return "a whole number in range"
+	case goKind == "slice":
+		return "a list"
+	}
+	return "an object"
+}
+
+func kind(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindString:
+		return "string"
+	case jsontext.KindNumber:
+		return "number"
+	case jsontext.KindBeginObject:
+		return "object"
+	case jsontext.KindBeginArray:
+		return "list"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "boolean"
+	}
+	return "value of a wrong kind"
+}
+
+// names lists an object's fields, for a header.
+func names(object jsontext.Value) string {
+	var fields map[string]jsontext.Value
+	if json.Unmarshal(object, &fields) != nil {
+		return ""
+	}
+	var list []string
+	for name := range fields {
+		if strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) < 0 && len(name) <= 64 && len(list) < 16 {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
+
+// digest is the same for the same request, however its JSON was laid out.
+func digest(verb room.Verb, v any) string {
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(append(data, verb...))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// start makes the command of a request, up to what is the verb's own.
+func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*room.Command, *room.Error) {
+	cmd, err := c.Command(q.verb, anonymous)
+	if err != nil {
+		return nil, err
+	}
+	if cmd.RequestID != "" {
+		cmd.Digest = digest(q.verb, body)
+	}
+	if parent := q.headers.Get("traceparent"); len(parent) == 55 {
+		cmd.TraceParent = parent
+	}
+	q.cmd = cmd
+	return cmd, nil
+}
+
+// admit hands a checked command on, or refuses it; from here on the user's devices
+// are told.
+func (s *Service) admit(q *request, err *room.Error) {
+	if q.cmd.RequestID != "" {
+		if s.look(q) {
+			return
+		}
+	}
+	if ev, ok := startEvents[q.verb]; ok && q.cmd.User != "" {
+		s.publishNotice(s.notice(q.cmd, place{room: q.cmd.Room}, events.Connecting, ev[0]))
+	}
+	if err != nil {
+		s.refuse(q.call, err)
+		return
+	}
+	s.track(q.call)
+	if q.verb == room.Switch || q.verb == room.LeaveAll {
+		s.enqueueMulti(q.call)
+	} else {
+		s.enqueue(q.call)
+	}
+}
+
+// look answers a repeated request before anything else is checked.
+func (s *Service) look(q *request) bool {
+	q.state.Store(deciding)
+	if s.repeated(q.call) {
+		return true
+	}
+	q.state.Store(waiting)
+	return false
+}
+
+func (s *Service) create(q *request) {
+	var body room.CreateRequest
+	if !parse(s, q, &body, func(b *room.CreateRequest) *room.Caller { return &b.Caller }) {
+		return
+	}
+	cmd, err := s.start(q, &body.Caller, q.verb == room.Create && !q.userForm, &body)
+	if err == nil {
+		err = setRoom(&cmd.Room, "roomID", body.RoomID)
+	}
+	if err != nil {
+		s.sendError(q.call, err)
+		return
+	}
+	s.admit(q, cmd.Making("roomName", body.RoomName, body.Config))
+}
+
+func (s *Service) change(q *request) {
+	var body room.RoomRequest
+	if !parse(s, q, &body, func(b *room.RoomRequest) *room.Caller { return &b.Caller }) {
+		return
+	}
+	cmd, err := s.start(q, &body.Caller, false, &body)
+	if err == nil {
+		err = setRoom(&cmd.Room, "roomID", body.RoomID)
+	}
+	if err != nil {
+		s.sendError(q.call, err)
+		return
+	}
+	s.admit(q, nil)
+}
+
+func (s *Service) switchRoom(q *request) {
+	var body room.SwitchRequest
+	if !parse(s, q, &body, func(b *room.SwitchRequest) *room.Caller { return &b.Caller }) {
+		return
+	}
+	cmd, err := s.start(q, &body.Caller, false, &body)
+	if err == nil {
+		if err = setRoom(&cmd.From, "fromRoomID", body.FromRoomID); err == nil {
+			err = setRoom(&cmd.Room, "toRoomInfo.roomID", body.ToRoomInfo.RoomID)
+		}
+	}
+	if err != nil {
+		s.sendError(q.call, err)
+		return
+	}
+	cmd.CreateMissing = body.IsCreateWhenRoomNotExisted
+	if err = cmd.Making("toRoomInfo.roomName", body.ToRoomInfo.RoomName, body.Config); err == nil && cmd.From == cmd.Room {
+		err = room.Invalid("toRoomInfo.roomID", "is %q, and so is fromRoomID; a switch needs two rooms", cmd.Room)
+	}
+	s.admit(q, err)
+}
+
+func (s *Service) leaveAll(q *request) {
+	var body room.LeaveAllRequest
+	if !parse(s, q, &body, func(b *room.LeaveAllRequest) *room.Caller { return &b.Caller }) {
+		return
+	}
+	if _, err := s.start(q, &body.Caller, false, &body); err != nil {
+		s.sendError(q.call, err)
+		return
+	}
+	s.admit(q, nil)
+}
+
+func setRoom(r *subjects.Room, field, id string) *room.Error {
+	*r = subjects.Room(id)
+	return room.ParseID(field, id)
+}

@@ -1,0 +1,273 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// errIncomplete says that the bucket and the journal together do not make the rooms.
+var errIncomplete = errors.New("the bucket and the journal do not make whole rooms")
+
+// nudge is how often a start that waits for the follower stores another marker, since
+// one may expire before it is read.
+const nudge = 20 * time.Second
+
+// nothing stands for the mark of a bucket that is not used: no fact has to be handed
+// on to it one by one, since all of it is written anew.
+const nothing = ^uint64(0)
+
+// load fills the replica: from the bucket and the facts after its mark, or, where the
+// bucket can't be trusted, from the journal alone. It leaves the follower running.
+func (s *Service) load(ctx context.Context) error {
+	snap, err := s.bucket.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if id := snap.Projected.Journal; id != "" && id != s.journal.ID {
+		return fmt.Errorf("the bucket %s belongs to journal %s, but the stream %s is journal %s: one of them is from another deployment or an old copy; restore the one that fits, or delete the bucket to have it made from the journal",
+			subjects.BucketState, id, subjects.StreamRooms, s.journal.ID)
+	}
+	extent, err := s.journal.Extent(ctx)
+	if err != nil {
+		return err
+	}
+	from, lost, err := s.judge(ctx, snap.Projected, extent)
+	if err != nil {
+		return err
+	}
+	if from > 0 {
+		s.fill(snap)
+		err = s.follow(ctx, from, snap.Projected)
+		if !errors.Is(err, errIncomplete) && !errors.Is(err, room.ErrDamaged) {
+			return err
+		}
+		s.log.Warn("the bucket has holes; making the rooms from the journal", "because", err)
+	}
+	s.rep = newReplica()
+	err = s.follow(ctx, max(extent.First, 1), projection.Projected{Mark: projection.Mark{Revision: nothing}})
+	if errors.Is(err, errIncomplete) || errors.Is(err, room.ErrDamaged) {
+		return fmt.Errorf("the bucket %s can't be used, and the stream %s does not reach back to the beginning of every room (%w): restore a bucket of journal %s that is newer than revision %d, or start with an empty stream and bucket",
+			subjects.BucketState, subjects.StreamRooms, err, s.journal.ID, extent.First)
+	}
+	if err != nil {
+		return err
+	}
+	s.projector.Rewrite()
+	if lost != nil {
+		s.renewLost(snap, *lost)
+	}
+	return nil
+}
+
+// judge says from where the journal must be read over the bucket's content; 0 if that
+// content is of no use. lost is set when the journal lost its tail: the newest
+// revision that both have in common.
+func (s *Service) judge(ctx context.Context, p projection.Projected, extent journal.Extent) (from uint64, lost *uint64, err error) {
+	if p.Journal == "" || p.Torn || p.Revision == 0 {
+		return 0, nil, nil
+	}
+	same, err := s.holds(ctx, p.Mark, extent)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case !same:
+		common := min(extent.Last, p.Revision)
+		if p.Revision <= extent.Last { // the places were filled anew
+			common = 0
+			if same, err = s.holds(ctx, p.Safe, extent); err != nil {
+				return 0, nil, err
+			} else if same {
+				common = p.Safe.Revision
+			}
+		}
+		s.log.Error("the journal lost its newest facts; rooms go on from what it holds, those that lost facts as new instances", "bucket", p.Revision, "journal", extent.Last, "common", common)
+		return 0, &common, nil
+	case p.Revision+1 < extent.First:
+		s.log.Warn("the journal no longer reaches back to where the bucket ends", "bucket", p.Revision, "journal", extent.First)
+		return 0, nil, nil
+	}
+	from = min(p.Safe.Revision, p.Revision) + 1
+	recent, err := s.journal.FirstSince(ctx, time.Now().Add(-rememberFor))
+	if err != nil {
+		return 0, nil, err
+	}
+	if recent > 0 {
+		from = min(from, recent)
+	}
+	return max(from, extent.First, 1), nil, nil
+}
+
+// holds says whether the journal has the fact that the mark names, as far as it can
+// be told: one that has left it by age is taken on trust.
+func (s *Service) holds(ctx context.Context, m projection.Mark, extent journal.Extent) (bool, error) {
+	if m.Revision > extent.Last {
+		return false, nil
+	}
+	if m.Revision < extent.First {
+		return true, nil
+	}
+	data, ok, err := s.journal.At(ctx, m.Revision)
+	if err != nil || !ok {
+		return false, err
+	}
+	f, err := events.DecodeFact(data)
+	if err != nil {
+		return false, nil
+	}
+	return f.ID == m.FactID, nil
+}
+
+// fill puts the bucket's rooms into the replica.
+func (s *Service) fill(snap *projection.Snapshot) {
+	for r, h := range snap.Heads {
+		members := make([]*room.Member, 0, len(snap.Members[r]))
+		mb := s.rep.locked(r)
+		for _, m := range snap.Members[r] {
+			if m.InstanceID == h.InstanceID {
+				members = append(members, m.Member)
+				s.rep.users.add(m.User, mb)
+			}
+		}
+		mb.state, mb.revision = room.NewState(r, h, members), h.Revision
+		mb.head.Store(&h)
+		s.rep.living.Add(1)
+		mb.mu.Unlock()
+	}
+}
+
+// follow reads the journal from sequence from over what the replica holds, up to a
+// sync point, checks that whole rooms came of it, and goes on following.
+func (s *Service) follow(ctx context.Context, from uint64, bucket projection.Projected) error {
+	point, err := s.journal.Mark(ctx)
+	if err != nil {
+		return fmt.Errorf("storing a first marker in the stream %s: %w", subjects.StreamRooms, err)
+	}
+	rep := s.rep
+	loaded := bucket
+	if bucket.Revision == nothing {
+		loaded = projection.Projected{}
+	}
+	projector := projection.NewProjector(s.bucket, loaded, s.everything)
+	rep.changed, rep.last = projector.Add, loaded.Mark
+	s.projector = projector
+	orphans := map[subjects.Room]string{}
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	live := false
+	take := func(m journal.Message) error {
+		if live {
+			return rep.pass(m)
+		}
+		if m.Seq <= point {
+			if err := rep.replay(m, bucket.Revision, orphans); err != nil || m.Seq < point {
+				return err
+			}
+		}
+		if err := rep.whole(orphans); err != nil {
+			return err
+		}
+		live = true
+		rep.passed.reach(point)
+		rep.timers = s.timers.add
+		close(ready)
+		if m.Seq > point {
+			return rep.pass(m)
+		}
+		return nil
+	}
+	followCtx, stop := context.WithCancel(s.life)
+	s.workers.Add(1)
+	go func() {
+		defer s.workers.Done()
+		err := s.journal.Follow(followCtx, from, take)
+		ended <- err
+		if live && !s.ended() {
+			s.fail(fmt.Errorf("following the journal: %w", err))
+		}
+	}()
+	ticker := time.NewTicker(nudge)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ready:
+			context.AfterFunc(s.life, stop)
+			return nil
+		case err := <-ended:
+			stop()
+			return err
+		case <-ctx.Done():
+			stop()
+			return fmt.Errorf("reading the journal: %w", ctx.Err())
+		case <-ticker.C:
+			if _, err := s.journal.Mark(ctx); err != nil {
+				stop()
+				return fmt.Errorf("reading the journal: %w", err)
+			}
+		}
+	}
+}
+
+// whole checks what a start has put together: every room with as many members as it
+// counts, and no facts of a living room that is not there.
+func (r *replica) whole(orphans map[subjects.Room]string) error {
+	for id, instance := range orphans {
+		return fmt.Errorf("%w: facts of %q, instance %s, but not its beginning", errIncomplete, id, instance)
+	}
+	for _, mb := range r.all() {
+		mb.mu.Lock()
+		ok := mb.state == nil || mb.state.Whole()
+		mb.mu.Unlock()
+		if !ok {
+			return fmt.Errorf("%w: %q does not have the members that it counts", errIncomplete, mb.room)
+		}
+	}
+	return nil
+}
+
+// everything is the whole state for the bucket, and a fact that it surely holds.
+func (s *Service) everything() (projection.Mark, []projection.Change) {
+	mark := s.rep.mark()
+	var changes []projection.Change
+	for _, mb := range s.rep.all() {
+		mb.mu.Lock()
+		if st := mb.state; st != nil {
+			head := st.Head
+			c := projection.Change{Mark: projection.Mark{Revision: st.Revision}, Room: mb.room, InstanceID: st.InstanceID, Changes: room.Changes{Head: &head}}
+			st.After(0, func(m *room.Member) bool { c.Put = append(c.Put, m); return true })
+			changes = append(changes, c)
+		}
+		mb.mu.Unlock()
+	}
+	return mark, changes
+}
+
+// renewLost gives a new instance to every room that lost facts: its members hear that
+// the old one ended, and whoever held a position in it takes a new snapshot.
+func (s *Service) renewLost(snap *projection.Snapshot, common uint64) {
+	for r, h := range snap.Heads {
+		lost := h.Revision > common
+		for _, m := range snap.Members[r] {
+			lost = lost || m.Revision > common
+		}
+		if !lost {
+			continue
+		}
+		mb := s.rep.locked(r)
+		if mb.state != nil && mb.state.InstanceID == h.InstanceID {
+			renewal := room.NewRenewal(mb.state)
+			mb.tasks = append(mb.tasks, task(renewal.Next))
+			s.log.Warn("a room lost facts and goes on as a new instance", "room", r, "instance", h.InstanceID)
+			s.begin(mb)
+			continue
+		}
+		mb.mu.Unlock()
+	}
+}

@@ -1,0 +1,210 @@
+// Package projection keeps the key-value bucket `rooms`: the state of every room as
+// of one fact, for others to read and for a fast start. The journal is the truth; the
+// bucket follows it by milliseconds, written by one instance at a time.
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// markerTTL is how long a deleted key is still to be seen as deleted.
+const markerTTL = time.Hour
+
+// Mark names a fact that the bucket has got to.
+type Mark struct {
+	Revision uint64 `json:"revision"`
+	FactID   string `json:"factID"`
+}
+
+// Projected is the value of the key `=projected`.
+type Projected struct {
+	Mark    `json:",embed"`
+	Journal string `json:"journal"` // identity of the journal that the bucket follows
+	Safe    Mark   `json:"safe"`    // the mark of some minutes ago, surely on the disk
+	Torn    bool   `json:"torn,omitzero"`
+}
+
+// Bucket is the open bucket.
+type Bucket struct {
+	journal *journal.Journal
+	stream  jetstream.Stream
+}
+
+// Open makes or opens the bucket's stream.
+func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error) {
+	cfg := jetstream.StreamConfig{
+		Name:                   subjects.StreamState,
+		Description:            "natsrooms: the state of every room, written by the service alone",
+		Subjects:               []string{subjects.KVPattern(subjects.BucketState)},
+		Storage:                jetstream.FileStorage,
+		Discard:                jetstream.DiscardNew,
+		MaxMsgsPerSubject:      1,
+		Replicas:               max(replicas, 1),
+		AllowRollup:            true,
+		DenyDelete:             true,
+		AllowDirect:            true,
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: markerTTL,
+		AllowAtomicPublish:     true,
+	}
+	stream, err := OpenStream(ctx, j.JetStream(), cfg, replicas)
+	if err != nil {
+		return nil, err
+	}
+	return &Bucket{j, stream}, nil
+}
+
+// OpenStream makes a bucket's stream, or brings an existing one to cfg.
+func OpenStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, replicas int) (jetstream.Stream, error) {
+	if have, err := js.Stream(ctx, cfg.Name); err == nil && replicas == 0 {
+		cfg.Replicas = have.CachedInfo().Config.Replicas
+	}
+	stream, err := js.CreateOrUpdateStream(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
+	}
+	return stream, nil
+}
+
+// Snapshot is what the bucket held.
+type Snapshot struct {
+	Projected Projected // the zero value: the bucket has none
+	Heads     map[subjects.Room]room.Head
+	Members   map[subjects.Room]map[subjects.User]Stored
+	Keys      map[string]struct{} // every living key but `=projected`
+}
+
+// Stored is a member record and the instance it belongs to.
+type Stored struct {
+	*room.Member
+	InstanceID string
+}
+
+// Load reads the bucket while others may be writing it: in order, until the place that
+// was its end when the scan had reached its first end.
+func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
+	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Keys: map[string]struct{}{}}
+	end, err := b.end(ctx)
+	if err != nil || end == 0 {
+		return s, err
+	}
+	cons, err := b.journal.JetStream().OrderedConsumer(ctx, subjects.StreamState, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
+	if err != nil {
+		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(2000))
+	if err != nil {
+		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+	}
+	defer it.Stop()
+	for again := true; ; {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		if err := s.take(m); err != nil {
+			return nil, err
+		}
+		if meta.Sequence.Stream >= end || meta.NumPending == 0 {
+			if !again {
+				return s, nil
+			}
+			again = false
+			if end, err = b.end(ctx); err != nil {
+				return nil, err
+			}
+			if meta.Sequence.Stream >= end {
+				return s, nil
+			}
+		}
+	}
+}
+
+func (b *Bucket) end(ctx context.Context) (uint64, error) {
+	info, err := b.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the state of %s: %w", subjects.StreamState, err)
+	}
+	if info.State.Msgs == 0 {
+		return 0, nil
+	}
+	return info.State.LastSeq, nil
+}
+
+func (s *Snapshot) take(m jetstream.Msg) error {
+	key := subjects.KeyOfKV(subjects.BucketState, m.Subject())
+	gone := m.Headers().Get(jetstream.MarkerReasonHeader) != "" || m.Headers().Get(operation) != ""
+	if key == subjects.KeyProjected {
+		s.Projected = Projected{}
+		if !gone {
+			if err := json.Unmarshal(m.Data(), &s.Projected); err != nil {
+				return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
+			}
+		}
+		return nil
+	}
+	r, u, member, ok := subjects.ParseKey(key)
+	if !ok {
+		return nil
+	}
+	if gone {
+		delete(s.Keys, key)
+		if !member {
+			delete(s.Heads, r)
+		} else {
+			delete(s.Members[r], u)
+		}
+		return nil
+	}
+	s.Keys[key] = struct{}{}
+	if !member {
+		h, err := room.DecodeHead(m.Data())
+		if err != nil {
+			return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
+		}
+		s.Heads[r] = h
+		return nil
+	}
+	v, instance, err := room.DecodeMember(m.Data())
+	if err != nil {
+		return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
+	}
+	if s.Members[r] == nil {
+		s.Members[r] = map[subjects.User]Stored{}
+	}
+	s.Members[r][u] = Stored{v, instance}
+	return nil
+}
+
+const operation = "KV-Operation"
+
+// Mark reads `=projected` by the word of the bucket's leader, and the key's own
+// sequence in the bucket, which guards the next batch. Both are zero if there is none.
+func (b *Bucket) Mark(ctx context.Context) (Projected, uint64, error) {
+	var p Projected
+	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return p, 0, nil
+	}
+	if err != nil {
+		return p, 0, err
+	}
+	if len(m.Data) == 0 {
+		return p, m.Sequence, nil
+	}
+	return p, m.Sequence, json.Unmarshal(m.Data, &p)
+}

@@ -1,0 +1,333 @@
+package projection
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Timing of the projection.
+const (
+	every    = 50 * time.Millisecond // at most one batch in this time, unless it falls behind
+	safeAge  = 5 * time.Minute
+	safeStep = 10 * time.Second
+	resend   = 2 * time.Second
+)
+
+// Change is what one fact changed, as values.
+type Change struct {
+	Mark
+	Room subjects.Room
+	room.Changes
+	InstanceID string
+}
+
+// ErrLost says that somebody else wrote the bucket: this instance does not lead.
+var ErrLost = errors.New("another instance wrote the bucket")
+
+// Projector gathers changes in the journal's order and, while its instance leads,
+// writes them: each batch is the state as of its last fact.
+type Projector struct {
+	bucket *Bucket
+	all    func() (Mark, []Change)
+
+	mu      sync.Mutex
+	pending []Change
+	wake    chan struct{}
+	written uint64 // revision of the bucket, as far as this instance knows
+
+	rewrite   bool
+	projected Projected
+	marks     []timedMark
+}
+
+type timedMark struct {
+	Mark
+	at time.Time
+}
+
+// NewProjector starts with the bucket as it was loaded. all gives the whole state, and
+// a fact that it surely holds, for when everything must be written anew.
+func NewProjector(b *Bucket, loaded Projected, all func() (Mark, []Change)) *Projector {
+	return &Projector{bucket: b, all: all, wake: make(chan struct{}, 1), written: loaded.Revision}
+}
+
+// Rewrite makes the next leading start by writing everything anew.
+func (p *Projector) Rewrite() {
+	p.mu.Lock()
+	p.rewrite = true
+	p.mu.Unlock()
+}
+
+// Add takes the next change in the journal's order.
+func (p *Projector) Add(c Change) {
+	p.mu.Lock()
+	if c.Revision > p.written {
+		p.pending = append(p.pending, c)
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Follow forgets what another instance has written; for instances that do not lead.
+func (p *Projector) Follow(ctx context.Context) error {
+	mark, _, err := p.bucket.Mark(ctx)
+	if err != nil || mark.Torn {
+		return err
+	}
+	p.trim(mark.Revision)
+	return nil
+}
+
+func (p *Projector) trim(written uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written = max(p.written, written)
+	i := 0
+	for i < len(p.pending) && p.pending[i].Revision <= written {
+		i++
+	}
+	p.pending = p.pending[i:]
+}
+
+// Written is the revision that the bucket is known to have got to.
+func (p *Projector) Written() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.written
+}
+
+// Lead writes until ctx ends or [ErrLost].
+func (p *Projector) Lead(ctx context.Context) error {
+	projected, guard, err := p.bucket.Mark(ctx)
+	if err != nil {
+		return err
+	}
+	p.projected, p.marks = projected, nil
+	p.projected.Journal, p.projected.Torn = p.bucket.journal.ID, false
+	p.mu.Lock()
+	rewrite := p.rewrite
+	p.mu.Unlock()
+	switch {
+	case rewrite || projected.Torn:
+		if guard, err = p.writeAll(ctx, guard); err != nil {
+			return err
+		}
+	default:
+		p.trim(projected.Revision)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		began := time.Now()
+		full, err := p.writeSome(ctx, &guard)
+		if err != nil {
+			return err
+		}
+		if full {
+			continue
+		}
+		timer.Reset(every - time.Since(began))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// writeSome writes one batch; full says that more is waiting than one batch takes.
+func (p *Projector) writeSome(ctx context.Context, guard *uint64) (full bool, err error) {
+	p.mu.Lock()
+	entries, n := collect(p.pending)
+	var last Mark
+	if n > 0 {
+		last = p.pending[n-1].Mark
+	}
+	full = n < len(p.pending)
+	p.mu.Unlock()
+	if n == 0 {
+		return false, nil
+	}
+	batch, err := encode(entries)
+	if err != nil {
+		return false, err
+	}
+	p.projected.Mark = last
+	p.projected.Safe = p.safe(last)
+	if *guard, err = p.commit(ctx, batch, *guard); err != nil {
+		return false, err
+	}
+	p.trim(last.Revision)
+	return full, nil
+}
+
+func (p *Projector) safe(now Mark) Mark {
+	at := time.Now()
+	if n := len(p.marks); n == 0 || at.Sub(p.marks[n-1].at) >= safeStep {
+		p.marks = append(p.marks, timedMark{now, at})
+	}
+	safe := p.projected.Safe
+	for len(p.marks) > 0 && at.Sub(p.marks[0].at) >= safeAge {
+		safe = p.marks[0].Mark
+		p.marks = p.marks[1:]
+	}
+	return safe
+}
+
+// record is what one key comes to.
+type record struct {
+	room     subjects.Room
+	instance string
+	head     *room.Head
+	member   *room.Member
+}
+
+// collect gathers, from the front, the changes that one batch takes; n says how many.
+func collect(pending []Change) (entries map[string]record, n int) {
+	entries = map[string]record{}
+	for _, c := range pending {
+		if n > 0 && len(entries)+len(c.Put)+len(c.Del)+2 > journal.MaxBatch {
+			return entries, n
+		}
+		n++
+		entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
+		for _, u := range c.Del {
+			entries[subjects.MemberKey(c.Room, u)] = record{room: c.Room}
+		}
+		for _, m := range c.Put {
+			entries[subjects.MemberKey(c.Room, m.User)] = record{room: c.Room, instance: c.InstanceID, member: m}
+		}
+	}
+	return entries, n
+}
+
+var deleted = nats.Header{operation: {"DEL"}, jetstream.MsgTTLHeader: {markerTTL.String()}}
+
+func encode(entries map[string]record) ([]journal.Entry, error) {
+	batch := make([]journal.Entry, 0, len(entries)+1)
+	for key, r := range entries {
+		e := journal.Entry{Subject: subjects.KV(subjects.BucketState, key)}
+		var err error
+		switch {
+		case r.head != nil:
+			e.Data, err = r.head.Record(r.room)
+		case r.member != nil:
+			e.Data, err = r.member.Record(r.instance)
+		default:
+			e.Header = deleted
+		}
+		if err != nil {
+			return nil, err
+		}
+		batch = append(batch, e)
+	}
+	return batch, nil
+}
+
+// commit writes one batch and `=projected` as its last entry, and gives the new guard.
+// It sends the same batch again until the bucket's answer is known.
+func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uint64) (uint64, error) {
+	value, err := json.Marshal(&p.projected)
+	if err != nil {
+		return 0, err
+	}
+	subject := subjects.KV(subjects.BucketState, subjects.KeyProjected)
+	batch = append(batch, journal.Entry{Subject: subject, Guarded: true, Expect: guard, Data: value})
+	for {
+		type answer struct {
+			seq uint64
+			err error
+		}
+		done := make(chan answer, 1)
+		forget, err := p.bucket.journal.Append(batch, func(seq uint64, err error) { done <- answer{seq, err} })
+		if err != nil {
+			done <- answer{0, err}
+		}
+		timer := time.NewTimer(resend)
+		var a answer
+		select {
+		case a = <-done:
+		case <-timer.C:
+			a.err = journal.ErrUnknown
+		case <-ctx.Done():
+			a.err = ctx.Err()
+		}
+		forget()
+		switch {
+		case a.err == nil:
+			timer.Stop()
+			return a.seq, nil
+		case errors.Is(a.err, journal.ErrConflict):
+			timer.Stop()
+			if m, err := p.bucket.stream.GetLastMsgForSubject(ctx, subject); err == nil && bytes.Equal(m.Data, value) {
+				return m.Sequence, nil // an earlier try was stored
+			}
+			return 0, ErrLost
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// writeAll writes the whole state. Until its last batch the bucket says that it is
+// torn, so that nobody starts from a part of it. Records may be newer than its mark;
+// whoever reads facts after the mark skips those that a record holds.
+func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) {
+	held, err := p.bucket.Load(ctx)
+	if err != nil {
+		return 0, err
+	}
+	entries := map[string]record{}
+	for key := range held.Keys {
+		entries[key] = record{}
+	}
+	mark, changes := p.all()
+	for _, c := range changes {
+		entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
+		for _, m := range c.Put {
+			entries[subjects.MemberKey(c.Room, m.User)] = record{room: c.Room, instance: c.InstanceID, member: m}
+		}
+	}
+	batch, err := encode(entries)
+	if err != nil {
+		return 0, err
+	}
+	p.projected.Mark, p.projected.Safe, p.projected.Torn = Mark{}, Mark{}, true
+	for len(batch) >= journal.MaxBatch {
+		if guard, err = p.commit(ctx, batch[:journal.MaxBatch-1:journal.MaxBatch-1], guard); err != nil {
+			return 0, err
+		}
+		batch = batch[journal.MaxBatch-1:]
+	}
+	p.projected.Mark, p.projected.Safe, p.projected.Torn = mark, mark, false
+	if guard, err = p.commit(ctx, batch, guard); err != nil {
+		return 0, err
+	}
+	p.mu.Lock()
+	p.rewrite = false
+	p.mu.Unlock()
+	p.trim(mark.Revision)
+	return guard, nil
+}

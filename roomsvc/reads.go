@@ -1,0 +1,238 @@
+package roomsvc
+
+import (
+	"context"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// maxReply is the most bytes that a reply may have; pages end before it.
+const maxReply = 256 << 10
+
+// pageRoom is what a page may fill with entries.
+const pageRoom = maxReply - 48<<10
+
+// read answers from memory, once that is as new as the caller asks.
+func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	q.state.Store(deciding)
+	finish := func() {
+		v, refused := answer()
+		if refused != nil {
+			s.sendError(q.call, refused)
+		} else {
+			s.reply(q.call, v)
+		}
+	}
+	if !f.Sync && s.seen(f.MinRevision, r) {
+		finish()
+		return
+	}
+	s.workers.Add(1)
+	go func() {
+		defer s.workers.Done()
+		ctx, cancel := context.WithDeadline(s.life, q.deadline)
+		defer cancel()
+		var err error
+		if f.Sync {
+			err = s.sync.pass(ctx)
+		}
+		if err == nil && !s.seen(f.MinRevision, r) {
+			err = s.rep.passed.wait(ctx, f.MinRevision)
+		}
+		if err != nil {
+			e := room.Refuse(room.ErrBusy, "nothing happened: this instance has not seen what you ask for, it is at revision %d; try again", s.rep.passed.seq.Load())
+			if !f.Sync {
+				e.Field, e.Limit, e.Actual = "minRevision", int64(s.rep.passed.seq.Load()), int64(f.MinRevision)
+			}
+			s.sendError(q.call, e)
+			return
+		}
+		finish()
+	}()
+}
+
+// seen says whether a revision has been applied: by the follower, or in that room.
+func (s *Service) seen(revision uint64, r subjects.Room) bool {
+	if revision <= s.rep.passed.seq.Load() {
+		return true
+	}
+	head := s.rep.head(r)
+	return head != nil && head.Revision >= revision
+}
+
+// view calls f with the room's state under its lock, if the room exists.
+func (s *Service) view(r subjects.Room, f func(*room.State) any) (any, *room.Error) {
+	if mb := s.rep.find(r); mb != nil {
+		mb.mu.Lock()
+		defer mb.mu.Unlock()
+		if mb.state != nil && !mb.state.Ending() {
+			return f(mb.state), nil
+		}
+	}
+	return nil, room.Refuse(room.ErrRoomNotExist, "there is no room %q; enter creates it", r)
+}
+
+// beginRead reads the body of a read.
+func beginRead[T any](s *Service, q *request, body *T, caller func(*T) *room.Caller, roomID func(*T) string) (subjects.Room, bool) {
+	if !parse(s, q, body, caller) {
+		return "", false
+	}
+	_, err := caller(body).Command(q.verb, !q.userForm)
+	if err == nil && roomID != nil {
+		err = room.ParseID("roomID", roomID(body))
+	}
+	if err != nil {
+		s.sendError(q.call, err)
+		return "", false
+	}
+	if roomID == nil {
+		return "", true
+	}
+	return subjects.Room(roomID(body)), true
+}
+
+func (s *Service) get(q *request) {
+	var body room.ReadRequest
+	r, ok := beginRead(s, q, &body, func(b *room.ReadRequest) *room.Caller { return &b.Caller }, func(b *room.ReadRequest) string { return b.RoomID })
+	if !ok {
+		return
+	}
+	s.read(q, body.Freshness, r, func() (any, *room.Error) {
+		return s.view(r, func(st *room.State) any { return &room.GetReply{Room: st.Info(r), Position: st.Position()} })
+	})
+}
+
+func (s *Service) members(q *request) {
+	var body room.MembersRequest
+	r, ok := beginRead(s, q, &body, func(b *room.MembersRequest) *room.Caller { return &b.Caller }, func(b *room.MembersRequest) string { return b.RoomID })
+	if !ok {
+		return
+	}
+	order, err := room.PageOrder(body.NextFlag)
+	count, refused := pageCount(body.Count)
+	if err != nil {
+		refused = room.Invalid("nextFlag", "is %q, which no page ended with; start with an empty one", body.NextFlag)
+	}
+	if refused != nil {
+		s.sendError(q.call, refused)
+		return
+	}
+	s.read(q, body.Freshness, r, func() (any, *room.Error) {
+		return s.view(r, func(st *room.State) any { return page(st, order, count) })
+	})
+}
+
+func pageCount(count int) (int, *room.Error) {
+	if count < 0 || count > room.MaxPage {
+		e := room.Invalid("count", "is %d; it must be 1 to %d", count, room.MaxPage)
+		e.Limit, e.Actual = room.MaxPage, int64(count)
+		return 0, e
+	}
+	if count == 0 {
+		count = room.MaxPage
+	}
+	return count, nil
+}
+
+// page is the members that joined after order, until count or the reply is full.
+func page(st *room.State, order uint64, count int) *room.MembersReply {
+	reply := &room.MembersReply{MemberList: []room.MemberInfo{}, MemberCount: st.Members, Position: st.Position()}
+	var last *room.Member
+	size := 0
+	st.After(order, func(m *room.Member) bool {
+		info := m.Wire()
+		data, _ := json.Marshal(&info)
+		if size += len(data) + 1; last != nil && (len(reply.MemberList) == count || size > pageRoom) {
+			reply.NextFlag = room.PageFlag(last)
+			return false
+		}
+		reply.MemberList = append(reply.MemberList, info)
+		last = m
+		return true
+	})
+	return reply
+}
+
+func (s *Service) memberOf(q *request) {
+	var body room.MemberOfRequest
+	r, ok := beginRead(s, q, &body, func(b *room.MemberOfRequest) *room.Caller { return &b.Caller }, func(b *room.MemberOfRequest) string { return b.RoomID })
+	if !ok {
+		return
+	}
+	if n := len(body.UserIDs); n > room.MaxUserIDs {
+		e := room.Invalid("userIDs", "has %d users; it may have %d", n, room.MaxUserIDs)
+		e.Limit, e.Actual = room.MaxUserIDs, int64(n)
+		s.sendError(q.call, e)
+		return
+	}
+	for _, id := range body.UserIDs {
+		if err := room.ParseID("userIDs", id); err != nil {
+			s.sendError(q.call, err)
+			return
+		}
+	}
+	s.read(q, body.Freshness, r, func() (any, *room.Error) {
+		return s.view(r, func(st *room.State) any {
+			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
+			for _, id := range body.UserIDs {
+				if m := st.Member(subjects.User(id)); m != nil {
+					reply.MemberList = append(reply.MemberList, m.Wire())
+				} else {
+					reply.ErrorUserList = append(reply.ErrorUserList, room.ErrorUser{UserID: id, Code: room.ErrUserNotInRoom.Name, Number: room.ErrUserNotInRoom.Number})
+				}
+			}
+			return reply
+		})
+	})
+}
+
+func (s *Service) userRooms(q *request) {
+	var body room.RoomsRequest
+	if !parse(s, q, &body, func(b *room.RoomsRequest) *room.Caller { return &b.Caller }) {
+		return
+	}
+	cmd, refused := body.Caller.Command(q.verb, false)
+	if refused != nil {
+		s.sendError(q.call, refused)
+		return
+	}
+	s.read(q, body.Freshness, "", func() (any, *room.Error) {
+		reply := &room.RoomsReply{Rooms: []room.RoomHead{}}
+		size := 0
+		for _, mb := range s.rep.users.of(cmd.User) {
+			if strings.Compare(string(mb.room), body.NextFlag) <= 0 && body.NextFlag != "" {
+				continue
+			}
+			if size += 128 + 2*len(mb.room); size > pageRoom {
+				reply.NextFlag = reply.Rooms[len(reply.Rooms)-1].RoomID
+				break
+			}
+			if h := mb.head.Load(); h != nil {
+				reply.Rooms = append(reply.Rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence})
+			}
+		}
+		return reply, nil
+	})
+}
+
+func (s *Service) list(q *request) {
+	var body room.ListRequest
+	_, ok := beginRead(s, q, &body, func(b *room.ListRequest) *room.Caller { return &b.Caller }, nil)
+	if !ok {
+		return
+	}
+	count, refused := pageCount(body.Count)
+	if refused != nil {
+		s.sendError(q.call, refused)
+		return
+	}
+	s.read(q, body.Freshness, "", func() (any, *room.Error) {
+		reply := &room.ListReply{NextFlag: ""}
+		reply.RoomList, reply.NextFlag = s.rep.list(body.Prefix, body.NextFlag, count)
+		return reply, nil
+	})
+}

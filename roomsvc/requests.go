@@ -1,0 +1,114 @@
+package roomsvc
+
+import (
+	"sync"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// rememberFor is how long the outcome of a request is known; the contract promises
+// two minutes from the first try.
+const rememberFor = 3 * time.Minute
+
+// requests remembers what became of requests that changed something. It is made from
+// the journal alone, so it outlives rooms, instances and restarts.
+type requests struct {
+	mu    sync.Mutex
+	known map[requestKey]*outcome
+	queue []timedKey // by time
+}
+
+type requestKey struct {
+	user subjects.User
+	id   string
+}
+
+type timedKey struct {
+	requestKey
+	at time.Time
+}
+
+// outcome is what a request came to.
+type outcome struct {
+	digest  string
+	at      time.Time
+	joined  *place
+	created bool
+	left    []place
+}
+
+// place is a room at the moment of an outcome.
+type place struct {
+	room subjects.Room
+	room.Position
+}
+
+func (q *requests) init() { q.known = map[requestKey]*outcome{} }
+
+// learn takes the outcomes that a stored fact carries.
+func (q *requests) learn(f *events.Fact, seq uint64, at time.Time) {
+	p := place{f.Room, room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence, Revision: seq}}
+	digest := func(i int) string {
+		if i < len(f.Digests) {
+			return f.Digests[i]
+		}
+		return ""
+	}
+	if f.RequestID != "" {
+		q.note(requestKey{"", f.RequestID}, digest(0), at, func(o *outcome) { o.joined, o.created = &p, true })
+	}
+	for i := range f.Joined {
+		if j := &f.Joined[i]; j.RequestID != "" {
+			q.note(requestKey{subjects.User(j.UserID), j.RequestID}, digest(i), at, func(o *outcome) {
+				o.joined, o.created = &p, f.Type == events.RoomCreated && i == 0
+			})
+		}
+	}
+	for i := range f.Left {
+		if l := &f.Left[i]; l.RequestID != "" {
+			q.note(requestKey{subjects.User(l.UserID), l.RequestID}, digest(i), at, func(o *outcome) { o.left = append(o.left, p) })
+		}
+	}
+}
+
+func (q *requests) note(k requestKey, digest string, at time.Time, what func(*outcome)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire(time.Now())
+	o := q.known[k]
+	if o == nil {
+		o = &outcome{digest: digest, at: at}
+		q.known[k] = o
+		q.queue = append(q.queue, timedKey{k, at})
+	}
+	what(o)
+}
+
+func (q *requests) expire(now time.Time) {
+	for len(q.queue) > 0 && now.Sub(q.queue[0].at) > rememberFor {
+		delete(q.known, q.queue[0].requestKey)
+		q.queue = q.queue[1:]
+	}
+}
+
+// look gives the first outcome of a repeated request: nil if there is none, a refusal
+// if another request came under the same ID.
+func (q *requests) look(c *room.Command) (*outcome, *room.Error) {
+	if c.RequestID == "" {
+		return nil, nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o := q.known[requestKey{c.User, c.RequestID}]
+	if o == nil || time.Since(o.at) > rememberFor {
+		return nil, nil
+	}
+	if o.digest != "" && o.digest != c.Digest {
+		return nil, room.Invalid("requestID", "%q stands for another request of %q already; a new request needs a new random ID", c.RequestID, c.User)
+	}
+	copied := *o
+	return &copied, nil
+}

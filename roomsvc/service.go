@@ -1,0 +1,410 @@
+// Package roomsvc is the room service: it takes commands by NATS request-reply, and
+// keeps rooms as facts in a JetStream stream, the journal.
+//
+// One change is one fact, and one fact is one message of the journal, appended under
+// the condition that the room's fact before it is still the newest. That message is
+// the commit, the record and, republished by the server, the live event, so none of
+// the three can be there without the others. What happens to a join:
+//
+//  1. endpoints.go takes it off room.cmd.join, checks its form and hands it to the
+//     room's mailbox.
+//  2. mailbox.go decides it together with all that waits there ([room.Run]), and appends
+//     the one fact that they make.
+//  3. replica.go applies the fact when it is acknowledged, answers.go answers.
+//  4. The journal's follower, in replica.go, passes the same fact in the journal's order
+//     and hands it to the projection, which the leading instance (leader.go) writes
+//     to the bucket `rooms`.
+//
+// If the reply is lost, the caller sends the join again with the same request ID. The
+// fact carries that ID, so whichever instance gets it finds the outcome (requests.go)
+// and says it again. If the acknowledgement is lost, mailbox.go sends the same bytes
+// again under the same condition, until it sees what became of them.
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
+)
+
+// Version is the version of the service, as its micro service tells it.
+const Version = "0.1.0"
+
+// Config is a service's settings. The zero value works.
+type Config struct {
+	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
+	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
+	MaxRooms        int           // 0: unlimited
+	MaxMembers      int           // of a room; 0: unlimited
+	MaxRoomsPerUser int           // 0: unlimited
+	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
+	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
+	SourcePrefix    string        // before the source of every event
+	Logger          *slog.Logger  // default: slog.Default()
+}
+
+const (
+	defaultKeep     = 168 * time.Hour
+	minKeep         = 24 * time.Hour
+	defaultInFlight = 16384
+)
+
+func (c *Config) validate() error {
+	if c.FactsKeep == 0 {
+		c.FactsKeep = defaultKeep
+	}
+	if c.FactsKeep < minKeep {
+		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, minKeep)
+	}
+	if c.MaxRooms < 0 || c.MaxMembers < 0 || c.MaxRoomsPerUser < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
+		return errors.New("limits, replicas and commands in flight can't be negative; 0 is the default")
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultInFlight
+	}
+	if c.Instance == "" {
+		c.Instance = nuid.Next()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Service is a running instance.
+type Service struct {
+	cfg Config
+	nc  *nats.Conn
+	log *slog.Logger
+
+	journal   *journal.Journal
+	bucket    *projection.Bucket
+	projector *projection.Projector
+	rep       *replica
+	sync      syncer
+	multi     multi
+	timers    timers
+	pulse     *pulse
+	limits    atomic.Pointer[room.Limits]
+	making    atomic.Int64 // rooms being created
+	inFlight  atomic.Int64
+	unfit     atomic.Pointer[string] // why this instance is not ready, "" if it is
+
+	tracked  tracked
+	listenMu sync.Mutex
+	gen      *generation
+	stopping bool
+
+	life    context.Context // ends with the service
+	die     context.CancelFunc
+	workers sync.WaitGroup
+	failure error
+	failed  sync.Once
+	done    chan struct{}
+}
+
+// New starts an instance on a connection and returns when it serves. It checks the
+// server, makes streams and buckets where they are missing, and loads every room. It
+// never closes the connection. An error is a sentence that says what to do.
+func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), pulse: newPulse(), done: make(chan struct{})}
+	s.multi.wake = make(chan struct{}, 1)
+	s.sync.s = s
+	s.life, s.die = context.WithCancel(context.Background())
+	if err := s.open(ctx); err != nil {
+		s.die()
+		return nil, err
+	}
+	return s, nil
+}
+
+const (
+	settingRooms    = "max-rooms"
+	settingMembers  = "max-members"
+	settingPerUser  = "max-rooms-per-user"
+	settingsRefresh = 10 * time.Second
+	checkEvery      = 30 * time.Second
+	sweepEvery      = 250 * time.Millisecond
+	forgetEvery     = time.Minute
+)
+
+func (s *Service) open(ctx context.Context) (err error) {
+	s.journal, err = journal.Open(ctx, s.nc, journal.Settings{
+		Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas,
+		Shared: map[string]int{settingRooms: s.cfg.MaxRooms, settingMembers: s.cfg.MaxMembers, settingPerUser: s.cfg.MaxRoomsPerUser},
+	})
+	if err != nil {
+		return err
+	}
+	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
+		return err
+	}
+	if err = s.readSettings(ctx); err != nil {
+		return err
+	}
+	if err = s.load(ctx); err != nil {
+		return err
+	}
+	election, err := openElection(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.timers.start(s)
+	s.workers.Add(2)
+	go s.runMulti()
+	go s.housekeeping()
+	go s.pulse.run(s.life, s.woke)
+	s.workers.Add(1)
+	go func() { defer s.workers.Done(); election.run() }()
+	s.gen, err = s.listen()
+	if err != nil {
+		return err
+	}
+	return s.nc.FlushWithContext(ctx)
+}
+
+func (s *Service) readSettings(ctx context.Context) error {
+	shared, err := s.journal.Shared(ctx)
+	if err != nil {
+		return err
+	}
+	s.limits.Store(&room.Limits{MaxRooms: shared[settingRooms], MaxMembers: shared[settingMembers], MaxRoomsPerUser: shared[settingPerUser]})
+	return nil
+}
+
+// housekeeping does what comes round by the clock.
+func (s *Service) housekeeping() {
+	defer s.workers.Done()
+	sweep, settings, check, forget := time.NewTicker(sweepEvery), time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
+	defer sweep.Stop()
+	defer settings.Stop()
+	defer check.Stop()
+	defer forget.Stop()
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case now := <-sweep.C:
+			s.sweep(now)
+		case <-settings.C:
+			if err := s.readSettings(s.life); err != nil && !s.ended() {
+				s.log.Warn("reading the shared settings", "error", err)
+			}
+		case <-check.C:
+			if err := s.Check(s.life); err != nil && !s.ended() {
+				s.log.Error("not ready", "error", err)
+			}
+		case <-forget.C:
+			s.rep.forget()
+		}
+	}
+}
+
+// Check says why the instance is not ready; nil if it is.
+func (s *Service) Check(ctx context.Context) error {
+	if s.ended() {
+		return errors.New("the service has ended")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := s.journal.CheckSubjects(ctx)
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	s.unfit.Store(&why)
+	return err
+}
+
+// stats is what the micro service tells under "data" when it is asked for statistics.
+func (s *Service) stats() any {
+	why := ""
+	if p := s.unfit.Load(); p != nil {
+		why = *p
+	}
+	return map[string]any{
+		"instance": s.cfg.Instance, "ready": why == "" && !s.ended(), "problem": why, "rooms": s.rep.living.Load(),
+		"inFlight": s.inFlight.Load(), "revision": s.rep.passed.seq.Load(), "projected": s.projector.Written(),
+	}
+}
+
+// woke drops all commands that came before the process went on after a standstill.
+func (s *Service) woke() {
+	s.log.Warn("the process stood still; commands that came meanwhile are dropped")
+	s.listenMu.Lock()
+	defer s.listenMu.Unlock()
+	if s.stopping || s.ended() {
+		return
+	}
+	old := s.gen
+	gen, err := s.listen()
+	if err != nil {
+		s.fail(fmt.Errorf("listening for commands again: %w", err))
+		return
+	}
+	s.gen = gen
+	if err := old.svc.Stop(); err != nil {
+		s.log.Warn("stopping the old endpoints", "error", err)
+	}
+}
+
+// fail ends the service because of an error that it can't go on with.
+func (s *Service) fail(err error) {
+	s.failed.Do(func() {
+		s.failure = err
+		s.log.Error("the service ends", "error", err)
+		go s.end()
+	})
+}
+
+func (s *Service) end() {
+	s.die()
+	s.listenMu.Lock()
+	s.stopping = true
+	if s.gen != nil {
+		_ = s.gen.svc.Stop()
+	}
+	s.listenMu.Unlock()
+	s.workers.Wait()
+	s.refuseAll()
+	s.journal.Close()
+	close(s.done)
+}
+
+// Stop ends the instance: it takes no more commands, answers those in flight, gives
+// up the lead and returns. ctx bounds how long it waits.
+func (s *Service) Stop(ctx context.Context) error {
+	s.listenMu.Lock()
+	first := !s.stopping
+	s.stopping = true
+	s.listenMu.Unlock()
+	if first && s.gen != nil {
+		_ = s.gen.svc.Stop()
+	}
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.inFlight.Load() > 0 && ctx.Err() == nil && !s.ended() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+	s.failed.Do(func() { go s.end() })
+	select {
+	case <-s.done:
+		return s.nc.FlushTimeout(time.Second)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Done is closed when the service has ended, by Stop or by itself.
+func (s *Service) Done() <-chan struct{} { return s.done }
+
+// Err is why the service ended by itself; nil while it runs and after Stop.
+func (s *Service) Err() error {
+	select {
+	case <-s.done:
+		return s.failure
+	default:
+		return nil
+	}
+}
+
+func (s *Service) ended() bool { return s.life.Err() != nil }
+
+// tracked is every changing call that may be unanswered, oldest first.
+type tracked struct {
+	mu    sync.Mutex
+	calls []*call
+}
+
+func (s *Service) track(c *call) {
+	s.tracked.mu.Lock()
+	s.tracked.calls = append(s.tracked.calls, c)
+	s.tracked.mu.Unlock()
+}
+
+// sweep answers calls that have run out of time, and forgets those that are answered.
+func (s *Service) sweep(now time.Time) {
+	s.tracked.mu.Lock()
+	calls := s.tracked.calls
+	var expired []*call
+	for len(calls) > 0 && (calls[0].state.Load() == answered || now.After(calls[0].deadline)) {
+		expired = append(expired, calls[0])
+		calls = calls[1:]
+	}
+	if open := int(s.inFlight.Load()); len(calls) > 2*open+1024 {
+		kept := make([]*call, 0, open)
+		for _, c := range calls {
+			if c.state.Load() != answered {
+				kept = append(kept, c)
+			}
+		}
+		calls = kept
+	}
+	s.tracked.calls = calls
+	s.tracked.mu.Unlock()
+	for _, c := range expired {
+		s.expire(c)
+	}
+}
+
+// expire answers a call that has run out of time. One that waits in line, in no
+// append, has surely had no effect and will have none.
+func (s *Service) expire(c *call) {
+	was := c.state.Load()
+	if was == answered {
+		return
+	}
+	if was == waiting && !s.flying(c) && c.state.CompareAndSwap(waiting, answered) {
+		e := room.Refuse(room.ErrBusy, "nothing happened: its turn did not come in %v; try again", commandTimeout)
+		e.RetryAfterMs = 1000
+		s.sendRefusal(c, e, s.connected(c))
+		return
+	}
+	e := room.Refuse(room.ErrUnavailable, "it is not known whether this was stored; send it again with the same requestID to learn it")
+	e.Outcome = room.Unknown
+	s.refuse(c, e)
+}
+
+// flying says whether the fate of an append to one of the call's rooms is open.
+func (s *Service) flying(c *call) bool {
+	for _, mb := range []*mailbox{s.rep.find(c.cmd.Room), s.rep.find(c.cmd.From)} {
+		if mb == nil {
+			continue
+		}
+		mb.mu.Lock()
+		open := mb.flight != nil
+		mb.mu.Unlock()
+		if open {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseAll answers what is left when the service ends.
+func (s *Service) refuseAll() {
+	s.tracked.mu.Lock()
+	calls := s.tracked.calls
+	s.tracked.calls = nil
+	s.tracked.mu.Unlock()
+	for _, c := range calls {
+		s.expire(c)
+	}
+}
