@@ -174,7 +174,7 @@ func (s *Service) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.nc.FlushWithContext(ctx)
+	return s.nc.FlushTimeout(commandTimeout)
 }
 
 func (s *Service) readSettings(ctx context.Context) error {

@@ -1,0 +1,43 @@
+# make alone lists the targets.
+
+FUZZTIME ?= 30s
+ROUNDS   ?= 20
+ARGS     ?=
+
+.PHONY: help run build check test test-short bench fuzz soak
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## a service with a NATS server of its own on port 4222, stored in ./data (ARGS="--port -1" to change)
+	@exec bin/roomd $(ARGS)
+
+build: ## the programs, into bin/
+	go build -trimpath -o bin/ ./cmd/...
+
+check: ## format, vet, staticcheck, go.mod and the import rule: what must hold before any test
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not as gofmt has it; run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	.ci/imports.sh
+
+test: ## every test, race detector on
+	go test -race -timeout 6m ./...
+
+test-short: ## the tests that take no time, while you work
+	go test -short -timeout 2m ./...
+
+bench: ## measure against raw NATS (ARGS="--connections 512" to change)
+	go run ./cmd/roombench $(ARGS)
+
+fuzz: ## every fuzz target, each for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+soak: ## every test ROUNDS (20) times, race detector on, for failures that are rare
+	go test -race -count $(ROUNDS) -failfast -timeout 0 ./...

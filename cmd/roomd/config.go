@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"natsrooms/roomsvc"
+)
+
+// Where the embedded server listens and stores unless told otherwise.
+const (
+	defaultHost     = "127.0.0.1"
+	defaultPort     = 4222
+	defaultStoreDir = "./data"
+)
+
+// Config is roomd's command line. What was not given stays zero, because a flag
+// overrides the configuration file only if somebody gave it.
+type Config struct {
+	Config   string `placeholder:"FILE" help:"NATS server configuration for the embedded server. Flags that are given override it."`
+	Host     string `placeholder:"HOST" help:"Where the embedded server listens (127.0.0.1)."`
+	Port     *int   `placeholder:"PORT" help:"Its port (4222); -1 takes any free one."`
+	StoreDir string `placeholder:"DIR" help:"Where it stores everything (./data)."`
+	Sync     *Sync  `placeholder:"always" help:"When it forces what it stored onto the disk: always, before a command is answered, or every so often, like 2m. Then a power loss can take the newest changes back."`
+
+	NATS  string `name:"nats" placeholder:"URL" help:"Use the server or cluster there instead of embedding one."`
+	Creds string `placeholder:"FILE" help:"Credentials for --nats."`
+
+	FactsKeep       time.Duration `placeholder:"168h" help:"How long the journal keeps facts, at least 24h."`
+	MaxRooms        int           `placeholder:"N" help:"Rooms that may exist at a time (0: any number)."`
+	MaxMembers      int           `placeholder:"N" help:"Members that a room may have (0: any number)."`
+	MaxRoomsPerUser int           `placeholder:"N" help:"Rooms that a user may be in at a time (0: any number)."`
+	Replicas        int           `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
+
+	LogLevel Level `placeholder:"info" help:"Least level to log: debug, info, warn or error."`
+}
+
+// Sync says when stored data is forced onto the disk.
+type Sync struct {
+	Always bool
+	Every  time.Duration // if not Always
+}
+
+// UnmarshalText reads "always" or a duration.
+func (s *Sync) UnmarshalText(text []byte) error {
+	if strings.EqualFold(string(text), "always") {
+		*s = Sync{Always: true}
+		return nil
+	}
+	every, err := time.ParseDuration(string(text))
+	if err != nil || every <= 0 {
+		return fmt.Errorf("%q is neither \"always\" nor a duration like 2m", text)
+	}
+	*s = Sync{Every: every}
+	return nil
+}
+
+// Level is what is logged at least.
+type Level struct{ slog.Level }
+
+// UnmarshalText reads debug, info, warn or error.
+func (l *Level) UnmarshalText(text []byte) error {
+	if err := l.Level.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%q is none of debug, info, warn and error", text)
+	}
+	return nil
+}
+
+// parse reads arguments and ROOMD_ variables. --help prints to stdout and calls exit.
+func parse(args []string, stdout io.Writer, exit func(int)) (Config, error) {
+	var cfg Config
+	parser, err := kong.New(&cfg, kong.Name("roomd"), kong.DefaultEnvars("ROOMD"),
+		kong.Description("Serves rooms over NATS, with a NATS server of its own unless --nats names one."),
+		kong.WithHyphenPrefixedParameters(true), kong.Writers(stdout, io.Discard), kong.Exit(exit))
+	if err != nil {
+		return cfg, err
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.check()
+}
+
+func (c *Config) check() error {
+	if c.Port != nil && *c.Port != -1 && (*c.Port < 1 || *c.Port > 65535) {
+		return fmt.Errorf("--port is %d; it must be 1 to 65535, or -1 for any free port", *c.Port)
+	}
+	if c.FactsKeep != 0 && c.FactsKeep < 24*time.Hour {
+		return fmt.Errorf("--facts-keep is %s; facts are kept for at least 24h, readers catch up from them", c.FactsKeep)
+	}
+	for flag, n := range map[string]int{"--max-rooms": c.MaxRooms, "--max-members": c.MaxMembers, "--max-rooms-per-user": c.MaxRoomsPerUser} {
+		if n < 0 {
+			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for any number", flag, n)
+		}
+	}
+	if c.NATS != "" {
+		return c.checkRemote()
+	}
+	if c.Creds != "" {
+		return errors.New("--creds is for --nats URL; the embedded server asks roomd for none")
+	}
+	if c.Replicas > 1 {
+		return fmt.Errorf("--replicas is %d, but the embedded server is alone; run a NATS cluster and name it with --nats URL", c.Replicas)
+	}
+	return nil
+}
+
+func (c *Config) checkRemote() error {
+	var idle []string
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--config", c.Config != ""}, {"--host", c.Host != ""}, {"--port", c.Port != nil},
+		{"--store-dir", c.StoreDir != ""}, {"--sync", c.Sync != nil},
+	} {
+		if f.given {
+			idle = append(idle, f.name)
+		}
+	}
+	if len(idle) > 0 {
+		return fmt.Errorf("with --nats no server is embedded, so there is nothing to set up with %s; leave it out (and its ROOMD_ variable), or leave out --nats", strings.Join(idle, ", "))
+	}
+	switch c.Replicas {
+	case 0, 1, 3, 5:
+		return nil
+	}
+	return fmt.Errorf("--replicas is %d; JetStream keeps 1, 3 or 5 copies", c.Replicas)
+}
+
+func (c *Config) service(instance string, log *slog.Logger) roomsvc.Config {
+	return roomsvc.Config{
+		Instance:  instance,
+		FactsKeep: c.FactsKeep,
+		MaxRooms:  c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser,
+		Replicas: c.Replicas,
+		Logger:   log,
+	}
+}

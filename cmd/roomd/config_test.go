@@ -1,0 +1,114 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func mustParse(t *testing.T, args ...string) Config {
+	t.Helper()
+	cfg, err := parse(args, io.Discard, func(code int) { t.Errorf("exit %d", code) })
+	if err != nil {
+		t.Fatalf("roomd %s: %v", strings.Join(args, " "), err)
+	}
+	return cfg
+}
+
+func TestNothingGivenIsZero(t *testing.T) {
+	if cfg := mustParse(t); cfg != (Config{}) {
+		t.Fatalf("without arguments: %+v", cfg)
+	}
+}
+
+func TestFlagsAndVariables(t *testing.T) {
+	flags := mustParse(t, "--config", "c", "--host", "h", "--port", "-1", "--store-dir", "s", "--sync", "90s",
+		"--facts-keep", "48h", "--max-rooms", "1", "--max-members", "2", "--max-rooms-per-user", "3", "--log-level", "debug")
+	for name, value := range map[string]string{
+		"CONFIG": "c", "HOST": "h", "PORT": "-1", "STORE_DIR": "s", "SYNC": "90s",
+		"FACTS_KEEP": "48h", "MAX_ROOMS": "1", "MAX_MEMBERS": "2", "MAX_ROOMS_PER_USER": "3", "LOG_LEVEL": "debug",
+	} {
+		t.Setenv("ROOMD_"+name, value)
+	}
+	vars := mustParse(t)
+	for _, got := range []Config{flags, vars} {
+		if *got.Port != -1 || *got.Sync != (Sync{Every: 90 * time.Second}) || got.LogLevel.Level != slog.LevelDebug {
+			t.Errorf("port %d, sync %v, level %v", *got.Port, *got.Sync, got.LogLevel)
+		}
+		got.Port, got.Sync, got.LogLevel = nil, nil, Level{}
+		want := Config{Config: "c", Host: "h", StoreDir: "s", FactsKeep: 48 * time.Hour, MaxRooms: 1, MaxMembers: 2, MaxRoomsPerUser: 3}
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if got := mustParse(t, "--host", "mine"); got.Host != "mine" {
+		t.Errorf("the variable overrides the flag: %q", got.Host)
+	}
+}
+
+func TestRemoteFlags(t *testing.T) {
+	cfg := mustParse(t, "--nats", "nats://n1,nats://n2", "--creds", "f", "--replicas", "3")
+	if cfg.NATS != "nats://n1,nats://n2" || cfg.Creds != "f" || cfg.Replicas != 3 {
+		t.Fatalf("got %+v", cfg)
+	}
+}
+
+func TestRefusedArguments(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"--port 0", "--port is 0; it must be 1 to 65535, or -1"},
+		{"--port 65536", "--port is 65536"},
+		{"--port -2", "--port is -2"},
+		{"--port www", "--port"},
+		{"--sync never", `"never" is neither "always" nor a duration`},
+		{"--sync 0s", `"0s" is neither`},
+		{"--sync -1m", `"-1m" is neither`},
+		{"--facts-keep 23h", "--facts-keep is 23h0m0s; facts are kept for at least 24h"},
+		{"--max-rooms -1", "--max-rooms is -1"},
+		{"--max-members -1", "--max-members is -1"},
+		{"--max-rooms-per-user -1", "--max-rooms-per-user is -1"},
+		{"--log-level loud", `"loud" is none of debug, info, warn and error`},
+		{"--creds f", "--creds is for --nats URL"},
+		{"--replicas 3", "name it with --nats URL"},
+		{"--nats n --replicas 2", "--replicas is 2; JetStream keeps 1, 3 or 5 copies"},
+		{"--nats n --config c", "nothing to set up with --config;"},
+		{"--nats n --host h --port 1", "nothing to set up with --host, --port;"},
+		{"--nats n --store-dir d --sync always", "nothing to set up with --store-dir, --sync;"},
+		{"--no-such-flag", "--no-such-flag"},
+		{"lobby", "lobby"},
+	} {
+		_, err := parse(strings.Fields(c.args), io.Discard, func(int) {})
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("roomd %s: %v; want it to say %q", c.args, err, c.says)
+		}
+	}
+}
+
+func TestSync(t *testing.T) {
+	for text, want := range map[string]Sync{
+		"always": {Always: true},
+		"Always": {Always: true},
+		"2m":     {Every: 2 * time.Minute},
+		"1h30m":  {Every: 90 * time.Minute},
+	} {
+		var got Sync
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+		}
+	}
+}
+
+func TestHelpNamesEveryVariable(t *testing.T) {
+	var help strings.Builder
+	code := -1
+	_, _ = parse([]string{"--help"}, &help, func(c int) { code = c })
+	if code != 0 {
+		t.Errorf("--help exits with %d", code)
+	}
+	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "REPLICAS", "LOG_LEVEL"} {
+		if !strings.Contains(help.String(), "$ROOMD_"+name+")") {
+			t.Errorf("--help does not name ROOMD_%s", name)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+// Roomd serves rooms over NATS. By default it brings its own NATS server, so that
+// one program and one directory are a whole deployment; with --nats it uses a server
+// or cluster that runs already.
+//
+// It prints one line on standard output, "ready nats://HOST:PORT", once commands are
+// answered. SIGTERM and SIGINT make it answer the commands in flight and exit with 0;
+// a second one ends it at once. It exits with 1 if it cannot serve, and with 2 if
+// its arguments make no sense; standard error says why in one sentence.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	cfg, err := parse(os.Args[1:], os.Stdout, os.Exit)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "roomd: %v\nroomd --help lists what there is.\n", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	// From the first signal on they do again what they do by default: the second kills.
+	context.AfterFunc(ctx, stop)
+	if err := Run(ctx, cfg, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "roomd: %v\n", err)
+		os.Exit(1)
+	}
+}

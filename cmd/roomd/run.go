@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc"
+)
+
+const (
+	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
+	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
+)
+
+// link is a connection to the NATS server that the service works on.
+type link struct {
+	nc       *nats.Conn
+	address  string // HOST:PORT that clients can use
+	instance string // name of this instance, empty for a random one
+	close    func() // ends the connection, and the server if it is ours
+}
+
+// Run serves until ctx ends, which is no error, or until it cannot any more. Its
+// errors are sentences for people.
+func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel.Level}))
+	open := embed
+	if cfg.NATS != "" {
+		open = dial
+	}
+	l, err := open(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	svc, err := roomsvc.New(ctx, l.nc, cfg.service(l.instance, log))
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
+	suggest(stderr, l.address)
+	select {
+	case <-svc.Done():
+		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
+	case <-ctx.Done():
+	}
+	log.Info("stopping; commands in flight are answered, a second signal ends it at once")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
+	defer cancel()
+	if err := svc.Stop(drain); err != nil {
+		return fmt.Errorf("some commands in flight were not answered within %s of the signal: %w", drainWithin, err)
+	}
+	return nil
+}
+
+// suggest prints what a person could do next.
+func suggest(stderr io.Writer, address string) {
+	roomctl := roomctl()
+	if address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
+		roomctl += " -s nats://" + address
+	}
+	fmt.Fprintf(stderr, "try next:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl)
+}
+
+// roomctl is how to call the roomctl that lies beside this program, if one does.
+func roomctl() string {
+	dir, _ := filepath.Split(os.Args[0])
+	if path := dir + "roomctl"; dir != "" && isFile(path) {
+		return path
+	}
+	return "roomctl"
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// dial connects to the server or cluster that --nats names.
+func dial(cfg Config, log *slog.Logger) (*link, error) {
+	opts := connOptions(log)
+	if cfg.Creds != "" {
+		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	}
+	nc, err := nats.Connect(cfg.NATS, opts...)
+	switch {
+	case errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout):
+		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", redact(cfg.NATS))
+	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired):
+		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with --creds", redact(cfg.NATS), err)
+	case err != nil:
+		return nil, fmt.Errorf("connecting to %s: %w", redact(cfg.NATS), err)
+	}
+	return &link{nc: nc, address: hostPort(nc.ConnectedUrl()), close: func() { hangUp(nc) }}, nil
+}
+
+// hangUp closes a connection after what was published on it has arrived.
+func hangUp(nc *nats.Conn) {
+	_ = nc.FlushTimeout(flushWithin) // a broken connection has nothing to wait for
+	nc.Close()
+}
+
+func hostPort(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return server
+	}
+	return u.Host
+}
+
+// redact takes users and passwords out of a list of server URLs.
+func redact(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, s := range list {
+		if at := strings.LastIndexByte(s, '@'); at >= 0 {
+			scheme, _, found := strings.Cut(s, "://")
+			list[i] = s[at+1:]
+			if found {
+				list[i] = scheme + "://" + list[i]
+			}
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+func connOptions(log *slog.Logger) []nats.Option {
+	return []nats.Option{
+		nats.Name("roomd"),
+		nats.MaxReconnects(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("the connection to the NATS server broke", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to a NATS server again", "url", nc.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if sub != nil {
+				log.Warn("the NATS connection reports an error", "err", err, "subject", sub.Subject)
+				return
+			}
+			log.Warn("the NATS connection reports an error", "err", err)
+		}),
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// started is roomd running inside the test.
+type started struct {
+	url    string
+	stop   context.CancelFunc
+	stderr *strings.Builder // to be read after ended
+	ended  chan error
+	more   chan string // what came on stdout after the first line
+}
+
+var readyLine = regexp.MustCompile(`^ready (nats://127\.0\.0\.1:[0-9]+)\n$`)
+
+func start(t *testing.T, args ...string) *started {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	out, stdout := io.Pipe()
+	r := &started{stop: cancel, stderr: new(strings.Builder), ended: make(chan error, 1), more: make(chan string, 1)}
+	cfg := mustParse(t, args...)
+	go func() {
+		err := Run(ctx, cfg, stdout, r.stderr)
+		stdout.Close()
+		r.ended <- err
+	}()
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	match := readyLine.FindStringSubmatch(line)
+	if match == nil {
+		t.Fatalf("roomd %s: first line %q (%v), ended with %v", strings.Join(args, " "), line, err, <-r.ended)
+	}
+	r.url = match[1]
+	go func() {
+		rest, _ := io.ReadAll(lines)
+		r.more <- string(rest)
+	}()
+	return r
+}
+
+// end stops it and checks that it said nothing more.
+func (r *started) end(t *testing.T) {
+	t.Helper()
+	r.stop()
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(drainWithin + flushWithin):
+		t.Fatal("it does not end")
+	}
+	if more := <-r.more; more != "" {
+		t.Errorf("more on standard output: %q", more)
+	}
+}
+
+func TestRunEmbedsAndStops(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 { // the second time over what the first one stored
+		r := start(t, "--port", "-1", "--store-dir", dir, "--sync", "2m")
+		nc, err := nats.Connect(r.url)
+		if err != nil {
+			t.Fatalf("after the ready line: %v", err)
+		}
+		nc.Close()
+		r.end(t)
+		if !strings.Contains(r.stderr.String(), "-s "+r.url+" enter lobby --as alice\n") {
+			t.Errorf("nothing to try next:\n%s", r.stderr)
+		}
+	}
+}
+
+func TestRunBesideAnother(t *testing.T) {
+	t.Parallel()
+	first := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m")
+	second := start(t, "--nats", first.url)
+	if second.url != first.url {
+		t.Errorf("the second says %s, the server is at %s", second.url, first.url)
+	}
+	second.end(t)
+	first.end(t)
+}
+
+func TestRunSaysWhyItDoesNotServe(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr strings.Builder
+	err := Run(t.Context(), mustParse(t, "--nats", "nats://127.0.0.1:1"), &stdout, &stderr)
+	if err == nil || stdout.Len() > 0 {
+		t.Errorf("error %v, standard output %q", err, stdout.String())
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// Files in a store directory, beside the NATS server's own.
+const (
+	lockFile     = "roomd.lock" // locked by the roomd that uses the directory; holds its process ID
+	instanceFile = "instance"   // name of the one instance that can ever use it
+)
+
+// store is a store directory that belongs to this process until close.
+type store struct {
+	instance string
+	lock     *flock.Flock
+}
+
+// openStore makes the directory if there is none, locks it and reads its name.
+func openStore(dir string) (*store, error) {
+	unusable := func(err error) error {
+		return fmt.Errorf("the store directory %s cannot be written (%w); let this user write there, or choose another with --store-dir", dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, unusable(err)
+	}
+	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	ours, err := lock.TryLock()
+	if err != nil {
+		return nil, unusable(err)
+	}
+	if !ours {
+		return nil, fmt.Errorf("the store directory %s is in use by another roomd%s; stop that one, or choose another directory with --store-dir", dir, owner(lock.Path()))
+	}
+	st := &store{lock: lock}
+	if err := os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		st.close()
+		return nil, unusable(err)
+	}
+	if st.instance, err = instanceOf(dir); err != nil {
+		st.close()
+		return nil, unusable(err)
+	}
+	return st, nil
+}
+
+// close lets others use the directory. The lock file stays: removing it could take it
+// from under somebody who has just locked it.
+func (s *store) close() { s.lock.Close() }
+
+func owner(path string) string {
+	pid, err := os.ReadFile(path)
+	if err != nil || len(pid) == 0 {
+		return ""
+	}
+	return " (process " + string(pid) + ")"
+}
+
+// instanceOf reads the directory's name, or gives it one. A file that a crash left
+// empty or torn counts as none: a new name only costs the wait for a lease.
+func instanceOf(dir string) (string, error) {
+	path := filepath.Join(dir, instanceFile)
+	raw, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	id := strings.TrimSpace(string(raw))
+	if len(id) == len(rand.Text()) && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == "" {
+		return id, nil
+	}
+	id = rand.Text()
+	return id, os.WriteFile(path, []byte(id+"\n"), 0o600)
+}

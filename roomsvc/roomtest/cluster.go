@@ -1,0 +1,103 @@
+package roomtest
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// election is how long a cluster may take to agree on something.
+const election = 30 * time.Second
+
+// Cluster starts n servers as one JetStream cluster and returns when it has a meta
+// leader that knows them all, so that streams can be made at once.
+func Cluster(t testing.TB, n int, opts ...Option) []*Node {
+	t.Helper()
+	routes := freeRoutes(t, n)
+	nodes := make([]*Node, n)
+	for i := range nodes {
+		nodes[i] = newNode(t, append(slices.Clone(opts), func(o *server.Options) {
+			o.ServerName = fmt.Sprintf("test-%d", i+1)
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: portOf(routes[i])}
+			o.Routes = routes
+		}))
+	}
+	for _, node := range nodes {
+		node.Start()
+	}
+	waitFor(t, election, "a meta leader with all its peers", func() bool {
+		leader := metaLeader(nodes)
+		return leader != nil && len(leader.JetStreamClusterPeers()) == n
+	})
+	for _, node := range nodes {
+		node.WaitCurrent()
+	}
+	return nodes
+}
+
+// MetaLeader waits for the cluster's meta leader.
+func MetaLeader(t testing.TB, nodes []*Node) (leader *Node) {
+	t.Helper()
+	waitFor(t, election, "a meta leader", func() bool {
+		leader = metaLeader(nodes)
+		return leader != nil
+	})
+	return leader
+}
+
+func metaLeader(nodes []*Node) *Node {
+	return first(nodes, func(n *Node) bool { return n.JetStreamIsLeader() })
+}
+
+// StreamLeader waits for the leader of a stream of the global account.
+func StreamLeader(t testing.TB, nodes []*Node, stream string) (leader *Node) {
+	t.Helper()
+	waitFor(t, election, "a leader of the stream "+stream, func() bool {
+		leader = first(nodes, func(n *Node) bool { return n.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream) })
+		return leader != nil
+	})
+	return leader
+}
+
+// WaitCurrent waits until the node knows what the cluster's meta leader knows.
+func (n *Node) WaitCurrent() {
+	n.t.Helper()
+	waitFor(n.t, election, n.Name()+" to be current", n.JetStreamIsCurrent)
+}
+
+func first(nodes []*Node, is func(*Node) bool) *Node {
+	for _, n := range nodes {
+		if n.Running() && is(n) {
+			return n
+		}
+	}
+	return nil
+}
+
+// freeRoutes finds n ports that were free a moment ago, all different.
+func freeRoutes(t testing.TB, n int) []*url.URL {
+	t.Helper()
+	routes := make([]*url.URL, n)
+	for i := range routes {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatalf("finding a free port: %v", err)
+		}
+		defer l.Close()
+		routes[i] = &url.URL{Scheme: "nats", Host: l.Addr().String()}
+	}
+	return routes
+}
+
+func portOf(u *url.URL) int {
+	address, err := net.ResolveTCPAddr("tcp", u.Host)
+	if err != nil {
+		panic(err) // freeRoutes made it
+	}
+	return address.Port
+}

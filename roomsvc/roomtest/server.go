@@ -1,0 +1,167 @@
+package roomtest
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// How long a test waits for what needs no network and no election, and how often it looks.
+const (
+	patience = 10 * time.Second
+	look     = 10 * time.Millisecond
+)
+
+// Option changes a server's settings before it starts.
+type Option = func(*server.Options)
+
+// SyncAlways makes the server sync each write, as roomd's does by default.
+func SyncAlways(o *server.Options) { o.SyncAlways = true }
+
+// Server starts a server that runs until the test ends.
+func Server(t testing.TB, opts ...Option) *server.Server {
+	t.Helper()
+	return Start(t, opts...).Server
+}
+
+// Conn connects to s until the test ends. It comes back after a restart of s within a
+// few milliseconds, however often.
+func Conn(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	opts = append([]nats.Option{
+		nats.Name(t.Name()),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(look),
+		nats.ReconnectJitter(0, 0),
+	}, opts...)
+	nc, err := nats.Connect(s.ClientURL(), opts...)
+	if err != nil {
+		t.Fatalf("connecting to %s: %v", s.ClientURL(), err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// Node is a server that can be stopped and started again over what it has stored, at
+// the same ports. Its methods are for one goroutine at a time.
+type Node struct {
+	// Server is the running one. It is another one after a new start.
+	*server.Server
+	t    testing.TB
+	opts *server.Options
+}
+
+// Start starts a node that runs until the test ends.
+func Start(t testing.TB, opts ...Option) *Node {
+	t.Helper()
+	n := newNode(t, opts)
+	n.Start()
+	return n
+}
+
+func newNode(t testing.TB, opts []Option) *Node {
+	o := &server.Options{
+		ServerName:             "test",
+		Host:                   "127.0.0.1",
+		Port:                   server.RANDOM_PORT,
+		StoreDir:               filepath.Join(t.TempDir(), "store"),
+		SyncInterval:           2 * time.Minute,
+		JetStream:              true,
+		DisableJetStreamBanner: true,
+		NoSigs:                 true,
+	}
+	for _, option := range opts {
+		option(o)
+	}
+	n := &Node{t: t, opts: o}
+	t.Cleanup(n.Stop)
+	return n
+}
+
+// Restart stops the node and starts it again.
+func (n *Node) Restart() {
+	n.t.Helper()
+	n.Stop()
+	n.Start()
+}
+
+// Stop ends the server in order; what it stored stays. A stopped node stays stopped.
+func (n *Node) Stop() {
+	if n.Server != nil {
+		n.Shutdown()
+		n.WaitForShutdown()
+	}
+}
+
+// Start starts a stopped node and returns when it takes connections. In a cluster use
+// [Node.WaitCurrent] to wait until it has caught up.
+func (n *Node) Start() {
+	n.t.Helper()
+	if n.opts.Port > 0 {
+		n.waitPort()
+	}
+	s, err := server.NewServer(n.opts.Clone())
+	if err != nil {
+		n.t.Fatalf("setting up a server: %v", err)
+	}
+	n.Server = s
+	log := make(fatal, 1)
+	s.SetLoggerV2(log, false, false, false)
+	s.Start()
+	select {
+	case why := <-log:
+		n.t.Fatalf("starting a server: %s", why)
+	default:
+	}
+	if !s.ReadyForConnections(patience) {
+		n.t.Fatalf("the server takes no connections within %s", patience)
+	}
+	n.opts.Port = s.Addr().(*net.TCPAddr).Port
+}
+
+// waitPort waits until the node's port is free: while the node is down, somebody's
+// outgoing connection may have been given it.
+func (n *Node) waitPort() {
+	n.t.Helper()
+	waitFor(n.t, patience, fmt.Sprintf("port %d to be free", n.opts.Port), func() bool {
+		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", n.opts.Host, n.opts.Port))
+		return err == nil && l.Close() == nil
+	})
+}
+
+// waitFor looks until ok, and fails the test when that takes too long.
+func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for !ok() {
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			t.Fatalf("waited %s for %s", limit, what)
+		}
+	}
+}
+
+// fatal is a server's log that keeps the first error which prevents its start.
+type fatal chan string
+
+func (f fatal) Fatalf(format string, v ...any) {
+	select {
+	case f <- fmt.Sprintf(format, v...):
+	default:
+	}
+}
+
+func (fatal) Noticef(string, ...any) {}
+func (fatal) Warnf(string, ...any)   {}
+func (fatal) Errorf(string, ...any)  {}
+func (fatal) Debugf(string, ...any)  {}
+func (fatal) Tracef(string, ...any)  {}
