@@ -26,26 +26,26 @@ type position struct {
 }
 
 type createdData struct {
-	position  `json:",inline"`
+	position  `json:",embed"`
 	Room      *Room    `json:"room"`
 	Members   []Joined `json:"memberList"`
 	RequestID string   `json:"requestID,omitzero"`
 }
 
 type joinedData struct {
-	position    `json:",inline"`
+	position    `json:",embed"`
 	Members     []Joined `json:"memberList"`
 	MemberCount int      `json:"memberCount"`
 }
 
 type leftData struct {
-	position    `json:",inline"`
+	position    `json:",embed"`
 	Members     []Left `json:"memberList"`
 	MemberCount int    `json:"memberCount"`
 }
 
 type destroyedData struct {
-	position `json:",inline"`
+	position `json:",embed"`
 	Room     *Room         `json:"room"`
 	Reason   DestroyReason `json:"reason"`
 }
@@ -141,7 +141,7 @@ func DecodeFact(raw []byte) (*Fact, error) {
 }
 
 type noticeData struct {
-	*Notice   `json:",inline"`
+	*Notice   `json:",embed"`
 	State     string `json:"state"`
 	Event     string `json:"event"`
 	StateCode State  `json:"stateCode"`

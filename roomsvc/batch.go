@@ -1,6 +1,7 @@
 package roomsvc
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -155,7 +156,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			unlock()
 		} else {
 			unlock()
-			rest = append(s.unstoredMulti(taken, at, err), rest...)
+			rest = append(s.unstoredMulti(taken, fl, err), rest...)
 			ok = false
 		}
 	}
@@ -235,14 +236,13 @@ func (s *Service) applyAll(boxes []*mailbox, facts []*events.Fact, last uint64) 
 	return nil
 }
 
-func (s *Service) unstoredMulti(taken []verdict, boxes []*mailbox, err error) (again []*call) {
+func (s *Service) unstoredMulti(taken []verdict, fl *flight, err error) (again []*call) {
 	s.unreserve(taken)
 	if errors.Is(err, journal.ErrConflict) {
-		for _, mb := range boxes {
-			mb.mu.Lock()
-			expect := mb.revision
-			mb.mu.Unlock()
-			s.catchUp(mb, expect)
+		if !s.moved(fl) {
+			for i, mb := range fl.boxes {
+				s.catchUp(mb, fl.entries[i].Expect)
+			}
 		}
 		return reopen(taken)
 	}
@@ -250,4 +250,22 @@ func (s *Service) unstoredMulti(taken []verdict, boxes []*mailbox, err error) (a
 		s.refuse(v.call, notStored(err))
 	}
 	return nil
+}
+
+// moved passes a sync point and says whether a room of the flight is newer after it.
+func (s *Service) moved(fl *flight) bool {
+	ctx, cancel := context.WithTimeout(s.life, commandTimeout)
+	defer cancel()
+	if s.sync.pass(ctx) != nil {
+		return false
+	}
+	for i, mb := range fl.boxes {
+		mb.mu.Lock()
+		moved := mb.revision != fl.entries[i].Expect
+		mb.mu.Unlock()
+		if moved {
+			return true
+		}
+	}
+	return false
 }

@@ -114,11 +114,13 @@ func (s *Service) assign(id subjects.Room, t task) {
 
 // begin starts a worker on a locked mailbox, unless one is there, and unlocks it.
 func (s *Service) begin(mb *mailbox) {
-	start := !mb.busy
-	mb.busy = true
-	mb.mu.Unlock()
+	start := !mb.busy && !s.ended() // what is left at the end is answered there
+	mb.busy = mb.busy || start
 	if start {
 		s.workers.Add(1)
+	}
+	mb.mu.Unlock()
+	if start {
 		go s.work(mb)
 	}
 }

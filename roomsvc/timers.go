@@ -48,7 +48,6 @@ func (d *dueRooms) Pop() any {
 
 // start looks through all rooms and then waits for what becomes due.
 func (t *timers) start(s *Service) {
-	t.wake = make(chan struct{}, 1)
 	s.workers.Add(1)
 	go func() { defer s.workers.Done(); t.run(s) }()
 	for _, mb := range s.rep.all() {
