@@ -13,14 +13,22 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
+
+// gcPercent trades memory for time: a room service makes much short-lived garbage on a
+// small heap. GOGC in the environment overrides it.
+const gcPercent = 400
 
 func main() {
 	cfg, err := parse(os.Args[1:], os.Stdout, os.Exit)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "roomd: %v\nroomd --help lists what there is.\n", err)
 		os.Exit(2)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	// From the first signal on they do again what they do by default: the second kills.

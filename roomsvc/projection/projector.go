@@ -19,6 +19,8 @@ import (
 // Timing of the projection.
 const (
 	every    = 50 * time.Millisecond // at most one batch in this time, unless it falls behind
+	rest     = 9                     // times a batch's own time that it pauses after one
+	most     = 100_000               // records waiting, past which it does not pause
 	safeAge  = 5 * time.Minute
 	safeStep = 10 * time.Second
 	resend   = 2 * time.Second
@@ -32,6 +34,8 @@ type Change struct {
 	InstanceID string
 }
 
+func (c *Change) records() int { return 1 + len(c.Put) + len(c.Del) }
+
 // ErrLost says that somebody else wrote the bucket: this instance does not lead.
 var ErrLost = errors.New("another instance wrote the bucket")
 
@@ -43,6 +47,7 @@ type Projector struct {
 
 	mu      sync.Mutex
 	pending []Change
+	waiting int // records in pending
 	wake    chan struct{}
 	written uint64 // revision of the bucket, as far as this instance knows
 
@@ -74,6 +79,7 @@ func (p *Projector) Add(c Change) {
 	p.mu.Lock()
 	if c.Revision > p.written {
 		p.pending = append(p.pending, c)
+		p.waiting += c.records()
 	}
 	p.mu.Unlock()
 	select {
@@ -98,6 +104,7 @@ func (p *Projector) trim(written uint64) {
 	p.written = max(p.written, written)
 	i := 0
 	for i < len(p.pending) && p.pending[i].Revision <= written {
+		p.waiting -= p.pending[i].records()
 		i++
 	}
 	p.pending = p.pending[i:]
@@ -137,14 +144,17 @@ func (p *Projector) Lead(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if full {
+		if full && p.behind() {
 			continue
 		}
-		timer.Reset(every - time.Since(began))
+		timer.Reset(max(every-time.Since(began), rest*time.Since(began)))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if full {
+			continue
 		}
 		select {
 		case <-p.wake:
@@ -152,6 +162,14 @@ func (p *Projector) Lead(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// behind says that so much is waiting that it must not wait for the next tick. Short
+// of that a storm of commands goes first; what it changes twice is written once.
+func (p *Projector) behind() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting > most
 }
 
 // writeSome writes one batch; full says that more is waiting than one batch takes.
