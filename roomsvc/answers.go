@@ -32,6 +32,8 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 		p := place{mb.room, position(mb)}
 		if v.Changed {
 			p.Position = room.Position{InstanceID: fact.InstanceID, Sequence: fact.Sequence, Revision: seq}
+		} else {
+			s.rep.requests.content(v.cmd, &p)
 		}
 		if v.cmd.Verb == room.Leave {
 			s.notify(v.cmd, p, events.Disconnected, events.Success)
@@ -77,6 +79,9 @@ func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox,
 			continue
 		}
 		if v.cmd.Verb == room.LeaveAll {
+			if !v.Changed {
+				s.rep.requests.content(v.cmd, nil)
+			}
 			s.sendLeftAll(v.call, leavers[v.cmd])
 			continue
 		}

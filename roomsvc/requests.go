@@ -13,8 +13,9 @@ import (
 // two minutes from the first try.
 const rememberFor = 3 * time.Minute
 
-// requests remembers what became of requests that changed something. It is made from
-// the journal alone, so it outlives rooms, instances and restarts.
+// requests remembers what became of requests. Those that changed something are learnt
+// from the journal, so they outlive rooms, instances and restarts; those that found
+// everything as they wanted it left no fact, and only this instance knows of them.
 type requests struct {
 	mu    sync.Mutex
 	known map[requestKey]*outcome
@@ -71,6 +72,13 @@ func (q *requests) learn(f *events.Fact, seq uint64, at time.Time) {
 		if l := &f.Left[i]; l.RequestID != "" {
 			q.note(requestKey{subjects.User(l.UserID), l.RequestID}, digest(i), at, func(o *outcome) { o.left = append(o.left, p) })
 		}
+	}
+}
+
+// content takes the outcome of a request that had nothing to change.
+func (q *requests) content(c *room.Command, in *place) {
+	if c.RequestID != "" {
+		q.note(requestKey{c.User, c.RequestID}, c.Digest, time.Now(), func(o *outcome) { o.joined = in })
 	}
 }
 

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"time"
+
+	"natsrooms/roomsvc/room"
+)
+
+const description = `Rooms over NATS, from the command line.
+
+Exit codes:
+
+    0  done; for watch: ended by a signal
+    1  refused, by the service or by the NATS server's permissions; nothing happened
+    2  the command line makes no sense
+    3  no NATS server there
+    4  a NATS server is there, but no room service answers
+    5  no outcome: the service is busy, does not answer, or does not know whether
+       it happened; --request-id makes it safe to try again`
+
+// options are the flags that every command has.
+type options struct {
+	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
+	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials file for the NATS server."`
+	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
+	UserName string        `placeholder:"NAME" help:"What the others see as the user's name, from joining on."`
+	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`
+	Timeout  time.Duration `default:"15s" placeholder:"15s" help:"How long to wait for an answer."`
+	JSON     bool          `name:"json" help:"For programs: print replies as they come, a line each, and a refusal on standard error in the same way."`
+}
+
+// cli is the command line.
+type cli struct {
+	options
+
+	Create   createCmd   `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty."`
+	Join     joinCmd     `cmd:"" help:"Go into a room that exists."`
+	Enter    enterCmd    `cmd:"" help:"Go into a room, and make it if there is none."`
+	Switch   switchCmd   `cmd:"" help:"Go from one room into another in one step."`
+	Leave    leaveCmd    `cmd:"" help:"Leave a room."`
+	LeaveAll leaveAllCmd `cmd:"" help:"Leave every room that this session is in."`
+	Get      getCmd      `cmd:"" help:"Describe a room."`
+	Members  membersCmd  `cmd:"" help:"List who is in a room."`
+	Rooms    roomsCmd    `cmd:"" help:"List the rooms that the user is in."`
+	Ls       lsCmd       `cmd:"" help:"List all rooms."`
+	Watch    watchCmd    `cmd:"" help:"Print what happens in a room, a line each, until a signal ends it. The room may not exist yet."`
+	Demo     demoCmd     `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
+}
+
+type roomArg struct {
+	Room string `arg:"" placeholder:"ROOM" help:"ID of the room."`
+}
+
+type requestFlag struct {
+	RequestID string `placeholder:"ID" help:"Random; the same again within two minutes has no second effect and tells the first outcome."`
+}
+
+type makeFlags struct {
+	Name         string            `placeholder:"NAME" help:"What people see as the room's name."`
+	DestroyDelay int64             `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800 (0)."`
+	MaxMembers   int               `placeholder:"N" help:"How many members it may have (any number)."`
+	Attribute    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"An attribute of the room; may be given more than once."`
+}
+
+// config is nil if nothing was chosen.
+func (f *makeFlags) config() *room.RoomConfig {
+	if f.DestroyDelay == 0 && f.MaxMembers == 0 && len(f.Attribute) == 0 {
+		return nil
+	}
+	return &room.RoomConfig{RoomAttributes: f.Attribute, RoomDestroyDelayTime: f.DestroyDelay, MaxMembers: f.MaxMembers}
+}
+
+type createCmd struct {
+	roomArg
+	makeFlags
+	requestFlag
+}
+
+type joinCmd struct {
+	roomArg
+	requestFlag
+}
+
+type enterCmd struct {
+	roomArg
+	makeFlags
+	requestFlag
+}
+
+type switchCmd struct {
+	From   string `arg:"" placeholder:"FROM" help:"ID of the room to leave."`
+	To     string `arg:"" placeholder:"TO" help:"ID of the room to go into."`
+	Create bool   `help:"Make the room to go into if there is none."`
+	requestFlag
+}
+
+type leaveCmd struct {
+	roomArg
+	requestFlag
+}
+
+type leaveAllCmd struct{ requestFlag }
+
+type getCmd struct{ roomArg }
+
+type membersCmd struct{ roomArg }
+
+type roomsCmd struct{}
+
+type lsCmd struct {
+	Prefix string `placeholder:"TEXT" help:"Only rooms whose ID starts with this."`
+}
+
+type watchCmd struct{ roomArg }
+
+type demoCmd struct {
+	Embed bool `help:"Start an own roomd even if a server is there."`
+}

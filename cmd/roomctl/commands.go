@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// newest makes a read see everything that was stored before it: who types "members"
+// after a command expects its effect there.
+var newest = room.Freshness{Sync: true}
+
+// createFlag makes the room that a switch goes to.
+const createFlag = "--create"
+
+func (c *createCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomAlreadyExists: {"join", c.Room}}
+	reply, err := client.Create(ctx, room.CreateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: c.config()})
+	return s.answer(err, func(l look) string { return l.created(s.As, reply) })
+}
+
+func (c *joinCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.actor()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{
+		room.ErrRoomNotExist:  {"enter", c.Room},
+		room.ErrRoomFull:      {"members", c.Room},
+		room.ErrUserRoomLimit: {"rooms"},
+	}
+	reply, err := client.Join(ctx, room.RoomRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room})
+	return s.answer(err, func(l look) string { return l.joined(s.As, reply) })
+}
+
+func (c *enterCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.actor()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomFull: {"members", c.Room}, room.ErrUserRoomLimit: {"rooms"}}
+	reply, err := client.Enter(ctx, room.CreateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: c.config()})
+	return s.answer(err, func(l look) string { return l.joined(s.As, reply) })
+}
+
+func (c *switchCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.actor()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{
+		room.ErrRoomNotExist:  {"switch", c.From, c.To, createFlag},
+		room.ErrUserNotInRoom: {"rooms"},
+		room.ErrRoomFull:      {"members", c.To},
+	}
+	reply, err := client.Switch(ctx, room.SwitchRequest{
+		Caller: s.caller(c.requestFlag), FromRoomID: c.From, ToRoomInfo: room.RoomInfo{RoomID: c.To}, IsCreateWhenRoomNotExisted: c.Create,
+	})
+	return s.answer(err, func(l look) string { return l.switched(s.As, reply) })
+}
+
+func (c *leaveCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.actor()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"rooms"}, room.ErrUserNotInRoom: {"rooms"}}
+	reply, err := client.Leave(ctx, room.RoomRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room})
+	return s.answer(err, func(l look) string { return l.left(s.As, reply) })
+}
+
+func (c *leaveAllCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.actor()
+	if err != nil {
+		return err
+	}
+	reply, err := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: s.caller(c.requestFlag)})
+	return s.answer(err, func(l look) string { return l.leftAll(s.As, reply.RoomIDList) })
+}
+
+func (c *getCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	reply, err := client.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
+	return s.answer(err, func(l look) string { return l.room(&reply.Room) })
+}
+
+func (c *membersCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	var all []room.MemberInfo
+	instance := ""
+	first := room.MembersRequest{Freshness: newest, RoomID: c.Room}
+	q := first
+	for more := true; more; {
+		var reply *room.MembersReply
+		if reply, err = client.Members(ctx, q); err != nil {
+			break
+		}
+		if q.NextFlag != "" && reply.InstanceID != instance { // another room of that name by now
+			all, s.replies, q = nil, nil, first
+			continue
+		}
+		all, instance = append(all, reply.MemberList...), reply.InstanceID
+		q.NextFlag, q.Freshness = reply.NextFlag, room.Freshness{MinRevision: reply.Revision}
+		more = reply.NextFlag != ""
+	}
+	return s.answer(err, func(l look) string { return l.members(c.Room, all) })
+}
+
+func (c *roomsCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.actor()
+	if err != nil {
+		return err
+	}
+	var all []room.RoomHead
+	q := room.RoomsRequest{Freshness: newest}
+	for more := true; more && err == nil; {
+		var reply *room.RoomsReply
+		if reply, err = client.Rooms(ctx, q); err == nil {
+			all, q.NextFlag, q.Freshness = append(all, reply.Rooms...), reply.NextFlag, room.Freshness{}
+			more = reply.NextFlag != ""
+		}
+	}
+	return s.answer(err, func(l look) string { return l.heads(s.As, all) })
+}
+
+func (c *lsCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	var all []events.Room
+	q := room.ListRequest{Freshness: newest, Prefix: c.Prefix}
+	for more := true; more && err == nil; {
+		var reply *room.ListReply
+		if reply, err = client.List(ctx, q); err == nil {
+			all, q.NextFlag, q.Freshness = append(all, reply.RoomList...), reply.NextFlag, room.Freshness{}
+			more = reply.NextFlag != ""
+		}
+	}
+	return s.answer(err, func(l look) string { return l.rooms(c.Prefix, all) })
+}

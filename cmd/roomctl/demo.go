@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+const (
+	demoPause   = 1500 * time.Millisecond // for reading, on a terminal
+	demoFact    = 10 * time.Second        // how long a fact may take to come
+	demoCleanUp = 5 * time.Second
+)
+
+// tour is a demo under way.
+type tour struct {
+	*session
+	alice, bob    string
+	lobby, garden string
+
+	own     *child // the roomd that it started, nil if it uses another's
+	program string // of own
+	dir     string // where own stores everything
+
+	nc    *nats.Conn
+	facts chan *nats.Msg
+}
+
+// Run shows everything with two users, and leaves nothing behind.
+func (c *demoCmd) Run(ctx context.Context, s *session) (err error) {
+	if s.JSON {
+		return usageError{errors.New("the demo is for people; leave out --json")}
+	}
+	t := &tour{session: s, alice: "alice", bob: "bob", lobby: "lobby", garden: "garden"}
+	defer func() { err = errors.Join(err, t.end()) }()
+	nc, err := t.find(c.Embed)
+	switch {
+	case err != nil:
+		return err
+	case nc == nil:
+		err = t.bring(ctx)
+	default:
+		err = t.useShared(ctx, nc)
+	}
+	if err != nil {
+		return err
+	}
+	return t.walk(ctx)
+}
+
+// find connects to the server that was named; nil if the demo needs one of its own.
+func (t *tour) find(embed bool) (*nats.Conn, error) {
+	if embed {
+		return nil, nil
+	}
+	nc, err := t.connect()
+	if errors.Is(err, errNoServer) && !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrAuthExpired) {
+		return nil, nil
+	}
+	return nc, err
+}
+
+// useShared makes names that nobody else has on a server that others use too.
+func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
+	id := nuid.Next()
+	suffix := "-" + id[len(id)-5:]
+	t.alice, t.bob, t.lobby, t.garden = t.alice+suffix, t.bob+suffix, t.lobby+suffix, t.garden+suffix
+	t.nc = nc
+	client := roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: t.Timeout})
+	if _, err := client.Get(ctx, room.ReadRequest{RoomID: t.lobby}); err != nil && !errors.Is(err, room.ErrRoomNotExist) {
+		return err
+	}
+	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, redact(t.Server))
+	return t.listen(nc)
+}
+
+// bring starts a roomd for the tour alone.
+func (t *tour) bring(ctx context.Context) (err error) {
+	if t.dir, err = os.MkdirTemp("", "roomctl-demo-"); err != nil {
+		return err
+	}
+	if t.program, err = findRoomd(ctx, t.dir); err != nil {
+		return err
+	}
+	t.say("A tour with two users, %s and %s, and a room service of its own.", t.alice, t.bob)
+	return t.serve(ctx)
+}
+
+// serve starts the own roomd over what it has stored.
+func (t *tour) serve(ctx context.Context) (err error) {
+	store := filepath.Join(t.dir, "store")
+	t.prompt("roomd --port -1 --store-dir " + shellWord(store) + " &")
+	if t.own, err = startChild(ctx, t.program, "--port", "-1", "--store-dir", store); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.stdout, "ready %s\n", t.own.url)
+	t.Server, t.Creds = t.own.url, ""
+	t.prompt("export " + envServer + "=" + t.Server)
+	nc, err := t.connect()
+	if err != nil {
+		return err
+	}
+	return t.listen(nc)
+}
+
+// listen hears the facts of both rooms from now on.
+func (t *tour) listen(nc *nats.Conn) error {
+	if t.nc != nil && t.nc != nc {
+		t.nc.Close()
+	}
+	t.nc, t.facts = nc, make(chan *nats.Msg, 64)
+	for _, id := range []string{t.lobby, t.garden} {
+		if _, err := nc.ChanSubscribe(subjects.Facts(subjects.Room(id)), t.facts); err != nil {
+			return err
+		}
+	}
+	return nc.Flush()
+}
+
+func (t *tour) walk(ctx context.Context) error {
+	t.say("Whoever watches a room hears each of its facts; here they follow the commands that cause them. In another terminal you would type:")
+	t.prompt(commandLine([]string{"watch", t.lobby}))
+	steps := []step{
+		{"Alice makes a room and is in it.", []string{"create", t.lobby, "--name", "The lobby", "--as", t.alice}, exitOK, 1},
+		{"Bob comes in.", []string{"join", t.lobby, "--as", t.bob}, exitOK, 1},
+		{"He is in already; that is refused, and nothing happens.", []string{"join", t.lobby, "--as", t.bob}, exitRefused, 0},
+		{"Who is there?", []string{"members", t.lobby}, exitOK, 0},
+		{"Bob goes from one room into another in one step: two facts, stored together or not at all.", []string{"switch", t.lobby, t.garden, "--create", "--as", t.bob}, exitOK, 2},
+	}
+	if err := t.steps(ctx, steps); err != nil {
+		return err
+	}
+	if t.own != nil {
+		if err := t.crash(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.steps(ctx, []step{
+		{"", []string{"members", t.lobby}, exitOK, 0},
+		{"", []string{"rooms", "--as", t.bob}, exitOK, 0},
+		{"Alice leaves; a room that nobody is in ends.", []string{"leave", t.lobby, "--as", t.alice}, exitOK, 2},
+		{"", []string{"leave-all", "--as", t.bob}, exitOK, 2},
+	}); err != nil {
+		return err
+	}
+	t.say("That was all. Each command has its own --help.")
+	return nil
+}
+
+// crash takes roomd's power away and starts it again.
+func (t *tour) crash(ctx context.Context) error {
+	t.say("Now the service dies without a warning, and comes back over what it stored.")
+	t.prompt("kill -9 " + strconv.Itoa(t.own.cmd.Process.Pid))
+	t.own.kill()
+	if err := t.serve(ctx); err != nil {
+		return err
+	}
+	t.say("Everybody is where they were.")
+	return t.pause(ctx)
+}
+
+// step is a command of the tour and what must come of it.
+type step struct {
+	say   string
+	args  []string
+	exit  int
+	facts int // that it causes in both rooms
+}
+
+func (t *tour) steps(ctx context.Context, steps []step) error {
+	for _, st := range steps {
+		if err := t.step(ctx, st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tour) step(ctx context.Context, st step) error {
+	if st.say != "" {
+		t.say("%s", st.say)
+	}
+	t.prompt(commandLine(st.args))
+	flags := []string{"--server", t.Server, "--timeout", t.Timeout.String(), "--session", t.Session}
+	if t.Creds != "" {
+		flags = append(flags, "--creds", t.Creds)
+	}
+	code := Run(ctx, append(flags, st.args...), t.stdout, t.stdout)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if code != st.exit {
+		return fmt.Errorf("the tour ends here: the last command exited with %d, and should have with %d", code, st.exit)
+	}
+	if err := t.hear(ctx, st.facts); err != nil {
+		return err
+	}
+	return t.pause(ctx)
+}
+
+// hear prints the next n facts.
+func (t *tour) hear(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: a fact did not come within %s", demoFact))
+	defer cancel()
+	for range n {
+		select {
+		case m := <-t.facts:
+			line, _, err := t.look.fact(m.Data)
+			if err != nil {
+				return err
+			}
+			id, _ := subjects.RoomOfFacts(m.Subject)
+			fmt.Fprintf(t.stdout, "  %s %s\n", t.look.paint(text.Faint, word(string(id))+":"), line)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (t *tour) say(format string, args ...any) {
+	fmt.Fprintf(t.stdout, "\n%s\n", t.look.paint(text.Bold, fmt.Sprintf(format, args...)))
+}
+
+func (t *tour) prompt(line string) {
+	fmt.Fprintf(t.stdout, "%s %s\n", t.look.paint(text.FgYellow, "$"), line)
+}
+
+// pause gives a person time to read.
+func (t *tour) pause(ctx context.Context) error {
+	if !isTerminal(t.stdout) {
+		return nil
+	}
+	timer := time.NewTimer(demoPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// end leaves nothing behind: no member, no process, no file.
+func (t *tour) end() error {
+	if t.nc != nil {
+		if t.own == nil {
+			t.leave()
+		}
+		t.nc.Close()
+	}
+	if t.own != nil {
+		t.own.stop()
+	}
+	if t.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(t.dir)
+}
+
+// leave takes both users out of both rooms. Most of it is refused, because they have
+// left already.
+func (t *tour) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), demoCleanUp)
+	defer cancel()
+	client := roomsvc.NewClient(t.nc, roomsvc.ClientConfig{SessionID: t.Session})
+	for _, user := range []string{t.alice, t.bob} {
+		_, err := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: room.Caller{UserID: user}})
+		if err != nil && !errors.Is(err, roomsvc.ErrNoService) {
+			t.remark("%s may still be in a room of the demo: %v", user, err)
+		}
+	}
+}

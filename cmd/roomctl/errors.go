@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// The exit codes, as --help explains them.
+const (
+	exitOK = iota
+	exitRefused
+	exitUsage
+	exitNoServer
+	exitNoService
+	exitUnknown
+)
+
+var errNoServer = errors.New("there is no NATS server")
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	var refused *room.Error
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &refused):
+		if refused.Outcome == room.Unknown || errors.Is(err, room.ErrBusy) {
+			return exitUnknown
+		}
+		return exitRefused
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return exitRefused
+	case errors.As(err, &usage), errors.Is(err, nats.ErrMaxPayload):
+		return exitUsage
+	case errors.Is(err, errNoServer):
+		return exitNoServer
+	case errors.Is(err, roomsvc.ErrNoService):
+		return exitNoService
+	}
+	return exitUnknown
+}
+
+// exit says what went wrong and what to type next, and returns the exit code.
+func (s *session) exit(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var refused *room.Error
+	if errors.As(err, &refused) && s.JSON {
+		if body, err := json.Marshal(refused.Body()); err == nil {
+			fmt.Fprintf(s.stderr, "%s\n", body)
+			return exitCode(refused)
+		}
+	}
+	fmt.Fprintf(s.stderr, "roomctl: %s\n", s.sentence(err))
+	if hint := s.hint(err); hint != "" {
+		fmt.Fprintf(s.stderr, "  %s\n", hint)
+	}
+	return exitCode(err)
+}
+
+func (s *session) sentence(err error) string {
+	var refused *room.Error
+	switch {
+	case errors.As(err, &refused):
+		return printable(refused.Message)
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return fmt.Sprintf("the NATS server does not allow it (%v)", err)
+	case errors.Is(err, roomsvc.ErrNoService):
+		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", redact(s.Server))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %s%s", s.Timeout, s.maybe())
+	case errors.Is(err, context.Canceled):
+		return "stopped before it was done" + s.maybe()
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+		return "the connection broke before the answer came" + s.maybe()
+	}
+	return err.Error()
+}
+
+// maybe is what can be said of a change whose answer is missing.
+func (s *session) maybe() string {
+	if s.requestID == "" {
+		return ""
+	}
+	return "; whether it happened is not known"
+}
+
+// hint is what to type next, where that helps.
+func (s *session) hint(err error) string {
+	var refused *room.Error
+	switch exitCode(err) {
+	case exitRefused:
+		if errors.As(err, &refused) {
+			return s.nextHint(s.next[refused.Code])
+		}
+	case exitUsage:
+		return "see: roomctl --help"
+	case exitNoServer:
+		switch {
+		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+			return "name a credentials file with --creds FILE"
+		case redact(s.Server) == defaultServer:
+			return "start one that serves rooms: roomd"
+		}
+		return "name another with -s URL, or in " + envServer
+	case exitNoService:
+		return "start one: roomd --nats " + shellWord(redact(s.Server))
+	case exitUnknown:
+		if errors.As(err, &refused) && refused.Outcome == room.None || s.requestID == "" {
+			return "try again: " + commandLine(s.args)
+		}
+		return "to learn that, and make it happen if it did not: " + s.again()
+	}
+	return ""
+}
+
+// nextHint is empty if an ID would be taken for a flag: better no hint than a wrong one.
+func (s *session) nextHint(args []string) string {
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-") && arg != createFlag {
+			return ""
+		}
+	}
+	if len(args) == 0 {
+		return ""
+	}
+	return "try: " + s.typed(args...)
+}
+
+// again is the same command line with the request's ID.
+func (s *session) again() string {
+	for _, arg := range s.args {
+		if arg == "--request-id" || strings.HasPrefix(arg, "--request-id=") {
+			return commandLine(s.args)
+		}
+	}
+	flag := "--request-id=" + s.requestID
+	if end := slices.Index(s.args, "--"); end >= 0 {
+		return commandLine(slices.Insert(slices.Clone(s.args), end, flag))
+	}
+	return commandLine(append(slices.Clone(s.args), flag))
+}

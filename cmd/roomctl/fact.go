@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// shownEntries is how many sessions of one fact a line names.
+const shownEntries = 3
+
+// head is what every fact has, those of a later version too.
+type head struct {
+	Type string      `json:"type"`
+	Time events.Time `json:"time"`
+	Data struct {
+		InstanceID string `json:"instanceID"`
+		Sequence   uint64 `json:"sequence"`
+	} `json:"data"`
+}
+
+// fact is the line for an encoded fact, and where it stands.
+func (l look) fact(raw []byte) (string, head, error) {
+	var h head
+	if err := json.Unmarshal(raw, &h); err != nil {
+		return "", h, fmt.Errorf("%w: %w", events.ErrMalformed, err)
+	}
+	f, err := events.DecodeFact(raw)
+	what := ""
+	switch {
+	case err == nil:
+		what = l.what(f)
+	case errors.Is(err, events.ErrUnknownType):
+		what = word(h.Type) + ", which this roomctl does not know"
+	default:
+		return "", h, err
+	}
+	at := h.Time.Time().In(l.zone).Format("15:04:05.000")
+	return fmt.Sprintf("%s %4d  %s", l.paint(text.Faint, at), h.Data.Sequence, what), h, nil
+}
+
+// what says what happened.
+func (l look) what(f *events.Fact) string {
+	switch f.Type {
+	case events.RoomCreated:
+		line := "room created"
+		if f.Info.RoomName != "" {
+			line += fmt.Sprintf(" (%s)", printable(f.Info.RoomName))
+		}
+		if len(f.Joined) == 0 {
+			return line + ", with nobody in it"
+		}
+		return fmt.Sprintf("%s, %s, %s", line, l.comings(f), members(f.Info.MemberCount))
+	case events.MemberJoined:
+		return fmt.Sprintf("%s, %s", l.comings(f), members(f.MemberCount))
+	case events.MemberLeft:
+		return fmt.Sprintf("%s, %s", l.goings(f), members(f.MemberCount))
+	case events.SessionJoined:
+		return l.comings(f)
+	case events.SessionLeft:
+		return l.goings(f)
+	case events.RoomDestroyed:
+		return l.paint(text.FgRed, "room destroyed") + fmt.Sprintf(" (%s)", word(string(f.Reason)))
+	}
+	return "nothing changed; the room is still there"
+}
+
+func (l look) comings(f *events.Fact) string {
+	clauses := make([]string, 0, len(f.Joined))
+	for i := range f.Joined {
+		j := &f.Joined[i]
+		how := word(string(j.Via))
+		if j.FromRoomID != "" {
+			how += " from " + l.roomID(j.FromRoomID)
+		}
+		clauses = append(clauses, fmt.Sprintf("%s%s joined%s (%s)", l.user(j.UserID), name(j.UserID, j.UserName), l.session(f, j.SessionID), how))
+	}
+	return enumerate(clauses)
+}
+
+func (l look) goings(f *events.Fact) string {
+	clauses := make([]string, 0, len(f.Left))
+	for i := range f.Left {
+		e := &f.Left[i]
+		clauses = append(clauses, fmt.Sprintf("%s%s left%s%s", l.user(e.UserID), name(e.UserID, e.UserName), l.session(f, e.SessionID), l.why(e)))
+	}
+	return enumerate(clauses)
+}
+
+// name is what people call the user, if that says more than the ID.
+func name(id, name string) string {
+	if name == "" || name == id {
+		return ""
+	}
+	return fmt.Sprintf(" %q", name)
+}
+
+// session tells a further session from the member's only one.
+func (l look) session(f *events.Fact, id string) string {
+	switch {
+	case f.Type == events.SessionJoined:
+		return " with one more session, " + word(id)
+	case f.Type == events.SessionLeft:
+		return " with one session, " + word(id)
+	case id != room.DefaultSession:
+		return " as " + word(id)
+	}
+	return ""
+}
+
+// why is empty for somebody who just left.
+func (l look) why(e *events.Left) string {
+	reason := word(string(e.Reason))
+	switch e.Reason {
+	case events.ReasonLeft:
+		return ""
+	case events.ReasonSwitched:
+		reason = "switched to " + l.roomID(e.ToRoomID)
+	case events.ReasonDestroyed:
+		reason = "room destroyed"
+	}
+	if e.ReasonText != "" {
+		reason += ": " + printable(e.ReasonText)
+	}
+	return " (" + reason + ")"
+}
+
+func enumerate(clauses []string) string {
+	if more := len(clauses) - shownEntries; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(clauses[:shownEntries], ", "), more)
+	}
+	return strings.Join(clauses, ", ")
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// look is how results are shown to people.
+type look struct {
+	colours bool
+	zone    *time.Location
+}
+
+// lookOf is the look for a writer: with colours only if it is a terminal and NO_COLOR
+// is not set.
+func lookOf(w io.Writer) look {
+	return look{colours: isTerminal(w) && os.Getenv("NO_COLOR") == "", zone: time.Local}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (l look) paint(c text.Color, s string) string {
+	if !l.colours {
+		return s
+	}
+	return c.Sprint(s)
+}
+
+func (l look) user(id string) string   { return l.paint(text.FgCyan, word(id)) }
+func (l look) roomID(id string) string { return l.paint(text.FgGreen, word(id)) }
+func (l look) time(t events.Time) string {
+	if t == 0 {
+		return ""
+	}
+	return t.Time().In(l.zone).Format(time.DateTime)
+}
+
+// word shows an ID: quoted if it could be misread, or could make the terminal do
+// something.
+func word(id string) string {
+	if id == "" || strings.ContainsFunc(id, func(r rune) bool {
+		return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' || r == unicode.ReplacementChar
+	}) {
+		return strconv.Quote(id)
+	}
+	return id
+}
+
+// printable shows text that came from elsewhere.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func members(n int) string { return count(n, "member", "members") }
+
+func size(n int, sequence uint64) string {
+	return fmt.Sprintf("(%s, sequence %d)", members(n), sequence)
+}
+
+func (l look) created(user string, r *room.JoinedReply) string {
+	if user == "" {
+		return fmt.Sprintf("created %s, with nobody in it (sequence %d)", l.roomID(r.Room.RoomID), r.Sequence)
+	}
+	return fmt.Sprintf("%s created %s and is in it %s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence))
+}
+
+func (l look) joined(user string, r *room.JoinedReply) string {
+	if r.Created != nil && *r.Created {
+		return l.created(user, r)
+	}
+	return fmt.Sprintf("%s is in %s %s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence))
+}
+
+func (l look) switched(user string, r *room.JoinedReply) string {
+	from := ""
+	if r.Left != nil {
+		from = fmt.Sprintf("left %s and ", l.roomID(r.Left.RoomID))
+	}
+	what := "is in"
+	if r.Created != nil && *r.Created {
+		what = "is in the new room"
+	}
+	return fmt.Sprintf("%s %s%s %s %s", l.user(user), from, what, l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence))
+}
+
+func (l look) left(user string, r *room.LeftReply) string {
+	return fmt.Sprintf("%s left %s (sequence %d)", l.user(user), l.roomID(r.RoomID), r.Sequence)
+}
+
+func (l look) leftAll(user string, rooms []string) string {
+	if len(rooms) == 0 {
+		return l.user(user) + " was in no room"
+	}
+	ids := make([]string, len(rooms))
+	for i, id := range rooms {
+		ids[i] = l.roomID(id)
+	}
+	return fmt.Sprintf("%s left %s", l.user(user), strings.Join(ids, ", "))
+}
+
+// table is an empty table with a header.
+func (l look) table(header ...any) table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	style := t.Style()
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft = ""
+	style.Box.PaddingRight = "  "
+	if l.colours {
+		style.Color.Header = text.Colors{text.Bold}
+	}
+	if len(header) > 0 {
+		t.AppendHeader(header)
+	}
+	return t
+}
+
+// render leaves out the blanks at the ends of lines.
+func render(t table.Writer) string {
+	lines := strings.Split(t.Render(), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// room describes one room, a property a line.
+func (l look) room(r *events.Room) string {
+	t := l.table()
+	add := func(name string, value any) { t.AppendRow(table.Row{l.paint(text.Bold, name), value}) }
+	add("room", l.roomID(r.RoomID))
+	if r.RoomName != "" {
+		add("name", printable(r.RoomName))
+	}
+	limit := ""
+	if r.Config.MaxMembers > 0 {
+		limit = fmt.Sprintf(" of %d", r.Config.MaxMembers)
+	}
+	add("members", strconv.Itoa(r.MemberCount)+limit)
+	add("sequence", r.Sequence)
+	created := l.time(r.CreatedAt)
+	if r.CreatedBy != "" {
+		created += " by " + l.user(r.CreatedBy)
+	}
+	add("created", created)
+	if d := r.Config.RoomDestroyDelayTime; d > 0 {
+		add("outlives its last member by", time.Duration(d)*time.Second)
+	}
+	if r.DestroyAt != 0 {
+		add("destroyed if nobody comes by", l.time(r.DestroyAt))
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Attributes)) {
+		add("attribute "+word(key), printable(r.Attributes[key]))
+	}
+	return render(t)
+}
+
+func (l look) rooms(prefix string, list []events.Room) string {
+	if len(list) == 0 {
+		if prefix != "" {
+			return "there is no room whose ID starts with " + word(prefix)
+		}
+		return "there is no room"
+	}
+	t := l.table("room", "name", "members", "sequence", "created")
+	for _, r := range list {
+		t.AppendRow(table.Row{l.roomID(r.RoomID), printable(r.RoomName), r.MemberCount, r.Sequence, l.time(r.CreatedAt)})
+	}
+	return render(t)
+}
+
+func (l look) members(id string, list []room.MemberInfo) string {
+	if len(list) == 0 {
+		return "nobody is in " + l.roomID(id)
+	}
+	t := l.table("user", "name", "joined", "sessions")
+	for _, m := range list {
+		sessions := make([]string, len(m.Sessions))
+		for i, s := range m.Sessions {
+			sessions[i] = word(s.SessionID)
+		}
+		t.AppendRow(table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", ")})
+	}
+	return render(t)
+}
+
+// heads lists the rooms of one user.
+func (l look) heads(user string, list []room.RoomHead) string {
+	if len(list) == 0 {
+		return l.user(user) + " is in no room"
+	}
+	t := l.table("room", "sequence")
+	for _, r := range list {
+		t.AppendRow(table.Row{l.roomID(r.RoomID), r.Sequence})
+	}
+	return render(t)
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// Where roomctl looks for a server and an acting user, unless told by flags.
+const (
+	defaultServer = "nats://127.0.0.1:4222"
+	envServer     = "ROOMCTL_SERVER"
+	envAs         = "ROOMCTL_AS"
+)
+
+// Run carries out one command line and returns its exit code.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c cli
+	exited := false // by --help
+	parser, err := kong.New(&c, kong.Name("roomctl"), kong.Description(description),
+		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs},
+		kong.WithHyphenPrefixedParameters(true), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }))
+	if err != nil {
+		panic(err) // the declarations in cli.go are wrong
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return exitOK
+	}
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	s := &session{options: c.options, args: args, stdout: stdout, stderr: stderr, look: lookOf(stdout), abort: abort}
+	defer s.close()
+	if err != nil {
+		return s.exit(usageError{err})
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return s.exit(parsed.Run(s))
+}
+
+// session is one run of roomctl.
+type session struct {
+	options
+	args           []string
+	stdout, stderr io.Writer
+	look           look
+	abort          context.CancelCauseFunc // ends what is under way
+
+	nc        *nats.Conn
+	replies   []jsontext.Value        // as they came
+	requestID string                  // of the command that changes something
+	next      map[*room.Code][]string // what to type after a refusal
+}
+
+// client connects.
+func (s *session) client(opts ...nats.Option) (*roomsvc.Client, error) {
+	nc, err := s.connect(opts...)
+	if err != nil {
+		return nil, err
+	}
+	s.nc = nc
+	return roomsvc.NewClient(nc, roomsvc.ClientConfig{
+		UserID: s.As, SessionID: s.Session, Timeout: s.Timeout,
+		OnReply: func(_ room.Verb, reply jsontext.Value) { s.replies = append(s.replies, reply) },
+	}), nil
+}
+
+// actor connects for a command that somebody must give.
+func (s *session) actor() (*roomsvc.Client, error) {
+	if s.As == "" {
+		return nil, usageError{errors.New("nobody acts; name a user with --as USER, or for all that follows in " + envAs)}
+	}
+	return s.client()
+}
+
+// connect waits for nothing: a server that is not there now is not there.
+func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
+	opts = append([]nats.Option{
+		nats.Name("roomctl"),
+		nats.NoReconnect(),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				s.abort(err)
+			}
+		}),
+	}, opts...)
+	if s.Creds != "" {
+		opts = append(opts, nats.UserCredentials(s.Creds))
+	}
+	nc, err := nats.Connect(s.Server, opts...)
+	var badURL *url.Error
+	switch {
+	case err == nil:
+		return nc, nil
+	case errors.As(err, &badURL):
+		return nil, usageError{fmt.Errorf("%s is no URL of a NATS server", redact(s.Server))}
+	case errors.Is(err, nats.ErrNoServers):
+		return nil, fmt.Errorf("%w at %s", errNoServer, redact(s.Server))
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+		return nil, fmt.Errorf("%w at %s that lets you in", errNoServer, redact(s.Server))
+	}
+	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, redact(s.Server), err)
+}
+
+func (s *session) close() {
+	if s.nc != nil {
+		s.nc.Close()
+	}
+}
+
+// caller is who acts, for a command that changes something.
+func (s *session) caller(f requestFlag) room.Caller {
+	s.requestID = cmp.Or(f.RequestID, nuid.Next())
+	return room.Caller{UserID: s.As, UserName: s.UserName, SessionID: s.Session, RequestID: s.requestID}
+}
+
+// answer prints what came of a command: the replies themselves for programs, show for
+// people.
+func (s *session) answer(err error, show func(look) string) error {
+	if err != nil {
+		return err
+	}
+	if !s.JSON {
+		fmt.Fprintln(s.stdout, show(s.look))
+		return nil
+	}
+	for _, reply := range s.replies {
+		if err := s.line(reply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// line prints JSON on one line.
+func (s *session) line(v jsontext.Value) error {
+	v = v.Clone()
+	if err := v.Compact(); err != nil {
+		return fmt.Errorf("what came is no JSON: %w", err)
+	}
+	fmt.Fprintf(s.stdout, "%s\n", v)
+	return nil
+}
+
+// redact takes users and passwords out of a list of server URLs.
+func redact(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, server := range list {
+		if scheme, rest, ok := strings.Cut(server, "://"); ok {
+			list[i] = scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
+		} else {
+			list[i] = server[strings.LastIndexByte(server, '@')+1:]
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// typed is a command line as a person would type it next, with the flags that this one
+// had and the environment does not say.
+func (s *session) typed(args ...string) string {
+	var flags []string
+	if s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && redact(s.Server) == s.Server {
+		flags = append(flags, "-s", s.Server)
+	}
+	if s.Creds != "" {
+		flags = append(flags, "--creds", s.Creds)
+	}
+	if s.As != "" && s.As != os.Getenv(envAs) {
+		flags = append(flags, "--as", s.As)
+	}
+	if s.Session != "" {
+		flags = append(flags, "--session", s.Session)
+	}
+	return commandLine(append(args, flags...))
+}
+
+// commandLine is roomctl with arguments, so that a shell takes them as they are.
+func commandLine(args []string) string {
+	line := []string{"roomctl"}
+	for _, arg := range args {
+		line = append(line, shellWord(arg))
+	}
+	return strings.Join(line, " ")
+}
+
+func shellWord(s string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@%+,", r)
+	}
+	if s != "" && strings.TrimFunc(s, safe) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

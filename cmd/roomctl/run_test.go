@@ -1,0 +1,405 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
+)
+
+func TestMain(m *testing.M) {
+	for _, name := range []string{envServer, envAs} {
+		os.Unsetenv(name)
+	}
+	os.Exit(m.Run())
+}
+
+// result is what a command line came to.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// roomctl runs a command line that is not expected to wait.
+func roomctl(t *testing.T, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := Run(t.Context(), args, &stdout, &stderr)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// want fails the test unless the code is right and the output contains the texts.
+func (r result) want(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, want %d", r.code, code)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.stdout+r.stderr, text) {
+			t.Errorf("%q is missing", text)
+		}
+	}
+	if t.Failed() {
+		t.Fatalf("standard output:\n%sstandard error:\n%s", r.stdout, r.stderr)
+	}
+}
+
+// service starts a server with a room service.
+func service(t *testing.T) *server.Server {
+	t.Helper()
+	s := roomtest.Server(t)
+	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s), roomsvc.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatalf("starting the service: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := svc.Stop(context.Background()); err != nil {
+			t.Errorf("stopping the service: %v", err)
+		}
+	})
+	return s
+}
+
+// answerer starts a server where one verb gets the answer that answer gives, if any.
+func answerer(t *testing.T, verb room.Verb, answer func(*nats.Msg) *nats.Msg) *roomtest.Node {
+	t.Helper()
+	n := roomtest.Start(t)
+	nc := roomtest.Conn(t, n.Server)
+	_, err := nc.Subscribe(subjects.Command(string(verb)), func(m *nats.Msg) {
+		if a := answer(m); a != nil {
+			_ = m.RespondMsg(a) // roomctl's exit code tells if it did not come
+		}
+	})
+	if err = errors.Join(err, nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// refuse is the refusal e as an answer.
+func refuse(t *testing.T, e *room.Error) *nats.Msg {
+	body, err := json.Marshal(e.Body())
+	if err != nil {
+		t.Error(err)
+	}
+	return &nats.Msg{Data: body, Header: nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}}}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{}, {"dance"}, {"join"}, {"join", "lobby", "--lout"}, {"join", "lobby"}, {"switch", "a", "--as", "alice"}, {"rooms"}, {"create", "a", "--max-members", "many"},
+		{"enter", "a", "--as", "alice", "--attribute", "blue"}, {"get", "lobby", "-s", "nats://a b:%"}, {"get", "lobby", "--creds", "/nowhere/at.all"}, {"watch", ""}, {"demo", "--json"},
+	} {
+		r := roomctl(t, args...)
+		r.want(t, exitUsage, "roomctl: ", "roomctl --help")
+		if r.stdout != "" {
+			t.Errorf("%q writes to standard output: %s", args, r.stdout)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	roomctl(t, "--help").want(t, exitOK, "leave-all", "Exit codes", "no room service answers", "$ROOMCTL_AS")
+	roomctl(t, "enter", "--help").want(t, exitOK, "--destroy-delay=SECONDS", "--attribute=KEY=VALUE")
+}
+
+// everyCommand is each command that talks to the service.
+var everyCommand = [][]string{
+	{"create", "lobby"}, {"join", "lobby"}, {"enter", "lobby"}, {"switch", "lobby", "garden"}, {"leave", "lobby"}, {"leave-all"},
+	{"get", "lobby"}, {"members", "lobby"}, {"rooms"}, {"ls"}, {"watch", "lobby"},
+}
+
+func TestNoServer(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "nats://" + l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range everyCommand {
+		roomctl(t, append(args[:len(args):len(args)], "--as", "alice", "-s", url)...).want(t, exitNoServer, "there is no NATS server at "+url, "-s URL")
+	}
+}
+
+func TestServerThatLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	s := roomtest.Server(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
+	roomctl(t, "get", "lobby", "-s", s.ClientURL()).want(t, exitNoServer, "lets you in")
+	wrong := strings.Replace(s.ClientURL(), "://", "://u:secret@", 1)
+	if r := roomctl(t, "get", "lobby", "-s", wrong); r.code != exitNoServer || strings.Contains(r.stderr, "secret") {
+		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+}
+
+func TestNoService(t *testing.T) {
+	t.Parallel()
+	url := roomtest.Server(t).ClientURL()
+	for _, args := range append(everyCommand, []string{"demo"}) {
+		roomctl(t, append(args[:len(args):len(args)], "--as", "alice", "-s", url)...).want(t, exitNoService, "no room service answers", "roomd --nats "+url)
+	}
+}
+
+func TestNoPermission(t *testing.T) {
+	t.Parallel()
+	s := roomtest.Server(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"room.>"}}}}}
+	})
+	url := strings.Replace(s.ClientURL(), "://", "://u:p@", 1)
+	roomctl(t, "join", "lobby", "--as", "alice", "-s", url).want(t, exitRefused, "the NATS server does not allow it")
+}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err   *room.Error
+		code  int
+		texts []string
+	}{
+		"refused":     {room.Refuse(room.ErrRoomNotExist, "there is no room %q", "lobby"), exitRefused, []string{`roomctl: there is no room "lobby"`, "try: roomctl enter lobby "}},
+		"busy":        {room.Refuse(room.ErrBusy, "nothing happened"), exitUnknown, []string{"try again: roomctl join lobby"}},
+		"unavailable": {&room.Error{Code: room.ErrUnavailable, Message: "not known", Outcome: room.Unknown}, exitUnknown, []string{"roomctl: not known", "--request-id=r1"}},
+		"later code":  {&room.Error{Code: &room.Code{Name: "TOO_LOUD", Number: 7999999}, Message: "hush", Outcome: room.None}, exitRefused, []string{"roomctl: hush"}},
+	} {
+		s := answerer(t, room.Join, func(*nats.Msg) *nats.Msg { return refuse(t, c.err) })
+		args := []string{"join", "lobby", "--as", "alice", "-s", s.ClientURL(), "--request-id=r1"}
+		t.Run(name, func(t *testing.T) {
+			r := roomctl(t, args...)
+			r.want(t, c.code, c.texts...)
+			r = roomctl(t, append(args, "--json")...)
+			r.want(t, c.code)
+			var body room.ErrorBody
+			if err := json.Unmarshal([]byte(r.stderr), &body); err != nil || body != c.err.Body() || r.stdout != "" {
+				t.Errorf("%v: %s", err, r.stderr)
+			}
+		})
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	s := answerer(t, room.Join, func(*nats.Msg) *nats.Msg { return nil })
+	roomctl(t, "join", "lobby", "--as", "alice", "-s", s.ClientURL(), "--timeout", "50ms").
+		want(t, exitUnknown, "no answer within 50ms; whether it happened is not known", "roomctl join lobby --as alice", " --request-id=")
+}
+
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := answerer(t, room.Join, func(*nats.Msg) *nats.Msg { cancel(); return nil })
+	var stderr bytes.Buffer
+	code := Run(ctx, []string{"join", "lobby", "--as", "alice", "-s", s.ClientURL()}, io.Discard, &stderr)
+	result{code, "", stderr.String()}.want(t, exitUnknown, "stopped before it was done; whether it happened is not known")
+}
+
+func TestServerGoesWhileWaiting(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	n := answerer(t, room.Join, func(*nats.Msg) *nats.Msg { close(asked); return nil })
+	done := make(chan result)
+	go func() { done <- roomctl(t, "join", "lobby", "--as", "alice", "-s", n.ClientURL()) }()
+	<-asked
+	n.Stop()
+	r := <-done
+	r.want(t, exitUnknown, "the connection broke before the answer came; whether it happened is not known")
+}
+
+func TestMembersOfAllPages(t *testing.T) {
+	t.Parallel()
+	page := func(instance, user, next string) string {
+		return fmt.Sprintf(`{"memberList":[{"userID":%q,"userName":"","joinedAt":"2026-05-04T12:00:00.000Z","attributes":{},"sessions":[],"later":1}],"memberCount":3,"nextFlag":%q,"instanceID":%q,"sequence":3,"revision":9}`, user, next, instance)
+	}
+	// Between the second page and the third the room ends, and another takes its name.
+	script := []struct{ flag, page string }{
+		{"", page("i1", "old-1", "p2")}, {"p2", page("i1", "old-2", "p3")}, {"p3", page("i2", "new-3", "")},
+		{"", page("i2", "new-1", "p2")}, {"p2", page("i2", "new-2", "p3")}, {"p3", page("i2", "new-3", "")},
+	}
+	asked := 0
+	s := answerer(t, room.Members, func(m *nats.Msg) *nats.Msg {
+		var q room.MembersRequest
+		next := script[asked%len(script)]
+		asked++
+		if err := json.Unmarshal(m.Data, &q); err != nil || q.NextFlag != next.flag || q.RoomID != "lobby" {
+			t.Errorf("%v: %s", err, m.Data)
+		}
+		return &nats.Msg{Data: []byte(next.page)}
+	})
+	r := roomctl(t, "members", "lobby", "-s", s.ClientURL())
+	r.want(t, exitOK, "new-1", "new-2", "new-3")
+	if strings.Contains(r.stdout, "old") || strings.Count(r.stdout, "\n") != 4 {
+		t.Errorf("pages of two rooms:\n%s", r.stdout)
+	}
+	want := script[3].page + "\n" + script[4].page + "\n" + script[5].page + "\n"
+	if r = roomctl(t, "members", "lobby", "-s", s.ClientURL(), "--json"); r.stdout != want {
+		t.Errorf("not the replies as they came:\n%s", r.stdout)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	url := service(t).ClientURL()
+	for _, c := range []struct {
+		line  string
+		code  int
+		texts []string
+	}{
+		{"ls", exitOK, []string{"there is no room\n"}},
+		{"rooms --as alice", exitOK, []string{"alice is in no room"}},
+		{"join lobby --as alice", exitRefused, []string{"lobby", "try: roomctl enter lobby -s " + url + " --as alice"}},
+		{"create lobby --as alice --user-name Alice --name Hall --max-members 2 --destroy-delay 60 --attribute topic=a=b --attribute colour=blue", exitOK, []string{"alice created lobby and is in it (1 member, sequence 1)"}},
+		{"create lobby --as bob", exitRefused, []string{"try: roomctl join lobby"}},
+		{"join lobby --as bob --session tab-1", exitOK, []string{"bob is in lobby (2 members, sequence 2)"}},
+		{"join lobby --as carol", exitRefused, []string{"try: roomctl members lobby"}},
+		{"get lobby", exitOK, []string{"Hall", "2 of 2", "1m0s", "by alice", "attribute topic", "a=b", "blue"}},
+		{"members lobby", exitOK, []string{"alice  Alice", "bob ", "tab-1"}},
+		{"switch lobby garden --as bob --session tab-1", exitRefused, []string{"try: roomctl switch lobby garden --create"}},
+		{"switch lobby garden --as bob --session tab-1 --create", exitOK, []string{"bob left lobby and is in the new room garden (1 member, sequence 1)"}},
+		{"leave lobby --as bob", exitRefused, []string{"try: roomctl rooms"}},
+		{"enter lobby --as bob --session tab-1", exitOK, []string{"bob is in lobby (2 members, sequence 4)"}},
+		{"enter quiet --as carol", exitOK, []string{"carol created quiet and is in it"}},
+		{"ls --prefix g", exitOK, []string{"garden "}},
+		{"rooms --as bob", exitOK, []string{"lobby ", "garden "}},
+		{"leave-all --as bob --session tab-1", exitOK, []string{"bob left ", "lobby", "garden"}},
+		{"leave-all --as bob --session tab-1", exitOK, []string{"bob was in no room"}},
+		{"leave lobby --as alice", exitOK, []string{"alice left lobby (sequence 6)"}},
+		{"members lobby", exitOK, []string{"nobody is in lobby"}},
+		{"get nowhere", exitRefused, []string{"try: roomctl ls"}},
+	} {
+		t.Log(c.line)
+		r := roomctl(t, append(strings.Fields(c.line), "-s", url)...)
+		r.want(t, c.code, c.texts...)
+		if r.code == exitOK && r.stderr != "" || r.code != exitOK && r.stdout != "" {
+			t.Errorf("the wrong stream:\n%s\n%s", r.stdout, r.stderr)
+		}
+	}
+	r := roomctl(t, "enter", "empty", "--as", "dora", "--json", "-s", url)
+	var reply room.JoinedReply
+	if err := json.Unmarshal([]byte(r.stdout), &reply); err != nil || reply.Room.RoomID != "empty" || reply.Sequence != 1 {
+		t.Errorf("%v: %s", err, r.stdout)
+	}
+	if r = roomctl(t, "join", "--as", "eve", "-s", url, "--", "-odd"); r.code != exitRefused || strings.Contains(r.stderr, "try: ") {
+		t.Errorf("exit code %d, and a hint that cannot be typed: %s", r.code, r.stderr)
+	}
+	id := []string{"join", "empty", "--as", "eve", "--request-id", "again-1", "-s", url}
+	roomctl(t, id...).want(t, exitOK, "eve is in empty (2 members, sequence 2)")
+	roomctl(t, id...).want(t, exitOK, "eve is in empty (2 members, sequence 2)")
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	s := service(t)
+	for _, c := range []struct {
+		flag string
+		want []string
+	}{
+		{"--json=false", []string{"room created, alice joined (enter), 1 member", "bob joined (join), 2 members", "bob left (switched to "}},
+		{"--json", []string{`"type":"` + events.RoomCreated, `"type":"` + events.MemberJoined, `"toRoomID":"`}},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		lines, remarks := make(chan string, 16), make(chan string, 16)
+		code := make(chan int)
+		id := "watched" + c.flag
+		go func() {
+			code <- Run(ctx, []string{"watch", c.flag, "-s", s.ClientURL(), "--", id}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+		}()
+		if got := <-remarks; !strings.Contains(got, "there is no room "+id+" yet") {
+			t.Errorf("it begins with %q", got)
+		}
+		for _, args := range [][]string{{"enter", id, "--as", "alice"}, {"join", id, "--as", "bob"}, {"switch", id, id + "-2", "--create", "--as", "bob"}} {
+			roomctl(t, append(args, "-s", s.ClientURL())...).want(t, exitOK)
+		}
+		for _, want := range c.want {
+			if got := <-lines; !strings.Contains(got, want) {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		}
+		cancel()
+		if got := <-code; got != exitOK {
+			t.Errorf("exit code %d after the signal", got)
+		}
+		roomctl(t, "leave-all", "--as", "alice", "-s", s.ClientURL()).want(t, exitOK)
+	}
+}
+
+func TestWatchTellsOfHoles(t *testing.T) {
+	t.Parallel()
+	var out, remarks bytes.Buffer
+	s := &session{stdout: &out, stderr: &remarks, look: plain}
+	var last head
+	for _, sequence := range []uint64{4, 5, 8, 8, 2} { // a copy twice, then one that came late
+		if err := s.show(encoded(t, events.Fact{Type: events.RoomKept, Sequence: sequence}), &last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.show([]byte("noise"), &last); err != nil {
+		t.Fatal(err)
+	}
+	if got := remarks.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "2 facts before the next did not arrive here") || !strings.Contains(got, "no fact") {
+		t.Errorf("remarks:\n%s", got)
+	}
+	if got := strings.Count(out.String(), "\n"); got != 5 {
+		t.Errorf("%d lines:\n%s", got, &out)
+	}
+}
+
+func TestWatchOutlivesTheConnection(t *testing.T) {
+	t.Parallel()
+	reply := []byte(`{"room":{"roomID":"lobby","memberCount":3},"sequence":6}`)
+	n := answerer(t, room.Get, func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: reply} })
+	ctx, cancel := context.WithCancel(t.Context())
+	lines, remarks, code := make(chan string, 64), make(chan string, 16), make(chan int)
+	go func() {
+		code <- Run(ctx, []string{"watch", "lobby", "-s", n.ClientURL()}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+	}()
+	expect := func(want string) {
+		t.Helper()
+		if got := <-remarks; !strings.Contains(got, want) {
+			t.Errorf("it says %q, not %q", got, want)
+		}
+	}
+	expect("watching lobby (3 members, sequence 6)")
+	n.Restart()
+	expect("the connection broke")
+	expect("connected again")
+	nc := roomtest.Conn(t, n.Server)
+	fact := encoded(t, events.Fact{Type: events.MemberLeft, Sequence: 7, Left: []events.Left{gone("bob", events.ReasonLeft)}, MemberCount: 2})
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for heard := false; !heard; { // the server may learn of the new subscription after the first of them
+		if err := nc.Publish(subjects.Facts("lobby"), fact); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case line := <-lines:
+			heard = strings.HasSuffix(line, "7  bob left, 2 members")
+		case <-tick.C:
+		}
+	}
+	cancel()
+	if got := <-code; got != exitOK {
+		t.Errorf("exit code %d after the signal", got)
+	}
+}
