@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"natsrooms/subjects"
 )
@@ -70,11 +72,11 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
 	e := event.New()
-	e.SetID(f.ID)
 	e.SetType(f.Type)
 	e.SetSource(Source(prefix, f.Room, f.InstanceID))
-	e.SetSubject(string(f.Room))
-	e.SetTime(f.Time.Time())
+	// Not by their setters, which trim: an ID may begin or end with a space.
+	c := e.Context.(*event.EventContextV1)
+	c.ID, c.Subject, c.Time = f.ID, &pos.RoomID, &types.Timestamp{Time: f.Time.Time()}
 	e.SetExtension("sequence", fmt.Sprintf("%020d", f.Sequence))
 	e.SetExtension("roominstance", f.InstanceID)
 	e.SetExtension("partitionkey", string(f.Room))
@@ -94,36 +96,56 @@ func marshal(e *event.Event, data any) ([]byte, error) {
 	return e.MarshalJSON()
 }
 
+// envelope is what the decoders want of a CloudEvent. They do without the SDK's reader:
+// it takes bytes after the event and invalid UTF-8, and panics on some CloudEvents 0.3.
+type envelope struct {
+	SpecVersion string         `json:"specversion"`
+	ID          string         `json:"id"`
+	Type        string         `json:"type"`
+	Time        Time           `json:"time"`
+	TraceParent string         `json:"traceparent"`
+	Data        jsontext.Value `json:"data"`
+}
+
+func open(raw []byte) (*envelope, error) {
+	var e envelope
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if e.SpecVersion != event.CloudEventsVersionV1 {
+		return nil, fmt.Errorf("%w: specversion %q", ErrMalformed, e.SpecVersion)
+	}
+	return &e, nil
+}
+
 // DecodeFact reads a stored fact. The error is [ErrUnknownType] for an event that
 // this version does not know, [ErrMalformed] for one that contradicts itself.
 func DecodeFact(raw []byte) (*Fact, error) {
-	var e event.Event
-	if err := e.UnmarshalJSON(raw); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	e, err := open(raw)
+	if err != nil {
+		return nil, err
 	}
-	f := &Fact{ID: e.ID(), Type: e.Type(), Time: TimeOf(e.Time())}
-	f.TraceParent, _ = e.Extensions()["traceparent"].(string)
+	f := &Fact{ID: e.ID, Type: e.Type, Time: e.Time, TraceParent: e.TraceParent}
 	var pos position
-	var err error
 	switch f.Type {
 	case RoomCreated:
 		var d createdData
-		err = json.Unmarshal(e.Data(), &d)
+		err = json.Unmarshal(e.Data, &d)
 		pos, f.Info, f.Joined, f.RequestID = d.position, d.Room, d.Members, d.RequestID
 	case MemberJoined, SessionJoined:
 		var d joinedData
-		err = json.Unmarshal(e.Data(), &d)
+		err = json.Unmarshal(e.Data, &d)
 		pos, f.Joined, f.MemberCount = d.position, d.Members, d.MemberCount
 	case MemberLeft, SessionLeft:
 		var d leftData
-		err = json.Unmarshal(e.Data(), &d)
+		err = json.Unmarshal(e.Data, &d)
 		pos, f.Left, f.MemberCount = d.position, d.Members, d.MemberCount
 	case RoomDestroyed:
 		var d destroyedData
-		err = json.Unmarshal(e.Data(), &d)
+		err = json.Unmarshal(e.Data, &d)
 		pos, f.Info, f.Reason = d.position, d.Room, d.Reason
 	case RoomKept:
-		err = json.Unmarshal(e.Data(), &pos)
+		err = json.Unmarshal(e.Data, &pos)
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
@@ -141,12 +163,20 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	return f, nil
 }
 
+// noticeData is flat, as the encoder is quickest with.
 type noticeData struct {
-	*Notice   `json:",embed"`
-	State     string `json:"state"`
-	Event     string `json:"event"`
-	StateCode State  `json:"stateCode"`
-	EventCode Event  `json:"eventCode"`
+	RoomID     string       `json:"roomID"`
+	InstanceID string       `json:"instanceID,omitempty"`
+	Sequence   uint64       `json:"sequence,omitempty"`
+	UserID     string       `json:"userID"`
+	SessionID  string       `json:"sessionID"`
+	State      string       `json:"state"`
+	Event      string       `json:"event"`
+	StateCode  State        `json:"stateCode"`
+	EventCode  Event        `json:"eventCode"`
+	Error      *NoticeError `json:"error,omitempty"`
+	ReasonText string       `json:"reasonText,omitempty"`
+	RequestID  string       `json:"requestID,omitempty"`
 }
 
 // noticeEvent is the envelope of a notice. Two notices go out with every command, so
@@ -167,27 +197,39 @@ type noticeEvent struct {
 func (n *Notice) Encode(prefix string) ([]byte, error) {
 	return stdjson.Marshal(&noticeEvent{
 		event.CloudEventsVersionV1, n.ID, Source(prefix, n.Room, n.InstanceID), UserStateChanged, string(n.Room), event.ApplicationJSON, n.Time.String(),
-		noticeData{n, n.State.String(), n.Event.String(), n.State, n.Event},
+		noticeData{
+			string(n.Room), n.InstanceID, n.Sequence, string(n.User), n.SessionID,
+			n.State.String(), n.Event.String(), n.State, n.Event, n.Error, n.ReasonText, n.RequestID,
+		},
 	})
 }
 
 // DecodeNotice reads a notice as a subscriber gets it.
 func DecodeNotice(raw []byte) (*Notice, error) {
-	var e event.Event
-	if err := e.UnmarshalJSON(raw); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	e, err := open(raw)
+	if err != nil {
+		return nil, err
 	}
-	if e.Type() != UserStateChanged {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownType, e.Type())
+	if e.Type != UserStateChanged {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownType, e.Type)
 	}
-	n := &Notice{}
-	d := noticeData{Notice: n}
-	if err := json.Unmarshal(e.Data(), &d); err != nil {
+	var d noticeData
+	if err := json.Unmarshal(e.Data, &d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if d.StateCode < 0 || int(d.StateCode) >= len(stateNames) || d.EventCode < 0 || int(d.EventCode) >= len(eventNames) {
 		return nil, fmt.Errorf("%w: stateCode %d, eventCode %d", ErrMalformed, d.StateCode, d.EventCode)
 	}
-	n.ID, n.Time, n.State, n.Event = e.ID(), TimeOf(e.Time()), d.StateCode, d.EventCode
-	return n, nil
+	room, err := subjects.ParseRoom(d.RoomID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: roomID %w", ErrMalformed, err)
+	}
+	user, err := subjects.ParseUser(d.UserID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: userID %w", ErrMalformed, err)
+	}
+	return &Notice{
+		ID: e.ID, Time: e.Time, Room: room, InstanceID: d.InstanceID, Sequence: d.Sequence, User: user,
+		SessionID: d.SessionID, State: d.StateCode, Event: d.EventCode, Error: d.Error, ReasonText: d.ReasonText, RequestID: d.RequestID,
+	}, nil
 }

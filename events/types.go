@@ -81,10 +81,11 @@ func (t Time) AppendText(b []byte) ([]byte, error) { return t.Time().AppendForma
 // MarshalText implements encoding.TextMarshaler.
 func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
-// UnmarshalText implements encoding.TextUnmarshaler; it takes any RFC 3339 time.
+// UnmarshalText implements encoding.TextUnmarshaler; it takes any RFC 3339 time whose
+// year in UTC still has four digits.
 func (t *Time) UnmarshalText(b []byte) error {
 	parsed, err := time.Parse(time.RFC3339Nano, string(b))
-	if err != nil {
+	if year := parsed.UTC().Year(); err != nil || year < 0 || year > 9999 {
 		return fmt.Errorf("not an RFC 3339 time: %q", b)
 	}
 	*t = TimeOf(parsed)
@@ -213,18 +214,18 @@ type NoticeError struct {
 // Notice is roomStateChanged: what became of one session's connection to one room.
 // Notices are live only, at most once; the facts are the durable truth.
 type Notice struct {
-	ID         string        `json:"-"`
-	Time       Time          `json:"-"`
-	Room       subjects.Room `json:"roomID"`
-	InstanceID string        `json:"instanceID,omitzero"`
-	Sequence   uint64        `json:"sequence,omitzero"`
-	User       subjects.User `json:"userID"`
-	SessionID  string        `json:"sessionID"`
-	State      State         `json:"-"`
-	Event      Event         `json:"-"`
-	Error      *NoticeError  `json:"error,omitzero"`
-	ReasonText string        `json:"reasonText,omitzero"`
-	RequestID  string        `json:"requestID,omitzero"`
+	ID         string
+	Time       Time
+	Room       subjects.Room
+	InstanceID string
+	Sequence   uint64
+	User       subjects.User
+	SessionID  string
+	State      State
+	Event      Event
+	Error      *NoticeError
+	ReasonText string
+	RequestID  string
 }
 
 // Source is the CloudEvents source of a fact or notice: the room's instance, or the

@@ -1,0 +1,349 @@
+package events_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"pgregory.net/rapid"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	t0    events.Time = 1_767_225_600_007 // 2026-01-01T00:00:00.007Z
+	trace             = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+)
+
+// sampleFacts has a fact of each type, every field of each set at least once.
+func sampleFacts() []*events.Fact {
+	room := &events.Room{
+		RoomID: "a.b>c", RoomName: "Zimmer <1>", InstanceID: "I1", CreatedAt: t0, CreatedBy: "alice",
+		Config:     events.Config{RoomDestroyDelayTime: 10800, MaxMembers: 8, Delivery: "members", Access: "open"},
+		Attributes: map[string]string{"topic": "tea & <milk>"}, MemberCount: 1, Sequence: 1,
+	}
+	empty := &events.Room{RoomID: "a.b>c", InstanceID: "I1", CreatedAt: t0, Attributes: map[string]string{}, Sequence: 9, Revision: 70, DestroyAt: t0 + 300_000}
+	joined := []events.Joined{
+		{UserID: "alice", UserName: "Alice", UserInfo: jsontext.Value(`{"age":7}`), SessionID: "tab-1", JoinedAt: t0, Via: events.ViaCreate, RequestID: "R1"},
+		{UserID: "bob", SessionID: "default", JoinedAt: t0 + 1, Via: events.ViaSwitch, FromRoomID: "hall"},
+	}
+	left := []events.Left{
+		{UserID: "alice", UserName: "Alice", SessionID: "tab-1", JoinedAt: t0, LeftAt: t0 + 60_000, Reason: events.ReasonSwitched, ToRoomID: "hall", RequestID: "R2"},
+		{UserID: "bob", SessionID: "default", JoinedAt: t0, LeftAt: t0 + 60_000, Reason: events.ReasonDestroyed, ReasonText: "closing", Operator: "ops"},
+	}
+	digests := []string{"digest-1", "digest-2"}
+	facts := []*events.Fact{
+		{Type: events.RoomCreated, Info: room, Joined: joined[:1], RequestID: "R1", TraceParent: trace, Digests: digests[:1]},
+		{Type: events.MemberJoined, Joined: joined, MemberCount: 2, Digests: digests},
+		{Type: events.SessionJoined, Joined: joined[1:], MemberCount: 2, Digests: digests[1:]},
+		{Type: events.MemberLeft, Left: left, MemberCount: 0, Digests: digests},
+		{Type: events.SessionLeft, Left: left[:1], MemberCount: 1, Digests: digests[:1]},
+		{Type: events.RoomKept},
+		{Type: events.RoomDestroyed, Info: empty, Reason: events.DestroyedEmpty},
+	}
+	for i, f := range facts {
+		f.ID, f.Room, f.InstanceID, f.Sequence, f.Time = "E1", "a.b>c", "I1", uint64(i+1), t0
+	}
+	return facts
+}
+
+func sampleNotice() *events.Notice {
+	return &events.Notice{
+		ID: "N1", Time: t0, Room: "a.b>c", InstanceID: "I1", Sequence: 7, User: "alice", SessionID: "tab-1", State: events.Connected, Event: events.EnterFailed,
+		Error: &events.NoticeError{Code: "ROOM_FULL", Number: 7000002}, ReasonText: "full", RequestID: "R1",
+	}
+}
+
+// must is for encoders, whose input here is always valid.
+func must(raw []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
+// sdkEvent reads an event as a stranger would, and checks what all of ours have.
+func sdkEvent(t *testing.T, raw []byte) *event.Event {
+	t.Helper()
+	e := new(event.Event)
+	if err := e.UnmarshalJSON(raw); err != nil {
+		t.Fatalf("not a CloudEvent: %v\n%s", err, raw)
+	}
+	if err := e.Validate(); err != nil {
+		t.Errorf("not a valid CloudEvent: %v\n%s", err, raw)
+	}
+	if e.SpecVersion() != "1.0" || e.DataContentType() != "application/json" || !strings.HasPrefix(e.Type(), events.TypePrefix) {
+		t.Errorf("unexpected envelope\n%s", raw)
+	}
+	return e
+}
+
+func TestGolden(t *testing.T) {
+	encoded := map[string][]byte{events.UserStateChanged: must(sampleNotice().Encode(""))}
+	for _, f := range sampleFacts() {
+		encoded[f.Type] = must(f.Encode(""))
+	}
+	for typ, raw := range encoded {
+		if e := sdkEvent(t, raw); e.Type() != typ {
+			t.Errorf("type %q, want %q", e.Type(), typ)
+		}
+		got := jsontext.Value(bytes.Clone(raw))
+		if err := got.Indent(); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, '\n')
+		path := filepath.Join("testdata", strings.TrimPrefix(typ, events.TypePrefix)+".json")
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs (-update rewrites it); got\n%s", path, got)
+		}
+	}
+}
+
+func TestFactEnvelope(t *testing.T) {
+	for _, f := range sampleFacts() {
+		e := sdkEvent(t, must(f.Encode("https://example.org/")))
+		want := map[string]any{"sequence": "0000000000000000000" + string(rune('0'+f.Sequence)), "roominstance": "I1", "partitionkey": "a.b>c"}
+		if f.TraceParent != "" {
+			want["traceparent"] = trace
+		}
+		if got := e.Extensions(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: extensions %v, want %v", f.Type, got, want)
+		}
+		if e.ID() != "E1" || e.Subject() != "a.b>c" || e.Source() != "https://example.org/rooms/a=2Eb=3Ec/I1" || events.TimeOf(e.Time()) != t0 {
+			t.Errorf("%s: unexpected envelope\n%v", f.Type, e)
+		}
+	}
+	big := events.Fact{ID: "E1", Type: events.RoomKept, Room: "lobby", InstanceID: "I1", Sequence: 1 << 53, Time: t0}
+	if got := sdkEvent(t, must(big.Encode(""))).Extensions()["sequence"]; got != "00009007199254740992" {
+		t.Errorf("sequence %v", got)
+	}
+}
+
+func TestFactRoundTrip(t *testing.T) {
+	for _, f := range sampleFacts() {
+		raw := must(f.Encode(""))
+		if bytes.Contains(raw, []byte("digest")) {
+			t.Errorf("%s: the digests are in the body\n%s", f.Type, raw)
+		}
+		f.Digests = nil
+		if got, err := events.DecodeFact(raw); err != nil || !reflect.DeepEqual(got, f) {
+			t.Errorf("%s: %v\n got %+v\nwant %+v", f.Type, err, got, f)
+		}
+	}
+}
+
+func TestNoticeRoundTrip(t *testing.T) {
+	plain := &events.Notice{ID: "N1", Time: t0, Room: "lobby", User: "alice", SessionID: "default"}
+	for _, n := range []*events.Notice{sampleNotice(), plain} {
+		if got, err := events.DecodeNotice(must(n.Encode(""))); err != nil || !reflect.DeepEqual(got, n) {
+			t.Errorf("%v\n got %+v\nwant %+v", err, got, n)
+		}
+	}
+	for state, stateName := range []string{"disconnected", "connecting", "connected"} {
+		for ev, eventName := range []string{
+			"success", "networkInterrupted", "networkDisconnected", "roomNotExist", "activeCreate", "createFailed", "activeEnter",
+			"enterFailed", "kickedOut", "connectTimeout", "kickedOutByOtherDevice", "activeSwitch", "switchFailed",
+		} {
+			plain.State, plain.Event = events.State(state), events.Event(ev)
+			raw := must(plain.Encode(""))
+			var d struct {
+				State     string `json:"state"`
+				Event     string `json:"event"`
+				StateCode int    `json:"stateCode"`
+				EventCode int    `json:"eventCode"`
+			}
+			if err := json.Unmarshal(sdkEvent(t, raw).Data(), &d); err != nil || d.State != stateName || d.Event != eventName || d.StateCode != state || d.EventCode != ev {
+				t.Errorf("%s, %s: %v\n%s", stateName, eventName, err, raw)
+			}
+			if got, err := events.DecodeNotice(raw); err != nil || !reflect.DeepEqual(got, plain) {
+				t.Errorf("%s, %s: %v, %+v", stateName, eventName, err, got)
+			}
+		}
+	}
+}
+
+// IDs may begin and end with spaces, and be nothing else; the envelope keeps them whole.
+func TestSpacesStay(t *testing.T) {
+	for _, r := range []subjects.Room{" lobby ", "\u00a0lobby", "lobby\u3000"} {
+		f := &events.Fact{ID: " E1", Type: events.RoomKept, Room: r, InstanceID: "I1", Sequence: 2, Time: t0}
+		n := &events.Notice{ID: "N1", Time: t0, Room: r, User: " ", SessionID: " "}
+		for _, raw := range [][]byte{must(f.Encode("")), must(n.Encode(""))} {
+			if e := sdkEvent(t, raw); e.Subject() != string(r) {
+				t.Errorf("subject %q, want %q", e.Subject(), r)
+			}
+		}
+	}
+}
+
+// Text that HTML would escape must not grow six times over: limits are in bytes.
+func TestNoHTMLEscapes(t *testing.T) {
+	lots := strings.Repeat("<", 32<<10)
+	f := sampleFacts()[0]
+	f.Info.Attributes = map[string]string{"k": lots}
+	if raw := must(f.Encode("")); len(raw) > 34<<10 {
+		t.Errorf("32 KiB of < in an attribute take %d bytes", len(raw))
+	}
+	f.Info.Attributes, f.Joined[0].UserInfo = nil, jsontext.Value(`{"k":"`+lots+`"}`)
+	if raw := must(f.Encode("")); len(raw) > 34<<10 {
+		t.Errorf("32 KiB of < in userInfo take %d bytes", len(raw))
+	}
+}
+
+func TestTime(t *testing.T) {
+	for text, want := range map[string]struct {
+		time  events.Time
+		again string
+	}{
+		"1970-01-01T00:00:00Z":           {0, "1970-01-01T00:00:00.000Z"},
+		"2026-01-01T00:00:00.007Z":       {t0, "2026-01-01T00:00:00.007Z"},
+		"2026-01-01T02:00:00.0079+02:00": {t0, "2026-01-01T00:00:00.007Z"},
+		"2026-01-01T00:00:00Z":           {t0 - 7, "2026-01-01T00:00:00.000Z"},
+		"1969-12-31T23:59:59.999Z":       {-1, "1969-12-31T23:59:59.999Z"},
+		"9999-12-31T23:59:59.999Z":       {253402300799999, "9999-12-31T23:59:59.999Z"},
+	} {
+		var got events.Time
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want.time || got.String() != want.again {
+			t.Errorf("%q: %d, %q, %v; want %d, %q", text, got, got, err, want.time, want.again)
+		}
+		if b, err := json.Marshal(got); err != nil || string(b) != `"`+want.again+`"` {
+			t.Errorf("%q: JSON %s, %v", text, b, err)
+		}
+	}
+	for _, text := range []string{"", "now", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"} {
+		var got events.Time
+		if err := got.UnmarshalText([]byte(text)); err == nil || got != 0 {
+			t.Errorf("%q is taken as %v", text, got)
+		}
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	f := &events.Fact{ID: "E1", Type: events.TypePrefix + "room.painted.v1", Room: "lobby", InstanceID: "I1", Sequence: 2}
+	if _, err := f.Encode(""); !errors.Is(err, events.ErrUnknownType) {
+		t.Errorf("unknown type: %v", err)
+	}
+	f.Type, f.Joined = events.MemberJoined, []events.Joined{{UserInfo: jsontext.Value(`{`)}}
+	if _, err := f.Encode(""); err == nil {
+		t.Error("broken userInfo is encoded")
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	fact, notice := string(must(sampleFacts()[1].Encode(""))), string(must(sampleNotice().Encode("")))
+	created := string(must(sampleFacts()[0].Encode("")))
+	decodeFact := func(raw []byte) error { _, err := events.DecodeFact(raw); return err }
+	decodeNotice := func(raw []byte) error { _, err := events.DecodeNotice(raw); return err }
+	for _, c := range []struct {
+		name          string
+		decode        func([]byte) error
+		raw, old, new string
+		want          error
+	}{
+		{"fact: unknown type", decodeFact, fact, "member.joined.v1", "member.joined.v2", events.ErrUnknownType},
+		{"fact: a notice", decodeFact, notice, "", "", events.ErrUnknownType},
+		{"fact: nothing", decodeFact, "", "", "", events.ErrMalformed},
+		{"fact: null", decodeFact, "null", "", "", events.ErrMalformed},
+		{"fact: array", decodeFact, "[]", "", "", events.ErrMalformed},
+		{"fact: cut off", decodeFact, fact[:len(fact)/2], "", "", events.ErrMalformed},
+		{"fact: something after it", decodeFact, fact + "{}", "", "", events.ErrMalformed},
+		{"fact: not UTF-8", decodeFact, fact, `"E1"`, "\"\xff\"", events.ErrMalformed},
+		{"fact: CloudEvents 0.3", decodeFact, fact, `"1.0"`, `"0.3"`, events.ErrMalformed},
+		{"fact: no id", decodeFact, fact, `"E1"`, `""`, events.ErrMalformed},
+		{"fact: no data", decodeFact, fact, `"data":`, `"other":`, events.ErrMalformed},
+		{"fact: null data", decodeFact, fact, `"data":`, `"data":null,"other":`, events.ErrMalformed},
+		{"fact: no room", decodeFact, fact, `"roomID":"a.b>c"`, `"roomID":""`, events.ErrMalformed},
+		{"fact: bad room", decodeFact, fact, `"roomID":"a.b>c"`, `"roomID":"\n"`, events.ErrMalformed},
+		{"fact: no instance", decodeFact, fact, `"instanceID":"I1"`, `"instanceID":""`, events.ErrMalformed},
+		{"fact: sequence 0", decodeFact, fact, `"sequence":2`, `"sequence":0`, events.ErrMalformed},
+		{"fact: sequence -1", decodeFact, fact, `"sequence":2`, `"sequence":-1`, events.ErrMalformed},
+		{"fact: sequence 1", decodeFact, fact, `"sequence":2`, `"sequence":1`, events.ErrMalformed},
+		{"fact: wrong shape", decodeFact, fact, `"memberCount":2`, `"memberCount":"two"`, events.ErrMalformed},
+		{"fact: created as the second", decodeFact, created, `"sequence":1`, `"sequence":2`, events.ErrMalformed},
+		{"fact: created without a room", decodeFact, created, `"room":`, `"other":`, events.ErrMalformed},
+		{"notice: a fact", decodeNotice, fact, "", "", events.ErrUnknownType},
+		{"notice: nothing", decodeNotice, "", "", "", events.ErrMalformed},
+		{"notice: cut off", decodeNotice, notice[:len(notice)/2], "", "", events.ErrMalformed},
+		{"notice: no data", decodeNotice, notice, `"data":`, `"other":`, events.ErrMalformed},
+		{"notice: null data", decodeNotice, notice, `"data":`, `"data":null,"other":`, events.ErrMalformed},
+		{"notice: bad room", decodeNotice, notice, `"data":{"roomID":"`, `"data":{"roomID":"\n`, events.ErrMalformed},
+		{"notice: no user", decodeNotice, notice, `"userID":"alice"`, `"userID":""`, events.ErrMalformed},
+		{"notice: state 3", decodeNotice, notice, `"stateCode":2`, `"stateCode":3`, events.ErrMalformed},
+		{"notice: event 13", decodeNotice, notice, `"eventCode":7`, `"eventCode":13`, events.ErrMalformed},
+		{"notice: event -1", decodeNotice, notice, `"eventCode":7`, `"eventCode":-1`, events.ErrMalformed},
+	} {
+		if !strings.Contains(c.raw, c.old) {
+			t.Fatalf("%s: there is no %s in\n%s", c.name, c.old, c.raw)
+		}
+		if err := c.decode([]byte(strings.Replace(c.raw, c.old, c.new, 1))); !errors.Is(err, c.want) {
+			t.Errorf("%s: error %v, want %v", c.name, err, c.want)
+		}
+	}
+	if err := decodeFact([]byte(strings.Replace(fact, `"memberCount"`, `"later":{"a":1},"memberCount"`, 1))); err != nil {
+		t.Errorf("a field of a later version is refused: %v", err)
+	}
+}
+
+func TestFactRoundTripProperty(t *testing.T) {
+	text := rapid.StringN(0, 20, -1)
+	id := text.Filter(func(s string) bool { _, err := subjects.ParseRoom(s); return err == nil })
+	when := rapid.Map(rapid.Int64Range(0, 253402300799999), func(ms int64) events.Time { return events.Time(ms) })
+	joined := rapid.Custom(func(t *rapid.T) events.Joined {
+		return events.Joined{
+			UserID: id.Draw(t, "user"), UserName: text.Draw(t, "name"), SessionID: text.Draw(t, "session"), JoinedAt: when.Draw(t, "joined"),
+			UserInfo: rapid.SampledFrom([]jsontext.Value{nil, jsontext.Value(`{}`), jsontext.Value(`{"<é>":[1,null]}`)}).Draw(t, "info"),
+			Via:      rapid.SampledFrom([]events.Via{events.ViaJoin, events.ViaEnter}).Draw(t, "via"), RequestID: text.Draw(t, "request"),
+		}
+	})
+	left := rapid.Custom(func(t *rapid.T) events.Left {
+		return events.Left{
+			UserID: id.Draw(t, "user"), UserName: text.Draw(t, "name"), SessionID: text.Draw(t, "session"), JoinedAt: when.Draw(t, "joined"),
+			LeftAt: when.Draw(t, "left"), Reason: events.ReasonLeft, ReasonText: text.Draw(t, "reason"), Operator: text.Draw(t, "operator"),
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		f := &events.Fact{
+			ID: id.Draw(t, "id"), Room: subjects.Room(id.Draw(t, "room")), InstanceID: rapid.StringMatching(`[A-Z0-9]{1,22}`).Draw(t, "instance"),
+			Sequence: rapid.Uint64Range(2, 1<<53).Draw(t, "sequence"), Time: when.Draw(t, "time"), TraceParent: text.Draw(t, "trace"),
+			Type: rapid.SampledFrom([]string{events.RoomCreated, events.MemberJoined, events.SessionLeft, events.RoomDestroyed}).Draw(t, "type"),
+		}
+		info := &events.Room{RoomID: string(f.Room), CreatedAt: when.Draw(t, "created"), Attributes: rapid.MapOfN(text, text, 0, 3).Draw(t, "attributes")}
+		switch f.Type {
+		case events.RoomCreated:
+			f.Sequence, f.Info, f.Joined, f.RequestID = 1, info, rapid.SliceOfN(joined, 0, 3).Draw(t, "joined"), text.Draw(t, "request")
+		case events.MemberJoined:
+			f.Joined, f.MemberCount = rapid.SliceOfN(joined, 1, 3).Draw(t, "joined"), rapid.IntRange(0, 1<<30).Draw(t, "count")
+		case events.SessionLeft:
+			f.Left, f.MemberCount = rapid.SliceOfN(left, 1, 3).Draw(t, "left"), rapid.IntRange(0, 1<<30).Draw(t, "count")
+		case events.RoomDestroyed:
+			f.Info, f.Reason = info, events.DestroyedRequested
+		}
+		raw, err := f.Encode("")
+		if err != nil || !utf8.Valid(raw) {
+			t.Fatalf("%v\n%s", err, raw)
+		}
+		if got, err := events.DecodeFact(raw); err != nil || !reflect.DeepEqual(got, f) {
+			t.Fatalf("%v\n got %+v\nwant %+v\n%s", err, got, f, raw)
+		}
+	})
+}
