@@ -1,0 +1,165 @@
+package subjects_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"natsrooms/subjects"
+)
+
+func TestToken(t *testing.T) {
+	for id, token := range map[string]string{
+		"lobby":                  "lobby",
+		"A-Z_09":                 "A-Z_09",
+		"a.b>c":                  "a=2Eb=3Ec",
+		"* =/":                   "=2A=20=3D=2F",
+		"=projected":             "=3Dprojected",
+		"zimmer-ü":               "zimmer-=C3=BC",
+		"日":                      "=E6=97=A5",
+		"\U0001F389":             "=F0=9F=8E=89",
+		"\uFFFD":                 "=EF=BF=BD",
+		"\u00a0":                 "=C2=A0",
+		strings.Repeat("x", 128): strings.Repeat("x", 128),
+		strings.Repeat("é", 64):  strings.Repeat("=C3=A9", 64),
+	} {
+		r, err := subjects.ParseRoom(id)
+		if err != nil || string(r) != id || r.Token() != token {
+			t.Errorf("room %q: token %q, error %v; want token %q", id, r.Token(), err, token)
+		}
+		u, err := subjects.ParseUser(id)
+		if err != nil || string(u) != id || u.Token() != token {
+			t.Errorf("user %q: token %q, error %v; want token %q", id, u.Token(), err, token)
+		}
+		if r, err := subjects.RoomOfToken(token); err != nil || string(r) != id {
+			t.Errorf("token %q: room %q, error %v; want %q", token, r, err, id)
+		}
+		if u, err := subjects.UserOfToken(token); err != nil || string(u) != id {
+			t.Errorf("token %q: user %q, error %v; want %q", token, u, err, id)
+		}
+	}
+}
+
+func TestRefusedIDs(t *testing.T) {
+	for id, want := range map[string]error{
+		"":                             subjects.ErrEmpty,
+		strings.Repeat("x", 129):       subjects.ErrTooLong,
+		strings.Repeat("é", 64) + "x":  subjects.ErrTooLong,
+		"a\xff":                        subjects.ErrNotUTF8,
+		"\xed\xa0\x80":                 subjects.ErrNotUTF8, // a surrogate
+		"\xc0\xae":                     subjects.ErrNotUTF8, // an overlong dot
+		"a\nb":                         subjects.ErrControl,
+		"\x00":                         subjects.ErrControl,
+		"\x1f":                         subjects.ErrControl,
+		"\x7f":                         subjects.ErrControl,
+		"\u0080":                       subjects.ErrControl,
+		"\u009f":                       subjects.ErrControl,
+		"\uFDD0":                       subjects.ErrNoncharacter,
+		"\uFDEF":                       subjects.ErrNoncharacter,
+		"\uFFFE":                       subjects.ErrNoncharacter,
+		"\uFFFF":                       subjects.ErrNoncharacter,
+		"\U0001FFFE":                   subjects.ErrNoncharacter,
+		"\U0010FFFF":                   subjects.ErrNoncharacter,
+		strings.Repeat("\uFFFE", 1000): subjects.ErrTooLong,
+	} {
+		if _, err := subjects.ParseRoom(id); !errors.Is(err, want) {
+			t.Errorf("room %q: error %v, want %v", id, err, want)
+		}
+		if _, err := subjects.ParseUser(id); !errors.Is(err, want) {
+			t.Errorf("user %q: error %v, want %v", id, err, want)
+		}
+	}
+}
+
+func TestRefusedTokens(t *testing.T) {
+	for token, want := range map[string]error{
+		"":                       subjects.ErrEmpty,
+		subjects.KeyProjected:    subjects.ErrNotCanonical,
+		subjects.KeyLeader:       subjects.ErrNotCanonical,
+		"=":                      subjects.ErrNotCanonical,
+		"a=":                     subjects.ErrNotCanonical,
+		"a=2":                    subjects.ErrNotCanonical,
+		"=2=2E":                  subjects.ErrNotCanonical,
+		"==3D":                   subjects.ErrNotCanonical,
+		"=41":                    subjects.ErrNotCanonical, // A
+		"=2D":                    subjects.ErrNotCanonical, // -
+		"=4a":                    subjects.ErrNotCanonical, // J, in lower-case hex
+		"=2e":                    subjects.ErrNotCanonical,
+		"=2G":                    subjects.ErrNotCanonical,
+		"a.b":                    subjects.ErrNotCanonical,
+		"*":                      subjects.ErrNotCanonical,
+		">":                      subjects.ErrNotCanonical,
+		"a b":                    subjects.ErrNotCanonical,
+		"é":                      subjects.ErrNotCanonical,
+		"=0A":                    subjects.ErrControl,
+		"=FF":                    subjects.ErrNotUTF8,
+		"=C3":                    subjects.ErrNotUTF8,
+		"=EF=BF=BE":              subjects.ErrNoncharacter,
+		"=EF=B7=90":              subjects.ErrNoncharacter,
+		strings.Repeat("x", 129): subjects.ErrTooLong,
+	} {
+		if r, err := subjects.RoomOfToken(token); !errors.Is(err, want) || r != "" {
+			t.Errorf("room of token %q: %q, error %v; want error %v", token, r, err, want)
+		}
+		if u, err := subjects.UserOfToken(token); !errors.Is(err, want) || u != "" {
+			t.Errorf("user of token %q: %q, error %v; want error %v", token, u, err, want)
+		}
+	}
+}
+
+var tokenForm = regexp.MustCompile(`\A[A-Za-z0-9_=-]{1,384}\z`)
+
+// FuzzID: an ID that is taken has a token of its own, fit for every place; one that is
+// refused has none, not even when its encoding is built by force.
+func FuzzID(f *testing.F) {
+	for _, id := range []string{"lobby", "a.b>c", "a=2Eb", "日", "a\nb", "\uFFFE", "\uFDD0", "=41", "", strings.Repeat(".", 129)} {
+		f.Add(id, "A")
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		r, err := subjects.ParseRoom(a)
+		token := subjects.Room(a).Token()
+		back, backErr := subjects.RoomOfToken(token)
+		if (err == nil) != (backErr == nil) {
+			t.Fatalf("%q: error %v, but its token: %v", a, err, backErr)
+		}
+		if err != nil {
+			return
+		}
+		if back != r || string(r) != a {
+			t.Fatalf("%q has the token %q, which is %q", a, token, back)
+		}
+		if !tokenForm.MatchString(token) {
+			t.Fatalf("%q has the token %q", a, token)
+		}
+		if token == subjects.KeyProjected || token == subjects.KeyLeader {
+			t.Fatalf("%q has one of the service's own keys, %q", a, token)
+		}
+		if u, err := subjects.ParseUser(b); err == nil && a != b && u.Token() == token {
+			t.Fatalf("%q and %q share the token %q", a, b, token)
+		}
+	})
+}
+
+// FuzzToken: a token that is taken is the only one of its ID.
+func FuzzToken(f *testing.F) {
+	for _, token := range []string{"lobby", "a=2Eb=3Ec", "=E6=97=A5", "=41", "=4a", "=2", "=", "a.b", "*", subjects.KeyProjected, subjects.KeyLeader} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		r, err := subjects.RoomOfToken(token)
+		u, userErr := subjects.UserOfToken(token)
+		if (err == nil) != (userErr == nil) || string(r) != string(u) {
+			t.Fatalf("%q: room %q, %v; user %q, %v", token, r, err, u, userErr)
+		}
+		if err != nil {
+			return
+		}
+		if _, err := subjects.ParseRoom(string(r)); err != nil {
+			t.Fatalf("%q decodes to %q, which %v", token, r, err)
+		}
+		if r.Token() != token {
+			t.Fatalf("%q decodes to %q, whose token is %q", token, r, r.Token())
+		}
+	})
+}
