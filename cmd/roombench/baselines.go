@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Sizes of what a join sends, gets back and stores, in bytes.
+const (
+	joinBytes  = 64
+	replyBytes = 420
+	factBytes  = 560
+)
+
+// echo is request-reply with nothing behind it.
+func (b *bench) echo(n, inFlight int) (timing, error) {
+	nc, err := nats.Connect(b.Nats)
+	if err != nil {
+		return timing{}, err
+	}
+	defer nc.Close()
+	subject, answer := nats.NewInbox(), make([]byte, replyBytes)
+	if _, err := nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond(answer) }); err != nil {
+		return timing{}, err
+	}
+	if err := nc.Flush(); err != nil {
+		return timing{}, err
+	}
+	ask := make([]byte, joinBytes)
+	return b.each(n, inFlight, func(w, _ int) error {
+		_, err := b.conn(w).Request(subject, ask, requestTimeout)
+		return err
+	})
+}
+
+// appendRaw is a conditional JetStream publish of a fact's size. Each goroutine has a
+// subject of its own, so that no condition ever fails. With republish the stream is
+// set up as the journal is: renamed subject, every stored message heard live.
+func (b *bench) appendRaw(n, inFlight int, republish bool) (timing, error) {
+	const prefix = "roombench-raw."
+	cfg := jetstream.StreamConfig{
+		Name: "ROOMBENCH", Subjects: []string{prefix + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxAge: time.Hour,
+	}
+	if republish {
+		const stored = "roombench-evt."
+		cfg.SubjectTransform = &jetstream.SubjectTransformConfig{Source: prefix + "*", Destination: stored + "{{wildcard(1)}}"}
+		cfg.RePublish = &jetstream.RePublish{Source: stored + "*", Destination: stored + "{{wildcard(1)}}"}
+		cfg.DenyDelete, cfg.DenyPurge, cfg.AllowMsgTTL, cfg.AllowAtomicPublish = true, true, true, true
+	}
+	if _, err := b.js[0].CreateStream(b.ctx, cfg); err != nil {
+		return timing{}, fmt.Errorf("making the stream of the baseline: %w", err)
+	}
+	defer func() { _ = b.js[0].DeleteStream(b.ctx, cfg.Name) }()
+	last, data := make([]uint64, inFlight), make([]byte, factBytes)
+	return b.each(n, inFlight, func(w, _ int) error {
+		ack, err := b.js[w%len(b.js)].Publish(b.ctx, fmt.Sprintf("%s%d", prefix, w), data, jetstream.WithExpectLastSequencePerSubject(last[w]))
+		if err == nil {
+			last[w] = ack.Sequence
+		}
+		return err
+	})
+}
+
+// compared puts a scenario beside its baseline.
+func compared(t, base timing, name string) Result {
+	return Result{
+		Ops: t.n, PerSecond: t.perSecond(), P50: t.at(0.5), P99: t.at(0.99), Baseline: name, Base: base.perSecond(), Ratio: t.perSecond() / base.perSecond(),
+	}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"golang.org/x/term"
+
+	"natsrooms/subjects"
+)
+
+const requestTimeout = 15 * time.Second
+
+// bench is one run of the program.
+type bench struct {
+	Options
+	ctx      context.Context
+	conns    []*nats.Conn
+	js       []jetstream.JetStream // one a connection
+	run      string                // in every name that this run uses
+	progress func(string)
+}
+
+// Result is one line of the table.
+type Result struct {
+	Scenario  string  `json:"scenario"`
+	Ops       int     `json:"operations"`
+	PerSecond float64 `json:"perSecond"`
+	P50       float64 `json:"p50Ms"`
+	P99       float64 `json:"p99Ms"`
+	Facts     int     `json:"facts,omitempty"`
+	Baseline  string  `json:"baseline,omitempty"`
+	Base      float64 `json:"baselinePerSecond,omitempty"`
+	Ratio     float64 `json:"ratio"`
+	Floor     string  `json:"meaning,omitempty"`
+}
+
+// Run measures what o asks for and prints it. An error is a sentence for people.
+func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
+	list, err := chosen(o)
+	if err != nil {
+		return err
+	}
+	b := &bench{Options: o, ctx: ctx, run: nuid.Next()[16:], progress: func(string) {}}
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		b.progress = func(s string) { fmt.Fprintf(f, "\r\033[K%s", s) }
+	}
+	defer b.close()
+	if err := b.connect(); err != nil {
+		return err
+	}
+	var results []Result
+	for _, s := range list {
+		var tries []Result
+		for i := range o.Runs {
+			b.progress(fmt.Sprintf("%s, run %d of %d", s.name, i+1, o.Runs))
+			r, err := s.measure(b, fmt.Sprintf("%s%s%d", b.run, s.name, i))
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			r.Scenario = s.name
+			tries = append(tries, r)
+		}
+		results = append(results, median(tries))
+	}
+	b.progress("")
+	return b.print(stdout, results)
+}
+
+func chosen(o Options) ([]scenario, error) {
+	if o.Connections < 1 || o.InFlight < o.Connections {
+		return nil, fmt.Errorf("--in-flight is %d and --connections is %d: every connection needs a request in flight", o.InFlight, o.Connections)
+	}
+	if o.Count < o.InFlight || o.Runs < 1 || o.Rooms < 2 || o.Subscribers < 1 || o.Members < 1 {
+		return nil, errors.New("--count must be at least --in-flight, --rooms at least 2, --runs, --subscribers and --members at least 1")
+	}
+	if len(o.Scenarios) == 0 {
+		return scenarios, nil
+	}
+	var list []scenario
+	for _, name := range o.Scenarios {
+		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scenario %q; there are %s", name, scenarioNames())
+		}
+		list = append(list, scenarios[i])
+	}
+	return list, nil
+}
+
+func (b *bench) connect() error {
+	for range b.Connections {
+		nc, err := nats.Connect(b.Nats, nats.Name("roombench"))
+		if err != nil {
+			return fmt.Errorf("there is no NATS server at %s (%w); start one with a room service: roomd", b.Nats, err)
+		}
+		b.conns = append(b.conns, nc)
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return err
+		}
+		b.js = append(b.js, js)
+	}
+	if _, err := b.conns[0].Request(subjects.Command("list"), []byte(`{"count":1}`), requestTimeout); err != nil {
+		if errors.Is(err, nats.ErrNoResponders) {
+			return fmt.Errorf("there is a NATS server at %s, but no room service answers; start one: roomd --nats %s", b.Nats, b.Nats)
+		}
+		return err
+	}
+	return nil
+}
+
+func (b *bench) close() {
+	for _, nc := range b.conns {
+		nc.Close()
+	}
+}
+
+// timing is how fast many operations went.
+type timing struct {
+	n       int
+	seconds float64
+	took    []time.Duration // sorted
+}
+
+func (t timing) perSecond() float64 { return float64(t.n) / t.seconds }
+
+func (t timing) at(share float64) float64 {
+	if len(t.took) == 0 {
+		return 0
+	}
+	return float64(t.took[int(share*float64(len(t.took)-1))].Microseconds()) / 1000
+}
+
+// each does n operations, inFlight at a time, each goroutine on a connection of its own
+// share. The first error ends it.
+func (b *bench) each(n, inFlight int, op func(worker, i int) error) (timing, error) {
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var wg sync.WaitGroup
+	took := make([][]time.Duration, inFlight)
+	began := time.Now()
+	for w := range inFlight {
+		wg.Go(func() {
+			for failed.Load() == nil && b.ctx.Err() == nil {
+				i := int(next.Add(1) - 1)
+				if i >= n {
+					return
+				}
+				at := time.Now()
+				if err := op(w, i); err != nil {
+					failed.CompareAndSwap(nil, &err)
+					return
+				}
+				took[w] = append(took[w], time.Since(at))
+			}
+		})
+	}
+	wg.Wait()
+	t := timing{n: n, seconds: time.Since(began).Seconds(), took: slices.Concat(took...)}
+	slices.Sort(t.took)
+	if err := failed.Load(); err != nil {
+		return t, *err
+	}
+	return t, b.ctx.Err()
+}
+
+func (b *bench) conn(worker int) *nats.Conn { return b.conns[worker%len(b.conns)] }
+
+func median(tries []Result) Result {
+	slices.SortFunc(tries, func(a, b Result) int {
+		if a.Ratio < b.Ratio {
+			return -1
+		}
+		return 1
+	})
+	return tries[len(tries)/2]
+}
+
+func scenarioNames() string {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// scenario is one thing to measure.
+type scenario struct {
+	name    string
+	measure func(b *bench, run string) (Result, error)
+}
+
+var scenarios = []scenario{
+	{"join-hot", func(b *bench, run string) (Result, error) { return b.joins(run, 1, b.Count) }},
+	{"join-spread", func(b *bench, run string) (Result, error) { return b.joins(run, b.Rooms, b.Count) }},
+	{"join-distinct", func(b *bench, run string) (Result, error) { return b.joins(run, b.Count/2, b.Count/2) }},
+	{"join-hot-plain", (*bench).joinsPlain},
+	{"switch", (*bench).switches},
+	{"latency", (*bench).latency},
+	{"fanout", (*bench).fanout},
+	{"refusals", (*bench).refusals},
+	{"join-large", (*bench).large},
+}
+
+var errRefused = errors.New("refused")
+
+// ask sends a command and reads its reply into v, unless that is nil.
+func (b *bench) ask(worker int, verb room.Verb, body, v any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	m, err := b.conn(worker).Request(subjects.Command(string(verb)), data, requestTimeout)
+	if err != nil {
+		return err
+	}
+	if m.Header.Get(micro.ErrorHeader) != "" {
+		return fmt.Errorf("%w: %s", errRefused, m.Data)
+	}
+	if v == nil {
+		return nil
+	}
+	return json.Unmarshal(m.Data, v)
+}
+
+func (b *bench) join(w int, roomID, user string, v any) error {
+	return b.ask(w, room.Join, &room.RoomRequest{RoomID: roomID, Caller: room.Caller{UserID: user}}, v)
+}
+
+// make creates rooms without members.
+func (b *bench) make(run string, n int) error {
+	_, err := b.each(n, min(n, b.InFlight), func(w, i int) error {
+		return b.ask(w, room.Create, &room.CreateRequest{RoomID: roomName(run, i), Config: &room.RoomConfig{RoomDestroyDelayTime: room.MaxDestroyDelay}}, nil)
+	})
+	if err != nil {
+		return err
+	}
+	return b.settled(b.head())
+}
+
+func roomName(run string, i int) string { return fmt.Sprintf("%s-%d", run, i) }
+
+func userName(i int) string { return fmt.Sprintf("user-%d", i) }
+
+// joins measures n joins, by a user each, spread over rooms.
+func (b *bench) joins(run string, rooms, n int) (Result, error) {
+	return b.joinsBeside(run, rooms, n, true)
+}
+
+// joinsPlain is join-hot beside an append to a stream that republishes nothing.
+func (b *bench) joinsPlain(run string) (Result, error) { return b.joinsBeside(run, 1, b.Count, false) }
+
+func (b *bench) joinsBeside(run string, rooms, n int, republish bool) (Result, error) {
+	if err := b.make(run, rooms); err != nil {
+		return Result{}, err
+	}
+	base, err := b.appendRaw(b.Count, b.InFlight, republish)
+	if err != nil {
+		return Result{}, err
+	}
+	from := b.head()
+	t, err := b.each(n, b.InFlight, func(w, i int) error { return b.join(w, roomName(run, i%rooms), userName(i), nil) })
+	if err != nil {
+		return Result{}, err
+	}
+	r := compared(t, base, "append")
+	if !republish {
+		r.Baseline = "append, plain stream"
+	}
+	want := make(map[place]struct{}, n)
+	for i := range n {
+		want[place{roomName(run, i%rooms), userName(i)}] = struct{}{}
+	}
+	r.Facts, err = b.verifyJoins(from, want)
+	return r, err
+}
+
+// switches measures users that go from room to room.
+func (b *bench) switches(run string) (Result, error) {
+	if err := b.make(run, b.Rooms); err != nil {
+		return Result{}, err
+	}
+	from := b.head()
+	at := make([]int, b.InFlight)
+	_, err := b.each(b.InFlight, b.InFlight, func(w, i int) error {
+		at[i] = i % b.Rooms
+		return b.join(w, roomName(run, at[i]), userName(i), nil)
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	base, err := b.appendRaw(b.Count, b.InFlight, true)
+	if err != nil {
+		return Result{}, err
+	}
+	t, err := b.each(b.Count/3, b.InFlight, func(w, _ int) error {
+		to := (at[w] + 1 + rand.IntN(b.Rooms-1)) % b.Rooms
+		err := b.ask(w, room.Switch, &room.SwitchRequest{
+			Caller: room.Caller{UserID: userName(w)}, FromRoomID: roomName(run, at[w]), ToRoomInfo: room.RoomInfo{RoomID: roomName(run, to)},
+		}, nil)
+		at[w] = to
+		return err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	r := compared(t, base, "append")
+	want := make(map[place]struct{}, len(at))
+	for i, to := range at {
+		want[place{roomName(run, to), userName(i)}] = struct{}{}
+	}
+	r.Facts, err = b.verifyPlaces(from, want)
+	return r, err
+}
+
+// latency is one join at a time, beside an echo and an append one after the other.
+func (b *bench) latency(run string) (Result, error) {
+	n := b.Count / 30
+	if err := b.make(run, 1); err != nil {
+		return Result{}, err
+	}
+	echo, err := b.echo(n, 1)
+	if err != nil {
+		return Result{}, err
+	}
+	base, err := b.appendRaw(n, 1, true)
+	if err != nil {
+		return Result{}, err
+	}
+	t, err := b.each(n, 1, func(w, i int) error { return b.join(w, roomName(run, 0), userName(i), nil) })
+	r := compared(t, base, "echo p50 + append p50")
+	r.Base = 1000 / (echo.at(0.5) + base.at(0.5))
+	r.Ratio = t.at(0.5) / (echo.at(0.5) + base.at(0.5))
+	r.Floor = "p50 as a multiple; less is better"
+	return r, err
+}
+
+// refusals are joins of rooms that do not exist; each needs a sync point.
+func (b *bench) refusals(run string) (Result, error) {
+	base, err := b.echo(b.Count, b.InFlight)
+	if err != nil {
+		return Result{}, err
+	}
+	t, err := b.each(b.Count, b.InFlight, func(w, i int) error {
+		err := b.join(w, roomName(run, i%b.Rooms), userName(i), nil)
+		if errors.Is(err, errRefused) {
+			return nil
+		}
+		return fmt.Errorf("a join into a room that does not exist was answered with %v", err)
+	})
+	return compared(t, base, "echo"), err
+}
+
+// large compares joins into a large room with joins into a small one.
+func (b *bench) large(run string) (Result, error) {
+	const n = 2000
+	if err := b.make(run, 2); err != nil {
+		return Result{}, err
+	}
+	for i, members := range []int{b.Members, 10} {
+		if _, err := b.each(members, min(members, b.InFlight), func(w, u int) error { return b.join(w, roomName(run, i), userName(u), nil) }); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := b.settled(b.head()); err != nil {
+		return Result{}, err
+	}
+	// In turn, so that both meet the same machine.
+	var t [2]timing
+	_, err := b.each(2*n, 1, func(w, i int) error {
+		at := time.Now()
+		err := b.join(w, roomName(run, i%2), userName(b.Members+i), nil)
+		t[i%2].took = append(t[i%2].took, time.Since(at))
+		return err
+	})
+	for i := range t {
+		t[i].n = n
+		for _, d := range t[i].took {
+			t[i].seconds += d.Seconds()
+		}
+		slices.Sort(t[i].took)
+	}
+	r := compared(t[0], t[1], "join into a room of 10")
+	r.Ratio = t[0].at(0.5) / t[1].at(0.5)
+	r.Floor = "p50 as a multiple; less is better"
+	return r, err
+}
+
+// fanout is one room's facts to many subscribers, beside the same messages published by
+// plain NATS. Both keep as many on their way.
+func (b *bench) fanout(run string) (Result, error) {
+	const joins, window = 2000, 8
+	if err := b.make(run, 1); err != nil {
+		return Result{}, err
+	}
+	var copies []*nats.Msg // the first subscriber's goroutine alone appends to it
+	all, err := b.listen(subjects.Facts(subjects.Room(roomName(run, 0))), func(m *nats.Msg) { copies = append(copies, m) })
+	if err != nil {
+		return Result{}, err
+	}
+	defer all.close()
+	began := time.Now()
+	if _, err := b.each(joins, window, func(w, i int) error { return b.join(w, roomName(run, 0), userName(i), nil) }); err != nil {
+		return Result{}, err
+	}
+	var reply room.GetReply
+	if err := b.ask(0, room.Get, &room.ReadRequest{RoomID: roomName(run, 0), Freshness: room.Freshness{Sync: true}}, &reply); err != nil {
+		return Result{}, err
+	}
+	facts := int(reply.Sequence) - 1
+	if err := all.heard(facts); err != nil {
+		return Result{}, err
+	}
+	live := timing{n: facts * b.Subscribers, seconds: time.Since(began).Seconds()}
+
+	subject := nats.NewInbox()
+	raw, err := b.listen(subject, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer raw.close()
+	began = time.Now()
+	for i := range facts {
+		if i >= window {
+			if err := raw.heard(1); err != nil {
+				return Result{}, err
+			}
+		}
+		if err := b.conns[0].PublishMsg(&nats.Msg{Subject: subject, Header: copies[i].Header, Data: copies[i].Data}); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := raw.heard(min(window, facts)); err != nil {
+		return Result{}, err
+	}
+	r := compared(live, timing{n: live.n, seconds: time.Since(began).Seconds()}, "fanout-raw")
+	r.Facts = facts
+	return r, nil
+}
+
+// audience is many subscribers of one subject.
+type audience struct {
+	conns []*nats.Conn
+	got   atomic.Int64
+	whole chan struct{} // one for every message that all have
+}
+
+// listen subscribes; first sees the copies of the first subscriber.
+func (b *bench) listen(subject string, first func(*nats.Msg)) (*audience, error) {
+	a := &audience{whole: make(chan struct{}, 1<<16)}
+	for range 8 {
+		nc, err := nats.Connect(b.Nats)
+		if err != nil {
+			a.close()
+			return nil, err
+		}
+		a.conns = append(a.conns, nc)
+	}
+	for i := range b.Subscribers {
+		sub, err := a.conns[i%len(a.conns)].Subscribe(subject, func(m *nats.Msg) {
+			if i == 0 && first != nil {
+				first(m)
+			}
+			if a.got.Add(1)%int64(b.Subscribers) == 0 {
+				a.whole <- struct{}{}
+			}
+		})
+		if err == nil {
+			err = sub.SetPendingLimits(-1, -1)
+		}
+		if err != nil {
+			a.close()
+			return nil, err
+		}
+	}
+	for _, nc := range a.conns {
+		if err := nc.Flush(); err != nil {
+			a.close()
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// heard waits until n more messages have reached everybody.
+func (a *audience) heard(n int) error {
+	timeout := time.After(2 * requestTimeout)
+	for range n {
+		select {
+		case <-a.whole:
+		case <-timeout:
+			return fmt.Errorf("only %d copies arrived, then none for %v", a.got.Load(), 2*requestTimeout)
+		}
+	}
+	return nil
+}
+
+func (a *audience) close() {
+	for _, nc := range a.conns {
+		nc.Close()
+	}
+}

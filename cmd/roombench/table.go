@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jedib0t/go-pretty/v6/table"
+)
+
+// Report is what --json prints.
+type Report struct {
+	Machine     string   `json:"machine"`
+	Cores       int      `json:"cores"`
+	Go          string   `json:"go"`
+	Server      string   `json:"natsServer"`
+	Connections int      `json:"connections"`
+	InFlight    int      `json:"inFlight"`
+	Runs        int      `json:"runs"`
+	Results     []Result `json:"results"`
+}
+
+func (b *bench) print(w io.Writer, results []Result) error {
+	r := Report{machine(), runtime.NumCPU(), runtime.Version(), b.conns[0].ConnectedServerVersion(), b.Connections, b.InFlight, b.Runs, results}
+	if b.JSON {
+		return json.MarshalWrite(w, &r, jsontext.Multiline(true))
+	}
+	fmt.Fprintf(w, "%s, %d cores, %s, nats-server %s; %d in flight over %d connections; medians of %d run(s)\n",
+		r.Machine, r.Cores, r.Go, r.Server, r.InFlight, r.Connections, r.Runs)
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"scenario", "ops", "ops/s", "p50 ms", "p99 ms", "facts", "baseline", "its ops/s", "ratio", ""})
+	for _, x := range results {
+		t.AppendRow(table.Row{
+			x.Scenario, x.Ops, fmt.Sprintf("%.0f", x.PerSecond), millis(x.P50), millis(x.P99), blank(x.Facts),
+			x.Baseline, fmt.Sprintf("%.0f", x.Base), fmt.Sprintf("%.2f", x.Ratio), x.Floor,
+		})
+	}
+	t.Render()
+	return nil
+}
+
+func blank(n int) any {
+	if n == 0 {
+		return ""
+	}
+	return n
+}
+
+func millis(ms float64) string {
+	if ms == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", ms)
+}
+
+// machine names the processor, where the system tells.
+func machine() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOOS + "/" + runtime.GOARCH
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if name, ok := strings.CutPrefix(s.Text(), "model name"); ok {
+			return strings.TrimLeft(name, "\t :")
+		}
+	}
+	return runtime.GOOS + "/" + runtime.GOARCH
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// verifyTimeout is how long the journal is read, and the bucket waited for.
+const verifyTimeout = 2 * time.Minute
+
+// place is a user in a room.
+type place struct{ room, user string }
+
+// head is the journal's newest sequence; 0 if it can't be read, which costs time only.
+func (b *bench) head() uint64 {
+	stream, err := b.js[0].Stream(b.ctx, subjects.StreamRooms)
+	if err != nil {
+		return 0
+	}
+	return stream.CachedInfo().State.LastSeq
+}
+
+// facts calls f for the facts of this run's rooms behind from, up to the journal's head.
+func (b *bench) facts(from uint64, prefix string, f func(*events.Fact) error) (n int, err error) {
+	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
+	defer cancel()
+	head := b.head()
+	cons, err := b.js[0].OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1})
+	if err != nil {
+		return 0, err
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return 0, err
+	}
+	defer it.Stop()
+	for seq := from; seq < head; {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return n, fmt.Errorf("reading the facts back: %w", err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return n, err
+		}
+		seq = meta.Sequence.Stream
+		if r, ok := subjects.RoomOfFacts(m.Subject()); !ok || !strings.HasPrefix(string(r), prefix) {
+			continue
+		}
+		fact, err := events.DecodeFact(m.Data())
+		if err != nil {
+			return n, err
+		}
+		n++
+		if err := f(fact); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// verifyJoins checks that every acknowledged join is in exactly one fact, and in the bucket.
+func (b *bench) verifyJoins(from uint64, want map[place]struct{}) (facts int, err error) {
+	seen := make(map[place]struct{}, len(want))
+	facts, err = b.facts(from, b.run, func(f *events.Fact) error {
+		for i := range f.Joined {
+			p := place{string(f.Room), f.Joined[i].UserID}
+			if _, twice := seen[p]; twice {
+				return fmt.Errorf("the join of %s into %s is in two facts", p.user, p.room)
+			}
+			seen[p] = struct{}{}
+		}
+		return nil
+	})
+	if err != nil {
+		return facts, err
+	}
+	for p := range want {
+		if _, ok := seen[p]; !ok {
+			return facts, fmt.Errorf("the join of %s into %s was acknowledged, but no fact has it", p.user, p.room)
+		}
+	}
+	return facts, b.verifyBucket(want)
+}
+
+// verifyPlaces checks that each user is where its last acknowledged switch took it, in
+// that room alone.
+func (b *bench) verifyPlaces(from uint64, want map[place]struct{}) (facts int, err error) {
+	in := map[place]struct{}{}
+	facts, err = b.facts(from, b.run, func(f *events.Fact) error {
+		for i := range f.Joined {
+			in[place{string(f.Room), f.Joined[i].UserID}] = struct{}{}
+		}
+		for i := range f.Left {
+			delete(in, place{string(f.Room), f.Left[i].UserID})
+		}
+		return nil
+	})
+	if err != nil {
+		return facts, err
+	}
+	if len(in) != len(want) {
+		return facts, fmt.Errorf("%d users are in %d places", len(want), len(in))
+	}
+	for p := range want {
+		if _, ok := in[p]; !ok {
+			return facts, fmt.Errorf("%s should be in %s, but is not", p.user, p.room)
+		}
+	}
+	return facts, b.verifyBucket(want)
+}
+
+// settled waits until the bucket has got to a revision.
+func (b *bench) settled(revision uint64) error {
+	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
+	defer cancel()
+	kv, err := b.js[0].KeyValue(ctx, subjects.BucketState)
+	if err != nil {
+		return fmt.Errorf("opening the bucket: %w", err)
+	}
+	// The newest facts may be of others, or the newest messages markers: what counts is
+	// the last fact.
+	last, err := b.lastFact(ctx, revision)
+	if err != nil {
+		return err
+	}
+	w, err := kv.Watch(ctx, subjects.KeyProjected)
+	if err != nil {
+		return fmt.Errorf("watching the bucket: %w", err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case e := <-w.Updates():
+			var p struct {
+				Revision uint64 `json:"revision"`
+			}
+			if e == nil || json.Unmarshal(e.Value(), &p) != nil {
+				continue
+			}
+			if p.Revision >= last {
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("the bucket did not get to revision %d in %v", last, verifyTimeout)
+		}
+	}
+}
+
+// lastFact is the sequence of the newest fact up to revision.
+func (b *bench) lastFact(ctx context.Context, revision uint64) (uint64, error) {
+	stream, err := b.js[0].Stream(ctx, subjects.StreamRooms)
+	if err != nil {
+		return 0, err
+	}
+	for ; revision > 0; revision-- {
+		m, err := stream.GetMsg(ctx, revision)
+		if err == nil && m.Subject != subjects.Sync {
+			return revision, nil
+		}
+	}
+	return 0, nil
+}
+
+// verifyBucket checks that the members wanted are in the bucket, and no others.
+func (b *bench) verifyBucket(want map[place]struct{}) error {
+	if err := b.settled(b.head()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
+	defer cancel()
+	kv, err := b.js[0].KeyValue(ctx, subjects.BucketState)
+	if err != nil {
+		return err
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("listing the bucket: %w", err)
+	}
+	rooms := map[string]struct{}{}
+	for p := range want {
+		rooms[p.room] = struct{}{}
+	}
+	found := 0
+	for key := range keys.Keys() {
+		r, u, member, ok := subjects.ParseKey(key)
+		if _, ours := rooms[string(r)]; !ok || !member || !ours {
+			continue
+		}
+		if _, ok := want[place{string(r), string(u)}]; !ok {
+			return fmt.Errorf("the bucket has %s in %s, who is not there", u, r)
+		}
+		found++
+	}
+	if found != len(want) {
+		return fmt.Errorf("the bucket has %d of %d members", found, len(want))
+	}
+	return nil
+}
