@@ -185,7 +185,7 @@ func (b *bench) refusals(run string) (Result, error) {
 
 // large compares joins into a large room with joins into a small one.
 func (b *bench) large(run string) (Result, error) {
-	const n = 2000
+	n := b.Count / 30
 	if err := b.make(run, 2); err != nil {
 		return Result{}, err
 	}
@@ -221,7 +221,8 @@ func (b *bench) large(run string) (Result, error) {
 // fanout is one room's facts to many subscribers, beside the same messages published by
 // plain NATS. Both keep as many on their way.
 func (b *bench) fanout(run string) (Result, error) {
-	const joins, window = 2000, 8
+	const window = 8
+	joins := b.Count / 30
 	if err := b.make(run, 1); err != nil {
 		return Result{}, err
 	}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/roomtest"
+)
+
+// small is every scenario in miniature.
+func small(url string) Options {
+	return Options{Nats: url, Connections: 2, InFlight: 8, Count: 300, Runs: 1, Rooms: 5, Subscribers: 20, Members: 50, JSON: true}
+}
+
+func serve(t *testing.T) string {
+	t.Helper()
+	srv := roomtest.Server(t)
+	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return srv.ClientURL()
+}
+
+func TestRunMeasuresEveryScenario(t *testing.T) {
+	var out, errs bytes.Buffer
+	if err := Run(t.Context(), small(serve(t)), &out, &errs); err != nil {
+		t.Fatal(err)
+	}
+	var report Report
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Results) != len(scenarios) || report.Server == "" || report.Machine == "" {
+		t.Fatalf("%+v", report)
+	}
+	for i, r := range report.Results {
+		if r.Scenario != scenarios[i].name || r.Ops < 1 || r.PerSecond <= 0 || r.Base <= 0 || r.Ratio <= 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	o := small(serve(t))
+	o.JSON, o.Scenarios = false, []string{"join-hot"}
+	var out bytes.Buffer
+	if err := Run(t.Context(), o, &out, &out); err != nil {
+		t.Fatal(err)
+	}
+	if s := out.String(); !strings.Contains(s, "join-hot") || !strings.Contains(s, "append") || strings.Contains(s, "\r") {
+		t.Error(s)
+	}
+}
+
+func TestVerifyNoticesWhatIsMissing(t *testing.T) {
+	b := &bench{Options: small(serve(t)), ctx: t.Context(), run: nuid.Next(), progress: func(string) {}}
+	if err := b.connect(); err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if err := b.make(b.run, 2); err != nil {
+		t.Fatal(err)
+	}
+	from := b.head()
+	if err := b.join(0, roomName(b.run, 0), "alice", nil); err != nil {
+		t.Fatal(err)
+	}
+	there := map[place]struct{}{{roomName(b.run, 0), "alice"}: {}}
+	if n, err := b.verifyJoins(from, there); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	missing := map[place]struct{}{{roomName(b.run, 0), "alice"}: {}, {roomName(b.run, 1), "bob"}: {}}
+	if _, err := b.verifyJoins(from, missing); err == nil || !strings.Contains(err.Error(), "bob") {
+		t.Errorf("a join without a fact passes: %v", err)
+	}
+	if err := b.verifyBucket(missing); err == nil {
+		t.Error("a member missing in the bucket passes")
+	}
+	if _, err := b.verifyPlaces(from, map[place]struct{}{{roomName(b.run, 1), "alice"}: {}}); err == nil {
+		t.Error("a user in another room passes")
+	}
+}
+
+func TestRunSaysWhatIsWrong(t *testing.T) {
+	alone := roomtest.Server(t).ClientURL()
+	for name, c := range map[string]struct {
+		change func(*Options)
+		want   string
+	}{
+		"no server":         {func(o *Options) { o.Nats = "nats://127.0.0.1:1" }, "no NATS server"},
+		"no service":        {func(o *Options) { o.Nats = alone }, "no room service answers"},
+		"too few in flight": {func(o *Options) { o.InFlight = 1 }, "--connections"},
+		"small count":       {func(o *Options) { o.Count = 1 }, "--count"},
+		"unknown scenario":  {func(o *Options) { o.Scenarios = []string{"nope"} }, `"nope"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := small(alone)
+			c.change(&o)
+			if err := Run(t.Context(), o, &bytes.Buffer{}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
