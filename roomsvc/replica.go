@@ -121,7 +121,7 @@ func (r *replica) settle(mb *mailbox, state *room.State, ch room.Changes, f *eve
 	case mb.state != nil && state == nil:
 		r.living.Add(-1)
 	}
-	if f.Type == events.RoomDestroyed && mb.state != nil {
+	if state == nil && mb.state != nil {
 		mb.state.After(0, func(m *room.Member) bool { r.users.remove(m.User, mb); return true })
 	}
 	mb.state = state

@@ -294,6 +294,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.listenMu.Unlock()
 	if first && s.gen != nil {
 		_ = s.gen.svc.Stop()
+		s.drain(ctx)
 	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
@@ -309,6 +310,20 @@ func (s *Service) Stop(ctx context.Context) error {
 		return s.nc.FlushTimeout(time.Second)
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// drain waits until all commands that the server handed to this instance are taken:
+// none comes after the flush, and the barrier stands behind those that wait.
+func (s *Service) drain(ctx context.Context) {
+	taken := make(chan struct{})
+	if s.nc.FlushTimeout(time.Second) != nil || s.nc.Barrier(func() { close(taken) }) != nil {
+		return
+	}
+	select {
+	case <-taken:
+	case <-ctx.Done():
+	case <-s.life.Done():
 	}
 }
 

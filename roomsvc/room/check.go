@@ -1,6 +1,8 @@
 package room
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -52,11 +54,14 @@ func (q *Caller) Command(v Verb, anonymous bool) (*Command, *Error) {
 		e.Limit, e.Actual = MaxRequestID, int64(n)
 		return nil, e
 	}
+	if !utf8.ValidString(q.RequestID) { // it may come from a header
+		return nil, Invalid("requestID", "is not valid UTF-8")
+	}
 	if len(q.UserInfo) == 0 || string(q.UserInfo) == "null" {
 		return c, nil
 	}
 	info := q.UserInfo.Clone()
-	if err := info.Compact(); err != nil || info.Kind() != jsontext.KindBeginObject {
+	if err := info.Format(); err != nil || info.Kind() != jsontext.KindBeginObject {
 		return nil, Invalid("userInfo", "must be one JSON object")
 	}
 	if len(info) > MaxUserInfo {
@@ -86,6 +91,9 @@ func Text(field, s string, limit int) *Error {
 		e := Invalid(field, "has %d bytes; it may have %d", len(s), limit)
 		e.Limit, e.Actual = int64(limit), int64(len(s))
 		return e
+	}
+	if !utf8.ValidString(s) {
+		return Invalid(field, "is not valid UTF-8")
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
 		return Invalid(field, "has a control character")
@@ -132,7 +140,8 @@ func checkAttributes(attributes map[string]string) *Error {
 		return over(ErrAttributeCount, MaxAttributes, n, "has %d attributes; a room may have %d", n, MaxAttributes)
 	}
 	total := 0
-	for k, v := range attributes {
+	for _, k := range slices.Sorted(maps.Keys(attributes)) {
+		v := attributes[k]
 		if k == "" || len(k) > MaxAttributeKey {
 			return over(ErrAttributeKey, MaxAttributeKey, len(k), "has a key of %d bytes; a key has 1 to %d", len(k), MaxAttributeKey)
 		}

@@ -10,88 +10,120 @@ import (
 // Renewal ends an instance of a room and begins another one with the same members. It
 // is for a room that lost facts which somebody may have seen: their sequences must not
 // come again with other content. A member's further sessions must join again.
+//
+// Other instances of the service may change the room meanwhile, or renew it too, so
+// each fact is made of the room as it stands.
 type Renewal struct {
-	old     *State
-	members []*Member
-	begun   bool
-	left    int // members who have left the old instance
-	joined  int // members who are in the new one
-	last    *events.Fact
+	room    subjects.Room
+	old     string // the instance that ends
+	info    events.Room
+	members []*Member // to carry over
+	carried int       // of them, how many are done with
+	fresh   string    // the instance that begins
+	last    []events.Joined
+	lastAt  uint64 // the sequence of last's fact
 }
-
-// renewalChunk is how many members one fact of a renewal names; see [events.MaxFactBytes].
-const renewalChunk = 16
 
 // NewRenewal plans the renewal of a room as it stands.
 func NewRenewal(s *State) *Renewal {
-	r := &Renewal{old: s}
+	r := &Renewal{room: s.Room, old: s.InstanceID, info: s.Info(s.Room)}
 	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
 	return r
 }
 
 // Next is the renewal's next fact on the room's state now; nil when it is complete, or
-// when the room has become another one meanwhile.
+// when the room has become another one meanwhile. A fact that was not stored is made
+// anew.
 func (r *Renewal) Next(s *State, in Input) *events.Fact {
-	unborn := r.last != nil && r.last.Type == events.RoomCreated && s == nil
-	if unborn || r.last != nil && s != nil && s.InstanceID == r.last.InstanceID && s.Sequence+1 == r.last.Sequence {
-		again := *r.last // it was not stored
-		again.ID = in.FactID
-		return &again
-	}
-	r.last = r.next(s, in)
-	return r.last
-}
-
-func (r *Renewal) next(s *State, in Input) *events.Fact {
 	switch {
-	case !r.begun && s != nil && s.InstanceID == r.old.InstanceID && r.left < len(r.members):
-		f := s.next(events.MemberLeft, in)
-		for _, m := range r.chunk(&r.left) {
-			f.Left = append(f.Left, events.Left{
-				UserID: string(m.User), UserName: m.Name, SessionID: m.Sessions[0].SessionID, JoinedAt: m.JoinedAt(), LeftAt: f.Time, Reason: events.ReasonDestroyed,
-			})
-		}
-		f.MemberCount = s.Members - len(f.Left)
-		return f
-	case !r.begun && s != nil && s.InstanceID == r.old.InstanceID:
-		return Destroy(s, s.EmptyBy, s.InstanceID, in)
-	case !r.begun && s == nil:
-		r.begun = true
-		info := r.old.Info(r.old.Room)
-		info.InstanceID, info.Sequence, info.Revision, info.DestroyAt = in.InstanceID, 1, 0, 0
-		f := &events.Fact{ID: in.FactID, Type: events.RoomCreated, Room: r.old.Room, InstanceID: in.InstanceID, Sequence: 1, Time: in.Now, Info: &info}
-		f.Joined = r.entries(in.Now)
-		info.MemberCount = len(f.Joined)
-		return f
-	case r.begun && s != nil && r.joined < len(r.members):
-		f := s.next(events.MemberJoined, in)
-		for _, j := range r.entries(f.Time) {
-			if s.Member(subjects.User(j.UserID)) == nil {
-				f.Joined = append(f.Joined, j)
-			}
-		}
-		f.MemberCount = s.Members + len(f.Joined)
-		if len(f.Joined) == 0 {
-			return nil
-		}
-		return f
+	case s == nil && r.carried == 0:
+		return r.begin(in)
+	case s == nil:
+		return nil
+	case s.InstanceID == r.old && s.Members > 0:
+		return r.end(s, in)
+	case s.InstanceID == r.old:
+		return Destroy(s, s.EmptyBy, r.old, in)
+	case s.InstanceID == r.fresh:
+		return r.carry(s, in)
 	}
 	return nil
 }
 
-func (r *Renewal) chunk(at *int) []*Member {
-	end := min(*at+renewalChunk, len(r.members))
-	chunk := r.members[*at:end]
-	*at = end
-	return slices.Clone(chunk)
+// end makes members leave the old instance, as many as a fact takes; those that came
+// in since the plan was made are carried over too.
+func (r *Renewal) end(s *State, in Input) *events.Fact {
+	planned := make(map[subjects.User]struct{}, len(r.members))
+	for _, m := range r.members {
+		planned[m.User] = struct{}{}
+	}
+	f := s.next(events.MemberLeft, in)
+	size := factOverhead
+	s.After(0, func(m *Member) bool {
+		session := m.Sessions[0]
+		if size += leftSize(&Command{User: m.User, Session: session.SessionID}, m); size > events.MaxFactBytes {
+			return false
+		}
+		f.Left = append(f.Left, events.Left{
+			UserID: string(m.User), UserName: m.Name, SessionID: session.SessionID, JoinedAt: session.JoinedAt, LeftAt: f.Time, Reason: events.ReasonDestroyed,
+		})
+		if _, ok := planned[m.User]; !ok {
+			r.members = append(r.members, m)
+		}
+		return true
+	})
+	f.MemberCount = s.Members - len(f.Left)
+	return f
 }
 
-func (r *Renewal) entries(now events.Time) []events.Joined {
+func (r *Renewal) begin(in Input) *events.Fact {
+	r.fresh = in.InstanceID
+	info := r.info
+	info.InstanceID, info.Sequence, info.Revision, info.DestroyAt = in.InstanceID, 1, 0, 0
+	f := &events.Fact{ID: in.FactID, Type: events.RoomCreated, Room: r.room, InstanceID: in.InstanceID, Sequence: 1, Time: in.Now, Info: &info}
+	f.Joined = r.entries(nil, jsonSize(info.RoomName)+AttributesSize(info.Attributes), in.Now)
+	info.MemberCount = len(f.Joined)
+	r.last, r.lastAt = f.Joined, 1
+	return f
+}
+
+// carry makes the next members join the new instance.
+func (r *Renewal) carry(s *State, in Input) *events.Fact {
+	for i := range r.last {
+		m := s.Member(subjects.User(r.last[i].UserID))
+		if m != nil && m.Order == order(r.lastAt, i) { // it was stored
+			r.carried += len(r.last)
+			break
+		}
+	}
+	r.last = nil
+	f := s.next(events.MemberJoined, in)
+	f.Joined = r.entries(s, 0, f.Time)
+	if len(f.Joined) == 0 {
+		return nil
+	}
+	f.MemberCount = s.Members + len(f.Joined)
+	r.last, r.lastAt = f.Joined, f.Sequence
+	return f
+}
+
+// entries lets members in that are still to be carried over, as many as a fact takes
+// beside size. It drops those that are in s already.
+func (r *Renewal) entries(s *State, size int, now events.Time) []events.Joined {
 	var list []events.Joined
-	for _, m := range r.chunk(&r.joined) {
-		list = append(list, events.Joined{
-			UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: m.Sessions[0].SessionID, JoinedAt: now, Via: events.ViaEnter,
-		})
+	size += factOverhead
+	for i := r.carried; i < len(r.members); i++ {
+		m := r.members[i]
+		if s.Member(m.User) != nil {
+			r.members = slices.Delete(r.members, i, i+1)
+			i--
+			continue
+		}
+		session := m.Sessions[0].SessionID
+		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}); len(list) > 0 && size > events.MaxFactBytes {
+			break
+		}
+		list = append(list, events.Joined{UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: session, JoinedAt: now, Via: events.ViaEnter})
 	}
 	return list
 }

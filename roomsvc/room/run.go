@@ -88,9 +88,10 @@ func NewRun(r subjects.Room, s *State, in Input) *Run {
 // Fact is the fact of all commands taken so far; nil if none changes anything.
 func (r *Run) Fact() *events.Fact {
 	if f := r.fact; f != nil {
-		f.MemberCount = r.count
 		if f.Info != nil {
 			f.Info.MemberCount = r.count
+		} else {
+			f.MemberCount = r.count
 		}
 		if r.traces != 1 {
 			f.TraceParent = ""
@@ -99,7 +100,7 @@ func (r *Run) Fact() *events.Fact {
 	return r.fact
 }
 
-// Ending says that the room must end before any command is decided; see [Run.Destroy].
+// Ending says that the room must end before any command is decided; see [Destroy].
 func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
 
 // Add decides a command of one room.
@@ -133,7 +134,7 @@ func AddSwitch(from, to *Run, c *Command) Verdict {
 	if v := from.checkLeave(c); v.Refused != nil {
 		return v
 	}
-	if m := to.state.Member(c.User); m != nil && m.Session(c.Session) != nil && !to.Ending() {
+	if m := to.state.Member(c.User); m != nil && m.Session(c.Session) != nil {
 		return from.leave(c, events.ReasonSwitched, c.Room)
 	}
 	if m := from.state.Member(c.User); !from.takes(leaveType(m), leftSize(c, m)) {
@@ -175,6 +176,9 @@ func (r *Run) takes(typ string, size int) bool {
 	if r.fact == nil {
 		return true
 	}
+	if r.creating() && len(r.fact.Joined) == 0 {
+		return false // its one digest belongs to the creation
+	}
 	same := r.fact.Type == typ || r.fact.Type == events.RoomCreated && typ == events.MemberJoined
 	return same && r.size+size <= events.MaxFactBytes
 }
@@ -196,7 +200,7 @@ func (r *Run) start(typ string) {
 
 // admit decides create, join, enter, and the coming in of a switch.
 func (r *Run) admit(c *Command) Verdict {
-	if c.User != "" && r.busy(c.User) {
+	if r.Ending() || c.User != "" && r.busy(c.User) {
 		return later
 	}
 	if r.state == nil && !r.creating() {
@@ -255,10 +259,10 @@ func (r *Run) create(c *Command) Verdict {
 	switch {
 	case c.Verb == Join:
 		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; enter creates it, join does not", r.room)}
-	case c.RoomsFull:
-		return Verdict{Refused: Refuse(ErrRoomLimit, "there is no room %q, and it can't be created: as many rooms exist as the service allows; try again when one has ended", r.room)}
 	case c.Verb == Switch && !c.CreateMissing:
 		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q to switch to, so %q stays in %q; isCreateWhenRoomNotExisted true creates it", r.room, c.User, c.From)}
+	case c.RoomsFull:
+		return Verdict{Refused: Refuse(ErrRoomLimit, "there is no room %q, and it can't be created: as many rooms exist as the service allows; try again when one has ended", r.room)}
 	case c.UserRoomsFull && c.Verb != Switch:
 		return Verdict{Refused: Refuse(ErrUserRoomLimit, "%q is in as many rooms as one user may be; leave one first", c.User)}
 	}

@@ -75,6 +75,9 @@ type Member struct {
 	Revision uint64          // stream sequence of the fact that made this value
 }
 
+// order is the place of a fact's i-th entry among all that ever joined the instance.
+func order(sequence uint64, i int) uint64 { return sequence<<16 | uint64(i) }
+
 // JoinedAt is when the user became a member.
 func (m *Member) JoinedAt() events.Time { return m.Sessions[0].JoinedAt }
 
@@ -151,7 +154,14 @@ func (s *State) place(m *Member) {
 	old := s.members[m.User]
 	s.members[m.User] = m
 	if old == nil {
-		s.order = append(s.order, m)
+		for len(s.order) > 0 && s.order[len(s.order)-1] == nil {
+			s.order = s.order[:len(s.order)-1]
+		}
+		i := len(s.order)
+		if i > 0 && s.order[i-1].Order > m.Order { // only when merging, where the past may come after
+			i = sort.Search(i, func(i int) bool { return s.orderFrom(i) > m.Order })
+		}
+		s.order = slices.Insert(s.order, i, m)
 		return
 	}
 	if i, ok := s.find(old); ok {
@@ -254,7 +264,9 @@ func born(f *events.Fact) *State {
 }
 
 // fold applies a fact's parts. With merging, a member whose value is as new as the
-// fact stays as it is, and so does the head.
+// fact stays as it is, and so does the head; and one that is not there has left by a
+// fact that the stored state held already, or is missing, which [State.Whole] tells in
+// the end.
 func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes, err error) {
 	newer := revision > s.Revision
 	for i := range f.Joined {
@@ -263,10 +275,16 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if merging && old != nil && old.Revision >= revision {
 			continue
 		}
-		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Revision: revision, Order: f.Sequence<<16 | uint64(i)}
+		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Revision: revision, Order: order(f.Sequence, i)}
+		if old != nil && f.Type != events.SessionJoined {
+			return ch, damaged(s, f, fmt.Sprintf("%q is a member already", j.UserID))
+		}
 		if old != nil {
 			m.Name, m.Info, m.Order, m.Sessions = old.Name, old.Info, old.Order, slices.Clone(old.Sessions)
 		} else if f.Type == events.SessionJoined {
+			if merging {
+				continue
+			}
 			return ch, damaged(s, f, fmt.Sprintf("%q is no member", j.UserID))
 		}
 		m.Sessions = append(m.Sessions, MemberSession{j.SessionID, j.JoinedAt})
@@ -276,7 +294,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	for i := range f.Left {
 		l := &f.Left[i]
 		old := s.members[subjects.User(l.UserID)]
-		if merging && (old == nil && !newer || old != nil && old.Revision >= revision) {
+		if merging && (old == nil || old.Revision >= revision) {
 			continue
 		}
 		if old == nil || old.Session(l.SessionID) == nil {
