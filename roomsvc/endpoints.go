@@ -94,7 +94,12 @@ func (s *Service) receive(g *generation, e *endpoint, userForm bool, r micro.Req
 	}
 	q := &request{verb: e.verb, data: r.Data(), headers: r.Headers()}
 	q.call = &call{cmd: &room.Command{Verb: e.verb}, reply: r.Reply(), userForm: userForm, deadline: time.Now().Add(commandTimeout)}
-	if s.inFlight.Add(1) > int64(s.cfg.MaxInFlight) {
+	s.inFlight.Add(1)
+	if s.ended() {
+		s.sendError(q.call, room.Refuse(room.ErrBusy, "nothing happened: this instance of the service ends; try again"))
+		return
+	}
+	if s.inFlight.Load() > int64(s.cfg.MaxInFlight) {
 		busy := room.Refuse(room.ErrBusy, "nothing happened: %d commands are being worked on here, as many as may be; try again", s.cfg.MaxInFlight)
 		busy.RetryAfterMs = 100
 		s.sendError(q.call, busy)
@@ -273,6 +278,9 @@ func (s *Service) admit(q *request, err *room.Error) {
 		s.enqueueMulti(q.call)
 	} else {
 		s.enqueue(q.call)
+	}
+	if s.ended() {
+		s.expire(q.call) // nobody else does any more
 	}
 }
 

@@ -106,8 +106,6 @@ func (r *roster) fold(f *fact) *roster {
 		case "session.left.v1":
 			if m, ok := r.Members[e.UserID]; ok {
 				delete(m.Sessions, e.SessionID)
-				m.JoinedAt = slices.Min(append(slices.Collect(maps.Values(m.Sessions)), "9"))
-				r.Members[e.UserID] = m
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,7 +101,7 @@ func (w *world) open(cfg roomsvc.Config) (*instance, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	i.nc = roomtest.Conn(w.t, w.node.Server, nats.SetCustomDialer(&i.wire), nats.NoReconnect())
+	i.nc = roomtest.Conn(w.t, w.node.Server, nats.SetCustomDialer(&i.wire), nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	var err error
@@ -284,7 +285,11 @@ type shape struct {
 
 func newShape(t *testing.T) *shape { return &shape{t, map[string]string{}} }
 
-var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$`)
+// Times of the contract have milliseconds; that of the envelope is any RFC 3339 in UTC.
+var (
+	atForm   = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+	timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$`)
+)
 
 func (s *shape) instance(id string) string {
 	if s.instances[id] == "" {
@@ -313,7 +318,7 @@ func (s *shape) value(key string, v any) any {
 			}
 		case key == "id" && x != "":
 			return "ID"
-		case (strings.HasSuffix(key, "At") || key == "time") && timeForm.MatchString(x):
+		case strings.HasSuffix(key, "At") && atForm.MatchString(x), key == "time" && timeForm.MatchString(x):
 			return "T"
 		}
 	case float64:
@@ -351,5 +356,17 @@ func (s *shape) same(what string, data []byte, want string) {
 	}
 	if got, want := s.of(data), pretty(s.t, v); got != want {
 		s.t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
+	}
+}
+
+// count counts a request as done, or as refused with that code; all else is an error.
+func count(t *testing.T, err error, done *atomic.Int64, code *room.Code, refused *atomic.Int64) {
+	switch {
+	case err == nil:
+		done.Add(1)
+	case errors.Is(err, code):
+		refused.Add(1)
+	default:
+		t.Error(err)
 	}
 }

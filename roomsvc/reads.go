@@ -31,9 +31,7 @@ func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer fun
 		finish()
 		return
 	}
-	s.workers.Add(1)
 	go func() {
-		defer s.workers.Done()
 		ctx, cancel := context.WithDeadline(s.life, q.deadline)
 		defer cancel()
 		var err error
@@ -176,7 +174,7 @@ func (s *Service) memberOf(q *request) {
 		}
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(r, func(st *room.State) any {
+		v, refused := s.view(r, func(st *room.State) any {
 			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
 			for _, id := range body.UserIDs {
 				if m := st.Member(subjects.User(id)); m != nil {
@@ -187,6 +185,13 @@ func (s *Service) memberOf(q *request) {
 			}
 			return reply
 		})
+		if refused == nil {
+			if size := len(s.encode(v)); size > maxReply {
+				refused = room.Invalid("userIDs", "ask for %d bytes of members; a reply may have %d, ask for fewer users at once", size, maxReply)
+				refused.Limit, refused.Actual = maxReply, int64(size)
+			}
+		}
+		return v, refused
 	})
 }
 

@@ -18,6 +18,7 @@ const (
 	MaxRoomName       = 64
 	MaxUserInfo       = 1 << 10
 	MaxSessionID      = 64
+	MaxSessions       = 64    // of one member of one room
 	MaxRequestID      = 64    // characters
 	MaxDestroyDelay   = 10800 // seconds
 	MaxAttributes     = 64    // of one room

@@ -53,7 +53,7 @@ func DecodeMember(raw []byte) (m *Member, instanceID string, err error) {
 	if err := json.Unmarshal(raw, &rec); err != nil {
 		return nil, "", err
 	}
-	m = &Member{User: subjects.User(rec.UserID), Name: rec.UserName, Info: rec.UserInfo, Sessions: rec.Sessions, Order: rec.Order, Revision: rec.Revision}
+	m = &Member{User: subjects.User(rec.UserID), Name: rec.UserName, Info: rec.UserInfo, Since: rec.JoinedAt, Sessions: rec.Sessions, Order: rec.Order, Revision: rec.Revision}
 	if len(m.Sessions) == 0 {
 		return nil, "", ErrDamaged
 	}

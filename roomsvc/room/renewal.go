@@ -65,7 +65,7 @@ func (r *Renewal) end(s *State, in Input) *events.Fact {
 			return false
 		}
 		f.Left = append(f.Left, events.Left{
-			UserID: string(m.User), UserName: m.Name, SessionID: session.SessionID, JoinedAt: session.JoinedAt, LeftAt: f.Time, Reason: events.ReasonDestroyed,
+			UserID: string(m.User), UserName: m.Name, SessionID: session.SessionID, JoinedAt: m.Since, LeftAt: f.Time, Reason: events.ReasonDestroyed,
 		})
 		if _, ok := planned[m.User]; !ok {
 			r.members = append(r.members, m)

@@ -217,6 +217,11 @@ func (r *Run) admit(c *Command) Verdict {
 			}
 			return Verdict{Refused: Refuse(ErrUserAlreadyInRoom, "%q (session %s) is in %q already; nothing changed; use enter if that is fine", c.User, c.Session, r.room)}
 		}
+		if n := len(m.Sessions); n >= MaxSessions {
+			e := Invalid("sessionID", "%q would be session %d of %q in %q; a member may have %d, leave with one first", c.Session, n+1, c.User, r.room, MaxSessions)
+			e.Limit, e.Actual = MaxSessions, int64(n+1)
+			return Verdict{Refused: e}
+		}
 		typ = events.SessionJoined
 	} else if full := r.full(c); full != nil {
 		return Verdict{Refused: full}
@@ -326,9 +331,13 @@ func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verd
 	if typ == events.MemberLeft {
 		r.count--
 	}
+	since := m.Session(c.Session).JoinedAt
+	if typ == events.MemberLeft {
+		since = m.Since // one entry is enough to bill the whole stay
+	}
 	r.start(typ)
 	r.fact.Left = append(r.fact.Left, events.Left{
-		UserID: string(c.User), UserName: m.Name, SessionID: c.Session, JoinedAt: m.Session(c.Session).JoinedAt, LeftAt: r.in.Now,
+		UserID: string(c.User), UserName: m.Name, SessionID: c.Session, JoinedAt: since, LeftAt: r.in.Now,
 		Reason: reason, ToRoomID: string(to), RequestID: c.RequestID,
 	})
 	r.note(c, size)

@@ -70,6 +70,7 @@ type Member struct {
 	User     subjects.User
 	Name     string
 	Info     jsontext.Value
+	Since    events.Time     // when the user became a member, by its first session
 	Sessions []MemberSession // in order of joining, never empty
 	Order    uint64          // grows with every joining; the order of pages
 	Revision uint64          // stream sequence of the fact that made this value
@@ -77,9 +78,6 @@ type Member struct {
 
 // order is the place of a fact's i-th entry among all that ever joined the instance.
 func order(sequence uint64, i int) uint64 { return sequence<<16 | uint64(i) }
-
-// JoinedAt is when the user became a member.
-func (m *Member) JoinedAt() events.Time { return m.Sessions[0].JoinedAt }
 
 // Session is the member's session of that ID, or nil.
 func (m *Member) Session(id string) *MemberSession {
@@ -93,7 +91,7 @@ func (m *Member) Session(id string) *MemberSession {
 
 // Wire is the member as replies show it.
 func (m *Member) Wire() MemberInfo {
-	return MemberInfo{string(m.User), m.Name, m.Info, m.JoinedAt(), map[string]string{}, m.Sessions}
+	return MemberInfo{string(m.User), m.Name, m.Info, m.Since, map[string]string{}, m.Sessions}
 }
 
 // State is one living instance of a room. The nil State is a room that does not exist.
@@ -275,12 +273,12 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if merging && old != nil && old.Revision >= revision {
 			continue
 		}
-		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Revision: revision, Order: order(f.Sequence, i)}
+		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Since: j.JoinedAt, Revision: revision, Order: order(f.Sequence, i)}
 		if old != nil && f.Type != events.SessionJoined {
 			return ch, damaged(s, f, fmt.Sprintf("%q is a member already", j.UserID))
 		}
 		if old != nil {
-			m.Name, m.Info, m.Order, m.Sessions = old.Name, old.Info, old.Order, slices.Clone(old.Sessions)
+			m.Name, m.Info, m.Since, m.Order, m.Sessions = old.Name, old.Info, old.Since, old.Order, slices.Clone(old.Sessions)
 		} else if f.Type == events.SessionJoined {
 			if merging {
 				continue
