@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -218,56 +219,58 @@ func (b *bench) large(run string) (Result, error) {
 	return r, err
 }
 
-// fanout is one room's facts to many subscribers, beside the same messages published by
-// plain NATS. Both keep as many on their way.
+// fanoutRooms is how many rooms have an audience, so that as many facts are on their way.
+const fanoutRooms = 8
+
+// fanout is facts of rooms with many subscribers each, beside the same messages
+// published by plain NATS. Both keep as many on their way.
 func (b *bench) fanout(run string) (Result, error) {
-	const window = 8
 	joins := b.Count / 30
-	if err := b.make(run, 1); err != nil {
+	if err := b.make(run, fanoutRooms); err != nil {
 		return Result{}, err
 	}
-	var copies []*nats.Msg // the first subscriber's goroutine alone appends to it
-	all, err := b.listen(subjects.Facts(subjects.Room(roomName(run, 0))), func(m *nats.Msg) { copies = append(copies, m) })
+	heard, inboxes := make([]string, fanoutRooms), make([]string, fanoutRooms)
+	for i := range heard {
+		heard[i], inboxes[i] = subjects.Facts(subjects.Room(roomName(run, i))), nats.NewInbox()
+	}
+	var copies []*nats.Msg
+	all, err := b.listen(heard, &copies)
 	if err != nil {
 		return Result{}, err
 	}
 	defer all.close()
 	began := time.Now()
-	if _, err := b.each(joins, window, func(w, i int) error { return b.join(w, roomName(run, 0), userName(i), nil) }); err != nil {
+	// A worker a room, so every join is a fact of its own.
+	if _, err := b.each(joins, fanoutRooms, func(w, i int) error { return b.join(w, roomName(run, w), userName(i), nil) }); err != nil {
 		return Result{}, err
 	}
-	var reply room.GetReply
-	if err := b.ask(0, room.Get, &room.ReadRequest{RoomID: roomName(run, 0), Freshness: room.Freshness{Sync: true}}, &reply); err != nil {
+	if err := all.heard(joins); err != nil {
 		return Result{}, err
 	}
-	facts := int(reply.Sequence) - 1
-	if err := all.heard(facts); err != nil {
-		return Result{}, err
-	}
-	live := timing{n: facts * b.Subscribers, seconds: time.Since(began).Seconds()}
+	live := timing{n: joins * b.Subscribers, seconds: time.Since(began).Seconds()}
+	all.close()
 
-	subject := nats.NewInbox()
-	raw, err := b.listen(subject, nil)
+	raw, err := b.listen(inboxes, nil)
 	if err != nil {
 		return Result{}, err
 	}
 	defer raw.close()
 	began = time.Now()
-	for i := range facts {
-		if i >= window {
+	for i, m := range copies {
+		if i >= fanoutRooms {
 			if err := raw.heard(1); err != nil {
 				return Result{}, err
 			}
 		}
-		if err := b.conns[0].PublishMsg(&nats.Msg{Subject: subject, Header: copies[i].Header, Data: copies[i].Data}); err != nil {
+		if err := b.conns[0].PublishMsg(&nats.Msg{Subject: inboxes[i%fanoutRooms], Header: m.Header, Data: m.Data}); err != nil {
 			return Result{}, err
 		}
 	}
-	if err := raw.heard(min(window, facts)); err != nil {
+	if err := raw.heard(min(fanoutRooms, joins)); err != nil {
 		return Result{}, err
 	}
 	r := compared(live, timing{n: live.n, seconds: time.Since(began).Seconds()}, "fanout-raw")
-	r.Facts = facts
+	r.Facts = joins
 	return r, nil
 }
 
@@ -278,8 +281,9 @@ type audience struct {
 	whole chan struct{} // one for every message that all have
 }
 
-// listen subscribes; first sees the copies of the first subscriber.
-func (b *bench) listen(subject string, first func(*nats.Msg)) (*audience, error) {
+// listen subscribes to each subject as often as there are to be subscribers. One copy
+// of each message goes to copies, unless that is nil.
+func (b *bench) listen(subjects []string, copies *[]*nats.Msg) (*audience, error) {
 	a := &audience{whole: make(chan struct{}, 1<<16)}
 	for range 8 {
 		nc, err := nats.Connect(b.Nats)
@@ -289,10 +293,13 @@ func (b *bench) listen(subject string, first func(*nats.Msg)) (*audience, error)
 		}
 		a.conns = append(a.conns, nc)
 	}
-	for i := range b.Subscribers {
-		sub, err := a.conns[i%len(a.conns)].Subscribe(subject, func(m *nats.Msg) {
-			if i == 0 && first != nil {
-				first(m)
+	var mu sync.Mutex
+	for i := range b.Subscribers * len(subjects) {
+		sub, err := a.conns[i%len(a.conns)].Subscribe(subjects[i/b.Subscribers], func(m *nats.Msg) {
+			if i%b.Subscribers == 0 && copies != nil {
+				mu.Lock()
+				*copies = append(*copies, m)
+				mu.Unlock()
 			}
 			if a.got.Add(1)%int64(b.Subscribers) == 0 {
 				a.whole <- struct{}{}
