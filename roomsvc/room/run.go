@@ -347,12 +347,17 @@ func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verd
 // The sizes bound what an entry takes in an encoded fact: every string as JSON writes
 // it, field names and times with room to spare.
 
+const (
+	joinedFrame = 168
+	leftFrame   = 224
+)
+
 func joinedSize(c *Command) int {
-	return 256 + jsonSize(string(c.User)) + jsonSize(c.Name) + len(c.Info) + jsonSize(c.Session) + jsonSize(string(c.From)) + jsonSize(c.RequestID)
+	return joinedFrame + jsonSize(string(c.User)) + jsonSize(c.Name) + len(c.Info) + jsonSize(c.Session) + jsonSize(string(c.From)) + jsonSize(c.RequestID)
 }
 
 func leftSize(c *Command, m *Member) int {
-	return 256 + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
+	return leftFrame + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
 }
 
 // AttributesSize bounds what attributes take in an encoded fact, in bytes.
