@@ -1,7 +1,7 @@
 # make alone lists the targets.
 
 FUZZTIME ?= 30s
-ROUNDS   ?= 20
+ROUNDS   ?= 1
 ARGS     ?=
 
 .PHONY: help run build check test test-short bench fuzz soak
@@ -39,5 +39,5 @@ fuzz: ## every fuzz target, each for FUZZTIME (30s)
 		done; \
 	done
 
-soak: ## every test ROUNDS (20) times, race detector on, for failures that are rare
-	go test -race -count $(ROUNDS) -failfast -timeout 0 ./...
+soak: ## the long form of everything that time must prove: kills, lost answers, storms
+	NATSROOMS_LONG=1 go test -race -count $(ROUNDS) -failfast -timeout 0 ./...

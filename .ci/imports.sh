@@ -3,7 +3,7 @@
 # tests, prints each break of the rule, and fails if there is one.
 #
 #   subjects            the standard library
-#   events              + subjects, CloudEvents' event package, the JSON library
+#   events              + subjects, CloudEvents' event and types packages, the JSON library
 #   roomsvc/room        events, subjects, the JSON library; of the standard library no
 #                       clock, network, randomness, context, log or file
 #   roomsvc and below   + room, each other, nats.go
@@ -20,7 +20,7 @@ broken() { echo "import rule: $*" >&2; failed=1; }
 module=$(go list -m)
 packages=$(go list ./...)
 json='github\.com/go-json-experiment/json(/jsontext)?'
-events='github\.com/cloudevents/sdk-go/v2/event'
+events='github\.com/cloudevents/sdk-go/v2/(event|types)'
 nats='github\.com/nats-io/(nats\.go(/.*)?|nuid)'
 std='[^./]+(/[^.]*)?' # no dot in its first element; "$module" is taken out before
 
@@ -75,7 +75,7 @@ for package in $packages; do
 		without "$package" "$network"
 		blind "$package" "$world" ;;
 	roomsvc/roomtest | cmd/*) ;;
-	docs/*)
+	docs | docs/* | examples/*)
 		without "$package" "$server" ;;
 	roomsvc | roomsvc/*)
 		direct "$package" "$nats|$json" 'events|subjects|roomsvc(/.*)?'

@@ -1,0 +1,157 @@
+package room_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// renew lets a renewal run to its end; every fact of it is refused once before it is stored.
+func renew(t *testing.T, w *world, r subjects.Room) {
+	t.Helper()
+	renewal := room.NewRenewal(w.rooms[r])
+	for range 1000 {
+		lost := renewal.Next(w.rooms[r], w.input(r))
+		f := renewal.Next(w.rooms[r], w.input(r))
+		if (lost == nil) != (f == nil) {
+			t.Fatalf("%v, and after it was not stored %v", lost, f)
+		}
+		if f == nil {
+			return
+		}
+		if again, first := plain(f), plain(lost); again.ID == first.ID || fmt.Sprint(again.Joined, again.Left, again.Type, again.Sequence) != fmt.Sprint(first.Joined, first.Left, first.Type, first.Sequence) {
+			t.Fatalf("%s was made anew as %s", describe(lost), describe(f))
+		}
+		w.store(f)
+	}
+	t.Fatal("the renewal does not end")
+}
+
+func members(s *room.State) (users []string) {
+	s.After(0, func(m *room.Member) bool {
+		users = append(users, fmt.Sprintf("%s/%s %s %s", m.User, m.Sessions[0].SessionID, m.Name, m.Info))
+		return true
+	})
+	return users
+}
+
+func TestRenewal(t *testing.T) {
+	for _, n := range []int{0, 1, 15, 16, 17, 200} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			w := newWorld(t)
+			w.run("create - lobby title=Lobby delay=9 max=500")
+			for i := range n {
+				w.run(fmt.Sprintf(`enter u%d/s%d lobby name=n%d info={"i":%d}`, i, i%3, i, i))
+			}
+			if n > 0 {
+				w.run("enter u0/further lobby")
+			}
+			was := members(w.rooms["lobby"])
+			old := w.rooms["lobby"].Head
+			before := len(w.journal)
+			renew(t, w, "lobby")
+			s := w.rooms["lobby"]
+			if got := members(s); !slices.Equal(got, was) {
+				t.Errorf("members %v; want %v", got, was)
+			}
+			if s.InstanceID == old.InstanceID || s.Name != old.Name || s.Config != old.Config || s.CreatedAt != old.CreatedAt || s.CreatedBy != old.CreatedBy {
+				t.Errorf("%+v was %+v", s.Head, old)
+			}
+			ended := false
+			for _, f := range w.journal[before:] {
+				for _, l := range f.Left {
+					if l.Reason != events.ReasonDestroyed {
+						t.Errorf("%+v", l)
+					}
+				}
+				ended = ended || f.Type == events.RoomDestroyed
+			}
+			if !ended {
+				t.Error("the old instance was not ended")
+			}
+		})
+	}
+}
+
+// Whatever others do between the facts of a renewal, what it makes fits the room.
+func TestRenewalMeetsOthers(t *testing.T) {
+	start := func() *world {
+		w := newWorld(t)
+		w.run("create - lobby delay=60")
+		for i := range 150 {
+			w.run(fmt.Sprintf("enter u%03d lobby name=%s", i, strings.Repeat("n", 256)))
+		}
+		return w
+	}
+	step := func(w *world, r *room.Renewal) *events.Fact {
+		f := r.Next(w.rooms["lobby"], w.input("lobby"))
+		if f != nil {
+			w.store(f)
+		}
+		return f
+	}
+	t.Run("members", func(t *testing.T) {
+		w := start()
+		r := room.NewRenewal(w.rooms["lobby"])
+		if f := r.Next(w.rooms["lobby"], w.input("lobby")); f == nil { // refused for what comes now
+			t.Fatal("nothing to do")
+		}
+		w.run("leave u003 lobby")
+		w.run("join late lobby")
+		for range 2 {
+			step(w, r)
+		}
+		for w.rooms["lobby"] == nil || w.births["lobby"] == 1 {
+			step(w, r)
+		}
+		w.run("join u149 lobby")
+		w.run("join new lobby")
+		w.run("leave u000 lobby")
+		for step(w, r) != nil {
+		}
+		s := w.rooms["lobby"]
+		for user, in := range map[subjects.User]bool{"late": true, "u149": true, "new": true, "u001": true, "u148": true, "u000": false} {
+			if (s.Member(user) != nil) != in {
+				t.Errorf("%s is in: %v", user, !in)
+			}
+		}
+	})
+	t.Run("two renewals", func(t *testing.T) {
+		for skip := range 6 {
+			w := start()
+			was := members(w.rooms["lobby"])
+			one, two := room.NewRenewal(w.rooms["lobby"]), room.NewRenewal(w.rooms["lobby"])
+			for range skip {
+				step(w, one)
+			}
+			for a, b := true, true; a || b; {
+				a = step(w, one) != nil
+				b = step(w, two) != nil
+			}
+			got := members(w.rooms["lobby"])
+			slices.Sort(got)
+			if slices.Sort(was); !slices.Equal(got, was) || w.births["lobby"] != 2 {
+				t.Errorf("after %d steps ahead: %d members of %d, instance %d", skip, len(got), len(was), w.births["lobby"])
+			}
+		}
+	})
+	t.Run("another room", func(t *testing.T) {
+		w := start()
+		r := room.NewRenewal(w.rooms["lobby"])
+		for step(w, r).Type != events.RoomDestroyed {
+		}
+		w.run("create alice lobby")
+		if f := step(w, r); f != nil {
+			t.Errorf("it goes on with %s", describe(f))
+		}
+		if users := slices.Collect(maps.Keys(w.rooms)); len(users) != 1 || w.rooms["lobby"].Members != 1 {
+			t.Error(w.show("lobby"))
+		}
+	})
+}
