@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -77,6 +78,9 @@ func (s *Service) listen() (*generation, error) {
 	}
 	return g, nil
 }
+
+// traceParent is the header of W3C Trace Context, version 00.
+var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 // request is a command as it came, before its form is checked.
 type request struct {
@@ -251,7 +255,7 @@ func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*
 	if cmd.RequestID != "" {
 		cmd.Digest = digest(q.verb, body)
 	}
-	if parent := q.headers.Get("traceparent"); len(parent) == 55 {
+	if parent := q.headers.Get("traceparent"); traceParent.MatchString(parent) {
 		cmd.TraceParent = parent
 	}
 	q.cmd = cmd

@@ -44,8 +44,9 @@ func (s *Service) load(ctx context.Context) error {
 		return err
 	}
 	if from > 0 {
-		s.fill(snap)
-		err = s.follow(ctx, from, snap.Projected)
+		if err = s.fill(snap); err == nil {
+			err = s.follow(ctx, from, snap.Projected)
+		}
 		if !errors.Is(err, errIncomplete) && !errors.Is(err, room.ErrDamaged) {
 			return err
 		}
@@ -127,7 +128,12 @@ func (s *Service) holds(ctx context.Context, m projection.Mark, extent journal.E
 }
 
 // fill puts the bucket's rooms into the replica.
-func (s *Service) fill(snap *projection.Snapshot) {
+func (s *Service) fill(snap *projection.Snapshot) error {
+	for r, members := range snap.Members {
+		if _, ok := snap.Heads[r]; !ok && len(members) > 0 {
+			return fmt.Errorf("%w: %q has members but no record of its own", errIncomplete, r)
+		}
+	}
 	for r, h := range snap.Heads {
 		members := make([]*room.Member, 0, len(snap.Members[r]))
 		mb := s.rep.locked(r)
@@ -142,6 +148,7 @@ func (s *Service) fill(snap *projection.Snapshot) {
 		s.rep.living.Add(1)
 		mb.mu.Unlock()
 	}
+	return nil
 }
 
 // follow reads the journal from sequence from over what the replica holds, up to a

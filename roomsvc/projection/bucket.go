@@ -90,8 +90,9 @@ type Stored struct {
 	InstanceID string
 }
 
-// Load reads the bucket while others may be writing it: in order, until the place that
-// was its end when the scan had reached its first end.
+// Load reads the bucket while others may be writing it: in order, until nothing is
+// behind what was read. A record that is written anew moves to the end, so stopping any
+// earlier could miss it.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Keys: map[string]struct{}{}}
 	end, err := b.end(ctx)
@@ -107,7 +108,7 @@ func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 	}
 	defer it.Stop()
-	for again := true; ; {
+	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
@@ -119,17 +120,8 @@ func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 		if err := s.take(m); err != nil {
 			return nil, err
 		}
-		if meta.Sequence.Stream >= end || meta.NumPending == 0 {
-			if !again {
-				return s, nil
-			}
-			again = false
-			if end, err = b.end(ctx); err != nil {
-				return nil, err
-			}
-			if meta.Sequence.Stream >= end {
-				return s, nil
-			}
+		if meta.NumPending == 0 && meta.Sequence.Stream >= end {
+			return s, nil
 		}
 	}
 }

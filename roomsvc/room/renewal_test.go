@@ -110,6 +110,7 @@ func TestRenewalMeetsOthers(t *testing.T) {
 		for w.rooms["lobby"] == nil || w.births["lobby"] == 1 {
 			step(w, r)
 		}
+		r.Next(w.rooms["lobby"], w.input("lobby")) // refused for what comes now
 		w.run("join u149 lobby")
 		w.run("join new lobby")
 		w.run("leave u000 lobby")

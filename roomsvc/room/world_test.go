@@ -75,6 +75,16 @@ func (w *world) store(f *events.Fact) {
 	if s := w.rooms[f.Room]; s != nil && f.Time < s.FactAt {
 		w.Fatalf("%s is before the fact before it", describe(f))
 	}
+	for _, j := range f.Joined {
+		if j.JoinedAt != f.Time {
+			w.Fatalf("%s joined at %s by a fact of %s", j.UserID, j.JoinedAt, f.Time)
+		}
+	}
+	for _, l := range f.Left {
+		if l.LeftAt != f.Time || l.JoinedAt > l.LeftAt {
+			w.Fatalf("%s was in from %s to %s by a fact of %s", l.UserID, l.JoinedAt, l.LeftAt, f.Time)
+		}
+	}
 	revision := uint64(len(w.journal)) + 1
 	after, ch, err := room.Apply(w.rooms[f.Room], f, revision)
 	if err != nil {
