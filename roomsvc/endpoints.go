@@ -255,7 +255,7 @@ func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*
 	if cmd.RequestID != "" {
 		cmd.Digest = digest(q.verb, body)
 	}
-	if parent := q.headers.Get("traceparent"); traceParent.MatchString(parent) {
+	if parent := q.headers.Get("traceparent"); parent != "" && traceParent.MatchString(parent) {
 		cmd.TraceParent = parent
 	}
 	q.cmd = cmd

@@ -1,0 +1,215 @@
+// Package docs holds the manual. Its tests hold the manual against the code.
+package docs
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"go/constant"
+	"go/importer"
+	"go/token"
+	"go/types"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+)
+
+var update = flag.Bool("update", false, "write the error table into README.md")
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// errorTable is the table as the manual shows it.
+func errorTable() string {
+	codes := slices.Clone(room.Codes)
+	slices.SortFunc(codes, func(a, b *room.Code) int { return a.Number - b.Number })
+	table := "| code | number | means |\n|---|---|---|\n"
+	for _, c := range codes {
+		table += fmt.Sprintf("| `%s` | %d | %s |\n", c.Name, c.Number, c.Means)
+	}
+	return table
+}
+
+func TestErrorTable(t *testing.T) {
+	readme := read(t, "README.md")
+	found := regexp.MustCompile(`(?m)^\| code \| number \| means \|\n(\|.*\n)+`).FindString(readme)
+	if *update {
+		if err := os.WriteFile("../README.md", []byte(strings.Replace(readme, found, errorTable(), 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if found != errorTable() {
+		t.Errorf("README's error table is not the code's; go test ./docs -update writes it. It should be\n%s", errorTable())
+	}
+}
+
+// firstColumn is what stands in backquotes at the start of a table's rows under a heading.
+func firstColumn(t *testing.T, name, heading string) []string {
+	t.Helper()
+	_, rest, ok := strings.Cut(read(t, name), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("%s has no part %q", name, heading)
+	}
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	var column []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(rest, -1) {
+		column = append(column, m[1])
+	}
+	slices.Sort(column)
+	return column
+}
+
+func TestCommandTable(t *testing.T) {
+	srv := roomtest.Server(t)
+	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop(context.Background()) }()
+	m, err := roomtest.Conn(t, srv).Request("$SRV.INFO.rooms", nil, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		Endpoints []struct{ Name string } `json:"endpoints"`
+	}
+	if err := json.Unmarshal(m.Data, &info, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatal(err)
+	}
+	var verbs []string
+	for _, e := range info.Endpoints {
+		if !strings.HasSuffix(e.Name, "-user") {
+			verbs = append(verbs, e.Name)
+		}
+	}
+	slices.Sort(verbs)
+	if table := firstColumn(t, "README.md", "Commands"); !slices.Equal(table, verbs) {
+		t.Errorf("README has the commands %v, the service answers %v", table, verbs)
+	}
+}
+
+func TestEventTable(t *testing.T) {
+	pkg, err := importer.ForCompiler(token.NewFileSet(), "source", nil).Import("natsrooms/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, name := range pkg.Scope().Names() {
+		c, ok := pkg.Scope().Lookup(name).(*types.Const)
+		if !ok || c.Val().Kind() != constant.String {
+			continue
+		}
+		if v, ok := strings.CutPrefix(constant.StringVal(c.Val()), events.TypePrefix); ok && v != "" {
+			list = append(list, v)
+		}
+	}
+	slices.Sort(list)
+	if table := firstColumn(t, "README.md", "Facts"); !slices.Equal(table, list) {
+		t.Errorf("README has the types %v, the code %v", table, list)
+	}
+}
+
+// build makes the programs of cmd/ in a temporary folder.
+func build(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator), "../cmd/...").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+// TestCommandsRun runs every line of the manual's sh blocks against a roomd.
+func TestCommandsRun(t *testing.T) {
+	bin := build(t)
+	roomd := exec.CommandContext(t.Context(), filepath.Join(bin, "roomd"), "--port", "-1", "--store-dir", t.TempDir())
+	out, err := roomd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := roomd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = roomd.Wait() }()
+	defer func() { _ = roomd.Process.Kill() }()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	if !ok {
+		t.Fatalf("roomd says %q", line)
+	}
+	ran := 0
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/pipelines.md"} {
+		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(read(t, name), -1) {
+			for command := range strings.Lines(block[1]) {
+				args := strings.Fields(strings.ReplaceAll(command, "bin/", bin+string(filepath.Separator)))
+				cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+				cmd.Env = append(os.Environ(), "ROOMCTL_SERVER="+url)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%s: %s%v\n%s", name, command, err, out)
+				}
+				ran++
+			}
+		}
+	}
+	if ran < 3 {
+		t.Errorf("only %d commands in the manual", ran)
+	}
+}
+
+// TestFlagTable holds the flags of operations.md against roomd --help.
+func TestFlagTable(t *testing.T) {
+	help, err := exec.CommandContext(t.Context(), filepath.Join(build(t), "roomd"), "--help").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flags []string
+	for _, m := range regexp.MustCompile(`(?m)^ {6}--([a-z-]+)=`).FindAllStringSubmatch(string(help), -1) {
+		flags = append(flags, "--"+m[1])
+	}
+	slices.Sort(flags)
+	if table := firstColumn(t, "docs/operations.md", "Flags of roomd"); !slices.Equal(table, flags) {
+		t.Errorf("operations.md has %v, roomd has %v", table, flags)
+	}
+}
+
+// TestLinks checks that what the manual links to is there.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("decisions/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(append(pages, more...), "../README.md") {
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(read(t, filepath.Join("docs", page)), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
