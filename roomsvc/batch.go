@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -20,6 +21,8 @@ type multi struct {
 	mu    sync.Mutex
 	queue []*call
 	wake  chan struct{}
+
+	working atomic.Bool // a batch is being decided or is on its way
 }
 
 func (s *Service) enqueueMulti(c *call) {
@@ -52,7 +55,9 @@ func (s *Service) runMulti() {
 			most = 2 // alone it gets through sooner
 			s.pause(jitterLow + rand.N(jitterHigh-jitterLow))
 		}
+		s.multi.working.Store(true)
 		again, ok := s.multiStep(calls, most)
+		s.multi.working.Store(false)
 		if conflicts++; ok {
 			conflicts = 0
 		}

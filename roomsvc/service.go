@@ -397,9 +397,16 @@ func (s *Service) expire(c *call) {
 	s.refuse(c, e)
 }
 
-// flying says whether the fate of an append to one of the call's rooms is open.
+// flying says whether the fate of an append that the call waits for is open.
 func (s *Service) flying(c *call) bool {
-	for _, mb := range []*mailbox{s.rep.find(c.cmd.Room), s.rep.find(c.cmd.From)} {
+	if c.cmd.Verb == room.LeaveAll || c.cmd.Verb == room.Switch {
+		return s.multi.working.Load()
+	}
+	boxes := []*mailbox{s.rep.find(c.cmd.Room), s.rep.find(c.cmd.From)}
+	if c.cmd.Verb == room.LeaveAll {
+		boxes = s.rep.users.of(c.cmd.User)
+	}
+	for _, mb := range boxes {
 		if mb == nil {
 			continue
 		}
