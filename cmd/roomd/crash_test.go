@@ -1,0 +1,388 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// kills is how often the process is killed; the long form is what make soak runs.
+func kills() int {
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		return 20
+	}
+	return 3
+}
+
+// victim is roomd as a process that can be killed and started again.
+type victim struct {
+	t         *testing.T
+	bin, dir  string
+	port      int
+	cmd       *exec.Cmd
+	exited    chan struct{}
+	processes int
+}
+
+func newVictim(t *testing.T) *victim {
+	bin := filepath.Join(t.TempDir(), "roomd")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	v := &victim{t: t, bin: bin, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+	t.Cleanup(func() { v.kill() })
+	return v
+}
+
+func (v *victim) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", v.port) }
+
+// start runs until the process says that it is ready.
+func (v *victim) start() {
+	v.t.Helper()
+	v.processes++
+	v.cmd = exec.Command(v.bin, "--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m")
+	out, err := v.cmd.StdoutPipe()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	var errs strings.Builder
+	v.cmd.Stderr = &errs
+	if err := v.cmd.Start(); err != nil {
+		v.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ready ") {
+		_ = v.cmd.Wait()
+		v.t.Fatalf("process %d says %q, %v\n%s", v.processes, line, err, errs.String())
+	}
+	v.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) { _ = cmd.Wait(); close(exited) }(v.cmd, v.exited)
+}
+
+func (v *victim) kill() {
+	if v.exited != nil {
+		_ = v.cmd.Process.Signal(syscall.SIGKILL)
+		<-v.exited
+	}
+}
+
+// acked is one acknowledged command.
+type acked struct {
+	user, request string
+	verb          room.Verb
+	place         room.Position
+}
+
+// journalFacts is every fact, in the journal's order, and the sequence of the last one.
+func journalFacts(t *testing.T, js jetstream.JetStream) (facts []*events.Fact, last uint64) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), subjects.StreamRooms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cons, err := js.OrderedConsumer(t.Context(), subjects.StreamRooms, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Stop()
+	for seq := uint64(0); seq < info.State.LastSeq; {
+		m, err := it.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq = meta.Sequence.Stream
+		if m.Subject() == subjects.Sync {
+			continue
+		}
+		f, err := events.DecodeFact(m.Data())
+		if err != nil {
+			t.Fatal(err)
+		}
+		facts, last = append(facts, f), seq
+	}
+	return facts, last
+}
+
+// folded is the membership that the facts make, and checks their sequences on the way.
+func folded(t *testing.T, facts []*events.Fact) map[string]map[string]bool {
+	t.Helper()
+	rooms, at, ids := map[string]map[string]bool{}, map[string]uint64{}, map[string]bool{}
+	for _, f := range facts {
+		if ids[f.ID] {
+			t.Fatalf("fact %s is there twice", f.ID)
+		}
+		ids[f.ID] = true
+		if at[f.InstanceID]++; at[f.InstanceID] != f.Sequence {
+			t.Fatalf("fact %d of %s follows fact %d", f.Sequence, f.Room, at[f.InstanceID]-1)
+		}
+		r := string(f.Room)
+		if f.Type == events.RoomCreated {
+			rooms[r] = map[string]bool{}
+		}
+		for _, j := range f.Joined {
+			rooms[r][j.UserID] = true
+		}
+		for _, l := range f.Left {
+			delete(rooms[r], l.UserID)
+		}
+		if f.Type == events.RoomDestroyed {
+			delete(rooms, r)
+		}
+	}
+	return rooms
+}
+
+// TestKill kills roomd at random moments while users come, go and switch, and then
+// holds what was acknowledged against the journal, the replies and the bucket.
+func TestKill(t *testing.T) {
+	v := newVictim(t)
+	v.start()
+	const users, rooms = 24, 6
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	nc, err := nats.Connect(v.url(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	var mu sync.Mutex
+	var log []acked
+	var count atomic.Int64
+	progress := make(chan struct{}, 1)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	// Each user is in one room and only ever switches; between kills nobody is idle.
+	for u := range users {
+		wg.Go(func() {
+			user, at := fmt.Sprintf("user-%d", u), u%rooms
+			c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user, Timeout: 3 * time.Second})
+			for first := true; ; first = false {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				request, to := nuid.Next(), (at+1+rand.IntN(rooms-1))%rooms
+				var reply *room.JoinedReply
+				for {
+					var err error
+					caller := room.Caller{RequestID: request}
+					if first {
+						reply, err = c.Enter(ctx, room.CreateRequest{Caller: caller, RoomID: fmt.Sprintf("room-%d", to)})
+					} else {
+						reply, err = c.Switch(ctx, room.SwitchRequest{
+							Caller: caller, FromRoomID: fmt.Sprintf("room-%d", at), ToRoomInfo: room.RoomInfo{RoomID: fmt.Sprintf("room-%d", to)}, IsCreateWhenRoomNotExisted: true,
+						})
+					}
+					if err == nil {
+						break
+					}
+					var refused *room.Error
+					if errors.As(err, &refused) && refused.Code != room.ErrBusy && refused.Code != room.ErrUnavailable || ctx.Err() != nil {
+						t.Errorf("%s: %v", user, err)
+						return
+					}
+				}
+				at = to
+				mu.Lock()
+				log = append(log, acked{user, request, room.Switch, reply.Position})
+				mu.Unlock()
+				count.Add(1)
+				select {
+				case progress <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	waitFor := func(n int64) {
+		for until := count.Load() + n; count.Load() < until; {
+			select {
+			case <-progress:
+			case <-ctx.Done():
+				t.Fatal("no progress")
+			}
+		}
+	}
+	for k := range kills() {
+		waitFor(50 + rand.Int64N(400))
+		// A room that is empty when the process dies ends on time all the same.
+		c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "guest"})
+		guest := fmt.Sprintf("guest-room-%d", k)
+		if _, err := c.Create(ctx, room.CreateRequest{RoomID: guest, Config: &room.RoomConfig{RoomDestroyDelayTime: 2}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Leave(ctx, room.RoomRequest{RoomID: guest}); err != nil {
+			t.Fatal(err)
+		}
+		v.kill()
+		v.start()
+	}
+	waitFor(50)
+	close(stop)
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	verifyAfterKills(ctx, t, nc, log, kills())
+}
+
+func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []acked, kills int) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The guests' rooms end two seconds after they were left.
+	ended := map[string]time.Duration{}
+	live, err := nc.SubscribeSync(subjects.FactsPattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts []*events.Fact
+	var last uint64
+	for {
+		facts, last = journalFacts(t, js)
+		empty := map[string]events.Time{}
+		for _, f := range facts {
+			if r := string(f.Room); strings.HasPrefix(r, "guest-room-") {
+				switch f.Type {
+				case events.MemberLeft:
+					empty[r] = f.Time
+				case events.RoomDestroyed:
+					ended[r] = time.Duration(f.Time-empty[r]) * time.Millisecond
+				}
+			}
+		}
+		if len(ended) == kills {
+			break
+		}
+		if _, err := live.NextMsgWithContext(ctx); err != nil {
+			t.Fatalf("%d of %d guest rooms have ended: %v", len(ended), kills, err)
+		}
+	}
+	for r, after := range ended {
+		if after < 2*time.Second || after > 4*time.Second {
+			t.Errorf("%s ended %v after it was empty; its delay is 2s", r, after)
+		}
+	}
+	rooms := folded(t, facts)
+
+	// Every acknowledged change is in exactly the facts of one command, where it was said to be.
+	type key struct{ user, request string }
+	in, left := map[key]room.Position{}, map[key]int{}
+	for _, f := range facts {
+		for _, j := range f.Joined {
+			k := key{j.UserID, j.RequestID}
+			if _, twice := in[k]; twice {
+				t.Errorf("request %s of %s came in twice", k.request, k.user)
+			}
+			in[k] = room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence}
+		}
+		for _, l := range f.Left {
+			left[key{l.UserID, l.RequestID}]++
+		}
+	}
+	for _, a := range log {
+		if p := in[key{a.user, a.request}]; p.InstanceID != a.place.InstanceID || p.Sequence != a.place.Sequence {
+			t.Errorf("request %s of %s was acknowledged at %v, the journal has it at %v", a.request, a.user, a.place, p)
+		}
+		if n := left[key{a.user, a.request}]; n > 1 {
+			t.Errorf("request %s of %s left %d times", a.request, a.user, n)
+		}
+	}
+
+	// Nobody is in two rooms or none, and the replies and the bucket say what the facts say.
+	places := map[string]int{}
+	kv, err := js.KeyValue(ctx, subjects.BucketState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitProjected(ctx, t, kv, last)
+	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{})
+	for r, members := range rooms {
+		reply, err := c.Members(ctx, room.MembersRequest{RoomID: r, Freshness: room.Freshness{Sync: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(reply.MemberList) != len(members) || reply.MemberCount != len(members) {
+			t.Errorf("%s: %d members by its facts, %d by the reply", r, len(members), len(reply.MemberList))
+		}
+		for _, m := range reply.MemberList {
+			places[m.UserID]++
+			if !members[m.UserID] {
+				t.Errorf("%s is not in %s by its facts", m.UserID, r)
+			}
+			if _, err := kv.Get(ctx, subjects.MemberKey(subjects.Room(r), subjects.User(m.UserID))); err != nil {
+				t.Errorf("%s in %s is not in the bucket: %v", m.UserID, r, err)
+			}
+		}
+	}
+	for user, n := range places {
+		if n != 1 {
+			t.Errorf("%s is in %d rooms", user, n)
+		}
+	}
+	t.Logf("%d kills, %d acknowledged commands, %d facts", kills, len(log), len(facts))
+}
+
+func waitProjected(ctx context.Context, t *testing.T, kv jetstream.KeyValue, revision uint64) {
+	t.Helper()
+	w, err := kv.Watch(ctx, subjects.KeyProjected)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case e := <-w.Updates():
+			var p struct {
+				Revision uint64 `json:"revision"`
+			}
+			if e != nil && json.Unmarshal(e.Value(), &p) == nil && p.Revision >= revision {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatalf("the bucket does not get to %d", revision)
+		}
+	}
+}
