@@ -257,18 +257,16 @@ func (s *Service) unstoredMulti(taken []verdict, fl *flight, err error) (again [
 	return nil
 }
 
-// moved passes a sync point and says whether a room of the flight is newer after it.
+// moved says whether a room of the flight is newer, if need be after a sync point.
 func (s *Service) moved(fl *flight) bool {
 	ctx, cancel := context.WithTimeout(s.life, commandTimeout)
 	defer cancel()
-	if s.sync.pass(ctx) != nil {
-		return false
-	}
+	return fl.moved() || s.sync.pass(ctx) == nil && fl.moved()
+}
+
+func (fl *flight) moved() bool {
 	for i, mb := range fl.boxes {
-		mb.mu.Lock()
-		moved := mb.revision != fl.entries[i].Expect
-		mb.mu.Unlock()
-		if moved {
+		if mb.moved(fl.entries[i].Expect) {
 			return true
 		}
 	}

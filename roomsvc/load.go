@@ -39,7 +39,7 @@ func (s *Service) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	from, lost, err := s.judge(ctx, snap.Projected, extent)
+	from, tailLost, err := s.judge(ctx, snap.Projected, extent)
 	if err != nil {
 		return err
 	}
@@ -47,12 +47,17 @@ func (s *Service) load(ctx context.Context) error {
 		if err = s.fill(snap); err == nil {
 			err = s.follow(ctx, from, snap.Projected)
 		}
+		if err == nil && !s.mirrors(snap) {
+			s.log.Warn("the bucket lacked what the journal has; writing it anew")
+			s.projector.Rewrite()
+		}
 		if !errors.Is(err, errIncomplete) && !errors.Is(err, room.ErrDamaged) {
 			return err
 		}
 		s.log.Warn("the bucket has holes; making the rooms from the journal", "because", err)
 	}
 	s.rep = newReplica()
+	s.rep.seek(snap.Heads)
 	err = s.follow(ctx, max(extent.First, 1), projection.Projected{Mark: projection.Mark{Revision: nothing}})
 	if errors.Is(err, errIncomplete) || errors.Is(err, room.ErrDamaged) {
 		return fmt.Errorf("the bucket %s can't be used, and the stream %s does not reach back to the beginning of every room (%w): restore a bucket of journal %s that is newer than revision %d, or start with an empty stream and bucket",
@@ -62,49 +67,39 @@ func (s *Service) load(ctx context.Context) error {
 		return err
 	}
 	s.projector.Rewrite()
-	if lost != nil {
-		s.renewLost(snap, *lost)
+	if tailLost {
+		s.renewLost(extent)
 	}
 	return nil
 }
 
 // judge says from where the journal must be read over the bucket's content; 0 if that
-// content is of no use. lost is set when the journal lost its tail: the newest
-// revision that both have in common.
-func (s *Service) judge(ctx context.Context, p projection.Projected, extent journal.Extent) (from uint64, lost *uint64, err error) {
+// content is of no use. tailLost says that the journal lost facts that the bucket has.
+func (s *Service) judge(ctx context.Context, p projection.Projected, extent journal.Extent) (from uint64, tailLost bool, err error) {
 	if p.Journal == "" || p.Torn || p.Revision == 0 {
-		return 0, nil, nil
+		return 0, false, nil
 	}
 	same, err := s.holds(ctx, p.Mark, extent)
 	if err != nil {
-		return 0, nil, err
+		return 0, false, err
 	}
 	switch {
 	case !same:
-		common := min(extent.Last, p.Revision)
-		if p.Revision <= extent.Last { // the places were filled anew
-			common = 0
-			if same, err = s.holds(ctx, p.Safe, extent); err != nil {
-				return 0, nil, err
-			} else if same {
-				common = p.Safe.Revision
-			}
-		}
-		s.log.Error("the journal lost its newest facts; rooms go on from what it holds, those that lost facts as new instances", "bucket", p.Revision, "journal", extent.Last, "common", common)
-		return 0, &common, nil
+		s.log.Error("the journal lost its newest facts; rooms go on from what it holds, those that lost facts as new instances", "bucket", p.Revision, "journal", extent.Last)
+		return 0, true, nil
 	case p.Revision+1 < extent.First:
 		s.log.Warn("the journal no longer reaches back to where the bucket ends", "bucket", p.Revision, "journal", extent.First)
-		return 0, nil, nil
+		return 0, false, nil
 	}
 	from = min(p.Safe.Revision, p.Revision) + 1
 	recent, err := s.journal.FirstSince(ctx, time.Now().Add(-rememberFor))
 	if err != nil {
-		return 0, nil, err
+		return 0, false, err
 	}
 	if recent > 0 {
 		from = min(from, recent)
 	}
-	return max(from, extent.First, 1), nil, nil
+	return max(from, extent.First, 1), false, nil
 }
 
 // holds says whether the journal has the fact that the mark names, as far as it can
@@ -239,6 +234,32 @@ func (r *replica) whole(orphans map[subjects.Room]string) error {
 	return nil
 }
 
+// mirrors says whether the bucket held, as far as its mark goes, what the rooms are
+// made of. Where reading the journal again mended the rooms, the bucket is still to be mended.
+func (s *Service) mirrors(snap *projection.Snapshot) bool {
+	mark := snap.Projected.Revision
+	for _, mb := range s.rep.all() {
+		mb.mu.Lock()
+		ok := true
+		if st, head := mb.state, snap.Heads[mb.room]; st == nil {
+			ok = head.Revision == 0 || mb.revision > mark
+		} else {
+			ok = st.Revision > mark || st.Revision == head.Revision
+			st.After(0, func(m *room.Member) bool {
+				if held := snap.Members[mb.room][m.User]; m.Revision <= mark && (held.Member == nil || held.Revision != m.Revision) {
+					ok = false
+				}
+				return ok
+			})
+		}
+		mb.mu.Unlock()
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // everything is the whole state for the bucket, and a fact that it surely holds.
 func (s *Service) everything() (projection.Mark, []projection.Change) {
 	mark := s.rep.mark()
@@ -258,23 +279,45 @@ func (s *Service) everything() (projection.Mark, []projection.Change) {
 
 // renewLost gives a new instance to every room that lost facts: its members hear that
 // the old one ended, and whoever held a position in it takes a new snapshot.
-func (s *Service) renewLost(snap *projection.Snapshot, common uint64) {
-	for r, h := range snap.Heads {
-		lost := h.Revision > common
-		for _, m := range snap.Members[r] {
-			lost = lost || m.Revision > common
-		}
-		if !lost {
+func (s *Service) renewLost(extent journal.Extent) {
+	for _, mb := range s.rep.all() {
+		mb.mu.Lock()
+		if mb.state == nil || !s.rep.sought[mb.room].lost(mb.state.InstanceID, extent) {
+			mb.mu.Unlock()
 			continue
 		}
-		mb := s.rep.locked(r)
-		if mb.state != nil && mb.state.InstanceID == h.InstanceID {
-			renewal := room.NewRenewal(mb.state)
-			mb.tasks = append(mb.tasks, task(renewal.Next))
-			s.log.Warn("a room lost facts and goes on as a new instance", "room", r, "instance", h.InstanceID)
-			s.begin(mb)
-			continue
-		}
-		mb.mu.Unlock()
+		s.log.Warn("a room lost facts and goes on as a new instance", "room", mb.room, "instance", mb.state.InstanceID)
+		renewal := room.NewRenewal(mb.state)
+		mb.tasks = append(mb.tasks, task(renewal.Next))
+		s.begin(mb)
 	}
+	s.rep.sought = nil
+}
+
+// sought is a room as the bucket knew it, to be found again in the journal; nil is a
+// room that it did not know.
+type sought struct {
+	room.Head
+	seen  bool // facts of that instance
+	found bool // its newest fact
+}
+
+func (r *replica) seek(heads map[subjects.Room]room.Head) {
+	r.sought = make(map[subjects.Room]*sought, len(heads))
+	for id, h := range heads {
+		r.sought[id] = &sought{Head: h}
+	}
+}
+
+func (k *sought) take(f *events.Fact, seq uint64) {
+	if k != nil && k.InstanceID == f.InstanceID {
+		k.seen, k.found = true, k.found || k.Sequence == f.Sequence && k.Revision == seq
+	}
+}
+
+// lost says whether a room, now at instance, lost facts: the newest that the bucket
+// knew of that instance, or its end. It has been renewed already if another instance
+// follows the one that the bucket knew.
+func (k *sought) lost(instance string, extent journal.Extent) bool {
+	return k == nil || !k.found && k.Revision >= extent.First && (k.InstanceID == instance || !k.seen)
 }

@@ -399,13 +399,14 @@ func (s *Service) commit(fl *flight) (last uint64, err error) {
 				switch {
 				case a.err == nil:
 					return a.last, nil
-				case try == 0 && !errors.Is(a.err, journal.ErrUnknown):
-					return 0, a.err
 				case errors.Is(a.err, journal.ErrConflict):
-					// With an earlier try under way this may be our own fact in the way.
+					// This may be our own fact in the way: by an earlier try, or because a
+					// deposed leader of the stream refused what the new one has stored.
 					if s.sync.pass(s.life) == nil {
 						fl.resolve(0, journal.ErrConflict)
 					}
+				case try == 0 && !errors.Is(a.err, journal.ErrUnknown):
+					return 0, a.err
 				}
 			case <-timer.C:
 				forget()
@@ -425,6 +426,9 @@ func (s *Service) applyOwn(mb *mailbox, f *events.Fact, seq uint64) error {
 	if seq <= mb.revision {
 		return nil
 	}
+	if passed := s.rep.passed.seq.Load(); seq <= passed {
+		return errTailLostAt(passed, seq) // the follower has seen other content there
+	}
 	ch, err := s.rep.apply(mb, f, seq, time.Now())
 	if err == nil {
 		mb.ahead = append(mb.ahead, change(f, ch, seq))
@@ -432,17 +436,18 @@ func (s *Service) applyOwn(mb *mailbox, f *events.Fact, seq uint64) error {
 	return err
 }
 
+// moved says that the room has a fact newer than expect.
+func (mb *mailbox) moved(expect uint64) bool {
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	return mb.revision != expect
+}
+
 // catchUp makes sure that the room is as new as what was in its fact's way.
 func (s *Service) catchUp(mb *mailbox, expect uint64) {
 	ctx, cancel := context.WithTimeout(s.life, commandTimeout)
 	defer cancel()
-	if s.sync.pass(ctx) != nil {
-		return
-	}
-	mb.mu.Lock()
-	moved := mb.revision != expect
-	mb.mu.Unlock()
-	if moved {
+	if mb.moved(expect) || s.sync.pass(ctx) != nil || mb.moved(expect) {
 		return
 	}
 	// Nothing new, and yet a conflict: the room's newest fact is one from before this

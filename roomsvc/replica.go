@@ -31,6 +31,8 @@ type replica struct {
 	lastMu   sync.Mutex
 	last     projection.Mark // of the fact last handed on
 
+	sought map[subjects.Room]*sought // at a start without the bucket: what it knew
+
 	changed func(projection.Change) // in the journal's order
 	timers  func(*mailbox)          // a room has become empty
 }
@@ -226,6 +228,7 @@ func (r *replica) replay(m journal.Message, bucket uint64, orphans map[subjects.
 	}
 	mb := r.locked(id)
 	defer mb.mu.Unlock()
+	r.sought[id].take(f, m.Seq)
 	state, ch, known, err := room.Merge(mb.state, f, m.Seq)
 	if err != nil {
 		return err

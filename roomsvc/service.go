@@ -164,8 +164,9 @@ func (s *Service) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.timers.start(s)
-	s.workers.Add(2)
+	s.workers.Add(3)
 	go s.runMulti()
+	go s.sweeping()
 	go s.housekeeping()
 	go s.pulse.run(s.life, s.woke)
 	s.workers.Add(1)
@@ -186,11 +187,26 @@ func (s *Service) readSettings(ctx context.Context) error {
 	return nil
 }
 
-// housekeeping does what comes round by the clock.
+// sweeping answers calls that run out of time. It asks nobody anything, so that a
+// server that does not answer holds no answer up.
+func (s *Service) sweeping() {
+	defer s.workers.Done()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case now := <-sweep.C:
+			s.sweep(now)
+		}
+	}
+}
+
+// housekeeping does what else comes round by the clock.
 func (s *Service) housekeeping() {
 	defer s.workers.Done()
-	sweep, settings, check, forget := time.NewTicker(sweepEvery), time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
-	defer sweep.Stop()
+	settings, check, forget := time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
 	defer settings.Stop()
 	defer check.Stop()
 	defer forget.Stop()
@@ -198,12 +214,11 @@ func (s *Service) housekeeping() {
 		select {
 		case <-s.life.Done():
 			return
-		case now := <-sweep.C:
-			s.sweep(now)
 		case <-settings.C:
 			if err := s.readSettings(s.life); err != nil && !s.ended() {
 				s.log.Warn("reading the shared settings", "error", err)
 			}
+			s.checkTail()
 		case <-check.C:
 			if err := s.Check(s.life); err != nil && !s.ended() {
 				s.log.Error("not ready", "error", err)
@@ -211,6 +226,15 @@ func (s *Service) housekeeping() {
 		case <-forget.C:
 			s.rep.forget()
 		}
+	}
+}
+
+// checkTail notices a journal that went back while nobody asked for anything. The
+// extent may be a deposed leader's word; the sync point then proves it, or ends the service.
+func (s *Service) checkTail() {
+	seen := s.rep.passed.seq.Load()
+	if extent, err := s.journal.Extent(s.life); err == nil && extent.Last < seen {
+		go func() { _ = s.sync.pass(s.life) }()
 	}
 }
 

@@ -18,9 +18,10 @@ import (
 
 // Timing of the projection.
 const (
-	every    = 50 * time.Millisecond // at most one batch in this time, unless it falls behind
-	rest     = 9                     // times a batch's own time that it pauses after one
-	most     = 100_000               // records waiting, past which it does not pause
+	every    = 50 * time.Millisecond  // at most one batch in this time, unless it falls behind
+	rest     = 9                      // times a batch's own time that it pauses after one
+	longest  = 500 * time.Millisecond // and no longer: a batch may have waited for a dead server
+	most     = 100_000                // records waiting, past which it does not pause
 	safeAge  = 5 * time.Minute
 	safeStep = 10 * time.Second
 	resend   = 2 * time.Second
@@ -147,7 +148,8 @@ func (p *Projector) Lead(ctx context.Context) error {
 		if full && p.behind() {
 			continue
 		}
-		timer.Reset(max(every-time.Since(began), rest*time.Since(began)))
+		took := time.Since(began)
+		timer.Reset(max(every-took, min(rest*took, longest)))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -9,7 +9,8 @@ import (
 
 // Renewal ends an instance of a room and begins another one with the same members. It
 // is for a room that lost facts which somebody may have seen: their sequences must not
-// come again with other content. A member's further sessions must join again.
+// come again with other content. A member's further sessions must join again; a room
+// that everybody has left only ends.
 //
 // Other instances of the service may change the room meanwhile, or renew it too, so
 // each fact is made of the room as it stands.
@@ -17,6 +18,7 @@ type Renewal struct {
 	room    subjects.Room
 	old     string // the instance that ends
 	info    events.Room
+	unborn  bool      // it still waits for its first member
 	members []*Member // to carry over
 	carried int       // of them, how many are done with
 	fresh   string    // the instance that begins
@@ -26,7 +28,7 @@ type Renewal struct {
 
 // NewRenewal plans the renewal of a room as it stands.
 func NewRenewal(s *State) *Renewal {
-	r := &Renewal{room: s.Room, old: s.InstanceID, info: s.Info(s.Room)}
+	r := &Renewal{room: s.Room, old: s.InstanceID, info: s.Info(s.Room), unborn: s.Unborn}
 	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
 	return r
 }
@@ -36,7 +38,7 @@ func NewRenewal(s *State) *Renewal {
 // anew.
 func (r *Renewal) Next(s *State, in Input) *events.Fact {
 	switch {
-	case s == nil && r.carried == 0:
+	case s == nil && r.carried == 0 && (r.unborn || len(r.members) > 0):
 		return r.begin(in)
 	case s == nil:
 		return nil

@@ -1,0 +1,463 @@
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// outcome is what a command came to, as far as it must be the same however often the
+// request is sent.
+type outcome struct {
+	instance string
+	sequence uint64
+	created  bool
+	left     string
+}
+
+// command is one request with its ID. It can be sent again.
+type command struct {
+	verb     room.Verb
+	caller   room.Caller
+	room, to string
+	config   *room.RoomConfig
+	got      outcome
+}
+
+func (c *command) send(ctx context.Context, client *roomsvc.Client) (o outcome, err error) {
+	joined := func(r *room.JoinedReply, err error) {
+		if err == nil {
+			o = outcome{r.InstanceID, r.Sequence, r.Created != nil && *r.Created, ""}
+			if r.Left != nil {
+				o.left = fmt.Sprint(*r.Left)
+			}
+		}
+	}
+	switch c.verb {
+	case room.Create:
+		r, e := client.Create(ctx, room.CreateRequest{Caller: c.caller, RoomID: c.room, Config: c.config})
+		err = e
+		joined(r, e)
+	case room.Join:
+		r, e := client.Join(ctx, room.RoomRequest{Caller: c.caller, RoomID: c.room})
+		err = e
+		joined(r, e)
+	case room.Enter:
+		r, e := client.Enter(ctx, room.CreateRequest{Caller: c.caller, RoomID: c.room, Config: c.config})
+		err = e
+		joined(r, e)
+	case room.Switch:
+		r, e := client.Switch(ctx, room.SwitchRequest{Caller: c.caller, FromRoomID: c.room, ToRoomInfo: room.RoomInfo{RoomID: c.to}, IsCreateWhenRoomNotExisted: true, Config: c.config})
+		err = e
+		joined(r, e)
+	case room.Leave:
+		r, e := client.Leave(ctx, room.RoomRequest{Caller: c.caller, RoomID: c.room})
+		if err = e; e == nil {
+			o = outcome{instance: r.InstanceID, sequence: r.Sequence}
+		}
+	case room.LeaveAll:
+		r, e := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: c.caller})
+		if err = e; e == nil {
+			slices.Sort(r.RoomIDList)
+			o.left = fmt.Sprint(r.RoomIDList)
+		}
+	}
+	return o, err
+}
+
+// open says that an answer leaves the outcome open, or that nothing happened.
+func open(err error) bool {
+	return errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrBusy)
+}
+
+// settle sends the command until its outcome is known. Unless instances may die, every
+// answer must come, and in time.
+func (c *command) settle(w *world, mayDie bool) (err error) {
+	for w.ctx.Err() == nil {
+		began := time.Now()
+		c.got, err = c.send(w.ctx, w.client)
+		if took := time.Since(began); took > answerBy && !mayDie {
+			w.t.Errorf("%s of %s was answered after %v: %v", c.verb, c.caller.UserID, took, err)
+		}
+		if mayDie && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, roomsvc.ErrNoService)) {
+			continue
+		}
+		if !open(err) {
+			return err
+		}
+		var refused *room.Error
+		if errors.As(err, &refused) && (refused.Outcome == room.Unknown) != errors.Is(err, room.ErrUnavailable) {
+			w.t.Errorf("%v says that its outcome is %q", err, refused.Outcome)
+		}
+	}
+	return w.ctx.Err()
+}
+
+// storm lets users change where they are for a while. Every user has one command at a
+// time, so it is known what each must come to: none may be refused. It gives the commands.
+func (w *world) storm(users, rooms int, d time.Duration, mayDie bool) (done []*command) {
+	w.t.Helper()
+	for i := range rooms {
+		w.create(fmt.Sprintf("r%d", i), 3600)
+	}
+	over, cancel := context.WithTimeout(w.ctx, d)
+	defer cancel()
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for u := range users {
+		group.Go(func() {
+			user, in := fmt.Sprintf("u%d", u), []string{}
+			rng := rand.New(rand.NewPCG(1, uint64(u)))
+			for n := 0; over.Err() == nil; n++ {
+				c := next(rng, user, n, in, rooms)
+				if err := c.settle(w, mayDie); err != nil {
+					w.t.Errorf("%s of %s, who is in %v: %v", c.verb, user, in, err)
+					return
+				}
+				in = after(c, in)
+				mu.Lock()
+				done = append(done, c)
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return done
+}
+
+// repeat sends all commands once more, and checks that each comes to what it did, and
+// has its effect once.
+func (w *world) repeat(done []*command) {
+	w.t.Helper()
+	again := make(chan *command)
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			for c := range again {
+				if o, err := c.send(w.ctx, w.client); err != nil || o != c.got {
+					w.t.Errorf("%s of %s, sent again: %+v, %v; at first it was %+v", c.verb, c.caller.UserID, o, err, c.got)
+				}
+			}
+		})
+	}
+	for _, c := range done {
+		again <- c
+	}
+	close(again)
+	group.Wait()
+	checkEffects(w.t, w.facts(), done)
+}
+
+// Answers of the server get lost or come late, and so do appends.
+func TestLostAcks(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	far := w.start(bad.url, roomsvc.Config{Instance: "far"})
+	w.start("", roomsvc.Config{Instance: "near"})
+	bad.on(func(*frame) fate { return chance(rand.Float64(), 0.3, 0.2, 600*time.Millisecond) },
+		func(f *frame) fate { return chance(batchOr(f, rand.Float64()), 0.04, 0.08, 1500*time.Millisecond) })
+	duration := 5 * time.Second
+	if long {
+		duration = 30 * time.Second
+	}
+	done := w.storm(24, 5, duration, false)
+	bad.on(nil, nil)
+	far.stop()
+	t.Logf("%d commands; %d frames lost, %d held up", len(done), bad.lost.Load(), bad.held.Load())
+	if bad.lost.Load() == 0 || bad.held.Load() == 0 {
+		t.Error("nothing was lost or held up")
+	}
+	w.repeat(done)
+	w.check()
+}
+
+// next makes a command that must succeed.
+func next(rng *rand.Rand, user string, n int, in []string, rooms int) *command {
+	c := &command{caller: as(user, fmt.Sprintf("%s-%d", user, n)), config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}
+	var out []string
+	for i := range rooms {
+		if id := fmt.Sprintf("r%d", i); !slices.Contains(in, id) {
+			out = append(out, id)
+		}
+	}
+	switch pick := rng.IntN(10); {
+	case len(in) == 0 || len(out) > 0 && pick < 3:
+		c.verb, c.room = []room.Verb{room.Join, room.Enter}[rng.IntN(2)], out[rng.IntN(len(out))]
+	case len(out) > 0 && pick < 7:
+		c.verb, c.room, c.to = room.Switch, in[rng.IntN(len(in))], out[rng.IntN(len(out))]
+	case pick == 9:
+		c.verb = room.LeaveAll
+	default:
+		c.verb, c.room = room.Leave, in[rng.IntN(len(in))]
+	}
+	return c
+}
+
+// after is where the user is when the command is done.
+func after(c *command, in []string) []string {
+	in = slices.DeleteFunc(slices.Clone(in), func(id string) bool { return id == c.room })
+	switch c.verb {
+	case room.Join, room.Enter:
+		return append(in, c.room)
+	case room.Switch:
+		return append(in, c.to)
+	case room.LeaveAll:
+		return nil
+	}
+	return in
+}
+
+// checkEffects checks that every command has exactly the entries that it must have.
+func checkEffects(t *testing.T, facts []stored, done []*command) {
+	t.Helper()
+	type effect struct{ joined, left int }
+	effects := map[string]*effect{}
+	of := func(id string) *effect {
+		if effects[id] == nil {
+			effects[id] = &effect{}
+		}
+		return effects[id]
+	}
+	for _, f := range facts {
+		for _, j := range f.Joined {
+			of(j.RequestID).joined++
+		}
+		for _, l := range f.Left {
+			of(l.RequestID).left++
+		}
+	}
+	for _, c := range done {
+		want := effect{1, 0}
+		switch c.verb {
+		case room.Leave:
+			want = effect{0, 1}
+		case room.Switch:
+			want = effect{1, 1}
+		case room.LeaveAll:
+			want = effect{0, len(strings.Fields(strings.Trim(c.got.left, "[]")))}
+		}
+		if got := *of(c.caller.RequestID); got != want {
+			t.Errorf("%s of %s has %+v in the journal, want %+v", c.verb, c.caller.UserID, got, want)
+		}
+	}
+}
+
+func chance(x, lose, hold float64, most time.Duration) fate {
+	switch {
+	case x < lose:
+		return fate{lose: true}
+	case x < lose+hold:
+		return fate{hold: time.Duration((x - lose) / hold * float64(most))}
+	}
+	return fate{}
+}
+
+// batchOr is the same number for every message of a batch, since TCP takes no single
+// ones out of the middle; else x.
+func batchOr(f *frame, x float64) float64 {
+	_, id, ok := bytes.Cut(f.body, []byte("Nats-Batch-Id:"))
+	if !ok {
+		return x
+	}
+	id, _, _ = bytes.Cut(id, []byte("\r\n"))
+	h := fnv.New32a()
+	_, _ = h.Write(id)
+	return float64(h.Sum32()) / (1 << 32)
+}
+
+func lose(*frame) fate { return fate{lose: true} }
+
+// asked is a command on its way.
+type asked struct {
+	*command
+	err  error
+	took time.Duration
+}
+
+// ask sends commands side by side and gives their answers.
+func ask(w *world, commands []*command) []*asked {
+	var group sync.WaitGroup
+	all := make([]*asked, len(commands))
+	for i, c := range commands {
+		all[i] = &asked{command: c}
+		group.Go(func() {
+			began := time.Now()
+			all[i].got, all[i].err = c.send(w.ctx, w.client)
+			all[i].took = time.Since(began)
+		})
+	}
+	group.Wait()
+	return all
+}
+
+// stuckAppends is an append, and what would be refused were it not for that one before it. Until its
+// fate is known nothing can be said of these either.
+var stuckAppends = map[string]struct {
+	first  command
+	behind []command
+}{
+	"one room": {
+		command{verb: room.Join, caller: as("alice", "first"), room: "from"},
+		[]command{
+			{verb: room.Create, caller: as("bob", "b1"), room: "from"},
+			{verb: room.Join, caller: as("old", "b2"), room: "from"},
+			{verb: room.Leave, caller: as("stranger", "b3"), room: "from"},
+			{verb: room.Enter, caller: as("carol", "b4"), room: "from"},
+			{verb: room.Join, caller: as("alice", "first"), room: "from"},
+		},
+	},
+	"switch": {
+		command{verb: room.Switch, caller: as("old", "first"), room: "from", to: "to"},
+		[]command{
+			{verb: room.Switch, caller: as("stranger", "b1"), room: "from", to: "to"},
+			{verb: room.Create, caller: as("bob", "b2"), room: "to"},
+			{verb: room.Join, caller: as("old", "b3"), room: "from"},
+			{verb: room.LeaveAll, caller: as("old", "b4")},
+			{verb: room.Switch, caller: as("old", "first"), room: "from", to: "to"},
+		},
+	},
+	"leaveAll": {
+		command{verb: room.LeaveAll, caller: as("both", "first")},
+		[]command{
+			{verb: room.LeaveAll, caller: as("both", "first")},
+			{verb: room.Switch, caller: as("both", "b1"), room: "to", to: "from"},
+		},
+	},
+}
+
+// How an append gets stuck, and how the matter ends.
+var stuckWays = map[string]struct {
+	stick     func(*proxy)
+	otherLast bool // the append gets through before the other instance is asked
+	stored    bool // it is stored all the time
+}{
+	"never left, gets through later": {stick: func(p *proxy) { p.toServer.Store(&noAppends) }, otherLast: true},
+	"never left, another is faster":  {stick: func(p *proxy) { p.toServer.Store(&noAppends) }},
+	"stored, and nothing is heard": {stored: true, stick: func(p *proxy) {
+		deaf := rule(func(f *frame) fate {
+			if strings.HasPrefix(f.subject, "room.cmd.") || !bytes.Contains(f.body, []byte(`"stream":"ROOMS"`)) && !strings.HasPrefix(f.subject, "room.evt.") && f.subject != "room.sync" {
+				return fate{}
+			}
+			return fate{lose: true}
+		})
+		p.toClient.Store(&deaf)
+	}},
+}
+
+// noAppends loses appends, and questions about streams, as when a stream has no leader.
+// Markers get through.
+var noAppends = rule(func(f *frame) fate {
+	return fate{lose: strings.HasPrefix(f.subject, "room.journal.") || strings.HasPrefix(f.subject, "$JS.API.STREAM.INFO.")}
+})
+
+// An append whose fate is open: what waits behind it is neither refused nor said to be
+// without effect, and everything can be repeated elsewhere.
+func TestStuckAppends(t *testing.T) {
+	t.Parallel()
+	for what, c := range stuckAppends {
+		for how, way := range stuckWays {
+			t.Run(what+", "+how, func(t *testing.T) {
+				w := newWorld(t)
+				bad := newProxy(t, w.node.ClientURL())
+				far := w.start(bad.url, roomsvc.Config{Instance: "far"})
+				w.create("from", 3600)
+				w.create("to", 3600)
+				w.join("from", "old")
+				w.join("from", "both")
+				w.join("to", "both")
+				before := len(w.facts())
+
+				way.stick(bad)
+				first := c.first
+				answered := make(chan []*asked, 1)
+				go func() { answered <- ask(w, []*command{&first}) }()
+				w.until(patience, "the append to get stuck", func() bool { return bad.lost.Load() > 0 })
+				var behind []*command
+				for _, b := range c.behind {
+					behind = append(behind, &b)
+				}
+				for _, a := range append(ask(w, behind), <-answered...) {
+					if !errors.Is(a.err, room.ErrUnavailable) {
+						t.Errorf("%s of %s (%s): %v, %+v; want UNAVAILABLE", a.verb, a.caller.UserID, a.caller.RequestID, a.err, a.got)
+					}
+					if a.took > answerBy {
+						t.Errorf("%s of %s was answered after %v", a.verb, a.caller.UserID, a.took)
+					}
+				}
+				if stored := len(w.facts()) > before; stored != way.stored {
+					t.Errorf("something is stored: %v", stored)
+				}
+				if way.otherLast {
+					bad.on(nil, nil)
+					w.until(patience, "the append to get through", func() bool { return len(w.facts()) > before })
+				}
+				// From here on what the instance behind the proxy gets it can't answer.
+				bad.pause()
+				w.start("", roomsvc.Config{Instance: "near"})
+				outcomes := map[string]outcome{}
+				quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 2 * time.Second})
+				again := func(c *command) {
+					t.Helper()
+					w.until(patience, "the other instance's answer", func() bool {
+						o, err := c.send(w.ctx, quick)
+						if errors.Is(err, context.DeadlineExceeded) {
+							return false
+						}
+						if err != nil {
+							t.Errorf("%s of %s, sent again: %v", c.verb, c.caller.UserID, err)
+						}
+						if had, ok := outcomes[c.caller.RequestID]; ok && had != o {
+							t.Errorf("%s of %s came to %+v, and then to %+v", c.verb, c.caller.UserID, had, o)
+						}
+						outcomes[c.caller.RequestID] = o
+						return true
+					})
+				}
+				again(&first)
+				again(&first)
+				bad.on(nil, nil)
+				bad.resume()
+				again(&first)
+				w.until(patience, "the instance behind the proxy to be in order", func() bool {
+					_, err := w.client.Get(w.ctx, room.ReadRequest{RoomID: "from", Freshness: room.Freshness{Sync: true}})
+					return err == nil
+				})
+				again(&first)
+				far.stop()
+				again(&first)
+				w.check()
+				count := 0
+				for _, f := range w.facts() {
+					for _, j := range f.Joined {
+						count += btoi(j.RequestID == "first")
+					}
+					for _, l := range f.Left {
+						count += btoi(l.RequestID == "first" && l.Reason != events.ReasonSwitched)
+					}
+				}
+				if want := 1 + btoi(first.verb == room.LeaveAll); count != want {
+					t.Errorf("the first command has %d effects, want %d", count, want)
+				}
+			})
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

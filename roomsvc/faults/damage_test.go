@@ -1,0 +1,434 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// messages is all that a stream holds.
+func (w *world) messages(name string) (all []*jetstream.RawStreamMsg) {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.ctx, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	info := stream.CachedInfo().State
+	for seq := info.FirstSeq; seq <= info.LastSeq; {
+		m, err := stream.GetMsg(w.ctx, seq, jetstream.WithGetMsgSubject(">"))
+		if err != nil {
+			break
+		}
+		all = append(all, m)
+		seq = m.Sequence + 1
+	}
+	return all
+}
+
+// rebuild makes the stream anew, of these messages.
+func (w *world) rebuild(name string, all []*jetstream.RawStreamMsg, change func(*jetstream.StreamConfig)) {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.ctx, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	if change != nil {
+		change(&cfg)
+	}
+	if err := w.js.DeleteStream(w.ctx, name); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.js.CreateStream(w.ctx, cfg); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, m := range all {
+		h := nats.Header{}
+		for k, v := range m.Header {
+			if !strings.HasPrefix(k, "Nats-") {
+				h[k] = v
+			}
+		}
+		if len(h["KV-Operation"]) > 0 || m.Header.Get(jetstream.MarkerReasonHeader) != "" {
+			continue // a deleted key is gone
+		}
+		subject := m.Subject
+		if r, ok := subjects.RoomOfFacts(subject); ok {
+			subject = subjects.Journal(r)
+		}
+		if _, err := w.js.PublishMsg(w.ctx, &nats.Msg{Subject: subject, Header: h, Data: m.Data}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// dir is where the server keeps a stream.
+func (w *world) dir(stream string) string {
+	return filepath.Join(w.store, "jetstream", "$G", "streams", stream)
+}
+
+// copyOf keeps what a stream of the stopped server holds.
+func (w *world) copyOf(stream string) string {
+	w.t.Helper()
+	to := filepath.Join(w.t.TempDir(), stream)
+	if err := os.CopyFS(to, os.DirFS(w.dir(stream))); err != nil {
+		w.t.Fatal(err)
+	}
+	return to
+}
+
+// restore puts a copy in the place of a stream of the stopped server.
+func (w *world) restore(stream, from string) {
+	w.t.Helper()
+	if err := os.RemoveAll(w.dir(stream)); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.CopyFS(w.dir(stream), os.DirFS(from)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// live lets some time go by in the rooms: some stay as they are, some change, some end,
+// some begin. n tells one time from another.
+func (w *world) live(n int) {
+	w.t.Helper()
+	if n == 0 {
+		w.create("quiet", 3600)
+		w.join("quiet", "alice")
+		w.create("busy", 3600)
+		w.create("ends", 0)
+		w.join("ends", "alice")
+	}
+	if n == 1 {
+		w.leave("ends", "alice")
+	}
+	for i := range 5 {
+		w.join("busy", fmt.Sprintf("u%d-%d", n, i))
+	}
+	w.leave("busy", fmt.Sprintf("u%d-1", n))
+	if n > 0 {
+		w.leave("busy", fmt.Sprintf("u%d-2", n-1))
+	}
+	w.create(fmt.Sprintf("new%d", n), 3600)
+	w.join(fmt.Sprintf("new%d", n), "bob")
+	w.check()
+}
+
+// said checks that the instance logged something.
+func (i *instance) said(what string) {
+	i.t.Helper()
+	if !strings.Contains(i.log.String(), what) {
+		i.t.Errorf("it does not say %q; it says\n%s", what, i.log)
+	}
+}
+
+func TestBucketIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	key := func(k string) string { return subjects.KV(subjects.BucketState, k) }
+	without := func(keys ...string) func([]*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+		return func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+			n := len(all)
+			all = slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
+				return slices.ContainsFunc(keys, func(k string) bool { return m.Subject == key(k) })
+			})
+			if n-len(all) != len(keys) {
+				t.Errorf("%d of %q were in the bucket", n-len(all), keys)
+			}
+			return all
+		}
+	}
+	for what, damage := range map[string]func([]*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg{
+		"emptied":                    func([]*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg { return nil },
+		"a member is missing":        without("busy.u1-3"),
+		"a room is missing":          without("busy"),
+		"an empty room is missing":   without("empty"),
+		"a room and all its members": without("quiet", "quiet.alice"),
+		"the mark is missing":        without(subjects.KeyProjected),
+		"half of it is missing": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+			var half []*jetstream.RawStreamMsg
+			for i, m := range all {
+				if i%2 == 0 || m.Subject == key(subjects.KeyProjected) {
+					half = append(half, m)
+				}
+			}
+			return half
+		},
+		"a member too many": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+			for _, m := range all {
+				if m.Subject == key("busy.u1-3") {
+					ghost := *m
+					ghost.Subject, ghost.Data = key("busy.ghost"), []byte(strings.ReplaceAll(string(m.Data), "u1-3", "ghost"))
+					return append(all, &ghost)
+				}
+			}
+			return all
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			i := w.start("", roomsvc.Config{})
+			w.create("empty", 3600)
+			w.live(0)
+			w.live(1)
+			before := w.check()
+			i.stop()
+			w.rebuild(subjects.StreamState, damage(w.messages(subjects.StreamState)), nil)
+			w.start("", roomsvc.Config{})
+			if after := w.check(); len(after) != len(before) || after["busy"].instance != before["busy"].instance {
+				t.Errorf("before there were %d rooms, now %d; busy was %s, is %s", len(before), len(after), before["busy"].instance, after["busy"].instance)
+			}
+			w.live(2)
+		})
+	}
+}
+
+func TestBucketOfYesterday(t *testing.T) {
+	w := newWorld(t)
+	i := w.start("", roomsvc.Config{})
+	w.live(0)
+	yesterday := w.messages(subjects.StreamState)
+	w.live(1)
+	w.live(2)
+	i.stop()
+	w.rebuild(subjects.StreamState, yesterday, nil)
+	w.start("", roomsvc.Config{})
+	w.check()
+	w.live(3)
+}
+
+func TestBucketOfAnotherDeployment(t *testing.T) {
+	w := newWorld(t)
+	other := anotherWorld(t)
+	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+	other.start("", roomsvc.Config{}).stopAfter(func() { other.live(0) })
+	w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
+	w.refuses("another deployment", "restore the one that fits, or delete the bucket")
+	if err := w.js.DeleteStream(w.ctx, subjects.StreamState); err != nil { // what it advises
+		t.Fatal(err)
+	}
+	w.start("", roomsvc.Config{})
+	w.check()
+}
+
+func (i *instance) stopAfter(f func()) { f(); i.stop() }
+
+// A journal that no longer reaches back to the beginning of its rooms, over a bucket
+// that can't make up for it.
+func TestJournalBeginsLater(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		bucket func(*world) // what becomes of it
+		starts bool
+	}{
+		"whole bucket": {func(*world) {}, true},
+		"no bucket": {func(w *world) {
+			if err := w.js.DeleteStream(w.ctx, subjects.StreamState); err != nil {
+				w.t.Fatal(err)
+			}
+		}, false},
+		"a hole in the bucket": {func(w *world) {
+			all := w.messages(subjects.StreamState)
+			w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
+				return m.Subject == subjects.KV(subjects.BucketState, "busy.u0-3")
+			}), nil)
+		}, false},
+		"a room lost from the bucket": {func(w *world) {
+			all := w.messages(subjects.StreamState)
+			w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
+				key := subjects.KeyOfKV(subjects.BucketState, m.Subject)
+				return key == "busy" || strings.HasPrefix(key, "busy.")
+			}), nil)
+		}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0); w.live(1) })
+			facts := w.facts()
+			users := w.fold(facts)["busy"].list()
+			w.age(facts[len(facts)-4].revision)
+			c.bucket(w)
+			if !c.starts {
+				w.refuses("does not reach back", "restore a bucket")
+				w.refuses("does not reach back") // the first try has made nothing worse
+				return
+			}
+			w.start("", roomsvc.Config{})
+			in, _, _ := w.members("busy")
+			if !slices.Equal(in, users) {
+				t.Errorf("%v are in, %v were", in, users)
+			}
+			w.join("busy", "late") // its condition is a fact that may have aged out
+			w.join("quiet", "late")
+			if _, err := w.client.Create(w.ctx, room.CreateRequest{RoomID: "quiet"}); err == nil {
+				t.Error("a room that exists is created")
+			}
+		})
+	}
+}
+
+// age takes everything before a sequence out of the journal, as time does.
+func (w *world) age(first uint64) {
+	w.t.Helper()
+	all := w.messages(subjects.StreamRooms)
+	at := uint64(0)
+	for _, m := range all {
+		if at++; m.Sequence != at {
+			w.t.Fatalf("the journal has a hole before %d; the copy would have other sequences", m.Sequence)
+		}
+	}
+	deny := false
+	w.rebuild(subjects.StreamRooms, all, func(c *jetstream.StreamConfig) { deny, c.DenyPurge = c.DenyPurge, false })
+	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := stream.Purge(w.ctx, jetstream.WithPurgeSequence(first)); err != nil {
+		w.t.Fatal(err)
+	}
+	if !deny {
+		w.t.Error("the journal can be purged")
+	}
+}
+
+// The server comes back without the journal's newest facts.
+func TestJournalLostItsTail(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+	before := w.fold(w.facts())
+	w.node.Stop()
+	old := w.copyOf(subjects.StreamRooms)
+	w.node.Start()
+	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(1) })
+	w.node.Stop()
+	w.restore(subjects.StreamRooms, old)
+	w.node.Start()
+
+	i := w.start("", roomsvc.Config{})
+	i.said("the journal lost its newest facts")
+	w.until(patience, "rooms that lost facts to be new ones", func() bool { return w.get("busy").InstanceID != before["busy"].instance })
+	w.until(patience, "rooms that lost facts to be new ones", func() bool { r := w.get("ends"); return r == nil || r.InstanceID != before["ends"].instance })
+	after := w.check()
+	if after["quiet"].instance != before["quiet"].instance || after["new0"].instance != before["new0"].instance {
+		t.Error("a room that lost nothing is a new one")
+	}
+	if !slices.Equal(after["busy"].list(), before["busy"].list()) {
+		t.Errorf("in busy are %v, want %v", after["busy"].list(), before["busy"].list())
+	}
+	if after["new1"] != nil {
+		t.Error("a room whose every fact was lost is there")
+	}
+	if e := after["ends"]; e == nil || !slices.Equal(e.list(), []string{"alice/default"}) {
+		t.Errorf("the room whose end was lost: %+v", e)
+	}
+	i.said("a room lost facts and goes on as a new instance")
+	i.stop()
+	w.start("", roomsvc.Config{}) // and it is over
+	if again := w.check(); again["busy"].instance != after["busy"].instance {
+		t.Error("the next start makes another instance")
+	}
+}
+
+// The same, and the lost places were filled by new facts before the bucket came back.
+func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+	w.node.Stop()
+	old, oldBucket := w.copyOf(subjects.StreamRooms), w.copyOf(subjects.StreamState)
+	w.node.Start()
+	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(1) })
+	w.node.Stop()
+	newBucket := w.copyOf(subjects.StreamState)
+	w.restore(subjects.StreamRooms, old)
+	w.restore(subjects.StreamState, oldBucket)
+	w.node.Start()
+	w.start("", roomsvc.Config{}).stopAfter(func() {
+		for n := range 60 {
+			w.join("busy", fmt.Sprintf("refill%d", n))
+		}
+		w.create("other", 3600)
+		w.check()
+	})
+	before := w.fold(w.facts())
+	w.node.Stop()
+	w.restore(subjects.StreamState, newBucket)
+	w.node.Start()
+
+	i := w.start("", roomsvc.Config{})
+	i.said("the journal lost its newest facts")
+	w.until(patience, "rooms that lost facts to be new ones", func() bool { return w.get("busy").InstanceID != before["busy"].instance })
+	after := w.check()
+	if after["quiet"].instance != before["quiet"].instance {
+		t.Error("a room that lost nothing is a new one")
+	}
+	if !slices.Equal(after["busy"].list(), before["busy"].list()) || after["other"] == nil || after["new1"] != nil {
+		t.Errorf("in busy are %v, want %v; the rooms are %v", after["busy"].list(), before["busy"].list(), after)
+	}
+}
+
+// A running instance that sees its journal go back ends, and says why.
+func TestJournalGoesBackUnderAnInstance(t *testing.T) {
+	t.Parallel()
+	for what, poke := range map[string]func(*world){
+		"and it is asked for a room": func(w *world) {
+			_, _ = w.client.Get(w.ctx, room.ReadRequest{RoomID: "busy", Freshness: room.Freshness{Sync: true}})
+		},
+		"and it is asked to change one": func(w *world) {
+			_, _ = w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "busy"})
+		},
+		"and it is asked for a new one": func(w *world) {
+			_, _ = w.client.Create(w.ctx, room.CreateRequest{RoomID: "late", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
+		},
+		"and nobody asks": func(*world) {},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+			w.node.Stop()
+			old := w.copyOf(subjects.StreamRooms)
+			w.node.Start()
+			i := w.start("", roomsvc.Config{})
+			w.live(1)
+			w.node.Stop()
+			w.restore(subjects.StreamRooms, old)
+			w.node.Start()
+			w.until(patience, "the instance to be back", func() bool {
+				ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+				defer cancel()
+				_, err := w.client.Get(ctx, room.ReadRequest{RoomID: "quiet"})
+				return err == nil
+			})
+			poke(w)
+			select {
+			case <-i.Done():
+			case <-time.After(patience):
+				t.Fatalf("it goes on\n%s", i.log)
+			}
+			if err := i.Err(); err == nil || !strings.Contains(err.Error(), "came back without its newest data") {
+				t.Errorf("it ended with %v", err)
+			}
+			w.start("", roomsvc.Config{})
+			w.until(patience, "rooms that lost facts to be new ones", func() bool {
+				for _, f := range w.facts() {
+					if f.Room == "busy" && f.Type == events.RoomDestroyed {
+						return true
+					}
+				}
+				return false
+			})
+			w.check()
+		})
+	}
+}

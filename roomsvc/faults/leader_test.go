@@ -1,0 +1,205 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+)
+
+// followedBy bounds how long nobody leads after a leader's hard death.
+const followedBy = 15 * time.Second
+
+func TestLeaderDies(t *testing.T) {
+	w := newWorld(t)
+	instances := map[string]*instance{}
+	for _, name := range []string{"x", "y"} {
+		instances[name] = w.start("", roomsvc.Config{Instance: name}, nats.NoReconnect())
+	}
+	old := w.leads(patience, "")
+	w.create("empties", 3)
+	w.join("empties", "alice")
+	w.create("stays", 3600)
+	w.leave("empties", "alice")
+	due := w.get("empties").Room.DestroyAt.Time()
+	instances[old].kill()
+	died := time.Now()
+	w.join("stays", "bob")
+	young := w.leads(followedBy, old)
+	t.Logf("another one led after %v", time.Since(died).Round(time.Millisecond))
+	w.until(patience, "the empty room to end", func() bool { return w.get("empties") == nil })
+	ends := 0
+	for _, f := range w.facts() {
+		if f.Type == events.RoomDestroyed {
+			ends++
+			if f.Time.Time().Before(due) {
+				t.Errorf("the room ended at %v, was due at %v", f.Time, due)
+			}
+		}
+	}
+	if ends != 1 {
+		t.Errorf("the room ended %d times", ends)
+	}
+	w.check()
+	if w.leader() != young {
+		t.Errorf("%s leads, %s did", w.leader(), young)
+	}
+}
+
+// A leader is paused in the middle of its work until another one leads. What it still
+// has to write is refused when it wakes.
+func TestPausedLeader(t *testing.T) {
+	w := newWorld(t)
+	old := spawn(t, "service", w.node.ClientURL(), "old")
+	w.leads(patience, "")
+	w.start("", roomsvc.Config{Instance: "young"})
+	w.create("lobby", 3600)
+	w.create("empties", 1)
+	w.join("empties", "alice")
+	w.leave("empties", "alice")
+
+	// Joins all the time; those that the paused one gets are lost.
+	over, stop := context.WithCancel(w.ctx)
+	quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: time.Second})
+	var group sync.WaitGroup
+	for g := range 8 {
+		group.Go(func() {
+			for n := 0; over.Err() == nil; n++ {
+				_, err := quick.Join(w.ctx, room.RoomRequest{Caller: as(fmt.Sprintf("u%d-%d", g, n), ""), RoomID: "lobby"})
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	w.until(patience, "joins", func() bool { return len(w.facts()) > 50 })
+	old.pause()
+	began := time.Now()
+	w.leads(followedBy, "old")
+	t.Logf("another one led after %v", time.Since(began).Round(time.Millisecond))
+	n := len(w.facts())
+	w.until(patience, "more joins", func() bool { return len(w.facts()) > n+50 })
+	old.wake()
+	w.until(patience, "the old leader to see it", func() bool { return strings.Contains(old.log.String(), "leads no longer") })
+	n = len(w.facts())
+	w.until(patience, "more joins", func() bool { return len(w.facts()) > n+50 })
+	stop()
+	group.Wait()
+	w.check()
+	if w.leader() != "young" {
+		t.Errorf("%q leads", w.leader())
+	}
+	ends := 0
+	for _, f := range w.facts() {
+		if f.Type == events.RoomDestroyed && f.Room == "empties" {
+			ends++
+		}
+	}
+	if ends != 1 {
+		t.Errorf("an empty room ended %d times", ends)
+	}
+}
+
+// An instance stands still for 6 s. What came meanwhile nobody waits for any more.
+func TestStandstill(t *testing.T) {
+	w := newWorld(t)
+	child := spawn(t, "service", w.node.ClientURL(), "child")
+	w.create("lobby", 3600)
+	w.join("lobby", "before")
+	const buffered = 50
+	inbox := w.nc.NewInbox()
+	answers, err := w.nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child.pause()
+	still := time.After(6 * time.Second)
+	for n := range buffered {
+		verb, body := "join", fmt.Sprintf(`{"roomID":"lobby","userID":"late%d"}`, n)
+		if n%2 == 0 {
+			verb, body = "create", fmt.Sprintf(`{"roomID":"late%d","userID":"late"}`, n)
+		}
+		if err := w.nc.PublishRequest("room.cmd."+verb, inbox, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-still
+	child.wake()
+	quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: time.Second})
+	w.until(patience, "new commands to be served", func() bool {
+		_, err := quick.Join(w.ctx, room.RoomRequest{Caller: as("after", "after"), RoomID: "lobby"})
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, roomsvc.ErrNoService) {
+			t.Error(err)
+		}
+		return err == nil
+	})
+	for n := range 20 {
+		w.join("lobby", fmt.Sprintf("after%d", n))
+	}
+	rooms := w.check()
+	if got := len(rooms["lobby"].users); got != 22 || len(rooms) != 1 {
+		t.Errorf("in the lobby are %v, and there are %d rooms", rooms["lobby"].list(), len(rooms))
+	}
+	if n, _, _ := answers.Pending(); n > 0 {
+		m, _ := answers.NextMsg(time.Second)
+		t.Errorf("%d of %d commands of the past are answered: %s", n, buffered, m.Data)
+	}
+	if !strings.Contains(child.log.String(), "stood still") {
+		t.Errorf("it does not say so\n%s", child.log)
+	}
+}
+
+// A room that nobody touched for most of the time that facts are kept has a new fact,
+// so that the journal still has one when the old ones are gone.
+func TestQuietRoomIsKept(t *testing.T) {
+	w := newWorld(t)
+	j, err := journal.Open(w.ctx, roomtest.Conn(t, w.node.Server), journal.Settings{Keep: 168 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := events.TimeOf(time.Now().Add(-5 * 24 * time.Hour))
+	info := &events.Room{RoomID: "quiet", InstanceID: "I1", CreatedAt: at, CreatedBy: "alice", Config: events.Config{RoomDestroyDelayTime: 3600}, Attributes: map[string]string{}, MemberCount: 1, Sequence: 1}
+	entry, err := journal.Fact(&events.Fact{
+		ID: "F1", Type: events.RoomCreated, Room: "quiet", InstanceID: "I1", Sequence: 1, Time: at, Info: info,
+		Joined: []events.Joined{{UserID: "alice", SessionID: "default", JoinedAt: at, Via: events.ViaCreate}},
+	}, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acked := make(chan error, 1)
+	if _, err := j.Append([]journal.Entry{entry}, func(_ uint64, err error) { acked <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-acked; err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+
+	w.start("", roomsvc.Config{Instance: "x"})
+	w.start("", roomsvc.Config{Instance: "y"})
+	w.create("young", 3600)
+	w.until(patience, "the room to be kept", func() bool { return len(w.facts()) == 3 })
+	if _, err := w.client.Create(w.ctx, room.CreateRequest{Caller: as("bob", ""), RoomID: "quiet"}); !errors.Is(err, room.ErrRoomAlreadyExists) {
+		t.Errorf("creating it again: %v", err)
+	}
+	if r := w.join("quiet", "bob"); r.Sequence != 3 || r.InstanceID != "I1" {
+		t.Errorf("a join comes to %+v", r.Position)
+	}
+	w.check()
+	for _, f := range w.facts() {
+		if f.Type == events.RoomKept && (f.Room != "quiet" || f.Sequence != 2 || f.Time <= at) {
+			t.Errorf("%+v is kept", f.Fact)
+		}
+	}
+}
