@@ -277,8 +277,6 @@ func batchOr(f *frame, x float64) float64 {
 	return float64(h.Sum32()) / (1 << 32)
 }
 
-func lose(*frame) fate { return fate{lose: true} }
-
 // asked is a command on its way.
 type asked struct {
 	*command
