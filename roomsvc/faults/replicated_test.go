@@ -96,7 +96,6 @@ func TestDeposedLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	old := spawn(t, "server", string(config))
 	a, b := roomtest.Start(t, of(0).join), roomtest.Start(t, of(1).join)
 	w := callerOf(t, a.Server)
@@ -110,7 +109,6 @@ func TestDeposedLeader(t *testing.T) {
 	w.start(old.says, roomsvc.Config{Instance: "old", Replicas: 3}, nats.MaxPingsOutstanding(100))
 	w.create("before", 3600)
 	w.until(patience, "the child to lead", func() bool { return leaderIs(w, "n2") || w.stepDown("n2") == nil && leaderIs(w, "n2") })
-	t.Logf("%v: the child leads", time.Since(began))
 	near, err := nats.Connect(old.says, nats.IgnoreDiscoveredServers())
 	if err != nil {
 		t.Fatal(err)
@@ -136,19 +134,23 @@ func TestDeposedLeader(t *testing.T) {
 		w.until(patience, "the old leader to lead again", func() bool { return leaderIs(w, "n2") || w.stepDown("n2") == nil && leaderIs(w, "n2") })
 		id := fmt.Sprintf("made%d", round)
 		old.pause()
+		began := time.Now()
 		w.until(patience, "another leader", func() bool {
 			return a.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, subjects.StreamRooms) || b.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, subjects.StreamRooms)
 		})
 		made := &command{verb: room.Create, caller: as("maker", id), room: id, config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}
-		if err := made.settle(w, true); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%v: another leader acknowledged", time.Since(began))
+		// What is sent to the instance at the stopped server nobody answers.
+		w.until(patience, "a room to be made", func() bool {
+			_, err := made.send(w.ctx, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 500 * time.Millisecond}))
+			return err == nil
+		})
+		t.Logf("another leader acknowledged after %v", time.Since(began))
 		inbox := near.NewInbox()
 		answers, err := near.SubscribeSync(inbox)
 		if err != nil {
 			t.Fatal(err)
 		}
+		began = time.Now()
 		for n := range asks {
 			if n == asks/2 {
 				old.wake()
@@ -173,7 +175,7 @@ func TestDeposedLeader(t *testing.T) {
 				t.Errorf("a room that was acknowledged: %s %s", code, m.Data)
 			}
 		}
-		t.Logf("%v: %d of %d joined", time.Since(began), in, asks)
+		t.Logf("%d of %d joined, in %v", in, asks, time.Since(began))
 		if in == 0 {
 			t.Error("the instance at the old leader does not come round")
 		}
