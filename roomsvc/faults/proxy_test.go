@@ -124,7 +124,7 @@ func (p *proxy) copy(to io.Writer, from io.Reader, rules *atomic.Pointer[rule]) 
 				return
 			}
 			p.gate.RLock()
-			p.gate.RUnlock() //nolint:staticcheck // only to wait for the gate
+			p.gate.RUnlock() // only to wait for it
 			fate := fate{}
 			if r := rules.Load(); r != nil && f.subject != "" {
 				fate = (*r)(f)

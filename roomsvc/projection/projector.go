@@ -287,7 +287,8 @@ func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uin
 		select {
 		case a = <-done:
 		case <-timer.C:
-			a.err = journal.ErrUnknown
+			forget()
+			continue
 		case <-ctx.Done():
 			a.err = ctx.Err()
 		}
