@@ -132,7 +132,13 @@ func spawn(t *testing.T, what string, args ...string) *child {
 		t.Fatal(err)
 	}
 	c.in = in
-	t.Cleanup(func() { _ = c.cmd.Process.Kill(); _ = c.cmd.Wait() })
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+		if t.Failed() {
+			t.Logf("the child %s said:\n%s", what, c.log)
+		}
+	})
 	if c.says, err = bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatalf("the child %s: %v\n%s", what, err, c.log)
 	}

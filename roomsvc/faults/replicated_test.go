@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -114,12 +113,6 @@ func TestDeposedLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(near.Close)
-	t.Cleanup(func() {
-		if t.Failed() {
-			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", old.cmd.Process.Pid))
-			t.Logf("the child: %.400s\n%s", stat, old.log)
-		}
-	})
 	w.until(patience, "the instance at the child to serve", func() bool {
 		_, err := roomsvc.NewClient(near, roomsvc.ClientConfig{Timeout: time.Second}).Join(w.ctx, room.RoomRequest{Caller: as("first", "first"), RoomID: "before"})
 		return err == nil
