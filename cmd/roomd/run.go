@@ -34,7 +34,8 @@ type link struct {
 }
 
 // Run serves until ctx ends, which is no error, or until it cannot any more. Its
-// errors are sentences for people.
+// errors are sentences for people. Several goroutines write to stderr, one Write a line,
+// so it must take that, as a file does.
 func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel.Level}))
 	open := embed

@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,9 +17,27 @@ import (
 type started struct {
 	url    string
 	stop   context.CancelFunc
-	stderr *strings.Builder // to be read after ended
+	stderr *screen
 	ended  chan error
 	more   chan string // what came on stdout after the first line
+}
+
+// screen is what several goroutines write and a test reads.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 var readyLine = regexp.MustCompile(`^ready (nats://127\.0\.0\.1:[0-9]+)\n$`)
@@ -28,7 +47,7 @@ func start(t *testing.T, args ...string) *started {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	out, stdout := io.Pipe()
-	r := &started{stop: cancel, stderr: new(strings.Builder), ended: make(chan error, 1), more: make(chan string, 1)}
+	r := &started{stop: cancel, stderr: new(screen), ended: make(chan error, 1), more: make(chan string, 1)}
 	cfg := mustParse(t, args...)
 	go func() {
 		err := Run(ctx, cfg, stdout, r.stderr)
@@ -96,9 +115,9 @@ func TestRunBesideAnother(t *testing.T) {
 
 func TestRunSaysWhyItDoesNotServe(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr strings.Builder
+	var stdout, stderr screen
 	err := Run(t.Context(), mustParse(t, "--nats", "nats://127.0.0.1:1"), &stdout, &stderr)
-	if err == nil || stdout.Len() > 0 {
+	if err == nil || stdout.String() != "" {
 		t.Errorf("error %v, standard output %q", err, stdout.String())
 	}
 }
