@@ -154,7 +154,9 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			mb.flight = nil
 		}
 		if err == nil {
-			err = s.applyAll(at, facts, last)
+			if err = s.applyOwn(at, facts, last); err != nil {
+				s.fail(err)
+			}
 		}
 		if err == nil {
 			s.settleMulti(taken, boxes, facts, last)
@@ -228,17 +230,6 @@ func (s *Service) addLeaveAll(boxes map[subjects.Room]*mailbox, runs map[subject
 		r.AddLeave(c, events.ReasonLeft, "")
 	}
 	return room.Verdict{Changed: len(in) > 0}
-}
-
-func (s *Service) applyAll(boxes []*mailbox, facts []*events.Fact, last uint64) error {
-	first := last - uint64(len(facts)) + 1
-	for i, mb := range boxes {
-		if err := s.applyOwn(mb, facts[i], first+uint64(i)); err != nil {
-			s.fail(err)
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Service) unstoredMulti(taken []verdict, fl *flight, err error) (again []*call) {

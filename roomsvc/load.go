@@ -135,7 +135,7 @@ func (s *Service) fill(snap *projection.Snapshot) error {
 		for _, m := range snap.Members[r] {
 			if m.InstanceID == h.InstanceID {
 				members = append(members, m.Member)
-				s.rep.users.add(m.User, mb)
+				s.rep.users.move([]move{{m.User, mb, true}})
 			}
 		}
 		mb.state, mb.revision = room.NewState(r, h, members), h.Revision

@@ -213,7 +213,7 @@ func (s *Service) step(mb *mailbox) bool {
 	mb.mu.Lock()
 	mb.flight = nil
 	if err == nil {
-		if err = s.applyOwn(mb, fact, last); err != nil {
+		if err = s.applyOwn([]*mailbox{mb}, []*events.Fact{fact}, last); err != nil {
 			mb.mu.Unlock()
 			s.fail(err)
 			return true
@@ -420,20 +420,29 @@ func (s *Service) commit(fl *flight) (last uint64, err error) {
 	}
 }
 
-// applyOwn folds a stored fact of this instance, unless the follower was faster. The
-// mailbox is locked.
-func (s *Service) applyOwn(mb *mailbox, f *events.Fact, seq uint64) error {
-	if seq <= mb.revision {
+// applyOwn folds the stored facts of an append of this instance, of which last is the
+// sequence of the last one, unless the follower was faster. The mailboxes are locked.
+func (s *Service) applyOwn(boxes []*mailbox, facts []*events.Fact, last uint64) error {
+	first := last - uint64(len(facts)) + 1
+	if last <= boxes[len(boxes)-1].revision {
 		return nil
 	}
-	if passed := s.rep.passed.seq.Load(); seq <= passed {
-		return errTailLostAt(passed, seq) // the follower has seen other content there
+	if passed := s.rep.passed.seq.Load(); last <= passed {
+		return errTailLostAt(passed, last) // the follower has seen other content there
 	}
-	ch, err := s.rep.apply(mb, f, seq, time.Now())
-	if err == nil {
-		mb.ahead = append(mb.ahead, change(f, ch, seq))
+	now := time.Now()
+	stored := make([]applied, len(facts))
+	for i, f := range facts {
+		stored[i] = applied{boxes[i], f, first + uint64(i), now}
 	}
-	return err
+	changes, err := s.rep.apply(stored)
+	if err != nil {
+		return err
+	}
+	for i, mb := range boxes {
+		mb.ahead = append(mb.ahead, change(facts[i], changes[i], first+uint64(i)))
+	}
+	return nil
 }
 
 // moved says that the room has a fact newer than expect.

@@ -33,6 +33,7 @@ type replica struct {
 
 	sought map[subjects.Room]*sought // at a start without the bucket: what it knew
 
+	batch   []journal.Message       // facts of an atomic append that goes on
 	changed func(projection.Change) // in the journal's order
 	timers  func(*mailbox)          // a room has become empty
 }
@@ -97,7 +98,9 @@ func (r *replica) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, mb := range r.boxes {
-		mb.mu.Lock()
+		if !mb.mu.TryLock() { // whoever holds it may wait for r.mu, and is at work with the room
+			continue
+		}
 		if mb.state == nil && !mb.busy && len(mb.ahead) == 0 {
 			mb.dropped = true
 			delete(r.boxes, id)
@@ -106,53 +109,87 @@ func (r *replica) forget() {
 	}
 }
 
-// apply folds a fact into the room, whose mailbox is locked, and keeps the indexes.
-func (r *replica) apply(mb *mailbox, f *events.Fact, seq uint64, at time.Time) (room.Changes, error) {
-	state, ch, err := room.Apply(mb.state, f, seq)
-	if err != nil {
-		return ch, err
-	}
-	r.settle(mb, state, ch, f, seq, at)
-	return ch, nil
+// applied is a stored fact on its way into its room.
+type applied struct {
+	mb   *mailbox
+	fact *events.Fact
+	seq  uint64
+	at   time.Time
 }
 
-func (r *replica) settle(mb *mailbox, state *room.State, ch room.Changes, f *events.Fact, seq uint64, at time.Time) {
+// apply folds the facts of one append into their rooms, whose mailboxes are locked, and
+// keeps the indexes. Who asks for the outcome of a request, or for a user's rooms, finds
+// all of the append or nothing of it.
+func (r *replica) apply(facts []applied) ([]room.Changes, error) {
+	changes := make([]room.Changes, len(facts))
+	states := make([]*room.State, len(facts))
+	for i, a := range facts {
+		var err error
+		if states[i], changes[i], err = room.Apply(a.mb.state, a.fact, a.seq); err != nil {
+			return nil, err
+		}
+	}
+	r.settle(facts, states, changes)
+	return changes, nil
+}
+
+// settle makes the states the rooms' own. Outcomes are learnt before users move: a
+// repeated request that finds its user moved must find its outcome too.
+func (r *replica) settle(facts []applied, states []*room.State, changes []room.Changes) {
+	r.requests.learn(facts)
+	var moves []move
+	for i, a := range facts {
+		moves = r.settleRoom(moves, a, states[i], changes[i])
+	}
+	r.users.move(moves)
+}
+
+func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room.Changes) []move {
+	mb := a.mb
 	switch {
 	case mb.state == nil && state != nil:
 		r.living.Add(1)
 	case mb.state != nil && state == nil:
 		r.living.Add(-1)
-	}
-	if state == nil && mb.state != nil {
-		mb.state.After(0, func(m *room.Member) bool { r.users.remove(m.User, mb); return true })
+		mb.state.After(0, func(m *room.Member) bool { moves = append(moves, move{m.User, mb, false}); return true })
 	}
 	mb.state = state
-	mb.revision = max(mb.revision, seq)
+	mb.revision = max(mb.revision, a.seq)
 	if state == nil {
 		mb.head.Store(nil)
 	} else if ch.Head != nil {
 		mb.head.Store(ch.Head)
 	}
 	for _, m := range ch.Put {
-		r.users.add(m.User, mb)
+		moves = append(moves, move{m.User, mb, true})
 	}
 	for _, u := range ch.Del {
-		r.users.remove(u, mb)
+		moves = append(moves, move{u, mb, false})
 	}
-	r.requests.learn(f, seq, at)
-	if state != nil && state.EmptySince != 0 && state.EmptyBy == f.Sequence && r.timers != nil {
+	if state != nil && state.EmptySince != 0 && state.EmptyBy == a.fact.Sequence && r.timers != nil {
 		r.timers(mb)
 	}
+	return moves
 }
 
 func change(f *events.Fact, ch room.Changes, seq uint64) projection.Change {
 	return projection.Change{Mark: projection.Mark{Revision: seq, FactID: f.ID}, Room: f.Room, Changes: ch, InstanceID: f.InstanceID}
 }
 
-// pass takes the next stored message in the journal's order.
+// pass takes the next stored message in the journal's order. The facts of a batch wait
+// for its last one; those of a batch that lost its end go on when something else comes.
 func (r *replica) pass(m journal.Message) error {
-	if id, ok := subjects.RoomOfFacts(m.Subject); ok {
-		if err := r.passFact(id, m); err != nil {
+	if len(r.batch) > 0 && r.batch[0].Batch != m.Batch {
+		if err := r.passFacts(); err != nil {
+			return err
+		}
+	}
+	if _, ok := subjects.RoomOfFacts(m.Subject); ok {
+		r.batch = append(r.batch, m)
+		if m.More {
+			return nil
+		}
+		if err := r.passFacts(); err != nil {
 			return err
 		}
 	}
@@ -160,37 +197,58 @@ func (r *replica) pass(m journal.Message) error {
 	return nil
 }
 
-func (r *replica) passFact(id subjects.Room, m journal.Message) error {
-	mb := r.locked(id)
-	defer mb.mu.Unlock()
-	if m.Seq <= mb.revision {
-		if len(mb.ahead) > 0 && mb.ahead[0].Revision == m.Seq {
+// passFacts takes the facts of one append.
+func (r *replica) passFacts() error {
+	batch := r.batch
+	r.batch = nil
+	boxes := make([]*mailbox, len(batch))
+	for i, m := range batch { // in the order of their IDs, as everybody takes several
+		id, _ := subjects.RoomOfFacts(m.Subject)
+		boxes[i] = r.locked(id)
+		defer boxes[i].mu.Unlock()
+	}
+	var fresh []applied
+	for i, m := range batch {
+		a, known, err := boxes[i].meet(m)
+		if err != nil {
+			return err
+		}
+		if !known {
+			fresh = append(fresh, a)
+		}
+	}
+	changes, err := r.apply(fresh)
+	if err != nil {
+		return err
+	}
+	for i, mb := range boxes {
+		if len(fresh) > 0 && fresh[0].mb == mb {
+			r.hand(change(fresh[0].fact, changes[0], batch[i].Seq))
+			fresh, changes = fresh[1:], changes[1:]
+		} else if len(mb.ahead) > 0 && mb.ahead[0].Revision == batch[i].Seq {
 			r.hand(mb.ahead[0])
 			mb.ahead = mb.ahead[1:]
 		}
-		return nil
+	}
+	return nil
+}
+
+// meet looks at a stored fact from the locked mailbox of its room: known says that it
+// is applied already. A flight that it decides is told.
+func (mb *mailbox) meet(m journal.Message) (a applied, known bool, err error) {
+	if m.Seq <= mb.revision {
+		return a, true, nil
 	}
 	if fl := mb.flight; fl != nil {
 		i := slices.Index(fl.boxes, mb)
 		if string(fl.entries[i].Data) == string(m.Data) {
 			fl.resolve(m.Seq+uint64(len(fl.entries)-1-i), nil)
-			ch, err := r.apply(mb, fl.facts[i], m.Seq, time.Now())
-			if err == nil {
-				r.hand(change(fl.facts[i], ch, m.Seq))
-			}
-			return err
+			return applied{mb, fl.facts[i], m.Seq, time.Now()}, false, nil
 		}
 		fl.resolve(0, journal.ErrConflict)
 	}
 	f, err := decode(m)
-	if err != nil {
-		return err
-	}
-	ch, err := r.apply(mb, f, m.Seq, m.Time)
-	if err == nil {
-		r.hand(change(f, ch, m.Seq))
-	}
-	return err
+	return applied{mb, f, m.Seq, m.Time}, false, err
 }
 
 func (r *replica) hand(c projection.Change) {
@@ -239,7 +297,7 @@ func (r *replica) replay(m journal.Message, bucket uint64, orphans map[subjects.
 	if f.Type == events.RoomDestroyed || f.Type == events.RoomCreated {
 		delete(orphans, id)
 	}
-	r.settle(mb, state, ch, f, m.Seq, m.Time)
+	r.settle([]applied{{mb, f, m.Seq, m.Time}}, []*room.State{state}, []room.Changes{ch})
 	if m.Seq > bucket {
 		r.hand(change(f, ch, m.Seq))
 	} else if bucket == nothing {
@@ -317,24 +375,41 @@ func (u *users) shard(id subjects.User) *userShard {
 	return &u.shards[h%uint32(len(u.shards))]
 }
 
-func (u *users) add(id subjects.User, mb *mailbox) {
-	s := u.shard(id)
-	s.Lock()
-	defer s.Unlock()
-	if rooms := s.rooms[id]; !slices.Contains(rooms, mb) {
-		s.rooms[id] = append(rooms, mb)
+// move is a user's coming into a room, or going out of it.
+type move struct {
+	user subjects.User
+	mb   *mailbox
+	in   bool
+}
+
+// move makes the moves of one append, all those of a user at once.
+func (u *users) move(moves []move) {
+	slices.SortStableFunc(moves, func(a, b move) int { return strings.Compare(string(a.user), string(b.user)) })
+	for len(moves) > 0 {
+		n := 1
+		for n < len(moves) && moves[n].user == moves[0].user {
+			n++
+		}
+		s := u.shard(moves[0].user)
+		s.Lock()
+		for _, m := range moves[:n] {
+			s.move(m)
+		}
+		s.Unlock()
+		moves = moves[n:]
 	}
 }
 
-func (u *users) remove(id subjects.User, mb *mailbox) {
-	s := u.shard(id)
-	s.Lock()
-	defer s.Unlock()
-	rooms := slices.DeleteFunc(s.rooms[id], func(o *mailbox) bool { return o == mb })
-	if len(rooms) == 0 {
-		delete(s.rooms, id)
-	} else {
-		s.rooms[id] = rooms
+func (s *userShard) move(m move) {
+	rooms := s.rooms[m.user]
+	at := slices.Index(rooms, m.mb)
+	switch {
+	case m.in && at < 0:
+		s.rooms[m.user] = append(rooms, m.mb)
+	case !m.in && at >= 0 && len(rooms) == 1:
+		delete(s.rooms, m.user)
+	case !m.in && at >= 0:
+		s.rooms[m.user] = slices.Delete(rooms, at, at+1)
 	}
 }
 

@@ -49,8 +49,17 @@ type place struct {
 
 func (q *requests) init() { q.known = map[requestKey]*outcome{} }
 
-// learn takes the outcomes that a stored fact carries.
-func (q *requests) learn(f *events.Fact, seq uint64, at time.Time) {
+// learn takes the outcomes that the stored facts of one append carry, all at once.
+func (q *requests) learn(facts []applied) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire(time.Now())
+	for _, a := range facts {
+		q.learnFact(a.fact, a.seq, a.at)
+	}
+}
+
+func (q *requests) learnFact(f *events.Fact, seq uint64, at time.Time) {
 	p := place{f.Room, room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence, Revision: seq}}
 	digest := func(i int) string {
 		if i < len(f.Digests) {
@@ -59,18 +68,19 @@ func (q *requests) learn(f *events.Fact, seq uint64, at time.Time) {
 		return ""
 	}
 	if f.RequestID != "" {
-		q.note(requestKey{"", f.RequestID}, digest(0), at, func(o *outcome) { o.joined, o.created = &p, true })
+		o := q.outcome(requestKey{"", f.RequestID}, digest(0), at)
+		o.joined, o.created = &p, true
 	}
 	for i := range f.Joined {
 		if j := &f.Joined[i]; j.RequestID != "" {
-			q.note(requestKey{subjects.User(j.UserID), j.RequestID}, digest(i), at, func(o *outcome) {
-				o.joined, o.created = &p, f.Type == events.RoomCreated && i == 0
-			})
+			o := q.outcome(requestKey{subjects.User(j.UserID), j.RequestID}, digest(i), at)
+			o.joined, o.created = &p, f.Type == events.RoomCreated && i == 0
 		}
 	}
 	for i := range f.Left {
 		if l := &f.Left[i]; l.RequestID != "" {
-			q.note(requestKey{subjects.User(l.UserID), l.RequestID}, digest(i), at, func(o *outcome) { o.left = append(o.left, p) })
+			o := q.outcome(requestKey{subjects.User(l.UserID), l.RequestID}, digest(i), at)
+			o.left = append(o.left, p)
 		}
 	}
 }
@@ -78,21 +88,23 @@ func (q *requests) learn(f *events.Fact, seq uint64, at time.Time) {
 // content takes the outcome of a request that had nothing to change.
 func (q *requests) content(c *room.Command, in *place) {
 	if c.RequestID != "" {
-		q.note(requestKey{c.User, c.RequestID}, c.Digest, time.Now(), func(o *outcome) { o.joined = in })
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		now := time.Now()
+		q.expire(now)
+		q.outcome(requestKey{c.User, c.RequestID}, c.Digest, now).joined = in
 	}
 }
 
-func (q *requests) note(k requestKey, digest string, at time.Time, what func(*outcome)) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.expire(time.Now())
+// outcome is the request's, made when it is not known yet. The lock is held.
+func (q *requests) outcome(k requestKey, digest string, at time.Time) *outcome {
 	o := q.known[k]
 	if o == nil {
 		o = &outcome{digest: digest, at: at}
 		q.known[k] = o
 		q.queue = append(q.queue, timedKey{k, at})
 	}
-	what(o)
+	return o
 }
 
 func (q *requests) expire(now time.Time) {

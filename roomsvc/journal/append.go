@@ -29,6 +29,13 @@ const MaxBatch = 1000
 // DigestHeader carries a fact's digests beside it, comma separated.
 const DigestHeader = "Room-Digests"
 
+// Headers of an atomic append; the stored messages keep them.
+const (
+	batchIDHeader       = "Nats-Batch-Id"
+	batchSequenceHeader = "Nats-Batch-Sequence"
+	batchCommitHeader   = "Nats-Batch-Commit"
+)
+
 // Entry is one message to append, under the condition that the newest one of Stored
 // has the sequence Expect (0: there is none).
 type Entry struct {
@@ -132,10 +139,10 @@ func (e *Entry) message(batch string, seq int, last bool) *nats.Msg {
 		h[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(e.Expect, 10)}
 	}
 	if batch != "" {
-		h["Nats-Batch-Id"] = []string{batch}
-		h["Nats-Batch-Sequence"] = []string{strconv.Itoa(seq)}
+		h[batchIDHeader] = []string{batch}
+		h[batchSequenceHeader] = []string{strconv.Itoa(seq)}
 		if last {
-			h["Nats-Batch-Commit"] = []string{"1"}
+			h[batchCommitHeader] = []string{"1"}
 		}
 	}
 	return &nats.Msg{Subject: e.Subject, Header: h, Data: e.Data}

@@ -22,6 +22,8 @@ type Message struct {
 	Digests string
 	Data    []byte
 	Time    time.Time // when it was stored
+	Batch   string    // of the atomic append that it is part of, if it is
+	More    bool      // the next message is of the same append
 }
 
 // Follow calls take for every stored message from sequence from on, in order and each
@@ -57,12 +59,10 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 				return
 			}
 		}
-		digests := ""
-		if h := m.Headers()[DigestHeader]; len(h) > 0 {
-			digests = h[0]
-		}
 		next = seq + 1
-		if err := take(Message{seq, m.Subject(), digests, m.Data(), meta.Timestamp}); err != nil {
+		h := m.Headers()
+		batch := h.Get(batchIDHeader)
+		if err := take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == ""}); err != nil {
 			fail(err)
 		}
 	}, jetstream.PullMaxMessages(2000))

@@ -1,0 +1,86 @@
+package roomsvc
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// A switch comes to a follower as two messages. Whoever looks between them, at the user's
+// rooms, at a room or for the outcome of the request, sees nothing of it.
+func TestBatchIsOneChange(t *testing.T) {
+	const alice = "alice"
+	seq := uint64(0)
+	message := func(f *events.Fact, batch string, more bool) journal.Message {
+		data, err := f.Encode("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq++
+		return journal.Message{Seq: seq, Subject: subjects.Facts(f.Room), Data: data, Time: time.Now(), Batch: batch, More: more}
+	}
+	created := func(r subjects.Room, joined ...events.Joined) *events.Fact {
+		return &events.Fact{
+			ID: "created-" + string(r), Type: events.RoomCreated, Room: r, InstanceID: string(r) + "-1", Sequence: 1, Joined: joined,
+			Info: &events.Room{RoomID: string(r), MemberCount: len(joined), Config: events.Config{RoomDestroyDelayTime: 60}},
+		}
+	}
+	left := &events.Fact{
+		ID: "left", Type: events.MemberLeft, Room: "from", InstanceID: "from-1", Sequence: 2,
+		Left: []events.Left{{UserID: alice, SessionID: "default", Reason: events.ReasonSwitched, ToRoomID: "to", RequestID: "r"}},
+	}
+	joined := &events.Fact{
+		ID: "joined", Type: events.MemberJoined, Room: "to", InstanceID: "to-1", Sequence: 2, MemberCount: 1,
+		Joined: []events.Joined{{UserID: alice, SessionID: "default", Via: events.ViaSwitch, FromRoomID: "from", RequestID: "r"}},
+	}
+	for _, c := range []struct {
+		last      journal.Message
+		rooms     string
+		left, has int
+	}{
+		{message(joined, "b", false), "to", 1, 1},
+		{journal.Message{Subject: subjects.Sync}, "", 1, 0}, // a batch that lost its end
+	} {
+		seq = 0
+		r := newReplica()
+		var handed []uint64
+		r.changed = func(c projection.Change) { handed = append(handed, c.Revision) }
+		pass := func(m journal.Message) {
+			t.Helper()
+			if err := r.pass(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rooms := func() string {
+			var ids []string
+			for _, mb := range r.users.of(alice) {
+				ids = append(ids, string(mb.room))
+			}
+			return strings.Join(ids, " ")
+		}
+		request := &room.Command{User: alice, RequestID: "r"}
+		pass(message(created("from", events.Joined{UserID: alice, SessionID: "default"}), "", false))
+		pass(message(created("to"), "", false))
+		pass(message(left, "b", true))
+		if o, _ := r.requests.look(request); o != nil || rooms() != "from" || r.head("from").Sequence != 1 || r.passed.seq.Load() != 2 || len(handed) != 2 {
+			t.Errorf("of the batch's first fact is seen: outcome %+v, rooms %q, %+v", o, rooms(), r.head("from"))
+		}
+		seq++
+		c.last.Seq = seq
+		pass(c.last)
+		o, _ := r.requests.look(request)
+		if o == nil || len(o.left) != c.left || (o.joined != nil) != (c.has == 1) || rooms() != c.rooms || r.passed.seq.Load() != seq {
+			t.Errorf("after %s: outcome %+v, rooms %q, passed %d", c.last.Subject, o, rooms(), r.passed.seq.Load())
+		}
+		if want := []uint64{1, 2, 3, 4}[:3+c.has]; !slices.Equal(handed, want) {
+			t.Errorf("after %s: handed on are %v, want %v", c.last.Subject, handed, want)
+		}
+	}
+}
