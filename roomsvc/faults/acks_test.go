@@ -183,6 +183,30 @@ func TestLostAcks(t *testing.T) {
 	w.check()
 }
 
+// The bucket comes along although the leader misses most of what it is told of it.
+func TestLostAcksOfTheBucket(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	w.start(bad.url, roomsvc.Config{})
+	w.create("lobby", 3600)
+	n := 0
+	lossy := rule(func(f *frame) fate {
+		if !bytes.Contains(f.body, []byte(`"stream":"KV_rooms"`)) {
+			return fate{}
+		}
+		n++
+		return fate{lose: n%3 != 0}
+	})
+	bad.toClient.Store(&lossy)
+	for n := range 5 {
+		w.join("lobby", fmt.Sprintf("u%d", n))
+		w.check()
+	}
+	if bad.lost.Load() == 0 {
+		t.Error("nothing was lost")
+	}
+}
+
 // next makes a command that must succeed.
 func next(rng *rand.Rand, user string, n int, in []string, rooms int) *command {
 	c := &command{caller: as(user, fmt.Sprintf("%s-%d", user, n)), config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,5 +155,35 @@ func (c *child) signal(s syscall.Signal) {
 	}
 }
 
-func (c *child) pause() { c.t.Helper(); c.signal(syscall.SIGSTOP) }
-func (c *child) wake()  { c.t.Helper(); c.signal(syscall.SIGCONT) }
+func (c *child) wake() { c.t.Helper(); c.signal(syscall.SIGCONT) }
+
+// pause returns when every thread of the process stands still, which is a little after
+// the signal.
+func (c *child) pause() {
+	c.t.Helper()
+	c.signal(syscall.SIGSTOP)
+	deadline := time.After(patience)
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for !c.stopped() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			c.t.Fatal("the child does not stop")
+		}
+	}
+}
+
+func (c *child) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		c.t.Fatalf("looking at the child's threads: %v", err)
+	}
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if err == nil && !bytes.Contains(stat, []byte(") T ")) {
+			return false
+		}
+	}
+	return true
+}

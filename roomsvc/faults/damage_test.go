@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -303,6 +302,18 @@ func (w *world) age(first uint64) {
 	}
 }
 
+// renewed waits until rooms that lost facts go on as new instances, with everybody who
+// was in them.
+func (w *world) renewed(before map[string]*roster, rooms ...string) {
+	w.t.Helper()
+	for _, id := range rooms {
+		w.until(patience, id+" to be another instance", func() bool {
+			r := w.fold(w.facts())[id]
+			return r != nil && r.instance != before[id].instance && len(r.users) == len(before[id].users)
+		})
+	}
+}
+
 // The server comes back without the journal's newest facts.
 func TestJournalLostItsTail(t *testing.T) {
 	w := newWorld(t)
@@ -318,8 +329,7 @@ func TestJournalLostItsTail(t *testing.T) {
 
 	i := w.start("", roomsvc.Config{})
 	i.said("the journal lost its newest facts")
-	w.until(patience, "rooms that lost facts to be new ones", func() bool { return w.get("busy").InstanceID != before["busy"].instance })
-	w.until(patience, "rooms that lost facts to be new ones", func() bool { r := w.get("ends"); return r == nil || r.InstanceID != before["ends"].instance })
+	w.renewed(before, "busy", "ends")
 	after := w.check()
 	if after["quiet"].instance != before["quiet"].instance || after["new0"].instance != before["new0"].instance {
 		t.Error("a room that lost nothing is a new one")
@@ -368,7 +378,7 @@ func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
 
 	i := w.start("", roomsvc.Config{})
 	i.said("the journal lost its newest facts")
-	w.until(patience, "rooms that lost facts to be new ones", func() bool { return w.get("busy").InstanceID != before["busy"].instance })
+	w.renewed(before, "busy")
 	after := w.check()
 	if after["quiet"].instance != before["quiet"].instance {
 		t.Error("a room that lost nothing is a new one")
@@ -396,6 +406,7 @@ func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
 			w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+			before := w.fold(w.facts())
 			w.node.Stop()
 			old := w.copyOf(subjects.StreamRooms)
 			w.node.Start()
@@ -420,14 +431,7 @@ func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 				t.Errorf("it ended with %v", err)
 			}
 			w.start("", roomsvc.Config{})
-			w.until(patience, "rooms that lost facts to be new ones", func() bool {
-				for _, f := range w.facts() {
-					if f.Room == "busy" && f.Type == events.RoomDestroyed {
-						return true
-					}
-				}
-				return false
-			})
+			w.renewed(before, "busy", "ends")
 			w.check()
 		})
 	}

@@ -398,26 +398,27 @@ func (w *world) check() map[string]*roster {
 		w.t.Errorf("list: %v; it names %d rooms, the facts make %d", err, len(list.RoomList), len(rooms))
 	}
 	if len(facts) > 0 {
-		w.projected(facts[len(facts)-1].revision)
+		w.projected(facts[len(facts)-1])
 	}
 	w.checkBucket(rooms)
 	return rooms
 }
 
-// projected waits until the bucket has got to a revision.
-func (w *world) projected(revision uint64) {
+// projected waits until the bucket has got to a fact, the newest one. Its revision alone
+// would not do: a bucket that was ahead of a journal without its tail has seen higher ones.
+func (w *world) projected(newest stored) {
 	w.t.Helper()
-	w.until(patience, fmt.Sprintf("the bucket to reach %d", revision), func() bool {
+	w.until(patience, fmt.Sprintf("the bucket to reach %d", newest.revision), func() bool {
 		var v struct {
-			Revision uint64 `json:"revision"`
-			Torn     bool   `json:"torn"`
+			FactID string `json:"factID"`
+			Torn   bool   `json:"torn"`
 		}
 		stream, err := w.js.Stream(w.ctx, subjects.StreamState)
 		if err != nil {
 			return false
 		}
 		m, err := stream.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
-		return err == nil && json.Unmarshal(m.Data, &v) == nil && v.Revision >= revision && !v.Torn
+		return err == nil && json.Unmarshal(m.Data, &v) == nil && v.FactID == newest.ID && !v.Torn
 	})
 }
 
