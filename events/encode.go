@@ -33,6 +33,7 @@ type createdData struct {
 	Room      *Room    `json:"room"`
 	Members   []Joined `json:"memberList"`
 	RequestID string   `json:"requestID,omitzero"`
+	Ownership `json:",embed"`
 }
 
 type joinedData struct {
@@ -43,14 +44,34 @@ type joinedData struct {
 
 type leftData struct {
 	position    `json:",embed"`
-	Members     []Left `json:"memberList"`
-	MemberCount int    `json:"memberCount"`
+	Members     []Left   `json:"memberList"`
+	MemberCount int      `json:"memberCount"`
+	Deleted     []string `json:"deletedAttributes,omitzero"`
+}
+
+type attributesData struct {
+	position  `json:",embed"`
+	Set       map[string]string `json:"set"`
+	Delete    []string          `json:"delete"`
+	Ownership `json:",embed"`
+	UserID    string             `json:"userID"`
+	Changes   []AttributesChange `json:"changes"`
+}
+
+type memberAttributesData struct {
+	position             `json:",embed"`
+	Infos                []MemberAttributes `json:"infos"`
+	DeleteAfterOwnerLeft bool               `json:"deleteAfterOwnerLeft"`
+	UserID               string             `json:"userID"`
+	RequestID            string             `json:"requestID,omitzero"`
 }
 
 type destroyedData struct {
-	position `json:",embed"`
-	Room     *Room         `json:"room"`
-	Reason   DestroyReason `json:"reason"`
+	position  `json:",embed"`
+	Room      *Room         `json:"room"`
+	Reason    DestroyReason `json:"reason"`
+	Operator  string        `json:"operator,omitzero"`
+	RequestID string        `json:"requestID,omitzero"`
 }
 
 // Encode writes the fact as a CloudEvent; prefix goes before its source, usually "".
@@ -59,13 +80,17 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	var data any
 	switch f.Type {
 	case RoomCreated:
-		data = &createdData{pos, f.Info, f.Joined, f.RequestID}
+		data = &createdData{pos, f.Info, f.Joined, f.RequestID, f.Ownership}
 	case MemberJoined, SessionJoined:
 		data = &joinedData{pos, f.Joined, f.MemberCount}
 	case MemberLeft, SessionLeft:
-		data = &leftData{pos, f.Left, f.MemberCount}
+		data = &leftData{pos, f.Left, f.MemberCount, f.Deleted}
+	case RoomAttributesChanged:
+		data = &attributesData{pos, f.Set, f.Delete, f.Ownership, f.User, f.Changes}
+	case MemberAttributesChanged:
+		data = &memberAttributesData{pos, f.Infos, !f.Staying, f.User, f.RequestID}
 	case RoomDestroyed:
-		data = &destroyedData{pos, f.Info, f.Reason}
+		data = &destroyedData{pos, f.Info, f.Reason, f.Operator, f.RequestID}
 	case RoomKept:
 		data = &pos
 	default:
@@ -87,7 +112,7 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 }
 
 func marshal(e *event.Event, data any) ([]byte, error) {
-	body, err := json.Marshal(data)
+	body, err := json.Marshal(data, json.Deterministic(true))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +156,7 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case RoomCreated:
 		var d createdData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Info, f.Joined, f.RequestID = d.position, d.Room, d.Members, d.RequestID
+		pos, f.Info, f.Joined, f.RequestID, f.Ownership = d.position, d.Room, d.Members, d.RequestID, d.Ownership
 	case MemberJoined, SessionJoined:
 		var d joinedData
 		err = json.Unmarshal(e.Data, &d)
@@ -139,11 +164,19 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case MemberLeft, SessionLeft:
 		var d leftData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Left, f.MemberCount = d.position, d.Members, d.MemberCount
+		pos, f.Left, f.MemberCount, f.Deleted = d.position, d.Members, d.MemberCount, d.Deleted
+	case RoomAttributesChanged:
+		var d attributesData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Set, f.Delete, f.Ownership, f.User, f.Changes = d.position, d.Set, d.Delete, d.Ownership, d.UserID, d.Changes
+	case MemberAttributesChanged:
+		var d memberAttributesData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Infos, f.Staying, f.User, f.RequestID = d.position, d.Infos, !d.DeleteAfterOwnerLeft, d.UserID, d.RequestID
 	case RoomDestroyed:
 		var d destroyedData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Info, f.Reason = d.position, d.Room, d.Reason
+		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, d.Room, d.Reason, d.Operator, d.RequestID
 	case RoomKept:
 		err = json.Unmarshal(e.Data, &pos)
 	default:

@@ -202,5 +202,5 @@ func refusal(answer *nats.Msg) error {
 		n, _ := strconv.Atoi(number)
 		body.Error = room.ErrorInfo{Code: name, Number: n, Message: "the service says no more than that", Outcome: room.Unknown}
 	}
-	return body.Error.Err()
+	return body.Err()
 }

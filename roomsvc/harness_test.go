@@ -211,7 +211,7 @@ func refusal(m *nats.Msg) *room.Error {
 	if body.Error.Code != name || strconv.Itoa(body.Error.Number) != m.Header.Get(micro.ErrorCodeHeader) || body.Error.Message == "" {
 		return &room.Error{Code: &room.Code{Name: "an error whose body is not its header"}, Message: string(m.Data)}
 	}
-	return body.Error.Err()
+	return body.Err()
 }
 
 // request asks from any goroutine. Where an instance may die it asks again with the

@@ -81,6 +81,7 @@ type Snapshot struct {
 	Projected Projected // the zero value: the bucket has none
 	Heads     map[subjects.Room]room.Head
 	Members   map[subjects.Room]map[subjects.User]Stored
+	Kept      map[subjects.Room]map[subjects.User]KeptBy
 	Keys      map[string]struct{} // every living key but `=projected`
 }
 
@@ -90,11 +91,17 @@ type Stored struct {
 	InstanceID string
 }
 
+// KeptBy is what an absent user left behind and the instance it belongs to.
+type KeptBy struct {
+	room.Kept
+	InstanceID string
+}
+
 // Load reads the bucket while others may be writing it: in order, until nothing is
 // behind what was read. A record that is written anew moves to the end, so stopping any
 // earlier could miss it.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
-	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Keys: map[string]struct{}{}}
+	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Kept: map[subjects.Room]map[subjects.User]KeptBy{}, Keys: map[string]struct{}{}}
 	end, err := b.end(ctx)
 	if err != nil || end == 0 {
 		return s, err
@@ -149,6 +156,9 @@ func (s *Snapshot) take(m jetstream.Msg) error {
 		}
 		return nil
 	}
+	if r, u, ok := subjects.ParseKeptKey(key); ok {
+		return s.takeKept(key, r, u, gone, m.Data())
+	}
 	r, u, member, ok := subjects.ParseKey(key)
 	if !ok {
 		return nil
@@ -179,6 +189,24 @@ func (s *Snapshot) take(m jetstream.Msg) error {
 		s.Members[r] = map[subjects.User]Stored{}
 	}
 	s.Members[r][u] = Stored{v, instance}
+	return nil
+}
+
+func (s *Snapshot) takeKept(key string, r subjects.Room, u subjects.User, gone bool, data []byte) error {
+	if gone {
+		delete(s.Keys, key)
+		delete(s.Kept[r], u)
+		return nil
+	}
+	s.Keys[key] = struct{}{}
+	k, instance, err := room.DecodeKept(u, data)
+	if err != nil {
+		return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
+	}
+	if s.Kept[r] == nil {
+		s.Kept[r] = map[subjects.User]KeptBy{}
+	}
+	s.Kept[r][u] = KeptBy{k, instance}
 	return nil
 }
 

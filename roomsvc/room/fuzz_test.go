@@ -17,14 +17,14 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var create room.CreateRequest
 		if json.Unmarshal(raw, &create) == nil {
-			c, err := create.Caller.Command(room.Create, false)
+			c, err := create.Caller.Command(room.Create, false, defaults)
 			if err != nil {
 				return
 			}
 			if u, err := subjects.UserOfToken(c.User.Token()); err != nil || u != c.User {
 				t.Fatalf("%q: %v", c.User, err)
 			}
-			_ = c.Making("roomName", create.RoomName, create.Config)
+			_ = c.Making("roomName", create.RoomName, create.Config, defaults)
 		}
 		var swtch room.SwitchRequest
 		_ = json.Unmarshal(raw, &swtch)

@@ -153,7 +153,7 @@ func (m *machine) draw(verbs ...room.Verb) *room.Command {
 	if rapid.Bool().Draw(t, "request") {
 		q.RequestID = fmt.Sprintf("r%d", m.facts)
 	}
-	c, err := q.Command(rapid.SampledFrom(verbs).Draw(t, "verb"), true)
+	c, err := q.Command(rapid.SampledFrom(verbs).Draw(t, "verb"), true, defaults)
 	if err != nil {
 		m.Fatalf("%v", err)
 	}

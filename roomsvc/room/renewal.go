@@ -18,6 +18,7 @@ type Renewal struct {
 	room    subjects.Room
 	old     string // the instance that ends
 	info    events.Room
+	owners  map[string]Owner
 	unborn  bool      // it still waits for its first member
 	members []*Member // to carry over
 	carried int       // of them, how many are done with
@@ -28,7 +29,7 @@ type Renewal struct {
 
 // NewRenewal plans the renewal of a room as it stands.
 func NewRenewal(s *State) *Renewal {
-	r := &Renewal{room: s.Room, old: s.InstanceID, info: s.Info(s.Room), unborn: s.Unborn}
+	r := &Renewal{room: s.Room, old: s.InstanceID, info: s.Info(s.Room), owners: s.Owners, unborn: s.Unborn}
 	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
 	return r
 }
@@ -63,7 +64,7 @@ func (r *Renewal) end(s *State, in Input) *events.Fact {
 	size := factOverhead
 	s.After(0, func(m *Member) bool {
 		session := m.Sessions[0]
-		if size += leftSize(&Command{User: m.User, Session: session.SessionID}, m); size > events.MaxFactBytes {
+		if size += removedSize(m, &Command{}); size > events.MaxFactBytes {
 			return false
 		}
 		f.Left = append(f.Left, events.Left{
@@ -82,8 +83,8 @@ func (r *Renewal) begin(in Input) *events.Fact {
 	r.fresh = in.InstanceID
 	info := r.info
 	info.InstanceID, info.Sequence, info.Revision, info.DestroyAt = in.InstanceID, 1, 0, 0
-	f := &events.Fact{ID: in.FactID, Type: events.RoomCreated, Room: r.room, InstanceID: in.InstanceID, Sequence: 1, Time: in.Now, Info: &info}
-	f.Joined = r.entries(nil, jsonSize(info.RoomName)+AttributesSize(info.Attributes), in.Now)
+	f := &events.Fact{ID: in.FactID, Type: events.RoomCreated, Room: r.room, InstanceID: in.InstanceID, Sequence: 1, Time: in.Now, Info: &info, Ownership: ownership(info.Attributes, r.owners)}
+	f.Joined = r.entries(nil, jsonSize(info.RoomName)+ownedSize(info.Attributes, r.owners), in.Now)
 	info.MemberCount = len(f.Joined)
 	r.last, r.lastAt = f.Joined, 1
 	return f
@@ -122,10 +123,10 @@ func (r *Renewal) entries(s *State, size int, now events.Time) []events.Joined {
 			continue
 		}
 		session := m.Sessions[0].SessionID
-		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}); len(list) > 0 && size > events.MaxFactBytes {
+		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}) + AttributesSize(m.Attributes); len(list) > 0 && size > events.MaxFactBytes {
 			break
 		}
-		list = append(list, events.Joined{UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: session, JoinedAt: now, Via: events.ViaEnter})
+		list = append(list, events.Joined{UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: session, JoinedAt: now, Via: events.ViaEnter, Attributes: m.Attributes})
 	}
 	return list
 }

@@ -90,7 +90,7 @@ func load(t tb, b bucket) map[subjects.Room]*room.State {
 	}
 	states := map[subjects.Room]*room.State{}
 	for r, h := range heads {
-		states[r] = room.NewState(r, h, members[r])
+		states[r] = room.NewState(r, h, members[r], nil)
 	}
 	return states
 }

@@ -166,12 +166,12 @@ func (w *world) crowd(r subjects.Room, n int, char string) (out string) {
 	for i := range n {
 		q := room.Caller{
 			UserID:    fmt.Sprintf("%04d%s", i, strings.Repeat(char, 124/len(char))),
-			UserName:  strings.Repeat(char, room.MaxUserName/len(char)),
+			UserName:  strings.Repeat(char, defaults.UserName/len(char)),
 			SessionID: strings.Repeat(char, room.MaxSessionID/len(char)),
 			RequestID: strings.Repeat(char, room.MaxRequestID),
 		}
 		q.UserInfo = fmt.Appendf(nil, "{%q:%q}", "k", strings.Repeat(char, (room.MaxUserInfo-8)/len(strconv.Quote(char)[1:])-1))
-		c, err := q.Command(room.Join, false)
+		c, err := q.Command(room.Join, false, defaults)
 		if err != nil {
 			w.Fatalf("%v", err)
 		}

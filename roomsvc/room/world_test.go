@@ -13,6 +13,9 @@ import (
 	"natsrooms/subjects"
 )
 
+// defaults are the limits that nobody set.
+var defaults = (*room.Limits)(nil).Filled()
+
 // tb is what *testing.T and *rapid.T have in common here.
 type tb interface {
 	Helper()
@@ -50,7 +53,7 @@ func newWorld(t tb) *world {
 func (w *world) input(r subjects.Room) room.Input {
 	w.facts++
 	return room.Input{
-		Now: w.now, FactID: fmt.Sprintf("f%d", w.facts), InstanceID: fmt.Sprintf("%s.%d", r, w.births[r]+1), MaxMembers: w.most,
+		Now: w.now, FactID: fmt.Sprintf("f%d", w.facts), InstanceID: fmt.Sprintf("%s.%d", r, w.births[r]+1), Limits: &room.Limits{MaxMembers: w.most},
 	}
 }
 
