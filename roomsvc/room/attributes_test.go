@@ -1,8 +1,12 @@
 package room_test
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
@@ -213,4 +217,44 @@ func (w *world) again(r subjects.Room, from int) *room.State {
 		}
 	}
 	return s
+}
+
+// However many count up by compare-and-set, together or one after another, and whichever
+// of their facts are not stored: the number is that of the successes.
+func TestCounting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.run("create w00 lobby +n=0")
+		w.fill("lobby", 20)
+		users := membersOf(w.rooms["lobby"])
+		read := map[subjects.User]string{}
+		successes := 0
+		for range rapid.IntRange(1, 20).Draw(t, "runs") {
+			var commands []*room.Command
+			for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(users)-1), 1, 12).Draw(t, "writers") {
+				u := users[i].User
+				if line, ok := read[u]; ok {
+					delete(read, u)
+					commands = append(commands, w.command(line))
+				} else { // it will write later what follows from what it sees now
+					s := w.rooms["lobby"]
+					n, _ := strconv.Atoi(s.Attributes["n"])
+					read[u] = fmt.Sprintf("setAttributes %s lobby +n=%d force if=%d", u, n+1, s.Revision)
+				}
+			}
+			verdicts, facts := w.decide(commands...)
+			if len(facts) == 0 || rapid.IntRange(0, 3).Draw(t, "lost") == 0 {
+				continue
+			}
+			w.store(facts[0])
+			for _, v := range verdicts {
+				if v.Changed {
+					successes++
+				}
+			}
+		}
+		if got := w.rooms["lobby"].Attributes["n"]; got != strconv.Itoa(successes) {
+			t.Fatalf("%s after %d successes", got, successes)
+		}
+	})
 }

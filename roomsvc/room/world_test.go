@@ -145,10 +145,36 @@ func (w *world) decide(commands ...*room.Command) (verdicts []room.Verdict, fact
 	}
 	for _, r := range slices.Sorted(maps.Keys(runs)) {
 		if f := runs[r].Fact(); f != nil {
+			w.bounded(f, runs[r].Bound())
 			facts = append(facts, f)
 		}
 	}
 	return verdicts, facts
+}
+
+// bounded holds what a run's commands take in its fact against what they are counted with.
+func (w *world) bounded(f *events.Fact, bound int) {
+	w.Helper()
+	switch f.Type {
+	case events.MemberAttributesChanged, events.RoomDestroyed:
+		return // they are alone in their facts
+	}
+	bare := *f
+	bare.Joined, bare.Left, bare.Deleted, bare.Set, bare.Delete, bare.Ownership, bare.Changes = nil, nil, nil, nil, nil, events.Ownership{}, nil
+	if f.Info != nil {
+		info := *f.Info
+		info.RoomName, info.Attributes = "", nil
+		bare.Info = &info
+	}
+	whole, err := f.Encode("")
+	if err != nil {
+		w.Fatalf("%v", err)
+	}
+	rest, _ := bare.Encode("")
+	const names = 64 // of the lists themselves
+	if took := len(whole) - len(rest); took > bound+names {
+		w.Fatalf("%s takes %d bytes, but is counted with %d", describe(f), took, bound)
+	}
 }
 
 func (w *world) leaveAll(run func(subjects.Room) *room.Run, c *room.Command) (v room.Verdict) {
