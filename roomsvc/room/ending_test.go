@@ -102,6 +102,21 @@ func TestWhileEnding(t *testing.T) {
 	}
 }
 
+// A session that leaves all its rooms waits for the one that a destruction has begun in.
+func TestLeaveAllBesideDestroy(t *testing.T) {
+	w := newWorld(t)
+	w.run("create - lobby delay=600")
+	w.fill("lobby", 950)
+	w.run("create u0900 games")
+	verdicts, facts := w.run("destroy ops lobby", "leaveAll u0900", "switch u0900 games lobby", "switch u0900 lobby games")
+	if got := strings.Join(verdicts, "; "); got != "changed; later; later; ROOM_NOT_EXIST" || len(facts) != 1 {
+		t.Errorf("%s; %d facts", got, len(facts))
+	}
+	if verdicts, _ := w.run("leaveAll u0900"); verdicts[0] != "changed" || w.rooms["games"].Members != 0 {
+		t.Errorf("%s, then %s", verdicts[0], w.show("games"))
+	}
+}
+
 // Wherever a destruction stops, a start from the bucket and the journal carries it on.
 func TestDestroyGoesOn(t *testing.T) {
 	const size = 1000

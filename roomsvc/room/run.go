@@ -144,7 +144,7 @@ func (r *Run) AddLeave(c *Command, reason events.LeftReason, to subjects.Room) V
 
 // TakesLeave says whether AddLeave would decide the command now.
 func (r *Run) TakesLeave(c *Command) bool {
-	if r.busy(c.User) || r.creating() {
+	if r.busy(c.User) || r.creating() || r.over {
 		return false
 	}
 	m := r.state.Member(c.User)
