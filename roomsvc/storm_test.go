@@ -224,7 +224,7 @@ func TestRoomsOfAUserAtOnce(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprintf("on %d", n), func(t *testing.T) {
 			const limit, tries = 5, 12
-			w, _ := newWorld(t, n, roomsvc.Config{MaxRoomsPerUser: limit})
+			w, _ := newWorld(t, n, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: limit}})
 			var in, refused atomic.Int64
 			together(tries, func(i int) {
 				_, err := once[position](w, room.Enter, map[string]any{"roomID": fmt.Sprintf("r%d", i), "userID": "alice"})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -192,7 +193,7 @@ func TestOutcomes(t *testing.T) {
 			r = roomctl(t, append(args, "--json")...)
 			r.want(t, c.code)
 			var body room.ErrorBody
-			if err := json.Unmarshal([]byte(r.stderr), &body); err != nil || body != c.err.Body() || r.stdout != "" {
+			if err := json.Unmarshal([]byte(r.stderr), &body); err != nil || !reflect.DeepEqual(body, c.err.Body()) || r.stdout != "" {
 				t.Errorf("%v: %s", err, r.stderr)
 			}
 		})
