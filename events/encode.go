@@ -189,9 +189,8 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	if f.Room, err = subjects.ParseRoom(pos.RoomID); err != nil {
 		return nil, fmt.Errorf("%w: roomID %w", ErrMalformed, err)
 	}
-	created := f.Type == RoomCreated
-	if f.ID == "" || f.InstanceID == "" || f.Sequence == 0 || created != (f.Sequence == 1) || created && f.Info == nil {
-		return nil, fmt.Errorf("%w: no id, instance, room or sequence where there must be one", ErrMalformed)
+	if why := f.contradiction(); why != "" {
+		return nil, fmt.Errorf("%w: %s", ErrMalformed, why)
 	}
 	return f, nil
 }

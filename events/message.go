@@ -102,8 +102,13 @@ func DecodeMessage(raw []byte) (*Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: roomID %w", ErrMalformed, err)
 	}
-	if d.MessageID == "" || d.InstanceID == "" {
-		return nil, fmt.Errorf("%w: no messageID or no instanceID", ErrMalformed)
+	if d.SenderUserID != "" {
+		if _, err := subjects.ParseUser(d.SenderUserID); err != nil {
+			return nil, fmt.Errorf("%w: senderUserID %w", ErrMalformed, err)
+		}
+	}
+	if d.MessageID == "" || d.MessageID != e.ID || d.InstanceID == "" || d.Type == "" || Time(d.Timestamp) != e.Time {
+		return nil, fmt.Errorf("%w: no type, instance, id or time, or two of them", ErrMalformed)
 	}
 	return &Message{
 		ID: d.MessageID, Time: Time(d.Timestamp), Room: r, InstanceID: d.InstanceID, Sender: d.SenderUserID, Type: d.Type, SubType: d.SubType,

@@ -131,9 +131,11 @@ type Joined struct {
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
 
-	// Attributes are those that the member left behind in the room, to be kept, when it
-	// was here before; it has them again.
-	Attributes map[string]string `json:"attributes,omitzero"`
+	// Attributes are those that the member has from the start: what it left behind when it
+	// was here before, or all that it had where the room goes on as a new instance. Those
+	// in DeleteAfterOwnerLeft go when it leaves, the others outlive the membership.
+	Attributes           map[string]string `json:"attributes,omitzero"`
+	DeleteAfterOwnerLeft []string          `json:"deleteAfterOwnerLeft,omitzero"`
 }
 
 // Left is one session's going out. LeftAt minus JoinedAt is the stay.

@@ -44,8 +44,8 @@ func (r *Run) inRoom(c *Command) *Error {
 // setAttributes decides a setAttributes. The condition comes before "already so": of two
 // who count up from the same value, the second one must not find its work done.
 func (r *Run) setAttributes(c *Command) Verdict {
-	if r.busy(c.User) || r.Ending() || r.creating() {
-		return later
+	if r.busy(c.User) || r.ending() || r.fact != nil && r.fact.Type != events.RoomAttributesChanged {
+		return later // who leaves by the run's fact may take attributes along
 	}
 	if e := r.inRoom(c); e != nil {
 		return Verdict{Refused: e}
@@ -55,7 +55,9 @@ func (r *Run) setAttributes(c *Command) Verdict {
 	}
 	values, owners := r.attributes()
 	change := events.AttributesChange{UserID: string(c.User), RequestID: c.RequestID}
-	after, whose := maps.Clone(values), maps.Clone(owners)
+	after, whose := make(map[string]string, len(values)+len(c.Set)), make(map[string]Owner, len(values)+len(c.Set))
+	maps.Copy(after, values)
+	maps.Copy(whose, owners)
 	for _, k := range slices.Sorted(maps.Keys(c.Set)) {
 		v, exists := values[k]
 		was := owners[k]
@@ -90,11 +92,14 @@ func (r *Run) setAttributes(c *Command) Verdict {
 		return Verdict{ErrorKeys: change.ErrorKeys}
 	}
 	if len(change.Set) > 0 {
-		if e := r.in.limits.attributesFit("set", after); e != nil {
+		if e := r.in.limits.attributesFit("set", after, whose); e != nil {
 			return Verdict{Refused: e}
 		}
 	}
-	size := c.attributesSize() // a fact names each key twice
+	size := c.changeSize(&change, whose)
+	if size > events.MaxFactBytes-factRoom {
+		return Verdict{Refused: wouldNotFit("set", size)}
+	}
 	if !r.takes(events.RoomAttributesChanged, size) {
 		return later
 	}
@@ -150,6 +155,17 @@ func ownership(attributes map[string]string, owners map[string]Owner) events.Own
 	return o
 }
 
+// bornOwners is whose the attributes of a new room are: all its creator's, unless it is said.
+func bornOwners(info *events.Room, o events.Ownership) map[string]Owner {
+	owners := ownersOf(o)
+	if o.Owners == nil {
+		for k := range info.Attributes {
+			owners[k] = Owner{User: subjects.User(info.CreatedBy)}
+		}
+	}
+	return owners
+}
+
 // ownersOf reads what a fact says of the attributes that it sets.
 func ownersOf(o events.Ownership) map[string]Owner {
 	owners := make(map[string]Owner, len(o.Owners))
@@ -176,7 +192,7 @@ func (r *Run) goesWith(u subjects.User) (keys []string) {
 
 // setMemberAttributes decides a setMemberAttributes. A fact carries one of them.
 func (r *Run) setMemberAttributes(c *Command) Verdict {
-	if r.fact != nil || r.Ending() {
+	if r.fact != nil || r.ending() {
 		return later
 	}
 	if e := r.inRoom(c); e != nil {
@@ -239,7 +255,28 @@ func (m *Member) leaves() map[string]string {
 	return kept
 }
 
+// leaving is the attributes that go with the membership.
+func (m *Member) leaving() (keys []string) {
+	for k := range m.Attributes {
+		if _, ok := m.staying[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 const infoFrame = 64
+
+// carriedSize bounds what a member's attributes take in an entry that lets it in.
+func carriedSize(attributes map[string]string) int {
+	const frame = 48
+	size := frame + AttributesSize(attributes)
+	for k := range attributes {
+		size += jsonSize(k) + 1
+	}
+	return size
+}
 
 // ownedSize bounds what attributes with their owners take in an encoded fact.
 func ownedSize(attributes map[string]string, owners map[string]Owner) int {
@@ -250,16 +287,18 @@ func ownedSize(attributes map[string]string, owners map[string]Owner) int {
 	return size
 }
 
-// attributesSize bounds what a setAttributes takes in an encoded fact.
-func (c *Command) attributesSize() int {
+// changeSize bounds what a setAttributes takes in an encoded fact; owners are those after it.
+func (c *Command) changeSize(change *events.AttributesChange, owners map[string]Owner) int {
 	const frame = 128
 	size := frame + jsonSize(string(c.User)) + jsonSize(c.RequestID)
-	for k, v := range c.Set {
-		// in set, owners, deleteAfterOwnerLeft and changes
-		size += 4*jsonSize(k) + jsonSize(v) + jsonSize(string(c.User)) + 16
+	for _, k := range change.Set { // in set, owners, deleteAfterOwnerLeft and changes
+		size += 4*jsonSize(k) + jsonSize(c.Set[k]) + jsonSize(string(owners[k].User)) + 16
 	}
-	for _, k := range c.Delete {
+	for _, k := range change.Delete {
 		size += 2*jsonSize(k) + 8
+	}
+	for _, k := range change.ErrorKeys {
+		size += jsonSize(k) + 1
 	}
 	return size
 }

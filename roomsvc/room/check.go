@@ -129,10 +129,7 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	if err := checkAttributes(field, q.RoomAttributes, l); err != nil {
 		return err
 	}
-	if size := AttributesSize(q.RoomAttributes); size > events.MaxFactBytes-factRoom {
-		return wouldNotFit(field, size)
-	}
-	return l.attributesFit(field, q.RoomAttributes)
+	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}))
 }
 
 // pairLimits bound the single pairs of some attributes.
@@ -172,24 +169,32 @@ func checkAttributes(field string, attributes map[string]string, l *Limits) *Err
 	return l.roomPairs().check(field, attributes)
 }
 
-// attributesFit checks all attributes that a room would have.
-func (l *Limits) attributesFit(field string, all map[string]string) *Error {
+// attributesFit checks all attributes that a room would have. They must fit into one
+// fact, with their owners: that of the room's renewal.
+func (l *Limits) attributesFit(field string, all map[string]string, owners map[string]Owner) *Error {
 	if n := len(all); n > l.Attributes {
 		return over(ErrAttributeCount, field, l.Attributes, n, "would make %d attributes; a room may have %d", n, l.Attributes)
 	}
 	if total := bytesOf(all); total > l.AttributesTotal {
 		return over(ErrAttributeTotal, field, l.AttributesTotal, total, "would make %d bytes of attributes; a room may have %d", total, l.AttributesTotal)
 	}
+	if size := ownedSize(all, owners); size > events.MaxFactBytes-factRoom {
+		return wouldNotFit(field, size)
+	}
 	return nil
 }
 
-// memberFits checks all attributes that a member would have.
+// memberFits checks all attributes that a member would have. They must fit into one
+// entry of a fact.
 func (l *Limits) memberFits(field string, u subjects.User, all map[string]string) *Error {
 	if n := len(all); n > l.MemberAttributes {
 		return over(ErrMemberAttributeTotal, field, l.MemberAttributes, n, "would make %d attributes of %q; a member may have %d", n, u, l.MemberAttributes)
 	}
 	if total := bytesOf(all); total > l.MemberTotal {
 		return over(ErrMemberAttributeTotal, field, l.MemberTotal, total, "would make %d bytes of attributes of %q; a member may have %d", total, u, l.MemberTotal)
+	}
+	if size := carriedSize(all); size > events.MaxFactBytes-factRoom {
+		return wouldNotFit(field, size)
 	}
 	return nil
 }
@@ -239,9 +244,6 @@ func (c *Command) SetAttributes(q *SetAttributesRequest, l *Limits) *Error {
 		if _, ok := q.Set[k]; ok {
 			return Invalid("delete", "names %q, and so does set; it can't be both", k)
 		}
-	}
-	if size := c.attributesSize(); size > events.MaxFactBytes-factRoom {
-		return wouldNotFit("set", size)
 	}
 	return nil
 }

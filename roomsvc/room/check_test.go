@@ -166,7 +166,7 @@ func TestLargestFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &room.RoomConfig{RoomAttributes: merged(controls(2), "z", strings.Repeat("x", 4000))}
+	config := &room.RoomConfig{RoomAttributes: merged(controls(2), "z", strings.Repeat("x", 3000))}
 	if err := c.Making("roomName", strings.Repeat(`"`, 64), config, defaults); err != nil {
 		t.Fatal(err)
 	}

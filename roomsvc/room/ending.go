@@ -11,11 +11,12 @@ import (
 type End struct {
 	Operator   string `json:"operator,omitzero"`
 	ReasonText string `json:"reasonText,omitzero"`
+	RequestID  string `json:"requestID,omitzero"`
 }
 
 // kick decides a kick: those of its users who are in are out, with all their sessions.
 func (r *Run) kick(c *Command) Verdict {
-	if r.Ending() || r.creating() || slices.ContainsFunc(c.Users, r.busy) {
+	if r.ending() || r.creating() || slices.ContainsFunc(c.Users, r.busy) {
 		return later
 	}
 	if r.state == nil {
@@ -78,7 +79,7 @@ func (r *Run) goingSize(u subjects.User) int {
 // destroy decides a destroy: its first fact. From that on the room is ending, and
 // [EndNext] makes the others.
 func (r *Run) destroy(c *Command) Verdict {
-	if r.fact != nil || r.Ending() {
+	if r.fact != nil || r.ending() {
 		return later
 	}
 	if r.state == nil {
@@ -94,7 +95,7 @@ func (r *Run) destroy(c *Command) Verdict {
 	r.fact.Digests = slices.Repeat([]string{c.Digest}, max(len(r.fact.Left), 1))
 	r.fact.TraceParent = c.TraceParent
 	r.traces++
-	r.size = events.MaxFactBytes // nothing beside it
+	r.over = true
 	return Verdict{Changed: true}
 }
 
@@ -115,16 +116,18 @@ func (r *Run) clear(c *Command) {
 // EndNext is the next fact of a room that is ending, see [Head.Ending]: members that
 // leave, as many as it takes, and at last its destruction.
 func EndNext(s *State, in Input) *events.Fact {
+	reason, end := events.DestroyedEmpty, End{}
+	if s.End != nil {
+		reason, end = events.DestroyedRequested, *s.End
+	}
 	if s.Members == 0 {
-		reason := events.DestroyedEmpty
-		if s.End != nil {
-			reason = events.DestroyedRequested
-		}
-		return s.destroyed(reason, in)
+		f := s.destroyed(reason, in)
+		f.Operator, f.RequestID = end.Operator, end.RequestID
+		return f
 	}
 	r := NewRun(s.Room, s, in)
 	r.start(events.MemberLeft)
-	r.clear(&Command{User: subjects.User(s.End.Operator), ReasonText: s.End.ReasonText})
+	r.clear(&Command{User: subjects.User(end.Operator), ReasonText: end.ReasonText, RequestID: end.RequestID})
 	return r.Fact()
 }
 

@@ -55,7 +55,7 @@ func DecodeHead(raw []byte) (Head, error) {
 		Name: rec.RoomName, InstanceID: rec.InstanceID, CreatedAt: rec.CreatedAt, CreatedBy: rec.CreatedBy, Config: rec.Config,
 		Attributes: rec.Attributes, Members: rec.MemberCount, Sequence: rec.Sequence, Revision: rec.Revision,
 		FactAt: rec.FactAt, EmptySince: rec.EmptySince, EmptyBy: rec.EmptyBy, Unborn: rec.Unborn,
-		End: rec.End, Owners: ownersOf(rec.Ownership), AttributesAt: rec.AttributesAt,
+		End: rec.End, Owners: bornOwners(&rec.Room, rec.Ownership), AttributesAt: rec.AttributesAt,
 	}, nil
 }
 

@@ -81,6 +81,7 @@ type Run struct {
 	size   int
 	traces int
 	draft  *draft // what its commands make of the attributes
+	over   bool   // its fact is the first of the room's end
 }
 
 // NewRun starts a run on a room's state; nil is a room that does not exist.
@@ -116,6 +117,8 @@ func (r *Run) Fact() *events.Fact {
 // Ending says that the room must end before any command is decided; see [Destroy].
 func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
 
+func (r *Run) ending() bool { return r.over || r.Ending() }
+
 // Add decides a command of one room.
 func (r *Run) Add(c *Command) Verdict {
 	switch c.Verb {
@@ -150,7 +153,7 @@ func (r *Run) TakesLeave(c *Command) bool {
 
 // AddSwitch decides a switch on the runs of both its rooms: both change, or neither.
 func AddSwitch(from, to *Run, c *Command) Verdict {
-	if from.busy(c.User) || to.busy(c.User) || from.creating() {
+	if from.busy(c.User) || to.busy(c.User) || from.creating() || to.ending() {
 		return later
 	}
 	if v := from.checkLeave(c); v.Refused != nil {
@@ -209,7 +212,7 @@ func (r *Run) start(typ string) {
 
 // admit decides create, join, enter, and the coming in of a switch.
 func (r *Run) admit(c *Command) Verdict {
-	if r.Ending() || c.User != "" && r.busy(c.User) {
+	if r.ending() || c.User != "" && r.busy(c.User) {
 		return later
 	}
 	if r.state == nil && !r.creating() {
@@ -312,7 +315,7 @@ func (r *Run) join(c *Command, size int) {
 
 // checkLeave refuses the going out of a session that is not in.
 func (r *Run) checkLeave(c *Command) Verdict {
-	if r.state == nil || r.state.Ending() {
+	if r.state == nil || r.ending() {
 		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
 	}
 	if m := r.state.Member(c.User); m == nil || m.Session(c.Session) == nil {

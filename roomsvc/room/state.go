@@ -234,23 +234,26 @@ func (s *State) Kept(f func(Kept)) {
 	}
 }
 
-// keep takes what a user left behind, and drops the oldest where it is too much.
-func (s *State) keep(k Kept, ch *Changes) {
+// keep takes what a user left behind, and drops the oldest where it is too much. Where
+// the past is read again, what others left is not touched: the user may have come back.
+func (s *State) keep(k Kept, past bool, ch *Changes) {
 	if s.kept == nil {
 		s.kept = map[subjects.User]Kept{}
 	}
 	s.kept[k.User] = k
 	ch.Keep = append(ch.Keep, k)
-	if len(s.kept) <= MaxKept {
-		return
-	}
-	oldest := k
-	for _, o := range s.kept {
-		if o.Revision < oldest.Revision || o.Revision == oldest.Revision && o.User < oldest.User {
-			oldest = o
+	for len(s.kept) > MaxKept {
+		oldest := k
+		for _, o := range s.kept {
+			if o.Revision < oldest.Revision || o.Revision == oldest.Revision && o.User < oldest.User {
+				oldest = o
+			}
 		}
+		if past && oldest.User != k.User {
+			return
+		}
+		s.drop(oldest.User, ch)
 	}
-	s.drop(oldest.User, ch)
 }
 
 func (s *State) drop(u subjects.User, ch *Changes) {
@@ -335,15 +338,9 @@ func damaged(s *State, f *events.Fact, why string) error {
 }
 
 func born(f *events.Fact) *State {
-	owners := ownersOf(f.Ownership)
-	if f.Ownership.Owners == nil {
-		for k := range f.Info.Attributes {
-			owners[k] = Owner{User: subjects.User(f.Info.CreatedBy)}
-		}
-	}
 	return &State{Room: f.Room, members: make(map[subjects.User]*Member, len(f.Joined)), Head: Head{
 		Name: f.Info.RoomName, InstanceID: f.InstanceID, CreatedAt: f.Info.CreatedAt, CreatedBy: f.Info.CreatedBy,
-		Config: f.Info.Config, Attributes: f.Info.Attributes, Owners: owners,
+		Config: f.Info.Config, Attributes: f.Info.Attributes, Owners: bornOwners(f.Info, f.Ownership),
 	}}
 }
 
@@ -356,6 +353,9 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	for i := range f.Joined {
 		j := &f.Joined[i]
 		old := s.members[subjects.User(j.UserID)]
+		if u := subjects.User(j.UserID); s.kept[u].Revision < revision {
+			s.drop(u, &ch)
+		}
 		if merging && old != nil && old.Revision >= revision {
 			continue
 		}
@@ -374,10 +374,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		}
 		m.Sessions = append(m.Sessions, MemberSession{j.SessionID, j.JoinedAt})
 		if old == nil {
-			m.Attributes, m.staying = j.Attributes, keysOf(j.Attributes)
-			if s.kept[m.User].Revision < revision {
-				s.drop(m.User, &ch)
-			}
+			m.Attributes, m.staying = j.Attributes, stayingOf(j)
 		}
 		s.place(m)
 		ch.Put = append(ch.Put, m)
@@ -394,8 +391,8 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if f.Type == events.MemberLeft {
 			s.remove(old)
 			ch.Del = append(ch.Del, old.User)
-			if kept := old.leaves(); kept != nil && s.kept[old.User].Revision < revision {
-				s.keep(Kept{old.User, kept, revision}, &ch)
+			if kept := old.leaves(); kept != nil && l.Reason != events.ReasonDestroyed && s.kept[old.User].Revision < revision {
+				s.keep(Kept{old.User, kept, revision}, !newer, &ch)
 			}
 			continue
 		}
@@ -428,13 +425,17 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	return ch, nil
 }
 
-func keysOf(attributes map[string]string) map[string]struct{} {
-	if len(attributes) == 0 {
+// stayingOf is those of the attributes that a member comes with that outlive its membership.
+func stayingOf(j *events.Joined) map[string]struct{} {
+	if len(j.Attributes) == len(j.DeleteAfterOwnerLeft) {
 		return nil
 	}
-	keys := make(map[string]struct{}, len(attributes))
-	for k := range attributes {
+	keys := make(map[string]struct{}, len(j.Attributes))
+	for k := range j.Attributes {
 		keys[k] = struct{}{}
+	}
+	for _, k := range j.DeleteAfterOwnerLeft {
+		delete(keys, k)
 	}
 	return keys
 }
@@ -459,7 +460,7 @@ func (s *State) advance(f *events.Fact, revision uint64) {
 		s.change(nil, nil, f.Deleted, revision)
 	}
 	if f.Type == events.MemberLeft && f.Left[0].Reason == events.ReasonDestroyed {
-		s.End = &End{f.Left[0].Operator, f.Left[0].ReasonText}
+		s.End = &End{f.Left[0].Operator, f.Left[0].ReasonText, f.Left[0].RequestID}
 	}
 	switch {
 	case s.Members > 0:
