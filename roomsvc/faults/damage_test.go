@@ -194,6 +194,44 @@ func TestBucketIsMadeAnew(t *testing.T) {
 	}
 }
 
+// The bucket loses what it holds while an instance writes it.
+func TestBucketIsDamagedUnderItsLeader(t *testing.T) {
+	t.Parallel()
+	for what, damage := range map[string]func(w *world, yesterday []*jetstream.RawStreamMsg){
+		"emptied": func(w *world, _ []*jetstream.RawStreamMsg) {
+			stream, err := w.js.Stream(w.ctx, subjects.StreamState)
+			if err == nil {
+				err = stream.Purge(w.ctx)
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		"an old copy": func(w *world, yesterday []*jetstream.RawStreamMsg) { w.rebuild(subjects.StreamState, yesterday, nil) },
+		"of another deployment": func(w *world, _ []*jetstream.RawStreamMsg) {
+			other := anotherWorld(w.t)
+			other.start("", roomsvc.Config{}).stopAfter(func() { other.live(0); other.live(1); other.live(2) })
+			w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			i := w.start("", roomsvc.Config{})
+			standby := w.start("", roomsvc.Config{})
+			w.live(0)
+			yesterday := w.messages(subjects.StreamState)
+			w.live(1)
+			damage(w, yesterday)
+			w.live(2) // and the bucket is what the facts make
+			i.stop()
+			w.live(3)
+			standby.stop()
+			w.start("", roomsvc.Config{})
+			w.check()
+		})
+	}
+}
+
 func TestBucketOfYesterday(t *testing.T) {
 	w := newWorld(t)
 	i := w.start("", roomsvc.Config{})
