@@ -165,6 +165,22 @@ func TestBucketIsMadeAnew(t *testing.T) {
 			}
 			return half
 		},
+		"a room's record does not fit its facts": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+			for _, m := range all {
+				if m.Subject != key("busy") {
+					continue
+				}
+				h, err := room.DecodeHead(m.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Revision, h.Sequence = h.Revision-4, h.Sequence-2
+				if m.Data, err = h.Record("busy"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return all
+		},
 		"a member too many": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
 			for _, m := range all {
 				if m.Subject == key("busy.u1-3") {
