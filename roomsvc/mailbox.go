@@ -195,7 +195,7 @@ func (s *Service) step(mb *mailbox) bool {
 	mb.mu.Lock()
 	fact, run := s.decide(mb)
 	if fact == nil {
-		proved, open := split(run)
+		proved, open := split(run, func(verdict) bool { return false })
 		s.settle(mb, proved, nil, 0)
 		mb.queue = append(open, mb.queue...)
 		mb.mu.Unlock()
@@ -218,8 +218,13 @@ func (s *Service) step(mb *mailbox) bool {
 			s.fail(err)
 			return true
 		}
-		s.settle(mb, run, fact, last)
+		proved, open := split(run, proves)
+		s.settle(mb, proved, fact, last)
+		mb.queue = append(open, mb.queue...)
 		mb.mu.Unlock()
+		if len(open) > 0 {
+			s.prove(open)
+		}
 		return true
 	}
 	return s.unstored(mb, run, err)
@@ -265,10 +270,16 @@ func reopen(run []verdict) []*call {
 	return calls
 }
 
+// proves says whether the run's fact, which is stored, proves the verdict: it followed
+// the room's newest one, but knows nothing of other rooms.
+func proves(v verdict) bool {
+	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit)
+}
+
 // split tells calls whose answer is proved from those that need a sync point first.
-func split(run []verdict) (proved []verdict, open []*call) {
+func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*call) {
 	for _, v := range run {
-		if v.synced {
+		if v.synced || proves(v) {
 			proved = append(proved, v)
 		} else if v.state.CompareAndSwap(deciding, waiting) {
 			open = append(open, v.call)
