@@ -158,10 +158,10 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 		}
 		if err == nil {
 			if err = s.applyOwn(at, facts, last); err != nil {
+				unlock()
 				s.fail(err)
+				return append(open, rest...), true // it is stored: the end leaves its calls UNAVAILABLE
 			}
-		}
-		if err == nil {
 			s.settleMulti(taken, boxes, facts, last)
 			unlock()
 		} else {

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -454,6 +455,14 @@ func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 		},
 		"and it is asked for a new one": func(w *world) {
 			_, _ = w.client.Create(w.ctx, room.CreateRequest{RoomID: "late", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
+		},
+		"and it is asked for a switch": func(w *world) {
+			c := &command{verb: room.Switch, caller: as("alice", "switch"), room: "quiet", to: "new0"} // both lost nothing
+			before := len(w.facts())
+			_, err := c.send(w.ctx, w.client)
+			if stored := len(w.facts()) > before; stored && errors.Is(err, room.ErrBusy) {
+				w.t.Errorf("a switch that is stored: %v", err)
+			}
 		},
 		"and nobody asks": func(*world) {},
 	} {
