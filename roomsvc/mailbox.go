@@ -32,7 +32,8 @@ type mailbox struct {
 	busy     bool
 	waiting  []chan struct{} // who wants busy next, ahead of the queue
 	flight   *flight
-	dropped  bool // no longer in the replica
+	refusal  error // why the journal does not take the service's own work; nothing is tried until it is nil
+	dropped  bool  // no longer in the replica
 
 	head atomic.Pointer[room.Head] // of state, to be read without the lock
 }
@@ -93,6 +94,7 @@ const (
 	firstResend    = time.Second
 	nextResend     = 2 * time.Second
 	patientTries   = 5
+	refusalRest    = time.Second // before the service's own work is tried again that the journal refused
 	jitterLow      = 2 * time.Millisecond
 	jitterHigh     = 20 * time.Millisecond
 	commandTimeout = 9 * time.Second // answered within the contract's ten
@@ -114,7 +116,7 @@ func (s *Service) assign(id subjects.Room, t task) {
 
 // begin starts a worker on a locked mailbox, unless one is there, and unlocks it.
 func (s *Service) begin(mb *mailbox) {
-	start := !mb.busy && !s.ended() // what is left at the end is answered there
+	start := !mb.busy && mb.refusal == nil && !s.ended() // what is left at the end is answered there
 	mb.busy = mb.busy || start
 	if start {
 		s.workers.Add(1)
@@ -158,9 +160,9 @@ func (s *Service) release(mb *mailbox) {
 	s.begin(mb)
 }
 
-// idle says that there is nothing to commit. The mailbox is locked.
+// idle says that there is nothing to commit, or no use in trying. The mailbox is locked.
 func (mb *mailbox) idle() bool {
-	return len(mb.queue) == 0 && len(mb.tasks) == 0 && (mb.state == nil || !mb.state.Ending())
+	return mb.refusal != nil || len(mb.queue) == 0 && len(mb.tasks) == 0 && (mb.state == nil || !mb.state.Ending())
 }
 
 func (s *Service) work(mb *mailbox) {
@@ -195,7 +197,7 @@ func (s *Service) step(mb *mailbox) bool {
 	mb.mu.Lock()
 	fact, run := s.decide(mb)
 	if fact == nil {
-		proved, open := split(run)
+		proved, open := split(run, func(verdict) bool { return false })
 		s.settle(mb, proved, nil, 0)
 		mb.queue = append(open, mb.queue...)
 		mb.mu.Unlock()
@@ -222,15 +224,22 @@ func (s *Service) step(mb *mailbox) bool {
 		for _, n := range out {
 			s.publishNotice(n)
 		}
-		s.settle(mb, run, fact, last)
+		proved, open := split(run, proves)
+		s.settle(mb, proved, fact, last)
+		mb.queue = append(open, mb.queue...)
 		mb.mu.Unlock()
+		if len(open) > 0 {
+			s.prove(open)
+		}
 		return true
 	}
 	return s.unstored(mb, run, err)
 }
 
 // unstored puts a run back that another fact was ahead of, and refuses one that the
-// journal would not take. The mailbox is locked; it is unlocked on return.
+// journal would not take. Without a run it was the service's own work that was refused:
+// what waits behind that is refused too, and the room rests. The mailbox is locked; it
+// is unlocked on return.
 func (s *Service) unstored(mb *mailbox, run []verdict, err error) bool {
 	s.unreserve(run)
 	if errors.Is(err, journal.ErrConflict) {
@@ -240,11 +249,34 @@ func (s *Service) unstored(mb *mailbox, run []verdict, err error) bool {
 		s.catchUp(mb, expect)
 		return false
 	}
+	var behind []*call
+	if len(run) == 0 && errors.Is(err, journal.ErrRefused) {
+		behind, mb.queue = mb.queue, nil
+		s.rest(mb, err)
+	}
 	mb.mu.Unlock()
 	for _, v := range run {
 		s.refuse(v.call, notStored(err))
 	}
+	for _, c := range behind {
+		s.refuse(c, notStored(err))
+	}
 	return true
+}
+
+// rest lets a while go by before anything is tried in the room again. The mailbox is locked.
+func (s *Service) rest(mb *mailbox, why error) {
+	s.log.Warn("the journal does not take what is due in a room", "room", mb.room, "error", why)
+	mb.refusal = why
+	time.AfterFunc(refusalRest, func() {
+		mb.mu.Lock()
+		mb.refusal = nil
+		if mb.idle() {
+			mb.mu.Unlock()
+			return
+		}
+		s.begin(mb)
+	})
 }
 
 func notStored(err error) *room.Error {
@@ -269,10 +301,16 @@ func reopen(run []verdict) []*call {
 	return calls
 }
 
+// proves says whether the run's fact, which is stored, proves the verdict: it followed
+// the room's newest one, but knows nothing of other rooms.
+func proves(v verdict) bool {
+	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit)
+}
+
 // split tells calls whose answer is proved from those that need a sync point first.
-func split(run []verdict) (proved []verdict, open []*call) {
+func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*call) {
 	for _, v := range run {
-		if v.synced {
+		if v.synced || proves(v) {
 			proved = append(proved, v)
 		} else if v.state.CompareAndSwap(deciding, waiting) {
 			open = append(open, v.call)

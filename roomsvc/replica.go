@@ -101,7 +101,7 @@ func (r *replica) forget() {
 		if !mb.mu.TryLock() { // whoever holds it may wait for r.mu, and is at work with the room
 			continue
 		}
-		if mb.state == nil && !mb.busy && len(mb.ahead) == 0 {
+		if mb.state == nil && !mb.busy && mb.refusal == nil && len(mb.ahead) == 0 {
 			mb.dropped = true
 			delete(r.boxes, id)
 		}
