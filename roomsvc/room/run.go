@@ -200,7 +200,7 @@ func (r *Run) start(typ string) {
 
 // admit decides create, join, enter, and the coming in of a switch.
 func (r *Run) admit(c *Command) Verdict {
-	if r.Ending() || c.User != "" && r.busy(c.User) {
+	if r.Ending() || r.busy(c.User) { // no user is busy too: that creation may be this very request's
 		return later
 	}
 	if r.state == nil && !r.creating() {
