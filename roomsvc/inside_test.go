@@ -102,7 +102,7 @@ func TestLeaveAllBesideManyRooms(t *testing.T) {
 	}
 	chosen, ids, rest := s.choose([]*call{of("phone"), of("desk")}, journal.MaxBatch)
 	if len(chosen) != 1 || len(rest) != 1 || !slices.Equal(ids, []subjects.Room{"x", "y"}) {
-		t.Errorf("of the phone's rooms %v are taken, with %d more calls left for later", ids, len(rest))
+		t.Errorf("of the phone's rooms %d are taken, %.40q, with %d more calls left for later", len(ids), ids, len(rest))
 	}
 	if _, ids, _ := s.choose(rest, journal.MaxBatch); len(ids) != journal.MaxBatch || ids[0] != "r0000" {
 		t.Errorf("of the desk's rooms %d are taken", len(ids))

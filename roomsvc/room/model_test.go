@@ -50,9 +50,7 @@ func (m model) do(c *room.Command, most int, now events.Time) (string, []subject
 		return "changed", left
 	case room.Switch:
 		switch from := m[c.From]; {
-		case from == nil:
-			return "ROOM_NOT_EXIST", nil
-		case !from.in[c.User][c.Session]:
+		case from == nil, !from.in[c.User][c.Session]:
 			return "USER_NOT_IN_ROOM", nil
 		case r != nil && r.in[c.User][c.Session]:
 			m.leave(c, c.From, now)
