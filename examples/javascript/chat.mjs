@@ -49,6 +49,7 @@ async function main() {
     if (room.open) await room.command("leave");
     room.close();
   } finally {
+    lines.close();
     await nc.drain();
   }
 }

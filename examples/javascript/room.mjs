@@ -5,18 +5,19 @@ import { CloudEvent } from "cloudevents";
 import { ask, token, type } from "./wire.mjs";
 
 /** Changes members, a Map by userID of what the command `members` answers, as a fact says. */
-export function fold(members, fact) {
-  for (const { userID, userName, userInfo, joinedAt, sessionID } of fact.data.memberList ?? []) {
+export function fold(members, { type: what, data }) {
+  for (const { userID, userName, userInfo, joinedAt, sessionID } of data.memberList ?? []) {
     const member = members.get(userID);
     const others = member?.sessions.filter((s) => s.sessionID !== sessionID);
     const session = { sessionID, joinedAt };
-    if (fact.type === type("room.created") || fact.type === type("member.joined")) {
-      members.set(userID, { userID, userName, userInfo, joinedAt, attributes: {}, sessions: [session] });
+    if (what === type("room.created") || what === type("member.joined")) {
+      members.set(userID, { userID, userName, ...(userInfo && { userInfo }), joinedAt, attributes: {}, sessions: [session] });
     }
-    if (fact.type === type("member.left")) members.delete(userID);
-    if (fact.type === type("session.joined") && member) member.sessions = [...others, session];
-    if (fact.type === type("session.left") && member) member.sessions = others;
+    if (what === type("member.left")) members.delete(userID);
+    if (what === type("session.joined") && member) member.sessions = [...others, session];
+    if (what === type("session.left") && member) member.sessions = others;
   }
+  for (const { userID, attributes } of data.infos ?? []) Object.assign(members.get(userID)?.attributes ?? {}, attributes);
 }
 
 /** Reads the members page by page. What they are folded on with starts behind the lowest sequence of the pages. */
@@ -45,13 +46,15 @@ async function head(command, roomID, more) {
  * a sessionID of its own.
  *
  * heard(room, event) gets every fact and message, once and in order, when room.members
- * has it already, and the notices to this user's sessions. Without an event it says that
- * the members were read anew, or that the room is no longer open.
+ * has it already; before them the newest messages of the past; and the notices to this
+ * user's sessions. Without an event it says that the members were read anew, or that the
+ * room is no longer open.
  * failed(err) gets what went wrong in the background; the next check makes up for it.
  */
 export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
   const command = (verb, body) => ask(nc, me.userID, verb, { roomID, sessionID: me.sessionID, ...body });
   const next = (step) => (work = work.catch(() => {}).then(() => room.open && step())); // one after the other
+  const later = (step) => next(step).catch((err) => room.open && failed(err));
   const room = { members: new Map(), open: true, command, check, close };
   const facts = { after: "afterSequence", number: (event) => event.data.sequence };
   const messages = { after: "afterMessageSeq", number: (event) => event.data.messageSeq };
@@ -60,18 +63,21 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
 
   await next(async () => { // what is heard meanwhile waits
     listen(`room.state.${token(me.userID)}.${token(roomID)}`);
-    const { subscribe, revision } = await command(verb, { userName: me.userName });
-    messages.last = (await head(command, roomID, { minRevision: revision })).messageSeq;
+    const { subscribe } = await command(verb, { userName: me.userName });
     subscribe.forEach(listen);
     await nc.flush();
     await load();
+    const newest = { beforeMessageSeq: Number.MAX_SAFE_INTEGER, count: 20 };
+    const said = await command("history", { instanceID: room.instanceID, ...newest });
+    messages.last = said.messageSeq;
+    said.events.forEach((event) => tell(new CloudEvent(event)));
   }).catch((err) => { close(); throw err; });
   timer = setInterval(check, 20_000);
   afterReconnects().catch(failed);
   return room;
 
   function listen(subject) {
-    const callback = (err, msg) => (err ? failed(err) : next(() => arrived(new CloudEvent(msg.json()), msg.headers)).catch(failed));
+    const callback = (err, msg) => (err ? failed(err) : later(() => arrived(new CloudEvent(msg.json()), msg.headers)));
     subscriptions.push(nc.subscribe(subject, { callback }));
   }
 
@@ -110,12 +116,12 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
 
   // Finds that the newest fact or message did not come, or that the room is lost.
   function check(sync) {
-    return next(async () => {
+    return later(async () => {
       const now = await head(command, roomID, { minRevision: room.revision, sync });
       if (!now) return close();
       if (now.instanceID !== room.instanceID || now.sequence > facts.last) await heal(facts);
       if (now.messageSeq > messages.last) await heal(messages);
-    }).catch(failed);
+    });
   }
 
   async function afterReconnects() {

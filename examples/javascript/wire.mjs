@@ -20,14 +20,15 @@ export class Refused extends Error {
 }
 
 /**
- * Sends a command of a user and gives the reply. An answer that does not come is asked
- * for again with the same requestID, so that the command happens once.
+ * Sends a command of a user, or of a back end if userID is "", and gives the reply. When
+ * no answer comes it is sent again with the same requestID, so that it happens once.
  */
 export async function ask(nc, userID, verb, body) {
+  const subject = `room.cmd.${verb}${userID && `.${token(userID)}`}`;
   const request = JSON.stringify({ requestID: nuid.next(), ...body });
   for (let tries = 1; ; tries++) {
     try {
-      const reply = await nc.request(`room.cmd.${verb}.${token(userID)}`, request, { timeout: 15_000 });
+      const reply = await nc.request(subject, request, { timeout: 15_000 });
       if (!reply.headers?.has("Nats-Service-Error")) return reply.json();
       throw new Refused(reply.json().error);
     } catch (err) {

@@ -32,7 +32,7 @@ door.addEventListener("submit", async (event) => {
     showState(nc);
     room = await enter(nc, door.elements.room.value, { userID: me, sessionID }, { heard, failed: console.warn });
   } catch (err) {
-    $("refusal").textContent = err.message;
+    $("refusal").textContent = err.message || "No server answers there."; // a browser does not say why
     await nc?.close();
   }
   button.disabled = false;

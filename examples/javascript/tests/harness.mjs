@@ -1,9 +1,10 @@
 // What the tests share: a roomd of their own, people in rooms, and waiting without sleeping.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -83,11 +84,16 @@ export class Process extends Changing {
   }
 }
 
-async function freePort() {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => listener.once("listening", resolve));
-  const { port } = listener.address();
-  await new Promise((resolve) => listener.close(resolve));
+async function listening(server) {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return server.address().port;
+}
+
+/** A port that nobody listens on now. */
+export async function freePort() {
+  const server = createServer();
+  const port = await listening(server);
+  await once(server.close(), "close");
   return port;
 }
 
@@ -111,6 +117,28 @@ export async function roomd() {
   const ready = await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")));
   if (ready === true) throw new Error(`roomd did not start: ${process}`);
   return { url: ready.slice("ready ".length), ws: `ws://127.0.0.1:${wsPort}` };
+}
+
+/** A way to a WebSocket server that can be cut and mended. */
+export async function cable(ws) {
+  const open = new Set();
+  let whole = true;
+  const listener = createServer((near) => {
+    if (!whole) return near.destroy();
+    const far = createConnection(new URL(ws).port, "127.0.0.1");
+    for (const [from, to] of [[near, far], [far, near]]) {
+      open.add(from);
+      from.on("error", () => {}).on("close", () => to.destroy()).pipe(to);
+    }
+  });
+  const port = await listening(listener);
+  after(() => listener.close());
+  const cut = () => {
+    whole = false;
+    open.forEach((socket) => socket.destroy());
+    open.clear();
+  };
+  return { ws: `ws://127.0.0.1:${port}`, cut, mend: () => (whole = true) };
 }
 
 /** A connection that is closed after the tests. */

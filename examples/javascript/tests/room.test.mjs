@@ -62,6 +62,19 @@ test("who is taken out hears of it", async () => {
   await alice.sees("alice");
 });
 
+test("who is kicked is out, and so is everybody when the room is destroyed", async () => {
+  const nc = await connection(url);
+  const alice = await Person.in(nc, "strict", "alice");
+  const bob = await Person.in(nc, "strict", "bob");
+  await ask(nc, "", "kick", { roomID: "strict", userIDs: ["bob"], reason: "too loud" });
+  await bob.until("the end", () => !bob.room.open);
+  assert.equal(bob.of("member.left")[0].memberList[0].reason, "kicked");
+  await alice.sees("alice");
+  await ask(nc, "", "destroy", { roomID: "strict" });
+  await alice.until("the end", () => !alice.room.open);
+  assert.deepEqual([alice.errors, bob.errors], [[], []]);
+});
+
 test("a fact that did not come is read from history", async () => {
   const nc = await connection(url);
   let lost = 0;
@@ -87,6 +100,38 @@ test("a message that did not come is read from history", async () => {
   await alice.hears("one", "two", "three");
   assert.equal(lost, 1);
   assert.deepEqual(alice.errors, []);
+});
+
+test("who comes later reads what was said last, once", async () => {
+  const nc = await connection(url);
+  const alice = await Person.in(nc, "late", "alice");
+  const texts = Array.from({ length: 25 }, (_, i) => `line ${i}`);
+  for (const text of texts) await alice.says(text);
+  const bob = await Person.in(await connection(url), "late", "bob");
+  await alice.says("bob?");
+  await bob.hears(...texts.slice(-20), "bob?");
+});
+
+test("messages in two directions at once arrive everywhere in the same order", async () => {
+  const people = await Promise.all(["amy", "ben", "cleo"].map(async (user) => Person.in(await connection(url), "talk", user)));
+  const said = people.flatMap((p, who) => Array.from({ length: 20 }, (_, i) => p.says(`${who}.${i}`)));
+  const order = (await Promise.all(said)).map((reply, i) => [reply.messageSeq, `${Math.floor(i / 20)}.${i % 20}`]).sort(([a], [b]) => a - b);
+  for (const person of people) {
+    await person.hears(...order.map(([, text]) => text));
+    assert.deepEqual(person.errors, []);
+  }
+});
+
+test("attributes of members", async () => {
+  const nc = await connection(url);
+  const alice = await Person.in(nc, "colours", "alice");
+  const bob = await Person.in(nc, "colours", "bob");
+  await bob.room.command("setMemberAttributes", { userIDs: ["bob"], attributes: { colour: "blue" } });
+  await bob.room.command("setMemberAttributes", { userIDs: ["bob"], attributes: { mood: "good" } });
+  const both = { colour: "blue", mood: "good" };
+  await alice.until("attributes", () => JSON.stringify(alice.room.members.get("bob")?.attributes) === JSON.stringify(both));
+  const { memberList } = await ask(nc, "alice", "members", { roomID: "colours", sync: true });
+  assert.deepEqual([...alice.room.members.values()], memberList);
 });
 
 test("the newest fact and message, lost, are found by asking", async () => {
