@@ -9,23 +9,33 @@ import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
 import { token } from "./wire.mjs";
 
-/** Gives the room, if it exists, and its members, oldest first: now and after every change. */
+/**
+ * Gives the room, undefined if there is none, and its members, oldest first: as they are
+ * and then after every change.
+ */
 export async function* roster(nc, roomID) {
   const bucket = await new Kvm(nc).open("rooms");
   const key = token(roomID);
   const records = new Map();
-  for await (const entry of await bucket.watch({ key: [key, `${key}.>`] })) {
-    if (entry.operation === "PUT") records.set(entry.key, entry.json());
-    else records.delete(entry.key);
-    // Members of a room that ended may still be there when another of its name has begun;
-    // they are of another instance. One change writes several records, and only when all
-    // of them are read do they make as many members as the room counts.
-    const room = records.get(key);
-    const members = [...records.values()].filter((r) => r !== room && r.instanceID === room?.instanceID);
-    if (room ? members.length === room.memberCount : records.size === 0) {
-      yield { room, members: members.sort((a, b) => a.joinedAt.localeCompare(b.joinedAt)) };
+  let changed = true;
+  for await (const entry of await bucket.watch({ key: [key, `${key}.>`, "=projected"] })) {
+    if (entry.key !== "=projected") {
+      changed = true;
+      if (entry.operation === "PUT") records.set(entry.key, entry.json());
+      else records.delete(entry.key);
+    } else if (changed && !entry.json().torn) {
+      // The records of one change are written together, and this key after them: now they fit.
+      changed = false;
+      yield whole(records, key);
     }
   }
+}
+
+// A member of an instance of the room that has ended may still have a record.
+function whole(records, key) {
+  const room = records.get(key);
+  const members = [...records.values()].filter((r) => r !== room && r.instanceID === room?.instanceID);
+  return { room, members: members.sort((a, b) => a.joinedAt.localeCompare(b.joinedAt)) };
 }
 
 async function main() {

@@ -11,6 +11,8 @@ async function same(nc, watch, roomID) {
   const { memberList, sequence, instanceID } = await ask(nc, "back-end", "members", { roomID, sync: true });
   for (;;) {
     const { value: { room, members } } = await watch.next();
+    assert.equal(members.length, room?.memberCount ?? 0);
+    assert.ok(members.every((m) => m.revision <= room.revision));
     if (room?.instanceID !== instanceID || room.sequence < sequence) continue;
     const plain = members.map(({ instanceID, revision, order, ...member }) => member);
     const byUser = (a, b) => a.userID.localeCompare(b.userID);
@@ -48,4 +50,16 @@ test("a room that ended has none, and the next one of its name its own", { timeo
   }
   await Person.in(nc, "short", "bob");
   assert.deepEqual(await same(nc, watch, "short"), ["bob"]);
+});
+
+test("many come and go, and every roster given is one that was", { timeout: 30_000 }, async () => {
+  const nc = await connection(url);
+  await Person.in(nc, "busy", "host");
+  const watch = roster(nc, "busy");
+  await watch.next();
+  await Promise.all(Array.from({ length: 60 }, async (_, i) => {
+    const guest = await Person.in(nc, "busy", `guest-${i}`);
+    if (i % 2) await guest.leave();
+  }));
+  assert.equal((await same(nc, watch, "busy")).length, 31);
 });
