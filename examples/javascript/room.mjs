@@ -59,7 +59,9 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
   const facts = { after: "afterSequence", number: (event) => event.data.sequence };
   const messages = { after: "afterMessageSeq", number: (event) => event.data.messageSeq };
   const subscriptions = [];
-  let timer, work = Promise.resolve();
+  const timer = setInterval(check, 20_000);
+  let work = Promise.resolve();
+  afterReconnects().catch(failed);
 
   await next(async () => { // what is heard meanwhile waits
     listen(`room.state.${token(me.userID)}.${token(roomID)}`);
@@ -72,8 +74,6 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
     messages.last = said.messageSeq;
     said.events.forEach((event) => tell(new CloudEvent(event)));
   }).catch((err) => { close(); throw err; });
-  timer = setInterval(check, 20_000);
-  afterReconnects().catch(failed);
   return room;
 
   function listen(subject) {

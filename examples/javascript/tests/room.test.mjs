@@ -195,27 +195,49 @@ test("a room that is lost is found by asking", async () => {
   assert.equal(alice.room.open, false);
 });
 
-test("members that change between pages", async () => {
-  const others = await connection(url);
-  const users = ["amy", "ben", "cleo", "dan", "eve"];
-  const people = [];
-  for (const user of users) people.push(await Person.in(others, "pages", user));
-
-  const nc = await connection(url);
+/** Makes pages of one member each on nc, and does something before one of them is asked for. */
+function paged(nc, number, before) {
   const request = nc.request.bind(nc);
-  let pages = 0;
+  let page = 0;
   nc.request = async (subject, body, options) => {
     if (!subject.startsWith("room.cmd.members.")) return request(subject, body, options);
-    if (++pages === 3) { // between the second and the third page
-      await people[0].leave();
-      await people[4].leave();
-      await Person.in(others, "pages", "fay");
-    }
+    if (++page === number) await before();
     return request(subject, JSON.stringify({ ...JSON.parse(body), count: 1 }), options);
   };
+  return () => page;
+}
+
+test("members that change between pages", async () => {
+  const others = await connection(url);
+  const people = [];
+  for (const user of ["amy", "ben", "cleo", "dan", "eve"]) people.push(await Person.in(others, "pages", user));
+  const nc = await connection(url);
+  const pages = paged(nc, 3, async () => {
+    await people[0].leave();
+    await people[4].leave();
+    await Person.in(others, "pages", "fay");
+  });
   const alice = await Person.in(nc, "pages", "alice");
   await alice.sees("alice ben cleo dan fay");
-  assert.ok(pages > 4, `${pages} pages`);
-  const { memberList } = await ask(others, nuid.next(), "members", { roomID: "pages", sync: true });
-  assert.deepEqual([...alice.room.members.values()].map((m) => m.userID).sort(), memberList.map((m) => m.userID).sort());
+  assert.ok(pages() > 4);
+  const { memberList } = await ask(others, "", "members", { roomID: "pages", sync: true });
+  const byUser = (a, b) => a.userID.localeCompare(b.userID);
+  assert.deepEqual([...alice.room.members.values()].sort(byUser), memberList.sort(byUser));
+});
+
+test("a room that ends and begins between pages", async () => {
+  const others = await connection(url);
+  const amy = await Person.in(others, "brief", "amy");
+  const nc = await connection(url);
+  const sessionID = nuid.next();
+  paged(nc, 2, async () => {
+    await amy.leave();
+    await ask(others, "alice", "leave", { roomID: "brief", sessionID });
+    await Person.in(others, "brief", "ben");
+    await Person.in(others, "brief", "cleo");
+    await ask(others, "alice", "join", { roomID: "brief", sessionID });
+  });
+  const alice = await Person.in(nc, "brief", "alice", { sessionID });
+  assert.equal(alice.members, "alice ben cleo");
+  assert.deepEqual([alice.times, alice.errors], [1, []]);
 });
