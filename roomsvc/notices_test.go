@@ -85,7 +85,7 @@ func TestNotices(t *testing.T) {
 		{"join", `{"roomID":"lobby","sessionID":"phone"}`, []string{"lobby/phone connecting activeEnter", "lobby/phone connected success"}},
 		{"join", `{"roomID":"bobs"}`, []string{"bobs/default connecting activeEnter", "bobs/default connected success"}},
 		{"switch", `{"fromRoomID":"bobs","toRoomInfo":{"roomID":"full"}}`, []string{"full/default connecting activeSwitch", "full/default disconnected switchFailed ROOM_FULL 7000002"}},
-		{"switch", `{"fromRoomID":"none","toRoomInfo":{"roomID":"bobs"}}`, []string{"bobs/default connecting activeSwitch", "bobs/default connected switchFailed ROOM_NOT_EXIST 6000322"}},
+		{"switch", `{"fromRoomID":"none","toRoomInfo":{"roomID":"bobs"}}`, []string{"bobs/default connecting activeSwitch", "bobs/default connected switchFailed USER_NOT_IN_ROOM 6000321"}},
 		{"switch", `{"fromRoomID":"bobs","toRoomInfo":{"roomID":"bobs"}}`, []string{"bobs/default connecting activeSwitch", "bobs/default connected switchFailed PARAM_INVALID 6000001"}},
 		{"switch", `{"fromRoomID":"bobs","toRoomInfo":{"roomID":"new"},"isCreateWhenRoomNotExisted":true}`,
 			[]string{"new/default connecting activeSwitch", "new/default connected success", "bobs/default disconnected success"}},
