@@ -81,7 +81,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 	for _, id := range ids {
 		mb := s.acquire(id)
 		boxes[id] = mb
-		for mb.ending() && !s.ended() {
+		for n := 0; n < patientTries && mb.ending() && !s.ended(); n++ {
 			s.step(mb)
 		}
 	}
@@ -104,6 +104,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 	}
 	var taken []verdict
 	var open []*call
+	refused := map[*call]*room.Error{}
 	for _, c := range calls {
 		if !c.state.CompareAndSwap(waiting, deciding) || s.repeated(c) {
 			continue
@@ -119,6 +120,8 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			s.unreserve([]verdict{{c, v}})
 		}
 		switch {
+		case v.Later && c.cmd.Verb == room.Switch && boxes[c.cmd.Room].refusal != nil:
+			refused[c] = notStored(boxes[c.cmd.Room].refusal) // its end comes first, and can't be stored
 		case v.Later:
 			c.state.CompareAndSwap(deciding, waiting)
 			rest = append(rest, c)
@@ -155,10 +158,10 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 		}
 		if err == nil {
 			if err = s.applyOwn(at, facts, last); err != nil {
+				unlock()
 				s.fail(err)
+				return append(open, rest...), true // it is stored: the end leaves its calls UNAVAILABLE
 			}
-		}
-		if err == nil {
 			s.settleMulti(taken, boxes, facts, last)
 			unlock()
 		} else {
@@ -167,16 +170,20 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			ok = false
 		}
 	}
+	for c, e := range refused {
+		s.refuse(c, e)
+	}
 	if len(open) > 0 {
 		s.prove(open)
 	}
 	return append(open, rest...), ok
 }
 
+// ending says that the room is to end before anything else, and that this can be tried.
 func (mb *mailbox) ending() bool {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()
-	return mb.state != nil && mb.state.Ending()
+	return mb.refusal == nil && mb.state != nil && mb.state.Ending()
 }
 
 // choose takes calls from the front whose rooms are at most most, and gives those
@@ -186,12 +193,7 @@ func (s *Service) choose(calls []*call, most int) (chosen []*call, ids []subject
 	for i, c := range calls {
 		need := []subjects.Room{c.cmd.From, c.cmd.Room}
 		if c.cmd.Verb == room.LeaveAll {
-			need = nil
-			for _, mb := range s.rep.users.of(c.cmd.User) {
-				if len(need) < journal.MaxBatch {
-					need = append(need, mb.room)
-				}
-			}
+			need = s.roomsOf(c.cmd)
 		}
 		if len(set)+len(need) > most && i > 0 {
 			rest = slices.Clone(calls[i:])
@@ -207,6 +209,21 @@ func (s *Service) choose(calls []*call, most int) (chosen []*call, ids []subject
 	}
 	slices.Sort(ids)
 	return calls, ids, rest
+}
+
+// roomsOf is the rooms that the command's session is in, as many as one batch takes.
+func (s *Service) roomsOf(c *room.Command) (ids []subjects.Room) {
+	for _, mb := range s.rep.users.of(c.User) {
+		if len(ids) == journal.MaxBatch {
+			break
+		}
+		mb.mu.Lock()
+		if in(mb.state, c) {
+			ids = append(ids, mb.room)
+		}
+		mb.mu.Unlock()
+	}
+	return ids
 }
 
 // addLeaveAll decides a leaveAll on the runs of all rooms that its session is in: all

@@ -197,8 +197,12 @@ func (s *Service) follow(ctx context.Context, from uint64, bucket projection.Pro
 		defer s.workers.Done()
 		err := s.journal.Follow(followCtx, from, take)
 		ended <- err
-		if live && !s.ended() {
-			s.fail(fmt.Errorf("following the journal: %w", err))
+		select {
+		case <-ready:
+			if !s.ended() {
+				s.fail(fmt.Errorf("following the journal: %w", err))
+			}
+		default:
 		}
 	}()
 	ticker := time.NewTicker(nudge)

@@ -32,7 +32,9 @@ type mailbox struct {
 	busy     bool
 	waiting  []chan struct{} // who wants busy next, ahead of the queue
 	flight   *flight
-	dropped  bool // no longer in the replica
+	doubt    doubt
+	refusal  error // why the journal does not take the service's own work; nothing is tried until it is nil
+	dropped  bool  // no longer in the replica
 
 	head atomic.Pointer[room.Head] // of state, to be read without the lock
 }
@@ -40,6 +42,13 @@ type mailbox struct {
 // task is work of the service's own. It is asked for the next fact to append until it
 // gives nil.
 type task func(*room.State, room.Input) *events.Fact
+
+// doubt counts how often in a row the room's newest fact was read as one older than
+// expect, which this instance has seen. Each was a read, and had a sync point before it.
+type doubt struct {
+	expect uint64
+	times  int
+}
 
 // flight is an append on its way: one fact each of one or more rooms.
 type flight struct {
@@ -93,6 +102,9 @@ const (
 	firstResend    = time.Second
 	nextResend     = 2 * time.Second
 	patientTries   = 5
+	mostDoubts     = 8
+	firstDoubt     = 20 * time.Millisecond // each further one twice as long, five seconds in all
+	refusalRest    = time.Second           // before the service's own work is tried again that the journal refused
 	jitterLow      = 2 * time.Millisecond
 	jitterHigh     = 20 * time.Millisecond
 	commandTimeout = 9 * time.Second // answered within the contract's ten
@@ -114,7 +126,7 @@ func (s *Service) assign(id subjects.Room, t task) {
 
 // begin starts a worker on a locked mailbox, unless one is there, and unlocks it.
 func (s *Service) begin(mb *mailbox) {
-	start := !mb.busy && !s.ended() // what is left at the end is answered there
+	start := !mb.busy && mb.refusal == nil && !s.ended() // what is left at the end is answered there
 	mb.busy = mb.busy || start
 	if start {
 		s.workers.Add(1)
@@ -158,9 +170,9 @@ func (s *Service) release(mb *mailbox) {
 	s.begin(mb)
 }
 
-// idle says that there is nothing to commit. The mailbox is locked.
+// idle says that there is nothing to commit, or no use in trying. The mailbox is locked.
 func (mb *mailbox) idle() bool {
-	return len(mb.queue) == 0 && len(mb.tasks) == 0 && (mb.state == nil || !mb.state.Ending())
+	return mb.refusal != nil || len(mb.queue) == 0 && len(mb.tasks) == 0 && (mb.state == nil || !mb.state.Ending())
 }
 
 func (s *Service) work(mb *mailbox) {
@@ -195,7 +207,7 @@ func (s *Service) step(mb *mailbox) bool {
 	mb.mu.Lock()
 	fact, run := s.decide(mb)
 	if fact == nil {
-		proved, open := split(run)
+		proved, open := split(run, func(verdict) bool { return false })
 		s.settle(mb, proved, nil, 0)
 		mb.queue = append(open, mb.queue...)
 		mb.mu.Unlock()
@@ -205,6 +217,7 @@ func (s *Service) step(mb *mailbox) bool {
 		return true
 	}
 	fl, err := s.launch([]*mailbox{mb}, []*events.Fact{fact})
+	out := s.outcasts(mb, fact)
 	mb.mu.Unlock()
 	var last uint64
 	if err == nil {
@@ -218,15 +231,25 @@ func (s *Service) step(mb *mailbox) bool {
 			s.fail(err)
 			return true
 		}
-		s.settle(mb, run, fact, last)
+		for _, n := range out {
+			s.publishNotice(n)
+		}
+		proved, open := split(run, proves)
+		s.settle(mb, proved, fact, last)
+		mb.queue = append(open, mb.queue...)
 		mb.mu.Unlock()
+		if len(open) > 0 {
+			s.prove(open)
+		}
 		return true
 	}
 	return s.unstored(mb, run, err)
 }
 
 // unstored puts a run back that another fact was ahead of, and refuses one that the
-// journal would not take. The mailbox is locked; it is unlocked on return.
+// journal would not take. Without a run it was the service's own work that was refused:
+// what waits behind that is refused too, and the room rests. The mailbox is locked; it
+// is unlocked on return.
 func (s *Service) unstored(mb *mailbox, run []verdict, err error) bool {
 	s.unreserve(run)
 	if errors.Is(err, journal.ErrConflict) {
@@ -236,11 +259,34 @@ func (s *Service) unstored(mb *mailbox, run []verdict, err error) bool {
 		s.catchUp(mb, expect)
 		return false
 	}
+	var behind []*call
+	if len(run) == 0 && errors.Is(err, journal.ErrRefused) {
+		behind, mb.queue = mb.queue, nil
+		s.rest(mb, err)
+	}
 	mb.mu.Unlock()
 	for _, v := range run {
 		s.refuse(v.call, notStored(err))
 	}
+	for _, c := range behind {
+		s.refuse(c, notStored(err))
+	}
 	return true
+}
+
+// rest lets a while go by before anything is tried in the room again. The mailbox is locked.
+func (s *Service) rest(mb *mailbox, why error) {
+	s.log.Warn("the journal does not take what is due in a room", "room", mb.room, "error", why)
+	mb.refusal = why
+	time.AfterFunc(refusalRest, func() {
+		mb.mu.Lock()
+		mb.refusal = nil
+		if mb.idle() {
+			mb.mu.Unlock()
+			return
+		}
+		s.begin(mb)
+	})
 }
 
 func notStored(err error) *room.Error {
@@ -265,10 +311,16 @@ func reopen(run []verdict) []*call {
 	return calls
 }
 
+// proves says whether the run's fact, which is stored, proves the verdict: it followed
+// the room's newest one, but knows nothing of other rooms.
+func proves(v verdict) bool {
+	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit)
+}
+
 // split tells calls whose answer is proved from those that need a sync point first.
-func split(run []verdict) (proved []verdict, open []*call) {
+func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*call) {
 	for _, v := range run {
-		if v.synced {
+		if v.synced || proves(v) {
 			proved = append(proved, v)
 		} else if v.state.CompareAndSwap(deciding, waiting) {
 			open = append(open, v.call)
@@ -300,7 +352,7 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 		mb.tasks = mb.tasks[1:]
 	}
 	if mb.state != nil && mb.state.Ending() {
-		return room.Destroy(mb.state, mb.state.EmptyBy, mb.state.InstanceID, in), nil
+		return room.EndNext(mb.state, in), nil
 	}
 	r := room.NewRun(mb.room, mb.state, in)
 	var run []verdict
@@ -325,14 +377,17 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 }
 
 func (s *Service) input() room.Input {
-	return room.Input{Now: events.TimeOf(time.Now()), FactID: nuid.Next(), InstanceID: nuid.Next(), MaxMembers: s.limits.Load().MaxMembers}
+	return room.Input{Now: events.TimeOf(time.Now()), FactID: nuid.Next(), InstanceID: nuid.Next(), Limits: s.limits.Load()}
 }
+
+// brings says that the command may bring its user into a room.
+func brings(v room.Verb) bool { _, ok := startEvents[v]; return ok }
 
 // reserve counts a coming in against the limits on rooms, if there are any.
 func (s *Service) reserve(mb *mailbox, c *call) {
 	l := s.limits.Load()
 	c.cmd.UserRoomsFull, c.cmd.RoomsFull = false, false
-	if c.cmd.Verb == room.Leave || c.cmd.Verb == room.LeaveAll {
+	if !brings(c.cmd.Verb) {
 		return
 	}
 	if l.MaxRoomsPerUser > 0 && c.cmd.User != "" && mb.state.Member(c.cmd.User) == nil && c.cmd.Verb != room.Switch {
@@ -471,12 +526,26 @@ func (s *Service) catchUp(mb *mailbox, expect uint64) {
 		return
 	}
 	mb.mu.Lock()
-	defer mb.mu.Unlock()
+	wait := time.Duration(0)
 	switch {
 	case mb.revision != expect:
 	case last > expect && mb.state == nil && last <= s.rep.passed.seq.Load(), last == 0 && extent.First > expect:
 		mb.revision = last
 	case last < expect:
-		s.fail(errTailLost(expect, extent))
+		// The journal lost that fact, or a deposed leader refuses and answers from a past
+		// that it takes for the present. The latter ends with the first word from its
+		// successor; the former stays, or shows itself by a marker.
+		if mb.doubt.expect != expect {
+			mb.doubt = doubt{expect: expect}
+		}
+		if mb.doubt.times++; mb.doubt.times > mostDoubts {
+			s.fail(errTailLost(expect, extent))
+			break
+		}
+		wait = firstDoubt << (mb.doubt.times - 1)
+	}
+	mb.mu.Unlock()
+	if wait > 0 {
+		s.pause(wait + rand.N(jitterHigh))
 	}
 }

@@ -22,6 +22,7 @@
 package roomsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,10 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // Version is the version of the service, as its micro service tells it.
@@ -45,9 +48,9 @@ const Version = "0.1.0"
 type Config struct {
 	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
 	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
-	MaxRooms        int           // 0: unlimited
-	MaxMembers      int           // of a room; 0: unlimited
-	MaxRoomsPerUser int           // 0: unlimited
+	MessagesKeep    time.Duration // how long messages are kept; 0: 24 h
+	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
+	Limits          room.Limits   // see [room.Settings]
 	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
 	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
 	SourcePrefix    string        // before the source of every event
@@ -58,6 +61,10 @@ const (
 	defaultKeep     = 168 * time.Hour
 	minKeep         = 24 * time.Hour
 	defaultInFlight = 16384
+
+	defaultMessagesKeep    = 24 * time.Hour
+	minMessagesKeep        = 5 * time.Minute
+	defaultMessagesPerRoom = 2000
 )
 
 func (c *Config) validate() error {
@@ -67,8 +74,16 @@ func (c *Config) validate() error {
 	if c.FactsKeep < minKeep {
 		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, minKeep)
 	}
-	if c.MaxRooms < 0 || c.MaxMembers < 0 || c.MaxRoomsPerUser < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
-		return errors.New("limits, replicas and commands in flight can't be negative; 0 is the default")
+	c.MessagesKeep = cmp.Or(c.MessagesKeep, defaultMessagesKeep)
+	if c.MessagesKeep < minMessagesKeep {
+		return fmt.Errorf("messages are to be kept for %v; it must be at least %v", c.MessagesKeep, minMessagesKeep)
+	}
+	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
+	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
+		return errors.New("messages a room, replicas and commands in flight can't be negative; 0 is the default")
+	}
+	if err := c.Limits.Check(); err != nil {
+		return err
 	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = defaultInFlight
@@ -92,6 +107,8 @@ type Service struct {
 	bucket    *projection.Bucket
 	projector *projection.Projector
 	rep       *replica
+	messages  *messages.Store
+	sayings   sayings
 	sync      syncer
 	multi     multi
 	timers    timers
@@ -121,7 +138,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), pulse: newPulse(), done: make(chan struct{})}
+	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), done: make(chan struct{})}
 	s.multi.wake, s.timers.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.sync.s = s
 	s.life, s.die = context.WithCancel(context.Background())
@@ -133,9 +150,6 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 }
 
 const (
-	settingRooms    = "max-rooms"
-	settingMembers  = "max-members"
-	settingPerUser  = "max-rooms-per-user"
 	settingsRefresh = 10 * time.Second
 	checkEvery      = 30 * time.Second
 	sweepEvery      = 250 * time.Millisecond
@@ -145,12 +159,15 @@ const (
 func (s *Service) open(ctx context.Context) (err error) {
 	s.journal, err = journal.Open(ctx, s.nc, journal.Settings{
 		Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas,
-		Shared: map[string]int{settingRooms: s.cfg.MaxRooms, settingMembers: s.cfg.MaxMembers, settingPerUser: s.cfg.MaxRoomsPerUser},
+		Shared: s.cfg.Limits.Table(),
 	})
 	if err != nil {
 		return err
 	}
 	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
+		return err
+	}
+	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas}); err != nil {
 		return err
 	}
 	if err = s.readSettings(ctx); err != nil {
@@ -164,14 +181,18 @@ func (s *Service) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.timers.start(s)
-	s.workers.Add(3)
+	s.pulse = newPulse() // not before: a start that takes long is no standstill
+	s.workers.Add(4)
+	go s.followMessages()
 	go s.runMulti()
 	go s.sweeping()
 	go s.housekeeping()
 	go s.pulse.run(s.life, s.woke)
 	s.workers.Add(1)
 	go func() { defer s.workers.Done(); election.run() }()
+	s.listenMu.Lock()
 	s.gen, err = s.listen()
+	s.listenMu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -183,7 +204,7 @@ func (s *Service) readSettings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.limits.Store(&room.Limits{MaxRooms: shared[settingRooms], MaxMembers: shared[settingMembers], MaxRoomsPerUser: shared[settingPerUser]})
+	s.limits.Store(room.LimitsOf(shared))
 	return nil
 }
 
@@ -199,6 +220,19 @@ func (s *Service) sweeping() {
 			return
 		case now := <-sweep.C:
 			s.sweep(now)
+			s.repeatSayings(now)
+		}
+	}
+}
+
+// followMessages keeps the heads of what is said. Should following fail, heads stand
+// still, so it begins again.
+func (s *Service) followMessages() {
+	defer s.workers.Done()
+	for !s.ended() {
+		if err := s.messages.Follow(s.life); err != nil && !s.ended() {
+			s.log.Warn("following what is said in rooms", "error", err)
+			s.pause(leaderPoll)
 		}
 	}
 }
@@ -225,6 +259,8 @@ func (s *Service) housekeeping() {
 			}
 		case <-forget.C:
 			s.rep.forget()
+			s.messages.Forget(func(r subjects.Room) bool { return s.rep.head(r) == nil })
+			s.forgetPaces()
 		}
 	}
 }
@@ -271,7 +307,7 @@ func (s *Service) woke() {
 	s.log.Warn("the process stood still; commands that came meanwhile are dropped")
 	s.listenMu.Lock()
 	defer s.listenMu.Unlock()
-	if s.stopping || s.ended() {
+	if s.stopping || s.ended() || s.gen == nil { // nil: it still starts
 		return
 	}
 	old := s.gen

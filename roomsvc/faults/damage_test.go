@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -165,6 +166,22 @@ func TestBucketIsMadeAnew(t *testing.T) {
 			}
 			return half
 		},
+		"a room's record does not fit its facts": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+			for _, m := range all {
+				if m.Subject != key("busy") {
+					continue
+				}
+				h, err := room.DecodeHead(m.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Revision, h.Sequence = h.Revision-4, h.Sequence-2
+				if m.Data, err = h.Record("busy"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return all
+		},
 		"a member too many": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
 			for _, m := range all {
 				if m.Subject == key("busy.u1-3") {
@@ -186,10 +203,49 @@ func TestBucketIsMadeAnew(t *testing.T) {
 			i.stop()
 			w.rebuild(subjects.StreamState, damage(w.messages(subjects.StreamState)), nil)
 			w.start("", roomsvc.Config{})
+			w.join("quiet", "late") // so that the bucket's mark tells when it is in order
 			if after := w.check(); len(after) != len(before) || after["busy"].instance != before["busy"].instance {
 				t.Errorf("before there were %d rooms, now %d; busy was %s, is %s", len(before), len(after), before["busy"].instance, after["busy"].instance)
 			}
 			w.live(2)
+		})
+	}
+}
+
+// The bucket loses what it holds while an instance writes it.
+func TestBucketIsDamagedUnderItsLeader(t *testing.T) {
+	t.Parallel()
+	for what, damage := range map[string]func(w *world, yesterday []*jetstream.RawStreamMsg){
+		"emptied": func(w *world, _ []*jetstream.RawStreamMsg) {
+			stream, err := w.js.Stream(w.ctx, subjects.StreamState)
+			if err == nil {
+				err = stream.Purge(w.ctx)
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		"an old copy": func(w *world, yesterday []*jetstream.RawStreamMsg) { w.rebuild(subjects.StreamState, yesterday, nil) },
+		"of another deployment": func(w *world, _ []*jetstream.RawStreamMsg) {
+			other := anotherWorld(w.t)
+			other.start("", roomsvc.Config{}).stopAfter(func() { other.live(0); other.live(1); other.live(2) })
+			w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			i := w.start("", roomsvc.Config{})
+			standby := w.start("", roomsvc.Config{})
+			w.live(0)
+			yesterday := w.messages(subjects.StreamState)
+			w.live(1)
+			damage(w, yesterday)
+			w.live(2) // and the bucket is what the facts make
+			i.stop()
+			w.live(3)
+			standby.stop()
+			w.start("", roomsvc.Config{})
+			w.check()
 		})
 	}
 }
@@ -400,6 +456,14 @@ func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 		},
 		"and it is asked for a new one": func(w *world) {
 			_, _ = w.client.Create(w.ctx, room.CreateRequest{RoomID: "late", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
+		},
+		"and it is asked for a switch": func(w *world) {
+			c := &command{verb: room.Switch, caller: as("alice", "switch"), room: "quiet", to: "new0"} // both lost nothing
+			before := len(w.facts())
+			_, err := c.send(w.ctx, w.client)
+			if stored := len(w.facts()) > before; stored && errors.Is(err, room.ErrBusy) {
+				w.t.Errorf("a switch that is stored: %v", err)
+			}
 		},
 		"and nobody asks": func(*world) {},
 	} {

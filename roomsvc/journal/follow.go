@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,43 +36,14 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 	if err != nil {
 		return fmt.Errorf("following the stream %s: %w", subjects.StreamRooms, err)
 	}
-	next := max(from, 1)
-	failed := make(chan error, 1)
-	fail := func(err error) {
-		select {
-		case failed <- err:
-		default:
-		}
-	}
-	cc, err := cons.Consume(func(m jetstream.Msg) {
-		meta, err := m.Metadata()
-		if err != nil {
-			fail(err)
-			return
-		}
-		seq := meta.Sequence.Stream
-		if seq < next {
-			return // a consumer made anew starts where the first one did
-		}
-		if seq > next {
-			if err := j.checkGap(ctx, next); err != nil {
-				fail(err)
-				return
-			}
-		}
-		next = seq + 1
-		h := m.Headers()
-		batch := h.Get(batchIDHeader)
-		if err := take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == ""}); err != nil {
-			fail(err)
-		}
-	}, jetstream.PullMaxMessages(2000))
+	f := &follower{next: max(from, 1), take: take, failed: make(chan error, 1), gap: func(next uint64) error { return j.checkGap(ctx, next) }}
+	cc, err := cons.Consume(f.message, jetstream.PullMaxMessages(2000))
 	if err != nil {
 		return fmt.Errorf("following the stream %s: %w", subjects.StreamRooms, err)
 	}
 	defer cc.Stop()
 	select {
-	case err := <-failed:
+	case err := <-f.failed:
 		return err
 	case <-cc.Closed():
 		if ctx.Err() == nil {
@@ -81,6 +53,49 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// follower takes what a consumer delivers, one message at a time. What was delivered
+// behind one that can't be taken is not taken either: who follows must not pass it.
+type follower struct {
+	mu      sync.Mutex // a consumer made anew calls beside the last call of the one before
+	next    uint64
+	take    func(Message) error
+	gap     func(next uint64) error // checks a gap before which next was to come
+	stopped bool
+	failed  chan error
+}
+
+func (f *follower) message(m jetstream.Msg) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return
+	}
+	if err := f.pass(m); err != nil {
+		f.stopped = true
+		f.failed <- err
+	}
+}
+
+func (f *follower) pass(m jetstream.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	seq := meta.Sequence.Stream
+	if seq < f.next {
+		return nil // a consumer made anew starts where the first one did
+	}
+	if seq > f.next {
+		if err := f.gap(f.next); err != nil {
+			return err
+		}
+	}
+	f.next = seq + 1
+	h := m.Headers()
+	batch := h.Get(batchIDHeader)
+	return f.take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == ""})
 }
 
 // checkGap tells a gap that markers left when they expired from one of facts that

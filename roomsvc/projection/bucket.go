@@ -57,23 +57,11 @@ func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error
 		SubjectDeleteMarkerTTL: markerTTL,
 		AllowAtomicPublish:     true,
 	}
-	stream, err := OpenStream(ctx, j.JetStream(), cfg, replicas)
+	stream, err := j.OpenStream(ctx, cfg, replicas)
 	if err != nil {
 		return nil, err
 	}
 	return &Bucket{j, stream}, nil
-}
-
-// OpenStream makes a bucket's stream, or brings an existing one to cfg.
-func OpenStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, replicas int) (jetstream.Stream, error) {
-	if have, err := js.Stream(ctx, cfg.Name); err == nil && replicas == 0 {
-		cfg.Replicas = have.CachedInfo().Config.Replicas
-	}
-	stream, err := js.CreateOrUpdateStream(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
-	}
-	return stream, nil
 }
 
 // Snapshot is what the bucket held.

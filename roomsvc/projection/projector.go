@@ -92,7 +92,7 @@ func (p *Projector) Add(c Change) {
 // Follow forgets what another instance has written; for instances that do not lead.
 func (p *Projector) Follow(ctx context.Context) error {
 	mark, _, err := p.bucket.Mark(ctx)
-	if err != nil || mark.Torn {
+	if err != nil || mark.Torn || mark.Journal != p.bucket.journal.ID {
 		return err
 	}
 	p.trim(mark.Revision)
@@ -126,6 +126,9 @@ func (p *Projector) Lead(ctx context.Context) error {
 	}
 	p.projected, p.marks = projected, nil
 	p.projected.Journal, p.projected.Torn = p.bucket.journal.ID, false
+	if projected.Journal != p.projected.Journal || projected.Revision < p.Written() {
+		p.Rewrite() // it was emptied, or is an old copy: it lacks what was written before
+	}
 	p.mu.Lock()
 	rewrite := p.rewrite
 	p.mu.Unlock()
@@ -339,6 +342,9 @@ func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) 
 	for key := range held.Keys {
 		entries[key] = record{}
 	}
+	p.mu.Lock()
+	p.written = 0 // of what is not in all, nothing may be passed over
+	p.mu.Unlock()
 	mark, changes := p.all()
 	for _, c := range changes {
 		c.put(entries)

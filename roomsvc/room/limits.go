@@ -1,6 +1,10 @@
 package room
 
-import "natsrooms/events"
+import (
+	"fmt"
+
+	"natsrooms/events"
+)
 
 // Limits are the settings that decide answers. Those that count rooms and members are
 // unlimited at 0; the others are at their default then. A nil *Limits is all defaults.
@@ -66,6 +70,34 @@ func (l *Limits) Filled() *Limits {
 		}
 	}
 	return &filled
+}
+
+// Check says what a limit is set to that it can't be, for people.
+func (l *Limits) Check() error {
+	for _, s := range Settings {
+		if v := *s.Of(l); v < 0 || v > s.Most {
+			return fmt.Errorf("the limit %s (%s) is %d; it must be 1 to %d, or 0 for the default", s.Name, s.Means, v, s.Most)
+		}
+	}
+	return nil
+}
+
+// Table is the limits by name, filled.
+func (l *Limits) Table() map[string]int {
+	table, filled := make(map[string]int, len(Settings)), l.Filled()
+	for _, s := range Settings {
+		table[s.Name] = *s.Of(filled)
+	}
+	return table
+}
+
+// LimitsOf makes limits of a table, filled.
+func LimitsOf(table map[string]int) *Limits {
+	l := &Limits{}
+	for _, s := range Settings {
+		*s.Of(l) = table[s.Name]
+	}
+	return l.Filled()
 }
 
 // over refuses a count that is past its limit.

@@ -41,6 +41,9 @@ type Caller struct {
 	RequestID string         `json:"requestID,omitzero"` // 1 to 64 characters, random
 }
 
+// For is the caller of any request.
+func (q *Caller) For() *Caller { return q }
+
 // RoomConfig is what a creator may choose.
 type RoomConfig struct {
 	RoomAttributes       map[string]string `json:"roomAttributes,omitzero"`

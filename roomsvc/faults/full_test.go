@@ -1,0 +1,83 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// room for n more messages in the journal; 0: as many as come.
+func (w *world) roomFor(n int64) {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	if cfg.MaxMsgs = -1; n > 0 {
+		cfg.MaxMsgs = int64(stream.CachedInfo().State.Msgs) + n
+	}
+	if _, err := w.js.UpdateStream(w.ctx, cfg); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// The journal is full when a room is to end. That is tried again at leisure, whoever
+// waits for it hears so at once, and it ends when there is room.
+func TestFullJournal(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{})
+	w.create("stays", 3600)
+	w.join("stays", "bob")
+	w.create("ends", 0)
+	w.join("ends", "alice")
+	w.check()
+	tries, err := w.nc.SubscribeSync(subjects.Journal("ends"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func() time.Time {
+		t.Helper()
+		if _, err := tries.NextMsg(patience); err != nil {
+			t.Fatalf("no append to the room: %v", err)
+		}
+		return time.Now()
+	}
+	w.roomFor(1)
+	w.leave("ends", "alice") // takes the last place
+	next()
+	first := next()
+	const most = 5
+	for range most {
+		next()
+	}
+	if d := time.Since(first); d < (most-1)*time.Second {
+		t.Errorf("its end was tried %d times in %v", most+1, d)
+	}
+	busy := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, room.ErrBusy) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second) // far less than a command may wait
+	defer cancel()
+	_, err = w.client.Enter(ctx, room.CreateRequest{Caller: as("carol", ""), RoomID: "ends"})
+	busy("entering it", err)
+	_, err = w.client.Switch(ctx, room.SwitchRequest{Caller: as("bob", ""), FromRoomID: "stays", ToRoomInfo: room.RoomInfo{RoomID: "ends"}, IsCreateWhenRoomNotExisted: true})
+	busy("switching to it", err)
+	_, err = w.client.Leave(ctx, room.RoomRequest{Caller: as("bob", ""), RoomID: "stays"})
+	busy("leaving another one", err)
+
+	w.roomFor(0)
+	w.until(patience, "the room to end", func() bool { return w.fold(w.facts())["ends"] == nil })
+	if _, err = w.client.Switch(w.ctx, room.SwitchRequest{Caller: as("bob", ""), FromRoomID: "stays", ToRoomInfo: room.RoomInfo{RoomID: "ends"}, IsCreateWhenRoomNotExisted: true}); err != nil {
+		t.Errorf("switching: %v", err)
+	}
+	w.check()
+}

@@ -1,0 +1,104 @@
+package faults_test
+
+import (
+	"bytes"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+)
+
+// append appends a fact as another instance of the service does.
+func (w *world) append(f *events.Fact, expect uint64) {
+	w.t.Helper()
+	j, err := journal.Open(w.ctx, roomtest.Conn(w.t, w.node.Server), journal.Settings{Keep: 168 * time.Hour})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer j.Close()
+	entry, err := journal.Fact(f, "", expect)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	acked := make(chan error, 1)
+	if _, err := j.Append([]journal.Entry{entry}, func(_ uint64, err error) { acked <- err }); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := <-acked; err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Of a room that a user has left, an instance has not heard yet. It must not count that
+// room against the user, not even in a run whose fact is stored: that one knows of its
+// own room only.
+func TestLimitFromThePast(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	w.start(bad.url, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: 1}})
+	w.create("a", 3600)
+	w.create("b", 3600)
+	in := w.join("a", "alice")
+	w.get("a")
+
+	var deaf, slow atomic.Bool
+	rules := rule(func(f *frame) fate {
+		switch {
+		case strings.HasPrefix(f.subject, "room.evt.") || f.subject == "room.sync":
+			return fate{lose: deaf.Load()}
+		case strings.HasPrefix(f.subject, "_INBOX.") && bytes.Contains(f.body, []byte(`"stream":"ROOMS"`)) && slow.CompareAndSwap(true, false):
+			return fate{hold: 500 * time.Millisecond}
+		}
+		return fate{}
+	})
+	bad.toClient.Store(&rules)
+	deaf.Store(true)
+	w.append(&events.Fact{
+		ID: "elsewhere", Type: events.MemberLeft, Room: "a", InstanceID: in.InstanceID, Sequence: in.Sequence + 1, Time: events.TimeOf(time.Now()),
+		Left: []events.Left{{UserID: "alice", SessionID: "default", JoinedAt: in.Room.CreatedAt, LeftAt: events.TimeOf(time.Now()), Reason: events.ReasonLeft}},
+	}, in.Revision)
+
+	// While carol's answer is on its way the other two wait, and become one run.
+	slow.Store(true)
+	answers := map[string]*nats.Subscription{}
+	for _, user := range []string{"carol", "bob", "alice"} {
+		inbox := w.nc.NewInbox()
+		sub, err := w.nc.SubscribeSync(inbox)
+		if err == nil {
+			err = w.nc.PublishRequest("room.cmd.join", inbox, []byte(`{"roomID":"b","userID":"`+user+`"}`))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[user] = sub
+	}
+	answer := func(user string) {
+		t.Helper()
+		m, err := answers[user].NextMsg(patience)
+		if err != nil {
+			t.Fatalf("%s: %v", user, err)
+		}
+		if code := m.Header.Get("Nats-Service-Error"); code != "" {
+			t.Errorf("%s gets %s: %s", user, code, m.Data)
+		}
+	}
+	answer("carol")
+	answer("bob")
+	deaf.Store(false)
+	if err := w.nc.Publish("room.sync", nil); err != nil { // shows the follower that it missed something
+		t.Fatal(err)
+	}
+	answer("alice")
+	w.check()
+	if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("alice", ""), RoomID: "a"}); err == nil {
+		t.Error("alice is in two rooms")
+	}
+}

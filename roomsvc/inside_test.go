@@ -1,0 +1,138 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
+)
+
+// patient bounds every wait of the tests that look inside; none is expected to take nearly as long.
+const patient = 30 * time.Second
+
+// inside starts an instance whose insides can be looked at, and a caller.
+func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
+	t.Helper()
+	t.Parallel()
+	server := roomtest.Server(t)
+	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	s, err := New(ctx, roomtest.Conn(t, server), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patient)
+		defer cancel()
+		select {
+		case <-s.Done():
+		default:
+			if err := s.Stop(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return s, roomtest.Conn(t, server)
+}
+
+// elsewhere appends a fact as another instance does, and gives its revision.
+func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 {
+	t.Helper()
+	entry, err := journal.Fact(f, "", expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acks := make(chan result, 1)
+	if _, err := s.journal.Append([]journal.Entry{entry}, func(last uint64, err error) { acks <- result{last, err} }); err != nil {
+		t.Fatal(err)
+	}
+	a := <-acks
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	return a.last
+}
+
+// A leaveAll takes the rooms of its own session, however many the user's others are in.
+func TestLeaveAllBesideManyRooms(t *testing.T) {
+	s := &Service{rep: newReplica()}
+	s.rep.changed = func(projection.Change) {}
+	seq := uint64(0)
+	enter := func(id string, sessions ...string) {
+		t.Helper()
+		for i, session := range sessions {
+			joined := []events.Joined{{UserID: "alice", SessionID: session}}
+			f := &events.Fact{ID: id, Type: events.RoomCreated, Room: subjects.Room(id), InstanceID: id, Sequence: uint64(i) + 1, Joined: joined, MemberCount: 1}
+			if i == 0 {
+				f.Info = &events.Room{RoomID: id, MemberCount: 1}
+			} else {
+				f.Type = events.SessionJoined
+			}
+			data, err := f.Encode("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			seq++
+			if err := s.rep.pass(journal.Message{Seq: seq, Subject: subjects.Facts(f.Room), Data: data}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for n := range journal.MaxBatch + 1 {
+		enter(fmt.Sprintf("r%04d", n), "desk")
+	}
+	enter("x", "desk", "phone")
+	enter("y", "phone")
+	of := func(session string) *call {
+		return &call{cmd: &room.Command{Verb: room.LeaveAll, User: "alice", Session: session}}
+	}
+	chosen, ids, rest := s.choose([]*call{of("phone"), of("desk")}, journal.MaxBatch)
+	if len(chosen) != 1 || len(rest) != 1 || !slices.Equal(ids, []subjects.Room{"x", "y"}) {
+		t.Errorf("of the phone's rooms %d are taken, %.40q, with %d more calls left for later", len(ids), ids, len(rest))
+	}
+	if _, ids, _ := s.choose(rest, journal.MaxBatch); len(ids) != journal.MaxBatch || ids[0] != "r0000" {
+		t.Errorf("of the desk's rooms %d are taken", len(ids))
+	}
+}
+
+// An instance that meets a fact it does not know ends, and has passed nothing behind it.
+func TestUnknownFact(t *testing.T) {
+	s, nc := inside(t, Config{})
+	before := s.rep.passed.seq.Load()
+	unknown := []byte(`{"specversion":"1.0","id":"1","source":"/rooms/lobby/1","type":"io.natsrooms.room.painted.v1","subject":"lobby","time":"2026-01-01T00:00:00Z",
+		"datacontenttype":"application/json","sequence":"00000000000000000001","roominstance":"1","partitionkey":"lobby","data":{"roomID":"lobby","instanceID":"1","sequence":1}}`)
+	for n := range 500 {
+		subject, body := subjects.Sync, []byte(nil)
+		if n == 0 {
+			subject, body = subjects.Journal("lobby"), unknown
+		}
+		if err := nc.Publish(subject, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-s.Done():
+	case <-time.After(patient):
+		t.Fatal("it goes on")
+	}
+	if err := s.Err(); !errors.Is(err, events.ErrUnknownType) {
+		t.Errorf("it ended with %v", err)
+	}
+	if at := s.rep.passed.seq.Load(); at > before+1 { // a marker of its own may come first
+		t.Errorf("it passed %d, was at %d", at, before)
+	}
+}
