@@ -114,7 +114,7 @@ func pace(turns chan<- struct{}, done <-chan struct{}) {
 			return
 		}
 		due := int(time.Since(began).Seconds() * besideRate)
-		for given = max(given, due-besideRate/100); given < due; given++ {
+		for given = max(given, due-besideRate/20); given < due; given++ {
 			select {
 			case turns <- struct{}{}:
 			case <-done:
