@@ -237,7 +237,7 @@ func TestSizes(t *testing.T) {
 			t.Errorf("no %s was made", typ)
 		}
 	}
-	if most < events.MaxFactBytes*3/4 {
+	if most < events.MaxFactBytes/4 { // by chance; TestLargestFacts makes the largest there are
 		t.Errorf("the largest fact had %d bytes: that proves nothing", most)
 	}
 }
