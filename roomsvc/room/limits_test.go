@@ -212,6 +212,21 @@ func TestSettings(t *testing.T) {
 		}
 		seen[s.Name], *s.Of(&fields) = true, i+1
 	}
+	if back := room.LimitsOf(fields.Table()); *back != fields {
+		t.Errorf("%+v comes back from its table as %+v", fields, *back)
+	}
+	if back := room.LimitsOf(nil); *back != *defaults {
+		t.Errorf("no table at all is %+v", *back)
+	}
+	for _, s := range room.Settings {
+		for v, ok := range map[int]bool{-1: false, 0: true, 1: true, s.Most - 1: true, s.Most: true, s.Most + 1: false} {
+			l := room.Limits{}
+			*s.Of(&l) = v
+			if err := l.Check(); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), s.Name) {
+				t.Errorf("%s set to %d: %v", s.Name, v, err)
+			}
+		}
+	}
 	if filled := fields.Filled(); *filled != fields || filled == &fields {
 		t.Errorf("%+v is filled as %+v", fields, *filled)
 	}
