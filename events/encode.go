@@ -47,8 +47,8 @@ var Types = []TypeInfo{
 	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
 	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
 	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last one of its instance"},
-	{MessageSent, (*messageData)(nil), "a message, on `room.msg.<room>`"},
-	{UserStateChanged, (*noticeData)(nil), "a notice on `room.state.<user>.<room>`: connecting, connected, disconnected and why"},
+	{MessageSent, (*messageData)(nil), "something is said in the room"},
+	{UserStateChanged, (*noticeData)(nil), "a notice to one user's devices: connecting, connected, disconnected and why"},
 }
 
 type createdData struct {
