@@ -160,7 +160,7 @@ func (d *asyncDocument) addEvent(e events.TypeInfo) {
 	case events.MessageSent:
 		at, address, what = "messages", strings.Replace(subjects.MessagesPattern, "*", "{room}", 1), "Messages sent in a room."
 	case events.UserStateChanged:
-		address = strings.NewReplacer(".U", ".{user}", ".R", ".{room}").Replace(subjects.UserState("U", "R"))
+		address = strings.Replace(strings.Replace(subjects.StatesPattern, "*", "{user}", 1), "*", "{room}", 1)
 		at, what, in = "states", "What became of a user's own sessions in a room, for all the user's devices: live only, before the command's reply.", parameters("user", "room")
 	}
 	if _, ok := d.Channels[at]; !ok {
