@@ -28,6 +28,29 @@ type position struct {
 	Sequence   uint64 `json:"sequence"`
 }
 
+// TypeInfo is one row of the table of events.
+type TypeInfo struct {
+	Type  string
+	Data  any    // a nil pointer to the type of its data
+	Means string // one line for people
+}
+
+// Types is the table of events: every type that is written, and what README and the
+// schemas say of it. The facts come first.
+var Types = []TypeInfo{
+	{RoomCreated, (*createdData)(nil), "a room begins; its first members are in it"},
+	{MemberJoined, (*joinedData)(nil), "users come in, with their first session"},
+	{MemberLeft, (*leftData)(nil), "users are out, with their last session; `leftAt - joinedAt` is the stay"},
+	{SessionJoined, (*joinedData)(nil), "a further device of a member"},
+	{SessionLeft, (*leftData)(nil), "one of several devices is gone"},
+	{RoomAttributesChanged, (*attributesData)(nil), "attributes of the room were set or deleted; whose they are, and by whom"},
+	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
+	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
+	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last one of its instance"},
+	{MessageSent, (*messageData)(nil), "something is said in the room"},
+	{UserStateChanged, (*noticeData)(nil), "a notice to one user's devices: connecting, connected, disconnected and why"},
+}
+
 type createdData struct {
 	position  `json:",embed"`
 	Room      *Room    `json:"room"`
@@ -66,6 +89,10 @@ type memberAttributesData struct {
 	RequestID            string             `json:"requestID,omitzero"`
 }
 
+type keptData struct {
+	position `json:",embed"`
+}
+
 type destroyedData struct {
 	position  `json:",embed"`
 	Room      *Room         `json:"room"`
@@ -92,7 +119,7 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	case RoomDestroyed:
 		data = &destroyedData{pos, f.Info, f.Reason, f.Operator, f.RequestID}
 	case RoomKept:
-		data = &pos
+		data = &keptData{pos}
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
@@ -178,7 +205,9 @@ func DecodeFact(raw []byte) (*Fact, error) {
 		err = json.Unmarshal(e.Data, &d)
 		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, d.Room, d.Reason, d.Operator, d.RequestID
 	case RoomKept:
-		err = json.Unmarshal(e.Data, &pos)
+		var d keptData
+		err = json.Unmarshal(e.Data, &d)
+		pos = d.position
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}

@@ -102,7 +102,7 @@ type Config struct {
 	MaxMembers           int    `json:"maxMembers,omitzero"`           // 0: only the service's own limit
 	Delivery             string `json:"delivery,omitzero"`             // "members" or "open"
 	Access               string `json:"access,omitzero"`               // "open"
-	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // may a member read messages from before it joined; nil: true
+	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // may a member read messages from before it joined; true if not given
 }
 
 // Room describes a room as replies, facts and the state bucket show it.
@@ -170,7 +170,7 @@ type MemberAttributes struct {
 
 // Ownership says whose attributes are, and which of them go when their owner leaves.
 type Ownership struct {
-	Owners               map[string]*string `json:"owners,omitzero"`               // by key; nil: nobody's
+	Owners               map[string]*string `json:"owners,omitzero"`               // by key; null: nobody's
 	DeleteAfterOwnerLeft []string           `json:"deleteAfterOwnerLeft,omitzero"` // of these keys
 }
 

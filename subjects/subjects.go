@@ -26,6 +26,7 @@ const (
 	MessagesPattern   = "room.msg.*"        // messages sent in rooms
 	MessagesJournal   = "room.msgjournal.*" // where messages are stored
 	MessagesTransform = "room.msg.{{wildcard(1)}}"
+	StatesPattern     = "room.state.*.*" // roomStateChanged of every user in every room
 )
 
 const (

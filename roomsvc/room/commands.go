@@ -26,9 +26,9 @@ var Commands = []CommandInfo{
 	{Rooms, false, (*RoomsRequest)(nil), (*RoomsReply)(nil), nil, "the user's rooms and their heads"},
 	{List, true, (*ListRequest)(nil), (*ListReply)(nil), nil, "a page of all rooms"},
 	{SetAttributes, false, (*SetAttributesRequest)(nil), (*SetAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrAttributeCount, ErrAttributeKey, ErrAttributeValue, ErrAttributeTotal, ErrRevisionMismatch}, "all attributes, and `errorKeys`: keys of somebody else, left as they were"},
-	{SetMemberAttributes, false, (*SetMemberAttributesRequest)(nil), (*SetMemberAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrMemberAttributeTotal, ErrMemberAttributeKey, ErrMemberAttributeValue}, "the members' attributes"},
+	{SetMemberAttributes, false, (*SetMemberAttributesRequest)(nil), (*SetMemberAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrMemberAttributeTotal, ErrMemberAttributeKey, ErrMemberAttributeValue}, "`infos`: the members' attributes; `errorUserList`: who is not in the room"},
 	{Send, false, (*SendRequest)(nil), (*SendReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited}, "`messageID`, `messageSeq` if it is stored, `timestamp`"},
-	{History, false, (*HistoryRequest)(nil), (*HistoryReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "a page of facts or messages as CloudEvents; `complete` false: some are gone"},
-	{Kick, true, (*KickRequest)(nil), (*KickReply)(nil), []*Code{ErrRoomNotExist}, "who is out, with all sessions"},
+	{History, false, (*HistoryRequest)(nil), (*HistoryReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "a page of facts or messages as CloudEvents, behind or before the one position given; `complete` false: some are gone"},
+	{Kick, true, (*KickRequest)(nil), (*KickReply)(nil), []*Code{ErrRoomNotExist}, "`kicked`: who is out, with all sessions; `errorUserList`: who was not in the room"},
 	{DestroyRoom, true, (*DestroyRequest)(nil), (*DestroyReply)(nil), []*Code{ErrRoomNotExist}, "the room's ID; everybody is out"},
 }

@@ -34,7 +34,7 @@ const (
 
 // Caller says for whom a command acts. Every request has these fields.
 type Caller struct {
-	UserID    string         `json:"userID,omitzero"`
+	UserID    string         `json:"userID,omitzero"`    // in the user form the subject says it
 	UserName  string         `json:"userName,omitzero"`  // at most 256 bytes
 	UserInfo  jsontext.Value `json:"userInfo,omitzero"`  // one JSON object, at most 1 KiB
 	SessionID string         `json:"sessionID,omitzero"` // "default" if empty; at most 64 bytes
