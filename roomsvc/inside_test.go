@@ -49,24 +49,6 @@ func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
 	return s, roomtest.Conn(t, server)
 }
 
-// elsewhere appends a fact as another instance does, and gives its revision.
-func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 {
-	t.Helper()
-	entry, err := journal.Fact(f, "", expect)
-	if err != nil {
-		t.Fatal(err)
-	}
-	acks := make(chan result, 1)
-	if _, err := s.journal.Append([]journal.Entry{entry}, func(last uint64, err error) { acks <- result{last, err} }); err != nil {
-		t.Fatal(err)
-	}
-	a := <-acks
-	if a.err != nil {
-		t.Fatal(a.err)
-	}
-	return a.last
-}
-
 // A leaveAll takes the rooms of its own session, however many the user's others are in.
 func TestLeaveAllBesideManyRooms(t *testing.T) {
 	s := &Service{rep: newReplica()}
