@@ -182,8 +182,7 @@ func (s *Service) open(ctx context.Context) (err error) {
 	}
 	s.timers.start(s)
 	s.pulse = newPulse() // not before: a start that takes long is no standstill
-	s.workers.Add(4)
-	go s.followMessages()
+	s.workers.Add(3)
 	go s.runMulti()
 	go s.sweeping()
 	go s.housekeeping()
@@ -221,18 +220,6 @@ func (s *Service) sweeping() {
 		case now := <-sweep.C:
 			s.sweep(now)
 			s.repeatSayings(now)
-		}
-	}
-}
-
-// followMessages keeps the heads of what is said. Should following fail, heads stand
-// still, so it begins again.
-func (s *Service) followMessages() {
-	defer s.workers.Done()
-	for !s.ended() {
-		if err := s.messages.Follow(s.life); err != nil && !s.ended() {
-			s.log.Warn("following what is said in rooms", "error", err)
-			s.pause(leaderPoll)
 		}
 	}
 }
