@@ -101,8 +101,8 @@ func (b *bench) while(run string, f func() error) (timing, error) {
 	return t, err
 }
 
-// pace gives as many turns as the rate has until done; those that nobody took in time
-// are given later.
+// pace gives as many turns as the rate has until done. Those that nobody took in time are
+// given later, but not all of a long standstill's: it would be louder than it should be.
 func pace(turns chan<- struct{}, done <-chan struct{}) {
 	tick := time.NewTicker(besideTick)
 	defer tick.Stop()
@@ -113,7 +113,8 @@ func pace(turns chan<- struct{}, done <-chan struct{}) {
 		case <-done:
 			return
 		}
-		for due := int(time.Since(began).Seconds() * besideRate); given < due; given++ {
+		due := int(time.Since(began).Seconds() * besideRate)
+		for given = max(given, due-besideRate/20); given < due; given++ {
 			select {
 			case turns <- struct{}{}:
 			case <-done:

@@ -122,6 +122,7 @@ chat("a tab and node", async (context) => {
 chat("a tab makes up for a broken connection", async (context) => {
   const line = await cable(ws);
   const tab = await Tab.in(context, "alice", "breaks", line.ws);
+  await tab.members("alice");
   const bob = await Person.in(await connection(url), "breaks", "bob");
   await Person.in(await connection(url), "breaks", "carol");
   await tab.members("alice", "bob", "carol");
