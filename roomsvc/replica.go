@@ -35,7 +35,7 @@ type replica struct {
 
 	batch   []journal.Message       // facts of an atomic append that goes on
 	changed func(projection.Change) // in the journal's order
-	timers  func(*mailbox)          // a room has become empty
+	timers  func(*mailbox)          // a room has become empty, or was empty before this
 }
 
 func newReplica() *replica {
@@ -146,6 +146,7 @@ func (r *replica) settle(facts []applied, states []*room.State, changes []room.C
 
 func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room.Changes) []move {
 	mb := a.mb
+	before := mb.head.Load()
 	switch {
 	case mb.state == nil && state != nil:
 		r.living.Add(1)
@@ -166,7 +167,7 @@ func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	for _, u := range ch.Del {
 		moves = append(moves, move{u, mb, false})
 	}
-	if state != nil && state.EmptySince != 0 && state.EmptyBy == a.fact.Sequence && r.timers != nil {
+	if r.timers != nil && (before != nil && before.EmptySince != 0 || state != nil && state.EmptySince != 0) {
 		r.timers(mb)
 	}
 	return moves
