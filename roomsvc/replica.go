@@ -93,7 +93,7 @@ func (r *replica) all() []*mailbox {
 }
 
 // forget drops mailboxes of rooms that ended and that nobody works with. What they
-// still knew, the sequence of the room's last fact, can be asked for.
+// still knew, the sequence and the time of the room's last fact, can be asked for.
 func (r *replica) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,6 +156,7 @@ func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	}
 	mb.state = state
 	mb.revision = max(mb.revision, a.seq)
+	mb.factAt = max(mb.factAt, a.fact.Time)
 	if state == nil {
 		mb.head.Store(nil)
 	} else if ch.Head != nil {
