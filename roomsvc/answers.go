@@ -181,7 +181,7 @@ func (s *Service) repeatJoined(c *call, o *outcome) {
 	}
 	if head := s.rep.head(c.cmd.Room); head != nil {
 		reply.Room = head.Info(c.cmd.Room)
-		if o.joined == nil {
+		if o.joined == nil { // it was in already: no fact says where the room was then
 			p.Position = head.Position()
 		}
 	} else {
