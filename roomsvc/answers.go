@@ -72,7 +72,11 @@ func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox,
 			bySession[session{v.cmd.User, v.cmd.Session}] = v.cmd
 		}
 	}
+	came := map[arrival]struct{}{}
 	for _, f := range facts {
+		for i := range f.Joined {
+			came[arrival{f.Room, session{subjects.User(f.Joined[i].UserID), f.Joined[i].SessionID}}] = struct{}{}
+		}
 		for i := range f.Left {
 			if c := bySession[session{subjects.User(f.Left[i].UserID), f.Left[i].SessionID}]; c != nil && f.Left[i].Reason == events.ReasonLeft {
 				leavers[c] = append(leavers[c], places[f.Room])
@@ -98,18 +102,22 @@ func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox,
 			s.sendLeftAll(v.call, leavers[v.cmd])
 			continue
 		}
-		to, from := boxes[v.cmd.Room], places[v.cmd.From]
-		p, changed := places[v.cmd.Room]
-		if m := to.state.Member(v.cmd.User); !changed || m == nil || m.Revision != p.Revision {
-			p = place{to.room, position(to)} // was in it already
+		p := v.was // in it already, and no more is known of it
+		if _, ok := came[arrival{v.cmd.Room, session{v.cmd.User, v.cmd.Session}}]; ok {
+			p = places[v.cmd.Room]
 		}
-		s.sendSwitched(v.call, to, p, from, v.Created)
+		s.sendSwitched(v.call, boxes[v.cmd.Room], p, places[v.cmd.From], v.Created)
 	}
 }
 
 type session struct {
 	user subjects.User
 	id   string
+}
+
+type arrival struct {
+	room subjects.Room
+	session
 }
 
 func (s *Service) sendLeftAll(c *call, left []place) {
@@ -202,7 +210,7 @@ func (s *Service) repeatJoined(c *call, o *outcome) {
 	}
 	if head := s.rep.head(c.cmd.Room); head != nil {
 		reply.Room = head.Info(c.cmd.Room)
-		if o.joined == nil {
+		if o.joined == nil { // it was in already: no fact says where the room was then
 			p.Position = head.Position()
 		}
 	} else {

@@ -117,7 +117,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			v = s.addLeaveAll(boxes, runs, c.cmd)
 		}
 		if !v.Changed {
-			s.unreserve([]verdict{{c, v}})
+			s.unreserve([]verdict{{call: c, Verdict: v}})
 		}
 		switch {
 		case v.Later && c.cmd.Verb == room.Switch && boxes[c.cmd.Room].refusal != nil:
@@ -126,7 +126,11 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			c.state.CompareAndSwap(deciding, waiting)
 			rest = append(rest, c)
 		case v.Changed || c.synced:
-			taken = append(taken, verdict{c, v})
+			t := verdict{call: c, Verdict: v}
+			if to := boxes[c.cmd.Room]; to != nil {
+				t.was = place{to.room, position(to)}
+			}
+			taken = append(taken, t)
 		default:
 			c.state.CompareAndSwap(deciding, waiting)
 			open = append(open, c)

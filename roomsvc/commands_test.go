@@ -384,6 +384,40 @@ func TestRepeatedRequests(t *testing.T) {
 	again("after a restart")
 }
 
+// A switch into a room that the session is in already only leaves. Its repeat has no
+// second effect and names the room left as at first; the target is as it is now.
+func TestRepeatedSwitchThatOnlyLeft(t *testing.T) {
+	w, instances := newWorld(t, 2, configOf(nil))
+	for _, id := range []string{"from", "to"} {
+		ok[position](w, "enter", fmt.Sprintf(`{"roomID":%q,"userID":"alice","config":{"roomDestroyDelayTime":60}}`, id))
+	}
+	const body = `{"userID":"alice","fromRoomID":"from","toRoomInfo":{"roomID":"to"},"requestID":"1"}`
+	first := ok[room.JoinedReply](w, "switch", body)
+	now := ok[position](w, "enter", `{"roomID":"to","userID":"bob"}`)
+	again := func() {
+		t.Helper()
+		for range 6 { // so that every instance is asked
+			r := ok[room.JoinedReply](w, "switch", body)
+			if *r.Left != *first.Left || *r.Created != *first.Created || r.Sequence < first.Sequence || r.InstanceID != now.InstanceID {
+				t.Errorf("again: %+v, left %+v; first %+v, left %+v", r.Position, *r.Left, first.Position, *first.Left)
+			}
+		}
+	}
+	again()
+	for _, i := range instances {
+		i.stop()
+	}
+	w.start(configOf(nil))
+	again()
+	if r := ok[room.JoinedReply](w, "switch", body); r.Sequence != now.Sequence {
+		t.Errorf("the target is at %d, the reply says %d", now.Sequence, r.Sequence)
+	}
+	if n := len(w.replay().facts); n != 4 {
+		t.Errorf("%d facts", n)
+	}
+	w.check()
+}
+
 func TestRequestIDs(t *testing.T) {
 	w, _ := newWorld(t, 2, configOf(nil))
 	ok[position](w, "create", `{"roomID":"lobby"}`)

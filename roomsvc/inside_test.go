@@ -103,7 +103,7 @@ func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {
 
 // A leaveAll takes the rooms of its own session, however many the user's others are in.
 func TestLeaveAllBesideManyRooms(t *testing.T) {
-	s := &Service{rep: newReplica()}
+	s := &Service{rep: newReplica(defaultRemember)}
 	s.rep.changed = func(projection.Change) {}
 	seq := uint64(0)
 	enter := func(id string, sessions ...string) {

@@ -56,7 +56,7 @@ func (s *Service) load(ctx context.Context) error {
 		}
 		s.log.Warn("the bucket has holes; making the rooms from the journal", "because", err)
 	}
-	s.rep = newReplica()
+	s.rep = newReplica(s.cfg.Remember)
 	s.rep.seek(snap.Heads)
 	err = s.follow(ctx, max(extent.First, 1), projection.Projected{Mark: projection.Mark{Revision: nothing}})
 	if errors.Is(err, errIncomplete) || errors.Is(err, room.ErrDamaged) {
@@ -92,7 +92,7 @@ func (s *Service) judge(ctx context.Context, p projection.Projected, extent jour
 		return 0, false, nil
 	}
 	from = min(p.Safe.Revision, p.Revision) + 1
-	recent, err := s.journal.FirstSince(ctx, time.Now().Add(-rememberFor))
+	recent, err := s.journal.FirstSince(ctx, time.Now().Add(-s.cfg.Remember))
 	if err != nil {
 		return 0, false, err
 	}
@@ -164,7 +164,7 @@ func (s *Service) follow(ctx context.Context, from uint64, bucket projection.Pro
 	if bucket.Revision == nothing {
 		loaded = projection.Projected{}
 	}
-	projector := projection.NewProjector(s.bucket, loaded, s.everything)
+	projector := projection.NewProjector(s.bucket, loaded, s.cfg.Settle, s.everything)
 	rep.changed, rep.last = projector.Add, loaded.Mark
 	s.projector = projector
 	orphans := map[subjects.Room]string{}

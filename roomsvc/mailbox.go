@@ -96,6 +96,7 @@ type call struct {
 type verdict struct {
 	*call
 	room.Verdict
+	was place // of a switch: where its to-room was when it was decided
 }
 
 // Timing of appends.
@@ -363,14 +364,14 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 			s.reserve(mb, c)
 			v := r.Add(c.cmd)
 			if v.Later {
-				s.unreserve([]verdict{{c, v}})
+				s.unreserve([]verdict{{call: c, Verdict: v}})
 				c.state.CompareAndSwap(deciding, waiting)
 				break
 			}
 			if !v.Changed {
-				s.unreserve([]verdict{{c, v}})
+				s.unreserve([]verdict{{call: c, Verdict: v}})
 			}
-			run = append(run, verdict{c, v})
+			run = append(run, verdict{call: c, Verdict: v})
 		}
 		mb.queue = mb.queue[1:]
 	}

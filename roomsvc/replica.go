@@ -38,10 +38,11 @@ type replica struct {
 	timers  func(*mailbox)          // a room has become empty, or was empty before this
 }
 
-func newReplica() *replica {
+// newReplica is one without rooms, that knows the outcomes of requests for so long.
+func newReplica(remember time.Duration) *replica {
 	r := &replica{boxes: map[subjects.Room]*mailbox{}}
 	r.users.init()
-	r.requests.init()
+	r.requests.init(remember)
 	return r
 }
 

@@ -49,7 +49,7 @@ func TestBatchIsOneChange(t *testing.T) {
 		{journal.Message{Subject: subjects.Sync}, "", 1, 0}, // a batch that lost its end
 	} {
 		seq = 0
-		r := newReplica()
+		r := newReplica(defaultRemember)
 		var handed []uint64
 		r.changed = func(c projection.Change) { handed = append(handed, c.Revision) }
 		pass := func(m journal.Message) {

@@ -9,15 +9,12 @@ import (
 	"natsrooms/subjects"
 )
 
-// rememberFor is how long the outcome of a request is known; the contract promises
-// two minutes from the first try.
-const rememberFor = 3 * time.Minute
-
 // requests remembers what became of requests. Those that changed something are learnt
 // from the journal, so they outlive rooms, instances and restarts; those that found
 // everything as they wanted it left no fact, and only this instance knows of them.
 type requests struct {
 	mu    sync.Mutex
+	keep  time.Duration // how long an outcome is known
 	known map[requestKey]*outcome
 	queue []timedKey // by time
 }
@@ -51,7 +48,7 @@ type place struct {
 	room.Position
 }
 
-func (q *requests) init() { q.known = map[requestKey]*outcome{} }
+func (q *requests) init(keep time.Duration) { q.keep, q.known = keep, map[requestKey]*outcome{} }
 
 // learn takes the outcomes that the stored facts of one append carry, all at once.
 func (q *requests) learn(facts []applied) {
@@ -156,7 +153,7 @@ func (q *requests) outcome(k requestKey, digest string, at time.Time) *outcome {
 }
 
 func (q *requests) expire(now time.Time) {
-	for len(q.queue) > 0 && now.Sub(q.queue[0].at) > rememberFor {
+	for len(q.queue) > 0 && now.Sub(q.queue[0].at) > q.keep {
 		delete(q.known, q.queue[0].requestKey)
 		q.queue = q.queue[1:]
 	}
@@ -171,7 +168,7 @@ func (q *requests) look(c *room.Command) (*outcome, *room.Error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	o := q.known[requestKey{c.User, c.RequestID}]
-	if o == nil || time.Since(o.time) > rememberFor {
+	if o == nil || time.Since(o.time) > q.keep {
 		return nil, nil
 	}
 	if o.digest != "" && o.digest != c.Digest {

@@ -54,6 +54,8 @@ type Config struct {
 	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
 	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
 	SourcePrefix    string        // before the source of every event
+	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min, under 2 min breaks what is promised of retries
+	Settle          time.Duration // how long the server may take to bring what it acknowledged onto its disk, more than its sync_interval; 0: 5 min
 	Logger          *slog.Logger  // default: slog.Default()
 }
 
@@ -61,6 +63,8 @@ const (
 	defaultKeep     = 168 * time.Hour
 	minKeep         = 24 * time.Hour
 	defaultInFlight = 16384
+	defaultRemember = 3 * time.Minute
+	defaultSettle   = 5 * time.Minute
 
 	defaultMessagesKeep    = 24 * time.Hour
 	minMessagesKeep        = 5 * time.Minute
@@ -84,6 +88,15 @@ func (c *Config) validate() error {
 	}
 	if err := c.Limits.Check(); err != nil {
 		return err
+	}
+	if c.Remember < 0 || c.Settle < 0 {
+		return errors.New("a time to remember requests, or to settle, can't be negative; 0 is the default")
+	}
+	if c.Remember == 0 {
+		c.Remember = defaultRemember
+	}
+	if c.Settle == 0 {
+		c.Settle = defaultSettle
 	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = defaultInFlight
@@ -138,7 +151,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), done: make(chan struct{})}
+	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(cfg.Remember), done: make(chan struct{})}
 	s.multi.wake = make(chan struct{}, 1)
 	s.timers.init()
 	s.sync.s = s

@@ -288,7 +288,7 @@ func TestTwoLeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := projection.NewProjector(b, projection.Projected{}, nil)
+		p := projection.NewProjector(b, projection.Projected{}, time.Minute, nil)
 		ended := make(chan error, 1)
 		ctx, cancel := context.WithCancel(w.ctx)
 		go func() { ended <- p.Lead(ctx) }()

@@ -20,7 +20,7 @@ type emptied struct {
 }
 
 func newEmptied(t *testing.T) *emptied {
-	e := &emptied{T: t, replica: newReplica()}
+	e := &emptied{T: t, replica: newReplica(defaultRemember)}
 	e.timers.init()
 	e.changed = func(projection.Change) {}
 	e.replica.timers = e.timers.changed

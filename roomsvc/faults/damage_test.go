@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -135,11 +136,46 @@ func (i *instance) said(what string) {
 	}
 }
 
+// brief is a service to which a moment ago is long ago: what a start reads of the journal
+// over the bucket is its end only, as in a deployment that runs for long.
+var brief = roomsvc.Config{Remember: 1, Settle: 1}
+
+// forms are the settings with which damage is tried: in a young deployment a start reads
+// the whole journal, in an old one its end.
+var forms = map[string]roomsvc.Config{"young": {}, "old": brief}
+
+// safe waits until a start with [brief] would read the journal behind a revision only.
+func (w *world) safe(revision uint64) {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.ctx, subjects.StreamState)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var v struct {
+		Safe struct {
+			Revision uint64 `json:"revision"`
+		} `json:"safe"`
+	}
+	m, err := stream.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
+	if err != nil || json.Unmarshal(m.Data, &v) != nil || v.Safe.Revision < revision {
+		w.t.Fatalf("safe is %d, want %d or more: %v", v.Safe.Revision, revision, err)
+	}
+}
+
 func TestBucketIsMadeAnew(t *testing.T) {
 	t.Parallel()
+	for form, cfg := range forms {
+		t.Run(form, func(t *testing.T) { testBucketIsMadeAnew(t, cfg) })
+	}
+}
+
+func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
+	t.Parallel()
+	const ofYesterday = "a room's record is of yesterday"
+	type messages = []*jetstream.RawStreamMsg
 	key := func(k string) string { return subjects.KV(subjects.BucketState, k) }
-	without := func(keys ...string) func([]*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
-		return func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+	without := func(keys ...string) func(all, yesterday messages) messages {
+		return func(all, _ messages) messages {
 			n := len(all)
 			all = slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
 				return slices.ContainsFunc(keys, func(k string) bool { return m.Subject == key(k) })
@@ -150,15 +186,14 @@ func TestBucketIsMadeAnew(t *testing.T) {
 			return all
 		}
 	}
-	for what, damage := range map[string]func([]*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg{
-		"emptied":                    func([]*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg { return nil },
-		"a member is missing":        without("busy.u1-3"),
-		"a room is missing":          without("busy"),
-		"an empty room is missing":   without("empty"),
-		"a room and all its members": without("quiet", "quiet.alice"),
-		"the mark is missing":        without(subjects.KeyProjected),
-		"half of it is missing": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
-			var half []*jetstream.RawStreamMsg
+	damages := map[string]func(all, yesterday messages) messages{
+		"emptied":                        func(_, _ messages) messages { return nil },
+		"a member is missing":            without("busy.u1-3"),
+		"a room is missing":              without("busy"),
+		"a new room and all its members": without("last", "last.bob"),
+		"the mark is missing":            without(subjects.KeyProjected),
+		"half of it is missing": func(all, _ messages) messages {
+			var half messages
 			for i, m := range all {
 				if i%2 == 0 || m.Subject == key(subjects.KeyProjected) {
 					half = append(half, m)
@@ -166,23 +201,16 @@ func TestBucketIsMadeAnew(t *testing.T) {
 			}
 			return half
 		},
-		"a room's record does not fit its facts": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
-			for _, m := range all {
-				if m.Subject != key("busy") {
-					continue
-				}
-				h, err := room.DecodeHead(m.Data)
-				if err != nil {
-					t.Fatal(err)
-				}
-				h.Revision, h.Sequence = h.Revision-4, h.Sequence-2
-				if m.Data, err = h.Record("busy"); err != nil {
-					t.Fatal(err)
+		ofYesterday: func(all, yesterday messages) messages {
+			old := slices.IndexFunc(yesterday, func(m *jetstream.RawStreamMsg) bool { return m.Subject == key("busy") })
+			for i, m := range all {
+				if m.Subject == key("busy") {
+					all[i] = yesterday[old]
 				}
 			}
 			return all
 		},
-		"a member too many": func(all []*jetstream.RawStreamMsg) []*jetstream.RawStreamMsg {
+		"a member too many": func(all, _ messages) messages {
 			for _, m := range all {
 				if m.Subject == key("busy.u1-3") {
 					ghost := *m
@@ -192,17 +220,37 @@ func TestBucketIsMadeAnew(t *testing.T) {
 			}
 			return all
 		},
-	} {
+	}
+	if cfg.Settle == 0 { // by what no fact has touched since, and no member counts, nobody can see it
+		damages["an empty room is missing"] = without("empty")
+		damages["an old room and all its members"] = without("quiet", "quiet.alice")
+	}
+	for what, damage := range damages {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			i := w.start("", roomsvc.Config{})
+			i := w.start("", cfg)
 			w.create("empty", 3600)
 			w.live(0)
+			yesterday := w.messages(subjects.StreamState)
 			w.live(1)
+			facts := w.facts()
+			newest := []func(){
+				func() { w.join("busy", "last") },
+				func() { w.create("last", 3600, "bob") },
+			}
+			if what == ofYesterday {
+				slices.Reverse(newest) // a fact that does not follow that record
+			}
+			for _, change := range newest {
+				change()
+			}
 			before := w.check()
+			if cfg.Settle > 0 {
+				w.safe(facts[len(facts)-1].revision)
+			}
 			i.stop()
-			w.rebuild(subjects.StreamState, damage(w.messages(subjects.StreamState)), nil)
-			w.start("", roomsvc.Config{})
+			w.rebuild(subjects.StreamState, damage(w.messages(subjects.StreamState), yesterday), nil)
+			w.start("", cfg)
 			w.join("quiet", "late") // so that the bucket's mark tells when it is in order
 			if after := w.check(); len(after) != len(before) || after["busy"].instance != before["busy"].instance {
 				t.Errorf("before there were %d rooms, now %d; busy was %s, is %s", len(before), len(after), before["busy"].instance, after["busy"].instance)
@@ -214,6 +262,13 @@ func TestBucketIsMadeAnew(t *testing.T) {
 
 // The bucket loses what it holds while an instance writes it.
 func TestBucketIsDamagedUnderItsLeader(t *testing.T) {
+	t.Parallel()
+	for form, cfg := range forms {
+		t.Run(form, func(t *testing.T) { testBucketIsDamagedUnderItsLeader(t, cfg) })
+	}
+}
+
+func testBucketIsDamagedUnderItsLeader(t *testing.T, cfg roomsvc.Config) {
 	t.Parallel()
 	for what, damage := range map[string]func(w *world, yesterday []*jetstream.RawStreamMsg){
 		"emptied": func(w *world, _ []*jetstream.RawStreamMsg) {
@@ -234,8 +289,8 @@ func TestBucketIsDamagedUnderItsLeader(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			i := w.start("", roomsvc.Config{})
-			standby := w.start("", roomsvc.Config{})
+			i := w.start("", cfg)
+			standby := w.start("", cfg)
 			w.live(0)
 			yesterday := w.messages(subjects.StreamState)
 			w.live(1)
@@ -244,24 +299,58 @@ func TestBucketIsDamagedUnderItsLeader(t *testing.T) {
 			i.stop()
 			w.live(3)
 			standby.stop()
-			w.start("", roomsvc.Config{})
+			w.start("", cfg)
 			w.check()
 		})
 	}
 }
 
 func TestBucketOfYesterday(t *testing.T) {
+	t.Parallel()
+	for form, cfg := range forms {
+		t.Run(form, func(t *testing.T) {
+			w := newWorld(t)
+			i := w.start("", cfg)
+			w.live(0)
+			yesterday := w.messages(subjects.StreamState)
+			w.live(1)
+			w.live(2)
+			i.stop()
+			w.rebuild(subjects.StreamState, yesterday, nil)
+			w.start("", cfg)
+			w.check()
+			w.live(3)
+		})
+	}
+}
+
+// A bucket made anew may not be on the disk yet. A start reads the journal behind what
+// surely is, so that a hole in it is mended though nothing counts what is missing.
+func TestBucketMadeAnewIsNotSafeAtOnce(t *testing.T) {
 	w := newWorld(t)
-	i := w.start("", roomsvc.Config{})
+	cfg := roomsvc.Config{Remember: brief.Remember}
+	i := w.start("", cfg)
+	w.create("empty", 3600)
 	w.live(0)
-	yesterday := w.messages(subjects.StreamState)
-	w.live(1)
-	w.live(2)
+	for range 2 {
+		i.stop()
+		all := w.messages(subjects.StreamState)
+		w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
+			key := subjects.KeyOfKV(subjects.BucketState, m.Subject)
+			return key == "empty" || key == "busy.u0-3" // the second is missed for sure, and all is written anew
+		}), nil)
+		i = w.start("", cfg)
+		w.join("quiet", "late")
+		w.leave("quiet", "late") // so that the bucket's mark tells when it is in order
+		w.check()
+	}
 	i.stop()
-	w.rebuild(subjects.StreamState, yesterday, nil)
-	w.start("", roomsvc.Config{})
+	all := w.messages(subjects.StreamState)
+	w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
+		return m.Subject == subjects.KV(subjects.BucketState, "empty")
+	}), nil)
+	w.start("", cfg)
 	w.check()
-	w.live(3)
 }
 
 func TestBucketOfAnotherDeployment(t *testing.T) {
@@ -270,7 +359,7 @@ func TestBucketOfAnotherDeployment(t *testing.T) {
 	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
 	other.start("", roomsvc.Config{}).stopAfter(func() { other.live(0) })
 	w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
-	w.refuses("another deployment", "restore the one that fits, or delete the bucket")
+	w.refuses(roomsvc.Config{}, "another deployment", "restore the one that fits, or delete the bucket")
 	if err := w.js.DeleteStream(w.ctx, subjects.StreamState); err != nil { // what it advises
 		t.Fatal(err)
 	}
@@ -283,6 +372,13 @@ func (i *instance) stopAfter(f func()) { f(); i.stop() }
 // A journal that no longer reaches back to the beginning of its rooms, over a bucket
 // that can't make up for it.
 func TestJournalBeginsLater(t *testing.T) {
+	t.Parallel()
+	for form, cfg := range forms {
+		t.Run(form, func(t *testing.T) { testJournalBeginsLater(t, cfg) })
+	}
+}
+
+func testJournalBeginsLater(t *testing.T, cfg roomsvc.Config) {
 	t.Parallel()
 	for what, c := range map[string]struct {
 		bucket func(*world) // what becomes of it
@@ -310,17 +406,17 @@ func TestJournalBeginsLater(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0); w.live(1) })
+			w.start("", cfg).stopAfter(func() { w.live(0); w.live(1); w.join("busy", "last") })
 			facts := w.facts()
 			users := w.fold(facts)["busy"].list()
 			w.age(facts[len(facts)-4].revision)
 			c.bucket(w)
 			if !c.starts {
-				w.refuses("does not reach back", "restore a bucket")
-				w.refuses("does not reach back") // the first try has made nothing worse
+				w.refuses(cfg, "does not reach back", "restore a bucket")
+				w.refuses(cfg, "does not reach back") // the first try has made nothing worse
 				return
 			}
-			w.start("", roomsvc.Config{})
+			w.start("", cfg)
 			in, _, _ := w.members("busy")
 			if !slices.Equal(in, users) {
 				t.Errorf("%v are in, %v were", in, users)
@@ -372,18 +468,25 @@ func (w *world) renewed(before map[string]*roster, rooms ...string) {
 
 // The server comes back without the journal's newest facts.
 func TestJournalLostItsTail(t *testing.T) {
+	t.Parallel()
+	for form, cfg := range forms {
+		t.Run(form, func(t *testing.T) { testJournalLostItsTail(t, cfg) })
+	}
+}
+
+func testJournalLostItsTail(t *testing.T, cfg roomsvc.Config) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+	w.start("", cfg).stopAfter(func() { w.live(0) })
 	before := w.fold(w.facts())
 	w.node.Stop()
 	old := w.copyOf(subjects.StreamRooms)
 	w.node.Start()
-	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(1) })
+	w.start("", cfg).stopAfter(func() { w.live(1) })
 	w.node.Stop()
 	w.restore(subjects.StreamRooms, old)
 	w.node.Start()
 
-	i := w.start("", roomsvc.Config{})
+	i := w.start("", cfg)
 	i.said("the journal lost its newest facts")
 	w.renewed(before, "busy", "ends")
 	after := w.check()
@@ -401,7 +504,7 @@ func TestJournalLostItsTail(t *testing.T) {
 	}
 	i.said("a room lost facts and goes on as a new instance")
 	i.stop()
-	w.start("", roomsvc.Config{}) // and it is over
+	w.start("", cfg) // and it is over
 	if again := w.check(); again["busy"].instance != after["busy"].instance {
 		t.Error("the next start makes another instance")
 	}
@@ -409,18 +512,25 @@ func TestJournalLostItsTail(t *testing.T) {
 
 // The same, and the lost places were filled by new facts before the bucket came back.
 func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
+	t.Parallel()
+	for form, cfg := range forms {
+		t.Run(form, func(t *testing.T) { testJournalLostItsTailAndGrewAgain(t, cfg) })
+	}
+}
+
+func testJournalLostItsTailAndGrewAgain(t *testing.T, cfg roomsvc.Config) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
+	w.start("", cfg).stopAfter(func() { w.live(0) })
 	w.node.Stop()
 	old, oldBucket := w.copyOf(subjects.StreamRooms), w.copyOf(subjects.StreamState)
 	w.node.Start()
-	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(1) })
+	w.start("", cfg).stopAfter(func() { w.live(1) })
 	w.node.Stop()
 	newBucket := w.copyOf(subjects.StreamState)
 	w.restore(subjects.StreamRooms, old)
 	w.restore(subjects.StreamState, oldBucket)
 	w.node.Start()
-	w.start("", roomsvc.Config{}).stopAfter(func() {
+	w.start("", cfg).stopAfter(func() {
 		for n := range 60 {
 			w.join("busy", fmt.Sprintf("refill%d", n))
 		}
@@ -432,7 +542,7 @@ func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
 	w.restore(subjects.StreamState, newBucket)
 	w.node.Start()
 
-	i := w.start("", roomsvc.Config{})
+	i := w.start("", cfg)
 	i.said("the journal lost its newest facts")
 	w.renewed(before, "busy")
 	after := w.check()

@@ -157,9 +157,9 @@ func (w *world) start(url string, cfg roomsvc.Config, opts ...nats.Option) *inst
 }
 
 // refuses starts an instance that must not start, and gives what it says.
-func (w *world) refuses(says ...string) {
+func (w *world) refuses(cfg roomsvc.Config, says ...string) {
 	w.t.Helper()
-	i, err := w.open("", roomsvc.Config{})
+	i, err := w.open("", cfg)
 	if err == nil {
 		i.stop()
 		w.t.Fatalf("the service starts; want an error with %q\n%s", says, i.log)
@@ -217,9 +217,10 @@ func (w *world) until(limit time.Duration, what string, ok func() bool) {
 
 func as(user, request string) room.Caller { return room.Caller{UserID: user, RequestID: request} }
 
-func (w *world) create(id string, delay int64) *room.JoinedReply {
+// create makes a room, in which its creator is, if there is one.
+func (w *world) create(id string, delay int64, creator ...string) *room.JoinedReply {
 	w.t.Helper()
-	r, err := w.client.Create(w.ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}})
+	r, err := w.client.Create(w.ctx, room.CreateRequest{Caller: as(strings.Join(creator, ""), ""), RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}})
 	if err != nil {
 		w.t.Fatalf("creating %s: %v", id, err)
 	}

@@ -22,9 +22,8 @@ const (
 	rest     = 9                      // times a batch's own time that it pauses after one
 	longest  = 500 * time.Millisecond // and no longer: a batch may have waited for a dead server
 	most     = 100_000                // records waiting, past which it does not pause
-	safeAge  = 5 * time.Minute
-	safeStep = 10 * time.Second
 	resend   = 2 * time.Second
+	safeStep = 30 // how many marks are kept of the time in which one becomes safe
 )
 
 // Change is what one fact changed, as values.
@@ -44,6 +43,7 @@ var ErrLost = errors.New("another instance wrote the bucket")
 // writes them: each batch is the state as of its last fact.
 type Projector struct {
 	bucket *Bucket
+	settle time.Duration
 	all    func() (Mark, []Change)
 
 	mu      sync.Mutex
@@ -62,10 +62,11 @@ type timedMark struct {
 	at time.Time
 }
 
-// NewProjector starts with the bucket as it was loaded. all gives the whole state, and
-// a fact that it surely holds, for when everything must be written anew.
-func NewProjector(b *Bucket, loaded Projected, all func() (Mark, []Change)) *Projector {
-	return &Projector{bucket: b, all: all, wake: make(chan struct{}, 1), written: loaded.Revision}
+// NewProjector starts with the bucket as it was loaded. What was written settle ago is
+// surely on the disk. all gives the whole state, and a fact that it surely holds, for
+// when everything must be written anew.
+func NewProjector(b *Bucket, loaded Projected, settle time.Duration, all func() (Mark, []Change)) *Projector {
+	return &Projector{bucket: b, settle: settle, all: all, wake: make(chan struct{}, 1), written: loaded.Revision}
 }
 
 // Rewrite makes the next leading start by writing everything anew.
@@ -205,11 +206,11 @@ func (p *Projector) writeSome(ctx context.Context, guard *uint64) (full bool, er
 
 func (p *Projector) safe(now Mark) Mark {
 	at := time.Now()
-	if n := len(p.marks); n == 0 || at.Sub(p.marks[n-1].at) >= safeStep {
+	if n := len(p.marks); n == 0 || at.Sub(p.marks[n-1].at) >= p.settle/safeStep {
 		p.marks = append(p.marks, timedMark{now, at})
 	}
 	safe := p.projected.Safe
-	for len(p.marks) > 0 && at.Sub(p.marks[0].at) >= safeAge {
+	for len(p.marks) > 0 && at.Sub(p.marks[0].at) >= p.settle {
 		safe = p.marks[0].Mark
 		p.marks = p.marks[1:]
 	}
@@ -360,7 +361,7 @@ func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) 
 		}
 		batch = batch[journal.MaxBatch-1:]
 	}
-	p.projected.Mark, p.projected.Safe, p.projected.Torn = mark, mark, false
+	p.projected.Mark, p.projected.Safe, p.projected.Torn = mark, p.safe(mark), false
 	if guard, err = p.commit(ctx, batch, guard); err != nil {
 		return 0, err
 	}
