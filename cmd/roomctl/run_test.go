@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"natsrooms/docs/contract"
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
@@ -68,6 +69,7 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 func service(t *testing.T) *server.Server {
 	t.Helper()
 	s := roomtest.Server(t)
+	contract.Watch(t, roomtest.Conn(t, s))
 	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s), roomsvc.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("starting the service: %v", err)
@@ -307,6 +309,32 @@ func TestCommands(t *testing.T) {
 	id := []string{"join", "empty", "--as", "eve", "--request-id", "again-1", "-s", url}
 	roomctl(t, id...).want(t, exitOK, "eve is in empty (2 members, sequence 2)")
 	roomctl(t, id...).want(t, exitOK, "eve is in empty (2 members, sequence 2)")
+}
+
+// What --json prints are the replies and refusals of the contract.
+func TestJSONIsOfTheContract(t *testing.T) {
+	t.Parallel()
+	url := service(t).ClientURL()
+	for _, c := range []struct{ verb, line string }{
+		{"create", "create lobby --as alice --attribute topic=tea"}, {"create", "create lobby --as bob"}, {"join", "join lobby --as bob"}, {"join", "join nowhere --as bob"},
+		{"enter", "enter garden --as carol"}, {"get", "get lobby"}, {"members", "members lobby"}, {"rooms", "rooms --as bob"}, {"list", "ls"},
+		{"switch", "switch lobby garden --as bob"}, {"leave", "leave garden --as bob"}, {"leaveAll", "leave-all --as alice"},
+	} {
+		r := roomctl(t, append(strings.Fields(c.line), "--json", "-s", url)...)
+		for line := range strings.Lines(r.stdout) {
+			if err := contract.Reply(c.verb, []byte(line)); err != nil {
+				t.Errorf("%s: %v", c.line, err)
+			}
+		}
+		if r.stderr != "" {
+			if err := contract.Refusal([]byte(r.stderr)); err != nil {
+				t.Errorf("%s: %v", c.line, err)
+			}
+		}
+		if r.stdout+r.stderr == "" {
+			t.Errorf("%s prints nothing", c.line)
+		}
+	}
 }
 
 func TestWatch(t *testing.T) {
