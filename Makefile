@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build contract types check test test-short bench fuzz soak
+.PHONY: help run build check test test-short examples contract types bench fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ test: ## every test, race detector on
 
 test-short: ## the tests that take no time, while you work
 	go test -short -timeout 2m ./...
+
+examples: build bin/nats ## the examples in JavaScript and for the nats command line, run against a roomd; needs node, npm and Chromium
+	cd examples/javascript && npm ci --no-audit --no-fund && npm test
+
+bin/nats: Makefile
+	GOBIN=$(CURDIR)/bin go install github.com/nats-io/natscli/nats@v0.5.1
+	@touch $@
 
 bench: ## measure against raw NATS (ARGS="--connections 512" to change)
 	go run ./cmd/roombench $(ARGS)

@@ -28,7 +28,7 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-var update = flag.Bool("update", false, "write the tables of commands, facts and errors into README.md")
+var update = flag.Bool("update", false, "write the tables of commands, facts, errors and limits into the manual")
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -107,24 +107,41 @@ func errorTable() string {
 	return table
 }
 
-// TestTables holds the tables of README against those of the code that they are made of.
-func TestTables(t *testing.T) {
-	readme := read(t, "README.md")
-	for _, table := range []string{commandTable(), factTable(), errorTable()} {
-		head, _, _ := strings.Cut(table, "\n")
-		found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(head) + `\n(\|.*\n)+`).FindString(readme)
-		if found == "" {
-			t.Errorf("README has no table %s", head)
-		}
-		if *update {
-			readme = strings.Replace(readme, found, table, 1)
-		} else if found != table {
-			t.Errorf("a table of README is not the code's; go test ./docs -update writes it. It should be\n%s", table)
+// limitTable is the table of limits as the manual shows it: those that have no flag of
+// their own.
+func limitTable() string {
+	table := "| name | default | at most | of what |\n|---|---|---|---|\n"
+	for _, s := range room.Settings {
+		if s.Default > 0 {
+			table += fmt.Sprintf("| `%s` | %d | %d | %s |\n", s.Name, s.Default, s.Most, s.Means)
 		}
 	}
-	if *update {
-		if err := os.WriteFile("../README.md", []byte(readme), 0o644); err != nil {
-			t.Fatal(err)
+	return table
+}
+
+// TestTables holds the tables of the manual against those of the code that they are made of.
+func TestTables(t *testing.T) {
+	for name, tables := range map[string][]string{
+		"README.md":          {commandTable(), factTable(), errorTable()},
+		"docs/operations.md": {limitTable()},
+	} {
+		page := read(t, name)
+		for _, table := range tables {
+			head, _, _ := strings.Cut(table, "\n")
+			found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(head) + `\n(\|.*\n)+`).FindString(page)
+			if found == "" {
+				t.Errorf("%s has no table %s", name, head)
+			}
+			if *update {
+				page = strings.Replace(page, found, table, 1)
+			} else if found != table {
+				t.Errorf("a table of %s is not the code's; go test ./docs -update writes it. It should be\n%s", name, table)
+			}
+		}
+		if *update {
+			if err := os.WriteFile(filepath.Join("..", name), []byte(page), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -193,12 +193,7 @@ func (s *Service) choose(calls []*call, most int) (chosen []*call, ids []subject
 	for i, c := range calls {
 		need := []subjects.Room{c.cmd.From, c.cmd.Room}
 		if c.cmd.Verb == room.LeaveAll {
-			need = nil
-			for _, mb := range s.rep.users.of(c.cmd.User) {
-				if len(need) < journal.MaxBatch {
-					need = append(need, mb.room)
-				}
-			}
+			need = s.roomsOf(c.cmd)
 		}
 		if len(set)+len(need) > most && i > 0 {
 			rest = slices.Clone(calls[i:])
@@ -214,6 +209,21 @@ func (s *Service) choose(calls []*call, most int) (chosen []*call, ids []subject
 	}
 	slices.Sort(ids)
 	return calls, ids, rest
+}
+
+// roomsOf is the rooms that the command's session is in, as many as one batch takes.
+func (s *Service) roomsOf(c *room.Command) (ids []subjects.Room) {
+	for _, mb := range s.rep.users.of(c.User) {
+		if len(ids) == journal.MaxBatch {
+			break
+		}
+		mb.mu.Lock()
+		if in(mb.state, c) {
+			ids = append(ids, mb.room)
+		}
+		mb.mu.Unlock()
+	}
+	return ids
 }
 
 // addLeaveAll decides a leaveAll on the runs of all rooms that its session is in: all

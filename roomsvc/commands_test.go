@@ -128,6 +128,34 @@ func TestCreateWithoutUser(t *testing.T) {
 		t.Errorf("an unborn room with a longer delay waits %d ms", wait)
 	}
 	w.refused(room.ErrParamInvalid, "join", `{"roomID":"lobby"}`)
+	// Twice in one breath it is still one request.
+	inbox := w.nc.NewInbox()
+	answers, err := w.nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 50 {
+		body := fmt.Appendf(nil, `{"roomID":"twice%d","requestID":"twice%d"}`, n, n)
+		var got [2]*position
+		for range got {
+			if err := w.nc.PublishRequest("room.cmd.create", inbox, body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range got {
+			m, err := answers.NextMsg(patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := refusal(m); e != nil {
+				t.Fatalf("%s sent twice: %v", body, e)
+			}
+			got[i] = decode[position](t, m.Data)
+		}
+		if *got[0] != *got[1] {
+			t.Errorf("%s sent twice: %+v and %+v", body, got[0], got[1])
+		}
+	}
 }
 
 func TestRefusals(t *testing.T) {

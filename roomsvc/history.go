@@ -30,21 +30,7 @@ func (s *Service) history(q *request) {
 		s.sendError(q.call, refused)
 		return
 	}
-	q.state.Store(deciding)
-	go func() {
-		ctx, cancel := context.WithDeadline(s.life, q.deadline)
-		defer cancel()
-		if refused := s.fresh(ctx, body.Freshness, r); refused != nil {
-			s.sendError(q.call, refused)
-			return
-		}
-		reply, refused := s.recall(ctx, q, body, r, count)
-		if refused != nil {
-			s.sendError(q.call, refused)
-			return
-		}
-		s.reply(q.call, reply)
-	}()
+	s.readAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) { return s.recall(ctx, q, body, r, count) })
 }
 
 // oneOf checks that one position is given.
@@ -81,12 +67,12 @@ func (s *Service) recall(ctx context.Context, q *request, body *room.HistoryRequ
 		return nil, refused
 	}
 	head := v.(*room.Head)
-	messageHead := s.messages.Head(r)
 	reply := &room.HistoryReply{InstanceID: head.InstanceID, Events: []jsontext.Value{}}
 	if body.AfterSequence != nil {
 		reply.Sequence = head.Sequence
 	} else {
-		reply.MessageSeq = &messageHead
+		newest := s.messages.Heads(ctx, []subjects.Room{r})[r]
+		reply.MessageSeq = &newest
 		if stranger {
 			return nil, room.Refuse(room.ErrUserNotInRoom, "%q is not in %q, whose messages only those who were there may read", q.cmd.User, r)
 		}

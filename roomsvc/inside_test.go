@@ -3,8 +3,10 @@ package roomsvc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
@@ -45,22 +49,46 @@ func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
 	return s, roomtest.Conn(t, server)
 }
 
-// elsewhere appends a fact as another instance does, and gives its revision.
-func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 {
-	t.Helper()
-	entry, err := journal.Fact(f, "", expect)
-	if err != nil {
-		t.Fatal(err)
+// A leaveAll takes the rooms of its own session, however many the user's others are in.
+func TestLeaveAllBesideManyRooms(t *testing.T) {
+	s := &Service{rep: newReplica()}
+	s.rep.changed = func(projection.Change) {}
+	seq := uint64(0)
+	enter := func(id string, sessions ...string) {
+		t.Helper()
+		for i, session := range sessions {
+			joined := []events.Joined{{UserID: "alice", SessionID: session}}
+			f := &events.Fact{ID: id, Type: events.RoomCreated, Room: subjects.Room(id), InstanceID: id, Sequence: uint64(i) + 1, Joined: joined, MemberCount: 1}
+			if i == 0 {
+				f.Info = &events.Room{RoomID: id, MemberCount: 1}
+			} else {
+				f.Type = events.SessionJoined
+			}
+			data, err := f.Encode("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			seq++
+			if err := s.rep.pass(journal.Message{Seq: seq, Subject: subjects.Facts(f.Room), Data: data}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	acks := make(chan result, 1)
-	if _, err := s.journal.Append([]journal.Entry{entry}, func(last uint64, err error) { acks <- result{last, err} }); err != nil {
-		t.Fatal(err)
+	for n := range journal.MaxBatch + 1 {
+		enter(fmt.Sprintf("r%04d", n), "desk")
 	}
-	a := <-acks
-	if a.err != nil {
-		t.Fatal(a.err)
+	enter("x", "desk", "phone")
+	enter("y", "phone")
+	of := func(session string) *call {
+		return &call{cmd: &room.Command{Verb: room.LeaveAll, User: "alice", Session: session}}
 	}
-	return a.last
+	chosen, ids, rest := s.choose([]*call{of("phone"), of("desk")}, journal.MaxBatch)
+	if len(chosen) != 1 || len(rest) != 1 || !slices.Equal(ids, []subjects.Room{"x", "y"}) {
+		t.Errorf("of the phone's rooms %d are taken, %.40q, with %d more calls left for later", len(ids), ids, len(rest))
+	}
+	if _, ids, _ := s.choose(rest, journal.MaxBatch); len(ids) != journal.MaxBatch || ids[0] != "r0000" {
+		t.Errorf("of the desk's rooms %d are taken", len(ids))
+	}
 }
 
 // An instance that meets a fact it does not know ends, and has passed nothing behind it.

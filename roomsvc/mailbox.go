@@ -32,6 +32,7 @@ type mailbox struct {
 	busy     bool
 	waiting  []chan struct{} // who wants busy next, ahead of the queue
 	flight   *flight
+	doubt    doubt
 	refusal  error // why the journal does not take the service's own work; nothing is tried until it is nil
 	dropped  bool  // no longer in the replica
 
@@ -41,6 +42,13 @@ type mailbox struct {
 // task is work of the service's own. It is asked for the next fact to append until it
 // gives nil.
 type task func(*room.State, room.Input) *events.Fact
+
+// doubt counts how often in a row the room's newest fact was read as one older than
+// expect, which this instance has seen. Each was a read, and had a sync point before it.
+type doubt struct {
+	expect uint64
+	times  int
+}
 
 // flight is an append on its way: one fact each of one or more rooms.
 type flight struct {
@@ -94,7 +102,9 @@ const (
 	firstResend    = time.Second
 	nextResend     = 2 * time.Second
 	patientTries   = 5
-	refusalRest    = time.Second // before the service's own work is tried again that the journal refused
+	mostDoubts     = 8
+	firstDoubt     = 20 * time.Millisecond // each further one twice as long, five seconds in all
+	refusalRest    = time.Second           // before the service's own work is tried again that the journal refused
 	jitterLow      = 2 * time.Millisecond
 	jitterHigh     = 20 * time.Millisecond
 	commandTimeout = 9 * time.Second // answered within the contract's ten
@@ -516,12 +526,26 @@ func (s *Service) catchUp(mb *mailbox, expect uint64) {
 		return
 	}
 	mb.mu.Lock()
-	defer mb.mu.Unlock()
+	wait := time.Duration(0)
 	switch {
 	case mb.revision != expect:
 	case last > expect && mb.state == nil && last <= s.rep.passed.seq.Load(), last == 0 && extent.First > expect:
 		mb.revision = last
 	case last < expect:
-		s.fail(errTailLost(expect, extent))
+		// The journal lost that fact, or a deposed leader refuses and answers from a past
+		// that it takes for the present. The latter ends with the first word from its
+		// successor; the former stays, or shows itself by a marker.
+		if mb.doubt.expect != expect {
+			mb.doubt = doubt{expect: expect}
+		}
+		if mb.doubt.times++; mb.doubt.times > mostDoubts {
+			s.fail(errTailLost(expect, extent))
+			break
+		}
+		wait = firstDoubt << (mb.doubt.times - 1)
+	}
+	mb.mu.Unlock()
+	if wait > 0 {
+		s.pause(wait + rand.N(jitterHigh))
 	}
 }

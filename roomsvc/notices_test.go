@@ -25,6 +25,7 @@ type notice struct {
 	Event      string `json:"event"`
 	EventCode  int    `json:"eventCode"`
 	RequestID  string `json:"requestID"`
+	ReasonText string `json:"reasonText"`
 	Error      *struct {
 		Code   string `json:"code"`
 		Number int    `json:"number"`
@@ -33,7 +34,7 @@ type notice struct {
 
 var (
 	stateCodes = map[string]int{"disconnected": 0, "connecting": 1, "connected": 2}
-	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "activeSwitch": 11, "switchFailed": 12}
+	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "kickedOut": 8, "activeSwitch": 11, "switchFailed": 12}
 )
 
 // line is the notice in short; its parts are checked against each other.
@@ -85,7 +86,7 @@ func TestNotices(t *testing.T) {
 		{"join", `{"roomID":"lobby","sessionID":"phone"}`, []string{"lobby/phone connecting activeEnter", "lobby/phone connected success"}},
 		{"join", `{"roomID":"bobs"}`, []string{"bobs/default connecting activeEnter", "bobs/default connected success"}},
 		{"switch", `{"fromRoomID":"bobs","toRoomInfo":{"roomID":"full"}}`, []string{"full/default connecting activeSwitch", "full/default disconnected switchFailed ROOM_FULL 7000002"}},
-		{"switch", `{"fromRoomID":"none","toRoomInfo":{"roomID":"bobs"}}`, []string{"bobs/default connecting activeSwitch", "bobs/default connected switchFailed ROOM_NOT_EXIST 6000322"}},
+		{"switch", `{"fromRoomID":"none","toRoomInfo":{"roomID":"bobs"}}`, []string{"bobs/default connecting activeSwitch", "bobs/default connected switchFailed USER_NOT_IN_ROOM 6000321"}},
 		{"switch", `{"fromRoomID":"bobs","toRoomInfo":{"roomID":"bobs"}}`, []string{"bobs/default connecting activeSwitch", "bobs/default connected switchFailed PARAM_INVALID 6000001"}},
 		{"switch", `{"fromRoomID":"bobs","toRoomInfo":{"roomID":"new"},"isCreateWhenRoomNotExisted":true}`,
 			[]string{"new/default connecting activeSwitch", "new/default connected success", "bobs/default disconnected success"}},

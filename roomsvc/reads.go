@@ -31,14 +31,26 @@ func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer fun
 		finish()
 		return
 	}
+	s.readAside(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
+}
+
+// readAside answers what may take a while: until this instance is new enough, or a
+// stream has been asked.
+func (s *Service) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	q.state.Store(deciding)
 	go func() {
 		ctx, cancel := context.WithDeadline(s.life, q.deadline)
 		defer cancel()
-		if refused := s.fresh(ctx, f, r); refused != nil {
-			s.sendError(q.call, refused)
-			return
+		refused := s.fresh(ctx, f, r)
+		var v any
+		if refused == nil {
+			v, refused = answer(ctx)
 		}
-		finish()
+		if refused != nil {
+			s.sendError(q.call, refused)
+		} else {
+			s.reply(q.call, v)
+		}
 	}()
 }
 
@@ -214,8 +226,9 @@ func (s *Service) userRooms(q *request) {
 		s.sendError(q.call, refused)
 		return
 	}
-	s.read(q, body.Freshness, "", func() (any, *room.Error) {
+	s.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
 		reply := &room.RoomsReply{Rooms: []room.RoomHead{}}
+		var ids []subjects.Room
 		size := 0
 		for _, mb := range s.rep.users.of(cmd.User) {
 			if strings.Compare(string(mb.room), body.NextFlag) <= 0 && body.NextFlag != "" {
@@ -226,8 +239,13 @@ func (s *Service) userRooms(q *request) {
 				break
 			}
 			if h := mb.head.Load(); h != nil {
-				reply.Rooms = append(reply.Rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence, MessageSeq: s.messages.Head(mb.room)})
+				reply.Rooms = append(reply.Rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence})
+				ids = append(ids, mb.room)
 			}
+		}
+		heads := s.messages.Heads(ctx, ids)
+		for i, id := range ids {
+			reply.Rooms[i].MessageSeq = heads[id]
 		}
 		return reply, nil
 	})

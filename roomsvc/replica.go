@@ -166,7 +166,7 @@ func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	for _, u := range ch.Del {
 		moves = append(moves, move{u, mb, false})
 	}
-	if state != nil && state.EmptySince != 0 && state.EmptyBy == a.fact.Sequence && r.timers != nil {
+	if state != nil && (state.EmptySince != 0 && state.EmptyBy == a.fact.Sequence || state.End != nil) && r.timers != nil {
 		r.timers(mb)
 	}
 	return moves

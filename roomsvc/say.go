@@ -174,6 +174,7 @@ func (s *Service) offer(y *saying) {
 func (s *Service) stored(y *saying, seq uint64, err error) {
 	switch {
 	case err == nil:
+		s.messages.Said(y.message.Room, seq)
 		s.answer(y.call, &room.SendReply{MessageID: y.message.ID, MessageSeq: seq, Timestamp: int64(y.message.Time)})
 	case errors.Is(err, journal.ErrRepeated):
 		go s.repeatedMessage(y, seq)

@@ -138,7 +138,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), pulse: newPulse(), done: make(chan struct{})}
+	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), done: make(chan struct{})}
 	s.multi.wake, s.timers.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.sync.s = s
 	s.life, s.die = context.WithCancel(context.Background())
@@ -181,15 +181,17 @@ func (s *Service) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.timers.start(s)
-	s.workers.Add(4)
-	go s.followMessages()
+	s.pulse = newPulse() // not before: a start that takes long is no standstill
+	s.workers.Add(3)
 	go s.runMulti()
 	go s.sweeping()
 	go s.housekeeping()
 	go s.pulse.run(s.life, s.woke)
 	s.workers.Add(1)
 	go func() { defer s.workers.Done(); election.run() }()
+	s.listenMu.Lock()
 	s.gen, err = s.listen()
+	s.listenMu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -218,18 +220,6 @@ func (s *Service) sweeping() {
 		case now := <-sweep.C:
 			s.sweep(now)
 			s.repeatSayings(now)
-		}
-	}
-}
-
-// followMessages keeps the heads of what is said. Should following fail, heads stand
-// still, so it begins again.
-func (s *Service) followMessages() {
-	defer s.workers.Done()
-	for !s.ended() {
-		if err := s.messages.Follow(s.life); err != nil && !s.ended() {
-			s.log.Warn("following what is said in rooms", "error", err)
-			s.pause(leaderPoll)
 		}
 	}
 }
@@ -304,7 +294,7 @@ func (s *Service) woke() {
 	s.log.Warn("the process stood still; commands that came meanwhile are dropped")
 	s.listenMu.Lock()
 	defer s.listenMu.Unlock()
-	if s.stopping || s.ended() {
+	if s.stopping || s.ended() || s.gen == nil { // nil: it still starts
 		return
 	}
 	old := s.gen

@@ -57,10 +57,15 @@ func (t *timers) start(s *Service) {
 	}
 }
 
-// add takes a room that may be empty. Its mailbox is locked.
+// add takes a room that may be empty, or whose end has begun; whoever began it may be
+// dead. Its mailbox is locked.
 func (t *timers) add(mb *mailbox) {
 	st := mb.state
-	if st == nil || st.EmptySince == 0 || st.Ending() && mb.busy {
+	if st == nil || st.EmptySince == 0 && st.End == nil || st.Ending() && mb.busy {
+		return
+	}
+	if st.End != nil {
+		t.put(dueRoom{time.Now().Add(standby), mb.room, st.InstanceID, st.EmptyBy})
 		return
 	}
 	left := time.Duration(st.DestroyAt()-events.TimeOf(time.Now())) * time.Millisecond
@@ -113,9 +118,17 @@ func (t *timers) fire(s *Service) {
 			continue
 		}
 		if t.leading.Load() {
-			s.assign(d.room, func(st *room.State, in room.Input) *events.Fact { return room.Destroy(st, d.emptyBy, d.instanceID, in) })
+			s.assign(d.room, d.end)
 		}
 		d.at = now.Add(standby)
 		t.put(d)
 	}
+}
+
+// end is the next fact that ends the room, if it still is the one that was due.
+func (d dueRoom) end(st *room.State, in room.Input) *events.Fact {
+	if st != nil && st.InstanceID == d.instanceID && st.Ending() {
+		return room.EndNext(st, in)
+	}
+	return room.Destroy(st, d.emptyBy, d.instanceID, in)
 }

@@ -13,9 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // outcome is what a command came to, as far as it must be the same however often the
@@ -204,6 +209,52 @@ func TestLostAcksOfTheBucket(t *testing.T) {
 	}
 	if bad.lost.Load() == 0 {
 		t.Error("nothing was lost")
+	}
+}
+
+// What a start asks the journal for, how far back requests may be repeated, is never
+// answered by silence: "nothing since" has effects.
+func TestRecentFactsAreLost(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	nc, err := nats.Connect(bad.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	j, err := journal.Open(w.ctx, nc, journal.Settings{Keep: 168 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	since := func(when string, t0 time.Time, want uint64) {
+		t.Helper()
+		if seq, err := j.FirstSince(w.ctx, t0); err != nil || seq != want {
+			t.Errorf("%s: %d, %v; want %d", when, seq, err, want)
+		}
+	}
+	began := time.Now().Add(-time.Minute)
+	since("nothing there", began, 0)
+	marker := nats.NewMsg(subjects.Sync)
+	marker.Header.Set(jetstream.MsgTTLHeader, "1s")
+	if _, err := w.js.PublishMsg(w.ctx, marker); err != nil {
+		t.Fatal(err)
+	}
+	since("a marker", began, 1)
+	w.until(patience, "the marker to expire", func() bool {
+		stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	})
+	since("an expired one", began, 0)
+	if _, err := w.js.Publish(w.ctx, subjects.Sync, nil); err != nil {
+		t.Fatal(err)
+	}
+	since("a new one", began, 2)
+	since("later", time.Now().Add(time.Minute), 0)
+	deaf := rule(func(f *frame) fate { return fate{lose: f.subject == subjects.Sync} })
+	bad.toClient.Store(&deaf)
+	if seq, err := j.FirstSince(w.ctx, began); err == nil {
+		t.Errorf("a lost one: %d, and no error", seq)
 	}
 }
 

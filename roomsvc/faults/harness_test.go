@@ -147,7 +147,12 @@ func (w *world) start(url string, cfg roomsvc.Config, opts ...nats.Option) *inst
 	if err != nil {
 		w.t.Fatalf("starting an instance: %v\n%s", err, i.log)
 	}
-	w.t.Cleanup(i.stop)
+	w.t.Cleanup(func() {
+		i.stop()
+		if w.t.Failed() {
+			w.t.Logf("the instance %q said\n%s", cfg.Instance, i.log)
+		}
+	})
 	return i
 }
 

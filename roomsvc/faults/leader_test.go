@@ -16,6 +16,7 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
 )
 
 // followedBy bounds how long nobody leads after a leader's hard death.
@@ -161,6 +162,28 @@ func TestStandstill(t *testing.T) {
 	}
 	if !strings.Contains(child.log.String(), "stood still") {
 		t.Errorf("it does not say so\n%s", child.log)
+	}
+}
+
+// A start that takes long is no standstill.
+func TestSlowStart(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	slow := rule(func(f *frame) fate {
+		if f.subject == subjects.Sync {
+			return fate{hold: 5500 * time.Millisecond} // the marker that ends the start
+		}
+		return fate{}
+	})
+	bad.toClient.Store(&slow)
+	i := w.start(bad.url, roomsvc.Config{})
+	bad.toClient.Store(nil)
+	w.create("empties", 1)
+	w.join("empties", "alice")
+	w.leave("empties", "alice")
+	w.until(patience, "the empty room to end", func() bool { return w.get("empties") == nil })
+	if strings.Contains(i.log.String(), "stood still") {
+		t.Errorf("it says\n%s", i.log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -57,6 +58,7 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 // follower takes what a consumer delivers, one message at a time. What was delivered
 // behind one that can't be taken is not taken either: who follows must not pass it.
 type follower struct {
+	mu      sync.Mutex // a consumer made anew calls beside the last call of the one before
 	next    uint64
 	take    func(Message) error
 	gap     func(next uint64) error // checks a gap before which next was to come
@@ -65,6 +67,8 @@ type follower struct {
 }
 
 func (f *follower) message(m jetstream.Msg) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.stopped {
 		return
 	}

@@ -250,27 +250,25 @@ func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (uint64, error) {
 }
 
 // FirstSince is the sequence of the first message stored at or after t, or 0 if there
-// is none.
+// is none. That none came is no answer: it is an error.
 func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
-	info, err := j.stream.Info(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if info.State.Msgs == 0 || info.State.LastTime.Before(t) {
-		return 0, nil
-	}
 	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &t, HeadersOnly: true,
 	})
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
 	}
-	m, err := cons.Next(jetstream.FetchMaxWait(5 * time.Second))
-	if err != nil {
-		if errors.Is(err, nats.ErrTimeout) {
+	if cons.CachedInfo().NumPending == 0 {
+		return 0, nil
+	}
+	m, err := cons.Next(jetstream.FetchMaxWait(firstWait))
+	if errors.Is(err, nats.ErrTimeout) { // slow, or what was there has expired meanwhile
+		if info, err := cons.Info(ctx); err == nil && info.NumPending == 0 && info.Delivered.Consumer == 0 {
 			return 0, nil
 		}
-		return 0, err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
 	}
 	meta, err := m.Metadata()
 	if err != nil {
@@ -278,3 +276,6 @@ func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
 	}
 	return meta.Sequence.Stream, nil
 }
+
+// firstWait is how long the server may take to find a message that it says it has.
+const firstWait = 5 * time.Second

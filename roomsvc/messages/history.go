@@ -53,7 +53,8 @@ func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Complete = first > 0 && first <= seq || seq > 0 && seq >= s.Head(q.Room); !p.Complete {
+	known := s.known(q.Room)
+	if p.Complete = first > 0 && first <= seq || first == 0 && known > 0 && seq >= known; !p.Complete {
 		if p.Complete, err = s.whole(ctx, &q, r, first); err != nil {
 			return nil, err
 		}
@@ -67,6 +68,13 @@ func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 		return ok
 	})
 	return p, err
+}
+
+// known is the room's head as this instance knows it, also when nothing is kept any more.
+func (s *Store) known(r subjects.Room) uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.heads[r].seq
 }
 
 // Before is the newest messages in front of seq; 0 is the end.

@@ -34,7 +34,7 @@ type Store struct {
 	stream  jetstream.Stream
 
 	mu    sync.RWMutex
-	heads map[subjects.Room]uint64
+	heads map[subjects.Room]head
 }
 
 // Open makes or opens the stream. Its errors are sentences for people.
@@ -59,7 +59,7 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Settings: s, journal: j, stream: stream, heads: map[subjects.Room]uint64{}}, nil
+	return &Store{Settings: s, journal: j, stream: stream, heads: map[subjects.Room]head{}}, nil
 }
 
 // Entry makes what is stored of a message. id is the same for every try of the same
@@ -89,11 +89,76 @@ func (s *Store) At(ctx context.Context, seq uint64) (m *events.Message, digest s
 	return m, raw.Header.Get(journal.DigestHeader), nil
 }
 
-// Head is the sequence of the room's newest message, 0 if none is known.
-func (s *Store) Head(r subjects.Room) uint64 {
+// Said takes the acknowledgement of a message.
+func (s *Store) Said(r subjects.Room, seq uint64) { s.note(r, seq, time.Time{}) }
+
+// note takes what is known of a room's head; asked is when the stream was asked for it.
+func (s *Store) note(r subjects.Room, seq uint64, asked time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.heads[r]
+	h.seq = max(h.seq, seq)
+	if asked.After(h.asked) {
+		h.asked = asked
+	}
+	s.heads[r] = h
+}
+
+// head is what this instance knows of a room's newest message.
+type head struct {
+	seq   uint64
+	asked time.Time // when the stream said so; zero: only by messages that went through here
+}
+
+// How new heads are, and how many the stream is asked for at a time, and for how long.
+// What is known is said where it does not answer.
+const (
+	headFresh  = 100 * time.Millisecond
+	headsAsked = 32
+	headsWait  = time.Second
+)
+
+// Heads is the sequences of the newest messages of rooms, 0 where there is none.
+func (s *Store) Heads(ctx context.Context, rooms []subjects.Room) map[subjects.Room]uint64 {
+	now := time.Now()
+	var old []subjects.Room
+	s.mu.RLock()
+	for _, r := range rooms {
+		if now.Sub(s.heads[r].asked) > headFresh {
+			old = append(old, r)
+		}
+	}
+	s.mu.RUnlock()
+	s.ask(ctx, old, now)
+	heads := make(map[subjects.Room]uint64, len(rooms))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.heads[r]
+	for _, r := range rooms {
+		heads[r] = s.heads[r].seq
+	}
+	return heads
+}
+
+// ask brings heads up to date.
+func (s *Store) ask(ctx context.Context, rooms []subjects.Room, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, headsWait)
+	defer cancel()
+	next := make(chan subjects.Room)
+	var askers sync.WaitGroup
+	for range min(headsAsked, len(rooms)) {
+		askers.Go(func() {
+			for r := range next {
+				if seq, _, _, err := s.reader(r).Last(ctx); err == nil {
+					s.note(r, seq, now)
+				}
+			}
+		})
+	}
+	for _, r := range rooms {
+		next <- r
+	}
+	close(next)
+	askers.Wait()
 }
 
 // Forget drops the heads of rooms that are no more.
@@ -105,36 +170,4 @@ func (s *Store) Forget(gone func(subjects.Room) bool) {
 			delete(s.heads, r)
 		}
 	}
-}
-
-// Follow keeps the heads until ctx ends.
-func (s *Store) Follow(ctx context.Context) error {
-	cons, err := s.journal.JetStream().OrderedConsumer(ctx, subjects.StreamMessages, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{subjects.MessagesPattern}, HeadersOnly: true,
-	})
-	if err != nil {
-		return fmt.Errorf("following the stream %s: %w", subjects.StreamMessages, err)
-	}
-	cc, err := cons.Consume(func(m jetstream.Msg) {
-		meta, err := m.Metadata()
-		r, ok := subjects.RoomOfMessages(m.Subject())
-		if err != nil || !ok {
-			return // nobody but the service writes there
-		}
-		s.mu.Lock()
-		s.heads[r] = max(s.heads[r], meta.Sequence.Stream)
-		s.mu.Unlock()
-	}, jetstream.PullMaxMessages(2000))
-	if err != nil {
-		return fmt.Errorf("following the stream %s: %w", subjects.StreamMessages, err)
-	}
-	defer cc.Stop()
-	select {
-	case <-cc.Closed():
-		if ctx.Err() == nil {
-			return fmt.Errorf("the consumer of %s ended", subjects.StreamMessages)
-		}
-	case <-ctx.Done():
-	}
-	return nil
 }

@@ -197,6 +197,9 @@ func TestErrorTable(t *testing.T) {
 
 		e := room.Refuse(c, "because of %d", 1)
 		e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome = "f", 1, 2, 3, room.Unknown
+		if c == room.ErrRevisionMismatch {
+			e.Attributes, e.At = map[string]string{"n": "1"}, &room.Position{InstanceID: "i", Sequence: 2, Revision: 3}
+		}
 		raw, err := json.Marshal(e.Body())
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +220,9 @@ func TestErrorTable(t *testing.T) {
 	}
 	for name, number := range map[string]int{
 		"PARAM_INVALID": 6000001, "USER_ALREADY_IN_ROOM": 6000320, "USER_NOT_IN_ROOM": 6000321, "ROOM_NOT_EXIST": 6000322, "ROOM_ALREADY_EXISTS": 6000323,
-		"ROOM_LIMIT": 6000324, "USER_ROOM_LIMIT": 6000325, "NOT_ALLOWED": 7000001, "ROOM_FULL": 7000002, "BUSY": 7000005, "UNAVAILABLE": 7000006,
+		"ROOM_LIMIT": 6000324, "USER_ROOM_LIMIT": 6000325, "NOT_ALLOWED": 7000001, "ROOM_FULL": 7000002,
+		"RATE_LIMITED": 6000005, "ROOM_ATTRIBUTE_COUNT": 6000334, "ROOM_ATTRIBUTE_KEY": 6000335, "ROOM_ATTRIBUTE_VALUE": 6000336, "ROOM_ATTRIBUTE_TOTAL": 6000337,
+		"MEMBER_ATTRIBUTE_TOTAL": 6000351, "MEMBER_ATTRIBUTE_KEY": 6000352, "MEMBER_ATTRIBUTE_VALUE": 6000353, "REVISION_MISMATCH": 7000003, "MESSAGE_TOO_LONG": 7000004, "BUSY": 7000005, "UNAVAILABLE": 7000006,
 	} {
 		if !names[name] || !numbers[number] {
 			t.Errorf("%s %d is not in the table", name, number)

@@ -137,7 +137,7 @@ func Destroy(s *State, emptyBy uint64, instanceID string, in Input) *events.Fact
 	if s == nil || s.InstanceID != instanceID || s.EmptySince == 0 || s.EmptyBy != emptyBy {
 		return nil
 	}
-	return s.destroyed(events.DestroyedEmpty, in)
+	return EndNext(s, in)
 }
 
 func (s *State) destroyed(reason events.DestroyReason, in Input) *events.Fact {

@@ -144,7 +144,7 @@ func (r *Run) AddLeave(c *Command, reason events.LeftReason, to subjects.Room) V
 
 // TakesLeave says whether AddLeave would decide the command now.
 func (r *Run) TakesLeave(c *Command) bool {
-	if r.busy(c.User) || r.creating() {
+	if r.busy(c.User) || r.creating() || r.over {
 		return false
 	}
 	m := r.state.Member(c.User)
@@ -212,7 +212,7 @@ func (r *Run) start(typ string) {
 
 // admit decides create, join, enter, and the coming in of a switch.
 func (r *Run) admit(c *Command) Verdict {
-	if r.ending() || c.User != "" && r.busy(c.User) {
+	if r.ending() || r.busy(c.User) { // no user is busy too: that creation may be this very request's
 		return later
 	}
 	if r.state == nil && !r.creating() {
@@ -313,12 +313,14 @@ func (r *Run) join(c *Command, size int) {
 	r.note(c, size)
 }
 
-// checkLeave refuses the going out of a session that is not in.
+// checkLeave refuses the going out of a session that is not in; of a room that is gone,
+// a switch is told no more than that.
 func (r *Run) checkLeave(c *Command) Verdict {
-	if r.state == nil || r.ending() {
+	gone := r.state == nil || r.ending()
+	if gone && c.Verb != Switch {
 		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
 	}
-	if m := r.state.Member(c.User); m == nil || m.Session(c.Session) == nil {
+	if m := r.state.Member(c.User); gone || m == nil || m.Session(c.Session) == nil {
 		return Verdict{Refused: Refuse(ErrUserNotInRoom, "%q (session %s) is not in %q; nothing changed", c.User, c.Session, r.room)}
 	}
 	return Verdict{}

@@ -235,25 +235,26 @@ func (s *State) Kept(f func(Kept)) {
 }
 
 // keep takes what a user left behind, and drops the oldest where it is too much. Where
-// the past is read again, what others left is not touched: the user may have come back.
+// the past is read again nobody's is dropped for it: the user may have come back since.
 func (s *State) keep(k Kept, past bool, ch *Changes) {
+	if past && len(s.kept) >= MaxKept {
+		return
+	}
 	if s.kept == nil {
 		s.kept = map[subjects.User]Kept{}
 	}
 	s.kept[k.User] = k
 	ch.Keep = append(ch.Keep, k)
-	for len(s.kept) > MaxKept {
-		oldest := k
-		for _, o := range s.kept {
-			if o.Revision < oldest.Revision || o.Revision == oldest.Revision && o.User < oldest.User {
-				oldest = o
-			}
-		}
-		if past && oldest.User != k.User {
-			return
-		}
-		s.drop(oldest.User, ch)
+	if len(s.kept) <= MaxKept {
+		return
 	}
+	oldest := k
+	for _, o := range s.kept {
+		if o.Revision < oldest.Revision || o.Revision == oldest.Revision && o.User < oldest.User {
+			oldest = o
+		}
+	}
+	s.drop(oldest.User, ch)
 }
 
 func (s *State) drop(u subjects.User, ch *Changes) {

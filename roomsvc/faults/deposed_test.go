@@ -1,0 +1,124 @@
+package faults_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// pretend answers so many appends of facts, and questions for a room's newest fact, as a
+// deposed leader does that knows that room up to an older one. All else is the
+// server's. It counts the appends.
+func (w *world) pretend(p *proxy, id subjects.Room, stale uint64, appends int64) *atomic.Int64 {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	old, err := stream.GetMsg(w.ctx, stale)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	found, err := json.Marshal(map[string]any{
+		"type":    "io.nats.jetstream.api.v1.stream_msg_get_response",
+		"message": map[string]any{"subject": old.Subject, "seq": stale, "data": old.Data, "time": time.Now()},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	refused := fmt.Appendf(nil, `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: %d"},"stream":"ROOMS","seq":0}`, stale)
+	n := &atomic.Int64{}
+	answer := func(f *frame, data []byte) (asked bool) {
+		line, _, _ := strings.Cut(string(f.raw), "\r\n")
+		words := strings.Fields(line)
+		if !strings.HasPrefix(words[2], "_INBOX.") {
+			return false // the first one of a batch
+		}
+		if err := w.nc.PublishMsg(&nats.Msg{Subject: words[2], Data: data}); err != nil {
+			w.t.Error(err)
+		}
+		return true
+	}
+	rules := rule(func(f *frame) fate {
+		switch {
+		case strings.HasPrefix(f.subject, "room.journal.") && n.Load() < appends:
+			if answer(f, refused) {
+				n.Add(1)
+			}
+			return fate{lose: true}
+		case f.subject == "$JS.API.STREAM.MSG.GET.ROOMS" && bytes.Contains(f.body, []byte(subjects.Facts(id))):
+			return fate{lose: answer(f, found)}
+		}
+		return fate{}
+	})
+	p.toServer.Store(&rules)
+	return n
+}
+
+// A deposed leader of the journal wakes, refuses an append, and says that the room's
+// newest fact is an older one. That does not end an instance that is in order.
+func TestStaleReadEndsNothing(t *testing.T) {
+	t.Parallel()
+	for what, change := range map[string]func(w *world) error{
+		"a join": func(w *world) error {
+			_, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"})
+			return err
+		},
+		"a switch": func(w *world) error {
+			_, err := w.client.Switch(w.ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "lobby", ToRoomInfo: room.RoomInfo{RoomID: "other"}})
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			bad := newProxy(t, w.node.ClientURL())
+			i := w.start(bad.url, roomsvc.Config{})
+			first := w.create("lobby", 3600)
+			w.create("other", 3600)
+			w.join("lobby", "alice")
+			const appends = 3
+			n := w.pretend(bad, "lobby", first.Revision, appends)
+			if err := change(w); err != nil {
+				t.Errorf("it is answered %v\n%s", err, i.log)
+			}
+			bad.toServer.Store(nil)
+			if n.Load() != appends {
+				t.Errorf("%d appends met the deposed leader, want %d", n.Load(), appends)
+			}
+			w.check()
+		})
+	}
+}
+
+// If it stays so, the fact is lost.
+func TestStaleReadThatStays(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	i := w.start(bad.url, roomsvc.Config{})
+	first := w.create("lobby", 3600)
+	w.join("lobby", "alice")
+	w.pretend(bad, "lobby", first.Revision, 1<<32)
+	_, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"})
+	if !open(err) {
+		t.Errorf("it is answered %v", err)
+	}
+	select {
+	case <-i.Done():
+	case <-time.After(patience):
+		t.Fatalf("it goes on\n%s", i.log)
+	}
+	if err := i.Err(); err == nil || !strings.Contains(err.Error(), "came back without its newest data") || errors.Is(err, room.ErrBusy) {
+		t.Errorf("it ended with %v", err)
+	}
+}
