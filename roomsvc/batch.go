@@ -100,7 +100,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 	}
 	runs := make(map[subjects.Room]*room.Run, len(ids))
 	for _, id := range ids {
-		runs[id] = room.NewRun(id, boxes[id].state, s.input())
+		runs[id] = room.NewRun(id, boxes[id].state, s.inputFor(boxes[id]))
 	}
 	var taken []verdict
 	var open []*call

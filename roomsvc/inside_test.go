@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -47,6 +48,57 @@ func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
 		}
 	})
 	return s, roomtest.Conn(t, server)
+}
+
+// elsewhere appends a fact as another instance does, and gives its revision.
+func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 {
+	t.Helper()
+	entry, err := journal.Fact(f, "", expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acks := make(chan result, 1)
+	if _, err := s.journal.Append([]journal.Entry{entry}, func(last uint64, err error) { acks <- result{last, err} }); err != nil {
+		t.Fatal(err)
+	}
+	a := <-acks
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	return a.last
+}
+
+// An instance whose clock is an hour ahead made and ended a room. The next instance of
+// the room goes on from there, also where that end has been forgotten.
+func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {
+	s, nc := inside(t, Config{})
+	client := NewClient(nc, ClientConfig{})
+	ahead := events.TimeOf(time.Now().Add(time.Hour))
+	for _, id := range []subjects.Room{"known", "forgotten", "switched"} {
+		info := &events.Room{RoomID: string(id), InstanceID: "1", CreatedAt: ahead, Sequence: 1}
+		seq := s.elsewhere(t, &events.Fact{ID: nuid.Next(), Type: events.RoomCreated, Room: id, InstanceID: "1", Sequence: 1, Time: ahead, Info: info}, 0)
+		s.elsewhere(t, &events.Fact{ID: nuid.Next(), Type: events.RoomDestroyed, Room: id, InstanceID: "1", Sequence: 2, Time: ahead, Info: info, Reason: events.DestroyedEmpty}, seq)
+	}
+	if err := s.sync.pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(id string, r *room.JoinedReply, err error) {
+		t.Helper()
+		if err != nil || r.Room.CreatedAt < ahead || r.Sequence != 1 {
+			t.Errorf("%s: it is made at %v, ended at %v; %v", id, r.Room.CreatedAt.Time(), ahead.Time(), err)
+		}
+	}
+	r, err := client.Create(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: "alice"}, RoomID: "known"})
+	check("known", r, err)
+	to := room.SwitchRequest{Caller: room.Caller{UserID: "alice"}, FromRoomID: "known", ToRoomInfo: room.RoomInfo{RoomID: "switched"}, IsCreateWhenRoomNotExisted: true}
+	r, err = client.Switch(t.Context(), to)
+	check("switched", r, err)
+	s.rep.forget()
+	if s.rep.find("forgotten") != nil {
+		t.Fatal("it is not forgotten")
+	}
+	r, err = client.Create(t.Context(), room.CreateRequest{RoomID: "forgotten"})
+	check("forgotten", r, err)
 }
 
 // A leaveAll takes the rooms of its own session, however many the user's others are in.

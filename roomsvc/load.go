@@ -184,7 +184,7 @@ func (s *Service) follow(ctx context.Context, from uint64, bucket projection.Pro
 		}
 		live = true
 		rep.passed.reach(point)
-		rep.timers = s.timers.add
+		rep.timers = s.timers.changed
 		close(ready)
 		if m.Seq > point {
 			return rep.pass(m)

@@ -26,6 +26,7 @@ type mailbox struct {
 	mu       sync.Mutex
 	state    *room.State // nil: no such room
 	revision uint64      // of the room's newest fact, also after the room has ended
+	factAt   events.Time // its time
 	ahead    []projection.Change
 	queue    []*call
 	tasks    []task
@@ -344,7 +345,7 @@ func (s *Service) prove(calls []*call) {
 // decide takes the longest prefix of what waits that one fact can carry. The mailbox
 // is locked. A nil fact leaves every call of the run refused, or content as it is.
 func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
-	in := s.input()
+	in := s.inputFor(mb)
 	for len(mb.tasks) > 0 {
 		if fact := mb.tasks[0](mb.state, in); fact != nil {
 			return fact, nil
@@ -378,6 +379,14 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 
 func (s *Service) input() room.Input {
 	return room.Input{Now: events.TimeOf(time.Now()), FactID: nuid.Next(), InstanceID: nuid.Next(), Limits: s.limits.Load()}
+}
+
+// inputFor is the input to a decision on the locked mailbox. Time never goes back in a
+// room, not even from one instance of it to the next.
+func (s *Service) inputFor(mb *mailbox) room.Input {
+	in := s.input()
+	in.Now = max(in.Now, mb.factAt)
+	return in
 }
 
 // brings says that the command may bring its user into a room.
@@ -517,7 +526,7 @@ func (s *Service) catchUp(mb *mailbox, expect uint64) {
 	// Nothing new, and yet a conflict: the room's newest fact is one from before this
 	// instance's time, or has left the journal by age, or by damage.
 	last, err := s.journal.LastOf(ctx, mb.room)
-	if err != nil || last == expect {
+	if err != nil || last.Seq == expect {
 		return
 	}
 	extent, err := s.journal.Extent(ctx)
@@ -529,9 +538,12 @@ func (s *Service) catchUp(mb *mailbox, expect uint64) {
 	wait := time.Duration(0)
 	switch {
 	case mb.revision != expect:
-	case last > expect && mb.state == nil && last <= s.rep.passed.seq.Load(), last == 0 && extent.First > expect:
-		mb.revision = last
-	case last < expect:
+	case last.Seq > expect && mb.state == nil && last.Seq <= s.rep.passed.seq.Load(), last.Seq == 0 && extent.First > expect:
+		mb.revision = last.Seq
+		if f, err := decode(last); err == nil {
+			mb.factAt = max(mb.factAt, f.Time)
+		}
+	case last.Seq < expect:
 		// The journal lost that fact, or a deposed leader refuses and answers from a past
 		// that it takes for the present. The latter ends with the first word from its
 		// successor; the former stays, or shows itself by a marker.

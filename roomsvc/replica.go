@@ -35,7 +35,7 @@ type replica struct {
 
 	batch   []journal.Message       // facts of an atomic append that goes on
 	changed func(projection.Change) // in the journal's order
-	timers  func(*mailbox)          // a room has become empty
+	timers  func(*mailbox)          // a room has become empty, or was empty before this
 }
 
 func newReplica() *replica {
@@ -93,7 +93,7 @@ func (r *replica) all() []*mailbox {
 }
 
 // forget drops mailboxes of rooms that ended and that nobody works with. What they
-// still knew, the sequence of the room's last fact, can be asked for.
+// still knew, the sequence and the time of the room's last fact, can be asked for.
 func (r *replica) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,6 +146,7 @@ func (r *replica) settle(facts []applied, states []*room.State, changes []room.C
 
 func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room.Changes) []move {
 	mb := a.mb
+	before := mb.head.Load()
 	switch {
 	case mb.state == nil && state != nil:
 		r.living.Add(1)
@@ -155,6 +156,7 @@ func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	}
 	mb.state = state
 	mb.revision = max(mb.revision, a.seq)
+	mb.factAt = max(mb.factAt, a.fact.Time)
 	if state == nil {
 		mb.head.Store(nil)
 	} else if ch.Head != nil {
@@ -166,7 +168,7 @@ func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	for _, u := range ch.Del {
 		moves = append(moves, move{u, mb, false})
 	}
-	if state != nil && (state.EmptySince != 0 && state.EmptyBy == a.fact.Sequence || state.End != nil) && r.timers != nil {
+	if r.timers != nil && (before != nil && before.Due() || state != nil && state.Due()) {
 		r.timers(mb)
 	}
 	return moves

@@ -139,7 +139,8 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), rep: newReplica(), done: make(chan struct{})}
-	s.multi.wake, s.timers.wake = make(chan struct{}, 1), make(chan struct{}, 1)
+	s.multi.wake = make(chan struct{}, 1)
+	s.timers.init()
 	s.sync.s = s
 	s.life, s.die = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {

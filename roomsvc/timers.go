@@ -16,12 +16,14 @@ import (
 const standby = time.Second
 
 // timers end empty rooms when they are due. Every instance keeps them; only the one
-// that leads acts. Waiting goes by the monotonic clock; the wall clock only says how
-// much of a delay was over when the room's emptying was first seen.
+// that leads acts. Waiting goes by the monotonic clock: a room whose emptying was seen
+// as it happened waits its whole delay from there. The wall clock only says how much of
+// a delay was over before this instance was there.
 type timers struct {
 	leading atomic.Bool
 	mu      sync.Mutex
 	due     dueRooms
+	of      map[subjects.Room]*dueRoom // what is in due
 	wake    chan struct{}
 }
 
@@ -32,19 +34,29 @@ type dueRoom struct {
 	room       subjects.Room
 	instanceID string
 	emptyBy    uint64
+	index      int // in due
 }
 
-type dueRooms []dueRoom
+type dueRooms []*dueRoom
 
 func (d dueRooms) Len() int           { return len(d) }
 func (d dueRooms) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
-func (d dueRooms) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *dueRooms) Push(x any)        { *d = append(*d, x.(dueRoom)) }
+func (d dueRooms) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].index, d[j].index = i, j
+}
+func (d *dueRooms) Push(x any) {
+	x.(*dueRoom).index = len(*d)
+	*d = append(*d, x.(*dueRoom))
+}
 func (d *dueRooms) Pop() any {
 	last := (*d)[len(*d)-1]
+	(*d)[len(*d)-1] = nil
 	*d = (*d)[:len(*d)-1]
 	return last
 }
+
+func (t *timers) init() { t.of, t.wake = map[subjects.Room]*dueRoom{}, make(chan struct{}, 1) }
 
 // start looks through all rooms and then waits for what becomes due.
 func (t *timers) start(s *Service) {
@@ -52,33 +64,59 @@ func (t *timers) start(s *Service) {
 	go func() { defer s.workers.Done(); t.run(s) }()
 	for _, mb := range s.rep.all() {
 		mb.mu.Lock()
-		t.add(mb)
+		t.resume(mb)
 		mb.mu.Unlock()
 	}
 }
 
-// add takes a room that may be empty, or whose end has begun; whoever began it may be
-// dead. Its mailbox is locked.
-func (t *timers) add(mb *mailbox) {
-	st := mb.state
-	if st == nil || st.EmptySince == 0 && st.End == nil || st.Ending() && mb.busy {
-		return
+// resume takes a room that may have become empty before this instance was there. Its
+// mailbox is locked.
+func (t *timers) resume(mb *mailbox) {
+	if st := mb.state; st != nil && st.Due() {
+		t.wait(mb, time.Duration(st.DestroyAt()-events.TimeOf(time.Now()))*time.Millisecond)
 	}
-	if st.End != nil {
-		t.put(dueRoom{time.Now().Add(standby), mb.room, st.InstanceID, st.EmptyBy})
-		return
-	}
-	left := time.Duration(st.DestroyAt()-events.TimeOf(time.Now())) * time.Millisecond
-	t.put(dueRoom{time.Now().Add(max(left, 0)), mb.room, st.InstanceID, st.EmptyBy})
 }
 
-func (t *timers) put(d dueRoom) {
+// changed takes a room that has become due just now, or that was due. Its mailbox is locked.
+func (t *timers) changed(mb *mailbox) {
+	switch st := mb.state; {
+	case st == nil || !st.Due():
+		t.drop(mb.room)
+	case st.Ending() && mb.busy: // it is ended where the fact comes from
+	case st.End != nil: // whoever began it goes on, or is dead
+		t.wait(mb, standby)
+	default:
+		t.wait(mb, time.Duration(st.DestroyAt()-st.EmptySince)*time.Millisecond)
+	}
+}
+
+// wait makes the room due after a while, unless it waits already since this emptying.
+func (t *timers) wait(mb *mailbox, left time.Duration) {
+	st := mb.state
+	d := &dueRoom{time.Now().Add(max(left, 0)), mb.room, st.InstanceID, st.EmptyBy, 0}
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.of[d.room]; old != nil {
+		if old.instanceID == d.instanceID && old.emptyBy == d.emptyBy {
+			return
+		}
+		heap.Remove(&t.due, old.index)
+	}
+	t.of[d.room] = d
 	heap.Push(&t.due, d)
-	t.mu.Unlock()
 	select {
 	case t.wake <- struct{}{}:
 	default:
+	}
+}
+
+// drop forgets a room that waits no longer.
+func (t *timers) drop(id subjects.Room) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := t.of[id]; d != nil {
+		heap.Remove(&t.due, d.index)
+		delete(t.of, id)
 	}
 }
 
@@ -109,19 +147,21 @@ func (t *timers) fire(s *Service) {
 	t.mu.Lock()
 	var due []dueRoom
 	for len(t.due) > 0 && !t.due[0].at.After(now) {
-		due = append(due, heap.Pop(&t.due).(dueRoom))
+		d := t.due[0]
+		due = append(due, *d)
+		d.at = now.Add(standby)
+		heap.Fix(&t.due, 0)
 	}
 	t.mu.Unlock()
+	if !t.leading.Load() {
+		return
+	}
 	for _, d := range due {
-		h := s.rep.head(d.room)
-		if h == nil || h.InstanceID != d.instanceID || h.EmptyBy != d.emptyBy {
-			continue
+		mb := s.rep.locked(d.room)
+		if len(mb.tasks) == 0 { // else its turn has not come yet
+			mb.tasks = append(mb.tasks, d.end)
 		}
-		if t.leading.Load() {
-			s.assign(d.room, d.end)
-		}
-		d.at = now.Add(standby)
-		t.put(d)
+		s.begin(mb)
 	}
 }
 

@@ -237,16 +237,16 @@ func (j *Journal) At(ctx context.Context, seq uint64) (data []byte, ok bool, err
 	return m.Data, true, nil
 }
 
-// LastOf is the stream sequence of the newest fact of a room; 0 if none is kept.
-func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (uint64, error) {
+// LastOf is the newest fact of a room, by the leader's word; the zero value if none is kept.
+func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (Message, error) {
 	m, err := j.stream.GetLastMsgForSubject(ctx, subjects.Facts(r))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
+		return Message{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return Message{}, err
 	}
-	return m.Sequence, nil
+	return Message{Seq: m.Sequence, Subject: m.Subject, Data: m.Data, Time: m.Time}, nil
 }
 
 // FirstSince is the sequence of the first message stored at or after t, or 0 if there

@@ -55,6 +55,9 @@ func (h *Head) DestroyAt() events.Time {
 	return h.EmptySince + events.Time(delay)*1000
 }
 
+// Due says that the room waits for its end, or has begun it.
+func (h *Head) Due() bool { return h.EmptySince != 0 || h.End != nil }
+
 // Ending says that the room has nothing left to wait for: to every command and every
 // reader it is gone, and its next facts end it, see [EndNext].
 func (h *Head) Ending() bool {
