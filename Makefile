@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check test test-short examples contract bench fuzz soak
+.PHONY: help run build check test test-short examples contract types bench fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ build: ## the programs, into bin/
 contract: ## docs/contract and README's tables, written anew from the code
 	go run ./docs/contract/generate
 	go test ./docs -run '^TestTables$$' -update
+
+types: ## compile a client against the TypeScript types (needs npm)
+	cd docs/contract/typescript && npm ci --no-audit --no-fund && npm run check
 
 check: ## format, vet, staticcheck, go.mod and the import rule: what must hold before any test
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not as gofmt has it; run gofmt -w on:"; echo "$$unformatted"; exit 1; }

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"natsrooms/docs/contract"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -66,6 +67,7 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 func service(t *testing.T) *server.Server {
 	t.Helper()
 	s := roomtest.Server(t)
+	contract.Watch(t, roomtest.Conn(t, s))
 	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s), roomsvc.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("starting the service: %v", err)

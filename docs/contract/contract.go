@@ -51,8 +51,9 @@ var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 		}
 		c := jsonschema.NewCompiler()
 		c.AssertFormat()
-		if err = c.AddResource(path, doc); err == nil {
-			all[name], err = c.Compile(path)
+		url := "contract:///" + path
+		if err = c.AddResource(url, doc); err == nil {
+			all[name], err = c.Compile(url)
 		}
 		return err
 	})
@@ -77,6 +78,17 @@ func closeObjects(doc any) {
 }
 
 func check(name string, data []byte) error {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err == nil {
+		err = checkValue(name, v)
+	}
+	if err != nil {
+		return fmt.Errorf("%.2000s: %w", data, err)
+	}
+	return nil
+}
+
+func checkValue(name string, v any) error {
 	all, err := compiled()
 	if err != nil {
 		return err
@@ -85,14 +97,7 @@ func check(name string, data []byte) error {
 	if schema == nil {
 		return fmt.Errorf("there is no schema of %s", name)
 	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err == nil {
-		err = schema.Validate(v)
-	}
-	if err != nil {
-		return fmt.Errorf("the schema of %s refuses %.2000s: %w", name, data, err)
-	}
-	return nil
+	return schema.Validate(v)
 }
 
 // Command checks the body of a command.
@@ -105,11 +110,8 @@ func Command(verb string, body []byte) error {
 
 // Reply checks the body of a reply to a command that succeeded, and the events in it.
 func Reply(verb string, body []byte) error {
-	if err := check("replies/"+verb, body); err != nil {
+	if err := check("replies/"+verb, body); err != nil || verb != "history" {
 		return err
-	}
-	if verb != "history" {
-		return nil
 	}
 	var history struct {
 		Events []json.RawMessage `json:"events"`
@@ -130,13 +132,16 @@ func Refusal(body []byte) error { return check("error", body) }
 
 // Event checks a fact, a message or a notice.
 func Event(data []byte) error {
-	var head struct {
-		Type string `json:"type"`
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err == nil {
+		event, _ := v.(map[string]any)
+		name, _ := event["type"].(string)
+		err = checkValue("events/"+strings.TrimPrefix(name, events.TypePrefix), v)
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err != nil {
 		return fmt.Errorf("%.2000s: %w", data, err)
 	}
-	return check("events/"+strings.TrimPrefix(head.Type, events.TypePrefix), data)
+	return nil
 }
 
 // Answer checks the answer to a command: body and headers of a refusal, or of a success,

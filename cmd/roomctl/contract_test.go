@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"natsrooms/docs/contract"
+)
+
+// What --json prints are replies and refusals, and the events are events, as the
+// contract's schemas have them.
+func TestJSONIsOfTheContract(t *testing.T) {
+	t.Parallel()
+	url := service(t).ClientURL()
+	reply := func(verb string) func([]byte) error {
+		return func(line []byte) error { return contract.Reply(verb, line) }
+	}
+	for _, c := range []struct {
+		line  string
+		check func([]byte) error
+	}{
+		{"create lobby --as alice --attribute topic=tea", reply("create")},
+		{"create lobby --as bob", nil},
+		{"join lobby --as bob --user-name Bob", reply("join")},
+		{"join nowhere --as bob", nil},
+		{"enter garden --as carol", reply("enter")},
+		{"get lobby", reply("get")},
+		{"members lobby", reply("members")},
+		{"rooms --as bob", reply("rooms")},
+		{"ls", reply("list")},
+		{"set lobby note=x --as bob", reply("setAttributes")},
+		{"set lobby note=y --as bob --if-revision 1", nil},
+		{"set-member lobby hand=up --user bob --user dora --as alice", reply("setMemberAttributes")},
+		{"send lobby hello --as bob", reply("send")},
+		{"switch lobby garden --as bob", reply("switch")},
+		{"history lobby", reply("history")},
+		{"history lobby --messages", reply("history")},
+		{"leave garden --as bob", reply("leave")},
+		{"kick garden carol dora --reason late", reply("kick")},
+		{"leave-all --as alice", reply("leaveAll")},
+		{"destroy nowhere", nil},
+		{"enter lobby --as alice", reply("enter")},
+		{"destroy lobby --reason closing", reply("destroy")},
+	} {
+		r := roomctl(t, append(strings.Fields(c.line), "--json", "-s", url)...)
+		out, check := r.stdout, c.check
+		if check == nil {
+			out, check = r.stderr, contract.Refusal
+		}
+		if out == "" || r.stdout+r.stderr != out {
+			t.Errorf("%s prints %q and %q", c.line, r.stdout, r.stderr)
+		}
+		for line := range strings.Lines(out) {
+			if err := check([]byte(line)); err != nil {
+				t.Errorf("%s: %v", c.line, err)
+			}
+		}
+	}
+}

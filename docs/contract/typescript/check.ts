@@ -1,0 +1,36 @@
+// What a client in TypeScript does with the types. It is compiled, not run.
+import type { Commands, ErrorBody, ErrorCode, Fact, MessageSent, UserStateChanged, Verb } from "../natsrooms.js";
+
+declare function ask<V extends Verb>(verb: V, body: Commands[V]["body"]): Promise<Commands[V]["reply"] | ErrorBody>;
+
+export async function enter(roomID: string, userID: string): Promise<number | ErrorCode> {
+  const reply = await ask("enter", { roomID, userID, config: { roomDestroyDelayTime: 60, delivery: "open" } });
+  return "error" in reply ? reply.error.code : reply.sequence;
+}
+
+export function fold(members: Set<string>, fact: Fact): void {
+  switch (fact.type) {
+    case "io.natsrooms.room.created.v1":
+    case "io.natsrooms.member.joined.v1":
+      for (const m of fact.data.memberList) members.add(m.userID);
+      break;
+    case "io.natsrooms.member.left.v1":
+      for (const m of fact.data.memberList) members.delete(m.userID);
+      break;
+    case "io.natsrooms.room.attributes.changed.v1": {
+      const owner: string | null | undefined = fact.data.owners?.["seat-1"];
+      void owner;
+    }
+  }
+}
+
+export const said = (m: MessageSent): string => `${m.data.senderUserID}: ${m.data.data}`;
+
+export const connected = (n: UserStateChanged): boolean => n.data.state === "connected";
+
+// @ts-expect-error there is no such verb
+void ask("dance", {});
+// @ts-expect-error a room is missing
+void ask("join", { userID: "alice" });
+// @ts-expect-error a misspelt setting
+void ask("create", { roomID: "a", config: { maxMember: 1 } });
