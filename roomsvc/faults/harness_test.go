@@ -434,10 +434,12 @@ func (w *world) projected(newest stored) {
 
 func (w *world) checkBucket(rooms map[string]*roster) {
 	w.t.Helper()
-	kv, err := w.js.KeyValue(w.ctx, subjects.BucketState)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	var kv jetstream.KeyValue
+	var err error
+	w.until(patience, "the bucket to be bound", func() bool { // a cluster may be without a leader for a while
+		kv, err = w.js.KeyValue(w.ctx, subjects.BucketState)
+		return err == nil
+	})
 	watch, err := kv.WatchAll(w.ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		w.t.Fatal(err)
