@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check test test-short bench fuzz soak
+.PHONY: help run build check test test-short examples contract bench fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ run: build ## a service with a NATS server of its own on port 4222, stored in ./
 
 build: ## the programs, into bin/
 	go build -trimpath -o bin/ ./cmd/...
+
+contract: ## docs/contract and README's tables, written anew from the code
+	go run ./docs/contract/generate
+	go test ./docs -run '^TestTables$$' -update
 
 check: ## format, vet, staticcheck, go.mod and the import rule: what must hold before any test
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not as gofmt has it; run gofmt -w on:"; echo "$$unformatted"; exit 1; }
@@ -27,6 +31,13 @@ test: ## every test, race detector on
 
 test-short: ## the tests that take no time, while you work
 	go test -short -timeout 2m ./...
+
+examples: build bin/nats ## the examples in JavaScript and for the nats command line, run against a roomd; needs node, npm and Chromium
+	cd examples/javascript && npm ci --no-audit --no-fund && npm test
+
+bin/nats: Makefile
+	GOBIN=$(CURDIR)/bin go install github.com/nats-io/natscli/nats@v0.5.1
+	@touch $@
 
 bench: ## measure against raw NATS (ARGS="--connections 512" to change)
 	go run ./cmd/roombench $(ARGS)

@@ -9,6 +9,8 @@
 #   roomsvc and below   + room, each other, nats.go
 #   cmd/, roomtest      whatever they need; only they reach nats-server
 #   docs/               the same without nats-server
+#   docs/contract       events, subjects, room, nats.go, the JSON Schema validator
+#   docs/contract/...   its generator: like docs/, but no client of NATS of its own
 #
 # Subjects are spelled in subjects/ alone, event types in events/ alone.
 set -euo pipefail
@@ -22,6 +24,7 @@ packages=$(go list ./...)
 json='github\.com/go-json-experiment/json(/jsontext)?'
 events='github\.com/cloudevents/sdk-go/v2/(event|types)'
 nats='github\.com/nats-io/(nats\.go(/.*)?|nuid)'
+validator='github\.com/santhosh-tekuri/jsonschema/v6'
 std='[^./]+(/[^.]*)?' # no dot in its first element; "$module" is taken out before
 
 # imports PACKAGE: what it imports itself, a line each.
@@ -75,6 +78,12 @@ for package in $packages; do
 		without "$package" "$network"
 		blind "$package" "$world" ;;
 	roomsvc/roomtest | cmd/*) ;;
+	docs/contract)
+		direct "$package" "$nats|$validator" 'events|subjects|roomsvc/room'
+		without "$package" "$server" ;;
+	docs/contract/generate)
+		without "$package" "$server"
+		blind "$package" "$nats|$validator" ;;
 	docs | docs/* | examples/*)
 		without "$package" "$server" ;;
 	roomsvc | roomsvc/*)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-var update = flag.Bool("update", false, "write the error table into README.md")
+var update = flag.Bool("update", false, "write the tables of commands, facts, errors and limits into the manual")
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -38,7 +39,64 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// errorTable is the table as the manual shows it.
+// commandTable is the table of commands as the manual shows it.
+func commandTable() string {
+	table := "| verb | body | answers |\n|---|---|---|\n"
+	for _, c := range room.Commands {
+		body, means := "", c.Means
+		if fields := bodyFields(reflect.TypeOf(c.Request).Elem()); len(fields) > 0 {
+			body = " `" + strings.Join(fields, ", ") + "`"
+		}
+		if c.Trusted {
+			means += "; not in the user form"
+		}
+		table += fmt.Sprintf("| `%s` |%s | %s |\n", c.Verb, body, means)
+	}
+	return table
+}
+
+// bodyFields is the fields of a command's body that not every command has, those first that
+// must be there; `?` may be missing, `{}` is an object and `[]` a list.
+func bodyFields(t reflect.Type) []string {
+	var must, may, rest []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch f.Type {
+		case reflect.TypeFor[room.Caller](), reflect.TypeFor[room.Freshness]():
+			continue
+		}
+		if f.Anonymous {
+			rest = append(rest, bodyFields(f.Type)...)
+			continue
+		}
+		name, optional := strings.CutSuffix(f.Tag.Get("json"), ",omitzero")
+		switch f.Type.Kind() {
+		case reflect.Struct:
+			name += "{" + strings.Join(bodyFields(f.Type), ", ") + "}"
+		case reflect.Map:
+			name += "{}"
+		case reflect.Slice:
+			name += "[]"
+		}
+		if optional {
+			may = append(may, name+"?")
+		} else {
+			must = append(must, name)
+		}
+	}
+	return slices.Concat(must, may, rest)
+}
+
+// factTable is the table of events as the manual shows it.
+func factTable() string {
+	table := "| type | when |\n|---|---|\n"
+	for _, e := range events.Types {
+		table += fmt.Sprintf("| `%s` | %s |\n", strings.TrimPrefix(e.Type, events.TypePrefix), e.Means)
+	}
+	return table
+}
+
+// errorTable is the table of errors as the manual shows it.
 func errorTable() string {
 	codes := slices.Clone(room.Codes)
 	slices.SortFunc(codes, func(a, b *room.Code) int { return a.Number - b.Number })
@@ -49,17 +107,42 @@ func errorTable() string {
 	return table
 }
 
-func TestErrorTable(t *testing.T) {
-	readme := read(t, "README.md")
-	found := regexp.MustCompile(`(?m)^\| code \| number \| means \|\n(\|.*\n)+`).FindString(readme)
-	if *update {
-		if err := os.WriteFile("../README.md", []byte(strings.Replace(readme, found, errorTable(), 1)), 0o644); err != nil {
-			t.Fatal(err)
+// limitTable is the table of limits as the manual shows it: those that have no flag of
+// their own.
+func limitTable() string {
+	table := "| name | default | at most | of what |\n|---|---|---|---|\n"
+	for _, s := range room.Settings {
+		if s.Default > 0 {
+			table += fmt.Sprintf("| `%s` | %d | %d | %s |\n", s.Name, s.Default, s.Most, s.Means)
 		}
-		return
 	}
-	if found != errorTable() {
-		t.Errorf("README's error table is not the code's; go test ./docs -update writes it. It should be\n%s", errorTable())
+	return table
+}
+
+// TestTables holds the tables of the manual against those of the code that they are made of.
+func TestTables(t *testing.T) {
+	for name, tables := range map[string][]string{
+		"README.md":          {commandTable(), factTable(), errorTable()},
+		"docs/operations.md": {limitTable()},
+	} {
+		page := read(t, name)
+		for _, table := range tables {
+			head, _, _ := strings.Cut(table, "\n")
+			found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(head) + `\n(\|.*\n)+`).FindString(page)
+			if found == "" {
+				t.Errorf("%s has no table %s", name, head)
+			}
+			if *update {
+				page = strings.Replace(page, found, table, 1)
+			} else if found != table {
+				t.Errorf("a table of %s is not the code's; go test ./docs -update writes it. It should be\n%s", name, table)
+			}
+		}
+		if *update {
+			if err := os.WriteFile(filepath.Join("..", name), []byte(page), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
@@ -108,24 +191,29 @@ func TestCommandTable(t *testing.T) {
 	}
 }
 
+// TestEventTable holds the table of events against the types that the code has.
 func TestEventTable(t *testing.T) {
 	pkg, err := importer.ForCompiler(token.NewFileSet(), "source", nil).Import("natsrooms/events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []string
+	var list, table []string
 	for _, name := range pkg.Scope().Names() {
 		c, ok := pkg.Scope().Lookup(name).(*types.Const)
 		if !ok || c.Val().Kind() != constant.String {
 			continue
 		}
-		if v, ok := strings.CutPrefix(constant.StringVal(c.Val()), events.TypePrefix); ok && v != "" {
+		if v := constant.StringVal(c.Val()); strings.HasPrefix(v, events.TypePrefix) && v != events.TypePrefix {
 			list = append(list, v)
 		}
 	}
+	for _, e := range events.Types {
+		table = append(table, e.Type)
+	}
 	slices.Sort(list)
-	if table := firstColumn(t, "README.md", "Facts"); !slices.Equal(table, list) {
-		t.Errorf("README has the types %v, the code %v", table, list)
+	slices.Sort(table)
+	if !slices.Equal(table, list) {
+		t.Errorf("events.Types has %v, the code %v", table, list)
 	}
 }
 

@@ -28,11 +28,35 @@ type position struct {
 	Sequence   uint64 `json:"sequence"`
 }
 
+// TypeInfo is one row of the table of events.
+type TypeInfo struct {
+	Type  string
+	Data  any    // a nil pointer to the type of its data
+	Means string // one line for people
+}
+
+// Types is the table of events: every type that is written, and what README and the
+// schemas say of it. The facts come first.
+var Types = []TypeInfo{
+	{RoomCreated, (*createdData)(nil), "a room begins; its first members are in it"},
+	{MemberJoined, (*joinedData)(nil), "users come in, with their first session"},
+	{MemberLeft, (*leftData)(nil), "users are out, with their last session; `leftAt - joinedAt` is the stay"},
+	{SessionJoined, (*joinedData)(nil), "a further device of a member"},
+	{SessionLeft, (*leftData)(nil), "one of several devices is gone"},
+	{RoomAttributesChanged, (*attributesData)(nil), "attributes of the room were set or deleted; whose they are, and by whom"},
+	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
+	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
+	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last one of its instance"},
+	{MessageSent, (*messageData)(nil), "something is said in the room"},
+	{UserStateChanged, (*noticeData)(nil), "a notice to one user's devices: connecting, connected, disconnected and why"},
+}
+
 type createdData struct {
 	position  `json:",embed"`
 	Room      *Room    `json:"room"`
 	Members   []Joined `json:"memberList"`
 	RequestID string   `json:"requestID,omitzero"`
+	Ownership `json:",embed"`
 }
 
 type joinedData struct {
@@ -43,14 +67,38 @@ type joinedData struct {
 
 type leftData struct {
 	position    `json:",embed"`
-	Members     []Left `json:"memberList"`
-	MemberCount int    `json:"memberCount"`
+	Members     []Left   `json:"memberList"`
+	MemberCount int      `json:"memberCount"`
+	Deleted     []string `json:"deletedAttributes,omitzero"`
+}
+
+type attributesData struct {
+	position  `json:",embed"`
+	Set       map[string]string `json:"set"`
+	Delete    []string          `json:"delete"`
+	Ownership `json:",embed"`
+	UserID    string             `json:"userID"`
+	Changes   []AttributesChange `json:"changes"`
+}
+
+type memberAttributesData struct {
+	position             `json:",embed"`
+	Infos                []MemberAttributes `json:"infos"`
+	DeleteAfterOwnerLeft bool               `json:"deleteAfterOwnerLeft"`
+	UserID               string             `json:"userID"`
+	RequestID            string             `json:"requestID,omitzero"`
+}
+
+type keptData struct {
+	position `json:",embed"`
 }
 
 type destroyedData struct {
-	position `json:",embed"`
-	Room     *Room         `json:"room"`
-	Reason   DestroyReason `json:"reason"`
+	position  `json:",embed"`
+	Room      *Room         `json:"room"`
+	Reason    DestroyReason `json:"reason"`
+	Operator  string        `json:"operator,omitzero"`
+	RequestID string        `json:"requestID,omitzero"`
 }
 
 // Encode writes the fact as a CloudEvent; prefix goes before its source, usually "".
@@ -59,15 +107,19 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	var data any
 	switch f.Type {
 	case RoomCreated:
-		data = &createdData{pos, f.Info, f.Joined, f.RequestID}
+		data = &createdData{pos, f.Info, f.Joined, f.RequestID, f.Ownership}
 	case MemberJoined, SessionJoined:
 		data = &joinedData{pos, f.Joined, f.MemberCount}
 	case MemberLeft, SessionLeft:
-		data = &leftData{pos, f.Left, f.MemberCount}
+		data = &leftData{pos, f.Left, f.MemberCount, f.Deleted}
+	case RoomAttributesChanged:
+		data = &attributesData{pos, f.Set, f.Delete, f.Ownership, f.User, f.Changes}
+	case MemberAttributesChanged:
+		data = &memberAttributesData{pos, f.Infos, !f.Staying, f.User, f.RequestID}
 	case RoomDestroyed:
-		data = &destroyedData{pos, f.Info, f.Reason}
+		data = &destroyedData{pos, f.Info, f.Reason, f.Operator, f.RequestID}
 	case RoomKept:
-		data = &pos
+		data = &keptData{pos}
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
@@ -87,7 +139,7 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 }
 
 func marshal(e *event.Event, data any) ([]byte, error) {
-	body, err := json.Marshal(data)
+	body, err := json.Marshal(data, json.Deterministic(true))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +183,7 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case RoomCreated:
 		var d createdData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Info, f.Joined, f.RequestID = d.position, d.Room, d.Members, d.RequestID
+		pos, f.Info, f.Joined, f.RequestID, f.Ownership = d.position, d.Room, d.Members, d.RequestID, d.Ownership
 	case MemberJoined, SessionJoined:
 		var d joinedData
 		err = json.Unmarshal(e.Data, &d)
@@ -139,13 +191,23 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case MemberLeft, SessionLeft:
 		var d leftData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Left, f.MemberCount = d.position, d.Members, d.MemberCount
+		pos, f.Left, f.MemberCount, f.Deleted = d.position, d.Members, d.MemberCount, d.Deleted
+	case RoomAttributesChanged:
+		var d attributesData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Set, f.Delete, f.Ownership, f.User, f.Changes = d.position, d.Set, d.Delete, d.Ownership, d.UserID, d.Changes
+	case MemberAttributesChanged:
+		var d memberAttributesData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Infos, f.Staying, f.User, f.RequestID = d.position, d.Infos, !d.DeleteAfterOwnerLeft, d.UserID, d.RequestID
 	case RoomDestroyed:
 		var d destroyedData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Info, f.Reason = d.position, d.Room, d.Reason
+		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, d.Room, d.Reason, d.Operator, d.RequestID
 	case RoomKept:
-		err = json.Unmarshal(e.Data, &pos)
+		var d keptData
+		err = json.Unmarshal(e.Data, &d)
+		pos = d.position
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
@@ -156,9 +218,8 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	if f.Room, err = subjects.ParseRoom(pos.RoomID); err != nil {
 		return nil, fmt.Errorf("%w: roomID %w", ErrMalformed, err)
 	}
-	created := f.Type == RoomCreated
-	if f.ID == "" || f.InstanceID == "" || f.Sequence == 0 || created != (f.Sequence == 1) || created && f.Info == nil {
-		return nil, fmt.Errorf("%w: no id, instance, room or sequence where there must be one", ErrMalformed)
+	if why := f.contradiction(); why != "" {
+		return nil, fmt.Errorf("%w: %s", ErrMalformed, why)
 	}
 	return f, nil
 }

@@ -17,15 +17,18 @@ import (
 
 // Types of facts and notices, as they stand in a CloudEvent's type.
 const (
-	TypePrefix       = "io.natsrooms."
-	RoomCreated      = TypePrefix + "room.created.v1"
-	MemberJoined     = TypePrefix + "member.joined.v1"
-	MemberLeft       = TypePrefix + "member.left.v1"
-	SessionJoined    = TypePrefix + "session.joined.v1"
-	SessionLeft      = TypePrefix + "session.left.v1"
-	RoomKept         = TypePrefix + "room.kept.v1"
-	RoomDestroyed    = TypePrefix + "room.destroyed.v1"
-	UserStateChanged = TypePrefix + "user.state.changed.v1"
+	TypePrefix              = "io.natsrooms."
+	RoomCreated             = TypePrefix + "room.created.v1"
+	MemberJoined            = TypePrefix + "member.joined.v1"
+	MemberLeft              = TypePrefix + "member.left.v1"
+	SessionJoined           = TypePrefix + "session.joined.v1"
+	SessionLeft             = TypePrefix + "session.left.v1"
+	RoomAttributesChanged   = TypePrefix + "room.attributes.changed.v1"
+	MemberAttributesChanged = TypePrefix + "member.attributes.changed.v1"
+	RoomKept                = TypePrefix + "room.kept.v1"
+	RoomDestroyed           = TypePrefix + "room.destroyed.v1"
+	UserStateChanged        = TypePrefix + "user.state.changed.v1"
+	MessageSent             = TypePrefix + "message.sent.v1"
 )
 
 // MaxFactBytes is the most an encoded fact may have.
@@ -49,6 +52,7 @@ type LeftReason string
 const (
 	ReasonLeft      LeftReason = "left"
 	ReasonSwitched  LeftReason = "switched"
+	ReasonKicked    LeftReason = "kicked"
 	ReasonDestroyed LeftReason = "destroyed"
 )
 
@@ -98,6 +102,7 @@ type Config struct {
 	MaxMembers           int    `json:"maxMembers,omitzero"`           // 0: only the service's own limit
 	Delivery             string `json:"delivery,omitzero"`             // "members" or "open"
 	Access               string `json:"access,omitzero"`               // "open"
+	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // may a member read messages from before it joined; true if not given
 }
 
 // Room describes a room as replies, facts and the state bucket show it.
@@ -125,6 +130,12 @@ type Joined struct {
 	Via        Via            `json:"via"`
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
+
+	// Attributes are those that the member has from the start: what it left behind when it
+	// was here before, or all that it had where the room goes on as a new instance. Those
+	// in DeleteAfterOwnerLeft go when it leaves, the others outlive the membership.
+	Attributes           map[string]string `json:"attributes,omitzero"`
+	DeleteAfterOwnerLeft []string          `json:"deleteAfterOwnerLeft,omitzero"`
 }
 
 // Left is one session's going out. LeftAt minus JoinedAt is the stay.
@@ -139,6 +150,28 @@ type Left struct {
 	ToRoomID   string     `json:"toRoomID,omitzero"`
 	Operator   string     `json:"operator,omitzero"`
 	RequestID  string     `json:"requestID,omitzero"`
+}
+
+// AttributesChange is what one command had a part in. The keys of one fact's changes
+// may meet; what came of them together says the fact.
+type AttributesChange struct {
+	UserID    string   `json:"userID"`
+	RequestID string   `json:"requestID,omitzero"`
+	Set       []string `json:"set,omitzero"`
+	Delete    []string `json:"delete,omitzero"`
+	ErrorKeys []string `json:"errorKeys,omitzero"` // of somebody else, left as they were
+}
+
+// MemberAttributes are attributes of one member that were set. Others that it has stay.
+type MemberAttributes struct {
+	UserID     string            `json:"userID"`
+	Attributes map[string]string `json:"attributes"`
+}
+
+// Ownership says whose attributes are, and which of them go when their owner leaves.
+type Ownership struct {
+	Owners               map[string]*string `json:"owners,omitzero"`               // by key; null: nobody's
+	DeleteAfterOwnerLeft []string           `json:"deleteAfterOwnerLeft,omitzero"` // of these keys
 }
 
 // Fact is one change of one room: the commit, the record and the live event in one.
@@ -157,7 +190,17 @@ type Fact struct {
 	Left        []Left        // MemberLeft, SessionLeft
 	MemberCount int           // MemberJoined, MemberLeft, SessionJoined, SessionLeft: after it
 	Reason      DestroyReason // RoomDestroyed
-	RequestID   string        // RoomCreated without members: the command's request
+	RequestID   string        // RoomCreated and RoomDestroyed without entries, MemberAttributesChanged: the command's request
+
+	Deleted   []string           // MemberLeft: attributes of the room that went with their owners
+	Set       map[string]string  // RoomAttributesChanged
+	Delete    []string           // RoomAttributesChanged
+	Ownership Ownership          // RoomAttributesChanged: of Set. RoomCreated: of its attributes, if not all are the creator's
+	Changes   []AttributesChange // RoomAttributesChanged
+	Infos     []MemberAttributes // MemberAttributesChanged
+	Staying   bool               // MemberAttributesChanged: those set outlive the membership
+	User      string             // RoomAttributesChanged, MemberAttributesChanged: who did it (the last of several)
+	Operator  string             // RoomDestroyed: who asked for it
 
 	// Digests, one for each entry (or for RequestID), let a repeated request be told
 	// from another one under the same ID. They travel beside the event, in a header.

@@ -26,6 +26,10 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			continue
 		}
 		if v.Refused != nil {
+			if v.Refused.Code == room.ErrRevisionMismatch {
+				at := position(mb)
+				v.Refused.Attributes, v.Refused.At = mb.state.Attributes, &at
+			}
 			s.sendRefusal(v.call, v.Refused, in(mb.state, v.cmd))
 			continue
 		}
@@ -33,15 +37,24 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 		if v.Changed {
 			p.Position = room.Position{InstanceID: fact.InstanceID, Sequence: fact.Sequence, Revision: seq}
 		} else {
-			s.rep.requests.content(v.cmd, &p)
+			s.rep.requests.content(v.cmd, &p, v.ErrorKeys)
 		}
-		if v.cmd.Verb == room.Leave {
+		switch v.cmd.Verb {
+		case room.Leave:
 			s.notify(v.cmd, p, events.Disconnected, events.Success)
 			s.reply(v.call, &room.LeftReply{RoomID: string(p.room), Position: p.Position})
-			continue
+		case room.SetAttributes:
+			s.sendAttributes(v.call, &cache, mb.state, p, v.ErrorKeys)
+		case room.SetMemberAttributes:
+			s.sendMemberAttributes(v.call, mb.state, p, v.cmd.Users)
+		case room.Kick:
+			s.sendKicked(v.call, v.Users)
+		case room.DestroyRoom:
+			s.reply(v.call, &room.DestroyReply{RoomID: string(mb.room)})
+		default:
+			s.notify(v.cmd, p, events.Connected, events.Success)
+			s.sendJoined(v.call, &cache, mb, p, v.Created)
 		}
-		s.notify(v.cmd, p, events.Connected, events.Success)
-		s.sendJoined(v.call, &cache, mb, p, v.Created)
 	}
 }
 
@@ -80,7 +93,7 @@ func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox,
 		}
 		if v.cmd.Verb == room.LeaveAll {
 			if !v.Changed {
-				s.rep.requests.content(v.cmd, nil)
+				s.rep.requests.content(v.cmd, nil, nil)
 			}
 			s.sendLeftAll(v.call, leavers[v.cmd])
 			continue
@@ -117,8 +130,8 @@ func (s *Service) sendSwitched(c *call, to *mailbox, p, from place, created bool
 	})
 }
 
-// replyCache keeps the encoded replies of a run's joins, which differ little.
-type replyCache [3]struct {
+// replyCache keeps the encoded replies of a run, which differ little.
+type replyCache [4]struct {
 	position room.Position
 	data     []byte
 }
@@ -153,6 +166,14 @@ func (s *Service) repeated(c *call) bool {
 		return true
 	}
 	switch {
+	case o.said != nil:
+		s.reply(c, o.said)
+	case c.cmd.Verb == room.Kick:
+		s.sendKicked(c, o.users)
+	case c.cmd.Verb == room.DestroyRoom:
+		s.reply(c, &room.DestroyReply{RoomID: string(c.cmd.Room)})
+	case c.cmd.Verb == room.SetAttributes || c.cmd.Verb == room.SetMemberAttributes:
+		s.repeatAttributes(c, o)
 	case c.cmd.Verb == room.LeaveAll:
 		ids := make([]string, 0, len(o.left))
 		for _, p := range o.left {

@@ -129,6 +129,39 @@ func (c *Client) List(ctx context.Context, q room.ListRequest) (*room.ListReply,
 	return ask[room.ListReply](ctx, c, room.List, c.caller(&q.Caller), &q)
 }
 
+// SetAttributes changes attributes of a room, all of them together. Keys that belong to
+// somebody else are left as they are and named in ErrorKeys. With IfRevision a change
+// since then is a [room.ErrRevisionMismatch], whose Attributes and At say what is there.
+func (c *Client) SetAttributes(ctx context.Context, q room.SetAttributesRequest) (*room.SetAttributesReply, error) {
+	return ask[room.SetAttributesReply](ctx, c, room.SetAttributes, c.changing(&q.Caller), &q)
+}
+
+// SetMemberAttributes sets attributes of members of a room.
+func (c *Client) SetMemberAttributes(ctx context.Context, q room.SetMemberAttributesRequest) (*room.SetMemberAttributesReply, error) {
+	return ask[room.SetMemberAttributesReply](ctx, c, room.SetMemberAttributes, c.changing(&q.Caller), &q)
+}
+
+// Send says something in a room. Text and custom messages are stored when it returns;
+// the others are live only. Without a user it is a message of the server's own.
+func (c *Client) Send(ctx context.Context, q room.SendRequest) (*room.SendReply, error) {
+	return ask[room.SendReply](ctx, c, room.Send, c.changing(&q.Caller), &q)
+}
+
+// History reads a page of what happened, or was said, in an instance of a room.
+func (c *Client) History(ctx context.Context, q room.HistoryRequest) (*room.HistoryReply, error) {
+	return ask[room.HistoryReply](ctx, c, room.History, c.caller(&q.Caller), &q)
+}
+
+// Kick puts users out of a room, with all their sessions. It is for trusted callers.
+func (c *Client) Kick(ctx context.Context, q room.KickRequest) (*room.KickReply, error) {
+	return ask[room.KickReply](ctx, c, room.Kick, c.changing(&q.Caller), &q)
+}
+
+// Destroy ends a room and puts everybody out. It is for trusted callers.
+func (c *Client) Destroy(ctx context.Context, q room.DestroyRequest) (*room.DestroyReply, error) {
+	return ask[room.DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
+}
+
 // caller fills in for whom a request acts.
 func (c *Client) caller(q *room.Caller) *room.Caller {
 	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)
@@ -202,5 +235,5 @@ func refusal(answer *nats.Msg) error {
 		n, _ := strconv.Atoi(number)
 		body.Error = room.ErrorInfo{Code: name, Number: n, Message: "the service says no more than that", Outcome: room.Unknown}
 	}
-	return body.Error.Err()
+	return body.Err()
 }

@@ -471,7 +471,7 @@ func TestMembersPages(t *testing.T) {
 	ok[position](w, "create", `{"roomID":"big","config":{"roomDestroyDelayTime":60}}`)
 	info := `{"x":"` + strings.Repeat("i", room.MaxUserInfo-8) + `"}`
 	together(n, func(i int) {
-		q := fmt.Sprintf(`{"roomID":"big","userID":"u%d","userName":"%s","userInfo":%s}`, i, strings.Repeat("n", room.MaxUserName), info)
+		q := fmt.Sprintf(`{"roomID":"big","userID":"u%d","userName":"%s","userInfo":%s}`, i, strings.Repeat("n", 256), info)
 		if m, err := w.nc.Request("room.cmd.join", []byte(q), patience); err != nil || refusal(m) != nil {
 			t.Errorf("join: %v, %v", err, refusal(m))
 		}
@@ -603,7 +603,7 @@ func TestUnasked(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	t.Run("rooms", func(t *testing.T) {
-		w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MaxRooms = 3 }))
+		w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.Limits.MaxRooms = 3 }))
 		var made, refused atomic.Int64
 		together(20, func(i int) {
 			_, err := once[position](w, "create", map[string]any{"roomID": fmt.Sprintf("r%d", i), "userID": fmt.Sprintf("u%d", i)})
@@ -623,7 +623,7 @@ func TestLimits(t *testing.T) {
 		ok[position](w, "enter", `{"roomID":"more","userID":"x"}`)
 	})
 	t.Run("members", func(t *testing.T) {
-		w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MaxMembers = 2 }))
+		w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.Limits.MaxMembers = 2 }))
 		ok[position](w, "create", `{"roomID":"lobby","userID":"a","config":{"maxMembers":5}}`)
 		ok[position](w, "join", `{"roomID":"lobby","userID":"b"}`)
 		ok[position](w, "join", `{"roomID":"lobby","userID":"b","sessionID":"phone"}`) // no further member
@@ -632,7 +632,7 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	t.Run("rooms of a user", func(t *testing.T) {
-		w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MaxRoomsPerUser = 2 }))
+		w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.Limits.MaxRoomsPerUser = 2 }))
 		for _, id := range []string{"a", "b"} {
 			ok[position](w, "enter", fmt.Sprintf(`{"roomID":%q,"userID":"alice"}`, id))
 		}

@@ -22,26 +22,25 @@ import (
 // maxRequest is the most bytes that a request may have.
 const maxRequest = 64 << 10
 
-// endpoint is one line of the command table.
-type endpoint struct {
-	verb    room.Verb
-	trusted bool // only trusted callers may
-	take    func(*Service, *request)
-}
-
-// endpoints is every command that the service answers.
-var endpoints = []endpoint{
-	{room.Create, false, (*Service).create},
-	{room.Join, false, (*Service).change},
-	{room.Enter, false, (*Service).create},
-	{room.Switch, false, (*Service).switchRoom},
-	{room.Leave, false, (*Service).change},
-	{room.LeaveAll, false, (*Service).leaveAll},
-	{room.Get, false, (*Service).get},
-	{room.Members, false, (*Service).members},
-	{room.MemberOf, false, (*Service).memberOf},
-	{room.Rooms, false, (*Service).userRooms},
-	{room.List, true, (*Service).list},
+// handlers take a command in; what a command is says [room.Commands].
+var handlers = map[room.Verb]func(*Service, *request){
+	room.Create:              (*Service).create,
+	room.Join:                (*Service).change,
+	room.Enter:               (*Service).create,
+	room.Switch:              (*Service).switchRoom,
+	room.Leave:               (*Service).change,
+	room.LeaveAll:            (*Service).leaveAll,
+	room.Get:                 (*Service).get,
+	room.Members:             (*Service).members,
+	room.MemberOf:            (*Service).memberOf,
+	room.Rooms:               (*Service).userRooms,
+	room.List:                (*Service).list,
+	room.SetAttributes:       (*Service).setAttributes,
+	room.SetMemberAttributes: (*Service).setMemberAttributes,
+	room.Send:                (*Service).say,
+	room.History:             (*Service).history,
+	room.Kick:                (*Service).kick,
+	room.DestroyRoom:         (*Service).destroyRoom,
 }
 
 // generation is the set of endpoints that takes commands now. When the process has
@@ -65,12 +64,12 @@ func (s *Service) listen() (*generation, error) {
 		return nil, err
 	}
 	g.svc = svc
-	for _, e := range endpoints {
+	for _, e := range room.Commands {
 		handle := func(user bool) micro.HandlerFunc {
 			return func(r micro.Request) { s.receive(g, &e, user, r) }
 		}
-		if err = svc.AddEndpoint(string(e.verb), handle(false), micro.WithEndpointSubject(subjects.Command(string(e.verb)))); err == nil {
-			err = svc.AddEndpoint(string(e.verb)+"-user", handle(true), micro.WithEndpointSubject(subjects.UserCommandPattern(string(e.verb))))
+		if err = svc.AddEndpoint(string(e.Verb), handle(false), micro.WithEndpointSubject(subjects.Command(string(e.Verb)))); err == nil {
+			err = svc.AddEndpoint(string(e.Verb)+"-user", handle(true), micro.WithEndpointSubject(subjects.UserCommandPattern(string(e.Verb))))
 		}
 		if err != nil {
 			return nil, errors.Join(err, svc.Stop())
@@ -92,12 +91,12 @@ type request struct {
 }
 
 // receive takes one command in and hands it on at once; it is answered later.
-func (s *Service) receive(g *generation, e *endpoint, userForm bool, r micro.Request) {
+func (s *Service) receive(g *generation, e *room.CommandInfo, userForm bool, r micro.Request) {
 	if g.stale() {
 		return
 	}
-	q := &request{verb: e.verb, data: r.Data(), headers: r.Headers()}
-	q.call = &call{cmd: &room.Command{Verb: e.verb}, reply: r.Reply(), userForm: userForm, deadline: time.Now().Add(commandTimeout)}
+	q := &request{verb: e.Verb, data: r.Data(), headers: r.Headers()}
+	q.call = &call{cmd: &room.Command{Verb: e.Verb}, reply: r.Reply(), userForm: userForm, deadline: time.Now().Add(commandTimeout)}
 	s.inFlight.Add(1)
 	if s.ended() {
 		s.sendError(q.call, room.Refuse(room.ErrBusy, "nothing happened: this instance of the service ends; try again"))
@@ -115,8 +114,8 @@ func (s *Service) receive(g *generation, e *endpoint, userForm bool, r micro.Req
 			s.sendError(q.call, room.Invalid("userID", "in the subject %v", err))
 			return
 		}
-		if e.trusted {
-			s.sendError(q.call, room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", e.verb, subjects.Command(string(e.verb))))
+		if e.Trusted {
+			s.sendError(q.call, room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", e.Verb, subjects.Command(string(e.Verb))))
 			return
 		}
 	}
@@ -126,13 +125,19 @@ func (s *Service) receive(g *generation, e *endpoint, userForm bool, r micro.Req
 		s.sendError(q.call, big)
 		return
 	}
-	e.take(s, q)
+	handlers[e.Verb](s, q)
 }
 
-// parse reads a request's body into v, which holds caller. It has answered if it is false.
-func parse[T any](s *Service, q *request, v *T, caller func(*T) *room.Caller) bool {
+// asking is the body of any request.
+type asking interface{ For() *room.Caller }
+
+// parse reads a request's body into v. It has answered if it is false.
+func parse[T any, P interface {
+	*T
+	asking
+}](s *Service, q *request, v P) bool {
 	var body struct {
-		Known   *T             `json:",embed"`
+		Known   P              `json:",embed"`
 		Unknown jsontext.Value `json:",embed"`
 	}
 	body.Known = v
@@ -145,7 +150,7 @@ func parse[T any](s *Service, q *request, v *T, caller func(*T) *room.Caller) bo
 	if len(body.Unknown) > 0 {
 		q.ignored = names(body.Unknown)
 	}
-	c := caller(v)
+	c := v.For()
 	if q.userForm {
 		if c.UserID != "" && c.UserID != string(q.user) {
 			s.sendError(q.call, room.Refuse(room.ErrNotAllowed, "userID is %q, but this connection speaks for %q", c.UserID, q.user))
@@ -248,7 +253,7 @@ func digest(verb room.Verb, v any) string {
 
 // start makes the command of a request, up to what is the verb's own.
 func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*room.Command, *room.Error) {
-	cmd, err := c.Command(q.verb, anonymous)
+	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -298,41 +303,9 @@ func (s *Service) look(q *request) bool {
 	return false
 }
 
-func (s *Service) create(q *request) {
-	var body room.CreateRequest
-	if !parse(s, q, &body, func(b *room.CreateRequest) *room.Caller { return &b.Caller }) {
-		return
-	}
-	cmd, err := s.start(q, &body.Caller, q.verb == room.Create && !q.userForm, &body)
-	if err == nil {
-		err = setRoom(&cmd.Room, "roomID", body.RoomID)
-	}
-	if err != nil {
-		s.sendError(q.call, err)
-		return
-	}
-	s.admit(q, cmd.Making("roomName", body.RoomName, body.Config))
-}
-
-func (s *Service) change(q *request) {
-	var body room.RoomRequest
-	if !parse(s, q, &body, func(b *room.RoomRequest) *room.Caller { return &b.Caller }) {
-		return
-	}
-	cmd, err := s.start(q, &body.Caller, false, &body)
-	if err == nil {
-		err = setRoom(&cmd.Room, "roomID", body.RoomID)
-	}
-	if err != nil {
-		s.sendError(q.call, err)
-		return
-	}
-	s.admit(q, nil)
-}
-
 func (s *Service) switchRoom(q *request) {
 	var body room.SwitchRequest
-	if !parse(s, q, &body, func(b *room.SwitchRequest) *room.Caller { return &b.Caller }) {
+	if !parse(s, q, &body) {
 		return
 	}
 	cmd, err := s.start(q, &body.Caller, false, &body)
@@ -346,7 +319,7 @@ func (s *Service) switchRoom(q *request) {
 		return
 	}
 	cmd.CreateMissing = body.IsCreateWhenRoomNotExisted
-	if err = cmd.Making("toRoomInfo.roomName", body.ToRoomInfo.RoomName, body.Config); err == nil && cmd.From == cmd.Room {
+	if err = cmd.Making("toRoomInfo.roomName", body.ToRoomInfo.RoomName, body.Config, s.limits.Load()); err == nil && cmd.From == cmd.Room {
 		err = room.Invalid("toRoomInfo.roomID", "is %q, and so is fromRoomID; a switch needs two rooms", cmd.Room)
 	}
 	s.admit(q, err)
@@ -354,7 +327,7 @@ func (s *Service) switchRoom(q *request) {
 
 func (s *Service) leaveAll(q *request) {
 	var body room.LeaveAllRequest
-	if !parse(s, q, &body, func(b *room.LeaveAllRequest) *room.Caller { return &b.Caller }) {
+	if !parse(s, q, &body) {
 		return
 	}
 	if _, err := s.start(q, &body.Caller, false, &body); err != nil {
@@ -362,6 +335,57 @@ func (s *Service) leaveAll(q *request) {
 		return
 	}
 	s.admit(q, nil)
+}
+
+// changeRoom reads the body of a command that changes one room, and hands it on.
+func changeRoom[T any, P interface {
+	*T
+	asking
+}](s *Service, q *request, body P, roomID *string, anonymous bool, fill func(*room.Command, *room.Limits) *room.Error) {
+	if !parse(s, q, body) {
+		return
+	}
+	cmd, err := s.start(q, body.For(), anonymous && !q.userForm, body)
+	if err == nil {
+		err = setRoom(&cmd.Room, "roomID", *roomID)
+	}
+	if err != nil {
+		s.sendError(q.call, err)
+		return
+	}
+	s.admit(q, fill(cmd, s.limits.Load()))
+}
+
+func (s *Service) create(q *request) {
+	body := &room.CreateRequest{}
+	changeRoom(s, q, body, &body.RoomID, q.verb == room.Create, func(c *room.Command, l *room.Limits) *room.Error {
+		return c.Making("roomName", body.RoomName, body.Config, l)
+	})
+}
+
+func (s *Service) change(q *request) {
+	body := &room.RoomRequest{}
+	changeRoom(s, q, body, &body.RoomID, false, func(*room.Command, *room.Limits) *room.Error { return nil })
+}
+
+func (s *Service) setAttributes(q *request) {
+	body := &room.SetAttributesRequest{}
+	changeRoom(s, q, body, &body.RoomID, false, func(c *room.Command, l *room.Limits) *room.Error { return c.SetAttributes(body, l) })
+}
+
+func (s *Service) setMemberAttributes(q *request) {
+	body := &room.SetMemberAttributesRequest{}
+	changeRoom(s, q, body, &body.RoomID, false, func(c *room.Command, l *room.Limits) *room.Error { return c.SetMemberAttributes(body, l) })
+}
+
+func (s *Service) kick(q *request) {
+	body := &room.KickRequest{}
+	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Kick(body) })
+}
+
+func (s *Service) destroyRoom(q *request) {
+	body := &room.DestroyRequest{}
+	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Destroy(body) })
 }
 
 func setRoom(r *subjects.Room, field, id string) *room.Error {

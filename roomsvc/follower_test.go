@@ -40,6 +40,15 @@ type factData struct {
 	MemberCount *int           `json:"memberCount"`
 	Room        jsontext.Value `json:"room"`
 	Reason      string         `json:"reason"`
+
+	Set               map[string]string  `json:"set"`
+	Delete            []string           `json:"delete"`
+	Owners            map[string]*string `json:"owners"`
+	DeletedAttributes []string           `json:"deletedAttributes"`
+	Infos             []struct {
+		UserID     string            `json:"userID"`
+		Attributes map[string]string `json:"attributes"`
+	} `json:"infos"`
 }
 
 type entry struct {
@@ -54,6 +63,10 @@ type entry struct {
 	ToRoomID   string         `json:"toRoomID"`
 	Reason     string         `json:"reason"`
 	RequestID  string         `json:"requestID"`
+	ReasonText string         `json:"reasonText"`
+	Operator   string         `json:"operator"`
+
+	Attributes map[string]string `json:"attributes"`
 }
 
 func readFact(revision uint64, h nats.Header, data []byte) (*fact, error) {
@@ -72,6 +85,8 @@ type roster struct {
 	Sequence uint64
 	Delay    int64
 	Members  map[string]member
+
+	Attributes map[string]string
 }
 
 type member struct {
@@ -79,6 +94,8 @@ type member struct {
 	Info     string
 	JoinedAt string
 	Sessions map[string]string // when each joined
+
+	Attributes map[string]string
 }
 
 // fold applies the next fact. It gives nil when the room has ended.
@@ -88,15 +105,27 @@ func (r *roster) fold(f *fact) *roster {
 			Config struct {
 				RoomDestroyDelayTime int64 `json:"roomDestroyDelayTime"`
 			} `json:"config"`
+			Attributes map[string]string `json:"attributes"`
 		}
 		_ = json.Unmarshal(f.Data.Room, &info)
-		r = &roster{Instance: f.Data.InstanceID, Members: map[string]member{}, Delay: info.Config.RoomDestroyDelayTime}
+		r = &roster{Instance: f.Data.InstanceID, Members: map[string]member{}, Delay: info.Config.RoomDestroyDelayTime, Attributes: map[string]string{}}
+		maps.Copy(r.Attributes, info.Attributes)
+	}
+	maps.Copy(r.Attributes, f.Data.Set)
+	for _, k := range slices.Concat(f.Data.Delete, f.Data.DeletedAttributes) {
+		delete(r.Attributes, k)
+	}
+	for _, i := range f.Data.Infos {
+		if m, ok := r.Members[i.UserID]; ok {
+			maps.Copy(m.Attributes, i.Attributes)
+		}
 	}
 	r.Sequence = f.Data.Sequence
 	for _, e := range f.Data.MemberList {
 		switch f.Type {
 		case "room.created.v1", "member.joined.v1":
-			r.Members[e.UserID] = member{e.UserName, string(e.UserInfo), e.JoinedAt, map[string]string{e.SessionID: e.JoinedAt}}
+			r.Members[e.UserID] = member{e.UserName, string(e.UserInfo), e.JoinedAt, map[string]string{e.SessionID: e.JoinedAt}, map[string]string{}}
+			maps.Copy(r.Members[e.UserID].Attributes, e.Attributes)
 		case "member.left.v1":
 			delete(r.Members, e.UserID)
 		case "session.joined.v1":
@@ -120,13 +149,20 @@ func (r *roster) String() string {
 		return "no room"
 	}
 	var b strings.Builder
+	pairs := func(attributes map[string]string) {
+		for _, k := range slices.Sorted(maps.Keys(attributes)) {
+			fmt.Fprintf(&b, " %s:%q", k, attributes[k])
+		}
+	}
 	fmt.Fprintf(&b, "%s at %d, %d members", r.Instance, r.Sequence, len(r.Members))
+	pairs(r.Attributes)
 	for _, u := range slices.Sorted(maps.Keys(r.Members)) {
 		m := r.Members[u]
 		fmt.Fprintf(&b, "\n  %s %q %s %s", u, m.Name, m.Info, m.JoinedAt)
 		for _, s := range slices.Sorted(maps.Keys(m.Sessions)) {
 			fmt.Fprintf(&b, " %s=%s", s, m.Sessions[s])
 		}
+		pairs(m.Attributes)
 	}
 	return b.String()
 }
@@ -141,10 +177,11 @@ type wireMember struct {
 		SessionID string `json:"sessionID"`
 		JoinedAt  string `json:"joinedAt"`
 	} `json:"sessions"`
+	Attributes map[string]string `json:"attributes"`
 }
 
 func (m *wireMember) member() member {
-	v := member{m.UserName, string(m.UserInfo), m.JoinedAt, map[string]string{}}
+	v := member{m.UserName, string(m.UserInfo), m.JoinedAt, map[string]string{}, m.Attributes}
 	for _, s := range m.Sessions {
 		v.Sessions[s.SessionID] = s.JoinedAt
 	}
@@ -190,10 +227,31 @@ func (w *world) snapshot(room string, minRevision uint64, sync bool, count int) 
 		for i := range page.MemberList {
 			r.Members[page.MemberList[i].UserID] = page.MemberList[i].member()
 		}
-		if next = page.NextFlag; next == "" {
+		if next = page.NextFlag; next != "" {
+			continue
+		}
+		var same bool
+		if r.Attributes, same = w.attributes(room, minRevision, r.Instance); same {
 			return r, revision
 		}
+		r = nil
 	}
+}
+
+// attributes reads the room's attributes; same is false if it is another instance now.
+func (w *world) attributes(room string, minRevision uint64, instance string) (attributes map[string]string, same bool) {
+	w.t.Helper()
+	m := w.ask("get", fmt.Sprintf(`{"roomID":%q,"minRevision":%d}`, room, minRevision))
+	if e := refusal(m); e != nil {
+		return nil, false
+	}
+	reply := decode[struct {
+		InstanceID string `json:"instanceID"`
+		Room       struct {
+			Attributes map[string]string `json:"attributes"`
+		} `json:"room"`
+	}](w.t, m.Data)
+	return reply.Room.Attributes, reply.InstanceID == instance
 }
 
 // follower is a client without an SDK that wants to know who is in a room. Some copies
@@ -619,6 +677,14 @@ func (w *world) check(followers ...*follower) history {
 			w.t.Errorf("members of %q says\n%s\nthe facts make\n%s", id, got, want)
 		}
 		w.checkRecords(id, rooms[id], records)
+	}
+	for key, record := range records {
+		room, _, _ := strings.Cut(strings.TrimPrefix(key, "=kept."), ".")
+		for id, r := range h.rooms {
+			if strings.HasPrefix(key, "=kept.") && token(id) == room && record["instanceID"] == r.Instance {
+				delete(records, key)
+			}
+		}
 	}
 	if len(records) > 0 {
 		w.t.Errorf("the bucket has keys that belong to nothing: %q", slices.Sorted(maps.Keys(records)))

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"natsrooms/docs/contract"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -45,6 +46,7 @@ func newWorld(t *testing.T, n int, cfg roomsvc.Config) (*world, []*instance) {
 	t.Parallel()
 	node := roomtest.Start(t)
 	w := &world{t: t, node: node, nc: roomtest.Conn(t, node.Server)}
+	contract.Watch(t, roomtest.Conn(t, node.Server))
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(t.Context(), 3*patience)
 	t.Cleanup(cancel)
@@ -159,7 +161,17 @@ func (w *world) ask(subject string, body string, header ...string) *nats.Msg {
 	if err != nil {
 		w.t.Fatalf("%s %.200s: %v", subject, body, err)
 	}
+	verb, _, _ := strings.Cut(subject, ".")
+	w.agreed(verb, m.Data, answer)
 	return answer
+}
+
+// agreed checks an answer, and what was asked, against the contract's schemas.
+func (w *world) agreed(verb string, body []byte, answer *nats.Msg) {
+	w.t.Helper()
+	if err := contract.Answer(verb, body, answer); err != nil {
+		w.t.Errorf("%s: %v", verb, err)
+	}
 }
 
 // ok sends a request that must succeed and gives the reply as T.
@@ -211,7 +223,7 @@ func refusal(m *nats.Msg) *room.Error {
 	if body.Error.Code != name || strconv.Itoa(body.Error.Number) != m.Header.Get(micro.ErrorCodeHeader) || body.Error.Message == "" {
 		return &room.Error{Code: &room.Code{Name: "an error whose body is not its header"}, Message: string(m.Data)}
 	}
-	return body.Error.Err()
+	return body.Err()
 }
 
 // request asks from any goroutine. Where an instance may die it asks again with the
@@ -231,6 +243,7 @@ func request[T any](w *world, verb room.Verb, q any, each time.Duration) (*T, er
 		case err != nil:
 			return nil, err
 		}
+		w.agreed(string(verb), data, m)
 		if e := refusal(m); e != nil {
 			if errors.Is(e, room.ErrUnavailable) || errors.Is(e, room.ErrBusy) {
 				continue
@@ -255,6 +268,7 @@ func once[T any](w *world, verb room.Verb, q any) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.agreed(string(verb), data, m)
 	if e := refusal(m); e != nil {
 		return nil, e
 	}

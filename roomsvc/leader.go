@@ -34,7 +34,7 @@ type election struct {
 }
 
 func openElection(ctx context.Context, s *Service) (*election, error) {
-	stream, err := projection.OpenStream(ctx, s.journal.JetStream(), jetstream.StreamConfig{
+	stream, err := s.journal.OpenStream(ctx, jetstream.StreamConfig{
 		Name:                   subjects.StreamSessions,
 		Description:            "natsrooms: who leads",
 		Subjects:               []string{subjects.KVPattern(subjects.BucketSessions)},

@@ -138,7 +138,13 @@ func (s *Service) fill(snap *projection.Snapshot) error {
 				s.rep.users.move([]move{{m.User, mb, true}})
 			}
 		}
-		mb.state, mb.revision = room.NewState(r, h, members), h.Revision
+		var kept []room.Kept
+		for _, k := range snap.Kept[r] {
+			if k.InstanceID == h.InstanceID {
+				kept = append(kept, k.Kept)
+			}
+		}
+		mb.state, mb.revision = room.NewState(r, h, members, kept), h.Revision
 		mb.head.Store(&h)
 		s.rep.living.Add(1)
 		mb.mu.Unlock()
@@ -274,6 +280,7 @@ func (s *Service) everything() (projection.Mark, []projection.Change) {
 			head := st.Head
 			c := projection.Change{Mark: projection.Mark{Revision: st.Revision}, Room: mb.room, InstanceID: st.InstanceID, Changes: room.Changes{Head: &head}}
 			st.After(0, func(m *room.Member) bool { c.Put = append(c.Put, m); return true })
+			st.Kept(func(k room.Kept) { c.Keep = append(c.Keep, k) })
 			changes = append(changes, c)
 		}
 		mb.mu.Unlock()

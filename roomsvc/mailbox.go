@@ -218,6 +218,7 @@ func (s *Service) step(mb *mailbox) bool {
 		return true
 	}
 	fl, err := s.launch([]*mailbox{mb}, []*events.Fact{fact})
+	out := s.outcasts(mb, fact)
 	mb.mu.Unlock()
 	var last uint64
 	if err == nil {
@@ -230,6 +231,9 @@ func (s *Service) step(mb *mailbox) bool {
 			mb.mu.Unlock()
 			s.fail(err)
 			return true
+		}
+		for _, n := range out {
+			s.publishNotice(n)
 		}
 		proved, open := split(run, proves)
 		s.settle(mb, proved, fact, last)
@@ -349,7 +353,7 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 		mb.tasks = mb.tasks[1:]
 	}
 	if mb.state != nil && mb.state.Ending() {
-		return room.Destroy(mb.state, mb.state.EmptyBy, mb.state.InstanceID, in), nil
+		return room.EndNext(mb.state, in), nil
 	}
 	r := room.NewRun(mb.room, mb.state, in)
 	var run []verdict
@@ -374,7 +378,7 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 }
 
 func (s *Service) input() room.Input {
-	return room.Input{Now: events.TimeOf(time.Now()), FactID: nuid.Next(), InstanceID: nuid.Next(), MaxMembers: s.limits.Load().MaxMembers}
+	return room.Input{Now: events.TimeOf(time.Now()), FactID: nuid.Next(), InstanceID: nuid.Next(), Limits: s.limits.Load()}
 }
 
 // inputFor is the input to a decision on the locked mailbox. Time never goes back in a
@@ -385,11 +389,14 @@ func (s *Service) inputFor(mb *mailbox) room.Input {
 	return in
 }
 
+// brings says that the command may bring its user into a room.
+func brings(v room.Verb) bool { _, ok := startEvents[v]; return ok }
+
 // reserve counts a coming in against the limits on rooms, if there are any.
 func (s *Service) reserve(mb *mailbox, c *call) {
 	l := s.limits.Load()
 	c.cmd.UserRoomsFull, c.cmd.RoomsFull = false, false
-	if c.cmd.Verb == room.Leave || c.cmd.Verb == room.LeaveAll {
+	if !brings(c.cmd.Verb) {
 		return
 	}
 	if l.MaxRoomsPerUser > 0 && c.cmd.User != "" && mb.state.Member(c.cmd.User) == nil && c.cmd.Verb != room.Switch {

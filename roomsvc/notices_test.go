@@ -25,6 +25,7 @@ type notice struct {
 	Event      string `json:"event"`
 	EventCode  int    `json:"eventCode"`
 	RequestID  string `json:"requestID"`
+	ReasonText string `json:"reasonText"`
 	Error      *struct {
 		Code   string `json:"code"`
 		Number int    `json:"number"`
@@ -33,7 +34,7 @@ type notice struct {
 
 var (
 	stateCodes = map[string]int{"disconnected": 0, "connecting": 1, "connected": 2}
-	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "activeSwitch": 11, "switchFailed": 12}
+	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "kickedOut": 8, "activeSwitch": 11, "switchFailed": 12}
 )
 
 // line is the notice in short; its parts are checked against each other.

@@ -31,26 +31,46 @@ func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer fun
 		finish()
 		return
 	}
+	s.readAside(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
+}
+
+// readAside answers what may take a while: until this instance is new enough, or a
+// stream has been asked.
+func (s *Service) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	q.state.Store(deciding)
 	go func() {
 		ctx, cancel := context.WithDeadline(s.life, q.deadline)
 		defer cancel()
-		var err error
-		if f.Sync {
-			err = s.sync.pass(ctx)
+		refused := s.fresh(ctx, f, r)
+		var v any
+		if refused == nil {
+			v, refused = answer(ctx)
 		}
-		if err == nil && !s.seen(f.MinRevision, r) {
-			err = s.rep.passed.wait(ctx, f.MinRevision)
+		if refused != nil {
+			s.sendError(q.call, refused)
+		} else {
+			s.reply(q.call, v)
 		}
-		if err != nil {
-			e := room.Refuse(room.ErrBusy, "nothing happened: this instance has not seen what you ask for, it is at revision %d; try again", s.rep.passed.seq.Load())
-			if !f.Sync {
-				e.Field, e.Limit, e.Actual = "minRevision", int64(s.rep.passed.seq.Load()), int64(f.MinRevision)
-			}
-			s.sendError(q.call, e)
-			return
-		}
-		finish()
 	}()
+}
+
+// fresh waits until this instance is as new as the caller asks.
+func (s *Service) fresh(ctx context.Context, f room.Freshness, r subjects.Room) *room.Error {
+	var err error
+	if f.Sync {
+		err = s.sync.pass(ctx)
+	}
+	if err == nil && !s.seen(f.MinRevision, r) {
+		err = s.rep.passed.wait(ctx, f.MinRevision)
+	}
+	if err == nil {
+		return nil
+	}
+	e := room.Refuse(room.ErrBusy, "nothing happened: this instance has not seen what you ask for, it is at revision %d; try again", s.rep.passed.seq.Load())
+	if !f.Sync {
+		e.Field, e.Limit, e.Actual = "minRevision", int64(s.rep.passed.seq.Load()), int64(f.MinRevision)
+	}
+	return e
 }
 
 // seen says whether a revision has been applied: by the follower, or in that room.
@@ -74,28 +94,29 @@ func (s *Service) view(r subjects.Room, f func(*room.State) any) (any, *room.Err
 	return nil, room.Refuse(room.ErrRoomNotExist, "there is no room %q; enter creates it", r)
 }
 
-// beginRead reads the body of a read.
-func beginRead[T any](s *Service, q *request, body *T, caller func(*T) *room.Caller, roomID func(*T) string) (subjects.Room, bool) {
-	if !parse(s, q, body, caller) {
+// beginRead reads the body of a read; roomID is nil where it names no room.
+func beginRead[T any, P interface {
+	*T
+	asking
+}](s *Service, q *request, body P, roomID *string) (r subjects.Room, ok bool) {
+	if !parse(s, q, body) {
 		return "", false
 	}
-	_, err := caller(body).Command(q.verb, !q.userForm)
+	cmd, err := body.For().Command(q.verb, !q.userForm, s.limits.Load())
 	if err == nil && roomID != nil {
-		err = room.ParseID("roomID", roomID(body))
+		err = setRoom(&r, "roomID", *roomID)
 	}
 	if err != nil {
 		s.sendError(q.call, err)
 		return "", false
 	}
-	if roomID == nil {
-		return "", true
-	}
-	return subjects.Room(roomID(body)), true
+	q.cmd = cmd
+	return r, true
 }
 
 func (s *Service) get(q *request) {
 	var body room.ReadRequest
-	r, ok := beginRead(s, q, &body, func(b *room.ReadRequest) *room.Caller { return &b.Caller }, func(b *room.ReadRequest) string { return b.RoomID })
+	r, ok := beginRead(s, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
@@ -106,7 +127,7 @@ func (s *Service) get(q *request) {
 
 func (s *Service) members(q *request) {
 	var body room.MembersRequest
-	r, ok := beginRead(s, q, &body, func(b *room.MembersRequest) *room.Caller { return &b.Caller }, func(b *room.MembersRequest) string { return b.RoomID })
+	r, ok := beginRead(s, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
@@ -157,7 +178,7 @@ func page(st *room.State, order uint64, count int) *room.MembersReply {
 
 func (s *Service) memberOf(q *request) {
 	var body room.MemberOfRequest
-	r, ok := beginRead(s, q, &body, func(b *room.MemberOfRequest) *room.Caller { return &b.Caller }, func(b *room.MemberOfRequest) string { return b.RoomID })
+	r, ok := beginRead(s, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
@@ -197,16 +218,17 @@ func (s *Service) memberOf(q *request) {
 
 func (s *Service) userRooms(q *request) {
 	var body room.RoomsRequest
-	if !parse(s, q, &body, func(b *room.RoomsRequest) *room.Caller { return &b.Caller }) {
+	if !parse(s, q, &body) {
 		return
 	}
-	cmd, refused := body.Caller.Command(q.verb, false)
+	cmd, refused := body.Caller.Command(q.verb, false, s.limits.Load())
 	if refused != nil {
 		s.sendError(q.call, refused)
 		return
 	}
-	s.read(q, body.Freshness, "", func() (any, *room.Error) {
+	s.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
 		reply := &room.RoomsReply{Rooms: []room.RoomHead{}}
+		var ids []subjects.Room
 		size := 0
 		for _, mb := range s.rep.users.of(cmd.User) {
 			if strings.Compare(string(mb.room), body.NextFlag) <= 0 && body.NextFlag != "" {
@@ -218,7 +240,12 @@ func (s *Service) userRooms(q *request) {
 			}
 			if h := mb.head.Load(); h != nil {
 				reply.Rooms = append(reply.Rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence})
+				ids = append(ids, mb.room)
 			}
+		}
+		heads := s.messages.Heads(ctx, ids)
+		for i, id := range ids {
+			reply.Rooms[i].MessageSeq = heads[id]
 		}
 		return reply, nil
 	})
@@ -226,7 +253,7 @@ func (s *Service) userRooms(q *request) {
 
 func (s *Service) list(q *request) {
 	var body room.ListRequest
-	_, ok := beginRead(s, q, &body, func(b *room.ListRequest) *room.Caller { return &b.Caller }, nil)
+	_, ok := beginRead(s, q, &body, nil)
 	if !ok {
 		return
 	}

@@ -169,7 +169,7 @@ func (r *replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	for _, u := range ch.Del {
 		moves = append(moves, move{u, mb, false})
 	}
-	if r.timers != nil && (before != nil && before.EmptySince != 0 || state != nil && state.EmptySince != 0) {
+	if r.timers != nil && (before != nil && before.Due() || state != nil && state.Due()) {
 		r.timers(mb)
 	}
 	return moves

@@ -32,10 +32,14 @@ type timedKey struct {
 // outcome is what a request came to.
 type outcome struct {
 	digest  string
-	at      time.Time
+	time    time.Time
 	joined  *place
 	created bool
 	left    []place
+	at      place           // of changes of attributes
+	keys    []string        // setAttributes: keys of somebody else
+	users   []subjects.User // kick: who is out; setMemberAttributes: whose were set
+	said    *room.SendReply // send of what is live only
 }
 
 // place is a room at the moment of an outcome.
@@ -65,8 +69,22 @@ func (q *requests) learnFact(f *events.Fact, seq uint64, at time.Time) {
 		return ""
 	}
 	if f.RequestID != "" {
-		o := q.outcome(requestKey{"", f.RequestID}, digest(0), at)
-		o.joined, o.created = &p, true
+		switch f.Type {
+		case events.RoomCreated:
+			o := q.outcome(requestKey{"", f.RequestID}, digest(0), at)
+			o.joined, o.created = &p, true
+		case events.RoomDestroyed:
+			q.outcome(requestKey{subjects.User(f.Operator), f.RequestID}, digest(0), at)
+		case events.MemberAttributesChanged:
+			o := q.outcome(requestKey{subjects.User(f.User), f.RequestID}, digest(0), at)
+			o.at, o.users = p, usersOf(f.Infos)
+		}
+	}
+	for i := range f.Changes {
+		if c := &f.Changes[i]; c.RequestID != "" {
+			o := q.outcome(requestKey{subjects.User(c.UserID), c.RequestID}, digest(i), at)
+			o.at, o.keys = p, c.ErrorKeys
+		}
 	}
 	for i := range f.Joined {
 		if j := &f.Joined[i]; j.RequestID != "" {
@@ -75,29 +93,59 @@ func (q *requests) learnFact(f *events.Fact, seq uint64, at time.Time) {
 		}
 	}
 	for i := range f.Left {
-		if l := &f.Left[i]; l.RequestID != "" {
-			o := q.outcome(requestKey{subjects.User(l.UserID), l.RequestID}, digest(i), at)
-			o.left = append(o.left, p)
+		l := &f.Left[i]
+		if l.RequestID == "" {
+			continue
 		}
+		by := l.UserID
+		if l.Reason == events.ReasonKicked || l.Reason == events.ReasonDestroyed {
+			by = l.Operator
+		}
+		o := q.outcome(requestKey{subjects.User(by), l.RequestID}, digest(i), at)
+		o.left, o.users = append(o.left, p), append(o.users, subjects.User(l.UserID))
 	}
 }
 
-// content takes the outcome of a request that had nothing to change.
-func (q *requests) content(c *room.Command, in *place) {
-	if c.RequestID != "" {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		now := time.Now()
-		q.expire(now)
-		q.outcome(requestKey{c.User, c.RequestID}, c.Digest, now).joined = in
+func usersOf(infos []events.MemberAttributes) []subjects.User {
+	users := make([]subjects.User, len(infos))
+	for i := range infos {
+		users[i] = subjects.User(infos[i].UserID)
 	}
+	return users
+}
+
+// content takes the outcome of a request that had nothing to change: where its session
+// is in, and of a setAttributes the keys of somebody else.
+func (q *requests) content(c *room.Command, in *place, keys []string) {
+	q.remember(c, func(o *outcome) {
+		o.joined, o.keys = in, keys
+		if in != nil {
+			o.at = *in
+		}
+	})
+}
+
+// said takes the outcome of a send that no stream remembers.
+func (q *requests) said(c *room.Command, reply *room.SendReply) {
+	q.remember(c, func(o *outcome) { o.said = reply })
+}
+
+func (q *requests) remember(c *room.Command, what func(*outcome)) {
+	if c.RequestID == "" {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	q.expire(now)
+	what(q.outcome(requestKey{c.User, c.RequestID}, c.Digest, now))
 }
 
 // outcome is the request's, made when it is not known yet. The lock is held.
 func (q *requests) outcome(k requestKey, digest string, at time.Time) *outcome {
 	o := q.known[k]
 	if o == nil {
-		o = &outcome{digest: digest, at: at}
+		o = &outcome{digest: digest, time: at}
 		q.known[k] = o
 		q.queue = append(q.queue, timedKey{k, at})
 	}
@@ -120,12 +168,16 @@ func (q *requests) look(c *room.Command) (*outcome, *room.Error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	o := q.known[requestKey{c.User, c.RequestID}]
-	if o == nil || time.Since(o.at) > q.keep {
+	if o == nil || time.Since(o.time) > q.keep {
 		return nil, nil
 	}
 	if o.digest != "" && o.digest != c.Digest {
-		return nil, room.Invalid("requestID", "%q stands for another request of %q already; a new request needs a new random ID", c.RequestID, c.User)
+		return nil, otherRequest(c)
 	}
 	copied := *o
 	return &copied, nil
+}
+
+func otherRequest(c *room.Command) *room.Error {
+	return room.Invalid("requestID", "%q stands for another request of %q already; a new request needs a new random ID", c.RequestID, c.User)
 }

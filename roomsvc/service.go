@@ -22,6 +22,7 @@
 package roomsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,10 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // Version is the version of the service, as its micro service tells it.
@@ -45,9 +48,9 @@ const Version = "0.1.0"
 type Config struct {
 	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
 	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
-	MaxRooms        int           // 0: unlimited
-	MaxMembers      int           // of a room; 0: unlimited
-	MaxRoomsPerUser int           // 0: unlimited
+	MessagesKeep    time.Duration // how long messages are kept; 0: 24 h
+	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
+	Limits          room.Limits   // see [room.Settings]
 	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
 	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
 	SourcePrefix    string        // before the source of every event
@@ -62,6 +65,10 @@ const (
 	defaultInFlight = 16384
 	defaultRemember = 3 * time.Minute
 	defaultSettle   = 5 * time.Minute
+
+	defaultMessagesKeep    = 24 * time.Hour
+	minMessagesKeep        = 5 * time.Minute
+	defaultMessagesPerRoom = 2000
 )
 
 func (c *Config) validate() error {
@@ -71,8 +78,16 @@ func (c *Config) validate() error {
 	if c.FactsKeep < minKeep {
 		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, minKeep)
 	}
-	if c.MaxRooms < 0 || c.MaxMembers < 0 || c.MaxRoomsPerUser < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
-		return errors.New("limits, replicas and commands in flight can't be negative; 0 is the default")
+	c.MessagesKeep = cmp.Or(c.MessagesKeep, defaultMessagesKeep)
+	if c.MessagesKeep < minMessagesKeep {
+		return fmt.Errorf("messages are to be kept for %v; it must be at least %v", c.MessagesKeep, minMessagesKeep)
+	}
+	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
+	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
+		return errors.New("messages a room, replicas and commands in flight can't be negative; 0 is the default")
+	}
+	if err := c.Limits.Check(); err != nil {
+		return err
 	}
 	if c.Remember < 0 || c.Settle < 0 {
 		return errors.New("a time to remember requests, or to settle, can't be negative; 0 is the default")
@@ -105,6 +120,8 @@ type Service struct {
 	bucket    *projection.Bucket
 	projector *projection.Projector
 	rep       *replica
+	messages  *messages.Store
+	sayings   sayings
 	sync      syncer
 	multi     multi
 	timers    timers
@@ -147,9 +164,6 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 }
 
 const (
-	settingRooms    = "max-rooms"
-	settingMembers  = "max-members"
-	settingPerUser  = "max-rooms-per-user"
 	settingsRefresh = 10 * time.Second
 	checkEvery      = 30 * time.Second
 	sweepEvery      = 250 * time.Millisecond
@@ -159,12 +173,15 @@ const (
 func (s *Service) open(ctx context.Context) (err error) {
 	s.journal, err = journal.Open(ctx, s.nc, journal.Settings{
 		Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas,
-		Shared: map[string]int{settingRooms: s.cfg.MaxRooms, settingMembers: s.cfg.MaxMembers, settingPerUser: s.cfg.MaxRoomsPerUser},
+		Shared: s.cfg.Limits.Table(),
 	})
 	if err != nil {
 		return err
 	}
 	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
+		return err
+	}
+	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas}); err != nil {
 		return err
 	}
 	if err = s.readSettings(ctx); err != nil {
@@ -200,7 +217,7 @@ func (s *Service) readSettings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.limits.Store(&room.Limits{MaxRooms: shared[settingRooms], MaxMembers: shared[settingMembers], MaxRoomsPerUser: shared[settingPerUser]})
+	s.limits.Store(room.LimitsOf(shared))
 	return nil
 }
 
@@ -216,6 +233,7 @@ func (s *Service) sweeping() {
 			return
 		case now := <-sweep.C:
 			s.sweep(now)
+			s.repeatSayings(now)
 		}
 	}
 }
@@ -242,6 +260,8 @@ func (s *Service) housekeeping() {
 			}
 		case <-forget.C:
 			s.rep.forget()
+			s.messages.Forget(func(r subjects.Room) bool { return s.rep.head(r) == nil })
+			s.forgetPaces()
 		}
 	}
 }

@@ -442,7 +442,7 @@ func TestWhatDoesNotBelongTogether(t *testing.T) {
 		if _, err := w.open(roomsvc.Config{FactsKeep: time.Hour}); err == nil || !strings.Contains(err.Error(), "24h") {
 			t.Errorf("started: %v", err)
 		}
-		if _, err := w.open(roomsvc.Config{MaxRooms: -1}); err == nil {
+		if _, err := w.open(roomsvc.Config{Limits: room.Limits{MaxRooms: -1}}); err == nil {
 			t.Error("started with -1 rooms")
 		}
 	})

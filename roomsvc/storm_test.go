@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,7 +226,7 @@ func TestRoomsOfAUserAtOnce(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprintf("on %d", n), func(t *testing.T) {
 			const limit, tries = 5, 12
-			w, _ := newWorld(t, n, roomsvc.Config{MaxRoomsPerUser: limit})
+			w, _ := newWorld(t, n, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: limit}})
 			var in, refused atomic.Int64
 			together(tries, func(i int) {
 				_, err := once[position](w, room.Enter, map[string]any{"roomID": fmt.Sprintf("r%d", i), "userID": "alice"})
@@ -303,13 +304,29 @@ func TestStormOfEverything(t *testing.T) {
 			if asked.Add(1) == int64(n/2) {
 				close(half)
 			}
-			verb := []room.Verb{room.Join, room.Enter, room.Enter, room.Leave, room.Switch, room.Switch, room.LeaveAll}[rng.IntN(7)]
+			verbs := []room.Verb{
+				room.Join, room.Enter, room.Enter, room.Enter, room.Leave, room.Switch, room.Switch, room.LeaveAll,
+				room.SetAttributes, room.SetAttributes, room.SetMemberAttributes, room.Send, room.Kick, room.DestroyRoom,
+			}
+			verb := verbs[rng.IntN(len(verbs))]
 			q := map[string]any{"userID": fmt.Sprintf("u%d", rng.IntN(25)), "sessionID": []string{"phone", "tab"}[rng.IntN(2)]}
 			id, to := fmt.Sprintf("r%d", rng.IntN(rooms)), fmt.Sprintf("r%d", rng.IntN(rooms+2))
 			switch verb {
 			case room.Switch:
 				q["fromRoomID"], q["toRoomInfo"], q["isCreateWhenRoomNotExisted"] = id, map[string]any{"roomID": to}, true
 			case room.LeaveAll:
+			case room.SetAttributes:
+				q["roomID"], q["set"], q["isForce"], q["isDeleteAfterOwnerLeft"] = id, map[string]string{fmt.Sprintf("k%d", rng.IntN(5)): strconv.Itoa(i)}, rng.IntN(3) == 0, rng.IntN(2) == 0
+				q["delete"] = []string{fmt.Sprintf("k%d", 5+rng.IntN(5))}
+			case room.SetMemberAttributes:
+				q["roomID"], q["attributes"], q["isDeleteAfterOwnerLeft"] = id, map[string]string{fmt.Sprintf("m%d", rng.IntN(5)): strconv.Itoa(i)}, rng.IntN(2) == 0
+				q["userIDs"] = []string{fmt.Sprintf("u%d", rng.IntN(25)), fmt.Sprintf("u%d", rng.IntN(25))}
+			case room.Send:
+				q["roomID"], q["type"], q["data"] = id, []string{"text", "barrage"}[rng.IntN(2)], strconv.Itoa(i)
+			case room.Kick:
+				q["roomID"], q["userIDs"] = id, []string{fmt.Sprintf("u%d", rng.IntN(25))}
+			case room.DestroyRoom:
+				q["roomID"] = fmt.Sprintf("r%d", rooms+rng.IntN(2))
 			default:
 				q["roomID"] = to
 			}

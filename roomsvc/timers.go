@@ -72,18 +72,19 @@ func (t *timers) start(s *Service) {
 // resume takes a room that may have become empty before this instance was there. Its
 // mailbox is locked.
 func (t *timers) resume(mb *mailbox) {
-	if st := mb.state; st != nil && st.EmptySince != 0 {
+	if st := mb.state; st != nil && st.Due() {
 		t.wait(mb, time.Duration(st.DestroyAt()-events.TimeOf(time.Now()))*time.Millisecond)
 	}
 }
 
-// changed takes a room that has become empty just now, or that was empty. Its mailbox
-// is locked.
+// changed takes a room that has become due just now, or that was due. Its mailbox is locked.
 func (t *timers) changed(mb *mailbox) {
 	switch st := mb.state; {
-	case st == nil || st.EmptySince == 0:
+	case st == nil || !st.Due():
 		t.drop(mb.room)
 	case st.Ending() && mb.busy: // it is ended where the fact comes from
+	case st.End != nil: // whoever began it goes on, or is dead
+		t.wait(mb, standby)
 	default:
 		t.wait(mb, time.Duration(st.DestroyAt()-st.EmptySince)*time.Millisecond)
 	}
@@ -158,8 +159,16 @@ func (t *timers) fire(s *Service) {
 	for _, d := range due {
 		mb := s.rep.locked(d.room)
 		if len(mb.tasks) == 0 { // else its turn has not come yet
-			mb.tasks = append(mb.tasks, func(st *room.State, in room.Input) *events.Fact { return room.Destroy(st, d.emptyBy, d.instanceID, in) })
+			mb.tasks = append(mb.tasks, d.end)
 		}
 		s.begin(mb)
 	}
+}
+
+// end is the next fact that ends the room, if it still is the one that was due.
+func (d dueRoom) end(st *room.State, in room.Input) *events.Fact {
+	if st != nil && st.InstanceID == d.instanceID && st.Ending() {
+		return room.EndNext(st, in)
+	}
+	return room.Destroy(st, d.emptyBy, d.instanceID, in)
 }

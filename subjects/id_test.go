@@ -135,8 +135,47 @@ func FuzzID(f *testing.F) {
 		if token == subjects.KeyProjected || token == subjects.KeyLeader {
 			t.Fatalf("%q has one of the service's own keys, %q", a, token)
 		}
-		if u, err := subjects.ParseUser(b); err == nil && a != b && u.Token() == token {
+		for _, subject := range []string{subjects.Facts(r), subjects.Journal(r), subjects.Messages(r), subjects.MessageJournal(r)} {
+			facts, isFacts := subjects.RoomOfFacts(subject)
+			messages, isMessages := subjects.RoomOfMessages(subject)
+			if isFacts != (subject == subjects.Facts(r)) || isMessages != (subject == subjects.Messages(r)) || isFacts && facts != r || isMessages && messages != r {
+				t.Fatalf("%q is of facts of %q, %v, and messages of %q, %v", subject, facts, isFacts, messages, isMessages)
+			}
+		}
+		u, err := subjects.ParseUser(b)
+		if err != nil {
+			return
+		}
+		if a != b && u.Token() == token {
 			t.Fatalf("%q and %q share the token %q", a, b, token)
+		}
+		kept, member := subjects.KeptKey(r, u), subjects.MemberKey(r, u)
+		if kr, ku, ok := subjects.ParseKeptKey(kept); !ok || kr != r || ku != u {
+			t.Fatalf("%q is of %q and %q, %v", kept, kr, ku, ok)
+		}
+		if _, _, _, ok := subjects.ParseKey(kept); ok {
+			t.Fatalf("%q is a room's or member's", kept)
+		}
+		if _, _, ok := subjects.ParseKeptKey(member); ok {
+			t.Fatalf("%q is what somebody left behind", member)
+		}
+	})
+}
+
+// FuzzKeys: a key of the bucket that is taken is the only one of what it stands for.
+func FuzzKeys(f *testing.F) {
+	for _, key := range []string{"lobby", "lobby.alice", "=kept.lobby.alice", "=kept.lobby", "=kept.", "=kept", "=kept.a=2Eb.c.d", subjects.KeyProjected, "."} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		if r, u, ok := subjects.ParseKeptKey(key); ok && subjects.KeptKey(r, u) != key {
+			t.Fatalf("%q is of %q and %q, whose key is %q", key, r, u, subjects.KeptKey(r, u))
+		}
+		switch r, u, member, ok := subjects.ParseKey(key); {
+		case ok && member && subjects.MemberKey(r, u) != key:
+			t.Fatalf("%q is of %q and %q, whose key is %q", key, r, u, subjects.MemberKey(r, u))
+		case ok && !member && subjects.RoomKey(r) != key:
+			t.Fatalf("%q is of %q, whose key is %q", key, r, subjects.RoomKey(r))
 		}
 	})
 }

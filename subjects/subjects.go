@@ -4,24 +4,29 @@ import "strings"
 
 // Streams and buckets.
 const (
-	StreamRooms    = "ROOMS"    // the journal: every fact
-	StreamState    = "KV_rooms" // the stream under [BucketState]
+	StreamRooms    = "ROOMS"         // the journal: every fact
+	StreamMessages = "ROOM_MESSAGES" // messages that are stored
+	StreamState    = "KV_rooms"      // the stream under [BucketState]
 	StreamSessions = "KV_room_sessions"
 	BucketState    = "rooms"         // the state of every room, for others to read
 	BucketSessions = "room_sessions" // who leads; leases
 	MicroService   = "rooms"         // name of the NATS micro service
 	QueueGroup     = "rooms"         // queue group of its endpoints
 	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has got
+	keyKept        = "=kept."        // start of keys in [BucketState]: what absent users left behind
 	KeyLeader      = "=leader"       // key in [BucketSessions]: the instance with the leader's duties
 )
 
 // Subjects that are the same for every room.
 const (
-	Sync            = "room.sync"      // markers that prove how new a state is
-	JournalPattern  = "room.journal.*" // where facts are appended
-	FactsPattern    = "room.evt.*"     // as what they are stored and heard
-	FactsTransform  = "room.evt.{{wildcard(1)}}"
-	MessagesPattern = "room.msg.*" // messages sent in rooms
+	Sync              = "room.sync"      // markers that prove how new a state is
+	JournalPattern    = "room.journal.*" // where facts are appended
+	FactsPattern      = "room.evt.*"     // as what they are stored and heard
+	FactsTransform    = "room.evt.{{wildcard(1)}}"
+	MessagesPattern   = "room.msg.*"        // messages sent in rooms
+	MessagesJournal   = "room.msgjournal.*" // where messages are stored
+	MessagesTransform = "room.msg.{{wildcard(1)}}"
+	StatesPattern     = "room.state.*.*" // roomStateChanged of every user in every room
 )
 
 const (
@@ -32,6 +37,7 @@ const (
 	feedPrefix    = "room.feed."
 	openPrefix    = "room.open."
 	msgPrefix     = "room.msg."
+	msgJournal    = "room.msgjournal."
 	kvPrefix      = "$KV."
 )
 
@@ -51,8 +57,10 @@ func UserToken(subject string) string { return subject[strings.LastIndexByte(sub
 func Facts(r Room) string { return factsPrefix + r.Token() }
 
 // RoomOfFacts is the room whose facts are heard at subject; ok is false for other subjects.
-func RoomOfFacts(subject string) (r Room, ok bool) {
-	token, ok := strings.CutPrefix(subject, factsPrefix)
+func RoomOfFacts(subject string) (r Room, ok bool) { return roomOf(factsPrefix, subject) }
+
+func roomOf(prefix, subject string) (r Room, ok bool) {
+	token, ok := strings.CutPrefix(subject, prefix)
 	if !ok {
 		return "", false
 	}
@@ -65,6 +73,12 @@ func Journal(r Room) string { return journalPrefix + r.Token() }
 
 // Messages is where messages sent in a room are heard.
 func Messages(r Room) string { return msgPrefix + r.Token() }
+
+// MessageJournal is where messages to be stored are appended; only the service may.
+func MessageJournal(r Room) string { return msgJournal + r.Token() }
+
+// RoomOfMessages is the room whose messages are heard at subject; ok is false for other subjects.
+func RoomOfMessages(subject string) (r Room, ok bool) { return roomOf(msgPrefix, subject) }
 
 // UserState is where roomStateChanged of one user in one room is heard.
 func UserState(u User, r Room) string { return statePrefix + u.Token() + "." + r.Token() }
@@ -83,6 +97,16 @@ func RoomKey(r Room) string { return r.Token() }
 
 // MemberKey is a member's key in [BucketState].
 func MemberKey(r Room, u User) string { return r.Token() + "." + u.Token() }
+
+// KeptKey is the key in [BucketState] of what a user who is gone left behind in a room.
+func KeptKey(r Room, u User) string { return keyKept + MemberKey(r, u) }
+
+// ParseKeptKey takes a key of [KeptKey] apart; ok is false for all others.
+func ParseKeptKey(key string) (r Room, u User, ok bool) {
+	key, ok = strings.CutPrefix(key, keyKept)
+	r, u, member, known := ParseKey(key)
+	return r, u, ok && member && known
+}
 
 // ParseKey takes a key of [BucketState] apart. member is false for a room's own key;
 // ok is false for the service's own keys and for what is no key of ours.

@@ -1,6 +1,7 @@
 package subjects_test
 
 import (
+	"strings"
 	"testing"
 
 	"natsrooms/subjects"
@@ -19,12 +20,14 @@ func TestSubjects(t *testing.T) {
 		{"Facts", subjects.Facts(r), "room.evt.a=2Eb=3Ec"},
 		{"Journal", subjects.Journal(r), "room.journal.a=2Eb=3Ec"},
 		{"Messages", subjects.Messages(r), "room.msg.a=2Eb=3Ec"},
+		{"MessageJournal", subjects.MessageJournal(r), "room.msgjournal.a=2Eb=3Ec"},
 		{"UserState", subjects.UserState(u, r), "room.state.al=20ice.a=2Eb=3Ec"},
 		{"UserStates", subjects.UserStates(u), "room.state.al=20ice.*"},
 		{"Feed", subjects.Feed(u, r), "room.feed.al=20ice.a=2Eb=3Ec"},
 		{"Open", subjects.Open(r), "room.open.a=2Eb=3Ec"},
 		{"RoomKey", subjects.RoomKey(r), "a=2Eb=3Ec"},
 		{"MemberKey", subjects.MemberKey(r, u), "a=2Eb=3Ec.al=20ice"},
+		{"KeptKey", subjects.KeptKey(r, u), "=kept.a=2Eb=3Ec.al=20ice"},
 		{"KV", subjects.KV(subjects.BucketState, "lobby.alice"), "$KV.rooms.lobby.alice"},
 		{"KVPattern", subjects.KVPattern(subjects.BucketState), "$KV.rooms.>"},
 		{"KeyOfKV", subjects.KeyOfKV(subjects.BucketState, "$KV.rooms.lobby.alice"), "lobby.alice"},
@@ -35,24 +38,39 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
-func TestRoomOfFacts(t *testing.T) {
-	for _, c := range []struct {
-		subject string
-		room    subjects.Room
-		ok      bool
+// A room's two streams see the same rooms, each by subjects of its own.
+func TestRoomOf(t *testing.T) {
+	for what, of := range map[string]struct {
+		prefix, other string
+		room          func(string) (subjects.Room, bool)
 	}{
-		{"room.evt.lobby", "lobby", true},
-		{"room.evt.a=2Eb=3Ec", "a.b>c", true},
-		{"room.evt.", "", false},
-		{"room.evt.a.b", "", false},
-		{"room.evt.=41", "", false},
-		{"room.evt.*", "", false},
-		{"room.journal.lobby", "", false},
-		{"lobby", "", false},
+		"RoomOfFacts":    {"room.evt.", "room.msg.", subjects.RoomOfFacts},
+		"RoomOfMessages": {"room.msg.", "room.evt.", subjects.RoomOfMessages},
 	} {
-		if r, ok := subjects.RoomOfFacts(c.subject); r != c.room || ok != c.ok {
-			t.Errorf("%q: %q, %v; want %q, %v", c.subject, r, ok, c.room, c.ok)
+		for _, c := range []struct {
+			subject string
+			room    subjects.Room
+			ok      bool
+		}{
+			{of.prefix + "lobby", "lobby", true},
+			{of.prefix + "a=2Eb=3Ec", "a.b>c", true},
+			{of.prefix, "", false},
+			{of.prefix + "a.b", "", false},
+			{of.prefix + "=41", "", false},
+			{of.prefix + "*", "", false},
+			{of.prefix + "=kept", "", false},
+			{of.other + "lobby", "", false},
+			{"room.journal.lobby", "", false},
+			{"room.msgjournal.lobby", "", false},
+			{"lobby", "", false},
+		} {
+			if r, ok := of.room(c.subject); r != c.room || ok != c.ok {
+				t.Errorf("%s of %q: %q, %v; want %q, %v", what, c.subject, r, ok, c.room, c.ok)
+			}
 		}
+	}
+	if got := subjects.Messages("a.b"); got == subjects.MessageJournal("a.b") || !strings.HasPrefix(subjects.MessageJournal("a.b"), strings.TrimSuffix(subjects.MessagesJournal, "*")) {
+		t.Errorf("messages are heard at %q and appended at %q", got, subjects.MessageJournal("a.b"))
 	}
 }
 
@@ -67,6 +85,7 @@ func TestParseKey(t *testing.T) {
 		{subjects.MemberKey("a.b>c", "al ice"), "a.b>c", "al ice", true, true},
 		{subjects.KeyProjected, "", "", false, false},
 		{subjects.KeyLeader, "", "", false, false},
+		{subjects.KeptKey("lobby", "alice"), "", "", true, false},
 		{"", "", "", false, false},
 		{"=41", "", "", false, false},
 		{"lobby.", "lobby", "", true, false},
@@ -77,6 +96,36 @@ func TestParseKey(t *testing.T) {
 		r, u, member, ok := subjects.ParseKey(c.key)
 		if r != c.room || u != c.user || member != c.member || ok != c.ok {
 			t.Errorf("%q: %q, %q, %v, %v; want %q, %q, %v, %v", c.key, r, u, member, ok, c.room, c.user, c.member, c.ok)
+		}
+	}
+}
+
+func TestParseKeptKey(t *testing.T) {
+	for key, ok := range map[string]bool{
+		subjects.KeptKey("a.b>c", "al ice"):       true,
+		subjects.KeptKey("=kept", "=kept"):        true,
+		subjects.MemberKey("a.b>c", "al ice"):     false,
+		subjects.MemberKey("=kept", "a.b"):        false,
+		subjects.RoomKey("kept"):                  false,
+		subjects.KeyProjected:                     false,
+		"":                                        false,
+		"=kept":                                   false,
+		"=kept.":                                  false,
+		"=kept.lobby":                             false,
+		"=kept.lobby.":                            false,
+		"=kept..alice":                            false,
+		"=kept.lobby.=41":                         false,
+		"=kept.=41.alice":                         false,
+		"=kept.lobby.alice.tab":                   false,
+		"=kept." + subjects.KeptKey("a", "b"):     false,
+		"x" + subjects.KeptKey("a.b>c", "al ice"): false,
+	} {
+		r, u, got := subjects.ParseKeptKey(key)
+		if got != ok {
+			t.Errorf("%q: %q, %q, %v", key, r, u, got)
+		}
+		if ok && subjects.KeptKey(r, u) != key {
+			t.Errorf("%q is of %q and %q, whose key is %q", key, r, u, subjects.KeptKey(r, u))
 		}
 	}
 }

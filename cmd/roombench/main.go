@@ -21,8 +21,8 @@ type Options struct {
 	InFlight    int      `default:"512" help:"Requests in flight, each from a goroutine that waits for its answer (${default})."`
 	Count       int      `default:"60000" help:"Operations of a throughput scenario (${default})."`
 	Runs        int      `default:"1" help:"Runs of each scenario with its baseline; the medians are printed (${default})."`
-	Rooms       int      `default:"100" help:"Rooms of join-spread and switch (${default})."`
-	Subscribers int      `default:"1000" help:"Subscribers of fanout (${default})."`
+	Rooms       int      `default:"100" help:"Rooms of join-spread, switch and send (${default})."`
+	Subscribers int      `default:"1000" help:"Subscribers of fanout and messages-fanout (${default})."`
 	Members     int      `default:"50000" help:"Members of join-large's large room (${default})."`
 	JSON        bool     `name:"json" help:"Print one JSON document instead of a table."`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
 
@@ -90,6 +91,71 @@ func TestVerifyNoticesWhatIsMissing(t *testing.T) {
 	}
 	if _, err := b.verifyPlaces(from, map[place]struct{}{{roomName(b.run, 1), "alice"}: {}}); err == nil {
 		t.Error("a user in another room passes")
+	}
+}
+
+func TestVerifyNoticesWhatIsSaidWrong(t *testing.T) {
+	b := &bench{Options: small(serve(t)), ctx: t.Context(), run: nuid.Next(), progress: func(string) {}}
+	if err := b.connect(); err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if err := b.talkers(b.run, 1); err != nil {
+		t.Fatal(err)
+	}
+	var acks [2]room.SendReply
+	for i := range acks {
+		if err := b.send(0, roomName(b.run, 0), userName(0), &acks[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.verifyMessages(b.run, 0, acks[:]); err != nil {
+		t.Fatal(err)
+	}
+	other := room.SendReply{MessageID: "other", MessageSeq: acks[1].MessageSeq}
+	for name, wrong := range map[string][]room.SendReply{
+		"stored, but not acknowledged": acks[1:], "another one": {acks[0], other}, "acknowledged twice": {acks[0], acks[1], acks[1]},
+	} {
+		if err := b.verifyMessages(b.run, 0, wrong); err == nil {
+			t.Errorf("%s: it passes", name)
+		}
+	}
+	if err := b.verifyMessages(b.run, acks[0].MessageSeq, acks[:]); err == nil {
+		t.Error("acknowledged, but not stored: it passes")
+	}
+}
+
+func TestVerifyNoticesWrongAttributes(t *testing.T) {
+	b := &bench{Options: small(serve(t)), ctx: t.Context(), run: nuid.Next(), progress: func(string) {}}
+	if err := b.connect(); err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if err := b.talkers(b.run, 1); err != nil {
+		t.Fatal(err)
+	}
+	from, id := b.head(), roomName(b.run, 0)
+	set := func(value string) {
+		t.Helper()
+		q := &room.SetAttributesRequest{Caller: room.Caller{UserID: userName(0)}, RoomID: id, Set: map[string]string{attributeKey(0): value}}
+		if err := b.ask(0, room.SetAttributes, q, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(attributeValue(0, 1))
+	set(attributeValue(0, 2))
+	if n, err := b.verifyAttributes(from, id, []int{2}); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	if _, err := b.verifyAttributes(from, id, []int{3}); err == nil {
+		t.Error("a change without a fact passes")
+	}
+	if _, err := b.verifyAttributes(b.head(), id, []int{0}); err == nil || !strings.Contains(err.Error(), "get shows") {
+		t.Errorf("attributes that come of no fact pass: %v", err)
+	}
+	set(attributeValue(0, 2) + "-odd")
+	if _, err := b.verifyAttributes(from, id, []int{3}); err == nil {
+		t.Error("the value of another change passes")
 	}
 }
 

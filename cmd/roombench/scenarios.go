@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"natsrooms/roomsvc/room"
@@ -33,6 +30,10 @@ var scenarios = []scenario{
 	{"fanout", (*bench).fanout},
 	{"refusals", (*bench).refusals},
 	{"join-large", (*bench).large},
+	{"send", (*bench).sends},
+	{"messages-fanout", (*bench).messagesFanout},
+	{"attributes-hot", (*bench).attributes},
+	{"join-beside", (*bench).beside},
 }
 
 var errRefused = errors.New("refused")
@@ -217,126 +218,4 @@ func (b *bench) large(run string) (Result, error) {
 	r.Ratio = t[0].at(0.5) / t[1].at(0.5)
 	r.Floor = "p50 as a multiple; less is better"
 	return r, err
-}
-
-// fanoutRooms is how many rooms have an audience, so that as many facts are on their way.
-const fanoutRooms = 8
-
-// fanout is facts of rooms with many subscribers each, beside the same messages
-// published by plain NATS. Both keep as many on their way.
-func (b *bench) fanout(run string) (Result, error) {
-	joins := b.Count / 30
-	if err := b.make(run, fanoutRooms); err != nil {
-		return Result{}, err
-	}
-	heard, inboxes := make([]string, fanoutRooms), make([]string, fanoutRooms)
-	for i := range heard {
-		heard[i], inboxes[i] = subjects.Facts(subjects.Room(roomName(run, i))), nats.NewInbox()
-	}
-	var copies []*nats.Msg
-	all, err := b.listen(heard, &copies)
-	if err != nil {
-		return Result{}, err
-	}
-	defer all.close()
-	began := time.Now()
-	// A worker a room, so every join is a fact of its own.
-	if _, err := b.each(joins, fanoutRooms, func(w, i int) error { return b.join(w, roomName(run, w), userName(i), nil) }); err != nil {
-		return Result{}, err
-	}
-	if err := all.heard(joins); err != nil {
-		return Result{}, err
-	}
-	live := timing{n: joins * b.Subscribers, seconds: time.Since(began).Seconds()}
-	all.close()
-
-	raw, err := b.listen(inboxes, nil)
-	if err != nil {
-		return Result{}, err
-	}
-	defer raw.close()
-	began = time.Now()
-	for i, m := range copies {
-		if i >= fanoutRooms {
-			if err := raw.heard(1); err != nil {
-				return Result{}, err
-			}
-		}
-		if err := b.conns[0].PublishMsg(&nats.Msg{Subject: inboxes[i%fanoutRooms], Header: m.Header, Data: m.Data}); err != nil {
-			return Result{}, err
-		}
-	}
-	if err := raw.heard(min(fanoutRooms, joins)); err != nil {
-		return Result{}, err
-	}
-	r := compared(live, timing{n: live.n, seconds: time.Since(began).Seconds()}, "fanout-raw")
-	r.Facts = joins
-	return r, nil
-}
-
-// audience is many subscribers of one subject.
-type audience struct {
-	conns []*nats.Conn
-	got   atomic.Int64
-	whole chan struct{} // one for every message that all have
-}
-
-// listen subscribes to each subject as often as there are to be subscribers. One copy
-// of each message goes to copies, unless that is nil.
-func (b *bench) listen(subjects []string, copies *[]*nats.Msg) (*audience, error) {
-	a := &audience{whole: make(chan struct{}, 1<<16)}
-	for range 8 {
-		nc, err := nats.Connect(b.Nats)
-		if err != nil {
-			a.close()
-			return nil, err
-		}
-		a.conns = append(a.conns, nc)
-	}
-	var mu sync.Mutex
-	for i := range b.Subscribers * len(subjects) {
-		sub, err := a.conns[i%len(a.conns)].Subscribe(subjects[i/b.Subscribers], func(m *nats.Msg) {
-			if i%b.Subscribers == 0 && copies != nil {
-				mu.Lock()
-				*copies = append(*copies, m)
-				mu.Unlock()
-			}
-			if a.got.Add(1)%int64(b.Subscribers) == 0 {
-				a.whole <- struct{}{}
-			}
-		})
-		if err == nil {
-			err = sub.SetPendingLimits(-1, -1)
-		}
-		if err != nil {
-			a.close()
-			return nil, err
-		}
-	}
-	for _, nc := range a.conns {
-		if err := nc.Flush(); err != nil {
-			a.close()
-			return nil, err
-		}
-	}
-	return a, nil
-}
-
-// heard waits until n more messages have reached everybody.
-func (a *audience) heard(n int) error {
-	timeout := time.After(2 * requestTimeout)
-	for range n {
-		select {
-		case <-a.whole:
-		case <-timeout:
-			return fmt.Errorf("only %d copies arrived, then none for %v", a.got.Load(), 2*requestTimeout)
-		}
-	}
-	return nil
-}
-
-func (a *audience) close() {
-	for _, nc := range a.conns {
-		nc.Close()
-	}
 }

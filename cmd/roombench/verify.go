@@ -28,43 +28,53 @@ func (b *bench) head() uint64 {
 	return stream.CachedInfo().State.LastSeq
 }
 
-// facts calls f for the facts of this run's rooms behind from, up to the journal's head.
+// facts calls f for the facts of rooms whose names begin with prefix, behind from, up to
+// the journal's head.
 func (b *bench) facts(from uint64, prefix string, f func(*events.Fact) error) (n int, err error) {
+	err = b.read(subjects.StreamRooms, from, b.head(), func(m jetstream.Msg, _ uint64) error {
+		if r, ok := subjects.RoomOfFacts(m.Subject()); !ok || !strings.HasPrefix(string(r), prefix) {
+			return nil
+		}
+		fact, err := events.DecodeFact(m.Data())
+		if err != nil {
+			return err
+		}
+		n++
+		return f(fact)
+	})
+	return n, err
+}
+
+// read calls f for what a stream has behind from, up to head.
+func (b *bench) read(stream string, from, head uint64, f func(m jetstream.Msg, seq uint64) error) error {
 	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
 	defer cancel()
-	head := b.head()
-	cons, err := b.js[0].OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1})
+	cons, err := b.js[0].OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	it, err := cons.Messages()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer it.Stop()
 	for seq := from; seq < head; {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return n, fmt.Errorf("reading the facts back: %w", err)
+			return fmt.Errorf("reading %s back: %w", stream, err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return n, err
+			return err
 		}
-		seq = meta.Sequence.Stream
-		if r, ok := subjects.RoomOfFacts(m.Subject()); !ok || !strings.HasPrefix(string(r), prefix) {
-			continue
+		if seq = meta.Sequence.Stream; seq > head {
+			return nil
 		}
-		fact, err := events.DecodeFact(m.Data())
-		if err != nil {
-			return n, err
-		}
-		n++
-		if err := f(fact); err != nil {
-			return n, err
+		if err := f(m, seq); err != nil {
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // verifyJoins checks that every acknowledged join is in exactly one fact, and in the bucket.

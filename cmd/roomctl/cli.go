@@ -43,8 +43,17 @@ type cli struct {
 	Members  membersCmd  `cmd:"" help:"List who is in a room."`
 	Rooms    roomsCmd    `cmd:"" help:"List the rooms that the user is in."`
 	Ls       lsCmd       `cmd:"" help:"List all rooms."`
-	Watch    watchCmd    `cmd:"" help:"Print what happens in a room, a line each, until a signal ends it. The room may not exist yet."`
-	Demo     demoCmd     `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
+	Send     sendCmd     `cmd:"" help:"Say something in a room; without --as as the server."`
+	History  historyCmd  `cmd:"" help:"Print what happened, or was said, in a room."`
+	Watch    watchCmd    `cmd:"" help:"Print what happens and is said in a room, a line each, until a signal ends it. The room may not exist yet."`
+
+	Set        setCmd        `cmd:"" help:"Set and delete attributes of a room, all of them together."`
+	SetMember  setMemberCmd  `cmd:"" help:"Set attributes of members of a room."`
+	Attributes attributesCmd `cmd:"" help:"List the attributes of a room."`
+	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
+	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
+
+	Demo demoCmd `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
 }
 
 type roomArg struct {
@@ -112,6 +121,66 @@ type lsCmd struct {
 }
 
 type watchCmd struct{ roomArg }
+
+type leaveFlag struct {
+	DeleteAfterLeft *bool `negatable:"" help:"Whether what is set goes when its owner leaves."`
+}
+
+type setCmd struct {
+	roomArg
+	Set        map[string]string `arg:"" optional:"" name:"key=value" mapsep:"none" help:"Attributes to set."`
+	Delete     []string          `sep:"none" placeholder:"KEY" help:"An attribute to delete; may be given more than once."`
+	Force      bool              `help:"Change also what belongs to others."`
+	Own        bool              `help:"What is set belongs to the user from then on, whosever it was."`
+	IfRevision uint64            `placeholder:"N" help:"Only if no attribute was changed after this revision."`
+	leaveFlag
+	requestFlag
+}
+
+type setMemberCmd struct {
+	roomArg
+	Set  map[string]string `arg:"" name:"key=value" mapsep:"none" help:"Attributes to set."`
+	User []string          `required:"" sep:"none" placeholder:"USER" help:"A member to have them; may be given more than once."`
+	leaveFlag
+	requestFlag
+}
+
+type attributesCmd struct{ roomArg }
+
+type sendCmd struct {
+	roomArg
+	Text     string `arg:"" help:"What to say."`
+	Type     string `enum:"text,custom,command,barrage" default:"text" placeholder:"TYPE" help:"${enum}; the last two are live only (${default})."`
+	SubType  int    `placeholder:"N" help:"Kind of a custom message."`
+	Priority string `placeholder:"low" help:"low, medium or high: what matters where there is a limit on messages a second."`
+	Extended string `placeholder:"TEXT" help:"Sent along, for programs."`
+	requestFlag
+}
+
+type historyCmd struct {
+	roomArg
+	Messages bool    `help:"What was said, and not what happened."`
+	After    *uint64 `xor:"from" placeholder:"N" help:"Begin behind this sequence, or with --messages behind this message (show the newest)."`
+	Before   *uint64 `xor:"from" placeholder:"N" help:"End before this message."`
+	Count    int     `default:"100" placeholder:"N" help:"How many to show at most, 0 for all (${default})."`
+}
+
+type reasonFlag struct {
+	Reason string `placeholder:"TEXT" help:"Why; everybody in the room hears it."`
+}
+
+type kickCmd struct {
+	roomArg
+	Users []string `arg:"" name:"user" help:"Who has to go."`
+	reasonFlag
+	requestFlag
+}
+
+type destroyCmd struct {
+	roomArg
+	reasonFlag
+	requestFlag
+}
 
 type demoCmd struct {
 	Embed bool `help:"Start an own roomd even if a server is there."`

@@ -152,3 +152,29 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 	}
 	return s.answer(err, func(l look) string { return l.rooms(c.Prefix, all) })
 }
+
+func (c *kickCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	reply, err := client.Kick(ctx, room.KickRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, UserIDs: c.Users, Reason: c.Reason})
+	if err != nil {
+		return err
+	}
+	if len(reply.Kicked) == 0 {
+		return s.undone(undoneError{"nobody was kicked: " + notServed(c.Room, reply.ErrorUserList), s.nextHint([]string{"members", c.Room})})
+	}
+	return s.answer(nil, func(l look) string { return l.kicked(c.Room, reply) })
+}
+
+func (c *destroyCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	reply, err := client.Destroy(ctx, room.DestroyRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Reason: c.Reason})
+	return s.answer(err, func(l look) string { return l.roomID(reply.RoomID) + " is destroyed; everybody is out" })
+}

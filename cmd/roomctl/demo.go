@@ -20,7 +20,7 @@ import (
 
 const (
 	demoPause   = 1500 * time.Millisecond // for reading, on a terminal
-	demoFact    = 10 * time.Second        // how long a fact may take to come
+	demoFact    = 10 * time.Second        // how long a fact or a message may take to come
 	demoCleanUp = 5 * time.Second
 )
 
@@ -34,8 +34,8 @@ type tour struct {
 	program string // of own
 	dir     string // where own stores everything
 
-	nc    *nats.Conn
-	facts chan *nats.Msg
+	nc     *nats.Conn
+	events chan *nats.Msg
 }
 
 // Run shows everything with two users, and leaves nothing behind.
@@ -115,27 +115,32 @@ func (t *tour) serve(ctx context.Context) (err error) {
 	return t.listen(nc)
 }
 
-// listen hears the facts of both rooms from now on.
+// listen hears the facts and messages of both rooms from now on.
 func (t *tour) listen(nc *nats.Conn) error {
 	if t.nc != nil && t.nc != nc {
 		t.nc.Close()
 	}
-	t.nc, t.facts = nc, make(chan *nats.Msg, 64)
-	for _, id := range []string{t.lobby, t.garden} {
-		if _, err := nc.ChanSubscribe(subjects.Facts(subjects.Room(id)), t.facts); err != nil {
-			return err
+	t.nc, t.events = nc, make(chan *nats.Msg, 64)
+	for _, id := range []subjects.Room{subjects.Room(t.lobby), subjects.Room(t.garden)} {
+		for _, subject := range []string{subjects.Facts(id), subjects.Messages(id)} {
+			if _, err := nc.ChanSubscribe(subject, t.events); err != nil {
+				return err
+			}
 		}
 	}
 	return nc.Flush()
 }
 
 func (t *tour) walk(ctx context.Context) error {
-	t.say("Whoever watches a room hears each of its facts; here they follow the commands that cause them. In another terminal you would type:")
+	t.say("Whoever watches a room hears each of its facts and messages; here they follow the commands that cause them. In another terminal you would type:")
 	t.prompt(commandLine([]string{"watch", t.lobby}))
 	steps := []step{
 		{"Alice makes a room and is in it.", []string{"create", t.lobby, "--name", "The lobby", "--as", t.alice}, exitOK, 1},
 		{"Bob comes in.", []string{"join", t.lobby, "--as", t.bob}, exitOK, 1},
 		{"He is in already; that is refused, and nothing happens.", []string{"join", t.lobby, "--as", t.bob}, exitRefused, 0},
+		{"He says something that everybody hears, and that is kept for those who ask later.", []string{"send", t.lobby, "Hello, Alice!", "--as", t.bob}, exitOK, 1},
+		{"A room has attributes. One belongs to who made it.", []string{"set", t.lobby, "topic=tea", "--as", t.alice}, exitOK, 1},
+		{"", []string{"set", t.lobby, "topic=coffee", "--as", t.bob}, exitRefused, 0},
 		{"Who is there?", []string{"members", t.lobby}, exitOK, 0},
 		{"Bob goes from one room into another in one step: two facts, stored together or not at all.", []string{"switch", t.lobby, t.garden, "--create", "--as", t.bob}, exitOK, 2},
 	}
@@ -173,10 +178,10 @@ func (t *tour) crash(ctx context.Context) error {
 
 // step is a command of the tour and what must come of it.
 type step struct {
-	say   string
-	args  []string
-	exit  int
-	facts int // that it causes in both rooms
+	say    string
+	args   []string
+	exit   int
+	events int // facts and messages that it causes in both rooms
 }
 
 func (t *tour) steps(ctx context.Context, steps []step) error {
@@ -204,24 +209,27 @@ func (t *tour) step(ctx context.Context, st step) error {
 	if code != st.exit {
 		return fmt.Errorf("the tour ends here: the last command exited with %d, and should have with %d", code, st.exit)
 	}
-	if err := t.hear(ctx, st.facts); err != nil {
+	if err := t.hear(ctx, st.events); err != nil {
 		return err
 	}
 	return t.pause(ctx)
 }
 
-// hear prints the next n facts.
+// hear prints the next n facts and messages.
 func (t *tour) hear(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: a fact did not come within %s", demoFact))
+	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: what it caused did not come within %s", demoFact))
 	defer cancel()
 	for range n {
 		select {
-		case m := <-t.facts:
-			line, _, err := t.look.fact(m.Data)
+		case m := <-t.events:
+			line, _, err := t.look.event(m.Data, 0)
 			if err != nil {
 				return err
 			}
-			id, _ := subjects.RoomOfFacts(m.Subject)
+			id, fact := subjects.RoomOfFacts(m.Subject)
+			if !fact {
+				id, _ = subjects.RoomOfMessages(m.Subject)
+			}
 			fmt.Fprintf(t.stdout, "  %s %s\n", t.look.paint(text.Faint, word(string(id))+":"), line)
 		case <-ctx.Done():
 			return context.Cause(ctx)

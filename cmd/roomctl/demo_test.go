@@ -7,7 +7,7 @@ import (
 )
 
 var tourTexts = []string{
-	"created lobby", "joined (join), 2 members", "already", "SESSIONS", "left (switched to garden", "room destroyed (empty)", "That was all.",
+	"created lobby", "joined (join), 2 members", "already", "bob", ": Hello, Alice!", "set topic=tea", "topic belongs to somebody else", "SESSIONS", "left (switched to garden", "room destroyed (empty)", "That was all.",
 }
 
 func TestDemoOnAServerThatIsThere(t *testing.T) {

@@ -31,9 +31,15 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// undoneError is a success of which nothing came: each thing asked for could not be done.
+type undoneError struct{ what, hint string }
+
+func (e undoneError) Error() string { return e.what }
+
 func exitCode(err error) int {
 	var refused *room.Error
 	var usage usageError
+	var undone undoneError
 	switch {
 	case err == nil:
 		return exitOK
@@ -42,7 +48,7 @@ func exitCode(err error) int {
 			return exitUnknown
 		}
 		return exitRefused
-	case errors.Is(err, nats.ErrPermissionViolation):
+	case errors.Is(err, nats.ErrPermissionViolation), errors.As(err, &undone):
 		return exitRefused
 	case errors.As(err, &usage), errors.Is(err, nats.ErrMaxPayload):
 		return exitUsage
@@ -103,10 +109,14 @@ func (s *session) maybe() string {
 // hint is what to type next, where that helps.
 func (s *session) hint(err error) string {
 	var refused *room.Error
+	var undone undoneError
 	switch exitCode(err) {
 	case exitRefused:
-		if errors.As(err, &refused) {
+		switch {
+		case errors.As(err, &refused):
 			return s.nextHint(s.next[refused.Code])
+		case errors.As(err, &undone):
+			return undone.hint
 		}
 	case exitUsage:
 		return "see: roomctl --help"

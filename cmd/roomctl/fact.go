@@ -41,8 +41,16 @@ func (l look) fact(raw []byte) (string, head, error) {
 	default:
 		return "", h, err
 	}
-	at := h.Time.Time().In(l.zone).Format("15:04:05.000")
-	return fmt.Sprintf("%s %4d  %s", l.paint(text.Faint, at), h.Data.Sequence, what), h, nil
+	return fmt.Sprintf("%s %4d  %s", l.clock(h.Time), h.Data.Sequence, what), h, nil
+}
+
+// clock is the time at the beginning of a line.
+func (l look) clock(t events.Time) string {
+	layout := "15:04:05.000"
+	if l.dated {
+		layout = "2006-01-02 " + layout
+	}
+	return l.paint(text.Faint, t.Time().In(l.zone).Format(layout))
 }
 
 // what says what happened.
@@ -60,13 +68,21 @@ func (l look) what(f *events.Fact) string {
 	case events.MemberJoined:
 		return fmt.Sprintf("%s, %s", l.comings(f), members(f.MemberCount))
 	case events.MemberLeft:
-		return fmt.Sprintf("%s, %s", l.goings(f), members(f.MemberCount))
+		line := fmt.Sprintf("%s, %s", l.goings(f), members(f.MemberCount))
+		if len(f.Deleted) > 0 {
+			line += "; deleted " + words(f.Deleted)
+		}
+		return line
 	case events.SessionJoined:
 		return l.comings(f)
 	case events.SessionLeft:
 		return l.goings(f)
+	case events.RoomAttributesChanged:
+		return l.attributesChanged(f)
+	case events.MemberAttributesChanged:
+		return l.memberAttributesChanged(f)
 	case events.RoomDestroyed:
-		return l.paint(text.FgRed, "room destroyed") + fmt.Sprintf(" (%s)", word(string(f.Reason)))
+		return l.paint(text.FgRed, "room destroyed") + fmt.Sprintf(" (%s%s)", word(string(f.Reason)), l.by(f.Operator))
 	}
 	return "nothing changed; the room is still there"
 }
@@ -125,10 +141,19 @@ func (l look) why(e *events.Left) string {
 	case events.ReasonDestroyed:
 		reason = "room destroyed"
 	}
+	reason += l.by(e.Operator)
 	if e.ReasonText != "" {
 		reason += ": " + printable(e.ReasonText)
 	}
 	return " (" + reason + ")"
+}
+
+// by names who asked for it, if anybody is named.
+func (l look) by(operator string) string {
+	if operator == "" {
+		return ""
+	}
+	return " by " + l.user(operator)
 }
 
 func enumerate(clauses []string) string {

@@ -35,6 +35,10 @@ func TestFactLines(t *testing.T) {
 	t.Parallel()
 	fromA, toB, kicked, tab, named := entry("carol", events.ViaSwitch), gone("bob", events.ReasonSwitched), gone("bob", "kicked"), entry("alice", events.ViaJoin), entry("u1", events.ViaJoin)
 	fromA.FromRoomID, toB.ToRoomID, kicked.ReasonText, tab.SessionID, named.UserName = "a", "b", "spam", "tab-2", "Uma O."
+	byRoot, closed := kicked, gone("bob", events.ReasonDestroyed)
+	byRoot.Operator, closed.Operator, closed.ReasonText = "root", "root", "closing"
+	alice, long := "alice", strings.Repeat("é", 100)
+	owned := events.Ownership{Owners: map[string]*string{"topic": &alice, "note": &alice}}
 	out := gone("alice", events.ReasonLeft)
 	out.SessionID = "tab-2"
 	for want, f := range map[string]events.Fact{
@@ -62,7 +66,27 @@ func TestFactLines(t *testing.T) {
 		"12:00:00.000    4  alice left with one session, tab-2":               {Type: events.SessionLeft, Sequence: 4, Left: []events.Left{out}, MemberCount: 1},
 		"12:00:00.000    5  alice left as tab-2, 0 members":                   {Type: events.MemberLeft, Sequence: 5, Left: []events.Left{out}},
 		"12:00:00.000    9  room destroyed (empty)":                           {Type: events.RoomDestroyed, Sequence: 9, Info: &events.Room{RoomID: "lobby"}, Reason: events.DestroyedEmpty},
-		"12:00:00.000   10  nothing changed; the room is still there":         {Type: events.RoomKept, Sequence: 10},
+		"12:00:00.000    8  bob left (kicked by root: spam), 1 member":        {Type: events.MemberLeft, Sequence: 8, Left: []events.Left{byRoot}, MemberCount: 1},
+		"12:00:00.000    8  bob left (room destroyed by root: closing), 0 members": {
+			Type: events.MemberLeft, Sequence: 8, Left: []events.Left{closed},
+		},
+		"12:00:00.000    8  bob left, 1 member; deleted \"my note\", topic": {
+			Type: events.MemberLeft, Sequence: 8, Left: []events.Left{gone("bob", events.ReasonLeft)}, MemberCount: 1, Deleted: []string{"my note", "topic"},
+		},
+		"12:00:00.000    9  room destroyed (requested by root)": {Type: events.RoomDestroyed, Sequence: 9, Info: &events.Room{RoomID: "lobby"}, Reason: events.DestroyedRequested, Operator: "root"},
+		"12:00:00.000    5  alice, bob set note=" + long[:120] + "…, topic=\"green tea\" and deleted old": {
+			Type: events.RoomAttributesChanged, Sequence: 5, Set: map[string]string{"topic": "green tea", "note": long}, Delete: []string{"old"}, Ownership: owned, User: "bob",
+			Changes: []events.AttributesChange{{UserID: "alice", Set: []string{"topic"}}, {UserID: "bob", Set: []string{"note"}}, {UserID: "alice", Delete: []string{"old"}}},
+		},
+		"12:00:00.000    6  alice deleted old, older": {
+			Type: events.RoomAttributesChanged, Sequence: 6, Set: map[string]string{}, Delete: []string{"old", "older"}, Ownership: events.Ownership{Owners: map[string]*string{}}, User: "alice",
+			Changes: []events.AttributesChange{{UserID: "alice", Delete: []string{"old", "older"}}},
+		},
+		"12:00:00.000    7  alice set attributes of bob: hand=up, mood=, carol: hand=up, mood=": {
+			Type: events.MemberAttributesChanged, Sequence: 7, User: "alice",
+			Infos: []events.MemberAttributes{{UserID: "bob", Attributes: map[string]string{"hand": "up", "mood": ""}}, {UserID: "carol", Attributes: map[string]string{"hand": "up", "mood": ""}}},
+		},
+		"12:00:00.000   10  nothing changed; the room is still there": {Type: events.RoomKept, Sequence: 10},
 	} {
 		got, h, err := plain.fact(encoded(t, f))
 		if err != nil || got != want || h.Data.Sequence != f.Sequence || h.Data.InstanceID != "i1" {

@@ -22,6 +22,7 @@ import (
 // look is how results are shown to people.
 type look struct {
 	colours bool
+	dated   bool // lines begin with the day
 	zone    *time.Location
 }
 
@@ -125,6 +126,18 @@ func (l look) leftAll(user string, rooms []string) string {
 		ids[i] = l.roomID(id)
 	}
 	return fmt.Sprintf("%s left %s", l.user(user), strings.Join(ids, ", "))
+}
+
+func (l look) kicked(roomID string, r *room.KickReply) string {
+	out := make([]string, len(r.Kicked))
+	for i, id := range r.Kicked {
+		out[i] = l.user(id)
+	}
+	line := fmt.Sprintf("kicked %s out of %s", strings.Join(out, ", "), l.roomID(roomID))
+	if len(r.ErrorUserList) > 0 {
+		line += "; " + notServed(roomID, r.ErrorUserList)
+	}
+	return line
 }
 
 // table is an empty table with a header.

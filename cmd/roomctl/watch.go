@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,7 +18,7 @@ import (
 // reconnectWait is how often a watch looks whether its server is back.
 const reconnectWait = 250 * time.Millisecond
 
-// Run prints facts until ctx ends, which is what a watch is ended by.
+// Run prints facts and messages until ctx ends, which is what a watch is ended by.
 func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	id, err := subjects.ParseRoom(c.Room)
 	if err != nil {
@@ -41,26 +42,34 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	facts := make(chan *nats.Msg, 1024)
-	if _, err := s.nc.ChanSubscribe(subjects.Facts(id), facts); err != nil {
-		return err
+	heard := make(chan *nats.Msg, 1024)
+	for _, subject := range []string{subjects.Facts(id), subjects.Messages(id)} {
+		if _, err := s.nc.ChanSubscribe(subject, heard); err != nil {
+			return err
+		}
 	}
 	if err := s.announce(ctx, client, id); err != nil {
 		return ended(ctx, err)
 	}
-	var last head
+	var seen watched
 	for {
 		select {
 		case <-ctx.Done():
 			return ended(ctx, context.Cause(ctx))
 		case what := <-news:
 			s.remark("%s", what)
-		case m := <-facts:
-			if err := s.show(m.Data, &last); err != nil {
+		case m := <-heard:
+			if err := s.show(m, &seen); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// watched is how far a watch has got.
+type watched struct {
+	fact    head
+	message uint64 // where the newest stored one is
 }
 
 // announce says how the room is before its first fact.
@@ -85,22 +94,50 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// show prints one fact, and says so if some before it did not arrive.
-func (s *session) show(raw []byte, last *head) error {
+// show prints a fact or a message, and says so if some before it did not arrive.
+func (s *session) show(m *nats.Msg, seen *watched) error {
+	line, err := "", error(nil)
+	if _, message := subjects.RoomOfMessages(m.Subject); message {
+		line, err = s.showMessage(m, seen)
+	} else {
+		line, err = s.showFact(m.Data, &seen.fact)
+	}
+	switch {
+	case err != nil:
+		s.remark("something that is no event came: %s", printable(err.Error()))
+	case s.JSON:
+		return s.line(m.Data)
+	default:
+		fmt.Fprintln(s.stdout, line)
+	}
+	return nil
+}
+
+func (s *session) showFact(raw []byte, last *head) (string, error) {
 	line, h, err := s.look.fact(raw)
 	if err != nil {
-		s.remark("something that is no fact came: %s", printable(err.Error()))
-		return nil
+		return "", err
 	}
 	if missed := h.Data.Sequence - last.Data.Sequence - 1; h.Data.InstanceID == last.Data.InstanceID && h.Data.Sequence > last.Data.Sequence && missed > 0 {
 		s.remark("%s before the next did not arrive here", count(int(missed), "fact", "facts"))
 	}
 	*last = h
-	if s.JSON {
-		return s.line(raw)
+	return line, nil
+}
+
+// showMessage takes the place of a stored message, and of the room's one before it, from
+// the headers of the copy. A live one has none.
+func (s *session) showMessage(m *nats.Msg, seen *watched) (string, error) {
+	seq, _ := strconv.ParseUint(m.Header.Get(nats.JSSequence), 10, 64)
+	line, err := s.look.message(m.Data, seq)
+	if err != nil || seq == 0 {
+		return line, err
 	}
-	fmt.Fprintln(s.stdout, line)
-	return nil
+	if before, err := strconv.ParseUint(m.Header.Get(nats.JSLastSequence), 10, 64); err == nil && seen.message > 0 && before > seen.message {
+		s.remark("some messages before the next did not arrive here")
+	}
+	seen.message = max(seen.message, seq)
+	return line, nil
 }
 
 // remark tells people something that is not part of the output.

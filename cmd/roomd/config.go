@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
 )
 
 // Where the embedded server listens and stores unless told otherwise.
@@ -36,7 +38,13 @@ type Config struct {
 	MaxRooms        int           `placeholder:"N" help:"Rooms that may exist at a time (0: any number)."`
 	MaxMembers      int           `placeholder:"N" help:"Members that a room may have (0: any number)."`
 	MaxRoomsPerUser int           `placeholder:"N" help:"Rooms that a user may be in at a time (0: any number)."`
-	Replicas        int           `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
+	MessagesKeep    time.Duration `placeholder:"24h" help:"How long messages are kept, at least 5m."`
+	MessagesPerRoom int           `placeholder:"2000" help:"Newest messages that a room keeps."`
+	MessageRate     int           `placeholder:"N" help:"Messages a second of one sender in one room, on each instance (0: any number)."`
+
+	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
+
+	Replicas int `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
 
 	LogLevel Level `placeholder:"info" help:"Least level to log: debug, info, warn or error."`
 }
@@ -94,10 +102,22 @@ func (c *Config) check() error {
 	if c.FactsKeep != 0 && c.FactsKeep < 24*time.Hour {
 		return fmt.Errorf("--facts-keep is %s; facts are kept for at least 24h, readers catch up from them", c.FactsKeep)
 	}
-	for flag, n := range map[string]int{"--max-rooms": c.MaxRooms, "--max-members": c.MaxMembers, "--max-rooms-per-user": c.MaxRoomsPerUser} {
-		if n < 0 {
-			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for any number", flag, n)
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"--max-rooms", c.MaxRooms}, {"--max-members", c.MaxMembers}, {"--max-rooms-per-user", c.MaxRoomsPerUser},
+		{"--message-rate", c.MessageRate}, {"--messages-per-room", c.MessagesPerRoom},
+	} {
+		if f.value < 0 {
+			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for what it is otherwise", f.name, f.value)
 		}
+	}
+	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {
+		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, readers catch up from them", c.MessagesKeep)
+	}
+	if _, err := c.limits(); err != nil {
+		return err
 	}
 	if c.NATS != "" {
 		return c.checkRemote()
@@ -134,11 +154,36 @@ func (c *Config) checkRemote() error {
 	return fmt.Errorf("--replicas is %d; JetStream keeps 1, 3 or 5 copies", c.Replicas)
 }
 
+// limits is the table of limits as the command line has it.
+func (c *Config) limits() (room.Limits, error) {
+	l := room.Limits{MaxRooms: c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser, MessageRate: c.MessageRate}
+	for name, n := range c.Limit {
+		i := slices.IndexFunc(room.Settings, func(s room.Setting) bool { return s.Name == name })
+		if i < 0 {
+			return l, fmt.Errorf("--limit names %q, which is no limit; there are %s", name, limitNames())
+		}
+		if v := room.Settings[i].Of(&l); *v == 0 {
+			*v = n
+		}
+	}
+	return l, l.Check()
+}
+
+func limitNames() string {
+	var names []string
+	for _, s := range room.Settings {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
 func (c *Config) service(instance string, log *slog.Logger) roomsvc.Config {
+	limits, _ := c.limits() // checked
 	return roomsvc.Config{
-		Instance:  instance,
-		FactsKeep: c.FactsKeep,
-		MaxRooms:  c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser,
+		Instance:     instance,
+		FactsKeep:    c.FactsKeep,
+		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
+		Limits:   limits,
 		Replicas: c.Replicas,
 		Logger:   log,
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func mustParse(t *testing.T, args ...string) Config {
 }
 
 func TestNothingGivenIsZero(t *testing.T) {
-	if cfg := mustParse(t); cfg != (Config{}) {
+	if cfg := mustParse(t); !reflect.DeepEqual(cfg, Config{}) {
 		t.Fatalf("without arguments: %+v", cfg)
 	}
 }
@@ -39,7 +40,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		}
 		got.Port, got.Sync, got.LogLevel = nil, nil, Level{}
 		want := Config{Config: "c", Host: "h", StoreDir: "s", FactsKeep: 48 * time.Hour, MaxRooms: 1, MaxMembers: 2, MaxRoomsPerUser: 3}
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
@@ -93,7 +94,7 @@ func TestSync(t *testing.T) {
 		"1h30m":  {Every: 90 * time.Minute},
 	} {
 		var got Sync
-		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+		if err := got.UnmarshalText([]byte(text)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
 		}
 	}

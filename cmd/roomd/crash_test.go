@@ -68,7 +68,7 @@ func (v *victim) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", v.port
 func (v *victim) start() {
 	v.t.Helper()
 	v.processes++
-	v.cmd = exec.Command(v.bin, "--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m")
+	v.cmd = exec.Command(v.bin, "--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m", "--messages-per-room", "1000000")
 	out, err := v.cmd.StdoutPipe()
 	if err != nil {
 		v.t.Fatal(err)
@@ -235,6 +235,18 @@ func TestKill(t *testing.T) {
 			}
 		})
 	}
+	said, err := newTalk(ctx, nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said.listen(ctx, t, v.url())
+	for n := range talkers {
+		wg.Go(func() {
+			if err := said.say(ctx, n, stop); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	waitFor := func(n int64) {
 		for until := count.Load() + n; count.Load() < until; {
 			select {
@@ -264,6 +276,7 @@ func TestKill(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	said.verify(ctx, t)
 	verifyAfterKills(ctx, t, nc, log, kills())
 }
 

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
@@ -17,19 +22,19 @@ import (
 	"natsrooms/subjects"
 )
 
-// TestTotalsSurviveStops lets users come and go, stops the billing at random places, and
-// compares its totals with a plain reading of the journal.
-func TestTotalsSurviveStops(t *testing.T) {
+// stays lets users come and go, and gives the revision of the last going and the totals
+// by a plain reading of the journal.
+func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
+	t.Helper()
 	srv := roomtest.Server(t)
-	nc := roomtest.Conn(t, srv)
+	nc = roomtest.Conn(t, srv)
 	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.Stop(context.Background()) }()
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
 
 	const users, rounds = 8, 40
-	last := uint64(0)
 	for i := range rounds {
 		for u := range users {
 			c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: fmt.Sprintf("user-%d", u)})
@@ -47,7 +52,7 @@ func TestTotalsSurviveStops(t *testing.T) {
 		}
 	}
 
-	want := map[string]Total{}
+	want = map[string]Total{}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +81,70 @@ func TestTotalsSurviveStops(t *testing.T) {
 	if len(want) != users || want["user-0"].Stays != rounds {
 		t.Fatalf("%v", want)
 	}
+	return nc, last, want
+}
+
+// TestTotalsSurviveKills kills the program, as a process, at random places.
+func TestTotalsSurviveKills(t *testing.T) {
+	nc, last, want := stays(t)
+	bin := filepath.Join(t.TempDir(), "billing")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counted state
+	for kills := 0; counted.Seen < last; kills++ {
+		if kills > 200 {
+			t.Fatalf("killed %d times, it has got to %d of %d", kills, counted.Seen, last)
+		}
+		cmd := exec.CommandContext(t.Context(), bin, "--nats", nc.ConnectedUrl())
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for range rand.IntN(20) { // some lines are said after each store, so it dies before, between and after them
+			if !lines.Scan() {
+				break
+			}
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		kv, err := js.KeyValue(t.Context(), bucket)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry, err := kv.Get(t.Context(), key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(entry.Value(), &counted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for user, w := range want {
+		if counted.Totals[user] != w {
+			t.Errorf("%s: %v, by the journal %v", user, counted.Totals[user], w)
+		}
+	}
+}
+
+// TestTotalsSurviveStops lets users come and go, stops the billing at random places, and
+// compares its totals with a plain reading of the journal.
+func TestTotalsSurviveStops(t *testing.T) {
+	nc, last, want := stays(t)
 
 	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -292,10 +292,14 @@ type stored struct {
 // facts reads the journal from its beginning.
 func (w *world) facts() (facts []stored) {
 	w.t.Helper()
-	cons, err := w.js.OrderedConsumer(w.ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.FactsPattern}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	var cons jetstream.Consumer
+	w.until(patience, "a consumer of the journal", func() (ok bool) { // a cluster that lost a server has none to give for a while
+		ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
+		defer cancel()
+		var err error
+		cons, err = w.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.FactsPattern}})
+		return err == nil
+	})
 	defer func() { _ = w.js.DeleteConsumer(w.ctx, subjects.StreamRooms, cons.CachedInfo().Name) }()
 	if cons.CachedInfo().NumPending == 0 {
 		return nil

@@ -43,7 +43,7 @@ func (w *world) append(f *events.Fact, expect uint64) {
 func TestLimitFromThePast(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{MaxRoomsPerUser: 1})
+	w.start(bad.url, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: 1}})
 	w.create("a", 3600)
 	w.create("b", 3600)
 	in := w.join("a", "alice")

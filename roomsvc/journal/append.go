@@ -21,6 +21,7 @@ var (
 	ErrConflict = errors.New("another fact is in the place that this one was for")
 	ErrRefused  = errors.New("the stream did not store it")
 	ErrUnknown  = errors.New("whether the stream stored it is not known")
+	ErrRepeated = errors.New("the stream has it already, under the same message ID")
 )
 
 // MaxBatch is the most entries that one atomic append may have.
@@ -64,7 +65,8 @@ func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 
 // Append sends entries once, more than one as one atomic batch. answered is called at
 // most once, from a goroutine of the connection, with the sequence of the LAST entry
-// (a batch's entries are adjacent) or with one of this package's errors. forget stops
+// (a batch's entries are adjacent) or with one of this package's errors (with
+// [ErrRepeated] the sequence is that of the one that is there). forget stops
 // waiting for an answer.
 func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
 	return j.acks.send(entries, answered)
@@ -153,7 +155,8 @@ type ackBody struct {
 		Code        uint16 `json:"err_code"`
 		Description string `json:"description"`
 	} `json:"error"`
-	Seq uint64 `json:"seq"`
+	Seq       uint64 `json:"seq"`
+	Duplicate bool   `json:"duplicate"`
 }
 
 // readAck tells what an answer means. Codes that are not in the table below prove
@@ -165,6 +168,9 @@ func readAck(m *nats.Msg) (uint64, error) {
 	var ack ackBody
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	if ack.Error == nil && ack.Duplicate {
+		return ack.Seq, ErrRepeated
 	}
 	if ack.Error == nil && ack.Seq > 0 {
 		return ack.Seq, nil

@@ -80,6 +80,19 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 // Close ends what Open began on the connection; the connection stays open.
 func (j *Journal) Close() { j.acks.close() }
 
+// OpenStream makes another stream beside the journal, or brings an existing one to cfg.
+// With replicas 0 one that exists keeps as many as it has.
+func (j *Journal) OpenStream(ctx context.Context, cfg jetstream.StreamConfig, replicas int) (jetstream.Stream, error) {
+	if have, err := j.js.Stream(ctx, cfg.Name); err == nil && replicas == 0 {
+		cfg.Replicas = have.CachedInfo().Config.Replicas
+	}
+	stream, err := j.js.CreateOrUpdateStream(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
+	}
+	return stream, nil
+}
+
 // JetStream is the context that the journal works in.
 func (j *Journal) JetStream() jetstream.JetStream { return j.js }
 
@@ -111,10 +124,10 @@ func atLeast(version, floor string) bool {
 // CheckSubjects says which other stream takes subjects of ours, if one does. Such a
 // stream would drop nearly every copy without a word, and break the order of facts.
 func (j *Journal) CheckSubjects(ctx context.Context) error {
-	for _, subject := range []string{subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.Sync} {
+	for _, subject := range []string{subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.MessagesJournal, subjects.Sync} {
 		names := j.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 		for name := range names.Name() {
-			if name != subjects.StreamRooms && name != "ROOM_MESSAGES" {
+			if name != subjects.StreamRooms && name != subjects.StreamMessages {
 				return fmt.Errorf("the stream %q takes %s, which belongs to natsrooms: it would miss most events in silence; delete it, and read the stream %s by a consumer or let yours source it", name, subject, subjects.StreamRooms)
 			}
 		}

@@ -57,23 +57,11 @@ func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error
 		SubjectDeleteMarkerTTL: markerTTL,
 		AllowAtomicPublish:     true,
 	}
-	stream, err := OpenStream(ctx, j.JetStream(), cfg, replicas)
+	stream, err := j.OpenStream(ctx, cfg, replicas)
 	if err != nil {
 		return nil, err
 	}
 	return &Bucket{j, stream}, nil
-}
-
-// OpenStream makes a bucket's stream, or brings an existing one to cfg.
-func OpenStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, replicas int) (jetstream.Stream, error) {
-	if have, err := js.Stream(ctx, cfg.Name); err == nil && replicas == 0 {
-		cfg.Replicas = have.CachedInfo().Config.Replicas
-	}
-	stream, err := js.CreateOrUpdateStream(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
-	}
-	return stream, nil
 }
 
 // Snapshot is what the bucket held.
@@ -81,6 +69,7 @@ type Snapshot struct {
 	Projected Projected // the zero value: the bucket has none
 	Heads     map[subjects.Room]room.Head
 	Members   map[subjects.Room]map[subjects.User]Stored
+	Kept      map[subjects.Room]map[subjects.User]KeptBy
 	Keys      map[string]struct{} // every living key but `=projected`
 }
 
@@ -90,11 +79,17 @@ type Stored struct {
 	InstanceID string
 }
 
+// KeptBy is what an absent user left behind and the instance it belongs to.
+type KeptBy struct {
+	room.Kept
+	InstanceID string
+}
+
 // Load reads the bucket while others may be writing it: in order, until nothing is
 // behind what was read. A record that is written anew moves to the end, so stopping any
 // earlier could miss it.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
-	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Keys: map[string]struct{}{}}
+	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Kept: map[subjects.Room]map[subjects.User]KeptBy{}, Keys: map[string]struct{}{}}
 	end, err := b.end(ctx)
 	if err != nil || end == 0 {
 		return s, err
@@ -149,6 +144,9 @@ func (s *Snapshot) take(m jetstream.Msg) error {
 		}
 		return nil
 	}
+	if r, u, ok := subjects.ParseKeptKey(key); ok {
+		return s.takeKept(key, r, u, gone, m.Data())
+	}
 	r, u, member, ok := subjects.ParseKey(key)
 	if !ok {
 		return nil
@@ -179,6 +177,24 @@ func (s *Snapshot) take(m jetstream.Msg) error {
 		s.Members[r] = map[subjects.User]Stored{}
 	}
 	s.Members[r][u] = Stored{v, instance}
+	return nil
+}
+
+func (s *Snapshot) takeKept(key string, r subjects.Room, u subjects.User, gone bool, data []byte) error {
+	if gone {
+		delete(s.Keys, key)
+		delete(s.Kept[r], u)
+		return nil
+	}
+	s.Keys[key] = struct{}{}
+	k, instance, err := room.DecodeKept(u, data)
+	if err != nil {
+		return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
+	}
+	if s.Kept[r] == nil {
+		s.Kept[r] = map[subjects.User]KeptBy{}
+	}
+	s.Kept[r][u] = KeptBy{k, instance}
 	return nil
 }
 

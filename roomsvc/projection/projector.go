@@ -34,7 +34,7 @@ type Change struct {
 	InstanceID string
 }
 
-func (c *Change) records() int { return 1 + len(c.Put) + len(c.Del) }
+func (c *Change) records() int { return 1 + len(c.Put) + len(c.Del) + len(c.Keep) }
 
 // ErrLost says that somebody else wrote the bucket: this instance does not lead.
 var ErrLost = errors.New("another instance wrote the bucket")
@@ -223,25 +223,38 @@ type record struct {
 	instance string
 	head     *room.Head
 	member   *room.Member
+	kept     *room.Kept
 }
 
 // collect gathers, from the front, the changes that one batch takes; n says how many.
 func collect(pending []Change) (entries map[string]record, n int) {
 	entries = map[string]record{}
 	for _, c := range pending {
-		if n > 0 && len(entries)+len(c.Put)+len(c.Del)+2 > journal.MaxBatch {
+		if n > 0 && len(entries)+c.records()+1 > journal.MaxBatch {
 			return entries, n
 		}
 		n++
-		entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
 		for _, u := range c.Del {
 			entries[subjects.MemberKey(c.Room, u)] = record{room: c.Room}
 		}
-		for _, m := range c.Put {
-			entries[subjects.MemberKey(c.Room, m.User)] = record{room: c.Room, instance: c.InstanceID, member: m}
-		}
+		c.put(entries)
 	}
 	return entries, n
+}
+
+// put adds what is there after the change to the records of a batch.
+func (c *Change) put(entries map[string]record) {
+	entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
+	for _, m := range c.Put {
+		entries[subjects.MemberKey(c.Room, m.User)] = record{room: c.Room, instance: c.InstanceID, member: m}
+	}
+	for i, k := range c.Keep {
+		r := record{room: c.Room}
+		if k.Attributes != nil {
+			r.instance, r.kept = c.InstanceID, &c.Keep[i]
+		}
+		entries[subjects.KeptKey(c.Room, k.User)] = r
+	}
 }
 
 var deleted = nats.Header{operation: {"DEL"}, jetstream.MsgTTLHeader: {markerTTL.String()}}
@@ -256,6 +269,8 @@ func encode(entries map[string]record) ([]journal.Entry, error) {
 			e.Data, err = r.head.Record(r.room)
 		case r.member != nil:
 			e.Data, err = r.member.Record(r.instance)
+		case r.kept != nil:
+			e.Data, err = r.kept.Record(r.instance)
 		default:
 			e.Header = deleted
 		}
@@ -333,10 +348,7 @@ func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) 
 	p.mu.Unlock()
 	mark, changes := p.all()
 	for _, c := range changes {
-		entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
-		for _, m := range c.Put {
-			entries[subjects.MemberKey(c.Room, m.User)] = record{room: c.Room, instance: c.InstanceID, member: m}
-		}
+		c.put(entries)
 	}
 	batch, err := encode(entries)
 	if err != nil {

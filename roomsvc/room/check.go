@@ -12,21 +12,19 @@ import (
 	"natsrooms/subjects"
 )
 
-// Limits of single fields, in bytes unless said otherwise.
+// Limits of single fields that are no setting, in bytes unless said otherwise.
 const (
-	MaxUserName       = 256
-	MaxRoomName       = 64
-	MaxUserInfo       = 1 << 10
-	MaxSessionID      = 64
-	MaxSessions       = 64    // of one member of one room
-	MaxRequestID      = 64    // characters
-	MaxDestroyDelay   = 10800 // seconds
-	MaxAttributes     = 64    // of one room
-	MaxAttributeKey   = 64
-	MaxAttributeValue = 4 << 10
-	MaxAttributeTotal = 32 << 10
-	MaxPage           = 500 // entries
-	MaxUserIDs        = 100 // entries, memberOf
+	MaxUserInfo     = 1 << 10
+	MaxSessionID    = 64
+	MaxSessions     = 64    // of one member of one room
+	MaxRequestID    = 64    // characters
+	MaxDestroyDelay = 10800 // seconds
+	MaxPage         = 500   // entries
+	MaxUserIDs      = 100   // entries, memberOf and setMemberAttributes
+	MaxKick         = 50    // entries
+	MaxReason       = 256
+	MaxExtendedData = 1 << 10
+	MaxSubType      = 200
 )
 
 // DefaultSession is the session of callers that name none.
@@ -34,7 +32,7 @@ const DefaultSession = "default"
 
 // Command checks the fields that every request has and starts a command with them.
 // A caller may go without a user only if anonymous is true.
-func (q *Caller) Command(v Verb, anonymous bool) (*Command, *Error) {
+func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 	c := &Command{Verb: v, User: subjects.User(q.UserID), Name: q.UserName, Session: q.SessionID, RequestID: q.RequestID}
 	if q.UserID != "" || !anonymous {
 		if err := ParseID("userID", q.UserID); err != nil {
@@ -44,7 +42,7 @@ func (q *Caller) Command(v Verb, anonymous bool) (*Command, *Error) {
 	if c.Session == "" {
 		c.Session = DefaultSession
 	}
-	if err := Text("userName", q.UserName, MaxUserName); err != nil {
+	if err := Text("userName", q.UserName, l.UserName); err != nil {
 		return nil, err
 	}
 	if err := Text("sessionID", c.Session, MaxSessionID); err != nil {
@@ -103,15 +101,15 @@ func Text(field, s string, limit int) *Error {
 }
 
 // Making fills in what a command needs that may create its room.
-func (c *Command) Making(nameField, name string, q *RoomConfig) *Error {
+func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Error {
 	c.RoomName = name
-	if err := Text(nameField, name, MaxRoomName); err != nil {
+	if err := Text(nameField, name, l.RoomName); err != nil {
 		return err
 	}
 	if q == nil {
 		return nil
 	}
-	c.Config = events.Config{RoomDestroyDelayTime: q.RoomDestroyDelayTime, MaxMembers: q.MaxMembers, Delivery: q.Delivery, Access: q.Access}
+	c.Config = events.Config{RoomDestroyDelayTime: q.RoomDestroyDelayTime, MaxMembers: q.MaxMembers, Delivery: q.Delivery, Access: q.Access, HistoryForJoiners: q.HistoryForJoiners}
 	c.Attributes = q.RoomAttributes
 	if d := q.RoomDestroyDelayTime; d < 0 || d > MaxDestroyDelay {
 		e := Refuse(ErrParamInvalid, "roomDestroyDelayTime is %d; it must be 0 to %d seconds", d, MaxDestroyDelay)
@@ -127,35 +125,198 @@ func (c *Command) Making(nameField, name string, q *RoomConfig) *Error {
 	if q.Access != "" && q.Access != "open" {
 		return Invalid("config.access", "is %q; this version knows open only", q.Access)
 	}
-	return checkAttributes(q.RoomAttributes)
+	const field = "config.roomAttributes"
+	if err := checkAttributes(field, q.RoomAttributes, l); err != nil {
+		return err
+	}
+	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}))
 }
 
-func checkAttributes(attributes map[string]string) *Error {
-	const field = "config.roomAttributes"
-	over := func(c *Code, limit, actual int, format string, args ...any) *Error {
-		e := Refuse(c, field+" "+format, args...)
-		e.Field, e.Limit, e.Actual = field, int64(limit), int64(actual)
-		return e
-	}
-	if n := len(attributes); n > MaxAttributes {
-		return over(ErrAttributeCount, MaxAttributes, n, "has %d attributes; a room may have %d", n, MaxAttributes)
-	}
-	total := 0
-	for _, k := range slices.Sorted(maps.Keys(attributes)) {
-		v := attributes[k]
-		if k == "" || len(k) > MaxAttributeKey {
-			return over(ErrAttributeKey, MaxAttributeKey, len(k), "has a key of %d bytes; a key has 1 to %d", len(k), MaxAttributeKey)
-		}
-		if len(v) > MaxAttributeValue {
-			return over(ErrAttributeValue, MaxAttributeValue, len(v), "has a value of %d bytes under %q; a value may have %d", len(v), k, MaxAttributeValue)
-		}
-		total += len(k) + len(v)
-	}
-	if total > MaxAttributeTotal {
-		return over(ErrAttributeTotal, MaxAttributeTotal, total, "has %d bytes in all; it may have %d", total, MaxAttributeTotal)
-	}
-	if size, limit := AttributesSize(attributes), events.MaxFactBytes-12<<10; size > limit {
-		return over(ErrParamInvalid, limit, size, "takes %d bytes as JSON; a fact has room for %d", size, limit)
+// pairLimits bound the single pairs of some attributes.
+type pairLimits struct {
+	key, value         int
+	keyCode, valueCode *Code
+}
+
+func (p pairLimits) checkKey(field, k string) *Error {
+	if k == "" || len(k) > p.key {
+		return over(p.keyCode, field, p.key, len(k), "has a key of %d bytes; a key has 1 to %d", len(k), p.key)
 	}
 	return nil
+}
+
+func (p pairLimits) check(field string, attributes map[string]string) *Error {
+	for _, k := range slices.Sorted(maps.Keys(attributes)) {
+		if err := p.checkKey(field, k); err != nil {
+			return err
+		}
+		if v := attributes[k]; len(v) > p.value {
+			return over(p.valueCode, field, p.value, len(v), "has a value of %d bytes under %q; a value may have %d", len(v), k, p.value)
+		}
+	}
+	return nil
+}
+
+func (l *Limits) roomPairs() pairLimits {
+	return pairLimits{l.AttributeKey, l.AttributeValue, ErrAttributeKey, ErrAttributeValue}
+}
+
+func (l *Limits) memberPairs() pairLimits {
+	return pairLimits{l.MemberAttributeKey, l.MemberAttributeValue, ErrMemberAttributeKey, ErrMemberAttributeValue}
+}
+
+func checkAttributes(field string, attributes map[string]string, l *Limits) *Error {
+	return l.roomPairs().check(field, attributes)
+}
+
+// attributesFit checks all attributes that a room would have. They must fit into one
+// fact, with their owners: that of the room's renewal.
+func (l *Limits) attributesFit(field string, all map[string]string, owners map[string]Owner) *Error {
+	if n := len(all); n > l.Attributes {
+		return over(ErrAttributeCount, field, l.Attributes, n, "would make %d attributes; a room may have %d", n, l.Attributes)
+	}
+	if total := bytesOf(all); total > l.AttributesTotal {
+		return over(ErrAttributeTotal, field, l.AttributesTotal, total, "would make %d bytes of attributes; a room may have %d", total, l.AttributesTotal)
+	}
+	if size := ownedSize(all, owners); size > events.MaxFactBytes-factRoom {
+		return wouldNotFit(field, size)
+	}
+	return nil
+}
+
+// memberFits checks all attributes that a member would have. They must fit into one
+// entry of a fact.
+func (l *Limits) memberFits(field string, u subjects.User, all map[string]string) *Error {
+	if n := len(all); n > l.MemberAttributes {
+		return over(ErrMemberAttributeTotal, field, l.MemberAttributes, n, "would make %d attributes of %q; a member may have %d", n, u, l.MemberAttributes)
+	}
+	if total := bytesOf(all); total > l.MemberTotal {
+		return over(ErrMemberAttributeTotal, field, l.MemberTotal, total, "would make %d bytes of attributes of %q; a member may have %d", total, u, l.MemberTotal)
+	}
+	if size := carriedSize(all); size > events.MaxFactBytes-factRoom {
+		return wouldNotFit(field, size)
+	}
+	return nil
+}
+
+func bytesOf(attributes map[string]string) int {
+	total := 0
+	for k, v := range attributes {
+		total += len(k) + len(v)
+	}
+	return total
+}
+
+// users checks a list of users that came in userIDs.
+func users(ids []string, most int) ([]subjects.User, *Error) {
+	const field = "userIDs"
+	if n := len(ids); n == 0 || n > most {
+		return nil, over(ErrParamInvalid, field, most, n, "has %d users; it must have 1 to %d", n, most)
+	}
+	list := make([]subjects.User, 0, len(ids))
+	for _, id := range ids {
+		if err := ParseID(field, id); err != nil {
+			return nil, err
+		}
+		if u := subjects.User(id); !slices.Contains(list, u) {
+			list = append(list, u)
+		}
+	}
+	return list, nil
+}
+
+// SetAttributes fills in a setAttributes.
+func (c *Command) SetAttributes(q *SetAttributesRequest, l *Limits) *Error {
+	c.Set, c.Delete, c.Force, c.UpdateOwner, c.LeaveDeletes, c.IfRevision = q.Set, q.Delete, q.IsForce, q.IsUpdateOwner, q.IsDeleteAfterOwnerLeft, q.IfRevision
+	if len(q.Set) == 0 && len(q.Delete) == 0 {
+		return Invalid("set", "is empty, and so is delete; there is nothing to do")
+	}
+	if n := len(q.Set); n > l.Attributes {
+		return over(ErrAttributeCount, "set", l.Attributes, n, "has %d attributes; a room may have %d", n, l.Attributes)
+	}
+	if err := checkAttributes("set", q.Set, l); err != nil {
+		return err
+	}
+	for _, k := range q.Delete {
+		if err := l.roomPairs().checkKey("delete", k); err != nil {
+			return err
+		}
+		if _, ok := q.Set[k]; ok {
+			return Invalid("delete", "names %q, and so does set; it can't be both", k)
+		}
+	}
+	return nil
+}
+
+// SetMemberAttributes fills in a setMemberAttributes.
+func (c *Command) SetMemberAttributes(q *SetMemberAttributesRequest, l *Limits) (err *Error) {
+	c.Set, c.LeaveDeletes = q.Attributes, q.IsDeleteAfterOwnerLeft
+	if c.Users, err = users(q.UserIDs, MaxUserIDs); err != nil {
+		return err
+	}
+	if len(q.Attributes) == 0 {
+		return Invalid("attributes", "is empty; there is nothing to do")
+	}
+	if err := l.memberPairs().check("attributes", q.Attributes); err != nil {
+		return err
+	}
+	size := 0
+	for _, u := range c.Users {
+		size += infoFrame + jsonSize(string(u)) + AttributesSize(q.Attributes)
+	}
+	if size > events.MaxFactBytes-factRoom {
+		return wouldNotFit("attributes", size)
+	}
+	return nil
+}
+
+// Kick fills in a kick.
+func (c *Command) Kick(q *KickRequest) (err *Error) {
+	c.ReasonText = q.Reason
+	if err = Text("reason", q.Reason, MaxReason); err == nil {
+		c.Users, err = users(q.UserIDs, MaxKick)
+	}
+	return err
+}
+
+// Destroy fills in a destroy.
+func (c *Command) Destroy(q *DestroyRequest) *Error {
+	c.ReasonText = q.Reason
+	return Text("reason", q.Reason, MaxReason)
+}
+
+// Say checks a send and makes its message, up to its ID and time.
+func (c *Command) Say(q *SendRequest, l *Limits) (*events.Message, *Error) {
+	m := &events.Message{
+		Room: c.Room, Sender: string(c.User), Type: events.MessageType(q.Type), SubType: q.SubType, Data: q.Data,
+		Priority: events.Priority(q.Priority), Extended: q.ExtendedData,
+	}
+	switch m.Type {
+	case events.Text, events.Custom, events.Signal, events.Barrage:
+	default:
+		return nil, Invalid("type", "is %q; it must be text, custom, command or barrage", q.Type)
+	}
+	switch m.Priority {
+	case "":
+		m.Priority = events.Low
+	case events.Low, events.Medium, events.High:
+	default:
+		return nil, Invalid("priority", "is %q; it must be low, medium or high", q.Priority)
+	}
+	if q.SubType != 0 && m.Type != events.Custom {
+		return nil, Invalid("subType", "is %d; only custom messages have one", q.SubType)
+	}
+	if q.SubType < 0 || q.SubType > MaxSubType {
+		return nil, over(ErrParamInvalid, "subType", MaxSubType, q.SubType, "is %d; it must be 0 to %d", q.SubType, MaxSubType)
+	}
+	if q.Data == "" {
+		return nil, Invalid("data", "is empty; a message must have 1 to %d bytes", l.MessageData)
+	}
+	if n := len(q.Data); n > l.MessageData {
+		return nil, over(ErrMessageTooLong, "data", l.MessageData, n, "has %d bytes; a message may have %d", n, l.MessageData)
+	}
+	if n := len(q.ExtendedData); n > MaxExtendedData {
+		return nil, over(ErrParamInvalid, "extendedData", MaxExtendedData, n, "has %d bytes; it may have %d", n, MaxExtendedData)
+	}
+	return m, nil
 }

@@ -3,6 +3,7 @@ package room_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -49,14 +50,14 @@ func TestCaller(t *testing.T) {
 		{"userInfo cut off", room.Caller{UserID: "a", UserInfo: []byte("{")}, "userInfo", 0},
 		{"userInfo with a name twice", room.Caller{UserID: "a", UserInfo: []byte(`{"a":1,"a":2}`)}, "userInfo", 0},
 	} {
-		cmd, err := c.in.Command(room.Join, false)
+		cmd, err := c.in.Command(room.Join, false, defaults)
 		refusal(t, c.name, err, room.ErrParamInvalid, c.field, c.limit)
 		if err == nil && (cmd.Verb != room.Join || string(cmd.User) != c.in.UserID || cmd.Session == "" || cmd.RequestID != c.in.RequestID) {
 			t.Errorf("%s: %+v", c.name, cmd)
 		}
 	}
 	q := room.Caller{UserInfo: []byte(` { "a" : "\u003c" } `)}
-	cmd, err := q.Command(room.Create, true)
+	cmd, err := q.Command(room.Create, true, defaults)
 	if err != nil || cmd.User != "" || cmd.Session != room.DefaultSession || string(cmd.Info) != `{"a":"<"}` || string(q.UserInfo) != ` { "a" : "\u003c" } ` {
 		t.Errorf("without a user: %+v, %v", cmd, err)
 	}
@@ -113,7 +114,7 @@ func TestMaking(t *testing.T) {
 		{"what escapes make far too long", "", attributes(controls(3)), room.ErrParamInvalid, config + "roomAttributes", 53248},
 	} {
 		cmd := &room.Command{}
-		err := cmd.Making("roomName", c.title, c.config)
+		err := cmd.Making("roomName", c.title, c.config, defaults)
 		refusal(t, c.name, err, c.code, c.field, c.limit)
 		if err == nil && (cmd.RoomName != c.title || c.config != nil && (cmd.Config.RoomDestroyDelayTime != c.config.RoomDestroyDelayTime || len(cmd.Attributes) != len(c.config.RoomAttributes))) {
 			t.Errorf("%s: %+v", c.name, cmd)
@@ -121,9 +122,9 @@ func TestMaking(t *testing.T) {
 	}
 	// Of several faults it is always the same one that is named.
 	faulty := merged(merged(many(40, 2, 1), strings.Repeat("y", 65), ""), "x", long(4097))
-	first := (&room.Command{}).Making("roomName", "", attributes(faulty)).Error()
+	first := (&room.Command{}).Making("roomName", "", attributes(faulty), defaults).Error()
 	for range 20 {
-		if err := (&room.Command{}).Making("roomName", "", attributes(faulty)); err.Error() != first {
+		if err := (&room.Command{}).Making("roomName", "", attributes(faulty), defaults); err.Error() != first {
 			t.Fatalf("%v, and before %s", err, first)
 		}
 	}
@@ -161,12 +162,12 @@ func TestLargestFacts(t *testing.T) {
 		UserID: strings.Repeat(`"`, 128), UserName: strings.Repeat(`\`, 256), SessionID: strings.Repeat(`"`, 64), RequestID: strings.Repeat("\x01", 64),
 		UserInfo: []byte(`{"k":"` + strings.Repeat("x", 1016) + `"}`),
 	}
-	c, err := q.Command(room.Create, false)
+	c, err := q.Command(room.Create, false, defaults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &room.RoomConfig{RoomAttributes: merged(controls(2), "z", strings.Repeat("x", 4000))}
-	if err := c.Making("roomName", strings.Repeat(`"`, 64), config); err != nil {
+	config := &room.RoomConfig{RoomAttributes: merged(controls(2), "z", strings.Repeat("x", 3000))}
+	if err := c.Making("roomName", strings.Repeat(`"`, 64), config, defaults); err != nil {
 		t.Fatal(err)
 	}
 	c.Room = subjects.Room("\"" + strings.Repeat(".", 127))
@@ -196,6 +197,9 @@ func TestErrorTable(t *testing.T) {
 
 		e := room.Refuse(c, "because of %d", 1)
 		e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome = "f", 1, 2, 3, room.Unknown
+		if c == room.ErrRevisionMismatch {
+			e.Attributes, e.At = map[string]string{"n": "1"}, &room.Position{InstanceID: "i", Sequence: 2, Revision: 3}
+		}
 		raw, err := json.Marshal(e.Body())
 		if err != nil {
 			t.Fatal(err)
@@ -204,8 +208,8 @@ func TestErrorTable(t *testing.T) {
 		if err := json.Unmarshal(raw, &body); err != nil {
 			t.Fatal(err)
 		}
-		back := body.Error.Err()
-		if *back != *e {
+		back := body.Err()
+		if !reflect.DeepEqual(back, e) {
 			t.Errorf("%+v came back as %+v", e, back)
 		}
 		for _, err := range []error{e, back, fmt.Errorf("join: %w", back)} {
@@ -216,13 +220,15 @@ func TestErrorTable(t *testing.T) {
 	}
 	for name, number := range map[string]int{
 		"PARAM_INVALID": 6000001, "USER_ALREADY_IN_ROOM": 6000320, "USER_NOT_IN_ROOM": 6000321, "ROOM_NOT_EXIST": 6000322, "ROOM_ALREADY_EXISTS": 6000323,
-		"ROOM_LIMIT": 6000324, "USER_ROOM_LIMIT": 6000325, "NOT_ALLOWED": 7000001, "ROOM_FULL": 7000002, "BUSY": 7000005, "UNAVAILABLE": 7000006,
+		"ROOM_LIMIT": 6000324, "USER_ROOM_LIMIT": 6000325, "NOT_ALLOWED": 7000001, "ROOM_FULL": 7000002,
+		"RATE_LIMITED": 6000005, "ROOM_ATTRIBUTE_COUNT": 6000334, "ROOM_ATTRIBUTE_KEY": 6000335, "ROOM_ATTRIBUTE_VALUE": 6000336, "ROOM_ATTRIBUTE_TOTAL": 6000337,
+		"MEMBER_ATTRIBUTE_TOTAL": 6000351, "MEMBER_ATTRIBUTE_KEY": 6000352, "MEMBER_ATTRIBUTE_VALUE": 6000353, "REVISION_MISMATCH": 7000003, "MESSAGE_TOO_LONG": 7000004, "BUSY": 7000005, "UNAVAILABLE": 7000006,
 	} {
 		if !names[name] || !numbers[number] {
 			t.Errorf("%s %d is not in the table", name, number)
 		}
 	}
-	unknown := room.ErrorInfo{Code: "NEW", Number: 7999999, Message: "m", Outcome: room.None}.Err()
+	unknown := room.ErrorBody{Error: room.ErrorInfo{Code: "NEW", Number: 7999999, Message: "m", Outcome: room.None}}.Err()
 	if unknown.Code.Name != "NEW" || unknown.Code.Number != 7999999 || unknown.Error() != "NEW: m" || errors.Is(unknown, room.ErrParamInvalid) {
 		t.Errorf("an unknown code: %+v", unknown)
 	}

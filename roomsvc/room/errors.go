@@ -24,21 +24,27 @@ func (c *Code) Error() string { return c.Name }
 // The error table. Rows are only ever added. Numbers starting with 6 are the seed
 // system's own; the 7000000 block is for what it has no code for.
 var (
-	ErrParamInvalid      = row("PARAM_INVALID", 6000001, "a field is missing, malformed or out of its limits; `field` names it")
-	ErrUserAlreadyInRoom = row("USER_ALREADY_IN_ROOM", 6000320, "the session is in the room already; `enter` accepts that")
-	ErrUserNotInRoom     = row("USER_NOT_IN_ROOM", 6000321, "the session is not in the room")
-	ErrRoomNotExist      = row("ROOM_NOT_EXIST", 6000322, "there is no such room; `enter` and `create` make one")
-	ErrRoomAlreadyExists = row("ROOM_ALREADY_EXISTS", 6000323, "the room exists; `enter` accepts that")
-	ErrRoomLimit         = row("ROOM_LIMIT", 6000324, "as many rooms exist as the service allows")
-	ErrUserRoomLimit     = row("USER_ROOM_LIMIT", 6000325, "the user is in as many rooms as the service allows")
-	ErrAttributeCount    = row("ROOM_ATTRIBUTE_COUNT", 6000334, "more attributes than a room may have")
-	ErrAttributeKey      = row("ROOM_ATTRIBUTE_KEY", 6000335, "an attribute's key is empty or too long")
-	ErrAttributeValue    = row("ROOM_ATTRIBUTE_VALUE", 6000336, "an attribute's value is too long")
-	ErrAttributeTotal    = row("ROOM_ATTRIBUTE_TOTAL", 6000337, "the attributes are too long together")
-	ErrNotAllowed        = row("NOT_ALLOWED", 7000001, "the caller may not do this")
-	ErrRoomFull          = row("ROOM_FULL", 7000002, "the room has as many members as it may have")
-	ErrBusy              = row("BUSY", 7000005, "nothing happened; try again later")
-	ErrUnavailable       = row("UNAVAILABLE", 7000006, "whether it was stored is not known; repeat it with the same requestID")
+	ErrParamInvalid         = row("PARAM_INVALID", 6000001, "a field is missing, malformed or out of its limits; `field` names it")
+	ErrRateLimited          = row("RATE_LIMITED", 6000005, "too many messages of this sender in this room; `retryAfterMs` says when to go on")
+	ErrUserAlreadyInRoom    = row("USER_ALREADY_IN_ROOM", 6000320, "the session is in the room already; `enter` accepts that")
+	ErrUserNotInRoom        = row("USER_NOT_IN_ROOM", 6000321, "the session is not in the room")
+	ErrRoomNotExist         = row("ROOM_NOT_EXIST", 6000322, "there is no such room; `enter` and `create` make one")
+	ErrRoomAlreadyExists    = row("ROOM_ALREADY_EXISTS", 6000323, "the room exists; `enter` accepts that")
+	ErrRoomLimit            = row("ROOM_LIMIT", 6000324, "as many rooms exist as the service allows")
+	ErrUserRoomLimit        = row("USER_ROOM_LIMIT", 6000325, "the user is in as many rooms as the service allows")
+	ErrAttributeCount       = row("ROOM_ATTRIBUTE_COUNT", 6000334, "more attributes than a room may have")
+	ErrAttributeKey         = row("ROOM_ATTRIBUTE_KEY", 6000335, "an attribute's key is empty or too long")
+	ErrAttributeValue       = row("ROOM_ATTRIBUTE_VALUE", 6000336, "an attribute's value is too long")
+	ErrAttributeTotal       = row("ROOM_ATTRIBUTE_TOTAL", 6000337, "the attributes are too long together")
+	ErrMemberAttributeTotal = row("MEMBER_ATTRIBUTE_TOTAL", 6000351, "a member's attributes are too many, or too long together")
+	ErrMemberAttributeKey   = row("MEMBER_ATTRIBUTE_KEY", 6000352, "a member attribute's key is empty or too long")
+	ErrMemberAttributeValue = row("MEMBER_ATTRIBUTE_VALUE", 6000353, "a member attribute's value is too long")
+	ErrNotAllowed           = row("NOT_ALLOWED", 7000001, "the caller may not do this")
+	ErrRoomFull             = row("ROOM_FULL", 7000002, "the room has as many members as it may have")
+	ErrRevisionMismatch     = row("REVISION_MISMATCH", 7000003, "the attributes were changed after `ifRevision`; those that are there now come with it")
+	ErrMessageTooLong       = row("MESSAGE_TOO_LONG", 7000004, "the message has more data than one may have")
+	ErrBusy                 = row("BUSY", 7000005, "nothing happened; try again later")
+	ErrUnavailable          = row("UNAVAILABLE", 7000006, "whether it was stored is not known; repeat it with the same requestID")
 )
 
 // Codes is the whole error table, in the order of its numbers.
@@ -59,6 +65,10 @@ type Error struct {
 	Actual       int64  // what was asked for where Limit says less
 	RetryAfterMs int64  // when to try again, 0 if that is up to the caller
 	Outcome      Outcome
+
+	// Of ErrRevisionMismatch: the room's attributes as they are, and where the room is.
+	Attributes map[string]string
+	At         *Position
 }
 
 func (e *Error) Error() string { return e.Code.Name + ": " + e.Message }

@@ -1,6 +1,9 @@
 package room
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/events"
@@ -14,6 +17,10 @@ type headRecord struct {
 	EmptySince  events.Time `json:"emptySince,omitzero"`
 	EmptyBy     uint64      `json:"emptyBy,omitzero"`
 	Unborn      bool        `json:"unborn,omitzero"`
+	End         *End        `json:"end,omitzero"`
+
+	events.Ownership `json:",embed"` // of the attributes
+	AttributesAt     uint64          `json:"attributesAt,omitzero"`
 }
 
 // memberRecord is a member in the state bucket.
@@ -22,11 +29,20 @@ type memberRecord struct {
 	InstanceID string `json:"instanceID"`
 	Revision   uint64 `json:"revision"`
 	Order      uint64 `json:"order"`
+
+	Staying []string `json:"staying,omitzero"` // of its attributes, those that outlive the membership
+}
+
+// keptRecord is what an absent user left behind, in the state bucket.
+type keptRecord struct {
+	InstanceID string            `json:"instanceID"`
+	Revision   uint64            `json:"revision"`
+	Attributes map[string]string `json:"attributes"`
 }
 
 // Record is the head as the state bucket keeps it.
 func (h *Head) Record(r subjects.Room) ([]byte, error) {
-	return json.Marshal(&headRecord{h.Info(r), h.FactAt, h.EmptySince, h.EmptyBy, h.Unborn})
+	return json.Marshal(&headRecord{h.Info(r), h.FactAt, h.EmptySince, h.EmptyBy, h.Unborn, h.End, ownership(h.Attributes, h.Owners), h.AttributesAt}, json.Deterministic(true))
 }
 
 // DecodeHead reads a record of [Head.Record].
@@ -39,12 +55,13 @@ func DecodeHead(raw []byte) (Head, error) {
 		Name: rec.RoomName, InstanceID: rec.InstanceID, CreatedAt: rec.CreatedAt, CreatedBy: rec.CreatedBy, Config: rec.Config,
 		Attributes: rec.Attributes, Members: rec.MemberCount, Sequence: rec.Sequence, Revision: rec.Revision,
 		FactAt: rec.FactAt, EmptySince: rec.EmptySince, EmptyBy: rec.EmptyBy, Unborn: rec.Unborn,
+		End: rec.End, Owners: bornOwners(&rec.Room, rec.Ownership), AttributesAt: rec.AttributesAt,
 	}, nil
 }
 
 // Record is the member as the state bucket keeps it.
 func (m *Member) Record(instanceID string) ([]byte, error) {
-	return json.Marshal(&memberRecord{m.Wire(), instanceID, m.Revision, m.Order})
+	return json.Marshal(&memberRecord{m.Wire(), instanceID, m.Revision, m.Order, slices.Sorted(maps.Keys(m.staying))}, json.Deterministic(true))
 }
 
 // DecodeMember reads a record of [Member.Record] and the instance that it belongs to.
@@ -54,8 +71,31 @@ func DecodeMember(raw []byte) (m *Member, instanceID string, err error) {
 		return nil, "", err
 	}
 	m = &Member{User: subjects.User(rec.UserID), Name: rec.UserName, Info: rec.UserInfo, Since: rec.JoinedAt, Sessions: rec.Sessions, Order: rec.Order, Revision: rec.Revision}
+	if len(rec.Attributes) > 0 {
+		m.Attributes = rec.Attributes
+	}
+	for _, k := range rec.Staying {
+		if m.staying == nil {
+			m.staying = map[string]struct{}{}
+		}
+		m.staying[k] = struct{}{}
+	}
 	if len(m.Sessions) == 0 {
 		return nil, "", ErrDamaged
 	}
 	return m, rec.InstanceID, nil
+}
+
+// Record is what a user left behind, as the state bucket keeps it.
+func (k *Kept) Record(instanceID string) ([]byte, error) {
+	return json.Marshal(&keptRecord{instanceID, k.Revision, k.Attributes}, json.Deterministic(true))
+}
+
+// DecodeKept reads a record of [Kept.Record] and the instance that it belongs to.
+func DecodeKept(u subjects.User, raw []byte) (k Kept, instanceID string, err error) {
+	var rec keptRecord
+	if err := json.Unmarshal(raw, &rec); err != nil {
+		return Kept{}, "", err
+	}
+	return Kept{u, rec.Attributes, rec.Revision}, rec.InstanceID, nil
 }

@@ -9,8 +9,8 @@ import (
 
 // Renewal ends an instance of a room and begins another one with the same members. It
 // is for a room that lost facts which somebody may have seen: their sequences must not
-// come again with other content. A member's further sessions must join again; a room
-// that everybody has left only ends.
+// come again with other content. A member's further sessions must join again, what
+// absent users left behind is gone, and a room that everybody has left only ends.
 //
 // Other instances of the service may change the room meanwhile, or renew it too, so
 // each fact is made of the room as it stands.
@@ -18,6 +18,7 @@ type Renewal struct {
 	room    subjects.Room
 	old     string // the instance that ends
 	info    events.Room
+	owners  map[string]Owner
 	unborn  bool      // it still waits for its first member
 	members []*Member // to carry over
 	carried int       // of them, how many are done with
@@ -28,9 +29,15 @@ type Renewal struct {
 
 // NewRenewal plans the renewal of a room as it stands.
 func NewRenewal(s *State) *Renewal {
-	r := &Renewal{room: s.Room, old: s.InstanceID, info: s.Info(s.Room), unborn: s.Unborn}
-	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
+	r := &Renewal{room: s.Room, old: s.InstanceID}
+	r.plan(s)
 	return r
+}
+
+// plan takes what is to be carried over.
+func (r *Renewal) plan(s *State) {
+	r.info, r.owners, r.unborn, r.members = s.Info(s.Room), s.Owners, s.Unborn, nil
+	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
 }
 
 // Next is the renewal's next fact on the room's state now; nil when it is complete, or
@@ -42,48 +49,23 @@ func (r *Renewal) Next(s *State, in Input) *events.Fact {
 		return r.begin(in)
 	case s == nil:
 		return nil
-	case s.InstanceID == r.old && s.Members > 0:
-		return r.end(s, in)
 	case s.InstanceID == r.old:
-		return Destroy(s, s.EmptyBy, r.old, in)
+		if s.End == nil { // until the first of them leaves, it is a room like any other
+			r.plan(s)
+		}
+		return EndNext(s, in)
 	case s.InstanceID == r.fresh:
 		return r.carry(s, in)
 	}
 	return nil
 }
 
-// end makes members leave the old instance, as many as a fact takes; those that came
-// in since the plan was made are carried over too.
-func (r *Renewal) end(s *State, in Input) *events.Fact {
-	planned := make(map[subjects.User]struct{}, len(r.members))
-	for _, m := range r.members {
-		planned[m.User] = struct{}{}
-	}
-	f := s.next(events.MemberLeft, in)
-	size := factOverhead
-	s.After(0, func(m *Member) bool {
-		session := m.Sessions[0]
-		if size += leftSize(&Command{User: m.User, Session: session.SessionID}, m); size > events.MaxFactBytes {
-			return false
-		}
-		f.Left = append(f.Left, events.Left{
-			UserID: string(m.User), UserName: m.Name, SessionID: session.SessionID, JoinedAt: m.Since, LeftAt: f.Time, Reason: events.ReasonDestroyed,
-		})
-		if _, ok := planned[m.User]; !ok {
-			r.members = append(r.members, m)
-		}
-		return true
-	})
-	f.MemberCount = s.Members - len(f.Left)
-	return f
-}
-
 func (r *Renewal) begin(in Input) *events.Fact {
 	r.fresh = in.InstanceID
 	info := r.info
 	info.InstanceID, info.Sequence, info.Revision, info.DestroyAt = in.InstanceID, 1, 0, 0
-	f := &events.Fact{ID: in.FactID, Type: events.RoomCreated, Room: r.room, InstanceID: in.InstanceID, Sequence: 1, Time: in.Now, Info: &info}
-	f.Joined = r.entries(nil, jsonSize(info.RoomName)+AttributesSize(info.Attributes), in.Now)
+	f := &events.Fact{ID: in.FactID, Type: events.RoomCreated, Room: r.room, InstanceID: in.InstanceID, Sequence: 1, Time: in.Now, Info: &info, Ownership: ownership(info.Attributes, r.owners)}
+	f.Joined = r.entries(nil, jsonSize(info.RoomName)+ownedSize(info.Attributes, r.owners), in.Now)
 	info.MemberCount = len(f.Joined)
 	r.last, r.lastAt = f.Joined, 1
 	return f
@@ -110,7 +92,7 @@ func (r *Renewal) carry(s *State, in Input) *events.Fact {
 }
 
 // entries lets members in that are still to be carried over, as many as a fact takes
-// beside size. It drops those that are in s already.
+// beside size: one at least where that is nothing. It drops those that are in s already.
 func (r *Renewal) entries(s *State, size int, now events.Time) []events.Joined {
 	var list []events.Joined
 	size += factOverhead
@@ -122,10 +104,13 @@ func (r *Renewal) entries(s *State, size int, now events.Time) []events.Joined {
 			continue
 		}
 		session := m.Sessions[0].SessionID
-		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}); len(list) > 0 && size > events.MaxFactBytes {
+		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}) + carriedSize(m.Attributes); size > events.MaxFactBytes {
 			break
 		}
-		list = append(list, events.Joined{UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: session, JoinedAt: now, Via: events.ViaEnter})
+		list = append(list, events.Joined{
+			UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: session, JoinedAt: now, Via: events.ViaEnter,
+			Attributes: m.Attributes, DeleteAfterOwnerLeft: m.leaving(),
+		})
 	}
 	return list
 }

@@ -156,3 +156,62 @@ func TestRenewalMeetsOthers(t *testing.T) {
 		}
 	})
 }
+
+// Attributes, their owners, and what members have go over as they are, with what is to
+// become of them.
+func TestRenewalAttributes(t *testing.T) {
+	w := newWorld(t)
+	w.run("create alice lobby delay=60 +topic=tea")
+	w.run("join bob lobby", "join eve lobby", "join gone lobby")
+	w.run("setAttributes bob lobby +seat=bob +free=1 go", "setAttributes eve lobby +mark=eve")
+	w.run("setMemberAttributes alice lobby bob,eve +hand=up")
+	w.run("setMemberAttributes alice lobby bob,gone +badge=1 stay")
+	w.run("leave gone lobby", "leave eve lobby")
+	renewal := room.NewRenewal(w.rooms["lobby"])
+	if f := renewal.Next(w.rooms["lobby"], w.input("lobby")); f == nil { // refused for what comes now
+		t.Fatal("nothing to do")
+	}
+	w.run("setAttributes alice lobby +topic=milk")
+	w.run("setMemberAttributes bob lobby alice +hand=down")
+	const as = "alice/default{hand=down~} bob/default{badge=1,hand=up~} {free=1(bob~) mark=eve(eve) seat=bob(bob~) topic=milk(alice)}"
+	if got, want := w.show("lobby"), "lobby.1 at 8, 2 members: "+as+", gone left behind {badge=1}"; got != want {
+		t.Fatalf("%s\nwant %s", got, want)
+	}
+	for f := renewal.Next(w.rooms["lobby"], w.input("lobby")); f != nil; f = renewal.Next(w.rooms["lobby"], w.input("lobby")) {
+		w.store(f)
+	}
+	if got, want := w.show("lobby"), "lobby.2 at 1, 2 members: "+as; got != want {
+		t.Fatalf("%s\nwant %s", got, want)
+	}
+	w.run("leave bob lobby")
+	if got, want := w.show("lobby"), "lobby.2 at 2, 1 members: alice/default{hand=down~} {mark=eve(eve) topic=milk(alice)}, bob left behind {badge=1}"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// A room that is full of the longest attributes, with members who are, too.
+func TestRenewalFull(t *testing.T) {
+	w := newWorld(t)
+	w.limits = *largest()
+	w.run("create " + strings.Repeat("c", 128) + " lobby")
+	for i := range 4 {
+		w.run(fmt.Sprintf("join u%d%s lobby name=%s", i, strings.Repeat("x", 126), strings.Repeat("n", 1024)))
+	}
+	full := w.fillAttributes("lobby", "\x01", 30)
+	for _, m := range membersOf(w.rooms["lobby"]) {
+		w.fillMember("lobby", m.User, "\x01", 40)
+	}
+	was := w.show("lobby")
+	renew(t, w, "lobby")
+	_, members, _ := strings.Cut(was, " members:")
+	if _, got, _ := strings.Cut(w.show("lobby"), " members:"); got != members || !full {
+		t.Errorf("%s\nwas %s", got, members)
+	}
+	first := w.journal[len(w.journal)-1]
+	for i := len(w.journal) - 1; first.Type != events.RoomCreated; i-- {
+		first = w.journal[i]
+	}
+	if len(first.Joined) != 0 || w.rooms["lobby"].Unborn {
+		t.Errorf("the first fact has room for %d members", len(first.Joined))
+	}
+}

@@ -10,13 +10,6 @@ import (
 	"natsrooms/subjects"
 )
 
-// Limits are settings that decide answers. 0 is "no limit".
-type Limits struct {
-	MaxRooms        int
-	MaxMembers      int // of one room
-	MaxRoomsPerUser int
-}
-
 // Command is a checked wish of one session about one room, or two for [Switch].
 type Command struct {
 	Verb        Verb
@@ -35,6 +28,15 @@ type Command struct {
 	Attributes    map[string]string
 	CreateMissing bool // Switch
 
+	Set          map[string]string // SetAttributes, SetMemberAttributes
+	Delete       []string          // SetAttributes
+	Force        bool              // SetAttributes
+	UpdateOwner  bool              // SetAttributes
+	LeaveDeletes *bool             // SetAttributes, SetMemberAttributes; nil: the default
+	IfRevision   uint64            // SetAttributes
+	Users        []subjects.User   // SetMemberAttributes, Kick
+	ReasonText   string            // Kick, DestroyRoom
+
 	// Met limits, as the caller counted them just before deciding.
 	RoomsFull     bool // as many rooms exist as may
 	UserRoomsFull bool // the user is in as many rooms as it may be
@@ -45,7 +47,9 @@ type Input struct {
 	Now        events.Time
 	FactID     string // of the fact, should there be one
 	InstanceID string // of the room, should it be created
-	MaxMembers int    // the service's own limit, 0: none
+	Limits     *Limits
+
+	limits *Limits // the same, filled
 }
 
 // Verdict is what became of a command in a run.
@@ -54,6 +58,9 @@ type Verdict struct {
 	Refused *Error // a refusal; true of the state the run was decided on
 	Changed bool   // the run's fact has an entry for it
 	Created bool   // and the room is created for it
+
+	ErrorKeys []string        // SetAttributes: of somebody else, left as they were
+	Users     []subjects.User // Kick: those who are out
 }
 
 var later = Verdict{Later: true}
@@ -73,11 +80,14 @@ type Run struct {
 	count  int
 	size   int
 	traces int
+	draft  *draft // what its commands make of the attributes
+	over   bool   // its fact is the first of the room's end
 }
 
 // NewRun starts a run on a room's state; nil is a room that does not exist.
 func NewRun(r subjects.Room, s *State, in Input) *Run {
 	run := &Run{state: s, room: r, in: in, users: map[subjects.User]struct{}{}}
+	run.in.limits = in.Limits.Filled()
 	if s != nil {
 		run.count = s.Members
 		run.in.Now = max(in.Now, s.FactAt)
@@ -88,10 +98,14 @@ func NewRun(r subjects.Room, s *State, in Input) *Run {
 // Fact is the fact of all commands taken so far; nil if none changes anything.
 func (r *Run) Fact() *events.Fact {
 	if f := r.fact; f != nil {
-		if f.Info != nil {
+		switch f.Type {
+		case events.RoomCreated:
 			f.Info.MemberCount = r.count
-		} else {
+		case events.MemberJoined, events.MemberLeft, events.SessionJoined, events.SessionLeft:
 			f.MemberCount = r.count
+		}
+		if r.draft != nil {
+			r.draft.put(f)
 		}
 		if r.traces != 1 {
 			f.TraceParent = ""
@@ -103,10 +117,21 @@ func (r *Run) Fact() *events.Fact {
 // Ending says that the room must end before any command is decided; see [Destroy].
 func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
 
+func (r *Run) ending() bool { return r.over || r.Ending() }
+
 // Add decides a command of one room.
 func (r *Run) Add(c *Command) Verdict {
-	if c.Verb == Leave {
+	switch c.Verb {
+	case Leave:
 		return r.leave(c, events.ReasonLeft, "")
+	case SetAttributes:
+		return r.setAttributes(c)
+	case SetMemberAttributes:
+		return r.setMemberAttributes(c)
+	case Kick:
+		return r.kick(c)
+	case DestroyRoom:
+		return r.destroy(c)
 	}
 	return r.admit(c)
 }
@@ -119,16 +144,16 @@ func (r *Run) AddLeave(c *Command, reason events.LeftReason, to subjects.Room) V
 
 // TakesLeave says whether AddLeave would decide the command now.
 func (r *Run) TakesLeave(c *Command) bool {
-	if r.busy(c.User) || r.creating() {
+	if r.busy(c.User) || r.creating() || r.over {
 		return false
 	}
 	m := r.state.Member(c.User)
-	return m == nil || r.takes(leaveType(m), leftSize(c, m))
+	return m == nil || r.takes(leaveType(m), r.leftSize(c, m))
 }
 
 // AddSwitch decides a switch on the runs of both its rooms: both change, or neither.
 func AddSwitch(from, to *Run, c *Command) Verdict {
-	if from.busy(c.User) || to.busy(c.User) || from.creating() {
+	if from.busy(c.User) || to.busy(c.User) || from.creating() || to.ending() {
 		return later
 	}
 	if v := from.checkLeave(c); v.Refused != nil {
@@ -137,7 +162,7 @@ func AddSwitch(from, to *Run, c *Command) Verdict {
 	if m := to.state.Member(c.User); m != nil && m.Session(c.Session) != nil {
 		return from.leave(c, events.ReasonSwitched, c.Room)
 	}
-	if m := from.state.Member(c.User); !from.takes(leaveType(m), leftSize(c, m)) {
+	if m := from.state.Member(c.User); !from.takes(leaveType(m), from.leftSize(c, m)) {
 		return later
 	}
 	v := to.admit(c)
@@ -145,19 +170,6 @@ func AddSwitch(from, to *Run, c *Command) Verdict {
 		from.leave(c, events.ReasonSwitched, c.Room)
 	}
 	return v
-}
-
-// Destroy makes the fact that ends an empty room. It is nil if the room is no longer
-// the one, emptied by sequence emptyBy, that was to end.
-func Destroy(s *State, emptyBy uint64, instanceID string, in Input) *events.Fact {
-	if s == nil || s.InstanceID != instanceID || s.EmptySince == 0 || s.EmptyBy != emptyBy {
-		return nil
-	}
-	f := s.next(events.RoomDestroyed, in)
-	info := s.Info(s.Room)
-	info.Sequence, info.Revision = f.Sequence, 0
-	f.Info, f.Reason = &info, events.DestroyedEmpty
-	return f
 }
 
 // Keep makes the fact that changes nothing and keeps a quiet room in the journal.
@@ -200,7 +212,7 @@ func (r *Run) start(typ string) {
 
 // admit decides create, join, enter, and the coming in of a switch.
 func (r *Run) admit(c *Command) Verdict {
-	if r.Ending() || r.busy(c.User) { // no user is busy too: that creation may be this very request's
+	if r.ending() || r.busy(c.User) { // no user is busy too: that creation may be this very request's
 		return later
 	}
 	if r.state == nil && !r.creating() {
@@ -227,6 +239,9 @@ func (r *Run) admit(c *Command) Verdict {
 		return Verdict{Refused: full}
 	}
 	size := joinedSize(c)
+	if typ == events.MemberJoined {
+		size += AttributesSize(r.state.keptBy(c.User))
+	}
 	if !r.takes(typ, size) {
 		return later
 	}
@@ -239,7 +254,7 @@ func (r *Run) admit(c *Command) Verdict {
 }
 
 func (r *Run) full(c *Command) *Error {
-	limit := r.in.MaxMembers
+	limit := r.in.limits.MaxMembers
 	own := 0
 	if r.state != nil {
 		own = r.state.Config.MaxMembers
@@ -293,7 +308,7 @@ func (r *Run) create(c *Command) Verdict {
 func (r *Run) join(c *Command, size int) {
 	r.fact.Joined = append(r.fact.Joined, events.Joined{
 		UserID: string(c.User), UserName: c.Name, UserInfo: c.Info, SessionID: c.Session, JoinedAt: r.in.Now,
-		Via: events.Via(c.Verb), FromRoomID: string(c.From), RequestID: c.RequestID,
+		Via: events.Via(c.Verb), FromRoomID: string(c.From), RequestID: c.RequestID, Attributes: r.state.keptBy(c.User),
 	})
 	r.note(c, size)
 }
@@ -301,7 +316,7 @@ func (r *Run) join(c *Command, size int) {
 // checkLeave refuses the going out of a session that is not in; of a room that is gone,
 // a switch is told no more than that.
 func (r *Run) checkLeave(c *Command) Verdict {
-	gone := r.state == nil || r.state.Ending()
+	gone := r.state == nil || r.ending()
 	if gone && c.Verb != Switch {
 		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
 	}
@@ -326,18 +341,19 @@ func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verd
 		return v
 	}
 	m := r.state.Member(c.User)
-	typ, size := leaveType(m), leftSize(c, m)
+	typ, size := leaveType(m), r.leftSize(c, m)
 	if !r.takes(typ, size) {
 		return later
 	}
 	if typ == events.MemberLeft {
 		r.count--
 	}
+	r.start(typ)
 	since := m.Session(c.Session).JoinedAt
 	if typ == events.MemberLeft {
 		since = m.Since // one entry is enough to bill the whole stay
+		r.fact.Deleted = append(r.fact.Deleted, r.goesWith(c.User)...)
 	}
-	r.start(typ)
 	r.fact.Left = append(r.fact.Left, events.Left{
 		UserID: string(c.User), UserName: m.Name, SessionID: c.Session, JoinedAt: since, LeftAt: r.in.Now,
 		Reason: reason, ToRoomID: string(to), RequestID: c.RequestID,
@@ -358,8 +374,8 @@ func joinedSize(c *Command) int {
 	return joinedFrame + jsonSize(string(c.User)) + jsonSize(c.Name) + len(c.Info) + jsonSize(c.Session) + jsonSize(string(c.From)) + jsonSize(c.RequestID)
 }
 
-func leftSize(c *Command, m *Member) int {
-	return leftFrame + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
+func (r *Run) leftSize(c *Command, m *Member) int {
+	return leftFrame + r.goingSize(c.User) + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
 }
 
 // AttributesSize bounds what attributes take in an encoded fact, in bytes.

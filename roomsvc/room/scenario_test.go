@@ -23,8 +23,11 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	lost         the same, but another instance was faster: nothing is stored
 //	crowd ROOM N [name=CHAR]   N users with the longest names and infos, made of CHAR (or U+HEX), join
 //	VERB ...     one command, in a batch of its own
+//	fill ROOM N  u0000 and N-1 others join
 //	destroy ROOM [by=SEQUENCE]   ends the empty room, if it is still the one emptied by that
-//	keep ROOM    show ROOM    now SECONDS    most MEMBERS
+//	next ROOM    the next fact of a room that is ending
+//	reload ROOM  goes on with the room as the state bucket has it
+//	limit NAME N    keep ROOM    show ROOM    now SECONDS    most MEMBERS
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -104,7 +107,26 @@ func (w *world) directive(line string, rest []string) string {
 		f := room.Keep(w.rooms[subjects.Room(words[1])], w.input(subjects.Room(words[1])))
 		w.store(f)
 		return describe(f) + "\n" + w.show(f.Room) + "\n"
+	case "limit":
+		for _, s := range room.Settings {
+			if s.Name == words[1] {
+				*s.Of(&w.limits) = number(words[2])
+			}
+		}
+		return ""
+	case "fill":
+		return w.fill(subjects.Room(words[1]), number(words[2]))
+	case "reload":
+		w.reload(subjects.Room(words[1]))
+		return w.show(subjects.Room(words[1])) + "\n"
+	case "next":
+		f := room.EndNext(w.rooms[subjects.Room(words[1])], w.input(subjects.Room(words[1])))
+		w.store(f)
+		return describe(f) + "\n" + w.show(f.Room) + "\n"
 	case "destroy":
+		if len(words) > 2 && !strings.HasPrefix(words[2], "by=") {
+			break // the command
+		}
 		r := subjects.Room(words[1])
 		s, by := w.rooms[r], uint64(0)
 		if len(words) > 2 {
@@ -152,6 +174,34 @@ func (w *world) batch(lines []string, stored bool) (out string) {
 	return out
 }
 
+// fill makes users with short names join, in as few runs as they need.
+func (w *world) fill(r subjects.Room, n int) string {
+	w.Helper()
+	var waiting []*room.Command
+	for i := range n {
+		waiting = append(waiting, w.command(fmt.Sprintf("join u%04d %s", i, r)))
+	}
+	for len(waiting) > 0 {
+		_, facts := w.decide(waiting...)
+		w.store(facts[0])
+		waiting = waiting[len(facts[0].Joined):]
+	}
+	return w.show(r) + "\n"
+}
+
+// reload makes the room's state anew of its records.
+func (w *world) reload(r subjects.Room) {
+	w.Helper()
+	s, b := w.rooms[r], bucket{}
+	b.put(w, r, s.InstanceID, room.Changes{Head: &s.Head, Put: membersOf(s), Keep: keptOf(s)})
+	w.rooms[r] = load(w, b)[r]
+}
+
+func membersOf(s *room.State) (list []*room.Member) {
+	s.After(0, func(m *room.Member) bool { list = append(list, m); return true })
+	return list
+}
+
 // crowd makes many join in as few runs as they need. [world.store] sees to the bytes.
 func (w *world) crowd(r subjects.Room, n int, char string) (out string) {
 	w.Helper()
@@ -166,12 +216,12 @@ func (w *world) crowd(r subjects.Room, n int, char string) (out string) {
 	for i := range n {
 		q := room.Caller{
 			UserID:    fmt.Sprintf("%04d%s", i, strings.Repeat(char, 124/len(char))),
-			UserName:  strings.Repeat(char, room.MaxUserName/len(char)),
+			UserName:  strings.Repeat(char, defaults.UserName/len(char)),
 			SessionID: strings.Repeat(char, room.MaxSessionID/len(char)),
 			RequestID: strings.Repeat(char, room.MaxRequestID),
 		}
 		q.UserInfo = fmt.Appendf(nil, "{%q:%q}", "k", strings.Repeat(char, (room.MaxUserInfo-8)/len(strconv.Quote(char)[1:])-1))
-		c, err := q.Command(room.Join, false)
+		c, err := q.Command(room.Join, false, defaults)
 		if err != nil {
 			w.Fatalf("%v", err)
 		}

@@ -3,6 +3,7 @@ package room
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -29,6 +30,7 @@ type Head struct {
 	CreatedBy  string
 	Config     events.Config
 	Attributes map[string]string
+	Owners     map[string]Owner // of Attributes
 	Members    int
 	Sequence   uint64
 	Revision   uint64      // stream sequence of the newest fact
@@ -36,6 +38,9 @@ type Head struct {
 	EmptySince events.Time // when the last member left; 0 while there are members
 	EmptyBy    uint64      // the sequence that emptied it
 	Unborn     bool        // created without a user and never had a member
+	End        *End        // its end was asked for, and has begun
+
+	AttributesAt uint64 // stream sequence of the newest change of Attributes
 }
 
 // DestroyAt is when the empty room is due to end; 0 while it has members.
@@ -50,9 +55,14 @@ func (h *Head) DestroyAt() events.Time {
 	return h.EmptySince + events.Time(delay)*1000
 }
 
+// Due says that the room waits for its end, or has begun it.
+func (h *Head) Due() bool { return h.EmptySince != 0 || h.End != nil }
+
 // Ending says that the room has nothing left to wait for: to every command and every
-// reader it is gone, and its next fact is its destruction.
-func (h *Head) Ending() bool { return h.EmptySince != 0 && h.DestroyAt() == h.EmptySince }
+// reader it is gone, and its next facts end it, see [EndNext].
+func (h *Head) Ending() bool {
+	return h.End != nil || h.EmptySince != 0 && h.DestroyAt() == h.EmptySince
+}
 
 // Info is the head as replies show it.
 func (h *Head) Info(r subjects.Room) events.Room {
@@ -74,7 +84,21 @@ type Member struct {
 	Sessions []MemberSession // in order of joining, never empty
 	Order    uint64          // grows with every joining; the order of pages
 	Revision uint64          // stream sequence of the fact that made this value
+
+	Attributes map[string]string
+	staying    map[string]struct{} // of them, those that outlive the membership
 }
+
+// Kept is what a user who is gone left behind in a room, to have it again.
+type Kept struct {
+	User       subjects.User
+	Attributes map[string]string // nil: nothing any more
+	Revision   uint64
+}
+
+// MaxKept is how many users' attributes a room keeps for when they come back; past it
+// those go first who have been gone longest.
+const MaxKept = 500
 
 // order is the place of a fact's i-th entry among all that ever joined the instance.
 func order(sequence uint64, i int) uint64 { return sequence<<16 | uint64(i) }
@@ -91,7 +115,11 @@ func (m *Member) Session(id string) *MemberSession {
 
 // Wire is the member as replies show it.
 func (m *Member) Wire() MemberInfo {
-	return MemberInfo{string(m.User), m.Name, m.Info, m.Since, map[string]string{}, m.Sessions}
+	info := MemberInfo{string(m.User), m.Name, m.Info, m.Since, m.Attributes, m.Sessions}
+	if info.Attributes == nil {
+		info.Attributes = map[string]string{}
+	}
+	return info
 }
 
 // State is one living instance of a room. The nil State is a room that does not exist.
@@ -100,11 +128,15 @@ type State struct {
 	Head
 	members map[subjects.User]*Member
 	order   []*Member // by Member.Order; nil where one has gone
+	kept    map[subjects.User]Kept
 }
 
 // NewState makes a state from stored parts. It does not check that they belong together; see [State.Whole].
-func NewState(r subjects.Room, h Head, members []*Member) *State {
-	s := &State{Room: r, Head: h, members: make(map[subjects.User]*Member, len(members)), order: slices.Clone(members)}
+func NewState(r subjects.Room, h Head, members []*Member, kept []Kept) *State {
+	s := &State{Room: r, Head: h, members: make(map[subjects.User]*Member, len(members)), order: slices.Clone(members), kept: make(map[subjects.User]Kept, len(kept))}
+	for _, k := range kept {
+		s.kept[k.User] = k
+	}
 	for _, m := range members {
 		s.members[m.User] = m
 	}
@@ -190,12 +222,58 @@ func (s *State) find(m *Member) (int, bool) {
 	return 0, false
 }
 
+// keptBy is the attributes that the user left behind; nil if there are none.
+func (s *State) keptBy(u subjects.User) map[string]string {
+	if s == nil {
+		return nil
+	}
+	return s.kept[u].Attributes
+}
+
+// Kept calls f for everything that absent users left behind, in no order.
+func (s *State) Kept(f func(Kept)) {
+	for _, k := range s.kept {
+		f(k)
+	}
+}
+
+// keep takes what a user left behind, and drops the oldest where it is too much. Where
+// the past is read again nobody's is dropped for it: the user may have come back since.
+func (s *State) keep(k Kept, past bool, ch *Changes) {
+	if past && len(s.kept) >= MaxKept {
+		return
+	}
+	if s.kept == nil {
+		s.kept = map[subjects.User]Kept{}
+	}
+	s.kept[k.User] = k
+	ch.Keep = append(ch.Keep, k)
+	if len(s.kept) <= MaxKept {
+		return
+	}
+	oldest := k
+	for _, o := range s.kept {
+		if o.Revision < oldest.Revision || o.Revision == oldest.Revision && o.User < oldest.User {
+			oldest = o
+		}
+	}
+	s.drop(oldest.User, ch)
+}
+
+func (s *State) drop(u subjects.User, ch *Changes) {
+	if _, ok := s.kept[u]; ok {
+		delete(s.kept, u)
+		ch.Keep = append(ch.Keep, Kept{User: u})
+	}
+}
+
 // Changes is what a fact changed, as values that stay as they are. Head is nil when
 // the room has ended.
 type Changes struct {
 	Head *Head
 	Put  []*Member
 	Del  []subjects.User
+	Keep []Kept
 }
 
 // Apply folds one fact, stored at revision, into the room's state and gives the state
@@ -218,9 +296,18 @@ func Apply(s *State, f *events.Fact, revision uint64) (*State, Changes, error) {
 		return s, ch, damaged(s, f, fmt.Sprintf("%d members, but it counts %d", len(s.members), s.Members))
 	}
 	if f.Type == events.RoomDestroyed {
-		return nil, Changes{Del: ch.Del}, nil
+		return nil, s.gone(ch), nil
 	}
 	return s, ch, nil
+}
+
+// gone is what changes when the room ends.
+func (s *State) gone(ch Changes) Changes {
+	ended := Changes{Del: ch.Del}
+	for u := range s.kept {
+		ended.Keep = append(ended.Keep, Kept{User: u})
+	}
+	return ended
 }
 
 // Merge folds a fact into a state that may already hold it, or parts of it, as when
@@ -241,7 +328,7 @@ func Merge(s *State, f *events.Fact, revision uint64) (after *State, ch Changes,
 	}
 	ch, err = s.fold(f, revision, true)
 	if err == nil && f.Type == events.RoomDestroyed {
-		return nil, Changes{Del: ch.Del}, true, nil
+		return nil, s.gone(ch), true, nil
 	}
 	return s, ch, true, err
 }
@@ -257,7 +344,7 @@ func damaged(s *State, f *events.Fact, why string) error {
 func born(f *events.Fact) *State {
 	return &State{Room: f.Room, members: make(map[subjects.User]*Member, len(f.Joined)), Head: Head{
 		Name: f.Info.RoomName, InstanceID: f.InstanceID, CreatedAt: f.Info.CreatedAt, CreatedBy: f.Info.CreatedBy,
-		Config: f.Info.Config, Attributes: f.Info.Attributes,
+		Config: f.Info.Config, Attributes: f.Info.Attributes, Owners: bornOwners(f.Info, f.Ownership),
 	}}
 }
 
@@ -270,6 +357,9 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	for i := range f.Joined {
 		j := &f.Joined[i]
 		old := s.members[subjects.User(j.UserID)]
+		if u := subjects.User(j.UserID); s.kept[u].Revision < revision {
+			s.drop(u, &ch)
+		}
 		if merging && old != nil && old.Revision >= revision {
 			continue
 		}
@@ -279,6 +369,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		}
 		if old != nil {
 			m.Name, m.Info, m.Since, m.Order, m.Sessions = old.Name, old.Info, old.Since, old.Order, slices.Clone(old.Sessions)
+			m.Attributes, m.staying = old.Attributes, old.staying
 		} else if f.Type == events.SessionJoined {
 			if merging {
 				continue
@@ -286,6 +377,9 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 			return ch, damaged(s, f, fmt.Sprintf("%q is no member", j.UserID))
 		}
 		m.Sessions = append(m.Sessions, MemberSession{j.SessionID, j.JoinedAt})
+		if old == nil {
+			m.Attributes, m.staying = j.Attributes, stayingOf(j)
+		}
 		s.place(m)
 		ch.Put = append(ch.Put, m)
 	}
@@ -301,6 +395,9 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if f.Type == events.MemberLeft {
 			s.remove(old)
 			ch.Del = append(ch.Del, old.User)
+			if kept := old.leaves(); kept != nil && l.Reason != events.ReasonDestroyed && s.kept[old.User].Revision < revision {
+				s.keep(Kept{old.User, kept, revision}, !newer, &ch)
+			}
 			continue
 		}
 		m := *old
@@ -308,6 +405,21 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		m.Sessions = slices.DeleteFunc(slices.Clone(old.Sessions), func(x MemberSession) bool { return x.SessionID == l.SessionID })
 		s.place(&m)
 		ch.Put = append(ch.Put, &m)
+	}
+	if f.Type == events.MemberAttributesChanged {
+		for i := range f.Infos {
+			old := s.members[subjects.User(f.Infos[i].UserID)]
+			switch {
+			case merging && (old == nil || old.Revision >= revision):
+				continue
+			case old == nil:
+				return ch, damaged(s, f, fmt.Sprintf("%q is no member", f.Infos[i].UserID))
+			}
+			m := old.with(f.Infos[i].Attributes, f.Staying)
+			m.Revision = revision
+			s.place(m)
+			ch.Put = append(ch.Put, m)
+		}
 	}
 	if newer {
 		s.advance(f, revision)
@@ -317,16 +429,42 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	return ch, nil
 }
 
+// stayingOf is those of the attributes that a member comes with that outlive its membership.
+func stayingOf(j *events.Joined) map[string]struct{} {
+	if len(j.Attributes) == len(j.DeleteAfterOwnerLeft) {
+		return nil
+	}
+	keys := make(map[string]struct{}, len(j.Attributes))
+	for k := range j.Attributes {
+		keys[k] = struct{}{}
+	}
+	for _, k := range j.DeleteAfterOwnerLeft {
+		delete(keys, k)
+	}
+	return keys
+}
+
+// advance takes what a fact says of the room itself.
 func (s *State) advance(f *events.Fact, revision uint64) {
 	s.Sequence, s.Revision, s.FactAt = f.Sequence, revision, f.Time
 	switch f.Type {
 	case events.RoomCreated:
 		s.Members = len(f.Joined)
 		s.Unborn = s.Members == 0
-	case events.RoomDestroyed, events.RoomKept:
+		s.AttributesAt = revision
+	case events.RoomAttributesChanged:
+		s.change(f.Set, ownersOf(f.Ownership), f.Delete, revision)
+		return
+	case events.RoomDestroyed, events.RoomKept, events.MemberAttributesChanged:
 		return
 	default:
 		s.Members = f.MemberCount
+	}
+	if len(f.Deleted) > 0 {
+		s.change(nil, nil, f.Deleted, revision)
+	}
+	if f.Type == events.MemberLeft && f.Left[0].Reason == events.ReasonDestroyed {
+		s.End = &End{f.Left[0].Operator, f.Left[0].ReasonText, f.Left[0].RequestID}
 	}
 	switch {
 	case s.Members > 0:
@@ -334,4 +472,19 @@ func (s *State) advance(f *events.Fact, revision uint64) {
 	case s.EmptySince == 0:
 		s.EmptySince, s.EmptyBy = f.Time, f.Sequence
 	}
+}
+
+// change makes the room's attributes other ones; those of a Head stay as they are.
+func (s *State) change(set map[string]string, owners map[string]Owner, del []string, revision uint64) {
+	values, whose := make(map[string]string, len(s.Attributes)+len(set)), make(map[string]Owner, len(s.Owners)+len(set))
+	maps.Copy(values, s.Attributes)
+	maps.Copy(whose, s.Owners)
+	for k, v := range set {
+		values[k], whose[k] = v, owners[k]
+	}
+	for _, k := range del {
+		delete(values, k)
+		delete(whose, k)
+	}
+	s.Attributes, s.Owners, s.AttributesAt = values, whose, revision
 }

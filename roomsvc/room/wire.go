@@ -23,16 +23,26 @@ const (
 	MemberOf Verb = "memberOf"
 	Rooms    Verb = "rooms"
 	List     Verb = "list"
+
+	SetAttributes       Verb = "setAttributes"
+	SetMemberAttributes Verb = "setMemberAttributes"
+	Send                Verb = "send"
+	History             Verb = "history"
+	Kick                Verb = "kick"
+	DestroyRoom         Verb = "destroy"
 )
 
 // Caller says for whom a command acts. Every request has these fields.
 type Caller struct {
-	UserID    string         `json:"userID,omitzero"`
+	UserID    string         `json:"userID,omitzero"`    // in the user form the subject says it
 	UserName  string         `json:"userName,omitzero"`  // at most 256 bytes
 	UserInfo  jsontext.Value `json:"userInfo,omitzero"`  // one JSON object, at most 1 KiB
 	SessionID string         `json:"sessionID,omitzero"` // "default" if empty; at most 64 bytes
 	RequestID string         `json:"requestID,omitzero"` // 1 to 64 characters, random
 }
+
+// For is the caller of any request.
+func (q *Caller) For() *Caller { return q }
 
 // RoomConfig is what a creator may choose.
 type RoomConfig struct {
@@ -41,6 +51,7 @@ type RoomConfig struct {
 	MaxMembers           int               `json:"maxMembers,omitzero"`
 	Delivery             string            `json:"delivery,omitzero"`
 	Access               string            `json:"access,omitzero"`
+	HistoryForJoiners    *bool             `json:"historyForJoiners,omitzero"` // true if not given
 }
 
 // UnmarshalJSONFrom refuses unknown fields: a misspelt setting must not be lost.
@@ -137,6 +148,67 @@ type ListRequest struct {
 	Freshness `json:",embed"`
 	Page      `json:",embed"`
 	Prefix    string `json:"prefix,omitzero"`
+}
+
+// SetAttributesRequest is the body of setAttributes: one change, of some attributes
+// together.
+type SetAttributesRequest struct {
+	Caller                 `json:",embed"`
+	RoomID                 string            `json:"roomID"`
+	Set                    map[string]string `json:"set,omitzero"`
+	Delete                 []string          `json:"delete,omitzero"`
+	IsForce                bool              `json:"isForce,omitzero"`                // also what belongs to others
+	IsUpdateOwner          bool              `json:"isUpdateOwner,omitzero"`          // what is set is the caller's from then on
+	IsDeleteAfterOwnerLeft *bool             `json:"isDeleteAfterOwnerLeft,omitzero"` // not given: as it is; false for new ones
+	IfRevision             uint64            `json:"ifRevision,omitzero"`             // refuse if attributes were changed after it
+}
+
+// SetMemberAttributesRequest is the body of setMemberAttributes.
+type SetMemberAttributesRequest struct {
+	Caller                 `json:",embed"`
+	RoomID                 string            `json:"roomID"`
+	UserIDs                []string          `json:"userIDs"` // at most 100
+	Attributes             map[string]string `json:"attributes"`
+	IsDeleteAfterOwnerLeft *bool             `json:"isDeleteAfterOwnerLeft,omitzero"` // true if not given
+}
+
+// SendRequest is the body of send.
+type SendRequest struct {
+	Caller       `json:",embed"`
+	RoomID       string `json:"roomID"`
+	Type         string `json:"type"` // text, custom, command, barrage
+	SubType      int    `json:"subType,omitzero"`
+	Data         string `json:"data"`
+	Priority     string `json:"priority,omitzero"` // low, medium, high
+	ExtendedData string `json:"extendedData,omitzero"`
+}
+
+// HistoryRequest is the body of history. One of the three positions says what is asked
+// for: facts, or messages in one direction or the other.
+type HistoryRequest struct {
+	Caller           `json:",embed"`
+	Freshness        `json:",embed"`
+	RoomID           string  `json:"roomID"`
+	InstanceID       string  `json:"instanceID"`
+	AfterSequence    *uint64 `json:"afterSequence,omitzero"`
+	AfterMessageSeq  *uint64 `json:"afterMessageSeq,omitzero"`
+	BeforeMessageSeq *uint64 `json:"beforeMessageSeq,omitzero"`
+	Count            int     `json:"count,omitzero"` // 1 to 500; 0: 500
+}
+
+// KickRequest is the body of kick.
+type KickRequest struct {
+	Caller  `json:",embed"`
+	RoomID  string   `json:"roomID"`
+	UserIDs []string `json:"userIDs"` // at most 50
+	Reason  string   `json:"reason,omitzero"`
+}
+
+// DestroyRequest is the body of destroy.
+type DestroyRequest struct {
+	Caller `json:",embed"`
+	RoomID string `json:"roomID"`
+	Reason string `json:"reason,omitzero"`
 }
 
 // Position is where an instance of a room has got to.
@@ -237,9 +309,54 @@ type ListReply struct {
 	NextFlag string        `json:"nextFlag"`
 }
 
-// ErrorBody is the body of every refusal.
+// SetAttributesReply answers setAttributes.
+type SetAttributesReply struct {
+	Attributes map[string]string `json:"attributes"` // all of the room's, as they are now
+	ErrorKeys  []string          `json:"errorKeys"`  // of somebody else, left as they were
+	Position   `json:",embed"`
+}
+
+// SetMemberAttributesReply answers setMemberAttributes.
+type SetMemberAttributesReply struct {
+	Infos         []events.MemberAttributes `json:"infos"` // all attributes of each member, as they are now
+	ErrorUserList []ErrorUser               `json:"errorUserList"`
+	Position      `json:",embed"`
+}
+
+// SendReply answers send.
+type SendReply struct {
+	MessageID  string `json:"messageID"`
+	MessageSeq uint64 `json:"messageSeq,omitzero"` // of messages that are stored
+	Timestamp  int64  `json:"timestamp"`           // milliseconds
+}
+
+// HistoryReply answers history.
+type HistoryReply struct {
+	InstanceID string           `json:"instanceID"`
+	Events     []jsontext.Value `json:"events"`              // CloudEvents, oldest first
+	NextFlag   string           `json:"nextFlag"`            // the position to ask for next, empty at the end
+	Complete   bool             `json:"complete"`            // false: some are no longer kept, or the room is another instance now
+	Sequence   uint64           `json:"sequence,omitzero"`   // of facts: the head now
+	MessageSeq *uint64          `json:"messageSeq,omitzero"` // of messages: the head now, 0 if there is none
+}
+
+// KickReply answers kick.
+type KickReply struct {
+	Kicked        []string    `json:"kicked"`
+	ErrorUserList []ErrorUser `json:"errorUserList"`
+}
+
+// DestroyReply answers destroy.
+type DestroyReply struct {
+	RoomID string `json:"roomID"`
+}
+
+// ErrorBody is the body of every refusal. A REVISION_MISMATCH comes with the attributes
+// that are there, and where the room is.
 type ErrorBody struct {
-	Error ErrorInfo `json:"error"`
+	Error      ErrorInfo         `json:"error"`
+	Attributes map[string]string `json:"attributes,omitzero"`
+	*Position  `json:",embed"`
 }
 
 // ErrorInfo is a refusal on the wire.
@@ -256,15 +373,16 @@ type ErrorInfo struct {
 
 // Body is the refusal as it goes over the wire.
 func (e *Error) Body() ErrorBody {
-	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome}}
+	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome}, e.Attributes, e.At}
 }
 
 // Err turns a refusal from the wire back into an error. A code that this version does
 // not know keeps its name and number.
-func (b ErrorInfo) Err() *Error {
-	e := &Error{&Code{b.Code, b.Number, ""}, b.Message, b.Field, b.Limit, b.Actual, b.RetryAfterMs, b.Outcome}
+func (b ErrorBody) Err() *Error {
+	i := b.Error
+	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, b.Attributes, b.Position}
 	for _, c := range Codes {
-		if c.Number == b.Number {
+		if c.Number == i.Number {
 			e.Code = c
 		}
 	}

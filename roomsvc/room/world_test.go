@@ -5,13 +5,14 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
+
+// defaults are the limits that nobody set.
+var defaults = (*room.Limits)(nil).Filled()
 
 // tb is what *testing.T and *rapid.T have in common here.
 type tb interface {
@@ -22,16 +23,21 @@ type tb interface {
 // world is what the core needs around it: times, IDs, and a journal. Tests tell it what
 // to do in lines such as
 //
-//	create alice lobby delay=10 max=3     join bob/tab lobby req=7
-//	switch alice lobby games create       leaveAll bob
+//	create alice lobby delay=10 max=3 +topic=tea     join bob/tab lobby req=7
+//	switch alice lobby games create                  leaveAll bob
+//	setAttributes alice lobby +seat=alice -old force own go if=3
+//	setMemberAttributes alice lobby bob,eve +hand=up stay
+//	kick ops lobby bob,eve reason=spam               destroy ops lobby
 //
-// where alice stands for alice/default, and - for no user.
+// where alice stands for alice/default, and - for no user; own is isUpdateOwner, and go
+// and stay are the two values of isDeleteAfterOwnerLeft.
 type world struct {
 	tb
 	rooms   map[subjects.Room]*room.State
 	births  map[subjects.Room]int
 	now     events.Time
 	most    int // members of a room, by the service's settings
+	limits  room.Limits
 	facts   int
 	journal []record
 	changed func(room.Changes, *events.Fact)
@@ -49,9 +55,9 @@ func newWorld(t tb) *world {
 
 func (w *world) input(r subjects.Room) room.Input {
 	w.facts++
-	return room.Input{
-		Now: w.now, FactID: fmt.Sprintf("f%d", w.facts), InstanceID: fmt.Sprintf("%s.%d", r, w.births[r]+1), MaxMembers: w.most,
-	}
+	limits := w.limits
+	limits.MaxMembers = w.most
+	return room.Input{Now: w.now, FactID: fmt.Sprintf("f%d", w.facts), InstanceID: fmt.Sprintf("%s.%d", r, w.births[r]+1), Limits: &limits}
 }
 
 // store encodes a fact, reads it back, keeps it and folds it.
@@ -139,16 +145,42 @@ func (w *world) decide(commands ...*room.Command) (verdicts []room.Verdict, fact
 	}
 	for _, r := range slices.Sorted(maps.Keys(runs)) {
 		if f := runs[r].Fact(); f != nil {
+			w.bounded(f, runs[r].Bound())
 			facts = append(facts, f)
 		}
 	}
 	return verdicts, facts
 }
 
+// bounded holds what a run's commands take in its fact against what they are counted with.
+func (w *world) bounded(f *events.Fact, bound int) {
+	w.Helper()
+	switch f.Type {
+	case events.MemberAttributesChanged, events.RoomDestroyed:
+		return // they are alone in their facts
+	}
+	bare := *f
+	bare.Joined, bare.Left, bare.Deleted, bare.Set, bare.Delete, bare.Ownership, bare.Changes = nil, nil, nil, nil, nil, events.Ownership{}, nil
+	if f.Info != nil {
+		info := *f.Info
+		info.RoomName, info.Attributes = "", nil
+		bare.Info = &info
+	}
+	whole, err := f.Encode("")
+	if err != nil {
+		w.Fatalf("%v", err)
+	}
+	rest, _ := bare.Encode("")
+	const names = 64 // of the lists themselves
+	if took := len(whole) - len(rest); took > bound+names {
+		w.Fatalf("%s takes %d bytes, but is counted with %d", describe(f), took, bound)
+	}
+}
+
 func (w *world) leaveAll(run func(subjects.Room) *room.Run, c *room.Command) (v room.Verdict) {
 	var in []*room.Run
 	for _, r := range slices.Sorted(maps.Keys(w.rooms)) {
-		if m := w.rooms[r].Member(c.User); m != nil && m.Session(c.Session) != nil {
+		if m := w.rooms[r].Member(c.User); m != nil && m.Session(c.Session) != nil && !w.rooms[r].Ending() {
 			in = append(in, run(r))
 		}
 	}
@@ -178,168 +210,4 @@ func (w *world) run(lines ...string) (verdicts []string, facts []*events.Fact) {
 		w.store(f)
 	}
 	return verdicts, facts
-}
-
-// command reads one line.
-func (w *world) command(line string) *room.Command {
-	w.Helper()
-	var words []string
-	options := map[string]string{}
-	for _, word := range strings.Fields(line) {
-		if k, v, ok := strings.Cut(word, "="); ok {
-			options[k] = v
-		} else {
-			words = append(words, word)
-		}
-	}
-	number := func(key string) int {
-		n, err := strconv.Atoi(options[key])
-		if err != nil && options[key] != "" {
-			w.Fatalf("%q: %v", line, err)
-		}
-		return n
-	}
-	if len(words) < 2 {
-		w.Fatalf("%q is no command", line)
-	}
-	user, session, _ := strings.Cut(words[1], "/")
-	if user == "-" {
-		user = ""
-	}
-	c := &room.Command{
-		Verb: room.Verb(words[0]), User: subjects.User(user), Name: options["name"], Session: session, RequestID: options["req"], TraceParent: options["trace"],
-		RoomName: options["title"], RoomsFull: options["rooms"] == "full", UserRoomsFull: options["user"] == "full",
-		Config: events.Config{RoomDestroyDelayTime: int64(number("delay")), MaxMembers: number("max")},
-	}
-	if c.Session == "" {
-		c.Session = room.DefaultSession
-	}
-	if c.RequestID != "" {
-		c.Digest = "d" + c.RequestID
-	}
-	if info := options["info"]; info != "" {
-		c.Info = []byte(info)
-	}
-	if len(words) > 2 {
-		c.Room = subjects.Room(words[2])
-	}
-	if c.Verb == room.Switch {
-		c.From, c.Room, c.CreateMissing = c.Room, subjects.Room(words[3]), slices.Contains(words, "create")
-	}
-	return c
-}
-
-// verdict is a verdict in one line.
-func verdict(v room.Verdict) string {
-	switch {
-	case v.Later:
-		return "later"
-	case v.Refused != nil && v.Refused.Limit != 0:
-		return fmt.Sprintf("%s limit=%d actual=%d", v.Refused.Code, v.Refused.Limit, v.Refused.Actual)
-	case v.Refused != nil:
-		return v.Refused.Code.Name
-	case v.Created:
-		return "created"
-	case v.Changed:
-		return "changed"
-	}
-	return "nothing"
-}
-
-// describe is a fact in one line.
-func describe(f *events.Fact) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %d at %d:", f.InstanceID, strings.TrimPrefix(f.Type, events.TypePrefix), f.Sequence, f.Time/1000)
-	digests := slices.Clone(f.Digests)
-	entry := func(format string, args ...any) {
-		var parts []string
-		for part := range strings.SplitSeq(fmt.Sprintf(format, args...), " ") {
-			if !strings.HasSuffix(part, "=") {
-				parts = append(parts, part)
-			}
-		}
-		digest := "?"
-		if len(digests) > 0 {
-			digest, digests = digests[0], digests[1:]
-		}
-		if digest != "" {
-			parts = append(parts, "digest="+digest)
-		}
-		b.WriteString(" [" + strings.Join(parts, " ") + "]")
-	}
-	if f.Type == events.RoomCreated && len(f.Joined) == 0 {
-		entry("req=%s", f.RequestID)
-	}
-	for _, j := range f.Joined {
-		entry("%s/%s %s from=%s req=%s", j.UserID, j.SessionID, j.Via, j.FromRoomID, j.RequestID)
-	}
-	for _, l := range f.Left {
-		entry("%s/%s %s to=%s req=%s", l.UserID, l.SessionID, l.Reason, l.ToRoomID, l.RequestID)
-	}
-	switch f.Type {
-	case events.RoomCreated:
-		fmt.Fprintf(&b, " count=%d", f.Info.MemberCount)
-	case events.RoomDestroyed:
-		fmt.Fprintf(&b, " %s count=%d", f.Reason, f.Info.MemberCount)
-	case events.RoomKept:
-	default:
-		fmt.Fprintf(&b, " count=%d", f.MemberCount)
-	}
-	if f.TraceParent != "" {
-		b.WriteString(" trace=" + f.TraceParent)
-	}
-	if len(digests) > 0 {
-		fmt.Fprintf(&b, " digests without entry: %q", digests)
-	}
-	return b.String()
-}
-
-// show is a room in one line.
-func (w *world) show(r subjects.Room) string {
-	s := w.rooms[r]
-	if s == nil {
-		return string(r) + ": none"
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s at %d, %d members:", s.InstanceID, s.Sequence, s.Members)
-	s.After(0, func(m *room.Member) bool {
-		fmt.Fprintf(&b, " %s", m.User)
-		for _, session := range m.Sessions {
-			fmt.Fprintf(&b, "/%s", session.SessionID)
-		}
-		return true
-	})
-	if s.EmptySince != 0 {
-		fmt.Fprintf(&b, " empty since %d by %d, ends at %d", s.EmptySince/1000, s.EmptyBy, s.DestroyAt()/1000)
-	}
-	if s.Unborn {
-		b.WriteString(", unborn")
-	}
-	if s.Ending() {
-		b.WriteString(", ending")
-	}
-	return b.String()
-}
-
-// dump is everything a state holds, for comparing.
-func dump(t tb, r subjects.Room, s *room.State) string {
-	t.Helper()
-	if s == nil {
-		return "none"
-	}
-	must := func(raw []byte, err error) string {
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		return string(raw) + "\n"
-	}
-	out := must(s.Head.Record(r))
-	s.After(0, func(m *room.Member) bool {
-		if s.Member(m.User) != m {
-			out += "a ghost: "
-		}
-		out += must(m.Record(s.InstanceID))
-		return true
-	})
-	return out
 }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What join-beside does.
+const (
+	besideRooms   = 10
+	besideRounds  = 4
+	besideRate    = 5000 // messages a second
+	besideTalkers = 64
+	besideTick    = 2 * time.Millisecond
+)
+
+// beside is one join at a time, into rooms of which one is talked in a lot, beside the
+// same while all of them are quiet. Quiet and loud take turns, so that both meet the
+// same machine.
+func (b *bench) beside(run string) (Result, error) {
+	n := max(b.Count/30/besideRounds, 1)
+	if err := b.make(run, besideRooms); err != nil {
+		return Result{}, err
+	}
+	from, want := b.head(), map[place]struct{}{}
+	enter := func(w int, roomID, user string) error {
+		want[place{roomID, user}] = struct{}{}
+		return b.join(w, roomID, user, nil)
+	}
+	if _, err := b.each(besideTalkers, 1, func(w, i int) error { return enter(w, roomName(run, 0), talkerName(i)) }); err != nil {
+		return Result{}, err
+	}
+	joins := func(phase int) (timing, error) {
+		return b.each(n, 1, func(w, i int) error { return enter(w, roomName(run, i%besideRooms), userName(phase*n+i)) })
+	}
+	var quiet, loud, messages timing
+	for round := range besideRounds {
+		t, err := joins(2 * round)
+		if err != nil {
+			return Result{}, err
+		}
+		quiet = quiet.and(t)
+		said, err := b.while(run, func() error {
+			t, err = joins(2*round + 1)
+			return err
+		})
+		if err != nil {
+			return Result{}, err
+		}
+		loud, messages = loud.and(t), messages.and(said)
+	}
+	r := compared(loud, quiet, "the same when quiet")
+	r.Ratio = loud.at(0.5) / quiet.at(0.5)
+	r.Floor = fmt.Sprintf("p50 as a multiple; less is better; beside %.0f messages/s; quiet p99 %.2f ms", messages.perSecond(), quiet.at(0.99))
+	_, err := b.verifyJoins(from, want)
+	return r, err
+}
+
+func talkerName(i int) string { return fmt.Sprintf("talker-%d", i) }
+
+// while calls f while members of the first room talk, over connections of their own, and
+// tells how much they said meanwhile.
+func (b *bench) while(run string, f func() error) (timing, error) {
+	talk := &bench{Options: b.Options, ctx: b.ctx}
+	defer talk.close()
+	if err := talk.connect(); err != nil {
+		return timing{}, err
+	}
+	var said atomic.Int64
+	var failed atomic.Pointer[error]
+	var wg sync.WaitGroup
+	turns, warm, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	for i := range besideTalkers {
+		wg.Go(func() {
+			for range turns {
+				if err := talk.send(i, roomName(run, 0), talkerName(i), nil); err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+				if said.Add(1) == besideRate/10 {
+					close(warm)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		defer close(turns)
+		pace(turns, done)
+	})
+	<-warm
+	began, before := time.Now(), said.Load()
+	err := f()
+	t := timing{n: int(said.Load() - before), seconds: time.Since(began).Seconds()}
+	close(done)
+	wg.Wait()
+	if talked := failed.Load(); err == nil && talked != nil {
+		err = *talked
+	}
+	return t, err
+}
+
+// pace gives as many turns as the rate has until done. Those that nobody took in time are
+// given later, but not all of a long standstill's: it would be louder than it should be.
+func pace(turns chan<- struct{}, done <-chan struct{}) {
+	tick := time.NewTicker(besideTick)
+	defer tick.Stop()
+	began, given := time.Now(), 0
+	for {
+		select {
+		case <-tick.C:
+		case <-done:
+			return
+		}
+		due := int(time.Since(began).Seconds() * besideRate)
+		for given = max(given, due-besideRate/20); given < due; given++ {
+			select {
+			case turns <- struct{}{}:
+			case <-done:
+				return
+			}
+		}
+	}
+}
+
+// and is both together.
+func (t timing) and(u timing) timing {
+	sum := timing{n: t.n + u.n, seconds: t.seconds + u.seconds, took: slices.Concat(t.took, u.took)}
+	slices.Sort(sum.took)
+	return sum
+}

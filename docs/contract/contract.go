@@ -1,0 +1,165 @@
+// Package contract is the machine-readable contract of natsrooms, made by make contract
+// from the tables and types in code, and a check of what is on the wire against it.
+//
+// The schemas are of JSON Schema draft 2020-12: of every command's body, of every reply,
+// of the body of refusals, and of every event as the CloudEvent that it is. They allow
+// unknown fields, since later versions add some. The check does not, where the service
+// speaks: a field that no schema has is not part of the contract.
+package contract
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"natsrooms/events"
+)
+
+// Files are the contract: schemas/, asyncapi.json, natsrooms.d.ts.
+//
+//go:embed schemas asyncapi.json natsrooms.d.ts
+var Files embed.FS
+
+// compiled are the schemas by their paths below schemas/, without the extension.
+var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
+	all := map[string]*jsonschema.Schema{}
+	return all, fs.WalkDir(Files, "schemas", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := Files.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "schemas/"), ".json")
+		if !strings.HasPrefix(name, "commands/") {
+			closeObjects(doc)
+		}
+		c := jsonschema.NewCompiler()
+		c.AssertFormat()
+		if err = c.AddResource(path, doc); err == nil {
+			all[name], err = c.Compile(path)
+		}
+		return err
+	})
+})
+
+// closeObjects makes a schema refuse fields that it does not name.
+func closeObjects(doc any) {
+	switch x := doc.(type) {
+	case map[string]any:
+		_, says := x["additionalProperties"]
+		if _, fields := x["properties"]; x["type"] == "object" && fields && !says {
+			x["additionalProperties"] = false
+		}
+		for _, part := range x {
+			closeObjects(part)
+		}
+	case []any:
+		for _, part := range x {
+			closeObjects(part)
+		}
+	}
+}
+
+func check(name string, data []byte) error {
+	all, err := compiled()
+	if err != nil {
+		return err
+	}
+	schema := all[name]
+	if schema == nil {
+		return fmt.Errorf("there is no schema of %s", name)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err == nil {
+		err = schema.Validate(v)
+	}
+	if err != nil {
+		return fmt.Errorf("the schema of %s refuses %.2000s: %w", name, data, err)
+	}
+	return nil
+}
+
+// Command checks the body of a command.
+func Command(verb string, body []byte) error {
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	return check("commands/"+verb, body)
+}
+
+// Reply checks the body of a reply to a command that succeeded, and the events in it.
+func Reply(verb string, body []byte) error {
+	if err := check("replies/"+verb, body); err != nil {
+		return err
+	}
+	if verb != "history" {
+		return nil
+	}
+	var history struct {
+		Events []json.RawMessage `json:"events"`
+	}
+	if err := json.Unmarshal(body, &history); err != nil {
+		return err
+	}
+	for _, e := range history.Events {
+		if err := Event(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Refusal checks the body of a refusal.
+func Refusal(body []byte) error { return check("error", body) }
+
+// Event checks a fact, a message or a notice.
+func Event(data []byte) error {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fmt.Errorf("%.2000s: %w", data, err)
+	}
+	return check("events/"+strings.TrimPrefix(head.Type, events.TypePrefix), data)
+}
+
+// Answer checks the answer to a command: body and headers of a refusal, or of a success,
+// which the command's own schema must not have refused.
+func Answer(verb string, body []byte, answer *nats.Msg) error {
+	name := answer.Header.Get(micro.ErrorHeader)
+	if name == "" {
+		return errors.Join(Reply(verb, answer.Data), Command(verb, body))
+	}
+	if err := Refusal(answer.Data); err != nil {
+		return err
+	}
+	var refusal struct {
+		Error struct {
+			Code   string `json:"code"`
+			Number int    `json:"number"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(answer.Data, &refusal); err != nil {
+		return err
+	}
+	if e := refusal.Error; e.Code != name || strconv.Itoa(e.Number) != answer.Header.Get(micro.ErrorCodeHeader) {
+		return fmt.Errorf("the headers %v are not of %.2000s", answer.Header, answer.Data)
+	}
+	return nil
+}

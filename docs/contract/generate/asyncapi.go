@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// The parts of an AsyncAPI document that are used here; names as in its specification.
+type (
+	asyncDocument struct {
+		AsyncAPI           string               `json:"asyncapi"`
+		Info               info                 `json:"info"`
+		DefaultContentType string               `json:"defaultContentType"`
+		Channels           map[string]channel   `json:"channels"`
+		Operations         map[string]operation `json:"operations"`
+		Components         components           `json:"components"`
+	}
+	info struct {
+		Title       string `json:"title"`
+		Version     string `json:"version"`
+		Description string `json:"description"`
+	}
+	channel struct {
+		Address     *string              `json:"address"` // null: known at run time only
+		Description string               `json:"description"`
+		Parameters  map[string]reference `json:"parameters,omitempty"`
+		Messages    map[string]reference `json:"messages"`
+	}
+	operation struct {
+		Action      string      `json:"action"`
+		Channel     reference   `json:"channel"`
+		Summary     string      `json:"summary"`
+		Description string      `json:"description,omitempty"`
+		Messages    []reference `json:"messages"`
+		Bindings    any         `json:"bindings,omitempty"`
+		Reply       *reply      `json:"reply,omitempty"`
+	}
+	reply struct {
+		Channel  reference   `json:"channel"`
+		Messages []reference `json:"messages"`
+	}
+	components struct {
+		Parameters map[string]parameter `json:"parameters"`
+		Messages   map[string]message   `json:"messages"`
+	}
+	parameter struct {
+		Description string `json:"description"`
+	}
+	message struct {
+		Name        string    `json:"name"`
+		Summary     string    `json:"summary"`
+		ContentType string    `json:"contentType,omitempty"`
+		Headers     any       `json:"headers,omitempty"`
+		Payload     reference `json:"payload"`
+	}
+	reference struct {
+		Ref string `json:"$ref"`
+	}
+	object = map[string]any
+)
+
+func ref(parts ...string) reference { return reference{"#/" + strings.Join(parts, "/")} }
+
+const (
+	replies = "replies"
+	refusal = "refusal"
+)
+
+// asyncAPI describes the service: what it receives and what it sends.
+func asyncAPI() *asyncDocument {
+	d := &asyncDocument{
+		AsyncAPI: "3.1.0",
+		Info: info{"natsrooms", roomsvc.Version, "Rooms over NATS: who is here, who came, who went. Commands are NATS requests; ask with a timeout of 15 s. " +
+			"Events are CloudEvents 1.0 in structured JSON. Readers ignore fields, types and enum values that they do not know: later versions add some."},
+		DefaultContentType: "application/json",
+		Channels: map[string]channel{replies: {
+			Description: "The request's own reply subject, an inbox. A refusal has the headers of an error, a success has not.",
+			Messages:    map[string]reference{refusal: ref("components/messages", refusal)},
+		}},
+		Operations: map[string]operation{},
+		Components: components{
+			Parameters: map[string]parameter{
+				"room": {"The room's ID as one token: every byte but A-Z a-z 0-9 _ - is =XX, upper-case hex."},
+				"user": {"The user's ID as one token, like a room's."},
+			},
+			Messages: map[string]message{refusal: {
+				Name: refusal, Summary: "Why a command was refused", Payload: reference{errorPath},
+				Headers: object{"type": "object", "required": []string{"Nats-Service-Error", "Nats-Service-Error-Code"}, "properties": object{
+					"Nats-Service-Error":      object{"type": "string", "description": "error.code of the body"},
+					"Nats-Service-Error-Code": object{"type": "string", "pattern": "^[0-9]{7}$", "description": "error.number of the body"},
+				}},
+			}},
+		},
+	}
+	for _, c := range room.Commands {
+		d.addCommand(c)
+	}
+	for _, e := range events.Types {
+		d.addEvent(e)
+	}
+	return d
+}
+
+func (d *asyncDocument) addCommand(c room.CommandInfo) {
+	verb := string(c.Verb)
+	answer := verb + "Reply"
+	d.Components.Messages[verb] = message{
+		Name: verb, Summary: "The body of " + verb, Payload: reference{commandPath(verb)},
+		Headers: object{"type": "object", "properties": object{
+			"Nats-Msg-Id": object{"type": "string", "description": "requestID, if the body has none"},
+			"traceparent": object{"type": "string", "description": "W3C Trace Context; the fact carries it on"},
+		}},
+	}
+	d.Components.Messages[answer] = message{
+		Name: answer, Summary: c.Means, Payload: reference{replyPath(verb)},
+		Headers: object{"type": "object", "properties": object{
+			"Room-Ignored-Fields": object{"type": "string", "description": "unknown fields of the body, which had no effect"},
+		}},
+	}
+	d.Channels[replies].Messages[answer] = ref("components/messages", answer)
+
+	refused := []*room.Code{room.ErrParamInvalid, room.ErrNotAllowed, room.ErrBusy, room.ErrUnavailable}
+	names := make([]string, 0, len(refused)+len(c.Refused))
+	for _, code := range append(c.Refused[:len(c.Refused):len(c.Refused)], refused...) {
+		names = append(names, fmt.Sprintf("%s (%d)", code.Name, code.Number))
+	}
+	receive := func(name, address, who string, parameters map[string]reference) {
+		d.Channels[name] = channel{Address: &address, Description: who, Parameters: parameters, Messages: map[string]reference{verb: ref("components/messages", verb)}}
+		d.Operations[name] = operation{
+			Action: "receive", Channel: ref("channels", name), Summary: c.Means, Description: "Refused with " + strings.Join(names, ", ") + ".",
+			Messages: []reference{ref("channels", name, "messages", verb)},
+			Bindings: object{"nats": object{"queue": subjects.QueueGroup, "bindingVersion": "0.1.0"}},
+			Reply:    &reply{ref("channels", replies), []reference{ref("channels", replies, "messages", answer), ref("channels", replies, "messages", refusal)}},
+		}
+	}
+	receive(verb, subjects.Command(verb), "Trusted callers; userID in the body says for whom.", nil)
+	if !c.Trusted {
+		address := strings.Replace(subjects.UserCommandPattern(verb), "*", "{user}", 1)
+		receive(verb+"User", address, "That user's own clients; the subject says for whom, and a different userID in the body is NOT_ALLOWED.", parameters("user"))
+	}
+}
+
+func (d *asyncDocument) addEvent(e events.TypeInfo) {
+	name := eventName(e.Type)
+	d.Components.Messages[name] = message{
+		Name: name, Summary: e.Means, ContentType: events.ContentType, Payload: reference{eventPath(shortType(e.Type))},
+		Headers: object{"type": "object", "required": []string{"Content-Type"}, "properties": object{
+			"Content-Type":       object{"const": events.ContentType},
+			"Nats-Sequence":      object{"type": "string", "description": "of what is stored: where, the revision or messageSeq"},
+			"Nats-Last-Sequence": object{"type": "string", "description": "of what is stored: the room's one before it"},
+		}},
+	}
+	at, address, what, in := "facts", strings.Replace(subjects.FactsPattern, "*", "{room}", 1), "A room's facts, in order. One subject is one room.", parameters("room")
+	switch e.Type {
+	case events.MessageSent:
+		at, address, what = "messages", strings.Replace(subjects.MessagesPattern, "*", "{room}", 1), "Messages sent in a room."
+	case events.UserStateChanged:
+		address = strings.Replace(strings.Replace(subjects.StatesPattern, "*", "{user}", 1), "*", "{room}", 1)
+		at, what, in = "states", "What became of a user's own sessions in a room, for all the user's devices: live only, before the command's reply.", parameters("user", "room")
+	}
+	if _, ok := d.Channels[at]; !ok {
+		d.Channels[at] = channel{Address: &address, Description: what, Parameters: in, Messages: map[string]reference{}}
+		d.Operations[at] = operation{Action: "send", Channel: ref("channels", at), Summary: what}
+	}
+	d.Channels[at].Messages[name] = ref("components/messages", name)
+	o := d.Operations[at]
+	o.Messages = append(o.Messages, ref("channels", at, "messages", name))
+	d.Operations[at] = o
+}
+
+func parameters(names ...string) map[string]reference {
+	p := map[string]reference{}
+	for _, name := range names {
+		p[name] = ref("components/parameters", name)
+	}
+	return p
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// top goes to the top of the module, where the generator runs.
+func top(t *testing.T) {
+	t.Helper()
+	t.Chdir("../../..")
+}
+
+func TestContractIsCurrent(t *testing.T) {
+	top(t)
+	want, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := slices.Collect(maps.Keys(want))
+	err = filepath.WalkDir(filepath.Join(target, "schemas"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			path, err = filepath.Rel(target, path)
+			there = append(there, filepath.ToSlash(path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(there)
+	for _, path := range slices.Compact(there) {
+		if got, err := os.ReadFile(filepath.Join(target, path)); !bytes.Equal(got, want[path]) {
+			t.Errorf("%s is not what the code says; make contract writes it (%v)", path, err)
+		}
+	}
+}
+
+func load(t *testing.T, path string) any {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return v
+}
+
+// TestSchemasAreValid holds every schema against the metaschema of its draft and, since
+// AsyncAPI tools read them so, of draft 7.
+func TestSchemasAreValid(t *testing.T) {
+	top(t)
+	all, err := schemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, draft := range map[string]*jsonschema.Draft{"https://json-schema.org/draft/2020-12/schema": jsonschema.Draft2020, "http://json-schema.org/draft-07/schema": jsonschema.Draft7} {
+		meta, err := jsonschema.NewCompiler().Compile(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path := range all {
+			c := jsonschema.NewCompiler()
+			c.AssertFormat()
+			v := load(t, filepath.Join(target, path))
+			if err := meta.Validate(v); err != nil {
+				t.Errorf("%s is no schema of %s: %v", path, url, err)
+			}
+			if draft == jsonschema.Draft7 {
+				delete(v.(map[string]any), "$schema")
+				c.DefaultDraft(draft)
+			}
+			if err := c.AddResource(path, v); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Compile(path); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
+// TestAsyncAPIIsValid holds the document against the official schema, and checks that
+// all it refers to is there.
+func TestAsyncAPIIsValid(t *testing.T) {
+	c := jsonschema.NewCompiler()
+	official := load(t, "testdata/asyncapi/3.1.0.json")
+	if err := c.AddResource("http://asyncapi.com/definitions/3.1.0/asyncapi.json", official); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("http://asyncapi.com/definitions/3.1.0/asyncapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	top(t)
+	document := load(t, filepath.Join(target, "asyncapi.json"))
+	if err := schema.Validate(document); err != nil {
+		t.Error(err)
+	}
+	for _, ref := range refs(document) {
+		pointer, here := strings.CutPrefix(ref, "#/")
+		if !here {
+			if _, err := os.Stat(filepath.Join(target, ref)); err != nil {
+				t.Errorf("it refers to %v", err)
+			}
+			continue
+		}
+		at := document
+		for part := range strings.SplitSeq(pointer, "/") {
+			at = at.(map[string]any)[part]
+		}
+		if at == nil {
+			t.Errorf("it refers to %s, which is not there", ref)
+		}
+	}
+	// A document that breaks the specification is noticed.
+	document.(map[string]any)["operations"].(map[string]any)["join"].(map[string]any)["action"] = "dance"
+	if schema.Validate(document) == nil {
+		t.Error("the official schema accepts anything")
+	}
+}
+
+// refs finds every $ref.
+func refs(v any) (found []string) {
+	switch x := v.(type) {
+	case map[string]any:
+		if ref, ok := x["$ref"].(string); ok {
+			found = append(found, ref)
+		}
+		for _, part := range x {
+			found = append(found, refs(part)...)
+		}
+	case []any:
+		for _, part := range x {
+			found = append(found, refs(part)...)
+		}
+	}
+	return found
+}

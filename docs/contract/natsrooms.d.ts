@@ -1,0 +1,1040 @@
+// Made by `make contract` from the schemas beside it. Readers ignore fields, event types and enum
+// values that they do not know: later versions add some.
+
+/** RoomConfig is what a creator may choose. */
+export interface RoomConfig {
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  roomAttributes?: Record<string, string>;
+  /** seconds, 0 to 10800 */
+  roomDestroyDelayTime?: number;
+  maxMembers?: number;
+  delivery?: "members" | "open";
+  access?: "open";
+  /** true if not given */
+  historyForJoiners?: boolean;
+}
+
+/** CreateRequest is the body of create and enter. */
+export interface CreateRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName?: string;
+  config?: RoomConfig;
+}
+
+/** DestroyRequest is the body of destroy. */
+export interface DestroyRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 256 bytes */
+  reason?: string;
+}
+
+/** ReadRequest is the body of get. */
+export interface ReadRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+}
+
+/** HistoryRequest is the body of history. */
+export interface HistoryRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  afterSequence?: number;
+  afterMessageSeq?: number;
+  beforeMessageSeq?: number;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+}
+
+/** RoomRequest is the body of join and leave. */
+export interface RoomRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+}
+
+/** KickRequest is the body of kick. */
+export interface KickRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 50 */
+  userIDs: string[];
+  /** at most 256 bytes */
+  reason?: string;
+}
+
+/** LeaveAllRequest is the body of leaveAll. */
+export interface LeaveAllRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+}
+
+/** ListRequest is the body of list. */
+export interface ListRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** of the page before; empty for the first */
+  nextFlag?: string;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+  prefix?: string;
+}
+
+/** MemberOfRequest is the body of memberOf. */
+export interface MemberOfRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 100 */
+  userIDs: string[];
+}
+
+/** MembersRequest is the body of members. */
+export interface MembersRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** of the page before; empty for the first */
+  nextFlag?: string;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+}
+
+/** RoomsRequest is the body of rooms. */
+export interface RoomsRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  nextFlag?: string;
+}
+
+/** SendRequest is the body of send. */
+export interface SendRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** text, custom, command, barrage */
+  type: "text" | "custom" | "command" | "barrage";
+  subType?: number;
+  /** at most 32768 bytes unless message-data is set otherwise, and never more than 49152 */
+  data: string;
+  /** low, medium, high */
+  priority?: "low" | "medium" | "high";
+  /** at most 1024 bytes */
+  extendedData?: string;
+}
+
+/** SetAttributesRequest is the body of setAttributes: one change, of some attributes together. */
+export interface SetAttributesRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  set?: Record<string, string>;
+  delete?: string[];
+  /** also what belongs to others */
+  isForce?: boolean;
+  /** what is set is the caller's from then on */
+  isUpdateOwner?: boolean;
+  /** not given: as it is; false for new ones */
+  isDeleteAfterOwnerLeft?: boolean;
+  /** refuse if attributes were changed after it */
+  ifRevision?: number;
+}
+
+/** SetMemberAttributesRequest is the body of setMemberAttributes. */
+export interface SetMemberAttributesRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 100 */
+  userIDs: string[];
+  /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes: Record<string, string>;
+  /** true if not given */
+  isDeleteAfterOwnerLeft?: boolean;
+}
+
+/** RoomInfo names the room that a switch goes to. */
+export interface RoomInfo {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName?: string;
+}
+
+/** SwitchRequest is the body of switch. */
+export interface SwitchRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  fromRoomID: string;
+  toRoomInfo: RoomInfo;
+  isCreateWhenRoomNotExisted?: boolean;
+  config?: RoomConfig;
+}
+
+/** ErrorInfo is a refusal on the wire. */
+export interface ErrorInfo {
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  number: number;
+  message: string;
+  field?: string;
+  limit?: number;
+  actual?: number;
+  retryAfterMs?: number;
+  outcome: "none" | "unknown";
+}
+
+/** ErrorBody is the body of every refusal. */
+export interface ErrorBody {
+  error: ErrorInfo;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes?: Record<string, string>;
+  instanceID?: string;
+  sequence?: number;
+  revision?: number;
+}
+
+/** MemberAttributes are attributes of one member that were set. */
+export interface MemberAttributes {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes: Record<string, string>;
+}
+
+export interface MemberAttributesData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  infos: MemberAttributes[];
+  deleteAfterOwnerLeft: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  requestID?: string;
+}
+
+/** attributes of members were set */
+export interface MemberAttributesChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.attributes.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: MemberAttributesData;
+}
+
+/** Joined is one session's coming in. */
+export interface Joined {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName: string;
+  userInfo?: Record<string, unknown>;
+  /** at most 64 bytes */
+  sessionID: string;
+  joinedAt: string;
+  via: "create" | "join" | "enter" | "switch";
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  fromRoomID?: string;
+  requestID?: string;
+  /** Attributes are those that the member has from the start: what it left behind when it
+was here before, or all that it had where the room goes on as a new instance. Those
+in DeleteAfterOwnerLeft go when it leaves, the others outlive the membership.; at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes?: Record<string, string>;
+  deleteAfterOwnerLeft?: string[];
+}
+
+export interface JoinedData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  memberList: Joined[];
+  memberCount: number;
+}
+
+/** users come in, with their first session */
+export interface MemberJoined {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.joined.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: JoinedData;
+}
+
+/** Left is one session's going out. */
+export interface Left {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName: string;
+  /** at most 64 bytes */
+  sessionID: string;
+  joinedAt: string;
+  leftAt: string;
+  reason: "left" | "switched" | "kicked" | "destroyed";
+  /** at most 256 bytes */
+  reasonText?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  toRoomID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  operator?: string;
+  requestID?: string;
+}
+
+export interface LeftData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  memberList: Left[];
+  memberCount: number;
+  deletedAttributes?: string[];
+}
+
+/** users are out, with their last session; `leftAt - joinedAt` is the stay */
+export interface MemberLeft {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.left.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: LeftData;
+}
+
+export interface MessageData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  messageID: string;
+  messageSeq?: number;
+  /** an ID, or empty: nobody's */
+  senderUserID: string;
+  type: "text" | "custom" | "command" | "barrage";
+  subType?: number;
+  /** at most 32768 bytes unless message-data is set otherwise, and never more than 49152 */
+  data: string;
+  priority: "low" | "medium" | "high";
+  /** at most 1024 bytes */
+  extendedData?: string;
+  timestamp: number;
+}
+
+/** something is said in the room */
+export interface MessageSent {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.message.sent.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  data: MessageData;
+}
+
+/** AttributesChange is what one command had a part in. */
+export interface AttributesChange {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  requestID?: string;
+  set?: string[];
+  delete?: string[];
+  /** of somebody else, left as they were */
+  errorKeys?: string[];
+}
+
+export interface AttributesData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  set: Record<string, string>;
+  delete: string[];
+  /** by key; null: nobody's */
+  owners?: Record<string, string | null>;
+  /** of these keys */
+  deleteAfterOwnerLeft?: string[];
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  changes: AttributesChange[];
+}
+
+/** attributes of the room were set or deleted; whose they are, and by whom */
+export interface RoomAttributesChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.attributes.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: AttributesData;
+}
+
+/** Config is what a room's creator chose. */
+export interface Config {
+  /** seconds, 0 to 10800 */
+  roomDestroyDelayTime?: number;
+  /** 0: only the service's own limit */
+  maxMembers?: number;
+  /** "members" or "open" */
+  delivery?: "members" | "open";
+  /** "open" */
+  access?: "open";
+  /** may a member read messages from before it joined; true if not given */
+  historyForJoiners?: boolean;
+}
+
+export interface CreatedData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  room: Room;
+  memberList: Joined[];
+  requestID?: string;
+  /** by key; null: nobody's */
+  owners?: Record<string, string | null>;
+  /** of these keys */
+  deleteAfterOwnerLeft?: string[];
+}
+
+/** Room describes a room as replies, facts and the state bucket show it. */
+export interface Room {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName: string;
+  instanceID: string;
+  createdAt: string;
+  /** an ID, or empty: nobody's */
+  createdBy: string;
+  config: Config;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes: Record<string, string>;
+  memberCount: number;
+  sequence: number;
+  /** stream sequence; not yet known inside a fact */
+  revision?: number;
+  destroyAt?: string;
+}
+
+/** a room begins; its first members are in it */
+export interface RoomCreated {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.created.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: CreatedData;
+}
+
+export interface DestroyedData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  room: Room;
+  reason: "empty" | "requested";
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  operator?: string;
+  requestID?: string;
+}
+
+/** the room ends; the last one of its instance */
+export interface RoomDestroyed {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.destroyed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: DestroyedData;
+}
+
+export interface KeptData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+}
+
+/** nothing changed; a quiet room keeps a fact in the journal */
+export interface RoomKept {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.kept.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: KeptData;
+}
+
+/** a further device of a member */
+export interface SessionJoined {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.session.joined.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: JoinedData;
+}
+
+/** one of several devices is gone */
+export interface SessionLeft {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.session.left.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: LeftData;
+}
+
+export interface NoticeData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID?: string;
+  sequence?: number;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  /** at most 64 bytes */
+  sessionID: string;
+  state: "disconnected" | "connecting" | "connected";
+  event: "success" | "networkInterrupted" | "networkDisconnected" | "roomNotExist" | "activeCreate" | "createFailed" | "activeEnter" | "enterFailed" | "kickedOut" | "connectTimeout" | "kickedOutByOtherDevice" | "activeSwitch" | "switchFailed";
+  stateCode: number;
+  eventCode: number;
+  error?: NoticeError;
+  /** at most 256 bytes */
+  reasonText?: string;
+  requestID?: string;
+}
+
+/** NoticeError is the refusal inside a notice. */
+export interface NoticeError {
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  number: number;
+}
+
+/** a notice to one user's devices: connecting, connected, disconnected and why */
+export interface UserStateChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.user.state.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  data: NoticeData;
+}
+
+/** LeftRoom is the room that a switch left. */
+export interface LeftRoom {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+}
+
+/** JoinedReply answers create, join, enter and switch. */
+export interface JoinedReply {
+  room: Room;
+  /** enter and switch */
+  created?: boolean;
+  subscribe: string[];
+  /** switch */
+  left?: LeftRoom;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** DestroyReply answers destroy. */
+export interface DestroyReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+}
+
+/** GetReply answers get. */
+export interface GetReply {
+  room: Room;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** HistoryReply answers history. */
+export interface HistoryReply {
+  instanceID: string;
+  /** CloudEvents, oldest first */
+  events: {
+    specversion: string;
+    id: string;
+    source: string;
+    type: string;
+    [field: string]: unknown;
+  }[];
+  /** the position to ask for next, empty at the end */
+  nextFlag: string;
+  /** false: some are no longer kept, or the room is another instance now */
+  complete: boolean;
+  /** of facts: the head now */
+  sequence?: number;
+  /** of messages: the head now, 0 if there is none */
+  messageSeq?: number;
+}
+
+/** ErrorUser is a user that a command naming several could not serve. */
+export interface ErrorUser {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  number: number;
+}
+
+/** KickReply answers kick. */
+export interface KickReply {
+  kicked: string[];
+  errorUserList: ErrorUser[];
+}
+
+/** LeftReply answers leave. */
+export interface LeftReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** LeftAllReply answers leaveAll. */
+export interface LeftAllReply {
+  roomIDList: string[];
+}
+
+/** ListReply answers list. */
+export interface ListReply {
+  roomList: Room[];
+  nextFlag: string;
+}
+
+/** MemberInfo is a member as replies and the state bucket show it. */
+export interface MemberInfo {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName: string;
+  userInfo?: Record<string, unknown>;
+  joinedAt: string;
+  /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes: Record<string, string>;
+  sessions: MemberSession[];
+}
+
+/** MemberSession is one device or connection of a member. */
+export interface MemberSession {
+  /** at most 64 bytes */
+  sessionID: string;
+  joinedAt: string;
+}
+
+/** MemberOfReply answers memberOf. */
+export interface MemberOfReply {
+  memberList: MemberInfo[];
+  errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** MembersReply answers members. */
+export interface MembersReply {
+  memberList: MemberInfo[];
+  memberCount: number;
+  nextFlag: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** RoomHead is one room of a user and how far it has got. */
+export interface RoomHead {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  messageSeq: number;
+}
+
+/** RoomsReply answers rooms. */
+export interface RoomsReply {
+  rooms: RoomHead[];
+  nextFlag: string;
+}
+
+/** SendReply answers send. */
+export interface SendReply {
+  messageID: string;
+  /** of messages that are stored */
+  messageSeq?: number;
+  /** milliseconds */
+  timestamp: number;
+}
+
+/** SetAttributesReply answers setAttributes. */
+export interface SetAttributesReply {
+  /** all of the room's, as they are now; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes: Record<string, string>;
+  /** of somebody else, left as they were */
+  errorKeys: string[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** SetMemberAttributesReply answers setMemberAttributes. */
+export interface SetMemberAttributesReply {
+  /** all attributes of each member, as they are now */
+  infos: MemberAttributes[];
+  errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+}
+
+/** By verb: the body of a command, and the reply to one that succeeded. */
+export interface Commands {
+  create: { body: CreateRequest; reply: JoinedReply };
+  join: { body: RoomRequest; reply: JoinedReply };
+  enter: { body: CreateRequest; reply: JoinedReply };
+  switch: { body: SwitchRequest; reply: JoinedReply };
+  leave: { body: RoomRequest; reply: LeftReply };
+  leaveAll: { body: LeaveAllRequest; reply: LeftAllReply };
+  get: { body: ReadRequest; reply: GetReply };
+  members: { body: MembersRequest; reply: MembersReply };
+  memberOf: { body: MemberOfRequest; reply: MemberOfReply };
+  rooms: { body: RoomsRequest; reply: RoomsReply };
+  list: { body: ListRequest; reply: ListReply };
+  setAttributes: { body: SetAttributesRequest; reply: SetAttributesReply };
+  setMemberAttributes: { body: SetMemberAttributesRequest; reply: SetMemberAttributesReply };
+  send: { body: SendRequest; reply: SendReply };
+  history: { body: HistoryRequest; reply: HistoryReply };
+  kick: { body: KickRequest; reply: KickReply };
+  destroy: { body: DestroyRequest; reply: DestroyReply };
+}
+
+export type Verb = keyof Commands;
+
+export type ErrorCode = ErrorInfo["code"];
+
+/** Every fact; `type` tells which it is. */
+export type Fact =
+  | RoomCreated
+  | MemberJoined
+  | MemberLeft
+  | SessionJoined
+  | SessionLeft
+  | RoomAttributesChanged
+  | MemberAttributesChanged
+  | RoomKept
+  | RoomDestroyed;

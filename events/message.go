@@ -1,0 +1,117 @@
+package events
+
+import (
+	"fmt"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/subjects"
+)
+
+// MessageType is the kind of a message.
+type MessageType string
+
+// Kinds of messages. The first two are stored; the others are live only.
+const (
+	Text    MessageType = "text"
+	Custom  MessageType = "custom"
+	Signal  MessageType = "command" // for programs: a state to show, a typing hint
+	Barrage MessageType = "barrage" // for the eye: comments that fly by
+)
+
+// Stored says whether messages of the type are kept, in order and with a messageSeq.
+func (t MessageType) Stored() bool { return t == Text || t == Custom }
+
+// Priority is how important a message is where a rate limit is met.
+type Priority string
+
+// Priorities of messages.
+const (
+	Low    Priority = "low"
+	Medium Priority = "medium"
+	High   Priority = "high"
+)
+
+// Message is something said in a room.
+type Message struct {
+	ID         string // also the CloudEvent's
+	Time       Time
+	Room       subjects.Room
+	InstanceID string
+	Sender     string // user ID; empty: the server itself
+	Type       MessageType
+	SubType    int // of Custom
+	Data       string
+	Priority   Priority
+	Extended   string
+	Seq        uint64 // where it is stored; only in what history answers, live copies have it in a header
+}
+
+type messageData struct {
+	RoomID       string      `json:"roomID"`
+	InstanceID   string      `json:"instanceID"`
+	MessageID    string      `json:"messageID"`
+	MessageSeq   uint64      `json:"messageSeq,omitzero"`
+	SenderUserID string      `json:"senderUserID"`
+	Type         MessageType `json:"type"`
+	SubType      int         `json:"subType,omitzero"`
+	Data         string      `json:"data"`
+	Priority     Priority    `json:"priority"`
+	ExtendedData string      `json:"extendedData,omitzero"`
+	Timestamp    int64       `json:"timestamp"` // milliseconds
+}
+
+// messageEvent is the envelope of a message, written in one go like that of a notice.
+type messageEvent struct {
+	SpecVersion     string      `json:"specversion"`
+	ID              string      `json:"id"`
+	Source          string      `json:"source"`
+	Type            string      `json:"type"`
+	Subject         string      `json:"subject"`
+	DataContentType string      `json:"datacontenttype"`
+	Time            Time        `json:"time"`
+	RoomInstance    string      `json:"roominstance"`
+	PartitionKey    string      `json:"partitionkey"`
+	Data            messageData `json:"data"`
+}
+
+// Encode writes the message as a CloudEvent; prefix goes before its source, usually "".
+func (m *Message) Encode(prefix string) ([]byte, error) {
+	id := string(m.Room)
+	return json.Marshal(&messageEvent{
+		event.CloudEventsVersionV1, m.ID, Source(prefix, m.Room, m.InstanceID) + "/messages", MessageSent, id, event.ApplicationJSON, m.Time, m.InstanceID, id,
+		messageData{id, m.InstanceID, m.ID, m.Seq, m.Sender, m.Type, m.SubType, m.Data, m.Priority, m.Extended, int64(m.Time)},
+	})
+}
+
+// DecodeMessage reads a message as it is stored or heard.
+func DecodeMessage(raw []byte) (*Message, error) {
+	e, err := open(raw)
+	if err != nil {
+		return nil, err
+	}
+	if e.Type != MessageSent {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownType, e.Type)
+	}
+	var d messageData
+	if err := json.Unmarshal(e.Data, &d); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	r, err := subjects.ParseRoom(d.RoomID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: roomID %w", ErrMalformed, err)
+	}
+	if d.SenderUserID != "" {
+		if _, err := subjects.ParseUser(d.SenderUserID); err != nil {
+			return nil, fmt.Errorf("%w: senderUserID %w", ErrMalformed, err)
+		}
+	}
+	if d.MessageID == "" || d.MessageID != e.ID || d.InstanceID == "" || d.Type == "" || Time(d.Timestamp) != e.Time {
+		return nil, fmt.Errorf("%w: no type, instance, id or time, or two of them", ErrMalformed)
+	}
+	return &Message{
+		ID: d.MessageID, Time: Time(d.Timestamp), Room: r, InstanceID: d.InstanceID, Sender: d.SenderUserID, Type: d.Type, SubType: d.SubType,
+		Data: d.Data, Priority: d.Priority, Extended: d.ExtendedData, Seq: d.MessageSeq,
+	}, nil
+}

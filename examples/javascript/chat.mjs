@@ -1,0 +1,60 @@
+// A room on the command line: who is in it, who comes and goes, what is said. Each line
+// that you type is sent; the end of the input (Ctrl-D) leaves.
+//
+//   node chat.mjs enter lobby alice [--server nats://127.0.0.1:4222]
+//
+// Instead of enter, create insists on a new room and join on one that exists.
+
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { nuid } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+import { enter } from "./room.mjs";
+import { token, type } from "./wire.mjs";
+
+// What others wrote must not steer the terminal.
+const clean = (text) => text.replace(/\p{Cc}/gu, "\ufffd");
+const names = (list) => list.map((m) => m.userID).join(", ");
+
+function describe(room, event) {
+  if (!event) return room.open && `in the room: ${names([...room.members.values()])}`;
+  const { memberList, senderUserID, data } = event.data;
+  switch (event.type) {
+    case type("member.joined"): return `${names(memberList)} came in`;
+    case type("member.left"): return `${names(memberList)} went out`;
+    case type("message.sent"): return `${senderUserID}: ${clean(data)}`;
+  }
+}
+
+async function main() {
+  const { values, positionals: [verb, roomID, userID] } = parseArgs({
+    allowPositionals: true,
+    options: { server: { type: "string", default: "nats://127.0.0.1:4222" } },
+  });
+  if (!["enter", "create", "join"].includes(verb) || !userID) throw new Error("node chat.mjs enter|create|join ROOM USER");
+  const nc = await connect({ servers: values.server, name: "chat", inboxPrefix: `_INBOX_${token(userID)}`, maxReconnectAttempts: -1 });
+  const lines = createInterface({ input: process.stdin });
+  try {
+    const complain = (err) => console.error(`chat: ${err.message}`);
+    const heard = (room, event) => {
+      const line = describe(room, event);
+      if (line) console.log(line);
+      if (!room.open) lines.close();
+    };
+    const room = await enter(nc, roomID, { userID, sessionID: nuid.next() }, { verb, heard, failed: complain });
+    process.once("SIGINT", () => lines.close());
+    for await (const line of lines) {
+      if (line) await room.command("send", { type: "text", data: line }).catch(complain);
+    }
+    if (room.open) await room.command("leave");
+    room.close();
+  } finally {
+    lines.close();
+    await nc.drain();
+  }
+}
+
+main().catch((err) => {
+  console.error(`chat: ${err.message}`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+import { ask } from "../wire.mjs";
+import { cable, connection, file, freePort, Person, roomd } from "./harness.mjs";
+
+const { url, ws } = await roomd();
+const address = (server) => `${pathToFileURL(file("examples/javascript/browser/index.html"))}?server=${server}`;
+file("examples/javascript/browser/dist/main.js");
+let browser;
+
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ],
+  });
+});
+after(() => browser?.close());
+
+/** A tab in which somebody has entered a room. */
+class Tab {
+  static async in(context, user, room, server = ws) {
+    const tab = new Tab();
+    tab.page = await context.newPage();
+    tab.complaints = [];
+    tab.page.on("pageerror", (err) => tab.complaints.push(err.message));
+    tab.page.on("console", (message) => ["error", "warning"].includes(message.type()) && tab.complaints.push(message.text()));
+    await tab.page.goto(address(server));
+    await tab.enter(user, room);
+    return tab;
+  }
+
+  async enter(user, room) {
+    await this.page.getByLabel("Your name").fill(user);
+    await this.page.getByLabel("Room").fill(room);
+    await this.page.getByRole("button", { name: "Enter" }).click();
+  }
+
+  /** Waits until the list of members is exactly this. */
+  members(...users) {
+    return this.page.waitForFunction((want) => [...document.querySelectorAll("#members li")].map((li) => li.textContent).join() === want, users.join());
+  }
+
+  says(text) {
+    return this.page.getByLabel("Message").fill(text).then(() => this.page.getByRole("button", { name: "Send" }).click());
+  }
+
+  line(text) {
+    return this.page.locator("#talk li").filter({ hasText: text }).waitFor();
+  }
+}
+
+/** A test in a fresh browser; what its tabs looked like is kept if it fails. */
+function chat(name, body) {
+  test(name, { timeout: 60_000 }, async (t) => {
+    const context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    try {
+      await body(context);
+    } catch (err) {
+      const dir = await mkdtemp(join(tmpdir(), "natsrooms-page-"));
+      for (const [i, page] of context.pages().entries()) await page.screenshot({ path: join(dir, `${i}.png`) }).catch(() => {});
+      t.diagnostic(`screenshots are in ${dir}`);
+      throw err;
+    } finally {
+      await context.close();
+    }
+  });
+}
+
+chat("two tabs chat", async (context) => {
+  const alice = await Tab.in(context, "alice", "lobby");
+  await alice.members("alice");
+  const bob = await Tab.in(context, "bob", "lobby");
+  await bob.members("alice", "bob");
+  await alice.members("alice", "bob");
+  await alice.line("bob came in");
+
+  await alice.says("hello bob");
+  await bob.line("hello bob");
+  await bob.says("<b>hello</b> <img src=x onerror=alert(1)>");
+  await alice.line("<b>hello</b> <img src=x onerror=alert(1)>");
+  await bob.line("<b>hello</b>");
+  assert.equal(await alice.page.locator("#talk b, #talk img").count(), 0);
+  assert.deepEqual(await alice.page.locator("#talk li:not(.note)").evaluateAll((list) => list.map((li) => li.className)), ["me", ""]);
+
+  await bob.page.getByRole("button", { name: "Leave" }).click();
+  await alice.members("alice");
+  await alice.line("bob went out");
+  await bob.page.getByLabel("Your name").waitFor();
+  assert.equal(await bob.page.locator("#refusal").textContent(), "");
+
+  await bob.enter("bob", "lobby");
+  await bob.members("alice", "bob");
+  await bob.line("hello bob"); // from before it came back
+  await alice.page.close();
+  await bob.members("bob");
+  assert.deepEqual([alice.complaints, bob.complaints], [[], []]);
+});
+
+chat("a tab and node", async (context) => {
+  const tab = await Tab.in(context, "grün & <i>schief</i>", "a room.");
+  await tab.members("grün & <i>schief</i>");
+  const node = await Person.in(await connection(url), "a room.", "node");
+  assert.equal(node.room.members.size, 2);
+  await tab.members("grün & <i>schief</i>", "node");
+  await node.says("from node");
+  await tab.line("from node");
+  await tab.says("from the browser");
+  await node.hears("from node", "from the browser");
+  await ask(await connection(url), "", "kick", { roomID: "a room.", userIDs: ["grün & <i>schief</i>"] });
+  await tab.page.getByText("You are no longer in the room.").waitFor();
+});
+
+chat("a tab makes up for a broken connection", async (context) => {
+  const line = await cable(ws);
+  const tab = await Tab.in(context, "alice", "breaks", line.ws);
+  await tab.members("alice");
+  const bob = await Person.in(await connection(url), "breaks", "bob");
+  await Person.in(await connection(url), "breaks", "carol");
+  await tab.members("alice", "bob", "carol");
+  line.cut();
+  await tab.page.getByText("connecting again").waitFor();
+  await bob.says("one more thing");
+  await bob.leave();
+  await tab.members("alice", "bob", "carol");
+  line.mend();
+  await tab.members("alice", "carol");
+  await tab.line("one more thing");
+  await tab.line("bob went out");
+});
+
+chat("no server, no chat", async (context) => {
+  const page = await context.newPage();
+  await page.goto(address(`ws://127.0.0.1:${await freePort()}`));
+  await page.getByLabel("Your name").fill("alice");
+  await page.getByRole("button", { name: "Enter" }).click();
+  await page.locator("#refusal").filter({ hasText: /./ }).waitFor();
+  await page.getByRole("button", { name: "Enter" }).and(page.locator(":enabled")).waitFor();
+});

@@ -1,0 +1,209 @@
+// What the tests share: a roomd of their own, people in rooms, and waiting without sleeping.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createConnection, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { after } from "node:test";
+import { nuid } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+import { enter } from "../room.mjs";
+
+const patience = 20_000;
+
+/** The path of a program that make has built, or of a file of the repository. */
+export function file(path) {
+  const found = fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+  if (!existsSync(found)) throw new Error(`there is no ${path}; make examples builds it`);
+  return found;
+}
+
+/** Something that changes, whose condition can be waited for. */
+export class Changing {
+  #looks = new Set();
+
+  changed() {
+    for (const look of this.#looks) look();
+  }
+
+  /** Resolves to the first true value of condition, which is tried at every change. */
+  until(what, condition) {
+    return new Promise((resolve, reject) => {
+      const end = (settle, value) => {
+        clearTimeout(timer);
+        this.#looks.delete(look);
+        settle(value);
+      };
+      const timer = setTimeout(() => end(reject, new Error(`it did not come to this: ${what}; but to ${this}`)), patience);
+      const look = () => {
+        const value = condition();
+        if (value) end(resolve, value);
+      };
+      this.#looks.add(look);
+      look();
+    });
+  }
+}
+
+/** A process whose lines of output can be waited for. */
+export class Process extends Changing {
+  lines = [];
+  code = undefined; // of its exit
+
+  constructor(command, args, options) {
+    super();
+    this.child = spawn(command, args, options);
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        this.lines.push(line);
+        this.changed();
+      });
+    }
+    this.child.on("error", (err) => this.lines.push(err.message));
+    this.child.on("close", (code, signal) => {
+      this.code = code ?? signal;
+      this.changed();
+    });
+  }
+
+  line(text) {
+    return this.until(`the line ${text}`, () => this.lines.find((line) => line.includes(text)));
+  }
+
+  exit() {
+    return this.until("its end", () => this.code !== undefined);
+  }
+
+  toString() {
+    return `exit ${this.code}, output:\n${this.lines.join("\n")}`;
+  }
+}
+
+async function listening(server) {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return server.address().port;
+}
+
+/** A port that nobody listens on now. */
+export async function freePort() {
+  const server = createServer();
+  const port = await listening(server);
+  await once(server.close(), "close");
+  return port;
+}
+
+/** Starts roomd, with WebSocket, until the tests of the file are over. */
+export async function roomd() {
+  const dir = await mkdtemp(join(tmpdir(), "natsrooms-"));
+  const wsPort = await freePort();
+  const config = join(dir, "nats.conf");
+  await writeFile(config, `
+    host: 127.0.0.1
+    port: ${await freePort()}
+    jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
+    websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
+  `);
+  const process = new Process(file("bin/roomd"), ["--config", config]);
+  after(async () => {
+    process.child.kill();
+    await process.exit();
+    await rm(dir, { recursive: true, force: true });
+  });
+  const ready = await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")));
+  if (ready === true) throw new Error(`roomd did not start: ${process}`);
+  return { url: ready.slice("ready ".length), ws: `ws://127.0.0.1:${wsPort}` };
+}
+
+/** A way to a WebSocket server that can be cut and mended. */
+export async function cable(ws) {
+  const open = new Set();
+  let whole = true;
+  const listener = createServer((near) => {
+    if (!whole) return near.destroy();
+    const far = createConnection(new URL(ws).port, "127.0.0.1");
+    for (const [from, to] of [[near, far], [far, near]]) {
+      open.add(from);
+      from.on("error", () => {}).on("close", () => to.destroy()).pipe(to);
+    }
+  });
+  const port = await listening(listener);
+  after(() => listener.close());
+  const cut = () => {
+    whole = false;
+    open.forEach((socket) => socket.destroy());
+    open.clear();
+  };
+  return { ws: `ws://127.0.0.1:${port}`, cut, mend: () => (whole = true) };
+}
+
+/** A connection that is closed after the tests. */
+export async function connection(url) {
+  const nc = await connect({ servers: url });
+  after(() => nc.close());
+  return nc;
+}
+
+/** Lets nothing through to those who subscribe on nc from now on that lost(message) is true for. */
+export function lose(nc, lost) {
+  const subscribe = nc.subscribe.bind(nc);
+  nc.subscribe = (subject, options) => subscribe(subject, {
+    ...options,
+    callback: (err, msg) => err || !lost(msg) ? options.callback(err, msg) : undefined,
+  });
+}
+
+/** Somebody in a room, and what was heard there. */
+export class Person extends Changing {
+  heard = []; // events
+  times = 0; // that the members were read as a whole
+  errors = [];
+
+  static async in(nc, roomID, userID, { verb, sessionID = nuid.next() } = {}) {
+    const person = new Person();
+    person.sessionID = sessionID;
+    const heard = (room, event) => {
+      person.room = room;
+      if (event) person.heard.push(event);
+      else person.times++;
+      person.changed();
+    };
+    person.room = await enter(nc, roomID, { userID, sessionID }, { verb, heard, failed: (err) => person.errors.push(err) });
+    after(() => person.room.close());
+    return person;
+  }
+
+  get members() {
+    return [...this.room.members.keys()].sort().join(" ");
+  }
+
+  sees(members) {
+    return this.until(`the members ${members}`, () => this.members === members);
+  }
+
+  of(name) {
+    return this.heard.filter((e) => e.type === `io.natsrooms.${name}.v1`).map((e) => e.data);
+  }
+
+  says(data) {
+    return this.room.command("send", { type: "text", data });
+  }
+
+  hears(...texts) {
+    return this.until(`the messages ${texts}`, () => this.of("message.sent").map((m) => m.data).join() === texts.join());
+  }
+
+  async leave() {
+    await this.room.command("leave");
+    this.room.close();
+  }
+
+  toString() {
+    const events = this.heard.map((e) => `${e.data.sequence ?? ""} ${e.type} ${JSON.stringify(e.data)}`).join("\n");
+    return `members ${this.members}, open ${this.room.open}, errors ${this.errors}, heard\n${events}`;
+  }
+}

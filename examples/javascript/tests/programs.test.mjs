@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { file, Process, roomd } from "./harness.mjs";
+
+const { url } = await roomd();
+const node = (name, ...args) => new Process(process.execPath, [file(`examples/javascript/${name}`), ...args, "--server", url]);
+
+test("two chats and a roster on the command line", async () => {
+  const alice = node("chat.mjs", "create", "lobby", "alice");
+  await alice.line("in the room: alice");
+  const roster = node("roster.mjs", "lobby");
+  await roster.line("1 in lobby: alice");
+  const bob = node("chat.mjs", "join", "lobby", "bob");
+  await bob.line("in the room: alice, bob");
+  await alice.line("bob came in");
+  await roster.line("2 in lobby: alice, bob");
+
+  bob.child.stdin.write("hello \x1b[31malice\n");
+  await alice.line("bob: hello \ufffd[31malice");
+  bob.child.stdin.end();
+  await bob.exit();
+  await alice.line("bob went out");
+  alice.child.stdin.end();
+  await alice.exit();
+  await roster.line("there is no room lobby");
+  assert.deepEqual([alice.code, bob.code], [0, 0]);
+  roster.child.kill();
+  await roster.exit();
+});
+
+test("a refusal is said", async () => {
+  const alice = node("chat.mjs", "join", "nowhere", "alice");
+  await alice.exit();
+  assert.equal(alice.code, 1);
+  assert.match(alice.lines.join("\n"), /nowhere/);
+});

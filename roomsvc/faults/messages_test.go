@@ -1,0 +1,205 @@
+package faults_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// said is every stored message by its data, and where it is.
+func (w *world) said() map[string]uint64 {
+	w.t.Helper()
+	stored := map[string]uint64{}
+	for _, raw := range w.messages(subjects.StreamMessages) {
+		m, err := events.DecodeMessage(raw.Data)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if at, ok := stored[m.Data]; ok {
+			w.t.Errorf("%q is stored at %d and at %d", m.Data, at, raw.Sequence)
+		}
+		stored[m.Data] = raw.Sequence
+	}
+	return stored
+}
+
+// The stream's answers get lost or come late, and so do messages on their way into it.
+// Each is stored once, and answered in time with where it is.
+func TestLostAcksOfMessages(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	w.start(bad.url, roomsvc.Config{Instance: "far"})
+	w.create("lobby", 3600)
+	acks := rule(func(f *frame) fate {
+		if !bytes.Contains(f.body, []byte(`"stream":"ROOM_MESSAGES"`)) {
+			return fate{}
+		}
+		return chance(rand.Float64(), 0.3, 0.3, 1500*time.Millisecond)
+	})
+	appends := rule(func(f *frame) fate {
+		if f.subject != "room.msgjournal.lobby" {
+			return fate{}
+		}
+		return chance(rand.Float64(), 0.2, 0.2, 1500*time.Millisecond)
+	})
+	senders, each := 16, 3
+	if long {
+		each = 20
+	}
+	for u := range senders {
+		w.join("lobby", fmt.Sprintf("u%d", u))
+	}
+	bad.toClient.Store(&acks)
+	bad.toServer.Store(&appends)
+	var mu sync.Mutex
+	answered := map[string]*room.SendReply{}
+	var group sync.WaitGroup
+	for u := range senders {
+		group.Go(func() {
+			for n := range each {
+				q := room.SendRequest{Caller: as(fmt.Sprintf("u%d", u), fmt.Sprint(n)), RoomID: "lobby", Type: "text", Data: fmt.Sprintf("%d of u%d", n, u)}
+				for {
+					began := time.Now()
+					r, err := w.client.Send(w.ctx, q)
+					if took := time.Since(began); took > answerBy {
+						t.Errorf("%s was answered after %v", q.Data, took)
+					}
+					if err == nil {
+						mu.Lock()
+						answered[q.Data] = r
+						mu.Unlock()
+						break
+					}
+					if !open(err) {
+						t.Errorf("%s: %v", q.Data, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+	bad.on(nil, nil)
+	t.Logf("%d messages; %d frames lost, %d held up", senders*each, bad.lost.Load(), bad.held.Load())
+	if bad.lost.Load() == 0 {
+		t.Error("nothing was lost")
+	}
+	stored := w.said()
+	if len(stored) != len(answered) || len(stored) != senders*each {
+		t.Errorf("%d messages, %d answered, %d stored", senders*each, len(answered), len(stored))
+	}
+	for data, r := range answered {
+		if stored[data] != r.MessageSeq {
+			t.Errorf("%q was answered with %d, and is stored at %d", data, r.MessageSeq, stored[data])
+		}
+	}
+}
+
+// A stream that does not answer: a message's fate is unknown, and the same request tells
+// it when the stream is back.
+func TestMessagesWithoutAnswer(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	w.start(bad.url, roomsvc.Config{})
+	w.create("lobby", 3600)
+	w.join("lobby", "alice")
+	for what, stored := range map[string]bool{"lost on the way": false, "stored unheard": true} {
+		mute := rule(func(f *frame) fate {
+			return fate{lose: f.subject == "room.msgjournal.lobby" || bytes.Contains(f.body, []byte(`"stream":"ROOM_MESSAGES"`))}
+		})
+		if stored {
+			bad.toClient.Store(&mute)
+		} else {
+			bad.toServer.Store(&mute)
+		}
+		q := room.SendRequest{Caller: as("alice", what), RoomID: "lobby", Type: "text", Data: what}
+		began := time.Now()
+		_, err := w.client.Send(w.ctx, q)
+		if !errors.Is(err, room.ErrUnavailable) || time.Since(began) > answerBy {
+			t.Errorf("%s: %v after %v; want UNAVAILABLE in time", what, err, time.Since(began))
+		}
+		// Changes of rooms go on beside it.
+		w.join("lobby", "friend of "+what)
+		bad.on(nil, nil)
+		r, err := w.client.Send(w.ctx, q)
+		if err != nil {
+			t.Fatalf("%s: sent again: %v", what, err)
+		}
+		if at := w.said()[what]; at != r.MessageSeq {
+			t.Errorf("%s: answered with %d, stored at %d", what, r.MessageSeq, at)
+		}
+	}
+	w.check()
+}
+
+// The service dies when it has put out only some of a room's members: another one, or
+// the next, carries the end on.
+func TestDestructionIsCarriedOn(t *testing.T) {
+	for what, running := range map[string]bool{"by one that runs": true, "by the next one": false} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			first := w.start("", roomsvc.Config{})
+			w.create("doomed", 3600)
+			var last *room.JoinedReply
+			for u := range 30 {
+				last = w.join("doomed", fmt.Sprintf("u%d", u))
+			}
+			if !running {
+				first.stop()
+			}
+			f := &events.Fact{
+				ID: "half", Type: events.MemberLeft, Room: "doomed", InstanceID: last.InstanceID, Sequence: last.Sequence + 1, Time: events.TimeOf(time.Now()), MemberCount: 29,
+				Left: []events.Left{{
+					UserID: "u0", SessionID: room.DefaultSession, JoinedAt: last.Room.CreatedAt, LeftAt: events.TimeOf(time.Now()),
+					Reason: events.ReasonDestroyed, ReasonText: "over", Operator: "admin", RequestID: "d",
+				}},
+				Digests: []string{""},
+			}
+			entry, err := journal.Fact(f, "", last.Revision)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.js.PublishMsg(w.ctx, &nats.Msg{Subject: entry.Subject, Header: entry.Header, Data: entry.Data}, jetstream.WithExpectLastSequencePerSubject(last.Revision)); err != nil {
+				t.Fatal(err)
+			}
+			if !running {
+				w.start("", roomsvc.Config{})
+			}
+			var facts []stored
+			w.until(patience, "the room to end", func() bool { facts = w.facts(); return w.fold(facts)["doomed"] == nil })
+			end := facts[len(facts)-1]
+			if end.Type != events.RoomDestroyed || end.Reason != events.DestroyedRequested {
+				t.Errorf("the end is %+v", end.Fact)
+			}
+			out := 0
+			for _, f := range facts {
+				for _, l := range f.Left {
+					if l.Reason != events.ReasonDestroyed || l.Operator != "admin" || l.ReasonText != "over" {
+						t.Errorf("%s left by %+v", l.UserID, l)
+					}
+					out++
+				}
+			}
+			if out != 30 {
+				t.Errorf("%d members left", out)
+			}
+			if r, err := w.client.Destroy(w.ctx, room.DestroyRequest{Caller: room.Caller{UserID: "admin", RequestID: "d"}, RoomID: "doomed"}); err != nil || r.RoomID != "doomed" {
+				t.Errorf("asked again: %+v, %v", r, err)
+			}
+			w.check()
+		})
+	}
+}

@@ -1,0 +1,107 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Reader reads what a stream holds on one subject, by the word of its leader.
+type Reader struct {
+	js      jetstream.JetStream
+	stream  jetstream.Stream
+	Subject string
+}
+
+// Reader reads a subject of the journal, such as a room's facts.
+func (j *Journal) Reader(subject string) *Reader { return NewReader(j.js, j.stream, subject) }
+
+// NewReader reads a subject of a stream.
+func NewReader(js jetstream.JetStream, stream jetstream.Stream, subject string) *Reader {
+	return &Reader{js, stream, subject}
+}
+
+// Next is the first message on the subject at or after seq; seq 0 with ok false if
+// there is none.
+func (r *Reader) Next(ctx context.Context, seq uint64) (at uint64, data []byte, ok bool, err error) {
+	m, err := r.stream.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(r.Subject))
+	return r.got(m, err)
+}
+
+// Last is the newest message on the subject.
+func (r *Reader) Last(ctx context.Context) (at uint64, data []byte, ok bool, err error) {
+	m, err := r.stream.GetLastMsgForSubject(ctx, r.Subject)
+	return r.got(m, err)
+}
+
+func (r *Reader) got(m *jetstream.RawStreamMsg, err error) (uint64, []byte, bool, error) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil, false, nil
+	}
+	if err != nil {
+		return 0, nil, false, fmt.Errorf("reading %s: %w", r.Subject, err)
+	}
+	return m.Sequence, m.Data, true, nil
+}
+
+// chunk is how many messages are fetched at a time.
+const chunk = 64
+
+// Read gives the messages on the subject from seq on to take, in order, until it says
+// false or there are no more.
+func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data []byte) bool) error {
+	cons, err := r.consumer(ctx, seq)
+	if err != nil {
+		return err
+	}
+	name := cons.CachedInfo().Name
+	defer func() { _ = r.stream.DeleteConsumer(context.WithoutCancel(ctx), name) }()
+	for left := cons.CachedInfo().NumPending; left > 0; {
+		batch, err := cons.Fetch(int(min(left, chunk)), jetstream.FetchContext(ctx))
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", r.Subject, err)
+		}
+		got := false
+		for m := range batch.Messages() {
+			meta, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			if !take(meta.Sequence.Stream, m.Data()) {
+				return nil
+			}
+			got, left = true, meta.NumPending
+		}
+		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+			return fmt.Errorf("reading %s: %w", r.Subject, err)
+		}
+		if !got {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Count is how many messages there are on the subject from seq on.
+func (r *Reader) Count(ctx context.Context, seq uint64) (uint64, error) {
+	cons, err := r.consumer(ctx, seq)
+	if err != nil {
+		return 0, err
+	}
+	return cons.CachedInfo().NumPending, r.stream.DeleteConsumer(ctx, cons.CachedInfo().Name)
+}
+
+func (r *Reader) consumer(ctx context.Context, seq uint64) (jetstream.Consumer, error) {
+	cons, err := r.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(seq, 1), FilterSubject: r.Subject,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", r.Subject, err)
+	}
+	return cons, nil
+}

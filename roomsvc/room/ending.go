@@ -1,0 +1,149 @@
+package room
+
+import (
+	"slices"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// End is who ended a room that still has members, or had, and what for.
+type End struct {
+	Operator   string `json:"operator,omitzero"`
+	ReasonText string `json:"reasonText,omitzero"`
+	RequestID  string `json:"requestID,omitzero"`
+}
+
+// kick decides a kick: those of its users who are in are out, with all their sessions.
+func (r *Run) kick(c *Command) Verdict {
+	if r.ending() || r.creating() || slices.ContainsFunc(c.Users, r.busy) {
+		return later
+	}
+	if r.state == nil {
+		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	}
+	var in []*Member
+	size := 0
+	for _, u := range c.Users {
+		if m := r.state.Member(u); m != nil {
+			in = append(in, m)
+			size += removedSize(m, c) + r.goingSize(u)
+		}
+	}
+	if len(in) == 0 {
+		return Verdict{}
+	}
+	if size > events.MaxFactBytes-factRoom {
+		return Verdict{Refused: wouldNotFit("userIDs", size)}
+	}
+	if !r.takes(events.MemberLeft, size) {
+		return later
+	}
+	r.start(events.MemberLeft)
+	v := Verdict{Changed: true}
+	for _, m := range in {
+		r.remove(m, events.ReasonKicked, c)
+		r.users[m.User] = struct{}{}
+		r.fact.Digests = append(r.fact.Digests, c.Digest)
+		v.Users = append(v.Users, m.User)
+	}
+	r.size += size
+	r.fact.TraceParent = c.TraceParent
+	r.traces++
+	return v
+}
+
+// remove makes a member's entry that ends all its sessions.
+func (r *Run) remove(m *Member, reason events.LeftReason, c *Command) {
+	r.count--
+	r.fact.Deleted = append(r.fact.Deleted, r.goesWith(m.User)...)
+	r.fact.Left = append(r.fact.Left, events.Left{
+		UserID: string(m.User), UserName: m.Name, SessionID: m.Sessions[0].SessionID, JoinedAt: m.Since, LeftAt: r.in.Now,
+		Reason: reason, ReasonText: c.ReasonText, Operator: string(c.User), RequestID: c.RequestID,
+	})
+}
+
+func removedSize(m *Member, c *Command) int {
+	return leftFrame + jsonSize(m.Name) + jsonSize(string(m.User)) + jsonSize(m.Sessions[0].SessionID) + jsonSize(c.ReasonText) + jsonSize(string(c.User)) + jsonSize(c.RequestID)
+}
+
+// goingSize bounds what the keys take that go with a user.
+func (r *Run) goingSize(u subjects.User) int {
+	size := 0
+	for _, k := range r.goesWith(u) {
+		size += jsonSize(k) + 1
+	}
+	return size
+}
+
+// destroy decides a destroy: its first fact. From that on the room is ending, and
+// [EndNext] makes the others.
+func (r *Run) destroy(c *Command) Verdict {
+	if r.fact != nil || r.ending() {
+		return later
+	}
+	if r.state == nil {
+		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	}
+	if r.state.Members == 0 {
+		r.fact = r.state.destroyed(events.DestroyedRequested, r.in)
+		r.fact.Operator, r.fact.RequestID = string(c.User), c.RequestID
+	} else {
+		r.start(events.MemberLeft)
+		r.clear(c)
+	}
+	r.fact.Digests = slices.Repeat([]string{c.Digest}, max(len(r.fact.Left), 1))
+	r.fact.TraceParent = c.TraceParent
+	r.traces++
+	r.over = true
+	return Verdict{Changed: true}
+}
+
+// clear makes as many members leave as the fact takes.
+func (r *Run) clear(c *Command) {
+	r.state.After(0, func(m *Member) bool {
+		r.size += removedSize(m, c)
+		if len(r.fact.Left) > 0 && r.size > events.MaxFactBytes {
+			return false
+		}
+		r.remove(m, events.ReasonDestroyed, c)
+		r.users[m.User] = struct{}{}
+		return true
+	})
+	r.fact.Deleted = nil // they end with the room
+}
+
+// EndNext is the next fact of a room that is ending, see [Head.Ending]: members that
+// leave, as many as it takes, and at last its destruction.
+func EndNext(s *State, in Input) *events.Fact {
+	reason, end := events.DestroyedEmpty, End{}
+	if s.End != nil {
+		reason, end = events.DestroyedRequested, *s.End
+	}
+	if s.Members == 0 {
+		f := s.destroyed(reason, in)
+		f.Operator, f.RequestID = end.Operator, end.RequestID
+		return f
+	}
+	r := NewRun(s.Room, s, in)
+	r.start(events.MemberLeft)
+	r.clear(&Command{User: subjects.User(end.Operator), ReasonText: end.ReasonText, RequestID: end.RequestID})
+	return r.Fact()
+}
+
+// Destroy makes the fact that ends an empty room. It is nil if the room is no longer
+// the one, emptied by sequence emptyBy, that was to end.
+func Destroy(s *State, emptyBy uint64, instanceID string, in Input) *events.Fact {
+	if s == nil || s.InstanceID != instanceID || s.EmptySince == 0 || s.EmptyBy != emptyBy {
+		return nil
+	}
+	return EndNext(s, in)
+}
+
+func (s *State) destroyed(reason events.DestroyReason, in Input) *events.Fact {
+	f := s.next(events.RoomDestroyed, in)
+	info := s.Info(s.Room)
+	info.Sequence, info.Revision = f.Sequence, 0
+	f.Info, f.Reason = &info, reason
+	return f
+}

@@ -1,0 +1,116 @@
+package room
+
+import (
+	"fmt"
+
+	"natsrooms/events"
+)
+
+// Limits are the settings that decide answers. Those that count rooms and members are
+// unlimited at 0; the others are at their default then. A nil *Limits is all defaults.
+type Limits struct {
+	MaxRooms        int
+	MaxMembers      int // of one room
+	MaxRoomsPerUser int
+
+	RoomName             int // bytes
+	UserName             int // bytes
+	Attributes           int // of one room
+	AttributeKey         int // bytes
+	AttributeValue       int // bytes
+	AttributesTotal      int // bytes of keys and values
+	MemberAttributes     int // of one member
+	MemberAttributeKey   int // bytes
+	MemberAttributeValue int // bytes
+	MemberTotal          int // bytes of a member's keys and values
+	MessageData          int // bytes
+	MessageRate          int // messages a second of one sender in one room; 0: unlimited
+}
+
+// Setting is one row of the table of limits.
+type Setting struct {
+	Name    string // as in roomd's flags and in the stream's metadata
+	Default int    // 0: unlimited
+	Most    int    // what it can be set to
+	Means   string // one line for people
+	Of      func(*Limits) *int
+}
+
+const unbounded = 1 << 31
+
+// Settings is the table of limits. The rooms of a stream keep them in its metadata, so
+// that all instances agree. What bounds sizes is bounded by what a fact has room for.
+var Settings = []Setting{
+	{"max-rooms", 0, unbounded, "rooms that may exist", func(l *Limits) *int { return &l.MaxRooms }},
+	{"max-members", 0, unbounded, "members that a room may have", func(l *Limits) *int { return &l.MaxMembers }},
+	{"max-rooms-per-user", 0, unbounded, "rooms that a user may be in", func(l *Limits) *int { return &l.MaxRoomsPerUser }},
+	{"room-name", 64, 1 << 10, "bytes of a room's name", func(l *Limits) *int { return &l.RoomName }},
+	{"user-name", 256, 1 << 10, "bytes of a user's name", func(l *Limits) *int { return &l.UserName }},
+	{"attributes", 64, 256, "attributes of a room", func(l *Limits) *int { return &l.Attributes }},
+	{"attribute-key", 64, 128, "bytes of an attribute's key", func(l *Limits) *int { return &l.AttributeKey }},
+	{"attribute-value", 4 << 10, 32 << 10, "bytes of an attribute's value", func(l *Limits) *int { return &l.AttributeValue }},
+	{"attributes-total", 32 << 10, 32 << 10, "bytes of all attributes of a room, keys and values", func(l *Limits) *int { return &l.AttributesTotal }},
+	{"member-attributes", 30, 256, "attributes of a member", func(l *Limits) *int { return &l.MemberAttributes }},
+	{"member-attribute-key", 64, 128, "bytes of a member attribute's key", func(l *Limits) *int { return &l.MemberAttributeKey }},
+	{"member-attribute-value", 1 << 10, 4 << 10, "bytes of a member attribute's value", func(l *Limits) *int { return &l.MemberAttributeValue }},
+	{"member-attributes-total", 4 << 10, 8 << 10, "bytes of all attributes of a member, keys and values", func(l *Limits) *int { return &l.MemberTotal }},
+	{"message-data", 32 << 10, 48 << 10, "bytes of a message's data", func(l *Limits) *int { return &l.MessageData }},
+	{"message-rate", 0, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
+}
+
+// Filled is l with defaults where it has nothing.
+func (l *Limits) Filled() *Limits {
+	var filled Limits
+	if l != nil {
+		filled = *l
+	}
+	for _, s := range Settings {
+		if v := s.Of(&filled); *v == 0 {
+			*v = s.Default
+		}
+	}
+	return &filled
+}
+
+// Check says what a limit is set to that it can't be, for people.
+func (l *Limits) Check() error {
+	for _, s := range Settings {
+		if v := *s.Of(l); v < 0 || v > s.Most {
+			return fmt.Errorf("the limit %s (%s) is %d; it must be 1 to %d, or 0 for the default", s.Name, s.Means, v, s.Most)
+		}
+	}
+	return nil
+}
+
+// Table is the limits by name, filled.
+func (l *Limits) Table() map[string]int {
+	table, filled := make(map[string]int, len(Settings)), l.Filled()
+	for _, s := range Settings {
+		table[s.Name] = *s.Of(filled)
+	}
+	return table
+}
+
+// LimitsOf makes limits of a table, filled.
+func LimitsOf(table map[string]int) *Limits {
+	l := &Limits{}
+	for _, s := range Settings {
+		*s.Of(l) = table[s.Name]
+	}
+	return l.Filled()
+}
+
+// over refuses a count that is past its limit.
+func over(c *Code, field string, limit, actual int, format string, args ...any) *Error {
+	e := Refuse(c, field+" "+format, args...)
+	e.Field, e.Limit, e.Actual = field, int64(limit), int64(actual)
+	return e
+}
+
+// wouldNotFit refuses what a fact has no room for, however its JSON is written.
+func wouldNotFit(field string, size int) *Error {
+	return over(ErrParamInvalid, field, events.MaxFactBytes-factRoom, size, "takes %d bytes as JSON; a fact has room for %d", size, events.MaxFactBytes-factRoom)
+}
+
+// factRoom is what a fact keeps free of any one command's lists.
+const factRoom = 12 << 10
