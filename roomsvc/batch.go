@@ -81,8 +81,10 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 	for _, id := range ids {
 		mb := s.acquire(id)
 		boxes[id] = mb
-		for n := 0; n < patientTries && mb.ending() && !s.ended(); n++ {
-			s.step(mb)
+		for beaten := 0; beaten < patientTries && mb.ending() && !s.ended(); {
+			if !s.step(mb) {
+				beaten++
+			}
 		}
 	}
 	defer func() {
@@ -222,12 +224,18 @@ func (s *Service) roomsOf(c *room.Command) (ids []subjects.Room) {
 			break
 		}
 		mb.mu.Lock()
-		if in(mb.state, c) {
+		if leaves(mb.state, c) {
 			ids = append(ids, mb.room)
 		}
 		mb.mu.Unlock()
 	}
 	return ids
+}
+
+// leaves says whether the command's session can leave the room: it is in, and the room
+// is not going to end anyway.
+func leaves(state *room.State, c *room.Command) bool {
+	return in(state, c) && !state.Ending()
 }
 
 // addLeaveAll decides a leaveAll on the runs of all rooms that its session is in: all
@@ -239,7 +247,7 @@ func (s *Service) addLeaveAll(boxes map[subjects.Room]*mailbox, runs map[subject
 		if !ok {
 			continue // came in after the call
 		}
-		if m := boxes[mb.room].state.Member(c.User); m == nil || m.Session(c.Session) == nil {
+		if !leaves(boxes[mb.room].state, c) {
 			continue
 		}
 		if !r.TakesLeave(c) {

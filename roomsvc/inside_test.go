@@ -143,6 +143,35 @@ func TestLeaveAllBesideManyRooms(t *testing.T) {
 	}
 }
 
+// A room that is being destroyed is gone for leaveAll, though its members are not all out yet.
+func TestLeaveAllBesideADestruction(t *testing.T) {
+	s := &Service{rep: newReplica(defaultRemember)}
+	s.rep.changed = func(projection.Change) {}
+	joined := []events.Joined{{UserID: "alice", SessionID: "default"}, {UserID: "bob", SessionID: "default"}}
+	for i, f := range []*events.Fact{
+		{ID: "1", Type: events.RoomCreated, Sequence: 1, Info: &events.Room{RoomID: "lobby", MemberCount: 2}, Joined: joined},
+		{ID: "2", Type: events.MemberLeft, Sequence: 2, MemberCount: 1, Left: []events.Left{{UserID: "bob", SessionID: "default", Reason: events.ReasonDestroyed}}},
+	} {
+		f.Room, f.InstanceID = "lobby", "1"
+		data, err := f.Encode("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.rep.pass(journal.Message{Seq: uint64(i) + 1, Subject: subjects.Facts(f.Room), Data: data}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &room.Command{Verb: room.LeaveAll, User: "alice", Session: room.DefaultSession}
+	if _, ids, _ := s.choose([]*call{{cmd: c}}, journal.MaxBatch); len(ids) != 0 {
+		t.Errorf("of %q she is to leave", ids)
+	}
+	mb := s.rep.find("lobby")
+	runs := map[subjects.Room]*room.Run{"lobby": room.NewRun("lobby", mb.state, room.Input{})}
+	if v := s.addLeaveAll(map[subjects.Room]*mailbox{"lobby": mb}, runs, c); v.Changed || v.Later {
+		t.Errorf("she leaves: %+v", v)
+	}
+}
+
 // An instance that meets a fact it does not know ends, and has passed nothing behind it.
 func TestUnknownFact(t *testing.T) {
 	s, nc := inside(t, Config{})
