@@ -1,7 +1,6 @@
 package roomsvc
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -44,60 +43,12 @@ type mailbox struct {
 // gives nil.
 type task func(*room.State, room.Input) *events.Fact
 
-// doubt counts how often in a row the room's newest fact was read as one older than
-// expect, which this instance has seen. Each was a read, and had a sync point before it.
-type doubt struct {
-	expect uint64
-	times  int
-}
-
-// flight is an append on its way: one fact each of one or more rooms.
-type flight struct {
-	boxes   []*mailbox
-	facts   []*events.Fact
-	entries []journal.Entry
-	done    chan result
-}
-
-type result struct {
-	last uint64 // sequence of the last entry
-	err  error
-}
-
-// resolve settles the flight's fate; the first call counts.
-func (f *flight) resolve(last uint64, err error) {
-	select {
-	case f.done <- result{last, err}:
-	default:
-	}
-}
-
 // States of a call.
 const (
 	waiting int32 = iota
 	deciding
 	answered
 )
-
-// call is one command on its way through the service.
-type call struct {
-	cmd      *room.Command
-	reply    string
-	userForm bool
-	ignored  string // names of unknown fields
-	deadline time.Time
-	state    atomic.Int32
-	synced   bool // a sync point was passed since it came: refusing it is proved
-	reserved bool // holds a place among the user's rooms
-	creating bool // holds a place among all rooms
-}
-
-// verdict is a call and what was decided.
-type verdict struct {
-	*call
-	room.Verdict
-	was place // of a switch: where its to-room was when it was decided
-}
 
 // Timing of appends.
 const (
@@ -302,47 +253,6 @@ func notStored(err error) *room.Error {
 	return e
 }
 
-// reopen makes the calls of a run wait again.
-func reopen(run []verdict) []*call {
-	calls := make([]*call, 0, len(run)+8)
-	for _, v := range run {
-		if v.state.CompareAndSwap(deciding, waiting) {
-			calls = append(calls, v.call)
-		}
-	}
-	return calls
-}
-
-// proves says whether the run's fact, which is stored, proves the verdict: it followed
-// the room's newest one, but knows nothing of other rooms.
-func proves(v verdict) bool {
-	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit)
-}
-
-// split tells calls whose answer is proved from those that need a sync point first.
-func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*call) {
-	for _, v := range run {
-		if v.synced || proves(v) {
-			proved = append(proved, v)
-		} else if v.state.CompareAndSwap(deciding, waiting) {
-			open = append(open, v.call)
-		}
-	}
-	return proved, open
-}
-
-// prove passes a sync point, so that the calls can be refused for good.
-func (s *Service) prove(calls []*call) {
-	ctx, cancel := context.WithDeadline(s.life, calls[0].deadline)
-	defer cancel()
-	if s.sync.pass(ctx) != nil {
-		return // they are decided again, or run out of time
-	}
-	for _, c := range calls {
-		c.synced = true
-	}
-}
-
 // decide takes the longest prefix of what waits that one fact can carry. The mailbox
 // is locked. A nil fact leaves every call of the run refused, or content as it is.
 func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
@@ -388,177 +298,4 @@ func (s *Service) inputFor(mb *mailbox) room.Input {
 	in := s.input()
 	in.Now = max(in.Now, mb.factAt)
 	return in
-}
-
-// brings says that the command may bring its user into a room.
-func brings(v room.Verb) bool { _, ok := startEvents[v]; return ok }
-
-// reserve counts a coming in against the limits on rooms, if there are any.
-func (s *Service) reserve(mb *mailbox, c *call) {
-	l := s.limits.Load()
-	c.cmd.UserRoomsFull, c.cmd.RoomsFull = false, false
-	if !brings(c.cmd.Verb) {
-		return
-	}
-	if l.MaxRoomsPerUser > 0 && c.cmd.User != "" && mb.state.Member(c.cmd.User) == nil && c.cmd.Verb != room.Switch {
-		c.reserved = s.rep.users.reserve(c.cmd.User, l.MaxRoomsPerUser)
-		c.cmd.UserRoomsFull = !c.reserved
-	}
-	if l.MaxRooms > 0 && mb.state == nil {
-		c.creating = s.rep.living.Load()+s.making.Add(1) <= int64(l.MaxRooms)
-		c.cmd.RoomsFull = !c.creating
-		if !c.creating {
-			s.making.Add(-1)
-		}
-	}
-}
-
-// unreserve gives back what the calls hold: their facts are stored, or will not be.
-func (s *Service) unreserve(run []verdict) {
-	for _, v := range run {
-		if v.reserved {
-			s.rep.users.release(v.cmd.User)
-			v.reserved = false
-		}
-		if v.creating {
-			s.making.Add(-1)
-			v.creating = false
-		}
-	}
-}
-
-// launch makes the flight of one fact for each locked mailbox.
-func (s *Service) launch(boxes []*mailbox, facts []*events.Fact) (*flight, error) {
-	fl := &flight{boxes: boxes, facts: facts, entries: make([]journal.Entry, len(facts)), done: make(chan result, 1)}
-	for i, f := range facts {
-		var err error
-		if fl.entries[i], err = journal.Fact(f, s.cfg.SourcePrefix, boxes[i].revision); err != nil {
-			return nil, errors.Join(journal.ErrRefused, err)
-		}
-	}
-	for _, mb := range boxes {
-		mb.flight = fl
-	}
-	return fl, nil
-}
-
-// commit sends the flight until its fate is known: by an acknowledgement, or because
-// the follower saw the rooms' next facts. "Not stored so far" proves nothing, so the
-// same bytes go out again under the same condition, which lets only one of them in.
-func (s *Service) commit(fl *flight) (last uint64, err error) {
-	timer := time.NewTimer(firstResend)
-	defer timer.Stop()
-	for try := 0; ; try++ {
-		acks := make(chan result, 1)
-		forget, err := s.journal.Append(fl.entries, func(last uint64, err error) { acks <- result{last, err} })
-		if err != nil {
-			acks <- result{0, err}
-		}
-		again := false
-		for !again {
-			select {
-			case r := <-fl.done:
-				forget()
-				return r.last, r.err
-			case a := <-acks:
-				switch {
-				case a.err == nil:
-					return a.last, nil
-				case errors.Is(a.err, journal.ErrConflict):
-					// This may be our own fact in the way: by an earlier try, or because a
-					// deposed leader of the stream refused what the new one has stored.
-					if s.sync.pass(s.life) == nil {
-						fl.resolve(0, journal.ErrConflict)
-					}
-				case try == 0 && !errors.Is(a.err, journal.ErrUnknown):
-					return 0, a.err
-				}
-			case <-timer.C:
-				forget()
-				timer.Reset(nextResend)
-				again = true
-			case <-s.life.Done():
-				forget()
-				return 0, journal.ErrUnknown
-			}
-		}
-	}
-}
-
-// applyOwn folds the stored facts of an append of this instance, of which last is the
-// sequence of the last one, unless the follower was faster. The mailboxes are locked.
-func (s *Service) applyOwn(boxes []*mailbox, facts []*events.Fact, last uint64) error {
-	first := last - uint64(len(facts)) + 1
-	if last <= boxes[len(boxes)-1].revision {
-		return nil
-	}
-	if passed := s.rep.passed.seq.Load(); last <= passed {
-		return errTailLostAt(passed, last) // the follower has seen other content there
-	}
-	now := time.Now()
-	stored := make([]applied, len(facts))
-	for i, f := range facts {
-		stored[i] = applied{boxes[i], f, first + uint64(i), now}
-	}
-	changes, err := s.rep.apply(stored)
-	if err != nil {
-		return err
-	}
-	for i, mb := range boxes {
-		mb.ahead = append(mb.ahead, change(facts[i], changes[i], first+uint64(i)))
-	}
-	return nil
-}
-
-// moved says that the room has a fact newer than expect.
-func (mb *mailbox) moved(expect uint64) bool {
-	mb.mu.Lock()
-	defer mb.mu.Unlock()
-	return mb.revision != expect
-}
-
-// catchUp makes sure that the room is as new as what was in its fact's way.
-func (s *Service) catchUp(mb *mailbox, expect uint64) {
-	ctx, cancel := context.WithTimeout(s.life, commandTimeout)
-	defer cancel()
-	if mb.moved(expect) || s.sync.pass(ctx) != nil || mb.moved(expect) {
-		return
-	}
-	// Nothing new, and yet a conflict: the room's newest fact is one from before this
-	// instance's time, or has left the journal by age, or by damage.
-	last, err := s.journal.LastOf(ctx, mb.room)
-	if err != nil || last.Seq == expect {
-		return
-	}
-	extent, err := s.journal.Extent(ctx)
-	if err != nil {
-		s.log.Warn("reading the journal's extent", "error", err)
-		return
-	}
-	mb.mu.Lock()
-	wait := time.Duration(0)
-	switch {
-	case mb.revision != expect:
-	case last.Seq > expect && mb.state == nil && last.Seq <= s.rep.passed.seq.Load(), last.Seq == 0 && extent.First > expect:
-		mb.revision = last.Seq
-		if f, err := decode(last); err == nil {
-			mb.factAt = max(mb.factAt, f.Time)
-		}
-	case last.Seq < expect:
-		// The journal lost that fact, or a deposed leader refuses and answers from a past
-		// that it takes for the present. The latter ends with the first word from its
-		// successor; the former stays, or shows itself by a marker.
-		if mb.doubt.expect != expect {
-			mb.doubt = doubt{expect: expect}
-		}
-		if mb.doubt.times++; mb.doubt.times > mostDoubts {
-			s.fail(errTailLost(expect, extent))
-			break
-		}
-		wait = firstDoubt << (mb.doubt.times - 1)
-	}
-	mb.mu.Unlock()
-	if wait > 0 {
-		s.pause(wait + rand.N(jitterHigh))
-	}
 }

@@ -9,7 +9,7 @@
 //  1. endpoints.go takes it off room.cmd.join, checks its form and hands it to the
 //     room's mailbox.
 //  2. mailbox.go decides it together with all that waits there ([room.Run]), and appends
-//     the one fact that they make.
+//     the one fact that they make (append.go).
 //  3. replica.go applies the fact when it is acknowledged, answers.go answers.
 //  4. The journal's follower, in replica.go, passes the same fact in the journal's order
 //     and hands it to the projection, which the leading instance (leader.go) writes
@@ -17,12 +17,11 @@
 //
 // If the reply is lost, the caller sends the join again with the same request ID. The
 // fact carries that ID, so whichever instance gets it finds the outcome (requests.go)
-// and says it again. If the acknowledgement is lost, mailbox.go sends the same bytes
+// and says it again. If the acknowledgement is lost, append.go sends the same bytes
 // again under the same condition, until it sees what became of them.
 package roomsvc
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +31,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/messages"
@@ -43,72 +41,6 @@ import (
 
 // Version is the version of the service, as its micro service tells it.
 const Version = "0.1.0"
-
-// Config is a service's settings. The zero value works.
-type Config struct {
-	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
-	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
-	MessagesKeep    time.Duration // how long messages are kept; 0: 24 h
-	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
-	Limits          room.Limits   // see [room.Settings]
-	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
-	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
-	SourcePrefix    string        // before the source of every event
-	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min, under 2 min breaks what is promised of retries
-	Settle          time.Duration // how long the server may take to bring what it acknowledged onto its disk, more than its sync_interval; 0: 5 min
-	Logger          *slog.Logger  // default: slog.Default()
-}
-
-const (
-	defaultKeep     = 168 * time.Hour
-	minKeep         = 24 * time.Hour
-	defaultInFlight = 16384
-	defaultRemember = 3 * time.Minute
-	defaultSettle   = 5 * time.Minute
-
-	defaultMessagesKeep    = 24 * time.Hour
-	minMessagesKeep        = 5 * time.Minute
-	defaultMessagesPerRoom = 2000
-)
-
-func (c *Config) validate() error {
-	if c.FactsKeep == 0 {
-		c.FactsKeep = defaultKeep
-	}
-	if c.FactsKeep < minKeep {
-		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, minKeep)
-	}
-	c.MessagesKeep = cmp.Or(c.MessagesKeep, defaultMessagesKeep)
-	if c.MessagesKeep < minMessagesKeep {
-		return fmt.Errorf("messages are to be kept for %v; it must be at least %v", c.MessagesKeep, minMessagesKeep)
-	}
-	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
-	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
-		return errors.New("messages a room, replicas and commands in flight can't be negative; 0 is the default")
-	}
-	if err := c.Limits.Check(); err != nil {
-		return err
-	}
-	if c.Remember < 0 || c.Settle < 0 {
-		return errors.New("a time to remember requests, or to settle, can't be negative; 0 is the default")
-	}
-	if c.Remember == 0 {
-		c.Remember = defaultRemember
-	}
-	if c.Settle == 0 {
-		c.Settle = defaultSettle
-	}
-	if c.MaxInFlight == 0 {
-		c.MaxInFlight = defaultInFlight
-	}
-	if c.Instance == "" {
-		c.Instance = nuid.Next()
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	return nil
-}
 
 // Service is a running instance.
 type Service struct {
@@ -402,92 +334,3 @@ func (s *Service) Err() error {
 }
 
 func (s *Service) ended() bool { return s.life.Err() != nil }
-
-// tracked is every changing call that may be unanswered, oldest first.
-type tracked struct {
-	mu    sync.Mutex
-	calls []*call
-}
-
-func (s *Service) track(c *call) {
-	s.tracked.mu.Lock()
-	s.tracked.calls = append(s.tracked.calls, c)
-	s.tracked.mu.Unlock()
-}
-
-// sweep answers calls that have run out of time, and forgets those that are answered.
-func (s *Service) sweep(now time.Time) {
-	s.tracked.mu.Lock()
-	calls := s.tracked.calls
-	var expired []*call
-	for len(calls) > 0 && (calls[0].state.Load() == answered || now.After(calls[0].deadline)) {
-		expired = append(expired, calls[0])
-		calls = calls[1:]
-	}
-	if open := int(s.inFlight.Load()); len(calls) > 2*open+1024 {
-		kept := make([]*call, 0, open)
-		for _, c := range calls {
-			if c.state.Load() != answered {
-				kept = append(kept, c)
-			}
-		}
-		calls = kept
-	}
-	s.tracked.calls = calls
-	s.tracked.mu.Unlock()
-	for _, c := range expired {
-		s.expire(c)
-	}
-}
-
-// expire answers a call that has run out of time. One that waits in line, in no
-// append, has surely had no effect and will have none.
-func (s *Service) expire(c *call) {
-	was := c.state.Load()
-	if was == answered {
-		return
-	}
-	if was == waiting && !s.flying(c) && c.state.CompareAndSwap(waiting, answered) {
-		e := room.Refuse(room.ErrBusy, "nothing happened: its turn did not come in %v; try again", commandTimeout)
-		e.RetryAfterMs = 1000
-		s.sendRefusal(c, e, s.connected(c))
-		return
-	}
-	e := room.Refuse(room.ErrUnavailable, "it is not known whether this was stored; send it again with the same requestID to learn it")
-	e.Outcome = room.Unknown
-	s.refuse(c, e)
-}
-
-// flying says whether the fate of an append that the call waits for is open.
-func (s *Service) flying(c *call) bool {
-	if c.cmd.Verb == room.LeaveAll || c.cmd.Verb == room.Switch {
-		return s.multi.working.Load()
-	}
-	boxes := []*mailbox{s.rep.find(c.cmd.Room), s.rep.find(c.cmd.From)}
-	if c.cmd.Verb == room.LeaveAll {
-		boxes = s.rep.users.of(c.cmd.User)
-	}
-	for _, mb := range boxes {
-		if mb == nil {
-			continue
-		}
-		mb.mu.Lock()
-		open := mb.flight != nil
-		mb.mu.Unlock()
-		if open {
-			return true
-		}
-	}
-	return false
-}
-
-// refuseAll answers what is left when the service ends.
-func (s *Service) refuseAll() {
-	s.tracked.mu.Lock()
-	calls := s.tracked.calls
-	s.tracked.calls = nil
-	s.tracked.mu.Unlock()
-	for _, c := range calls {
-		s.expire(c)
-	}
-}

@@ -179,7 +179,12 @@ func limitNames() string {
 
 func (c *Config) service(instance string, log *slog.Logger) roomsvc.Config {
 	limits, _ := c.limits() // checked
+	settle := time.Duration(0)
+	if c.Sync != nil && !c.Sync.Always {
+		settle = c.Sync.Every + 3*time.Minute
+	}
 	return roomsvc.Config{
+		Settle:       settle,
 		Instance:     instance,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,

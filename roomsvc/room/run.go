@@ -2,7 +2,6 @@ package room
 
 import (
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -64,9 +63,6 @@ type Verdict struct {
 }
 
 var later = Verdict{Later: true}
-
-// factOverhead bounds what an encoded fact has beside its entries and its room.
-const factOverhead = 4 << 10
 
 // Run gathers the commands of one room that one fact can carry. At most one command a
 // user, and all that change something change it by one type of fact. It never changes
@@ -360,47 +356,6 @@ func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verd
 	})
 	r.note(c, size)
 	return Verdict{Changed: true}
-}
-
-// The sizes bound what an entry takes in an encoded fact: every string as JSON writes
-// it, field names and times with room to spare.
-
-const (
-	joinedFrame = 168
-	leftFrame   = 224
-)
-
-func joinedSize(c *Command) int {
-	return joinedFrame + jsonSize(string(c.User)) + jsonSize(c.Name) + len(c.Info) + jsonSize(c.Session) + jsonSize(string(c.From)) + jsonSize(c.RequestID)
-}
-
-func (r *Run) leftSize(c *Command, m *Member) int {
-	return leftFrame + r.goingSize(c.User) + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
-}
-
-// AttributesSize bounds what attributes take in an encoded fact, in bytes.
-func AttributesSize(attributes map[string]string) int {
-	size := 0
-	for k, v := range attributes {
-		size += 6 + jsonSize(k) + jsonSize(v)
-	}
-	return size
-}
-
-// jsonSize bounds a string's length in JSON, where a control character takes six bytes.
-func jsonSize(s string) int {
-	size := 2
-	for _, c := range s {
-		switch {
-		case c < 0x20 || c == utf8.RuneError || c == 0x2028 || c == 0x2029:
-			size += 6
-		case c == '"' || c == '\\':
-			size += 2
-		default:
-			size += utf8.RuneLen(c)
-		}
-	}
-	return size
 }
 
 // PageFlag is the nextFlag of a page that ends with m.

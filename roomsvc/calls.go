@@ -1,0 +1,108 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"natsrooms/roomsvc/room"
+)
+
+// call is one command on its way through the service.
+type call struct {
+	cmd      *room.Command
+	reply    string
+	userForm bool
+	ignored  string // names of unknown fields
+	deadline time.Time
+	state    atomic.Int32
+	synced   bool // a sync point was passed since it came: refusing it is proved
+	reserved bool // holds a place among the user's rooms
+	creating bool // holds a place among all rooms
+}
+
+// verdict is a call and what was decided.
+type verdict struct {
+	*call
+	room.Verdict
+	was place // of a switch: where its to-room was when it was decided
+}
+
+// reopen makes the calls of a run wait again.
+func reopen(run []verdict) []*call {
+	calls := make([]*call, 0, len(run)+8)
+	for _, v := range run {
+		if v.state.CompareAndSwap(deciding, waiting) {
+			calls = append(calls, v.call)
+		}
+	}
+	return calls
+}
+
+// proves says whether the run's fact, which is stored, proves the verdict: it followed
+// the room's newest one, but knows nothing of other rooms.
+func proves(v verdict) bool {
+	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit)
+}
+
+// split tells calls whose answer is proved from those that need a sync point first.
+func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*call) {
+	for _, v := range run {
+		if v.synced || proves(v) {
+			proved = append(proved, v)
+		} else if v.state.CompareAndSwap(deciding, waiting) {
+			open = append(open, v.call)
+		}
+	}
+	return proved, open
+}
+
+// prove passes a sync point, so that the calls can be refused for good.
+func (s *Service) prove(calls []*call) {
+	ctx, cancel := context.WithDeadline(s.life, calls[0].deadline)
+	defer cancel()
+	if s.sync.pass(ctx) != nil {
+		return // they are decided again, or run out of time
+	}
+	for _, c := range calls {
+		c.synced = true
+	}
+}
+
+// brings says that the command may bring its user into a room.
+func brings(v room.Verb) bool { _, ok := startEvents[v]; return ok }
+
+// reserve counts a coming in against the limits on rooms, if there are any.
+func (s *Service) reserve(mb *mailbox, c *call) {
+	l := s.limits.Load()
+	c.cmd.UserRoomsFull, c.cmd.RoomsFull = false, false
+	if !brings(c.cmd.Verb) {
+		return
+	}
+	if l.MaxRoomsPerUser > 0 && c.cmd.User != "" && mb.state.Member(c.cmd.User) == nil && c.cmd.Verb != room.Switch {
+		c.reserved = s.rep.users.reserve(c.cmd.User, l.MaxRoomsPerUser)
+		c.cmd.UserRoomsFull = !c.reserved
+	}
+	if l.MaxRooms > 0 && mb.state == nil {
+		c.creating = s.rep.living.Load()+s.making.Add(1) <= int64(l.MaxRooms)
+		c.cmd.RoomsFull = !c.creating
+		if !c.creating {
+			s.making.Add(-1)
+		}
+	}
+}
+
+// unreserve gives back what the calls hold: their facts are stored, or will not be.
+func (s *Service) unreserve(run []verdict) {
+	for _, v := range run {
+		if v.reserved {
+			s.rep.users.release(v.cmd.User)
+			v.reserved = false
+		}
+		if v.creating {
+			s.making.Add(-1)
+			v.creating = false
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package roomsvc
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nuid"
+
+	"natsrooms/roomsvc/room"
+)
+
+// Config is a service's settings. The zero value works.
+type Config struct {
+	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
+	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
+	MessagesKeep    time.Duration // how long messages are kept; 0: 24 h
+	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
+	Limits          room.Limits   // see [room.Settings]
+	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
+	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
+	SourcePrefix    string        // before the source of every event
+	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min, under 2 min breaks what is promised of retries
+	Settle          time.Duration // how long the server may take to bring what it acknowledged onto its disk, more than its sync_interval; 0: 5 min
+	Logger          *slog.Logger  // default: slog.Default()
+}
+
+const (
+	defaultKeep     = 168 * time.Hour
+	minKeep         = 24 * time.Hour
+	defaultInFlight = 16384
+	defaultRemember = 3 * time.Minute
+	defaultSettle   = 5 * time.Minute
+
+	defaultMessagesKeep    = 24 * time.Hour
+	minMessagesKeep        = 5 * time.Minute
+	defaultMessagesPerRoom = 2000
+)
+
+func (c *Config) validate() error {
+	if c.FactsKeep == 0 {
+		c.FactsKeep = defaultKeep
+	}
+	if c.FactsKeep < minKeep {
+		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, minKeep)
+	}
+	c.MessagesKeep = cmp.Or(c.MessagesKeep, defaultMessagesKeep)
+	if c.MessagesKeep < minMessagesKeep {
+		return fmt.Errorf("messages are to be kept for %v; it must be at least %v", c.MessagesKeep, minMessagesKeep)
+	}
+	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
+	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
+		return errors.New("messages a room, replicas and commands in flight can't be negative; 0 is the default")
+	}
+	if err := c.Limits.Check(); err != nil {
+		return err
+	}
+	if c.Remember < 0 || c.Settle < 0 {
+		return errors.New("a time to remember requests, or to settle, can't be negative; 0 is the default")
+	}
+	if c.Remember == 0 {
+		c.Remember = defaultRemember
+	}
+	if c.Settle == 0 {
+		c.Settle = defaultSettle
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultInFlight
+	}
+	if c.Instance == "" {
+		c.Instance = nuid.Next()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package room
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// Member is one user in a room. It is a value: a change makes a new one.
+type Member struct {
+	User     subjects.User
+	Name     string
+	Info     jsontext.Value
+	Since    events.Time     // when the user became a member, by its first session
+	Sessions []MemberSession // in order of joining, never empty
+	Order    uint64          // grows with every joining; the order of pages
+	Revision uint64          // stream sequence of the fact that made this value
+
+	Attributes map[string]string
+	staying    map[string]struct{} // of them, those that outlive the membership
+}
+
+// Kept is what a user who is gone left behind in a room, to have it again.
+type Kept struct {
+	User       subjects.User
+	Attributes map[string]string // nil: nothing any more
+	Revision   uint64
+}
+
+// MaxKept is how many users' attributes a room keeps for when they come back; past it
+// those go first who have been gone longest.
+const MaxKept = 500
+
+// order is the place of a fact's i-th entry among all that ever joined the instance.
+func order(sequence uint64, i int) uint64 { return sequence<<16 | uint64(i) }
+
+// Session is the member's session of that ID, or nil.
+func (m *Member) Session(id string) *MemberSession {
+	for i := range m.Sessions {
+		if m.Sessions[i].SessionID == id {
+			return &m.Sessions[i]
+		}
+	}
+	return nil
+}
+
+// Wire is the member as replies show it.
+func (m *Member) Wire() MemberInfo {
+	info := MemberInfo{string(m.User), m.Name, m.Info, m.Since, m.Attributes, m.Sessions}
+	if info.Attributes == nil {
+		info.Attributes = map[string]string{}
+	}
+	return info
+}
+
+func (s *State) place(m *Member) {
+	old := s.members[m.User]
+	s.members[m.User] = m
+	if old == nil {
+		for len(s.order) > 0 && s.order[len(s.order)-1] == nil {
+			s.order = s.order[:len(s.order)-1]
+		}
+		i := len(s.order)
+		if i > 0 && s.order[i-1].Order > m.Order { // only when merging, where the past may come after
+			i = sort.Search(i, func(i int) bool { return s.orderFrom(i) > m.Order })
+		}
+		s.order = slices.Insert(s.order, i, m)
+		return
+	}
+	if i, ok := s.find(old); ok {
+		s.order[i] = m
+	}
+}
+
+func (s *State) remove(m *Member) {
+	delete(s.members, m.User)
+	if i, ok := s.find(m); ok {
+		s.order[i] = nil
+	}
+	if len(s.order) > 16 && len(s.order) > 2*len(s.members) {
+		s.order = slices.DeleteFunc(s.order, func(m *Member) bool { return m == nil })
+	}
+}
+
+func (s *State) find(m *Member) (int, bool) {
+	i := sort.Search(len(s.order), func(i int) bool { return s.orderFrom(i) >= m.Order })
+	for ; i < len(s.order); i++ {
+		if s.order[i] == m {
+			return i, true
+		}
+		if s.order[i] != nil {
+			break
+		}
+	}
+	return 0, false
+}
+
+// keptBy is the attributes that the user left behind; nil if there are none.
+func (s *State) keptBy(u subjects.User) map[string]string {
+	if s == nil {
+		return nil
+	}
+	return s.kept[u].Attributes
+}
+
+// Kept calls f for everything that absent users left behind, in no order.
+func (s *State) Kept(f func(Kept)) {
+	for _, k := range s.kept {
+		f(k)
+	}
+}
+
+// keep takes what a user left behind, and drops the oldest where it is too much. Where
+// the past is read again nobody's is dropped for it: the user may have come back since.
+func (s *State) keep(k Kept, past bool, ch *Changes) {
+	if past && len(s.kept) >= MaxKept {
+		return
+	}
+	if s.kept == nil {
+		s.kept = map[subjects.User]Kept{}
+	}
+	s.kept[k.User] = k
+	ch.Keep = append(ch.Keep, k)
+	if len(s.kept) <= MaxKept {
+		return
+	}
+	oldest := k
+	for _, o := range s.kept {
+		if o.Revision < oldest.Revision || o.Revision == oldest.Revision && o.User < oldest.User {
+			oldest = o
+		}
+	}
+	s.drop(oldest.User, ch)
+}
+
+func (s *State) drop(u subjects.User, ch *Changes) {
+	if _, ok := s.kept[u]; ok {
+		delete(s.kept, u)
+		ch.Keep = append(ch.Keep, Kept{User: u})
+	}
+}
+
+// stayingOf is those of the attributes that a member comes with that outlive its membership.
+func stayingOf(j *events.Joined) map[string]struct{} {
+	if len(j.Attributes) == len(j.DeleteAfterOwnerLeft) {
+		return nil
+	}
+	keys := make(map[string]struct{}, len(j.Attributes))
+	for k := range j.Attributes {
+		keys[k] = struct{}{}
+	}
+	for _, k := range j.DeleteAfterOwnerLeft {
+		delete(keys, k)
+	}
+	return keys
+}
