@@ -206,6 +206,12 @@ func TestRepeatedMessages(t *testing.T) {
 	if n := len(w.storedMessages("room.msg.lobby")); n != 2 {
 		t.Errorf("%d messages are stored, want 2", n)
 	}
+	// Its user may be gone meanwhile, and the room too.
+	ok[position](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
+	again()
+	w.refused(room.ErrUserNotInRoom, "send", strings.Replace(body, `"1"`, `"4"`, 1))
+	ok[room.DestroyReply](w, "destroy", `{"roomID":"lobby"}`)
+	again()
 }
 
 // Who is in may send at once, on whichever instance; who is out may not, at once.

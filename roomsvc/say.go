@@ -40,7 +40,11 @@ type saying struct {
 	message *events.Message
 	entry   []journal.Entry
 	digest  string
-	next    time.Time
+
+	// Under the lock of sayings.
+	next   time.Time
+	tries  int
+	forget func() // stops waiting for the answer to the last try
 }
 
 // say takes a send. A member's message is accepted from memory, a refusal is proved by
@@ -78,12 +82,35 @@ func (s *Service) say(q *request) {
 			s.refuse(q.call, room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", cmd.Room))
 			return
 		}
-		if refused := s.mayTalk(cmd, m); refused != nil {
+		refused := s.mayTalk(cmd, m)
+		if refused == nil {
+			s.publish(q.call, m)
+		} else if !s.saidBefore(ctx, q.call, m) {
 			s.refuse(q.call, refused)
-			return
 		}
-		s.publish(q.call, m)
 	}()
+}
+
+// saidBefore answers a request whose message was stored while its user was in.
+func (s *Service) saidBefore(ctx context.Context, c *call, m *events.Message) bool {
+	if c.cmd.RequestID == "" || !m.Type.Stored() {
+		return false
+	}
+	seq, err := s.messages.Find(ctx, c.cmd.Room, messageID(c.cmd))
+	if err != nil {
+		s.log.Debug("looking for a repeated message", "error", err)
+	}
+	if seq > 0 {
+		s.track(c)
+		s.repeatedMessage(&saying{call: c, digest: c.cmd.Digest}, seq)
+	}
+	return seq > 0
+}
+
+// messageID is the same for every try of a request.
+func messageID(c *room.Command) string {
+	sum := sha256.Sum256([]byte(string(c.User) + "\x00" + c.RequestID))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // mayTalk says why the command's user may not send in its room, and names the room's
@@ -149,36 +176,39 @@ func (s *Service) shout(c *call, m *events.Message) error {
 func (s *Service) store(c *call, m *events.Message) error {
 	id, digest := m.ID, ""
 	if c.cmd.RequestID != "" {
-		sum := sha256.Sum256([]byte(string(c.cmd.User) + "\x00" + c.cmd.RequestID))
-		id, digest = base64.RawURLEncoding.EncodeToString(sum[:16]), c.cmd.Digest
+		id, digest = messageID(c.cmd), c.cmd.Digest
 	}
 	entry, err := s.messages.Entry(m, s.cfg.SourcePrefix, id, digest)
 	if err != nil {
 		return err
 	}
-	y := &saying{call: c, message: m, entry: []journal.Entry{entry}, digest: digest, next: time.Now().Add(firstResend)}
-	s.sayings.mu.Lock()
-	s.sayings.open = append(s.sayings.open, y)
-	s.sayings.mu.Unlock()
+	y := &saying{call: c, message: m, entry: []journal.Entry{entry}, digest: digest}
 	s.track(c)
-	s.offer(y)
+	s.sayings.mu.Lock()
+	defer s.sayings.mu.Unlock()
+	s.sayings.open = append(s.sayings.open, y)
+	s.offer(y, firstResend)
 	return nil
 }
 
-// offer sends a message to the stream once.
-func (s *Service) offer(y *saying) {
-	_, _ = s.journal.Append(y.entry, func(seq uint64, err error) { s.stored(y, seq, err) })
+// offer sends a message to the stream once more. The lock of sayings is held.
+func (s *Service) offer(y *saying, patience time.Duration) {
+	y.tries++
+	y.next = time.Now().Add(patience)
+	first := y.tries == 1
+	y.forget, _ = s.journal.Append(y.entry, func(seq uint64, err error) { s.stored(y, first, seq, err) })
 }
 
-// stored takes the stream's answer. One that proves nothing is waited out.
-func (s *Service) stored(y *saying, seq uint64, err error) {
+// stored takes the stream's answer. One that proves nothing is waited out, and so is a
+// refusal of what may have been stored by a try before it.
+func (s *Service) stored(y *saying, first bool, seq uint64, err error) {
 	switch {
 	case err == nil:
 		s.messages.Said(y.message.Room, seq)
 		s.answer(y.call, &room.SendReply{MessageID: y.message.ID, MessageSeq: seq, Timestamp: int64(y.message.Time)})
 	case errors.Is(err, journal.ErrRepeated):
 		go s.repeatedMessage(y, seq)
-	case errors.Is(err, journal.ErrRefused):
+	case errors.Is(err, journal.ErrRefused) && first:
 		s.refuse(y.call, notStored(err))
 	}
 }
@@ -209,17 +239,18 @@ func (s *Service) answer(c *call, v any) {
 // repeatSayings sends again what was not acknowledged in time.
 func (s *Service) repeatSayings(now time.Time) {
 	s.sayings.mu.Lock()
-	s.sayings.open = slices.DeleteFunc(s.sayings.open, func(y *saying) bool { return y.state.Load() == answered })
-	var late []*saying
+	defer s.sayings.mu.Unlock()
+	s.sayings.open = slices.DeleteFunc(s.sayings.open, func(y *saying) bool {
+		over := y.state.Load() == answered
+		if over || now.After(y.next) {
+			y.forget()
+		}
+		return over
+	})
 	for _, y := range s.sayings.open {
 		if now.After(y.next) {
-			y.next = now.Add(nextResend)
-			late = append(late, y)
+			s.offer(y, nextResend)
 		}
-	}
-	s.sayings.mu.Unlock()
-	for _, y := range late {
-		s.offer(y)
 	}
 }
 

@@ -54,7 +54,25 @@ const chunk = 64
 // Read gives the messages on the subject from seq on to take, in order, until it says
 // false or there are no more.
 func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data []byte) bool) error {
-	cons, err := r.consumer(ctx, seq)
+	return r.read(ctx, r.from(seq), func(at uint64, m jetstream.Msg) bool { return take(at, m.Data()) })
+}
+
+// Find is the sequence of the first message on the subject, stored at or after since,
+// with that message ID; 0 if there is none.
+func (r *Reader) Find(ctx context.Context, id string, since time.Time) (seq uint64, err error) {
+	cfg := r.from(1)
+	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime, cfg.HeadersOnly = jetstream.DeliverByStartTimePolicy, 0, &since, true
+	err = r.read(ctx, cfg, func(at uint64, m jetstream.Msg) bool {
+		if m.Headers().Get(jetstream.MsgIDHeader) == id {
+			seq = at
+		}
+		return seq == 0
+	})
+	return seq, err
+}
+
+func (r *Reader) read(ctx context.Context, cfg jetstream.ConsumerConfig, take func(at uint64, m jetstream.Msg) bool) error {
+	cons, err := r.consumer(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -71,7 +89,7 @@ func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data
 			if err != nil {
 				return err
 			}
-			if !take(meta.Sequence.Stream, m.Data()) {
+			if !take(meta.Sequence.Stream, m) {
 				return nil
 			}
 			got, left = true, meta.NumPending
@@ -88,18 +106,22 @@ func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data
 
 // Count is how many messages there are on the subject from seq on.
 func (r *Reader) Count(ctx context.Context, seq uint64) (uint64, error) {
-	cons, err := r.consumer(ctx, seq)
+	cons, err := r.consumer(ctx, r.from(seq))
 	if err != nil {
 		return 0, err
 	}
 	return cons.CachedInfo().NumPending, r.stream.DeleteConsumer(ctx, cons.CachedInfo().Name)
 }
 
-func (r *Reader) consumer(ctx context.Context, seq uint64) (jetstream.Consumer, error) {
-	cons, err := r.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+func (r *Reader) from(seq uint64) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(seq, 1), FilterSubject: r.Subject,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
-	})
+	}
+}
+
+func (r *Reader) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	cons, err := r.stream.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", r.Subject, err)
 	}

@@ -76,6 +76,12 @@ func (s *Store) Entry(m *events.Message, prefix, id, digest string) (journal.Ent
 	return journal.Entry{Subject: subjects.MessageJournal(m.Room), Header: h, Data: data}, nil
 }
 
+// Find is where the room's message with that ID is stored, 0 if nowhere. It looks as far
+// back as repeats are known.
+func (s *Store) Find(ctx context.Context, r subjects.Room, id string) (seq uint64, err error) {
+	return s.reader(r).Find(ctx, id, time.Now().Add(-Repeats))
+}
+
 // At is a stored message and its request's digest.
 func (s *Store) At(ctx context.Context, seq uint64) (m *events.Message, digest string, err error) {
 	raw, err := s.stream.GetMsg(ctx, seq)
