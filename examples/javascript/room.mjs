@@ -6,18 +6,24 @@ import { ask, token, type } from "./wire.mjs";
 
 /** Changes members, a Map by userID of what the command `members` answers, as a fact says. */
 export function fold(members, { type: what, data }) {
-  for (const { userID, userName, userInfo, joinedAt, sessionID } of data.memberList ?? []) {
+  for (const { userID, userName, userInfo, joinedAt, sessionID, attributes = {} } of data.memberList ?? []) {
     const member = members.get(userID);
     const others = member?.sessions.filter((s) => s.sessionID !== sessionID);
     const session = { sessionID, joinedAt };
     if (what === type("room.created") || what === type("member.joined")) {
-      members.set(userID, { userID, userName, ...(userInfo && { userInfo }), joinedAt, attributes: {}, sessions: [session] });
+      members.set(userID, { userID, userName, ...(userInfo && { userInfo }), joinedAt, attributes, sessions: [session] });
     }
     if (what === type("member.left")) members.delete(userID);
     if (what === type("session.joined") && member) member.sessions = [...others, session];
     if (what === type("session.left") && member) member.sessions = others;
   }
   for (const { userID, attributes } of data.infos ?? []) Object.assign(members.get(userID)?.attributes ?? {}, attributes);
+}
+
+/** Changes the room's attributes, a Map, as a fact says. */
+export function change(attributes, { data }) {
+  for (const [key, value] of Object.entries(data.set ?? {})) attributes.set(key, value);
+  for (const key of [...(data.delete ?? []), ...(data.deletedAttributes ?? [])]) attributes.delete(key);
 }
 
 /** Reads the members page by page. What they are folded on with starts behind the lowest sequence of the pages. */
@@ -55,7 +61,7 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
   const command = (verb, body) => ask(nc, me.userID, verb, { roomID, sessionID: me.sessionID, ...body });
   const next = (step) => (work = work.catch(() => {}).then(() => room.open && step())); // one after the other
   const later = (step) => next(step).catch((err) => room.open && failed(err));
-  const room = { members: new Map(), open: true, command, check, close };
+  const room = { members: new Map(), attributes: new Map(), open: true, command, check, close };
   const facts = { after: "afterSequence", number: (event) => event.data.sequence };
   const messages = { after: "afterMessageSeq", number: (event) => event.data.messageSeq };
   const subscriptions = [];
@@ -83,8 +89,9 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
 
   async function load() {
     const { members, sequence, instanceID, revision } = await read(command);
+    const { room: now } = await command("get", { minRevision: revision });
     facts.last = sequence;
-    Object.assign(room, { members, instanceID, revision });
+    Object.assign(room, { members, instanceID, revision, attributes: new Map(Object.entries(now.attributes)) });
     tell();
   }
 
@@ -101,7 +108,10 @@ export async function enter(nc, roomID, me, { verb = "enter", heard, failed }) {
     if (number > line.last && before > line.last) await heal(line, minRevision);
     if (number <= line.last) return;
     line.last = number;
-    if (line === facts) fold(room.members, event);
+    if (line === facts) {
+      fold(room.members, event);
+      change(room.attributes, event);
+    }
     tell(event);
   }
 

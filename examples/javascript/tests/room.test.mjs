@@ -134,6 +134,23 @@ test("attributes of members", async () => {
   assert.deepEqual([...alice.room.members.values()], memberList);
 });
 
+test("attributes of the room, and those that wait for a member", async () => {
+  const nc = await connection(url);
+  const alice = await Person.in(nc, "seats", "alice");
+  const bob = await Person.in(await connection(url), "seats", "bob");
+  await bob.room.command("setAttributes", { set: { seat: "bob" }, isDeleteAfterOwnerLeft: true });
+  await bob.room.command("setMemberAttributes", { userIDs: ["bob"], attributes: { level: "9" }, isDeleteAfterOwnerLeft: false });
+  await alice.room.command("setAttributes", { set: { topic: "tea", "__proto__x": "y" }, delete: ["none"] });
+  await alice.until("attributes", () => alice.room.attributes.get("topic") === "tea" && alice.room.attributes.get("seat") === "bob");
+  await bob.leave();
+  await alice.until("a free seat", () => !alice.room.attributes.has("seat"));
+  const again = await Person.in(await connection(url), "seats", "bob");
+  await alice.sees("alice bob");
+  assert.deepEqual(alice.room.members.get("bob").attributes, { level: "9" });
+  const { room } = await ask(nc, "alice", "get", { roomID: "seats", sync: true });
+  for (const person of [alice, again]) assert.deepEqual(Object.fromEntries(person.room.attributes), room.attributes);
+});
+
 test("the newest fact and message, lost, are found by asking", async () => {
   const nc = await connection(url);
   let deaf = false;
