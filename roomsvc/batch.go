@@ -111,6 +111,13 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 		if !c.state.CompareAndSwap(waiting, deciding) || s.repeated(c) {
 			continue
 		}
+		if c.cmd.Verb == room.Switch && !c.synced && in(boxes[c.cmd.Room].state, c.cmd) {
+			// It would only leave; but the batch has no fact in the room that it is in already,
+			// which would prove that it still is.
+			c.state.CompareAndSwap(deciding, waiting)
+			open = append(open, c)
+			continue
+		}
 		var v room.Verdict
 		if c.cmd.Verb == room.Switch {
 			s.reserve(boxes[c.cmd.Room], c)

@@ -102,3 +102,44 @@ func TestLimitFromThePast(t *testing.T) {
 		t.Error("alice is in two rooms")
 	}
 }
+
+// Of the to-room of a switch, too: who is not in it any more comes into it, and does not
+// end up in neither room.
+func TestSwitchFromThePast(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	w.start(bad.url, roomsvc.Config{})
+	w.create("from", 3600)
+	w.create("to", 3600)
+	w.join("from", "alice")
+	in := w.join("to", "alice")
+	w.get("to")
+
+	var deaf atomic.Bool
+	rules := rule(func(f *frame) fate {
+		return fate{lose: deaf.Load() && (strings.HasPrefix(f.subject, "room.evt.") || f.subject == "room.sync")}
+	})
+	bad.toClient.Store(&rules)
+	deaf.Store(true)
+	w.append(&events.Fact{
+		ID: "elsewhere", Type: events.MemberLeft, Room: "to", InstanceID: in.InstanceID, Sequence: in.Sequence + 1, Time: events.TimeOf(time.Now()),
+		Left: []events.Left{{UserID: "alice", SessionID: "default", JoinedAt: in.Room.CreatedAt, LeftAt: events.TimeOf(time.Now()), Reason: events.ReasonLeft}},
+	}, in.Revision)
+	answers := make(chan error, 1)
+	go func() {
+		_, err := w.client.Switch(w.ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "from", ToRoomInfo: room.RoomInfo{RoomID: "to"}})
+		answers <- err
+	}()
+	w.until(patience, "the switch to be decided, or a sync point to be looked for", func() bool { return bad.lost.Load() > 1 || len(answers) > 0 })
+	deaf.Store(false)
+	if err := w.nc.Publish("room.sync", nil); err != nil { // shows the follower that it missed something
+		t.Fatal(err)
+	}
+	if err := <-answers; err != nil {
+		t.Fatal(err)
+	}
+	if users, _, _ := w.members("to"); len(users) != 1 {
+		t.Errorf("in to are %v", users)
+	}
+	w.check()
+}
