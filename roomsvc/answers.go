@@ -26,7 +26,7 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			continue
 		}
 		if v.Refused != nil {
-			if v.Refused.Code == room.ErrRevisionMismatch {
+			if v.Refused.Code == room.ErrRevisionMismatch && mb.state != nil { // else the room has ended since
 				at := position(mb)
 				v.Refused.Attributes, v.Refused.At = mb.state.Attributes, &at
 			}

@@ -29,7 +29,8 @@ func (s *Service) sendAttributes(c *call, cache *replyCache, state *room.State, 
 	s.send(c, known.data, nil)
 }
 
-// sendMemberAttributes answers a setMemberAttributes: what its members among users have now.
+// sendMemberAttributes answers a setMemberAttributes: what its members among users have
+// now, or, where that is too much for a reply, what was set.
 func (s *Service) sendMemberAttributes(c *call, state *room.State, p place, users []subjects.User) {
 	reply := &room.SetMemberAttributesReply{Infos: []events.MemberAttributes{}, Position: p.Position}
 	for _, u := range users {
@@ -40,7 +41,14 @@ func (s *Service) sendMemberAttributes(c *call, state *room.State, p place, user
 	reply.ErrorUserList = notIn(c.cmd.Users, func(u subjects.User) bool {
 		return slices.ContainsFunc(reply.Infos, func(i events.MemberAttributes) bool { return i.UserID == string(u) })
 	})
-	s.reply(c, reply)
+	data := s.encode(reply)
+	if len(data) > maxReply {
+		for i := range reply.Infos {
+			reply.Infos[i].Attributes = c.cmd.Set
+		}
+		data = s.encode(reply)
+	}
+	s.send(c, data, nil)
 }
 
 func (s *Service) sendKicked(c *call, kicked []subjects.User) {

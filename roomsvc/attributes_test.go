@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -94,6 +95,30 @@ func TestAttributesOfRepeatedRequests(t *testing.T) {
 	}
 	w.start(roomsvc.Config{})
 	again()
+	w.check()
+}
+
+// The attributes of many members are more than a reply may have: then it says what was set.
+func TestAttributesOfManyMembers(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	var users []string
+	for i := range 80 {
+		users = append(users, fmt.Sprintf(`"u%d"`, i))
+		ok[position](w, "enter", fmt.Sprintf(`{"roomID":"lobby","userID":"u%d"}`, i))
+	}
+	list := strings.Join(users, ",")
+	for n := range 7 {
+		body := fmt.Sprintf(`{"roomID":"lobby","userID":"u0","userIDs":[%s],"attributes":{"k%d":"%s"},"requestID":"%[2]d"}`, list, n, strings.Repeat("v", 550))
+		for range 2 {
+			m := w.ask("setMemberAttributes", body)
+			if e := refusal(m); e != nil {
+				t.Fatal(e)
+			}
+			if r := decode[room.SetMemberAttributesReply](t, m.Data); len(m.Data) > 256<<10 || len(r.Infos) != 80 {
+				t.Errorf("a reply of %d bytes with %d members", len(m.Data), len(r.Infos))
+			}
+		}
+	}
 	w.check()
 }
 

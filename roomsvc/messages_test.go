@@ -430,6 +430,72 @@ func TestHistoryOfMessages(t *testing.T) {
 	}
 }
 
+// JSON writes some characters sixfold; a page takes that into account, in either direction.
+func TestHistoryOfLongMessages(t *testing.T) {
+	w, _ := newWorld(t, 1, configOf(nil))
+	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`).InstanceID
+	for range 12 {
+		ok[sent](w, "send", fmt.Sprintf(`{"roomID":"lobby","userID":"alice","type":"text","data":"%s"}`, strings.Repeat(`\u0001`, 10_500)))
+	}
+	for _, position := range []string{"afterMessageSeq", "beforeMessageSeq"} {
+		if n := len(w.past(instance, "lobby", position, 0, 500)); n != 12 { // which looks at the length of each page
+			t.Errorf("by %s there are %d messages, want 12", position, n)
+		}
+	}
+}
+
+// A busy room does not hide its past from who pages back.
+func TestHistoryWhileOthersTalk(t *testing.T) {
+	w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MessagesPerRoom = 100_000 }))
+	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`).InstanceID
+	for range 50 {
+		ok[sent](w, "send", `{"roomID":"lobby","userID":"alice","type":"text","data":"x"}`)
+	}
+	over := make(chan struct{})
+	var talk sync.WaitGroup
+	for range 8 {
+		talk.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				if _, err := once[sent](w, room.Send, map[string]any{"roomID": "lobby", "userID": "alice", "type": "text", "data": "y"}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 40 {
+		count := 1 + i%5
+		p := ok[historyPage](w, "history", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"beforeMessageSeq":0,"count":%d}`, instance, count))
+		if len(p.Events) != count || p.NextFlag == "" {
+			t.Errorf("asked for %d, there are %d, nextFlag %q", count, len(p.Events), p.NextFlag)
+		}
+	}
+	close(over)
+	talk.Wait()
+}
+
+// A message that was discarded since has been sent all the same.
+func TestRepeatedMessageThatIsDiscarded(t *testing.T) {
+	w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MessagesPerRoom = 2 }))
+	ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`)
+	const body = `{"roomID":"lobby","userID":"alice","type":"text","data":"first","requestID":"r"}`
+	first := ok[sent](w, "send", body)
+	for range 2 {
+		ok[sent](w, "send", `{"roomID":"lobby","userID":"alice","type":"text","data":"more"}`)
+	}
+	if r := ok[sent](w, "send", body); r.MessageSeq != first.MessageSeq {
+		t.Errorf("repeated: %+v, the first outcome was %+v", r, first)
+	}
+	if n := len(w.storedMessages("room.msg.lobby")); n != 2 {
+		t.Errorf("%d messages are stored, want 2", n)
+	}
+}
+
 func TestHistoryForJoiners(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"historyForJoiners":false}}`).InstanceID

@@ -238,7 +238,7 @@ func (s *Service) userRooms(q *request) {
 				reply.NextFlag = reply.Rooms[len(reply.Rooms)-1].RoomID
 				break
 			}
-			if h := mb.head.Load(); h != nil {
+			if h := mb.head.Load(); h != nil && !h.Ending() {
 				reply.Rooms = append(reply.Rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence})
 				ids = append(ids, mb.room)
 			}

@@ -15,6 +15,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -97,14 +98,19 @@ func (s *Service) saidBefore(ctx context.Context, c *call, m *events.Message) bo
 		return false
 	}
 	seq, err := s.messages.Find(ctx, c.cmd.Room, messageID(c.cmd))
-	if err != nil {
+	switch {
+	case err != nil:
 		s.log.Debug("looking for a repeated message", "error", err)
-	}
-	if seq > 0 {
+		e := room.Refuse(room.ErrUnavailable, "%q is not in %q, and whether this was stored before is not known; send it again with the same requestID", c.cmd.User, c.cmd.Room)
+		e.Outcome = room.Unknown
+		s.refuse(c, e)
+	case seq == 0:
+		return false
+	default:
 		s.track(c)
 		s.repeatedMessage(&saying{call: c, digest: c.cmd.Digest}, seq)
 	}
-	return seq > 0
+	return true
 }
 
 // messageID is the same for every try of a request.
@@ -195,21 +201,24 @@ func (s *Service) store(c *call, m *events.Message) error {
 func (s *Service) offer(y *saying, patience time.Duration) {
 	y.tries++
 	y.next = time.Now().Add(patience)
-	first := y.tries == 1
-	y.forget, _ = s.journal.Append(y.entry, func(seq uint64, err error) { s.stored(y, first, seq, err) })
+	y.forget, _ = s.journal.Append(y.entry, func(seq uint64, err error) { s.stored(y, seq, err) })
 }
 
 // stored takes the stream's answer. One that proves nothing is waited out, and so is a
 // refusal of what may have been stored by a try before it.
-func (s *Service) stored(y *saying, first bool, seq uint64, err error) {
+func (s *Service) stored(y *saying, seq uint64, err error) {
 	switch {
 	case err == nil:
 		s.messages.Said(y.message.Room, seq)
 		s.answer(y.call, &room.SendReply{MessageID: y.message.ID, MessageSeq: seq, Timestamp: int64(y.message.Time)})
 	case errors.Is(err, journal.ErrRepeated):
 		go s.repeatedMessage(y, seq)
-	case errors.Is(err, journal.ErrRefused) && first:
-		s.refuse(y.call, notStored(err))
+	case errors.Is(err, journal.ErrRefused):
+		s.sayings.mu.Lock()
+		defer s.sayings.mu.Unlock()
+		if y.tries == 1 {
+			s.refuse(y.call, notStored(err))
+		}
 	}
 }
 
@@ -220,6 +229,8 @@ func (s *Service) repeatedMessage(y *saying, seq uint64) {
 	defer cancel()
 	m, digest, err := s.messages.At(ctx, seq)
 	switch {
+	case errors.Is(err, messages.ErrDiscarded): // its ID went with it
+		s.answer(y.call, &room.SendReply{MessageSeq: seq, Timestamp: int64(events.TimeOf(time.Now()))})
 	case err != nil:
 		s.log.Debug("reading a repeated message", "error", err) // it goes out again, or runs out of time
 	case digest != y.digest:

@@ -974,6 +974,7 @@ export interface RoomsReply {
 
 /** SendReply answers send. */
 export interface SendReply {
+  /** empty of a repeated request whose message is no longer kept */
   messageID: string;
   /** of messages that are stored */
   messageSeq?: number;

@@ -4,6 +4,7 @@ package messages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,6 +20,9 @@ import (
 // Repeats is how long a message sent again under the same ID is known to be the same.
 // It is longer than the two minutes of a request by the time that one may take.
 const Repeats = 2*time.Minute + 15*time.Second
+
+// ErrDiscarded says that a message was stored, and is no longer kept.
+var ErrDiscarded = errors.New("the message is no longer kept")
 
 // Settings of the stream.
 type Settings struct {
@@ -85,6 +89,9 @@ func (s *Store) Find(ctx context.Context, r subjects.Room, id string) (seq uint6
 // At is a stored message and its request's digest.
 func (s *Store) At(ctx context.Context, seq uint64) (m *events.Message, digest string, err error) {
 	raw, err := s.stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, "", ErrDiscarded
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading %d of the stream %s: %w", seq, subjects.StreamMessages, err)
 	}
@@ -103,6 +110,9 @@ func (s *Store) note(r subjects.Room, seq uint64, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.heads[r]
+	if seq == 0 && asked.Sub(h.asked) >= s.Keep {
+		h.seq = 0 // others may have said something since, that has been discarded meanwhile
+	}
 	h.seq = max(h.seq, seq)
 	if asked.After(h.asked) {
 		h.asked = asked

@@ -325,7 +325,7 @@ type SetMemberAttributesReply struct {
 
 // SendReply answers send.
 type SendReply struct {
-	MessageID  string `json:"messageID"`
+	MessageID  string `json:"messageID"`           // empty of a repeated request whose message is no longer kept
 	MessageSeq uint64 `json:"messageSeq,omitzero"` // of messages that are stored
 	Timestamp  int64  `json:"timestamp"`           // milliseconds
 }

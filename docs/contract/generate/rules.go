@@ -40,6 +40,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 
 		"instanceID":            least(1),
 		"messageID":             least(1),
+		"SendReply.messageID":   func(s *jsonschema.Schema) *jsonschema.Schema { return s }, // may be empty
 		"sessionID":             both(least(1), short(room.MaxSessionID)),
 		"requestID":             func(s *jsonschema.Schema) *jsonschema.Schema { return bound(s, 1, room.MaxRequestID) },
 		"roomName":              both(setting("room-name"), pattern(plainText)),
