@@ -30,7 +30,8 @@ export async function ask(nc, userID, verb, body) {
     try {
       const reply = await nc.request(subject, request, { timeout: 15_000 });
       if (!reply.headers?.has("Nats-Service-Error")) return reply.json();
-      throw new Refused(reply.json().error);
+      const { error, ...now } = reply.json(); // now: of REVISION_MISMATCH, the attributes and where the room is
+      throw new Refused({ ...error, ...now });
     } catch (err) {
       if (tries === 3 || !(err instanceof TimeoutError || err.outcome === "unknown")) throw err;
     }

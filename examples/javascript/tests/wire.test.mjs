@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { TimeoutError } from "@nats-io/nats-core";
 import { ask, Refused, token } from "../wire.mjs";
+import { everyCommand, outcome } from "./commands.mjs";
 import { connection, roomd } from "./harness.mjs";
 
 const { url } = await roomd();
@@ -54,4 +56,10 @@ test("a command whose answer is lost happens once", async () => {
   };
   const { created, sequence, room } = await ask(nc, "alice", "create", { roomID: "once" });
   assert.deepEqual([tries, created ?? true, sequence, room.memberCount], [3, true, 1, 1]);
+});
+
+test("every command of the contract", async () => {
+  const schemas = await readdir(new URL("../../../docs/contract/schemas/commands", import.meta.url));
+  const verbs = schemas.map((file) => file.replace(".json", "")).sort();
+  assert.deepEqual(await everyCommand(await connection(url), "node"), outcome("node", verbs));
 });

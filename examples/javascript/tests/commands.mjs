@@ -1,0 +1,54 @@
+import { ask } from "../wire.mjs";
+
+/** Uses every command once or more, and gives the verbs and what came of the last ones. */
+export async function everyCommand(nc, name) {
+  const verbs = new Set();
+  const as = (user) => (verb, body) => (verbs.add(verb), ask(nc, user, verb, body));
+  const [alice, bob, backEnd] = [as(`${name} alice`), as(`${name} bob`), as("")];
+  const [lobby, side] = [`${name} lobby`, `${name} side`];
+
+  const { instanceID, revision } = await alice("create", { roomID: lobby, config: { roomDestroyDelayTime: 60, roomAttributes: { topic: "tea" } } });
+  await bob("join", { roomID: lobby });
+  await bob("enter", { roomID: side });
+  await alice("setAttributes", { roomID: lobby, set: { n: "1" }, delete: ["topic"], ifRevision: revision });
+  const late = await bob("setAttributes", { roomID: lobby, set: { n: "1" }, ifRevision: revision }).catch((err) => err);
+  await alice("setMemberAttributes", { roomID: lobby, userIDs: [`${name} bob`], attributes: { level: "9" } });
+  await bob("send", { roomID: lobby, type: "text", data: "hello" });
+  const { room } = await alice("get", { roomID: lobby, sync: true });
+  const { memberList } = await alice("members", { roomID: lobby, sync: true });
+  const { errorUserList } = await alice("memberOf", { roomID: lobby, userIDs: [`${name} nobody`] });
+  const said = await alice("history", { roomID: lobby, instanceID, beforeMessageSeq: 0 });
+  const { rooms } = await bob("rooms", { sync: true });
+  await bob("switch", { fromRoomID: side, toRoomInfo: { roomID: `${name} third` }, isCreateWhenRoomNotExisted: true });
+  await bob("leave", { roomID: `${name} third` });
+  const { kicked } = await backEnd("kick", { roomID: lobby, userIDs: [`${name} bob`] });
+  const { roomIDList } = await alice("leaveAll");
+  const { roomList } = await backEnd("list", { prefix: name, sync: true });
+  await backEnd("destroy", { roomID: lobby });
+  return {
+    verbs: [...verbs].sort(),
+    late: [late.code, late.attributes, late.revision > revision],
+    attributes: room.attributes,
+    members: memberList.map((m) => [m.userID, m.attributes]),
+    errors: errorUserList.map((e) => e.code),
+    said: said.events.map((e) => e.data.data),
+    rooms: rooms.map((r) => r.roomID),
+    kicked,
+    left: roomIDList,
+    listed: roomList.map((r) => r.roomID),
+  };
+}
+
+/** What everyCommand must give. */
+export const outcome = (name, verbs) => ({
+  verbs,
+  late: ["REVISION_MISMATCH", { n: "1" }, true],
+  attributes: { n: "1" },
+  members: [[`${name} alice`, {}], [`${name} bob`, { level: "9" }]],
+  errors: ["USER_NOT_IN_ROOM"],
+  said: ["hello"],
+  rooms: [`${name} lobby`, `${name} side`],
+  kicked: [`${name} bob`],
+  left: [`${name} lobby`],
+  listed: [`${name} lobby`],
+});
