@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { ask } from "../wire.mjs";
+import { outcome } from "./commands.mjs";
 import { cable, connection, file, freePort, Person, roomd } from "./harness.mjs";
 
 const { url, ws } = await roomd();
@@ -144,4 +146,25 @@ chat("no server, no chat", async (context) => {
   await page.getByRole("button", { name: "Enter" }).click();
   await page.locator("#refusal").filter({ hasText: /./ }).waitFor();
   await page.getByRole("button", { name: "Enter" }).and(page.locator(":enabled")).waitFor();
+});
+
+test("every command of the contract, from a page", async () => {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `export { wsconnect } from "@nats-io/nats-core"; export { everyCommand } from "./commands.mjs";`,
+      resolveDir: import.meta.dirname,
+    },
+    bundle: true, format: "iife", globalName: "contract", write: false,
+  });
+  const schemas = await readdir(new URL("../../../docs/contract/schemas/commands", import.meta.url));
+  const page = await browser.newPage();
+  await page.evaluate(outputFiles[0].text.replace("var contract", "globalThis.contract"));
+  const got = await page.evaluate(async (servers) => {
+    const nc = await contract.wsconnect({ servers });
+    const result = await contract.everyCommand(nc, "page");
+    await nc.close();
+    return result;
+  }, ws);
+  assert.deepEqual(got, outcome("page", schemas.map((name) => name.replace(".json", "")).sort()));
+  await page.close();
 });
