@@ -34,6 +34,7 @@ async function main() {
   if (!["enter", "create", "join"].includes(verb) || !userID) throw new Error("node chat.mjs enter|create|join ROOM USER");
   const nc = await connect({ servers: values.server, name: "chat", inboxPrefix: `_INBOX_${token(userID)}`, maxReconnectAttempts: -1 });
   const lines = createInterface({ input: process.stdin });
+  const typed = lines[Symbol.asyncIterator](); // from now on, so that what is typed early waits
   try {
     const complain = (err) => console.error(`chat: ${err.message}`);
     const heard = (room, event) => {
@@ -43,7 +44,7 @@ async function main() {
     };
     const room = await enter(nc, roomID, { userID, sessionID: nuid.next() }, { verb, heard, failed: complain });
     process.once("SIGINT", () => lines.close());
-    for await (const line of lines) {
+    for await (const line of typed) {
       if (line) await room.command("send", { type: "text", data: line }).catch(complain);
     }
     if (room.open) await room.command("leave");
