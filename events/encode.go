@@ -265,18 +265,27 @@ func (n *Notice) Encode(prefix string) ([]byte, error) {
 	})
 }
 
-// DecodeNotice reads a notice as a subscriber gets it.
-func DecodeNotice(raw []byte) (*Notice, error) {
+// openAs reads an event that must be of one type, and its data.
+func openAs(raw []byte, typ string, data any) (*envelope, error) {
 	e, err := open(raw)
 	if err != nil {
 		return nil, err
 	}
-	if e.Type != UserStateChanged {
+	if e.Type != typ {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, e.Type)
 	}
-	var d noticeData
-	if err := json.Unmarshal(e.Data, &d); err != nil {
+	if err := json.Unmarshal(e.Data, data); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return e, nil
+}
+
+// DecodeNotice reads a notice as a subscriber gets it.
+func DecodeNotice(raw []byte) (*Notice, error) {
+	var d noticeData
+	e, err := openAs(raw, UserStateChanged, &d)
+	if err != nil {
+		return nil, err
 	}
 	if d.StateCode < 0 || int(d.StateCode) >= len(stateNames) || d.EventCode < 0 || int(d.EventCode) >= len(eventNames) {
 		return nil, fmt.Errorf("%w: stateCode %d, eventCode %d", ErrMalformed, d.StateCode, d.EventCode)

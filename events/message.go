@@ -87,16 +87,10 @@ func (m *Message) Encode(prefix string) ([]byte, error) {
 
 // DecodeMessage reads a message as it is stored or heard.
 func DecodeMessage(raw []byte) (*Message, error) {
-	e, err := open(raw)
+	var d messageData
+	e, err := openAs(raw, MessageSent, &d)
 	if err != nil {
 		return nil, err
-	}
-	if e.Type != MessageSent {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownType, e.Type)
-	}
-	var d messageData
-	if err := json.Unmarshal(e.Data, &d); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	r, err := subjects.ParseRoom(d.RoomID)
 	if err != nil {
