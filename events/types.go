@@ -52,6 +52,8 @@ type LeftReason string
 const (
 	ReasonLeft      LeftReason = "left"
 	ReasonSwitched  LeftReason = "switched"
+	ReasonExpired   LeftReason = "expired"  // its lease ran out
+	ReasonReplaced  LeftReason = "replaced" // by another session of its user
 	ReasonKicked    LeftReason = "kicked"
 	ReasonDestroyed LeftReason = "destroyed"
 )
@@ -130,6 +132,8 @@ type Joined struct {
 	Via        Via            `json:"via"`
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
+
+	LeaseSeconds int `json:"leaseSeconds,omitzero"` // how long it stays without a sign of life; 0: for as long as it likes
 
 	// Attributes are those that the member has from the start: what it left behind when it
 	// was here before, or all that it had where the room goes on as a new instance. Those

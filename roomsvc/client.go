@@ -129,6 +129,12 @@ func (c *Client) List(ctx context.Context, q room.ListRequest) (*room.ListReply,
 	return ask[room.ListReply](ctx, c, room.List, c.caller(&q.Caller), &q)
 }
 
+// Renew says that the session is still there. It lists the rooms that it is in, with
+// how far each has got: whoever has not got there has missed something.
+func (c *Client) Renew(ctx context.Context, q room.RenewRequest) (*room.RenewReply, error) {
+	return ask[room.RenewReply](ctx, c, room.Renew, c.caller(&q.Caller), &q)
+}
+
 // SetAttributes changes attributes of a room, all of them together. Keys that belong to
 // somebody else are left as they are and named in ErrorKeys. With IfRevision a change
 // since then is a [room.ErrRevisionMismatch], whose Attributes and At say what is there.

@@ -35,6 +35,7 @@ var handlers = map[room.Verb]func(*Service, *request){
 	room.MemberOf:            (*Service).memberOf,
 	room.Rooms:               (*Service).userRooms,
 	room.List:                (*Service).list,
+	room.Renew:               (*Service).renew,
 	room.SetAttributes:       (*Service).setAttributes,
 	room.SetMemberAttributes: (*Service).setMemberAttributes,
 	room.Send:                (*Service).say,

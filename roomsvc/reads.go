@@ -2,7 +2,6 @@ package roomsvc
 
 import (
 	"context"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -227,28 +226,53 @@ func (s *Service) userRooms(q *request) {
 		return
 	}
 	s.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
-		reply := &room.RoomsReply{Rooms: []room.RoomHead{}}
-		var ids []subjects.Room
-		size := 0
-		for _, mb := range s.rep.users.of(cmd.User) {
-			if strings.Compare(string(mb.room), body.NextFlag) <= 0 && body.NextFlag != "" {
-				continue
-			}
-			if size += 128 + 2*len(mb.room); size > pageRoom {
-				reply.NextFlag = reply.Rooms[len(reply.Rooms)-1].RoomID
-				break
-			}
-			if h := mb.head.Load(); h != nil && !h.Ending() {
-				reply.Rooms = append(reply.Rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence})
-				ids = append(ids, mb.room)
-			}
-		}
-		heads := s.messages.Heads(ctx, ids)
-		for i, id := range ids {
-			reply.Rooms[i].MessageSeq = heads[id]
-		}
-		return reply, nil
+		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool { return true })
+		return &room.RoomsReply{Rooms: rooms, NextFlag: next}, nil
 	})
+}
+
+func (s *Service) renew(q *request) {
+	var body room.RenewRequest
+	if !parse(s, q, &body) {
+		return
+	}
+	cmd, refused := body.Caller.Command(q.verb, false, s.limits.Load())
+	if refused != nil {
+		s.sendError(q.call, refused)
+		return
+	}
+	s.readAside(q, room.Freshness{}, "", func(ctx context.Context) (any, *room.Error) {
+		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool {
+			mb.mu.Lock()
+			defer mb.mu.Unlock()
+			return in(mb.state, cmd)
+		})
+		return &room.RenewReply{Rooms: rooms, NextFlag: next}, nil
+	})
+}
+
+// heads is a page of the user's rooms that want takes, behind after, and how far each has got.
+func (s *Service) heads(ctx context.Context, u subjects.User, after string, want func(*mailbox) bool) (rooms []room.RoomHead, next string) {
+	rooms = []room.RoomHead{}
+	var ids []subjects.Room
+	size := 0
+	for _, mb := range s.rep.users.of(u) {
+		h := mb.head.Load()
+		if after != "" && string(mb.room) <= after || h == nil || h.Ending() || !want(mb) {
+			continue
+		}
+		if size += 128 + 2*len(mb.room); size > pageRoom {
+			next = rooms[len(rooms)-1].RoomID
+			break
+		}
+		rooms = append(rooms, room.RoomHead{RoomID: string(mb.room), InstanceID: h.InstanceID, Sequence: h.Sequence})
+		ids = append(ids, mb.room)
+	}
+	heads := s.messages.Heads(ctx, ids)
+	for i, id := range ids {
+		rooms[i].MessageSeq = heads[id]
+	}
+	return rooms, next
 }
 
 func (s *Service) list(q *request) {

@@ -1,6 +1,14 @@
 // Made by `make contract` from the schemas beside it. Readers ignore fields, event types and enum
 // values that they do not know: later versions add some.
 
+/** Connection is a client's connection as its NATS server names it in INFO. */
+export interface Connection {
+  /** server_id */
+  serverID: string;
+  /** client_id */
+  clientID: number;
+}
+
 /** RoomConfig is what a creator may choose. */
 export interface RoomConfig {
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
@@ -26,6 +34,14 @@ export interface CreateRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
@@ -45,6 +61,14 @@ export interface DestroyRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** at most 256 bytes */
@@ -63,6 +87,14 @@ export interface ReadRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
   /** wait for everything stored before the request */
@@ -83,6 +115,14 @@ export interface HistoryRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
   /** wait for everything stored before the request */
@@ -109,6 +149,14 @@ export interface RoomRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
 }
@@ -125,6 +173,14 @@ export interface KickRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** at most 50 */
@@ -145,6 +201,14 @@ export interface LeaveAllRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
 }
 
 /** ListRequest is the body of list. */
@@ -159,6 +223,14 @@ export interface ListRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
   /** wait for everything stored before the request */
@@ -182,6 +254,14 @@ export interface MemberOfRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
   /** wait for everything stored before the request */
@@ -204,6 +284,14 @@ export interface MembersRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
   /** wait for everything stored before the request */
@@ -214,6 +302,29 @@ export interface MembersRequest {
   count?: number;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
+}
+
+/** RenewRequest is the body of renew. */
+export interface RenewRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
+  nextFlag?: string;
 }
 
 /** RoomsRequest is the body of rooms. */
@@ -228,6 +339,14 @@ export interface RoomsRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
   /** wait for everything stored before the request */
@@ -247,6 +366,14 @@ export interface SendRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** text, custom, command, barrage */
@@ -272,6 +399,14 @@ export interface SetAttributesRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
@@ -299,6 +434,14 @@ export interface SetMemberAttributesRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** at most 100 */
@@ -329,6 +472,14 @@ export interface SwitchRequest {
   sessionID?: string;
   /** 1 to 64 characters, random */
   requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   fromRoomID: string;
   toRoomInfo: RoomInfo;
@@ -416,6 +567,8 @@ export interface Joined {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   fromRoomID?: string;
   requestID?: string;
+  /** how long it stays without a sign of life; 0: for as long as it likes */
+  leaseSeconds?: number;
   /** Attributes are those that the member has from the start: what it left behind when it
 was here before, or all that it had where the room goes on as a new instance. Those
 in DeleteAfterOwnerLeft go when it leaves, the others outlive the membership.; at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
@@ -466,7 +619,7 @@ export interface Left {
   sessionID: string;
   joinedAt: string;
   leftAt: string;
-  reason: "left" | "switched" | "kicked" | "destroyed";
+  reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
   /** at most 256 bytes */
   reasonText?: string;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
@@ -847,12 +1000,14 @@ export interface JoinedReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** DestroyReply answers destroy. */
 export interface DestroyReply {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
+  expiresAt?: string;
 }
 
 /** GetReply answers get. */
@@ -861,6 +1016,7 @@ export interface GetReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** HistoryReply answers history. */
@@ -882,6 +1038,7 @@ export interface HistoryReply {
   sequence?: number;
   /** of messages: the head now, 0 if there is none */
   messageSeq?: number;
+  expiresAt?: string;
 }
 
 /** ErrorUser is a user that a command naming several could not serve. */
@@ -896,6 +1053,7 @@ export interface ErrorUser {
 export interface KickReply {
   kicked: string[];
   errorUserList: ErrorUser[];
+  expiresAt?: string;
 }
 
 /** LeftReply answers leave. */
@@ -905,17 +1063,20 @@ export interface LeftReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** LeftAllReply answers leaveAll. */
 export interface LeftAllReply {
   roomIDList: string[];
+  expiresAt?: string;
 }
 
 /** ListReply answers list. */
 export interface ListReply {
   roomList: Room[];
   nextFlag: string;
+  expiresAt?: string;
 }
 
 /** MemberInfo is a member as replies and the state bucket show it. */
@@ -936,6 +1097,8 @@ export interface MemberSession {
   /** at most 64 bytes */
   sessionID: string;
   joinedAt: string;
+  /** as it joined; 0: it has no lease */
+  leaseSeconds?: number;
 }
 
 /** MemberOfReply answers memberOf. */
@@ -945,6 +1108,7 @@ export interface MemberOfReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** MembersReply answers members. */
@@ -955,6 +1119,7 @@ export interface MembersReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** RoomHead is one room of a user and how far it has got. */
@@ -966,10 +1131,18 @@ export interface RoomHead {
   messageSeq: number;
 }
 
+/** RenewReply answers renew: the rooms that the session is still in. */
+export interface RenewReply {
+  rooms: RoomHead[];
+  nextFlag: string;
+  expiresAt?: string;
+}
+
 /** RoomsReply answers rooms. */
 export interface RoomsReply {
   rooms: RoomHead[];
   nextFlag: string;
+  expiresAt?: string;
 }
 
 /** SendReply answers send. */
@@ -980,6 +1153,7 @@ export interface SendReply {
   messageSeq?: number;
   /** milliseconds */
   timestamp: number;
+  expiresAt?: string;
 }
 
 /** SetAttributesReply answers setAttributes. */
@@ -991,6 +1165,7 @@ export interface SetAttributesReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** SetMemberAttributesReply answers setMemberAttributes. */
@@ -1001,6 +1176,7 @@ export interface SetMemberAttributesReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
 }
 
 /** By verb: the body of a command, and the reply to one that succeeded. */
@@ -1016,6 +1192,7 @@ export interface Commands {
   memberOf: { body: MemberOfRequest; reply: MemberOfReply };
   rooms: { body: RoomsRequest; reply: RoomsReply };
   list: { body: ListRequest; reply: ListReply };
+  renew: { body: RenewRequest; reply: RenewReply };
   setAttributes: { body: SetAttributesRequest; reply: SetAttributesReply };
   setMemberAttributes: { body: SetMemberAttributesRequest; reply: SetMemberAttributesReply };
   send: { body: SendRequest; reply: SendReply };

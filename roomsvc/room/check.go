@@ -25,6 +25,9 @@ const (
 	MaxReason       = 256
 	MaxExtendedData = 1 << 10
 	MaxSubType      = 200
+	MinLease        = 5    // seconds
+	MaxLease        = 3600 // seconds
+	MaxServerID     = 64
 )
 
 // DefaultSession is the session of callers that name none.
@@ -56,6 +59,9 @@ func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 	if !utf8.ValidString(q.RequestID) { // it may come from a header
 		return nil, Invalid("requestID", "is not valid UTF-8")
 	}
+	if err := q.checkLease(); err != nil {
+		return nil, err
+	}
 	if len(q.UserInfo) == 0 || string(q.UserInfo) == "null" {
 		return c, nil
 	}
@@ -70,6 +76,20 @@ func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 	}
 	c.Info = info
 	return c, nil
+}
+
+// checkLease checks what a caller says of its session's life.
+func (q *Caller) checkLease() *Error {
+	if n := q.LeaseSeconds; n != nil && *n != 0 && (*n < MinLease || *n > MaxLease) {
+		return over(ErrParamInvalid, "leaseSeconds", MaxLease, *n, "is %d; it must be %d to %d, or 0 for no lease", *n, MinLease, MaxLease)
+	}
+	if c := q.Connection; c != nil && (c.ServerID == "" || c.ClientID == 0) {
+		return Invalid("connection", "needs the serverID and the clientID of the connection, as the server's INFO says them")
+	}
+	if c := q.Connection; c != nil {
+		return Text("connection.serverID", c.ServerID, MaxServerID)
+	}
+	return nil
 }
 
 // ParseID checks a room or user ID that came in field.

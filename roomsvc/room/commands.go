@@ -25,6 +25,7 @@ var Commands = []CommandInfo{
 	{MemberOf, false, (*MemberOfRequest)(nil), (*MemberOfReply)(nil), []*Code{ErrRoomNotExist}, "who of these is in"},
 	{Rooms, false, (*RoomsRequest)(nil), (*RoomsReply)(nil), nil, "the user's rooms and their heads"},
 	{List, true, (*ListRequest)(nil), (*ListReply)(nil), nil, "a page of all rooms"},
+	{Renew, false, (*RenewRequest)(nil), (*RenewReply)(nil), nil, "`rooms`: where this session still is, and each one's head now; `expiresAt`: when its lease ends"},
 	{SetAttributes, false, (*SetAttributesRequest)(nil), (*SetAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrAttributeCount, ErrAttributeKey, ErrAttributeValue, ErrAttributeTotal, ErrRevisionMismatch}, "all attributes, and `errorKeys`: keys of somebody else, left as they were"},
 	{SetMemberAttributes, false, (*SetMemberAttributesRequest)(nil), (*SetMemberAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrMemberAttributeTotal, ErrMemberAttributeKey, ErrMemberAttributeValue}, "`infos`: the members' attributes; `errorUserList`: who is not in the room"},
 	{Send, false, (*SendRequest)(nil), (*SendReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited}, "`messageID`, `messageSeq` if it is stored, `timestamp`"},

@@ -123,7 +123,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 			}
 			return ch, damaged(s, f, fmt.Sprintf("%q is no member", j.UserID))
 		}
-		m.Sessions = append(m.Sessions, MemberSession{j.SessionID, j.JoinedAt})
+		m.Sessions = append(m.Sessions, MemberSession{j.SessionID, j.JoinedAt, j.LeaseSeconds})
 		if old == nil {
 			m.Attributes, m.staying = j.Attributes, stayingOf(j)
 		}

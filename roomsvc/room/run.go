@@ -18,6 +18,7 @@ type Command struct {
 	Name        string
 	Info        jsontext.Value
 	Session     string
+	Lease       int // seconds, 0: none; of what comes in
 	RequestID   string
 	Digest      string // of the whole request, beside RequestID
 	TraceParent string
@@ -304,7 +305,7 @@ func (r *Run) create(c *Command) Verdict {
 func (r *Run) join(c *Command, size int) {
 	r.fact.Joined = append(r.fact.Joined, events.Joined{
 		UserID: string(c.User), UserName: c.Name, UserInfo: c.Info, SessionID: c.Session, JoinedAt: r.in.Now,
-		Via: events.Via(c.Verb), FromRoomID: string(c.From), RequestID: c.RequestID, Attributes: r.state.keptBy(c.User),
+		Via: events.Via(c.Verb), FromRoomID: string(c.From), RequestID: c.RequestID, LeaseSeconds: c.Lease, Attributes: r.state.keptBy(c.User),
 	})
 	r.note(c, size)
 }

@@ -9,7 +9,7 @@ const factOverhead = 4 << 10
 // it, field names and times with room to spare.
 
 const (
-	joinedFrame = 168
+	joinedFrame = 192
 	leftFrame   = 224
 )
 

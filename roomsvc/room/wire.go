@@ -23,6 +23,7 @@ const (
 	MemberOf Verb = "memberOf"
 	Rooms    Verb = "rooms"
 	List     Verb = "list"
+	Renew    Verb = "renew"
 
 	SetAttributes       Verb = "setAttributes"
 	SetMemberAttributes Verb = "setMemberAttributes"
@@ -39,6 +40,22 @@ type Caller struct {
 	UserInfo  jsontext.Value `json:"userInfo,omitzero"`  // one JSON object, at most 1 KiB
 	SessionID string         `json:"sessionID,omitzero"` // "default" if empty; at most 64 bytes
 	RequestID string         `json:"requestID,omitzero"` // 1 to 64 characters, random
+
+	// LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+	// 3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+	// newest that a session asked for counts. One that asks for nothing gets, with its
+	// first room, 60 s in the user form and no lease in the trusted form.
+	LeaseSeconds *int `json:"leaseSeconds,omitzero"`
+
+	// Connection is the session's own: when it closes, the session need not outlive its
+	// lease to be taken for gone.
+	Connection *Connection `json:"connection,omitzero"`
+}
+
+// Connection is a client's connection as its NATS server names it in INFO.
+type Connection struct {
+	ServerID string `json:"serverID"` // server_id
+	ClientID uint64 `json:"clientID"` // client_id
 }
 
 // For is the caller of any request.
@@ -211,6 +228,17 @@ type DestroyRequest struct {
 	Reason string `json:"reason,omitzero"`
 }
 
+// RenewRequest is the body of renew.
+type RenewRequest struct {
+	Caller   `json:",embed"`
+	NextFlag string `json:"nextFlag,omitzero"`
+}
+
+// Lease says, in the reply to a session that has one, when it ends unless it is renewed.
+type Lease struct {
+	ExpiresAt events.Time `json:"expiresAt,omitzero"`
+}
+
 // Position is where an instance of a room has got to.
 type Position struct {
 	InstanceID string `json:"instanceID"`
@@ -225,6 +253,7 @@ type JoinedReply struct {
 	Subscribe []string    `json:"subscribe"`
 	Left      *LeftRoom   `json:"left,omitzero"` // switch
 	Position  `json:",embed"`
+	Lease     `json:",embed"`
 }
 
 // LeftRoom is the room that a switch left.
@@ -238,23 +267,27 @@ type LeftRoom struct {
 type LeftReply struct {
 	RoomID   string `json:"roomID"`
 	Position `json:",embed"`
+	Lease    `json:",embed"`
 }
 
 // LeftAllReply answers leaveAll.
 type LeftAllReply struct {
 	RoomIDList []string `json:"roomIDList"`
+	Lease      `json:",embed"`
 }
 
 // GetReply answers get.
 type GetReply struct {
 	Room     events.Room `json:"room"`
 	Position `json:",embed"`
+	Lease    `json:",embed"`
 }
 
 // MemberSession is one device or connection of a member.
 type MemberSession struct {
-	SessionID string      `json:"sessionID"`
-	JoinedAt  events.Time `json:"joinedAt"`
+	SessionID    string      `json:"sessionID"`
+	JoinedAt     events.Time `json:"joinedAt"`
+	LeaseSeconds int         `json:"leaseSeconds,omitzero"` // as it joined; 0: it has no lease
 }
 
 // MemberInfo is a member as replies and the state bucket show it.
@@ -273,6 +306,7 @@ type MembersReply struct {
 	MemberCount int          `json:"memberCount"`
 	NextFlag    string       `json:"nextFlag"`
 	Position    `json:",embed"`
+	Lease       `json:",embed"`
 }
 
 // ErrorUser is a user that a command naming several could not serve.
@@ -287,6 +321,7 @@ type MemberOfReply struct {
 	MemberList    []MemberInfo `json:"memberList"`
 	ErrorUserList []ErrorUser  `json:"errorUserList"`
 	Position      `json:",embed"`
+	Lease         `json:",embed"`
 }
 
 // RoomHead is one room of a user and how far it has got.
@@ -301,12 +336,22 @@ type RoomHead struct {
 type RoomsReply struct {
 	Rooms    []RoomHead `json:"rooms"`
 	NextFlag string     `json:"nextFlag"`
+	Lease    `json:",embed"`
+}
+
+// RenewReply answers renew: the rooms that the session is still in. One that is missing
+// there is lost to it.
+type RenewReply struct {
+	Rooms    []RoomHead `json:"rooms"`
+	NextFlag string     `json:"nextFlag"`
+	Lease    `json:",embed"`
 }
 
 // ListReply answers list.
 type ListReply struct {
 	RoomList []events.Room `json:"roomList"`
 	NextFlag string        `json:"nextFlag"`
+	Lease    `json:",embed"`
 }
 
 // SetAttributesReply answers setAttributes.
@@ -314,6 +359,7 @@ type SetAttributesReply struct {
 	Attributes map[string]string `json:"attributes"` // all of the room's, as they are now
 	ErrorKeys  []string          `json:"errorKeys"`  // of somebody else, left as they were
 	Position   `json:",embed"`
+	Lease      `json:",embed"`
 }
 
 // SetMemberAttributesReply answers setMemberAttributes.
@@ -321,6 +367,7 @@ type SetMemberAttributesReply struct {
 	Infos         []events.MemberAttributes `json:"infos"` // all attributes of each member, as they are now
 	ErrorUserList []ErrorUser               `json:"errorUserList"`
 	Position      `json:",embed"`
+	Lease         `json:",embed"`
 }
 
 // SendReply answers send.
@@ -328,6 +375,7 @@ type SendReply struct {
 	MessageID  string `json:"messageID"`           // empty of a repeated request whose message is no longer kept
 	MessageSeq uint64 `json:"messageSeq,omitzero"` // of messages that are stored
 	Timestamp  int64  `json:"timestamp"`           // milliseconds
+	Lease      `json:",embed"`
 }
 
 // HistoryReply answers history.
@@ -338,17 +386,20 @@ type HistoryReply struct {
 	Complete   bool             `json:"complete"`            // false: some are no longer kept, or the room is another instance now
 	Sequence   uint64           `json:"sequence,omitzero"`   // of facts: the head now
 	MessageSeq *uint64          `json:"messageSeq,omitzero"` // of messages: the head now, 0 if there is none
+	Lease      `json:",embed"`
 }
 
 // KickReply answers kick.
 type KickReply struct {
 	Kicked        []string    `json:"kicked"`
 	ErrorUserList []ErrorUser `json:"errorUserList"`
+	Lease         `json:",embed"`
 }
 
 // DestroyReply answers destroy.
 type DestroyReply struct {
 	RoomID string `json:"roomID"`
+	Lease  `json:",embed"`
 }
 
 // ErrorBody is the body of every refusal. A REVISION_MISMATCH comes with the attributes
