@@ -120,7 +120,9 @@ func (s *Service) get(q *request) {
 		return
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(r, func(st *room.State) any { return &room.GetReply{Room: st.Info(r), Subscribe: subscribe(r), Position: st.Position()} })
+		return s.view(r, func(st *room.State) any {
+			return &room.GetReply{Room: st.Info(r), Subscribe: subscribe(r), Position: st.Position()}
+		})
 	})
 }
 
