@@ -186,7 +186,7 @@ func (s *states) restore(ctx context.Context, rooms []string) error {
 func (s *states) settle(ctx context.Context) error {
 	for _, r := range s.renewals.take() {
 		for _, h := range r.heads {
-			if _, away := s.away[h.RoomID]; !away {
+			if _, away := s.away[h.RoomID]; !away || !s.c.nc.IsConnected() { // of before it was lost
 				continue
 			}
 			if err := s.say(h.RoomID, events.Connected, events.Success); err != nil {
