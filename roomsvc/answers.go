@@ -324,11 +324,22 @@ func (s *Service) sendError(c *call, e *room.Error) {
 	s.send(c, s.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
 
+// withLease is a reply, which may be many calls', with the end of one session's lease.
+func withLease(reply []byte, endAt events.Time) []byte {
+	data := make([]byte, 0, len(reply)+48)
+	data = append(data, reply[:len(reply)-1]...)
+	data, _ = endAt.AppendText(append(data, `,"expiresAt":"`...))
+	return append(data, `"}`...)
+}
+
 // send publishes the one answer of a call.
 func (s *Service) send(c *call, data []byte, h nats.Header) {
 	s.inFlight.Add(-1)
 	if c.reply == "" {
 		return
+	}
+	if c.endAt != 0 && h == nil {
+		data = withLease(data, c.endAt)
 	}
 	m := &nats.Msg{Subject: c.reply, Header: h, Data: data}
 	if c.ignored != "" {

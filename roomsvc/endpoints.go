@@ -159,6 +159,10 @@ func parse[T any, P interface {
 		}
 		c.UserID = string(q.user)
 	}
+	if q.userForm && c.LeaseSeconds != nil && *c.LeaseSeconds == 0 {
+		s.sendError(q.call, room.Invalid("leaseSeconds", "is 0; sessions that last are for trusted callers, here it must be %d to %d", room.MinLease, room.MaxLease))
+		return false
+	}
 	if c.RequestID == "" {
 		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
 	}
@@ -254,18 +258,30 @@ func digest(verb room.Verb, v any) string {
 
 // start makes the command of a request, up to what is the verb's own.
 func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*room.Command, *room.Error) {
-	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
+	cmd, err := s.acting(q, c, anonymous)
 	if err != nil {
 		return nil, err
 	}
+	c.Connection = nil // a repeat may come by another one
 	if cmd.RequestID != "" {
 		cmd.Digest = digest(q.verb, body)
 	}
 	if parent := q.headers.Get("traceparent"); parent != "" && traceParent.MatchString(parent) {
 		cmd.TraceParent = parent
 	}
-	q.cmd = cmd
 	return cmd, nil
+}
+
+// acting makes the command of a request, as far as its caller says it.
+func (s *Service) acting(q *request, c *room.Caller, anonymous bool) (*room.Command, *room.Error) {
+	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
+	if err == nil {
+		q.cmd, q.ask = cmd, s.asked(q, c)
+		if lease := s.leases.Of(q.session()); lease.Live {
+			q.endAt = lease.EndAt
+		}
+	}
+	return cmd, err
 }
 
 // admit hands a checked command on, or refuses it; from here on the user's devices
@@ -284,14 +300,16 @@ func (s *Service) admit(q *request, err *room.Error) {
 		return
 	}
 	s.track(q.call)
-	if q.verb == room.Switch || q.verb == room.LeaveAll {
-		s.enqueueMulti(q.call)
-	} else {
-		s.enqueue(q.call)
-	}
-	if s.ended() {
-		s.expire(q.call) // nobody else does any more
-	}
+	s.alive(q.call, func() {
+		if q.verb == room.Switch || q.verb == room.LeaveAll {
+			s.enqueueMulti(q.call)
+		} else {
+			s.enqueue(q.call)
+		}
+		if s.ended() {
+			s.timeOut(q.call) // nobody else does any more
+		}
+	})
 }
 
 // look answers a repeated request before anything else is checked.

@@ -17,6 +17,10 @@ const pageRoom = maxReply - 48<<10
 
 // read answers from memory, once that is as new as the caller asks.
 func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	s.alive(q.call, func() { s.readNow(q, f, r, answer) })
+}
+
+func (s *Service) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
 	q.state.Store(deciding)
 	finish := func() {
 		v, refused := answer()
@@ -30,12 +34,16 @@ func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer fun
 		finish()
 		return
 	}
-	s.readAside(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
+	s.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
 }
 
 // readAside answers what may take a while: until this instance is new enough, or a
 // stream has been asked.
 func (s *Service) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	s.alive(q.call, func() { s.readLater(q, f, r, answer) })
+}
+
+func (s *Service) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
 	q.state.Store(deciding)
 	go func() {
 		ctx, cancel := context.WithDeadline(s.life, q.deadline)
@@ -101,7 +109,7 @@ func beginRead[T any, P interface {
 	if !parse(s, q, body) {
 		return "", false
 	}
-	cmd, err := body.For().Command(q.verb, !q.userForm, s.limits.Load())
+	_, err := s.acting(q, body.For(), !q.userForm)
 	if err == nil && roomID != nil {
 		err = setRoom(&r, "roomID", *roomID)
 	}
@@ -109,7 +117,6 @@ func beginRead[T any, P interface {
 		s.sendError(q.call, err)
 		return "", false
 	}
-	q.cmd = cmd
 	return r, true
 }
 
@@ -222,7 +229,7 @@ func (s *Service) userRooms(q *request) {
 	if !parse(s, q, &body) {
 		return
 	}
-	cmd, refused := body.Caller.Command(q.verb, false, s.limits.Load())
+	cmd, refused := s.acting(q, &body.Caller, false)
 	if refused != nil {
 		s.sendError(q.call, refused)
 		return
@@ -238,7 +245,7 @@ func (s *Service) renew(q *request) {
 	if !parse(s, q, &body) {
 		return
 	}
-	cmd, refused := body.Caller.Command(q.verb, false, s.limits.Load())
+	cmd, refused := s.acting(q, &body.Caller, false)
 	if refused != nil {
 		s.sendError(q.call, refused)
 		return
@@ -247,7 +254,7 @@ func (s *Service) renew(q *request) {
 		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool {
 			mb.mu.Lock()
 			defer mb.mu.Unlock()
-			return in(mb.state, cmd)
+			return !q.over && in(mb.state, cmd)
 		})
 		return &room.RenewReply{Rooms: rooms, NextFlag: next}, nil
 	})
