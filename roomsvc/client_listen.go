@@ -106,24 +106,24 @@ func (e *ear) listen(ctx context.Context, names []string) (changed bool, err err
 			}
 		}
 	}
-	return true, e.flush(ctx)
+	return true, e.c.flush(ctx)
 }
 
 // flush waits until the server knows of all subscriptions.
-func (e *ear) flush(ctx context.Context) error {
+func (c *Client) flush(ctx context.Context) error {
 	for {
-		if err := e.c.connected(ctx); err != nil && ctx.Err() != nil {
+		if err := c.connected(ctx); err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		once, cancel := context.WithTimeout(ctx, e.c.cfg.Timeout)
-		err := e.c.nc.FlushWithContext(once)
+		once, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+		err := c.nc.FlushWithContext(once)
 		cancel()
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case e.c.nc.IsClosed():
+		case c.nc.IsClosed():
 			return nats.ErrConnectionClosed
 		}
 	}
@@ -132,7 +132,7 @@ func (e *ear) flush(ctx context.Context) error {
 // next waits for a copy, m; or until the head of the room is told, head; or, with neither,
 // until somebody should ask for it.
 func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err error) {
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && e.c.life.Err() == nil {
 		e.noticeDrops()
 		select {
 		case m := <-e.heard:
@@ -161,6 +161,9 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err e
 			return nil, nil, nil
 		case <-ctx.Done():
 		}
+	}
+	if e.c.life.Err() != nil {
+		return nil, nil, ErrClientClosed
 	}
 	return nil, nil, context.Cause(ctx)
 }

@@ -148,7 +148,7 @@ func (h *hearing) give(n Heard) error {
 	return err
 }
 
-// look reads what was said since the last message.
+// look reads what was said since the last message. What was heard comes first.
 func (h *hearing) look(ctx context.Context) error {
 	reply, err := h.get(ctx)
 	if err == nil {
@@ -159,6 +159,11 @@ func (h *hearing) look(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	for range len(h.heard) {
+		if err := h.take(ctx, <-h.heard); err != nil {
+			return err
+		}
 	}
 	return h.recover(ctx, reply.InstanceID, false)
 }

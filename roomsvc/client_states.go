@@ -33,15 +33,41 @@ const restoreWithin = longLease
 // the connection is closed for good. A session that is found in a room after all is
 // connected, success. Notices of the service come at most once; what they would have said
 // of a session that is out is said after the next renewal. It stops as [Client.Watch] does.
-func (c *Client) States(ctx context.Context) iter.Seq2[*events.Notice, error] {
+//
+// It listens from this call on until ctx ends or the iteration does, so ask for it before
+// entering a room. There is one iteration.
+func (c *Client) States(ctx context.Context) (iter.Seq2[*events.Notice, error], error) {
+	user, err := subjects.ParseUser(c.cfg.UserID)
+	if err != nil {
+		return nil, room.Invalid("userID", "%v", err)
+	}
+	ctx, cancel := c.living(ctx)
+	s := &states{c: c.patient(), user: user, away: map[string]events.State{}, heard: make(chan *nats.Msg, heardAhead)}
+	s.status = c.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	s.renewals = c.own.listen()
+	sub, err := c.nc.ChanSubscribe(subjects.UserStates(user), s.heard)
+	context.AfterFunc(ctx, func() {
+		_ = sub.Unsubscribe() // refused if there is none
+		c.nc.RemoveStatusListener(s.status)
+		c.own.forget(s.renewals)
+	})
+	if err == nil {
+		err = c.flush(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
 	return func(yield func(*events.Notice, error) bool) {
-		ctx, cancel := c.living(ctx)
 		defer cancel()
-		s := &states{c: c.patient(), yield: yield, away: map[string]events.State{}}
-		if err := s.run(ctx); err != nil && !errors.Is(err, errBrokenOff) {
+		s.yield = yield
+		for err == nil {
+			err = s.next(ctx)
+		}
+		if !errors.Is(err, errBrokenOff) {
 			yield(nil, err)
 		}
-	}
+	}, nil
 }
 
 // states is one States under way.
@@ -56,44 +82,34 @@ type states struct {
 	renewals *renewals
 }
 
-func (s *states) run(ctx context.Context) (err error) {
-	if s.user, err = subjects.ParseUser(s.c.cfg.UserID); err != nil {
-		return room.Invalid("userID", "%v", err)
-	}
-	s.heard = make(chan *nats.Msg, heardAhead)
-	sub, err := s.c.nc.ChanSubscribe(subjects.UserStates(s.user), s.heard)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	s.status = s.c.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
-	defer s.c.nc.RemoveStatusListener(s.status)
-	s.renewals = s.c.own.listen()
-	defer s.c.own.forget(s.renewals)
-	for err == nil {
-		err = s.next(ctx)
-	}
-	return err
-}
-
 // next waits for what comes next. The connection comes first: what a renewal said is
 // of the connection after it.
 func (s *states) next(ctx context.Context) error {
 	select {
-	case now := <-s.status:
-		return s.network(ctx, now)
+	case now, ok := <-s.status:
+		if ok {
+			return s.network(ctx, now)
+		}
 	default:
 	}
 	select {
-	case now := <-s.status:
+	case now, ok := <-s.status:
+		if !ok { // nobody listens any more
+			return s.over(ctx)
+		}
 		return s.network(ctx, now)
 	case m := <-s.heard:
 		return s.notice(m)
 	case <-s.renewals.signal:
 		return s.settle(ctx)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return s.over(ctx)
 	}
+}
+
+func (s *states) over(ctx context.Context) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // say makes a notice of the client's own.

@@ -74,7 +74,7 @@ func (s *session) client(opts ...nats.Option) (*roomsvc.Client, error) {
 	}
 	s.nc = nc
 	return roomsvc.NewClient(nc, roomsvc.ClientConfig{
-		UserID: s.As, SessionID: s.Session, Timeout: s.Timeout,
+		UserID: s.As, SessionID: s.Session, Timeout: s.Timeout, Once: true,
 		OnReply: func(_ room.Verb, reply jsontext.Value) { s.replies = append(s.replies, reply) },
 	}), nil
 }
