@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -204,24 +203,18 @@ func TestKill(t *testing.T) {
 				}
 				request, to := nuid.Next(), (at+1+rand.IntN(rooms-1))%rooms
 				var reply *room.JoinedReply
-				for {
-					var err error
-					caller := room.Caller{RequestID: request}
-					if first {
-						reply, err = c.Enter(ctx, room.CreateRequest{Caller: caller, RoomID: fmt.Sprintf("room-%d", to)})
-					} else {
-						reply, err = c.Switch(ctx, room.SwitchRequest{
-							Caller: caller, FromRoomID: fmt.Sprintf("room-%d", at), ToRoomInfo: room.RoomInfo{RoomID: fmt.Sprintf("room-%d", to)}, IsCreateWhenRoomNotExisted: true,
-						})
-					}
-					if err == nil {
-						break
-					}
-					var refused *room.Error
-					if errors.As(err, &refused) && refused.Code != room.ErrBusy && refused.Code != room.ErrUnavailable || ctx.Err() != nil {
-						t.Errorf("%s: %v", user, err)
-						return
-					}
+				var err error
+				caller := room.Caller{RequestID: request}
+				if first {
+					reply, err = c.Enter(ctx, room.CreateRequest{Caller: caller, RoomID: fmt.Sprintf("room-%d", to)})
+				} else {
+					reply, err = c.Switch(ctx, room.SwitchRequest{
+						Caller: caller, FromRoomID: fmt.Sprintf("room-%d", at), ToRoomInfo: room.RoomInfo{RoomID: fmt.Sprintf("room-%d", to)}, IsCreateWhenRoomNotExisted: true,
+					})
+				}
+				if err != nil {
+					t.Errorf("%s: %v", user, err)
+					return
 				}
 				at = to
 				mu.Lock()
