@@ -30,6 +30,12 @@ const (
 	MaxServerID     = 64
 )
 
+// What a room's delivery can be: how end users hear it.
+const (
+	DeliveryMembers = "members" // each member for itself, while it is one; the default
+	DeliveryOpen    = "open"    // whoever is connected
+)
+
 // DefaultSession is the session of callers that name none.
 const DefaultSession = "default"
 
@@ -139,7 +145,7 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	if q.MaxMembers < 0 {
 		return Invalid("config.maxMembers", "is %d; it must be 0 (no limit) or more", q.MaxMembers)
 	}
-	if q.Delivery != "" && q.Delivery != "members" && q.Delivery != "open" {
+	if q.Delivery != "" && q.Delivery != DeliveryMembers && q.Delivery != DeliveryOpen {
 		return Invalid("config.delivery", "is %q; it must be members or open", q.Delivery)
 	}
 	if q.Access != "" && q.Access != "open" {
