@@ -51,6 +51,8 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			s.sendKicked(v.call, v.Users)
 		case room.DestroyRoom:
 			s.reply(v.call, &room.DestroyReply{RoomID: string(mb.room)})
+		case room.SetAccess:
+			s.reply(v.call, &room.SetAccessReply{Config: info(mb, p).Config, Position: p.Position})
 		default:
 			s.notify(v.cmd, p, events.Connected, events.Success)
 			s.sendJoined(v.call, &cache, mb, p, v.Created)
@@ -184,6 +186,12 @@ func (s *Service) repeated(c *call) bool {
 		s.sendKicked(c, o.users)
 	case c.cmd.Verb == room.DestroyRoom:
 		s.reply(c, &room.DestroyReply{RoomID: string(c.cmd.Room)})
+	case c.cmd.Verb == room.SetAccess:
+		reply := &room.SetAccessReply{Position: o.at.Position}
+		if head := s.rep.head(c.cmd.Room); head != nil {
+			reply.Config = head.Config
+		}
+		s.reply(c, reply)
 	case c.cmd.Verb == room.SetAttributes || c.cmd.Verb == room.SetMemberAttributes:
 		s.repeatAttributes(c, o)
 	case c.cmd.Verb == room.LeaveAll:
