@@ -72,7 +72,7 @@ func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*room.Get
 	}
 	reply = &room.GetReply{}
 	if id, err := subjects.ParseRoom(e.roomID); err == nil && !c.cfg.UserForm {
-		reply.Subscribe = subscribe(id)
+		reply.Subscribe = []string{subjects.Facts(id), subjects.Messages(id)}
 	}
 	return reply, nil
 }

@@ -42,6 +42,7 @@ var handlers = map[room.Verb]func(*Service, *request){
 	room.History:             (*Service).history,
 	room.Kick:                (*Service).kick,
 	room.DestroyRoom:         (*Service).destroyRoom,
+	room.SetAccess:           (*Service).setAccess,
 }
 
 // generation is the set of endpoints that takes commands now. When the process has
@@ -277,6 +278,7 @@ func (s *Service) acting(q *request, c *room.Caller, anonymous bool) (*room.Comm
 	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
 	if err == nil {
 		q.cmd, q.ask = cmd, s.asked(q, c)
+		cmd.OwnForm = q.userForm && s.cfg.Feeds
 		if lease := s.leases.Of(q.session()); lease.Live {
 			q.endAt = lease.EndAt
 		}
@@ -405,6 +407,11 @@ func (s *Service) kick(q *request) {
 func (s *Service) destroyRoom(q *request) {
 	body := &room.DestroyRequest{}
 	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Destroy(body) })
+}
+
+func (s *Service) setAccess(q *request) {
+	body := &room.SetAccessRequest{}
+	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.SetAccess(body) })
 }
 
 func setRoom(r *subjects.Room, field, id string) *room.Error {

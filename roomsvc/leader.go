@@ -119,6 +119,13 @@ func (e *election) lead(seq uint64, sent time.Time) {
 	duties := make(chan error, 1)
 	var others sync.WaitGroup
 	others.Go(func() { e.s.keepLeases(ctx) })
+	if e.s.feeds != nil {
+		others.Go(func() {
+			if err := e.s.feeds.Lead(ctx); err != nil {
+				e.s.fail(fmt.Errorf("listening to messages for end users: %w", err))
+			}
+		})
+	}
 	defer others.Wait()
 	defer cancel()
 	go func() { duties <- e.duties(ctx) }()

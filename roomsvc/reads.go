@@ -22,17 +22,15 @@ func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer fun
 
 func (s *Service) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
 	q.state.Store(deciding)
-	finish := func() {
-		v, refused := answer()
-		if refused != nil {
-			s.sendError(q.call, refused)
-		} else {
-			s.reply(q.call, v)
-		}
-	}
 	if !f.Sync && s.seen(f.MinRevision, r) {
-		finish()
-		return
+		if v, refused := answer(); refused == nil {
+			s.reply(q.call, v)
+			return
+		} else if refused.Code != room.ErrNotAllowed {
+			s.sendError(q.call, refused)
+			return
+		}
+		f.Sync = true // it may have come in a moment ago, elsewhere
 	}
 	s.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
 }
@@ -51,6 +49,9 @@ func (s *Service) readLater(q *request, f room.Freshness, r subjects.Room, answe
 		refused := s.fresh(ctx, f, r)
 		var v any
 		if refused == nil {
+			v, refused = answer(ctx)
+		}
+		if refused != nil && refused.Code == room.ErrNotAllowed && !f.Sync && s.sync.pass(ctx) == nil {
 			v, refused = answer(ctx)
 		}
 		if refused != nil {
@@ -89,12 +90,16 @@ func (s *Service) seen(revision uint64, r subjects.Room) bool {
 	return head != nil && head.Revision >= revision
 }
 
-// view calls f with the room's state under its lock, if the room exists.
-func (s *Service) view(r subjects.Room, f func(*room.State) any) (any, *room.Error) {
+// view calls f with the room's state under its lock, if the room exists and whoever
+// asks may read it.
+func (s *Service) view(q *request, r subjects.Room, f func(*room.State) any) (any, *room.Error) {
 	if mb := s.rep.find(r); mb != nil {
 		mb.mu.Lock()
 		defer mb.mu.Unlock()
 		if mb.state != nil && !mb.state.Ending() {
+			if refused := s.mayRead(q, mb.state); refused != nil {
+				return nil, refused
+			}
 			return f(mb.state), nil
 		}
 	}
@@ -127,8 +132,8 @@ func (s *Service) get(q *request) {
 		return
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(r, func(st *room.State) any {
-			return &room.GetReply{Room: st.Info(r), Subscribe: subscribe(r), Position: st.Position()}
+		return s.view(q, r, func(st *room.State) any {
+			return &room.GetReply{Room: st.Info(r), Subscribe: s.subscribe(q.call, r, st.Config), Position: st.Position()}
 		})
 	})
 }
@@ -149,7 +154,7 @@ func (s *Service) members(q *request) {
 		return
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(r, func(st *room.State) any { return page(st, order, count) })
+		return s.view(q, r, func(st *room.State) any { return page(st, order, count) })
 	})
 }
 
@@ -203,7 +208,7 @@ func (s *Service) memberOf(q *request) {
 		}
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		v, refused := s.view(r, func(st *room.State) any {
+		v, refused := s.view(q, r, func(st *room.State) any {
 			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
 			for _, id := range body.UserIDs {
 				if m := st.Member(subjects.User(id)); m != nil {

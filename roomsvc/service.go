@@ -32,6 +32,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/messages"
@@ -55,6 +56,7 @@ type Service struct {
 	rep       *replica
 	messages  *messages.Store
 	leases    *leases.Book
+	feeds     *feeds.Feeds // nil: no end users connect as themselves
 	sayings   sayings
 	sync      syncer
 	multi     multi
