@@ -85,3 +85,35 @@ func TestTheErrorOfTheTryThatLeavesMostOpen(t *testing.T) {
 		})
 	}
 }
+
+// A client without a lease has no goroutine, and one whose session is in no room renews
+// once more and no longer.
+func TestClientStopsRenewing(t *testing.T) {
+	_, nc := inside(t, Config{})
+	kept := func(c *Client) bool {
+		c.own.mu.Lock()
+		defer c.own.mu.Unlock()
+		return c.own.kept
+	}
+	without := NewClient(nc, ClientConfig{UserID: "bob"})
+	if _, err := without.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil || kept(without) {
+		t.Errorf("without a lease: %v, renewed: %v", err, kept(without))
+	}
+	seconds := 3600
+	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &seconds})
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil || !kept(c) {
+			t.Errorf("with a lease: %v, renewed: %v", err, kept(c))
+		}
+		if !c.keeps(time.Second) {
+			t.Error("it stops in a room")
+		}
+		if _, err := c.LeaveAll(t.Context(), room.LeaveAllRequest{}); err != nil {
+			t.Error(err)
+		}
+		if c.keeps(time.Second) {
+			t.Error("it goes on in no room")
+		}
+	}
+}

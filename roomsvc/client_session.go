@@ -210,7 +210,10 @@ func (c *Client) keeps(patience time.Duration) bool {
 	c.own.mu.Lock()
 	defer c.own.mu.Unlock()
 	over := c.life.Err() != nil || c.nc.IsClosed()
-	idle := err == nil && (until == 0 || rooms == 0) && c.own.leases <= leases+1
+	if until != 0 && rooms == 0 {
+		leases++ // by this renewal; more are those of a command that may have come in since
+	}
+	idle := err == nil && (until == 0 || rooms == 0) && c.own.leases == leases
 	c.own.kept = !over && !idle
 	return c.own.kept
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -234,4 +235,68 @@ func something(ctx context.Context, c *roomsvc.Client, random *rand.Rand) (chang
 		_, err = c.Kick(ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{user}})
 	}
 	return err == nil, err
+}
+
+// End users watch what is theirs to see, by the subjects that the service names.
+func TestWatchAsAnEndUser(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	for _, delivery := range []string{room.DeliveryMembers, room.DeliveryOpen} {
+		t.Run(delivery, func(t *testing.T) {
+			client := func(user string) *roomsvc.Client {
+				c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: user, UserForm: true})
+				t.Cleanup(c.Close)
+				return c
+			}
+			alice, bob := client("alice"), client("bob")
+			cfg := &room.RoomConfig{Delivery: delivery, RoomDestroyDelayTime: 3600}
+			if _, err := alice.Create(w.ctx, room.CreateRequest{RoomID: delivery, Config: cfg}); err != nil {
+				t.Fatal(err)
+			}
+			stranger := bob.Watch(w.ctx, roomsvc.WatchRequest{RoomID: delivery})
+			if delivery == room.DeliveryMembers {
+				if err := stepping(t, stranger).fails(); !errors.Is(err, room.ErrNotAllowed) {
+					t.Errorf("a stranger's watch: %v", err)
+				}
+			} else if u := stepping(t, stranger).step(); u.Roster.Len() != 1 {
+				t.Errorf("an open room begins with %+v", u)
+			}
+			watching := stepping(t, alice.Watch(w.ctx, roomsvc.WatchRequest{RoomID: delivery}))
+			watching.step()
+			hearing := stepping(t, alice.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: delivery}))
+			hearing.step()
+			if _, err := bob.Join(w.ctx, room.RoomRequest{RoomID: delivery}); err != nil {
+				t.Fatal(err)
+			}
+			if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberJoined || u.Roster.Len() != 2 {
+				t.Errorf("a join gives %+v", u)
+			}
+			if _, err := bob.Send(w.ctx, room.SendRequest{RoomID: delivery, Type: "text", Data: "hi"}); err != nil {
+				t.Fatal(err)
+			}
+			if h := hearing.step(); h.Message == nil || h.Message.Data != "hi" || h.Message.Seq == 0 {
+				t.Errorf("a message gives %+v", h)
+			}
+		})
+	}
+}
+
+// A watch outlives its end user's membership of a room for members only by its last fact.
+func TestWatchEndsWithTheMembership(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true})
+	t.Cleanup(c.Close)
+	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+		t.Fatal(err)
+	}
+	watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 100 * time.Millisecond}))
+	watching.step()
+	if _, err := c.Leave(w.ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberLeft {
+		t.Errorf("leaving gives %+v", u)
+	}
+	if err := watching.fails(); !errors.Is(err, room.ErrNotAllowed) {
+		t.Errorf("then it ends with %v", err)
+	}
 }
