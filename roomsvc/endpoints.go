@@ -317,7 +317,7 @@ func (s *Service) admit(q *request, err *room.Error) {
 // look answers a repeated request before anything else is checked.
 func (s *Service) look(q *request) bool {
 	q.state.Store(deciding)
-	if s.repeated(q.call) {
+	if s.repeated(q.call, nil) {
 		return true
 	}
 	q.state.Store(waiting)
