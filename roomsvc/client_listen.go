@@ -153,7 +153,7 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err e
 			return nil, nil, nil
 		case <-e.renewals.signal:
 			if head := e.told(); head != nil {
-				e.sure()
+				e.timer.Reset(e.every + e.every/2) // the next one comes before it
 				return nil, head, nil
 			}
 		case <-e.timer.C:

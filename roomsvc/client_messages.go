@@ -132,7 +132,7 @@ func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	case seq <= h.last:
 		return nil
 	case before > h.last:
-		if err := h.recover(ctx, m.InstanceID, true); err != nil || seq <= h.last {
+		if err := h.fill(ctx, m.InstanceID, true); err != nil || seq <= h.last {
 			return err
 		}
 	}
@@ -165,13 +165,13 @@ func (h *hearing) look(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.recover(ctx, reply.InstanceID, false)
+	return h.fill(ctx, reply.InstanceID, false)
 }
 
-// recover reads what an instance of the room said since the last message. If something
+// fill reads what an instance of the room said since the last message. If something
 // is missing for certain, or said at all, then the end of the instance before may have
 // been missed, and can't be asked for any more.
-func (h *hearing) recover(ctx context.Context, instanceID string, missing bool) error {
+func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) error {
 	other := h.instance != "" && h.instance != instanceID
 	for {
 		after := h.last

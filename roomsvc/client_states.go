@@ -157,7 +157,7 @@ func (s *states) network(ctx context.Context, now nats.Status) error {
 	switch {
 	case now == nats.CLOSED:
 		return nats.ErrConnectionClosed
-	case now == nats.CONNECTED && len(rooms) > 0:
+	case now == nats.CONNECTED && len(rooms)+len(s.away) > 0:
 		return s.restore(ctx, rooms)
 	}
 	return nil
@@ -166,13 +166,14 @@ func (s *states) network(ctx context.Context, now nats.Status) error {
 // doubtful is where the session is, and where it was when the connection was lost.
 func (s *states) doubtful() []string {
 	rooms := s.c.own.in()
-	for id, state := range s.away {
-		if state == events.Connecting {
-			rooms = append(rooms, id)
-		}
+	for id := range s.away {
+		rooms = append(rooms, id)
 	}
 	slices.Sort(rooms)
-	return slices.Compact(rooms)
+	return slices.DeleteFunc(slices.Compact(rooms), func(id string) bool {
+		state, away := s.away[id]
+		return away && state == events.Disconnected
+	})
 }
 
 // restore asks what became of the session.

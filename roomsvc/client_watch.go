@@ -112,7 +112,7 @@ func (w *watch) run(ctx context.Context, c *Client, q WatchRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := w.renew(ctx, FreshStart); err != nil {
+	if err := w.refresh(ctx, FreshStart); err != nil {
 		return err
 	}
 	for {
@@ -132,8 +132,8 @@ func (w *watch) run(ctx context.Context, c *Client, q WatchRequest) error {
 	}
 }
 
-// renew gives a fresh snapshot.
-func (w *watch) renew(ctx context.Context, why Fresh) error {
+// refresh gives a fresh snapshot.
+func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	roster, err := w.snapshot(ctx)
 	switch {
 	case gone(err) && (w.roster != nil || why == FreshStart):
@@ -163,11 +163,11 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	case r == nil && f.Type == events.RoomCreated:
 		return w.bear(ctx, u)
 	case r == nil || f.InstanceID != w.instance:
-		return w.renew(ctx, FreshInstance)
+		return w.refresh(ctx, FreshInstance)
 	case f.Sequence <= r.Sequence():
 		return nil
 	case f.Sequence > r.Sequence()+1:
-		return w.recover(ctx, revision)
+		return w.fill(ctx, revision)
 	}
 	w.sure()
 	return w.fold(ctx, u, known)
@@ -184,7 +184,7 @@ func readFact(raw []byte) (f *events.Fact, known, ok bool) {
 func (w *watch) bear(ctx context.Context, u Update) (err error) {
 	roster, err := born(u.Fact, u.Revision)
 	if err != nil {
-		return w.renew(ctx, FreshInstance)
+		return w.refresh(ctx, FreshInstance)
 	}
 	w.roster, w.instance, w.revision, u.Fresh = roster, u.Fact.InstanceID, u.Revision, FreshInstance
 	return w.emit(u)
@@ -194,7 +194,7 @@ func (w *watch) bear(ctx context.Context, u Update) (err error) {
 func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 	w.revision, w.missing = max(w.revision, u.Revision), false
 	if err := w.roster.fold(u.Fact, known, u.Revision); err != nil {
-		return w.renew(ctx, FreshGap)
+		return w.refresh(ctx, FreshGap)
 	}
 	if u.Fact.Type == events.RoomDestroyed {
 		w.roster = nil
@@ -202,8 +202,8 @@ func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 	return w.emit(u)
 }
 
-// recover reads what was missed. revision is that of a fact behind the hole, if one was heard.
-func (w *watch) recover(ctx context.Context, revision uint64) error {
+// fill reads what was missed. revision is that of a fact behind the hole, if one was heard.
+func (w *watch) fill(ctx context.Context, revision uint64) error {
 	for {
 		after := w.roster.Sequence()
 		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{MinRevision: revision}, InstanceID: w.instance, AfterSequence: &after})
@@ -213,14 +213,14 @@ func (w *watch) recover(ctx context.Context, revision uint64) error {
 		case err != nil:
 			return err
 		case page.InstanceID != w.instance:
-			return w.renew(ctx, FreshInstance)
+			return w.refresh(ctx, FreshInstance)
 		case !page.Complete:
-			return w.renew(ctx, FreshGap)
+			return w.refresh(ctx, FreshGap)
 		}
 		for _, raw := range page.Events {
 			f, known, ok := readFact(raw)
 			if !ok || f.Sequence != w.roster.Sequence()+1 {
-				return w.renew(ctx, FreshGap)
+				return w.refresh(ctx, FreshGap)
 			}
 			if err := w.fold(ctx, Update{Fact: f, Raw: raw, Recovered: true}, known); err != nil || w.roster == nil || w.roster.Sequence() != f.Sequence {
 				return err
@@ -259,9 +259,9 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 	case w.roster == nil && instanceID == w.instance:
 		return nil // it ended since
 	case w.roster == nil || instanceID != w.instance:
-		return w.renew(ctx, FreshInstance)
+		return w.refresh(ctx, FreshInstance)
 	case sequence > w.roster.Sequence():
-		return w.recover(ctx, revision)
+		return w.fill(ctx, revision)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -298,5 +299,70 @@ func TestWatchEndsWithTheMembership(t *testing.T) {
 	}
 	if err := watching.fails(); !errors.Is(err, room.ErrNotAllowed) {
 		t.Errorf("then it ends with %v", err)
+	}
+}
+
+// A snapshot of a room of several pages, taken while it changes, is of one moment: what
+// somebody who watches all the time has at the same sequence.
+func TestSnapshotOfAMovingRoom(t *testing.T) {
+	w, _ := newWorld(t, 2, roomsvc.Config{})
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+		t.Fatal(err)
+	}
+	together(1100, func(i int) {
+		if _, err := c.Join(w.ctx, room.RoomRequest{Caller: as(fmt.Sprint("member-", i)), RoomID: "lobby"}); err != nil {
+			t.Error(err)
+		}
+	})
+	text := func(r *roomsvc.Roster) string {
+		info := r.Room()
+		info.Revision = 0
+		return text(t, info) + text(t, slices.Collect(r.All()))
+	}
+	steady := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	u := steady.step()
+	snapshots := 20
+	if testing.Short() {
+		snapshots = 5
+	}
+	over := make(chan struct{})
+	var changes sync.WaitGroup
+	for g := range 2 {
+		changes.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				user := as(fmt.Sprint("member-", (g+2*n*97)%1100))
+				_, err := c.Leave(w.ctx, room.RoomRequest{Caller: user, RoomID: "lobby"})
+				if err == nil {
+					_, err = c.Enter(w.ctx, room.CreateRequest{Caller: user, RoomID: "lobby"})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := map[uint64]string{}
+	for range snapshots {
+		r := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step().Roster
+		seen[r.Sequence()] = text(r)
+	}
+	close(over)
+	changes.Wait()
+	for len(seen) > 0 {
+		if got, ok := seen[u.Roster.Sequence()]; ok {
+			delete(seen, u.Roster.Sequence())
+			if got != text(u.Roster) {
+				t.Errorf("the snapshot at %d differs from what was folded", u.Roster.Sequence())
+			}
+		}
+		if len(seen) > 0 {
+			u = steady.step()
+		}
 	}
 }

@@ -7,16 +7,20 @@ import (
 	"iter"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // stepping gives an iterator's steps one at a time.
@@ -367,6 +371,42 @@ func TestReconnect(t *testing.T) {
 		d.nc.Close()
 		d.States.expect("closed", events.Disconnected, events.NetworkDisconnected)
 	})
+}
+
+// Whatever else keeps the client from learning what became of its session is said too,
+// and taken back when it turns out well.
+func TestReconnectToTrouble(t *testing.T) {
+	w := newWorld(t)
+	only := w.start("", roomsvc.Config{Instance: "only"})
+	w.create("alice", 3600)
+	d := w.device(t, "alice")
+	back := d.net.cut()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	only.stop()
+	body, err := json.Marshal(room.Refuse(room.ErrNotAllowed, "not you").Body())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuses, err := w.nc.Subscribe(subjects.Command(string(room.Renew)), func(m *nats.Msg) {
+		code := room.ErrNotAllowed
+		_ = m.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorHeader: {code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(code.Number)}}})
+	})
+	if err == nil {
+		err = w.nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	back()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	d.States.expect("alice", events.Disconnected, events.NetworkDisconnected)
+	if err := refuses.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	w.start("", roomsvc.Config{Instance: "next"})
+	back = d.net.cut() // which makes it renew at once
+	back()
+	d.States.expect("alice", events.Connected, events.Success)
 }
 
 // The server itself goes and comes back, with the service on it.
