@@ -47,7 +47,7 @@ func (c *Client) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Hear
 		defer cancel()
 		h := &hearing{ear: c.newEar(q.RoomID, q.Every, notFacts), yield: yield}
 		defer h.close()
-		if err := h.run(ctx, c, q); err != nil && !errors.Is(err, errBrokenOff) {
+		if err := h.run(ctx, c, q); !errors.Is(err, errBrokenOff) {
 			yield(Heard{}, err)
 		}
 	}
@@ -68,6 +68,7 @@ func (h *hearing) emit(n Heard) error {
 	return nil
 }
 
+// run listens until there is an error.
 func (h *hearing) run(ctx context.Context, c *Client, q MessagesRequest) error {
 	reply, err := h.begin(ctx, c, q.MayNotExist)
 	if err != nil {

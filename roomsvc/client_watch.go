@@ -69,7 +69,7 @@ func (c *Client) Watch(ctx context.Context, q WatchRequest) iter.Seq2[Update, er
 		defer cancel()
 		w := &watch{ear: c.newEar(q.RoomID, q.Every, notMessages), yield: yield}
 		defer w.close()
-		if err := w.run(ctx, c, q); err != nil && !errors.Is(err, errBrokenOff) {
+		if err := w.run(ctx, c, q); !errors.Is(err, errBrokenOff) {
 			yield(Update{}, err)
 		}
 	}
@@ -104,6 +104,7 @@ func (w *watch) emit(u Update) error {
 	return errBrokenOff
 }
 
+// run watches until there is an error.
 func (w *watch) run(ctx context.Context, c *Client, q WatchRequest) error {
 	reply, err := w.begin(ctx, c, q.MayNotExist)
 	if err == nil {

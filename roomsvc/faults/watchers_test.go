@@ -23,18 +23,38 @@ import (
 // that change all the time, by a service whose instances die.
 type crowd struct {
 	*world
+	size
 	rooms    []string
 	watchers []*watcher
 	links    []*link
 
-	changes, cuts, kills, recovered, fresh atomic.Int64
+	done, cuts, dead, recovered, fresh atomic.Int64
 }
+
+// size is how much of everything there is.
+type size struct {
+	watchers, perLink, workers int
+	changes, kills             int64
+	odds                       int           // one copy in so many is lost, one is late
+	cutEvery                   time.Duration // and now and then it is slow instead
+	timeout                    time.Duration // of one try
+}
+
+var (
+	short = size{watchers: 40, perLink: 4, workers: 16, changes: 2000, kills: 3, odds: 100, cutEvery: 100 * time.Millisecond, timeout: 500 * time.Millisecond}
+	full  = size{watchers: 500, perLink: 5, workers: 256, changes: 50_000, kills: 20, odds: 1000, cutEvery: 500 * time.Millisecond, timeout: 5 * time.Second}
+)
 
 // link is the connection of some watchers.
 type link struct {
 	wire
 	nc   *nats.Conn
 	slow sync.RWMutex // held for writing: its watchers take nothing
+}
+
+func (l *link) wait() {
+	l.slow.RLock()
+	defer l.slow.RUnlock()
 }
 
 // watcher is one of them and what it has seen.
@@ -49,17 +69,14 @@ type watcher struct {
 const lastWord = "over"
 
 func TestCrowdOfWatchers(t *testing.T) {
-	watchers, changes, perLink, odds := 40, int64(2000), 4, 100
-	if long {
-		watchers, changes, perLink, odds = 500, 50_000, 5, 1000
-	}
 	w := newWorld(t)
+	c := &crowd{world: w, size: short}
 	if long {
 		var cancel context.CancelFunc
-		w.ctx, cancel = context.WithTimeout(t.Context(), 30*time.Minute)
+		w.ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		t.Cleanup(cancel)
+		c.size = full
 	}
-	c := &crowd{world: w}
 	instances := []*instance{c.instance(0), c.instance(1)}
 	for n := range 5 {
 		id := fmt.Sprintf("room-%d", n)
@@ -68,7 +85,7 @@ func TestCrowdOfWatchers(t *testing.T) {
 	}
 	p := newProxy(t, w.node.ClientURL())
 	p.toClient.Store(only(func(*frame) fate {
-		switch rand.IntN(odds) {
+		switch rand.IntN(c.odds) {
 		case 0:
 			return fate{lose: true}
 		case 1:
@@ -77,8 +94,8 @@ func TestCrowdOfWatchers(t *testing.T) {
 		return fate{}
 	}, func(f *frame) bool { return strings.HasPrefix(f.subject, factsOf) }))
 	var watching sync.WaitGroup
-	for n := range watchers {
-		if n%perLink == 0 {
+	for n := range c.size.watchers {
+		if n%c.perLink == 0 {
 			c.links = append(c.links, c.link(p.url))
 		}
 		v := &watcher{link: c.links[len(c.links)-1], room: c.rooms[n%len(c.rooms)]}
@@ -88,10 +105,10 @@ func TestCrowdOfWatchers(t *testing.T) {
 	over, stop := context.WithCancel(w.ctx)
 	var trouble, work sync.WaitGroup
 	trouble.Go(func() { c.disturb(over) })
-	trouble.Go(func() { c.die(over, instances, changes) })
-	for range 16 {
+	trouble.Go(func() { c.die(over, instances) })
+	for range c.workers {
 		work.Go(func() {
-			for c.changes.Load() < changes && !t.Failed() {
+			for c.done.Load() < c.changes && !t.Failed() {
 				c.change()
 			}
 		})
@@ -110,11 +127,11 @@ func TestCrowdOfWatchers(t *testing.T) {
 		c.compare()
 	}
 	t.Logf("%d watchers, %d changes, %d cuts, %d kills, %d copies lost and %d late, %d facts recovered, %d fresh snapshots",
-		watchers, c.changes.Load(), c.cuts.Load(), c.kills.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
+		len(c.watchers), c.done.Load(), c.cuts.Load(), c.dead.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
 }
 
 func (c *crowd) patient() *roomsvc.Client {
-	return roomsvc.NewClient(c.nc, roomsvc.ClientConfig{Timeout: 500 * time.Millisecond})
+	return roomsvc.NewClient(c.nc, roomsvc.ClientConfig{Timeout: c.timeout})
 }
 
 func (c *crowd) instance(n int) *instance {
@@ -136,7 +153,7 @@ func (c *crowd) link(url string) *link {
 // watch checks that facts come once and in order, until the last one.
 func (c *crowd) watch(v *watcher) {
 	at := uint64(0)
-	client := roomsvc.NewClient(v.nc, roomsvc.ClientConfig{Timeout: 2 * time.Second})
+	client := roomsvc.NewClient(v.nc, roomsvc.ClientConfig{Timeout: c.timeout})
 	for u, err := range client.Watch(c.ctx, roomsvc.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
 		if err != nil {
 			c.t.Errorf("a watcher of %s ends at %d: %v", v.room, at, err)
@@ -155,8 +172,7 @@ func (c *crowd) watch(v *watcher) {
 			c.recovered.Add(1)
 		}
 		at = u.Roster.Sequence()
-		v.slow.RLock()
-		v.slow.RUnlock() // only to wait for it
+		v.link.wait()
 		if _, over := u.Roster.Room().Attributes[lastWord]; over {
 			v.roster, v.room0 = c.json(slices.Collect(u.Roster.All())), c.plain(u.Roster.Room().Attributes, at)
 			return
@@ -195,7 +211,7 @@ func (c *crowd) change() {
 	}
 	switch {
 	case err == nil:
-		c.changes.Add(1)
+		c.done.Add(1)
 	case errors.Is(err, room.ErrUserNotInRoom), errors.Is(err, room.ErrParamInvalid), errors.Is(err, room.ErrRoomNotExist):
 	default:
 		c.t.Errorf("a change: %v", err)
@@ -204,7 +220,7 @@ func (c *crowd) change() {
 
 // disturb breaks connections, and makes watchers slow.
 func (c *crowd) disturb(ctx context.Context) {
-	tick := time.NewTicker(5 * look)
+	tick := time.NewTicker(c.cutEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		l := c.links[rand.IntN(len(c.links))]
@@ -228,22 +244,18 @@ func (c *crowd) disturb(ctx context.Context) {
 }
 
 // die kills one of two instances now and then, and starts another.
-func (c *crowd) die(ctx context.Context, alive []*instance, changes int64) {
-	kills := int64(3)
-	if long {
-		kills = 40
-	}
+func (c *crowd) die(ctx context.Context, alive []*instance) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for c.kills.Load() < kills {
+	for c.dead.Load() < c.kills {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		if n := c.kills.Load(); c.changes.Load() > (n+1)*changes/(kills+1) {
+		if n := c.dead.Load(); c.done.Load() > (n+1)*c.changes/(c.kills+1) {
 			alive[n%2].kill()
-			c.kills.Add(1)
+			c.dead.Add(1)
 			next, err := c.open("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n+2)}, nats.NoReconnect())
 			if err != nil {
 				c.t.Errorf("starting another instance: %v", err)
