@@ -225,13 +225,8 @@ func (c *Client) SetAccess(ctx context.Context, q room.SetAccessRequest) (*room.
 func (c *Client) caller(q *room.Caller) *room.Caller {
 	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)
 	q.SessionID = cmp.Or(q.SessionID, c.cfg.SessionID)
-	if c.isOwn(q) {
-		if q.LeaseSeconds == nil {
-			q.LeaseSeconds = c.cfg.LeaseSeconds
-		}
-		if q.Connection == nil {
-			q.Connection = c.connection()
-		}
+	if c.isOwn(q) && q.LeaseSeconds == nil {
+		q.LeaseSeconds = c.cfg.LeaseSeconds
 	}
 	return q
 }
@@ -262,11 +257,20 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", verb, err)
+	own := q.Connection == nil && c.isOwn(q)
+	answer, err := c.request(ctx, func(ctx context.Context) (*nats.Msg, error) {
+		if own { // a repeat may go by another one; that does not make it another request
+			q.Connection = c.connection()
+		}
+		body, err := json.Marshal(request)
+		if err != nil {
+			return nil, err
+		}
+		return c.try(ctx, subject, body)
+	})
+	if err != nil && !errors.As(err, new(*room.Error)) {
+		err = fmt.Errorf("%s: %w", verb, err)
 	}
-	answer, err := c.request(ctx, verb, subject, body)
 	if err != nil {
 		return nil, err
 	}

@@ -77,20 +77,20 @@ func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
 	}
 }
 
-// request sends a command and waits for a success, as often as the client may.
-func (c *Client) request(ctx context.Context, verb room.Verb, subject string, body []byte) (*nats.Msg, error) {
+// request waits for a success of try, which sends a command, as often as the client may.
+func (c *Client) request(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
 	if c.cfg.Once {
-		return c.try(ctx, verb, subject, body)
+		return try(ctx)
 	}
-	return again(ctx, func() (*nats.Msg, error) { return c.tryConnected(ctx, verb, subject, body) })
+	return again(ctx, func() (*nats.Msg, error) { return c.connectedTry(ctx, try) })
 }
 
-// tryConnected waits until the client is connected, so that no request waits in a buffer
+// connectedTry waits until the client is connected, so that no request waits in a buffer
 // for a connection that comes when the request is forgotten. A try whose connection is
 // lost is over: its answer won't come.
-func (c *Client) tryConnected(ctx context.Context, verb room.Verb, subject string, body []byte) (*nats.Msg, error) {
+func (c *Client) connectedTry(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
 	if err := c.connected(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", verb, err)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -102,16 +102,19 @@ func (c *Client) tryConnected(ctx context.Context, verb room.Verb, subject strin
 		}
 	}()
 	if c.nc.IsReconnecting() {
-		return nil, fmt.Errorf("%s: %w", verb, nats.ErrDisconnected)
+		return nil, nats.ErrDisconnected
 	}
-	return c.try(ctx, verb, subject, body)
+	return try(ctx)
 }
 
 // connected waits, for repeatFor at most, while the connection is being made anew.
 func (c *Client) connected(ctx context.Context) error {
+	if !c.nc.IsReconnecting() {
+		return nil
+	}
 	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer c.nc.RemoveStatusListener(status)
-	if !c.nc.IsReconnecting() {
+	if !c.nc.IsReconnecting() { // it came back before anybody listened
 		return nil
 	}
 	timer := time.NewTimer(repeatFor)
@@ -127,17 +130,17 @@ func (c *Client) connected(ctx context.Context) error {
 }
 
 // try sends a request once. A refusal is an error.
-func (c *Client) try(ctx context.Context, verb room.Verb, subject string, body []byte) (*nats.Msg, error) {
+func (c *Client) try(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	answer, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, fmt.Errorf("%s: %w", verb, ErrNoService)
+		return nil, ErrNoService
 	case ctx.Err() != nil && err != nil:
-		return nil, fmt.Errorf("%s: %w: %w", verb, errNoAnswer, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: %w", errNoAnswer, context.Cause(ctx))
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", verb, err)
+		return nil, err
 	}
 	return answer, refusal(answer)
 }
