@@ -46,6 +46,8 @@ type Config struct {
 
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
 
+	Feeds bool `help:"End users connect as themselves, with permissions that something else gives them: they hear rooms by their own feeds and read only what is theirs. Give it to all instances."`
+
 	Replicas int `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
 
 	LogLevel Level `placeholder:"info" help:"Least level to log: debug, info, warn or error."`
@@ -194,6 +196,7 @@ func (c *Config) service(instance string, log *slog.Logger) roomsvc.Config {
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
 		Limits:   limits,
+		Feeds:    c.Feeds,
 		Replicas: c.Replicas,
 		Logger:   log,
 	}
