@@ -19,6 +19,7 @@ import (
 type insider struct {
 	service nats.Option // for the account of the rooms; nil if the server takes no users of ours
 	system  nats.Option // for the system account; nil if the server has none
+	names   []string    // of both
 
 	issuer, xkey nkeys.KeyPair // of the answers to the server's auth callout; nil without one
 }
@@ -44,11 +45,11 @@ func letIn(opts *server.Options, callout bool) (*insider, error) {
 	if open {
 		role = nil
 	}
-	if in.service, err = addUser(opts, account, role); err != nil {
+	if in.service, err = in.addUser(opts, account, role); err != nil {
 		return nil, err
 	}
 	if !opts.NoSystemAccount {
-		if in.system, err = addUser(opts, systemAccount(opts), nil); err != nil {
+		if in.system, err = in.addUser(opts, systemAccount(opts), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -57,6 +58,8 @@ func letIn(opts *server.Options, callout bool) (*insider, error) {
 		opts.NoAuthUser, err = anybody(opts)
 	case callout:
 		err = in.addCallout(opts, accountName(account))
+	case opts.AuthCallout != nil: // somebody else's, who need not be asked about roomd
+		opts.AuthCallout.AuthUsers = append(opts.AuthCallout.AuthUsers, in.names...)
 	}
 	return in, err
 }
@@ -80,12 +83,13 @@ func anybody(opts *server.Options) (string, error) {
 
 // addUser adds a user with a key of its own. A nil account is the global one, and nil
 // permissions are all there are.
-func addUser(opts *server.Options, account *server.Account, role *server.Permissions) (nats.Option, error) {
+func (in *insider) addUser(opts *server.Options, account *server.Account, role *server.Permissions) (nats.Option, error) {
 	key, public, err := newUserKey()
 	if err != nil {
 		return nil, err
 	}
 	opts.Nkeys = append(opts.Nkeys, &server.NkeyUser{Nkey: public, Account: account, Permissions: role})
+	in.names = append(in.names, public)
 	return nats.Nkey(public, key.Sign), nil
 }
 

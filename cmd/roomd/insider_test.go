@@ -51,14 +51,15 @@ func TestSystemConnection(t *testing.T) {
 		text string
 		opts []nats.Option
 	}{
-		"nothing configured":  {text: `max_payload: 1MB`},
-		"a user":              {`authorization { user: u, password: p }`, []nats.Option{nats.UserInfo("u", "p")}},
-		"a token":             {`authorization { token: secret }`, []nats.Option{nats.Token("secret")}},
-		"users":               {`authorization { users [{ user: u, password: p }] }`, []nats.Option{nats.UserInfo("u", "p")}},
-		"system users":        {text: `accounts { $SYS { users [{ user: s, password: p }] } }`},
-		"own system account":  {text: `system_account: S, accounts { S { users [{ user: s, password: p }] } }`},
-		"account of the user": {`no_auth_user: any, accounts { A { jetstream: enabled, users [{ user: any, password: p }] }, B { users [{ user: b, password: p }] } }`, nil},
-		"one account":         {`accounts { A { jetstream: enabled, users [{ user: u, password: p }] } }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"nothing configured":      {text: `max_payload: 1MB`},
+		"a user":                  {`authorization { user: u, password: p }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"a token":                 {`authorization { token: secret }`, []nats.Option{nats.Token("secret")}},
+		"users":                   {`authorization { users [{ user: u, password: p }] }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"system users":            {text: `accounts { $SYS { users [{ user: s, password: p }] } }`},
+		"own system account":      {text: `system_account: S, accounts { S { users [{ user: s, password: p }] } }`},
+		"account of the user":     {`no_auth_user: any, accounts { A { jetstream: enabled, users [{ user: any, password: p }] }, B { users [{ user: b, password: p }] } }`, nil},
+		"somebody else's callout": {text: `authorization { users [{ user: u, password: p }], auth_callout { issuer: ADDTXVVBNKSG4BWS2AX3ERDB3KQ54RWLLGTKIJWM4WLNJS6WIZL5I5UD, auth_users: [u] } }`, opts: []nats.Option{nats.UserInfo("u", "p")}},
+		"one account":             {`accounts { A { jetstream: enabled, users [{ user: u, password: p }] } }`, []nats.Option{nats.UserInfo("u", "p")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
