@@ -22,6 +22,7 @@ Exit codes:
 type options struct {
 	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
 	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials file for the NATS server."`
+	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, where the service takes such; roomctl token makes them."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
 	UserName string        `placeholder:"NAME" help:"What the others see as the user's name, from joining on."`
 	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`
@@ -52,6 +53,8 @@ type cli struct {
 	Attributes attributesCmd `cmd:"" help:"List the attributes of a room."`
 	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
 	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
+
+	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
 
 	Demo demoCmd `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
 }
