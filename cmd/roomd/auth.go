@@ -102,13 +102,14 @@ func seed(flag, file string, want nkeys.PrefixByte) (nkeys.KeyPair, error) {
 		return nil, fmt.Errorf("%s cannot be read: %w", flag, err)
 	}
 	text := []byte(strings.TrimSpace(string(raw)))
-	if kind, _, err := nkeys.DecodeSeed(text); err != nil || kind != want {
-		return nil, fmt.Errorf("%s holds no seed of %s key; such a seed begins with S%s", flag, map[nkeys.PrefixByte]string{nkeys.PrefixByteAccount: "an account", nkeys.PrefixByteCurve: "a curve"}[want], want.String())
-	}
+	begin, read := "SA", nkeys.FromSeed
 	if want == nkeys.PrefixByteCurve {
-		return nkeys.FromCurveSeed(text)
+		begin, read = "SX", nkeys.FromCurveSeed
 	}
-	return nkeys.FromSeed(text)
+	if kind, _, err := nkeys.DecodeSeed(text); err != nil || kind != want {
+		return nil, fmt.Errorf("%s does not hold the seed that it is for, which begins with %s", flag, begin)
+	}
+	return read(text)
 }
 
 // warnIfOpen says once that whoever reaches the server is trusted with everything.

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
+	"natsrooms/roomsvc/auth"
 	"natsrooms/roomsvc/roomtest"
 )
 
@@ -152,4 +153,25 @@ func TestDialSystem(t *testing.T) {
 	}
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "system:wrong")}, "does not let roomd in", "with --system-creds")
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")
+}
+
+// The server tells of a connection under its user's name, and its token nowhere.
+func TestTokensAreNotShown(t *testing.T) {
+	t.Parallel()
+	l := locked(t)
+	gone := make(chan *nats.Msg, 8)
+	if _, err := l.system.ChanSubscribe("$SYS.ACCOUNT.*.DISCONNECT", gone); err != nil || l.system.Flush() != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]auth.Claims{"user:al=2Eice": {User: "al.ice"}, "admin:al=2Eice": {User: "al.ice", Admin: true}} {
+		connected(t, "nats://"+l.address, bearing(t, c)...).Close()
+		select {
+		case m := <-gone:
+			if text := string(m.Data); !strings.Contains(text, `"user":"`+name+`"`) || strings.Contains(text, "eyJ") {
+				t.Errorf("it tells of %s: %s", name, text)
+			}
+		case <-time.After(within):
+			t.Fatal("it does not tell who is gone")
+		}
+	}
 }
