@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/policy"
+	"natsrooms/roomsvc/roomtest"
 )
 
 // conf is the shipped configuration as nats-server reads it.
@@ -110,5 +111,32 @@ func TestShippedWithoutEverybody(t *testing.T) {
 			nc.Close()
 			t.Errorf("%s gets in", what)
 		}
+	}
+}
+
+// As it stands the file is as good as none: whoever connects here may do everything, be it
+// with roomd or with nats-server and roomd beside it.
+func TestShippedAsItStands(t *testing.T) {
+	t.Parallel()
+	embeds := start(t, "--config", shipped, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m")
+	opts := conf(t)
+	alone := roomtest.Server(t, func(o *server.Options) {
+		o.Users, o.Nkeys, o.NoAuthUser, o.Accounts = opts.Users, opts.Nkeys, opts.NoAuthUser, opts.Accounts
+	})
+	beside := start(t, "--nats", alone.ClientURL())
+	for _, r := range []*started{embeds, beside} {
+		anybody := connected(t, r.url)
+		for _, subject := range []string{"room.cmd.enter", "room.cmd.send"} {
+			m, err := anybody.Request(subject, []byte(`{"roomID":"lobby","userID":"bob","type":"text","data":"hello"}`), within)
+			if err != nil || m.Header.Get("Nats-Service-Error") != "" {
+				t.Errorf("%s: %v, %+v", subject, err, m)
+			}
+		}
+		for _, subject := range []string{"room.>", "$SRV.>", "orders.>"} {
+			if !anybody.maySubscribe(subject) {
+				t.Errorf("nobody in particular may not subscribe to %s", subject)
+			}
+		}
+		r.end(t)
 	}
 }

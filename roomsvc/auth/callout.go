@@ -76,7 +76,10 @@ func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
 // Stop takes no more questions and returns when those at work are answered.
 func (c *Callout) Stop() {
 	if c.sub.Drain() == nil { // else the connection is gone
-		<-c.ended
+		select {
+		case <-c.ended:
+		case <-time.After(askTimeout): // the server is
+		}
 	}
 	c.die()
 	c.work.Wait()

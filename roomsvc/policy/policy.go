@@ -69,7 +69,7 @@ var Table = []Rule{
 }
 
 // AnyUser stands for the user in the table's row for end users.
-const AnyUser = subjects.User("USER")
+const AnyUser = subjects.User("any-user")
 
 // Of is what a role may do; for end users use [User].
 func Of(r Role) Permissions {
