@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -98,8 +99,31 @@ func roles(t *testing.T) map[string]struct {
 	}
 }
 
-// TestMatrix tries every role at every place. The service's connections may not publish
-// questions to the auth callout, whatever the table says: the server adds that itself.
+// questions is where requests are sent, of which something comes back: an answer, or the
+// word that nobody is there.
+func questions() []string {
+	return slices.DeleteFunc(slices.Clone(places), func(subject string) bool {
+		return !strings.HasPrefix(subject, "room.cmd.") && !strings.HasPrefix(subject, "$SRV.") && !strings.HasPrefix(subject, "$JS.API.STREAM.INFO.")
+	})
+}
+
+// mayAsk sends a request from an inbox of the role's own and waits for what comes back.
+func (p *person) mayAsk(subject, inboxes string) bool {
+	p.t.Helper()
+	answers, err := p.SubscribeSync(strings.Replace(inboxes, ">", nats.NewInbox()[len("_INBOX."):], 1))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if p.forbidden(subject, func() error { return p.PublishRequest(subject, answers.Subject, nil) }) {
+		return false
+	}
+	if _, err := answers.NextMsg(within); err != nil && !errors.Is(err, nats.ErrNoResponders) {
+		p.t.Errorf("nothing comes back from %s: %v", subject, err)
+	}
+	return true
+}
+
+// TestMatrix tries every role at every place.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	l := locked(t)
@@ -110,6 +134,11 @@ func TestMatrix(t *testing.T) {
 			for _, subject := range places {
 				if got, want := p.mayPublish(subject), allowed(role.Publish, subject); got != want {
 					t.Errorf("publish on %s: %v, the table says %v", subject, got, want)
+				}
+			}
+			for _, subject := range questions() {
+				if got, want := p.mayAsk(subject, role.Subscribe[0]), allowed(role.Publish, subject); got != want {
+					t.Errorf("request on %s: %v, the table says %v", subject, got, want)
 				}
 			}
 			for _, subject := range slices.Concat(places, swathes) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -33,6 +34,18 @@ func TestRolesCanDoTheirWork(t *testing.T) {
 	another := start(t, "--nats", "nats://service:serviceservice@"+g.roomd.url[len("nats://"):])
 	g.command("setAttributes", `{"roomID":"lobby","set":{"a":"b"}}`)
 	another.end(t)
+	// What the service does in other ways than by one append: a batch, a message, a lease's
+	// bucket, the end of an empty room, and all that a start and a stop need.
+	g.command("send", `{"roomID":"lobby","type":"text","data":"hello"}`)
+	g.command("switch", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"garden"},"isCreateWhenRoomNotExisted":true}`)
+	g.command("enter", `{"roomID":"cellar"}`)
+	g.command("renew", `{}`)
+	g.command("leaveAll", `{}`)
+	g.command("rooms", `{"sync":true}`)
+	g.roomd.end(t)
+	if log := g.roomd.stderr.String(); strings.Contains(log, "the NATS connection reports an error") {
+		t.Errorf("the service lacks a permission:\n%s", log)
+	}
 }
 
 func readBucket(t *testing.T, name string, p *person) {
