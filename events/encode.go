@@ -45,6 +45,7 @@ var Types = []TypeInfo{
 	{SessionLeft, (*leftData)(nil), "one of several devices is gone"},
 	{RoomAttributesChanged, (*attributesData)(nil), "attributes of the room were set or deleted; whose they are, and by whom"},
 	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
+	{RoomAccessChanged, (*accessData)(nil), "who may come in as an end user is another matter from here on"},
 	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
 	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last one of its instance"},
 	{MessageSent, (*messageData)(nil), "something is said in the room"},
@@ -89,6 +90,14 @@ type memberAttributesData struct {
 	RequestID            string             `json:"requestID,omitzero"`
 }
 
+type accessData struct {
+	position  `json:",embed"`
+	Access    string   `json:"access"`
+	Allowed   []string `json:"allowedUsers"`
+	UserID    string   `json:"userID"`
+	RequestID string   `json:"requestID,omitzero"`
+}
+
 type keptData struct {
 	position `json:",embed"`
 }
@@ -118,6 +127,8 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 		data = &memberAttributesData{pos, f.Infos, !f.Staying, f.User, f.RequestID}
 	case RoomDestroyed:
 		data = &destroyedData{pos, f.Info, f.Reason, f.Operator, f.RequestID}
+	case RoomAccessChanged:
+		data = &accessData{pos, f.Access, f.Allowed, f.User, f.RequestID}
 	case RoomKept:
 		data = &keptData{pos}
 	default:
@@ -204,6 +215,10 @@ func DecodeFact(raw []byte) (*Fact, error) {
 		var d destroyedData
 		err = json.Unmarshal(e.Data, &d)
 		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, d.Room, d.Reason, d.Operator, d.RequestID
+	case RoomAccessChanged:
+		var d accessData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Access, f.Allowed, f.User, f.RequestID = d.position, d.Access, d.Allowed, d.UserID, d.RequestID
 	case RoomKept:
 		var d keptData
 		err = json.Unmarshal(e.Data, &d)

@@ -51,6 +51,8 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			s.sendKicked(v.call, v.Users)
 		case room.DestroyRoom:
 			s.reply(v.call, &room.DestroyReply{RoomID: string(mb.room)})
+		case room.SetAccess:
+			s.reply(v.call, &room.SetAccessReply{Config: info(mb, p).Config, Position: p.Position})
 		default:
 			s.notify(v.cmd, p, events.Connected, events.Success)
 			s.sendJoined(v.call, &cache, mb, p, v.Created)
@@ -133,7 +135,7 @@ func (s *Service) sendSwitched(c *call, to *mailbox, p, from place, created bool
 	s.notify(c.cmd, p, events.Connected, events.Success)
 	s.notify(c.cmd, from, events.Disconnected, events.Success)
 	s.reply(c, &room.JoinedReply{
-		Room: info(to, p), Created: &created, Subscribe: subscribe(to.room), Position: p.Position,
+		Room: info(to, p), Created: &created, Subscribe: s.subscribe(c, to.room, info(to, p).Config), Position: p.Position,
 		Left: &room.LeftRoom{RoomID: string(from.room), InstanceID: from.InstanceID, Sequence: from.Sequence},
 	})
 }
@@ -152,10 +154,14 @@ func (s *Service) sendJoined(c *call, cache *replyCache, mb *mailbox, p place, c
 			kind = 2
 		}
 	}
+	if s.cfg.Feeds && c.userForm { // what it subscribes to may be its own
+		cache = &replyCache{}
+	}
 	known := &cache[kind]
 	if known.data == nil || known.position != p.Position {
 		known.position = p.Position
-		known.data = s.encode(&room.JoinedReply{Room: info(mb, p), Created: flag, Subscribe: subscribe(mb.room), Position: p.Position})
+		r := info(mb, p)
+		known.data = s.encode(&room.JoinedReply{Room: r, Created: flag, Subscribe: s.subscribe(c, mb.room, r.Config), Position: p.Position})
 	}
 	s.send(c, known.data, nil)
 }
@@ -180,6 +186,12 @@ func (s *Service) repeated(c *call) bool {
 		s.sendKicked(c, o.users)
 	case c.cmd.Verb == room.DestroyRoom:
 		s.reply(c, &room.DestroyReply{RoomID: string(c.cmd.Room)})
+	case c.cmd.Verb == room.SetAccess:
+		reply := &room.SetAccessReply{Position: o.at.Position}
+		if head := s.rep.head(c.cmd.Room); head != nil {
+			reply.Config = head.Config
+		}
+		s.reply(c, reply)
 	case c.cmd.Verb == room.SetAttributes || c.cmd.Verb == room.SetMemberAttributes:
 		s.repeatAttributes(c, o)
 	case c.cmd.Verb == room.LeaveAll:
@@ -197,7 +209,7 @@ func (s *Service) repeated(c *call) bool {
 }
 
 func (s *Service) repeatJoined(c *call, o *outcome) {
-	reply := &room.JoinedReply{Subscribe: subscribe(c.cmd.Room)}
+	reply := &room.JoinedReply{}
 	if len(o.left) > 0 {
 		reply.Left = &room.LeftRoom{RoomID: string(o.left[0].room), InstanceID: o.left[0].InstanceID, Sequence: o.left[0].Sequence}
 	}
@@ -217,6 +229,7 @@ func (s *Service) repeatJoined(c *call, o *outcome) {
 		reply.Room = events.Room{RoomID: string(c.cmd.Room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
 	}
 	reply.Position = p.Position
+	reply.Subscribe = s.subscribe(c, c.cmd.Room, reply.Room.Config)
 	s.reply(c, reply)
 }
 
@@ -234,9 +247,6 @@ func info(mb *mailbox, p place) events.Room {
 	}
 	return events.Room{RoomID: string(mb.room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
 }
-
-// subscribe names the subjects at which the room is heard.
-func subscribe(r subjects.Room) []string { return []string{subjects.Facts(r), subjects.Messages(r)} }
 
 // in says whether the command's session is in the room.
 func in(state *room.State, c *room.Command) bool {
@@ -324,11 +334,22 @@ func (s *Service) sendError(c *call, e *room.Error) {
 	s.send(c, s.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
 
+// withLease is a reply, which may be many calls', with the end of one session's lease.
+func withLease(reply []byte, endAt events.Time) []byte {
+	data := make([]byte, 0, len(reply)+48)
+	data = append(data, reply[:len(reply)-1]...)
+	data, _ = endAt.AppendText(append(data, `,"expiresAt":"`...))
+	return append(data, `"}`...)
+}
+
 // send publishes the one answer of a call.
 func (s *Service) send(c *call, data []byte, h nats.Header) {
 	s.inFlight.Add(-1)
 	if c.reply == "" {
 		return
+	}
+	if c.endAt != 0 && h == nil {
+		data = withLease(data, c.endAt)
 	}
 	m := &nats.Msg{Subject: c.reply, Header: h, Data: data}
 	if c.ignored != "" {

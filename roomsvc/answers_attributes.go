@@ -97,18 +97,24 @@ func (s *Service) outcasts(mb *mailbox, f *events.Fact) (notices []*events.Notic
 	for i := range f.Left {
 		l := &f.Left[i]
 		event := events.KickedOut
+		sessions := mb.state.Member(subjects.User(l.UserID)).Sessions
 		switch l.Reason {
 		case events.ReasonKicked:
+		case events.ReasonExpired, events.ReasonReplaced:
+			event = events.ConnectTimeout
+			if l.Reason == events.ReasonReplaced {
+				event = events.KickedOutByOtherDevice
+			}
+			sessions = []room.MemberSession{{SessionID: l.SessionID}}
 		case events.ReasonDestroyed:
 			event = events.RoomNotExist
 		default:
 			continue
 		}
-		m := mb.state.Member(subjects.User(l.UserID))
-		for _, session := range m.Sessions {
+		for _, session := range sessions {
 			notices = append(notices, &events.Notice{
 				ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: f.Room, InstanceID: f.InstanceID, Sequence: f.Sequence,
-				User: m.User, SessionID: session.SessionID, State: events.Disconnected, Event: event, ReasonText: l.ReasonText, RequestID: l.RequestID,
+				User: subjects.User(l.UserID), SessionID: session.SessionID, State: events.Disconnected, Event: event, ReasonText: l.ReasonText, RequestID: l.RequestID,
 			})
 		}
 	}

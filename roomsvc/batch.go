@@ -176,6 +176,9 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 				return append(open, rest...), true // it is stored: the end leaves its calls UNAVAILABLE
 			}
 			s.settleMulti(taken, boxes, facts, last)
+			for i, mb := range at {
+				s.replaceDevices(mb, facts[i])
+			}
 			unlock()
 		} else {
 			unlock()

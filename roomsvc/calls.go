@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"natsrooms/events"
+	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/room"
 )
 
@@ -20,7 +22,14 @@ type call struct {
 	synced   bool // a sync point was passed since it came: refusing it is proved
 	reserved bool // holds a place among the user's rooms
 	creating bool // holds a place among all rooms
+
+	ask   leases.Ask  // what it says of its session's life
+	endAt events.Time // when its session's lease ends; 0: it has none
+	over  bool        // its session's lease is over
 }
+
+// session is whose command it is.
+func (c *call) session() leases.Session { return leases.Session{User: c.cmd.User, ID: c.cmd.Session} }
 
 // verdict is a call and what was decided.
 type verdict struct {
@@ -66,6 +75,7 @@ func (s *Service) prove(calls []*call) {
 		return // they are decided again, or run out of time
 	}
 	for _, c := range calls {
+		c.cmd.Granted = s.granted(ctx, c)
 		c.synced = true
 	}
 }

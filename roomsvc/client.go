@@ -168,6 +168,11 @@ func (c *Client) Destroy(ctx context.Context, q room.DestroyRequest) (*room.Dest
 	return ask[room.DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
 }
 
+// SetAccess says who may come into a room as an end user. It is for trusted callers.
+func (c *Client) SetAccess(ctx context.Context, q room.SetAccessRequest) (*room.SetAccessReply, error) {
+	return ask[room.SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)
+}
+
 // caller fills in for whom a request acts.
 func (c *Client) caller(q *room.Caller) *room.Caller {
 	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/room"
@@ -24,6 +25,9 @@ type Config struct {
 	SourcePrefix    string        // before the source of every event
 	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min, under 2 min breaks what is promised of retries
 	Settle          time.Duration // how long the server may take to bring what it acknowledged onto its disk, more than its sync_interval; 0: 5 min
+	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. All instances must agree
+	Grace           time.Duration // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
+	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end; nil: leases run their whole time
 	Logger          *slog.Logger  // default: slog.Default()
 }
 
@@ -33,6 +37,7 @@ const (
 	defaultInFlight = 16384
 	defaultRemember = 3 * time.Minute
 	defaultSettle   = 5 * time.Minute
+	defaultGrace    = 10 * time.Second
 
 	defaultMessagesKeep    = 24 * time.Hour
 	minMessagesKeep        = 5 * time.Minute
@@ -60,6 +65,7 @@ func (c *Config) validate() error {
 	if c.Remember < 0 || c.Settle < 0 {
 		return errors.New("a time to remember requests, or to settle, can't be negative; 0 is the default")
 	}
+	c.Grace = max(cmp.Or(c.Grace, defaultGrace), 0)
 	if c.Remember == 0 {
 		c.Remember = defaultRemember
 	}

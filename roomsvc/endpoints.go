@@ -42,6 +42,7 @@ var handlers = map[room.Verb]func(*Service, *request){
 	room.History:             (*Service).history,
 	room.Kick:                (*Service).kick,
 	room.DestroyRoom:         (*Service).destroyRoom,
+	room.SetAccess:           (*Service).setAccess,
 }
 
 // generation is the set of endpoints that takes commands now. When the process has
@@ -163,6 +164,10 @@ func parse[T any, P interface {
 		}
 		c.UserID = string(q.user)
 	}
+	if q.userForm && c.LeaseSeconds != nil && *c.LeaseSeconds == 0 {
+		s.sendError(q.call, room.Invalid("leaseSeconds", "is 0; sessions that last are for trusted callers, here it must be %d to %d", room.MinLease, room.MaxLease))
+		return false
+	}
 	if c.RequestID == "" {
 		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
 	}
@@ -258,18 +263,31 @@ func digest(verb room.Verb, v any) string {
 
 // start makes the command of a request, up to what is the verb's own.
 func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*room.Command, *room.Error) {
-	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
+	cmd, err := s.acting(q, c, anonymous)
 	if err != nil {
 		return nil, err
 	}
+	c.Connection = nil // a repeat may come by another one
 	if cmd.RequestID != "" {
 		cmd.Digest = digest(q.verb, body)
 	}
 	if parent := q.headers.Get("traceparent"); parent != "" && traceParent.MatchString(parent) {
 		cmd.TraceParent = parent
 	}
-	q.cmd = cmd
 	return cmd, nil
+}
+
+// acting makes the command of a request, as far as its caller says it.
+func (s *Service) acting(q *request, c *room.Caller, anonymous bool) (*room.Command, *room.Error) {
+	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
+	if err == nil {
+		q.cmd, q.ask = cmd, s.asked(q, c)
+		cmd.OwnForm = q.userForm && s.cfg.Feeds
+		if lease := s.leases.Of(q.session()); lease.Live {
+			q.endAt = lease.EndAt
+		}
+	}
+	return cmd, err
 }
 
 // admit hands a checked command on, or refuses it; from here on the user's devices
@@ -288,14 +306,16 @@ func (s *Service) admit(q *request, err *room.Error) {
 		return
 	}
 	s.track(q.call)
-	if q.verb == room.Switch || q.verb == room.LeaveAll {
-		s.enqueueMulti(q.call)
-	} else {
-		s.enqueue(q.call)
-	}
-	if s.ended() {
-		s.expire(q.call) // nobody else does any more
-	}
+	s.alive(q.call, func() {
+		if q.verb == room.Switch || q.verb == room.LeaveAll {
+			s.enqueueMulti(q.call)
+		} else {
+			s.enqueue(q.call)
+		}
+		if s.ended() {
+			s.timeOut(q.call) // nobody else does any more
+		}
+	})
 }
 
 // look answers a repeated request before anything else is checked.
@@ -391,6 +411,11 @@ func (s *Service) kick(q *request) {
 func (s *Service) destroyRoom(q *request) {
 	body := &room.DestroyRequest{}
 	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Destroy(body) })
+}
+
+func (s *Service) setAccess(q *request) {
+	body := &room.SetAccessRequest{}
+	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.SetAccess(body) })
 }
 
 func setRoom(r *subjects.Room, field, id string) *room.Error {

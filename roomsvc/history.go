@@ -53,7 +53,7 @@ func oneOf(q *room.HistoryRequest) *room.Error {
 func (s *Service) recall(ctx context.Context, q *request, body *room.HistoryRequest, r subjects.Room, count int) (any, *room.Error) {
 	var since events.Time
 	var stranger bool
-	v, refused := s.view(r, func(st *room.State) any {
+	v, refused := s.view(q, r, func(st *room.State) any {
 		if visible := st.Config.HistoryForJoiners; visible != nil && !*visible && q.cmd.User != "" {
 			m := st.Member(q.cmd.User)
 			if stranger = m == nil; m != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -31,23 +32,6 @@ const (
 type election struct {
 	s      *Service
 	stream jetstream.Stream
-}
-
-func openElection(ctx context.Context, s *Service) (*election, error) {
-	stream, err := s.journal.OpenStream(ctx, jetstream.StreamConfig{
-		Name:                   subjects.StreamSessions,
-		Description:            "natsrooms: who leads",
-		Subjects:               []string{subjects.KVPattern(subjects.BucketSessions)},
-		Storage:                jetstream.FileStorage,
-		Discard:                jetstream.DiscardNew,
-		MaxMsgsPerSubject:      1,
-		Replicas:               max(s.cfg.Replicas, 1),
-		AllowRollup:            true,
-		DenyDelete:             true,
-		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: time.Hour,
-	}, s.cfg.Replicas)
-	return &election{s, stream}, err
 }
 
 type leaderValue struct {
@@ -133,6 +117,17 @@ func (e *election) lead(seq uint64, sent time.Time) {
 	e.s.log.Info("this instance leads")
 	ctx, cancel := context.WithCancel(e.s.life)
 	duties := make(chan error, 1)
+	var others sync.WaitGroup
+	others.Go(func() { e.s.keepLeases(ctx) })
+	if e.s.feeds != nil {
+		others.Go(func() {
+			if err := e.s.feeds.Lead(ctx); err != nil {
+				e.s.fail(fmt.Errorf("listening to messages for end users: %w", err))
+			}
+		})
+	}
+	defer others.Wait()
+	defer cancel()
 	go func() { duties <- e.duties(ctx) }()
 	e.s.timers.leading.Store(true)
 	defer e.s.timers.leading.Store(false)

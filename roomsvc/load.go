@@ -185,6 +185,7 @@ func (s *Service) follow(ctx context.Context, from uint64, bucket projection.Pro
 		live = true
 		rep.passed.reach(point)
 		rep.timers = s.timers.changed
+		s.startFeeds(rep)
 		close(ready)
 		if m.Seq > point {
 			return rep.pass(m)

@@ -187,6 +187,7 @@ func (s *Service) step(mb *mailbox) bool {
 		for _, n := range out {
 			s.publishNotice(n)
 		}
+		s.replaceDevices(mb, fact)
 		proved, open := split(run, proves)
 		s.settle(mb, proved, fact, last)
 		mb.queue = append(open, mb.queue...)

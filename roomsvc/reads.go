@@ -17,25 +17,31 @@ const pageRoom = maxReply - 48<<10
 
 // read answers from memory, once that is as new as the caller asks.
 func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	s.alive(q.call, func() { s.readNow(q, f, r, answer) })
+}
+
+func (s *Service) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
 	q.state.Store(deciding)
-	finish := func() {
-		v, refused := answer()
-		if refused != nil {
-			s.sendError(q.call, refused)
-		} else {
-			s.reply(q.call, v)
-		}
-	}
 	if !f.Sync && s.seen(f.MinRevision, r) {
-		finish()
-		return
+		if v, refused := answer(); refused == nil {
+			s.reply(q.call, v)
+			return
+		} else if refused.Code != room.ErrNotAllowed {
+			s.sendError(q.call, refused)
+			return
+		}
+		f.Sync = true // it may have come in a moment ago, elsewhere
 	}
-	s.readAside(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
+	s.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
 }
 
 // readAside answers what may take a while: until this instance is new enough, or a
 // stream has been asked.
 func (s *Service) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	s.alive(q.call, func() { s.readLater(q, f, r, answer) })
+}
+
+func (s *Service) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
 	q.state.Store(deciding)
 	go func() {
 		ctx, cancel := context.WithDeadline(s.life, q.deadline)
@@ -43,6 +49,9 @@ func (s *Service) readAside(q *request, f room.Freshness, r subjects.Room, answe
 		refused := s.fresh(ctx, f, r)
 		var v any
 		if refused == nil {
+			v, refused = answer(ctx)
+		}
+		if refused != nil && refused.Code == room.ErrNotAllowed && !f.Sync && s.sync.pass(ctx) == nil {
 			v, refused = answer(ctx)
 		}
 		if refused != nil {
@@ -81,12 +90,16 @@ func (s *Service) seen(revision uint64, r subjects.Room) bool {
 	return head != nil && head.Revision >= revision
 }
 
-// view calls f with the room's state under its lock, if the room exists.
-func (s *Service) view(r subjects.Room, f func(*room.State) any) (any, *room.Error) {
+// view calls f with the room's state under its lock, if the room exists and whoever
+// asks may read it.
+func (s *Service) view(q *request, r subjects.Room, f func(*room.State) any) (any, *room.Error) {
 	if mb := s.rep.find(r); mb != nil {
 		mb.mu.Lock()
 		defer mb.mu.Unlock()
 		if mb.state != nil && !mb.state.Ending() {
+			if refused := s.mayRead(q, mb.state); refused != nil {
+				return nil, refused
+			}
 			return f(mb.state), nil
 		}
 	}
@@ -101,7 +114,7 @@ func beginRead[T any, P interface {
 	if !parse(s, q, body) {
 		return "", false
 	}
-	cmd, err := body.For().Command(q.verb, !q.userForm, s.limits.Load())
+	_, err := s.acting(q, body.For(), !q.userForm)
 	if err == nil && roomID != nil {
 		err = setRoom(&r, "roomID", *roomID)
 	}
@@ -109,7 +122,6 @@ func beginRead[T any, P interface {
 		s.sendError(q.call, err)
 		return "", false
 	}
-	q.cmd = cmd
 	return r, true
 }
 
@@ -120,7 +132,7 @@ func (s *Service) get(q *request) {
 		return
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(r, func(st *room.State) any { return &room.GetReply{Room: st.Info(r), Position: st.Position()} })
+		return s.view(q, r, func(st *room.State) any { return &room.GetReply{Room: st.Info(r), Position: st.Position()} })
 	})
 }
 
@@ -140,7 +152,7 @@ func (s *Service) members(q *request) {
 		return
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(r, func(st *room.State) any { return page(st, order, count) })
+		return s.view(q, r, func(st *room.State) any { return page(st, order, count) })
 	})
 }
 
@@ -194,7 +206,7 @@ func (s *Service) memberOf(q *request) {
 		}
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		v, refused := s.view(r, func(st *room.State) any {
+		v, refused := s.view(q, r, func(st *room.State) any {
 			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
 			for _, id := range body.UserIDs {
 				if m := st.Member(subjects.User(id)); m != nil {
@@ -220,7 +232,7 @@ func (s *Service) userRooms(q *request) {
 	if !parse(s, q, &body) {
 		return
 	}
-	cmd, refused := body.Caller.Command(q.verb, false, s.limits.Load())
+	cmd, refused := s.acting(q, &body.Caller, false)
 	if refused != nil {
 		s.sendError(q.call, refused)
 		return
@@ -236,7 +248,7 @@ func (s *Service) renew(q *request) {
 	if !parse(s, q, &body) {
 		return
 	}
-	cmd, refused := body.Caller.Command(q.verb, false, s.limits.Load())
+	cmd, refused := s.acting(q, &body.Caller, false)
 	if refused != nil {
 		s.sendError(q.call, refused)
 		return
@@ -245,7 +257,7 @@ func (s *Service) renew(q *request) {
 		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool {
 			mb.mu.Lock()
 			defer mb.mu.Unlock()
-			return in(mb.state, cmd)
+			return !q.over && in(mb.state, cmd)
 		})
 		return &room.RenewReply{Rooms: rooms, NextFlag: next}, nil
 	})

@@ -33,9 +33,10 @@ type replica struct {
 
 	sought map[subjects.Room]*sought // at a start without the bucket: what it knew
 
-	batch   []journal.Message       // facts of an atomic append that goes on
-	changed func(projection.Change) // in the journal's order
-	timers  func(*mailbox)          // a room has become empty, or was empty before this
+	batch   []journal.Message               // facts of an atomic append that goes on
+	changed func(projection.Change)         // in the journal's order
+	heard   func(projection.Change, []byte) // the same with the fact as it is stored; nil: nobody listens
+	timers  func(*mailbox)                  // a room has become empty, or was empty before this
 }
 
 // newReplica is one without rooms, that knows the outcomes of requests for so long.
@@ -226,10 +227,10 @@ func (r *replica) passFacts() error {
 	}
 	for i, mb := range boxes {
 		if len(fresh) > 0 && fresh[0].mb == mb {
-			r.hand(change(fresh[0].fact, changes[0], batch[i].Seq))
+			r.hand(change(fresh[0].fact, changes[0], batch[i].Seq), batch[i].Data)
 			fresh, changes = fresh[1:], changes[1:]
 		} else if len(mb.ahead) > 0 && mb.ahead[0].Revision == batch[i].Seq {
-			r.hand(mb.ahead[0])
+			r.hand(mb.ahead[0], batch[i].Data)
 			mb.ahead = mb.ahead[1:]
 		}
 	}
@@ -254,11 +255,14 @@ func (mb *mailbox) meet(m journal.Message) (a applied, known bool, err error) {
 	return applied{mb, f, m.Seq, m.Time}, false, err
 }
 
-func (r *replica) hand(c projection.Change) {
+func (r *replica) hand(c projection.Change, data []byte) {
 	r.lastMu.Lock()
 	r.last = c.Mark
 	r.lastMu.Unlock()
 	r.changed(c)
+	if r.heard != nil {
+		r.heard(c, data)
+	}
 }
 
 // mark is the newest fact up to which every fact has been applied.
@@ -302,7 +306,7 @@ func (r *replica) replay(m journal.Message, bucket uint64, orphans map[subjects.
 	}
 	r.settle([]applied{{mb, f, m.Seq, m.Time}}, []*room.State{state}, []room.Changes{ch})
 	if m.Seq > bucket {
-		r.hand(change(f, ch, m.Seq))
+		r.hand(change(f, ch, m.Seq), m.Data)
 	} else if bucket == nothing {
 		r.last = projection.Mark{Revision: m.Seq, FactID: f.ID}
 	}

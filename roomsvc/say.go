@@ -72,6 +72,12 @@ func (s *Service) say(q *request) {
 		s.refuse(q.call, err)
 		return
 	}
+	s.alive(q.call, func() { s.speak(q, m) })
+}
+
+// speak publishes a message, or refuses it once that is proved.
+func (s *Service) speak(q *request, m *events.Message) {
+	cmd := q.cmd
 	if s.mayTalk(cmd, m) == nil {
 		s.publish(q.call, m)
 		return

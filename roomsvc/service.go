@@ -32,7 +32,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
@@ -53,6 +55,8 @@ type Service struct {
 	projector *projection.Projector
 	rep       *replica
 	messages  *messages.Store
+	leases    *leases.Book
+	feeds     *feeds.Feeds // nil: no end users connect as themselves
 	sayings   sayings
 	sync      syncer
 	multi     multi
@@ -122,10 +126,13 @@ func (s *Service) open(ctx context.Context) (err error) {
 	if err = s.load(ctx); err != nil {
 		return err
 	}
-	election, err := openElection(ctx, s)
-	if err != nil {
+	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log, s.fail); err != nil {
 		return err
 	}
+	if err := s.hearDisconnects(); err != nil {
+		return fmt.Errorf("listening to the system account: %w", err)
+	}
+	election := &election{s, s.leases.Stream()}
 	s.timers.start(s)
 	s.pulse = newPulse() // not before: a start that takes long is no standstill
 	s.workers.Add(3)
@@ -194,6 +201,7 @@ func (s *Service) housekeeping() {
 			s.rep.forget()
 			s.messages.Forget(func(r subjects.Room) bool { return s.rep.head(r) == nil })
 			s.forgetPaces()
+			s.leases.Forget()
 		}
 	}
 }

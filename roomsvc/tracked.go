@@ -40,13 +40,13 @@ func (s *Service) sweep(now time.Time) {
 	s.tracked.calls = calls
 	s.tracked.mu.Unlock()
 	for _, c := range expired {
-		s.expire(c)
+		s.timeOut(c)
 	}
 }
 
-// expire answers a call that has run out of time. One that waits in line, in no
+// timeOut answers a call that has run out of time. One that waits in line, in no
 // append, has surely had no effect and will have none.
-func (s *Service) expire(c *call) {
+func (s *Service) timeOut(c *call) {
 	was := c.state.Load()
 	if was == answered {
 		return
@@ -92,6 +92,6 @@ func (s *Service) refuseAll() {
 	s.tracked.calls = nil
 	s.tracked.mu.Unlock()
 	for _, c := range calls {
-		s.expire(c)
+		s.timeOut(c)
 	}
 }

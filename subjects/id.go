@@ -96,6 +96,18 @@ func encode(id string) string {
 }
 
 func decode(token string) (string, error) {
+	id, err := unescape(token)
+	if err != nil {
+		return "", err
+	}
+	if err := checkID(id); err != nil {
+		return "", fmt.Errorf("names an ID that %w", err)
+	}
+	return id, nil
+}
+
+// unescape undoes encode, of the canonical form alone.
+func unescape(token string) (string, error) {
 	if token == "" {
 		return "", ErrEmpty
 	}
@@ -119,9 +131,5 @@ func decode(token string) (string, error) {
 		}
 		out, i = append(out, c), i+2
 	}
-	id := string(out)
-	if err := checkID(id); err != nil {
-		return "", fmt.Errorf("names an ID that %w", err)
-	}
-	return id, nil
+	return string(out), nil
 }

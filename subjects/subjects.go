@@ -1,6 +1,9 @@
 package subjects
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Streams and buckets.
 const (
@@ -13,8 +16,11 @@ const (
 	MicroService   = "rooms"         // name of the NATS micro service
 	QueueGroup     = "rooms"         // queue group of its endpoints
 	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has got
+	keyGrant       = "=grant."       // start of keys in [BucketSessions]: rooms that a user's tokens name
 	keyKept        = "=kept."        // start of keys in [BucketState]: what absent users left behind
 	KeyLeader      = "=leader"       // key in [BucketSessions]: the instance with the leader's duties
+	KeyAlive       = "=alive"        // key in [BucketSessions]: it holds the lease of every session that has one
+	KeyClock       = "=clock"        // key in [BucketSessions]: what an instance stores to learn the server's time
 )
 
 // Subjects that are the same for every room.
@@ -27,6 +33,10 @@ const (
 	MessagesJournal   = "room.msgjournal.*" // where messages are stored
 	MessagesTransform = "room.msg.{{wildcard(1)}}"
 	StatesPattern     = "room.state.*.*" // roomStateChanged of every user in every room
+
+	// Disconnects is where NATS servers tell, in their system account, of clients'
+	// connections that have ended.
+	Disconnects = "$SYS.ACCOUNT.*.DISCONNECT"
 )
 
 const (
@@ -117,6 +127,27 @@ func ParseKey(key string) (r Room, u User, member, ok bool) {
 		u, err = UserOfToken(user)
 	}
 	return r, u, member, err == nil
+}
+
+// GrantKey is the key in [BucketSessions] of the rooms that a user's tokens name.
+func GrantKey(u User) string { return keyGrant + u.Token() }
+
+// SessionKey is the key in [BucketSessions] of the lease of a user's session, whose ID
+// may be any UTF-8.
+func SessionKey(u User, session string) string { return u.Token() + "." + encode(session) }
+
+// ParseSessionKey takes a key of [SessionKey] apart; ok is false for all others.
+func ParseSessionKey(key string) (u User, session string, ok bool) {
+	user, token, ok := strings.Cut(key, ".")
+	if !ok {
+		return "", "", false
+	}
+	u, err := UserOfToken(user)
+	if err != nil {
+		return "", "", false
+	}
+	session, err = unescape(token)
+	return u, session, err == nil && utf8.ValidString(session)
 }
 
 // KV is the subject of a key in a bucket.

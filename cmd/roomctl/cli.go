@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"time"
 
 	"natsrooms/roomsvc/room"
@@ -52,6 +53,7 @@ type cli struct {
 	SetMember  setMemberCmd  `cmd:"" help:"Set attributes of members of a room."`
 	Attributes attributesCmd `cmd:"" help:"List the attributes of a room."`
 	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
+	Access     accessCmd     `cmd:"" help:"Say who may come into a room as an end user."`
 	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
 
 	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
@@ -71,15 +73,22 @@ type makeFlags struct {
 	Name         string            `placeholder:"NAME" help:"What people see as the room's name."`
 	DestroyDelay int64             `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800 (0)."`
 	MaxMembers   int               `placeholder:"N" help:"How many members it may have (any number)."`
+	Delivery     string            `enum:"members,open," default:"" placeholder:"HOW" help:"How end users hear it: members, while they are in (the default); open, whoever is connected."`
+	Access       string            `enum:"open,listed,token," default:"" placeholder:"WHO" help:"Who may come in as an end user: open, everybody (the default); listed, see --allow; token, users with a token that names the room."`
+	Allow        []string          `placeholder:"USER" help:"Who may come in, with --access listed."`
 	Attribute    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"An attribute of the room; may be given more than once."`
 }
 
 // config is nil if nothing was chosen.
 func (f *makeFlags) config() *room.RoomConfig {
-	if f.DestroyDelay == 0 && f.MaxMembers == 0 && len(f.Attribute) == 0 {
+	config := room.RoomConfig{
+		RoomAttributes: f.Attribute, RoomDestroyDelayTime: f.DestroyDelay, MaxMembers: f.MaxMembers,
+		Delivery: f.Delivery, Access: f.Access, AllowedUsers: f.Allow,
+	}
+	if reflect.ValueOf(config).IsZero() {
 		return nil
 	}
-	return &room.RoomConfig{RoomAttributes: f.Attribute, RoomDestroyDelayTime: f.DestroyDelay, MaxMembers: f.MaxMembers}
+	return &config
 }
 
 type createCmd struct {
@@ -176,6 +185,14 @@ type kickCmd struct {
 	roomArg
 	Users []string `arg:"" name:"user" help:"Who has to go."`
 	reasonFlag
+	requestFlag
+}
+
+type accessCmd struct {
+	roomArg
+	Access   string   `enum:"open,listed,token," default:"" placeholder:"WHO" help:"open: everybody; listed: the users on the room's list; token: users with a token that names the room."`
+	Allow    []string `placeholder:"USER" help:"Put on the list."`
+	Disallow []string `placeholder:"USER" help:"Take off the list; who is in stays in."`
 	requestFlag
 }
 

@@ -31,5 +31,6 @@ var Commands = []CommandInfo{
 	{Send, false, (*SendRequest)(nil), (*SendReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited}, "`messageID`, `messageSeq` if it is stored, `timestamp`"},
 	{History, false, (*HistoryRequest)(nil), (*HistoryReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "a page of facts or messages as CloudEvents, behind or before the one position given; `complete` false: some are gone"},
 	{Kick, true, (*KickRequest)(nil), (*KickReply)(nil), []*Code{ErrRoomNotExist}, "`kicked`: who is out, with all sessions; `errorUserList`: who was not in the room"},
+	{SetAccess, true, (*SetAccessRequest)(nil), (*SetAccessReply)(nil), []*Code{ErrRoomNotExist}, "`config` as it is now; who is in stays in"},
 	{DestroyRoom, true, (*DestroyRequest)(nil), (*DestroyReply)(nil), []*Code{ErrRoomNotExist}, "the room's ID; everybody is out"},
 }

@@ -25,12 +25,15 @@ type Limits struct {
 	MemberTotal          int // bytes of a member's keys and values
 	MessageData          int // bytes
 	MessageRate          int // messages a second of one sender in one room; 0: unlimited
+	LeaseSeconds         int // of a session that asks for nothing, in the user form
+	ReplaceDevices       int // 1: a member's new session takes the place of its others
 }
 
 // Setting is one row of the table of limits.
 type Setting struct {
 	Name    string // as in roomd's flags and in the stream's metadata
-	Default int    // 0: unlimited
+	Default int    // 0: unlimited, or off
+	Least   int    // what it can be set to, beside 0 for the default
 	Most    int    // what it can be set to
 	Means   string // one line for people
 	Of      func(*Limits) *int
@@ -41,21 +44,23 @@ const unbounded = 1 << 31
 // Settings is the table of limits. The rooms of a stream keep them in its metadata, so
 // that all instances agree. What bounds sizes is bounded by what a fact has room for.
 var Settings = []Setting{
-	{"max-rooms", 0, unbounded, "rooms that may exist", func(l *Limits) *int { return &l.MaxRooms }},
-	{"max-members", 0, unbounded, "members that a room may have", func(l *Limits) *int { return &l.MaxMembers }},
-	{"max-rooms-per-user", 0, unbounded, "rooms that a user may be in", func(l *Limits) *int { return &l.MaxRoomsPerUser }},
-	{"room-name", 64, 1 << 10, "bytes of a room's name", func(l *Limits) *int { return &l.RoomName }},
-	{"user-name", 256, 1 << 10, "bytes of a user's name", func(l *Limits) *int { return &l.UserName }},
-	{"attributes", 64, 256, "attributes of a room", func(l *Limits) *int { return &l.Attributes }},
-	{"attribute-key", 64, 128, "bytes of an attribute's key", func(l *Limits) *int { return &l.AttributeKey }},
-	{"attribute-value", 4 << 10, 32 << 10, "bytes of an attribute's value", func(l *Limits) *int { return &l.AttributeValue }},
-	{"attributes-total", 32 << 10, 32 << 10, "bytes of all attributes of a room, keys and values", func(l *Limits) *int { return &l.AttributesTotal }},
-	{"member-attributes", 30, 256, "attributes of a member", func(l *Limits) *int { return &l.MemberAttributes }},
-	{"member-attribute-key", 64, 128, "bytes of a member attribute's key", func(l *Limits) *int { return &l.MemberAttributeKey }},
-	{"member-attribute-value", 1 << 10, 4 << 10, "bytes of a member attribute's value", func(l *Limits) *int { return &l.MemberAttributeValue }},
-	{"member-attributes-total", 4 << 10, 8 << 10, "bytes of all attributes of a member, keys and values", func(l *Limits) *int { return &l.MemberTotal }},
-	{"message-data", 32 << 10, 48 << 10, "bytes of a message's data", func(l *Limits) *int { return &l.MessageData }},
-	{"message-rate", 0, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
+	{"max-rooms", 0, 1, unbounded, "rooms that may exist", func(l *Limits) *int { return &l.MaxRooms }},
+	{"max-members", 0, 1, unbounded, "members that a room may have", func(l *Limits) *int { return &l.MaxMembers }},
+	{"max-rooms-per-user", 0, 1, unbounded, "rooms that a user may be in", func(l *Limits) *int { return &l.MaxRoomsPerUser }},
+	{"room-name", 64, 1, 1 << 10, "bytes of a room's name", func(l *Limits) *int { return &l.RoomName }},
+	{"user-name", 256, 1, 1 << 10, "bytes of a user's name", func(l *Limits) *int { return &l.UserName }},
+	{"attributes", 64, 1, 256, "attributes of a room", func(l *Limits) *int { return &l.Attributes }},
+	{"attribute-key", 64, 1, 128, "bytes of an attribute's key", func(l *Limits) *int { return &l.AttributeKey }},
+	{"attribute-value", 4 << 10, 1, 32 << 10, "bytes of an attribute's value", func(l *Limits) *int { return &l.AttributeValue }},
+	{"attributes-total", 32 << 10, 1, 32 << 10, "bytes of all attributes of a room, keys and values", func(l *Limits) *int { return &l.AttributesTotal }},
+	{"member-attributes", 30, 1, 256, "attributes of a member", func(l *Limits) *int { return &l.MemberAttributes }},
+	{"member-attribute-key", 64, 1, 128, "bytes of a member attribute's key", func(l *Limits) *int { return &l.MemberAttributeKey }},
+	{"member-attribute-value", 1 << 10, 1, 4 << 10, "bytes of a member attribute's value", func(l *Limits) *int { return &l.MemberAttributeValue }},
+	{"member-attributes-total", 4 << 10, 1, 8 << 10, "bytes of all attributes of a member, keys and values", func(l *Limits) *int { return &l.MemberTotal }},
+	{"message-data", 32 << 10, 1, 48 << 10, "bytes of a message's data", func(l *Limits) *int { return &l.MessageData }},
+	{"message-rate", 0, 1, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
+	{"lease-seconds", 60, MinLease, MaxLease, "seconds that a session of the user form stays without a sign of life, if it asks for nothing else", func(l *Limits) *int { return &l.LeaseSeconds }},
+	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it comes beside them", func(l *Limits) *int { return &l.ReplaceDevices }},
 }
 
 // Filled is l with defaults where it has nothing.
@@ -75,8 +80,8 @@ func (l *Limits) Filled() *Limits {
 // Check says what a limit is set to that it can't be, for people.
 func (l *Limits) Check() error {
 	for _, s := range Settings {
-		if v := *s.Of(l); v < 0 || v > s.Most {
-			return fmt.Errorf("the limit %s (%s) is %d; it must be 1 to %d, or 0 for the default", s.Name, s.Means, v, s.Most)
+		if v := *s.Of(l); v != 0 && (v < s.Least || v > s.Most) {
+			return fmt.Errorf("the limit %s (%s) is %d; it must be %d to %d, or 0 for the default", s.Name, s.Means, v, s.Least, s.Most)
 		}
 	}
 	return nil

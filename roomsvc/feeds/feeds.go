@@ -1,0 +1,246 @@
+// Package feeds carries what happens in rooms to end users. They have no right to hear
+// a room's own subjects, for a subscription outlives a leave. Of a room that is for its
+// members each of them gets copies of its own, on its feed, while it is a member; an
+// open room has one subject for whoever is connected.
+//
+// Every instance keeps the audiences, by the facts in the journal's order, and the
+// leading one publishes. Who hears a fact is thus exact on any instance: members before
+// or after it, so a member's own leaving is the last that it hears. A message is in no
+// order with the facts. It goes out when a sync point that began after it was heard is
+// passed: whoever was told before it that somebody is out has that proved to him.
+package feeds
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+const (
+	most     = 4096                 // facts and messages that wait to go out; past it the journal's follower waits too
+	between  = 2 * time.Millisecond // at least, from one sync point for messages to the next
+	proofFor = 5 * time.Second      // how long one may take; later what waited for it is given up
+)
+
+// Headers that every copy of what is stored carries, as the server's own copies do.
+const (
+	sequenceHeader     = "Nats-Sequence"      // stream sequence: a fact's revision, a message's messageSeq
+	lastSequenceHeader = "Nats-Last-Sequence" // of the room's message before it
+)
+
+// Feeds publishes to end users.
+type Feeds struct {
+	nc      *nats.Conn
+	log     *slog.Logger
+	prove   func(context.Context) error // passes a sync point
+	leading atomic.Bool
+	out     chan item
+	life    context.Context
+
+	rooms map[subjects.Room]*audience // of the publishing goroutine alone
+
+	mu      sync.Mutex
+	heard   []item        // messages that wait for a proof
+	arrived chan struct{} // there are some
+}
+
+// audience is who hears a room.
+type audience struct {
+	open  string                   // the subject of an open room, else empty
+	feeds map[subjects.User]string // of each member of another
+}
+
+// item is a fact or a message on its way out.
+type item struct {
+	room   subjects.Room
+	change *projection.Change // nil: a message
+	header nats.Header
+	data   []byte
+}
+
+// New makes feeds; they take facts from Start on. prove must return when everything
+// stored before its call has been given to [Feeds.Fact].
+func New(nc *nats.Conn, log *slog.Logger, prove func(context.Context) error) *Feeds {
+	return &Feeds{nc: nc, log: log, prove: prove, out: make(chan item, most), rooms: map[subjects.Room]*audience{}, arrived: make(chan struct{}, 1)}
+}
+
+// Start takes the rooms as they are before the first fact, and runs until life ends.
+func (f *Feeds) Start(life context.Context, rooms []*room.State) {
+	f.life = life
+	for _, st := range rooms {
+		a := f.audience(st.Room, &st.Head)
+		st.After(0, func(m *room.Member) bool { a.add(m.User, st.Room); return true })
+	}
+	go f.publish()
+	go f.proving()
+}
+
+// Fact takes a stored fact, in the journal's order.
+func (f *Feeds) Fact(c projection.Change, data []byte) {
+	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
+	f.send(item{c.Room, &c, h, data})
+}
+
+func (f *Feeds) send(i item) {
+	select {
+	case f.out <- i:
+	case <-f.life.Done():
+	}
+}
+
+// Lead publishes until ctx ends.
+func (f *Feeds) Lead(ctx context.Context) error {
+	sub, err := f.nc.Subscribe(subjects.MessagesPattern, f.message)
+	if err == nil {
+		err = sub.SetPendingLimits(-1, 64<<20)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	f.leading.Store(true)
+	defer f.leading.Store(false)
+	<-ctx.Done()
+	return nil
+}
+
+// message takes a message as everybody hears it who may hear the room's own subjects.
+func (f *Feeds) message(m *nats.Msg) {
+	r, ok := subjects.RoomOfMessages(m.Subject)
+	if !ok {
+		return
+	}
+	h := nats.Header{"Content-Type": {events.ContentType}}
+	for _, name := range []string{sequenceHeader, lastSequenceHeader} {
+		if v := m.Header.Get(name); v != "" {
+			h[name] = []string{v}
+		}
+	}
+	f.mu.Lock()
+	f.heard = append(f.heard, item{r, nil, h, m.Data})
+	f.mu.Unlock()
+	select {
+	case f.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// proving hands messages on behind all facts that were stored before they were heard.
+func (f *Feeds) proving() {
+	pace := time.NewTimer(0)
+	defer pace.Stop()
+	for {
+		select {
+		case <-f.arrived:
+		case <-f.life.Done():
+			return
+		}
+		select {
+		case <-pace.C:
+		case <-f.life.Done():
+			return
+		}
+		f.mu.Lock()
+		heard := f.heard
+		f.heard = nil
+		f.mu.Unlock()
+		ctx, cancel := context.WithTimeout(f.life, proofFor)
+		err := f.prove(ctx)
+		cancel()
+		pace.Reset(between)
+		if err != nil {
+			if f.life.Err() == nil {
+				f.log.Warn("messages did not reach end users, who will miss and ask for them", "messages", len(heard), "error", err)
+			}
+			continue
+		}
+		for _, i := range heard {
+			f.send(i)
+		}
+	}
+}
+
+// publish sends what comes, to who may hear it.
+func (f *Feeds) publish() {
+	for {
+		select {
+		case i := <-f.out:
+			if err := f.pass(&i); err != nil && f.life.Err() == nil {
+				f.log.Warn("copies for end users were lost", "room", i.room, "error", err)
+			}
+		case <-f.life.Done():
+			return
+		}
+	}
+}
+
+func (f *Feeds) pass(i *item) error {
+	a := f.rooms[i.room]
+	if i.change != nil {
+		if a == nil && i.change.Head != nil {
+			a = f.audience(i.room, i.change.Head)
+		}
+		if a == nil {
+			return nil
+		}
+		for _, m := range i.change.Put {
+			a.add(m.User, i.room)
+		}
+	}
+	if a == nil {
+		return nil
+	}
+	var err error
+	if f.leading.Load() {
+		err = a.hear(f.nc, i)
+	}
+	if i.change != nil {
+		for _, u := range i.change.Del {
+			delete(a.feeds, u)
+		}
+		if i.change.Head == nil {
+			delete(f.rooms, i.room)
+		}
+	}
+	return err
+}
+
+func (f *Feeds) audience(r subjects.Room, h *room.Head) *audience {
+	a := &audience{feeds: map[subjects.User]string{}}
+	if h.Config.Delivery == room.DeliveryOpen {
+		a.open = subjects.Open(r)
+	}
+	f.rooms[r] = a
+	return a
+}
+
+func (a *audience) add(u subjects.User, r subjects.Room) {
+	if _, ok := a.feeds[u]; !ok && a.open == "" {
+		a.feeds[u] = subjects.Feed(u, r)
+	}
+}
+
+// hear publishes one thing to everybody who hears the room now.
+func (a *audience) hear(nc *nats.Conn, i *item) error {
+	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
+	if a.open != "" {
+		return nc.PublishMsg(m)
+	}
+	for _, feed := range a.feeds {
+		m.Subject = feed
+		if err := nc.PublishMsg(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}

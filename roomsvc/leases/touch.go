@@ -1,0 +1,223 @@
+package leases
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Ask is what a session's command says of its life.
+type Ask struct {
+	Seconds    *int // what it asks for; nil: nothing. 0: to last
+	Default    int  // what it gets where it asks for nothing and has none; 0: none
+	Connection *room.Connection
+	Renewal    bool // it is a renewal: where it names no connection there is none
+	Afresh     bool // begin anew where the one before has ended: nothing of that is left
+}
+
+// Grant is what a session has.
+type Grant struct {
+	Seconds int         // 0: it lasts, or there is none
+	EndAt   events.Time // when the lease ends unless it is renewed; 0: never
+	Ended   bool        // it is over; nothing was renewed
+}
+
+// Timing of writes.
+const (
+	resend   = 2 * time.Second
+	mostBeat = 5 // other writes that one may meet, one after the other
+
+	// keep is how long a lease stays in the bucket behind its end. The leader ends it
+	// long before, by a marker that stays for endedTTL.
+	keep     = 30 * 24 * time.Hour
+	endedTTL = 10 * time.Minute
+)
+
+var errChanged = errors.New("somebody else wrote the lease")
+
+// Touch renews a session's lease if it is due to be, which is after a third of it, or
+// begins one, and calls then with what it has, once: at once where nothing had to be
+// stored, or from another goroutine. An error says that it was not stored, or is not
+// known to be, before the deadline.
+func (b *Book) Touch(s Session, a Ask, deadline time.Time, then func(Grant, error)) {
+	b.touch(s, a, deadline, mostBeat, then)
+}
+
+func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(Grant, error)) {
+	b.mu.Lock()
+	l := b.leases[s]
+	if l != nil && l.writing {
+		l.waiting = append(l.waiting, func() { b.touch(s, a, deadline, tries, then) })
+		b.mu.Unlock()
+		return
+	}
+	grant, r := judge(l, &a)
+	if r == nil {
+		b.mu.Unlock()
+		then(grant, nil)
+		return
+	}
+	l = b.entry(s)
+	l.writing = true
+	b.mu.Unlock()
+	go func() {
+		grant, err := b.write(l, r, deadline)
+		b.mu.Lock()
+		waiting := l.waiting
+		l.writing, l.waiting = false, nil
+		b.mu.Unlock()
+		if errors.Is(err, errChanged) && tries > 0 {
+			b.touch(s, a, deadline, tries-1, then)
+		} else {
+			then(grant, err)
+		}
+		for _, next := range waiting {
+			next()
+		}
+	}()
+}
+
+// judge says what a session has, and what is to be stored so that it has what it asks for.
+func judge(l *lease, a *Ask) (Grant, *record) {
+	if l == nil || !l.live() {
+		seconds := a.Default
+		if a.Seconds != nil {
+			seconds = *a.Seconds
+		}
+		over := l != nil && l.seq > 0
+		if seconds == 0 || over && !a.Afresh {
+			return Grant{Ended: over}, nil
+		}
+		return Grant{}, &record{Seconds: seconds, Connection: a.Connection}
+	}
+	seconds, conn := l.seconds, l.conn
+	if a.Seconds != nil {
+		seconds = *a.Seconds
+	}
+	if a.Connection != nil {
+		conn = *a.Connection
+	} else if a.Renewal {
+		conn = room.Connection{}
+	}
+	if seconds == l.seconds && conn == l.conn && l.early.IsZero() && (seconds == 0 || time.Since(l.heard) < time.Duration(seconds)*time.Second/3) {
+		return Grant{Seconds: seconds, EndAt: l.endAt}, nil
+	}
+	r := &record{Seconds: seconds}
+	if conn != (room.Connection{}) {
+		r.Connection = &conn
+	}
+	return Grant{}, r
+}
+
+// write stores a lease behind the newest message of its key.
+func (b *Book) write(l *lease, r *record, deadline time.Time) (Grant, error) {
+	r.Nonce = nuid.Next()
+	header := nats.Header{}
+	if r.Seconds > 0 {
+		header[jetstream.MsgTTLHeader] = []string{(time.Duration(r.Seconds)*time.Second + keep).String()}
+	}
+	b.mu.Lock()
+	expect, endAt := l.seq, b.clock.now()+events.Time(r.Seconds)*1000
+	b.mu.Unlock()
+	seq, err := b.put(l.Session, r, header, expect, deadline)
+	if err != nil {
+		return Grant{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if seq > l.seq { // else it was heard already
+		b.learn(l, r, false, seq)
+		if l.endAt = endAt; r.Seconds == 0 {
+			l.endAt = 0
+		}
+		b.lasts(l, time.Duration(r.Seconds)*time.Second)
+	}
+	return Grant{Seconds: l.seconds, EndAt: l.endAt, Ended: l.ended}, nil
+}
+
+// put stores a record behind the key's message at expect, and sends the same until it
+// is known what became of it.
+func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline time.Time) (uint64, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	entry := []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)), Guarded: true, Expect: expect, Header: h, Data: data}}
+	for again := false; ; again = true {
+		seq, err := b.append(ctx, entry)
+		switch {
+		case err == nil:
+			return seq, nil
+		case errors.Is(err, journal.ErrConflict):
+			return b.beaten(ctx, s, r.Nonce)
+		case errors.Is(err, journal.ErrRefused) && !again, ctx.Err() != nil:
+			return 0, err
+		}
+	}
+}
+
+// append sends an entry once.
+func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error) {
+	type answer struct {
+		seq uint64
+		err error
+	}
+	done := make(chan answer, 1)
+	forget, err := b.journal.Append(entry, func(seq uint64, err error) { done <- answer{seq, err} })
+	defer forget()
+	if err != nil {
+		done <- answer{0, err}
+	}
+	timer := time.NewTimer(resend)
+	defer timer.Stop()
+	var a answer
+	select {
+	case a = <-done:
+		if errors.Is(a.err, journal.ErrUnknown) { // not at once again
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		}
+		return a.seq, a.err
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return 0, journal.ErrUnknown
+}
+
+// beaten learns what is in the way of a write: itself, by an earlier try, or another.
+func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, error) {
+	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)))
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, errors.Join(journal.ErrUnknown, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil { // the marker that was known has gone
+		l := b.entry(s)
+		b.learn(l, &record{}, true, 0)
+		b.lasts(l, 0)
+		return 0, errChanged
+	}
+	var r record
+	_ = json.Unmarshal(m.Data, &r)
+	if r.Nonce == nonce {
+		return m.Sequence, nil
+	}
+	gone := m.Header.Get(jetstream.MarkerReasonHeader) != "" || m.Header.Get(operation) != ""
+	b.takeLease(s, m.Data, gone, m.Sequence, events.TimeOf(m.Time))
+	return 0, errChanged
+}
