@@ -4,14 +4,13 @@ import "strings"
 
 // Subjects that permissions are given for, beside those that commands and events use.
 const (
-	Everything     = "room.>"                    // all that is said of rooms and to them
-	Commands       = "room.cmd.*"                // [Command] of every verb
-	OpenPattern    = "room.open.*"               // [Open] of every room
-	Inboxes        = "_INBOX.>"                  // replies to those who need not keep them from each other
-	ServiceQuery   = "$SRV.>"                    // questions to micro services, such as how they are
-	AuthRequests   = "$SYS.REQ.USER.AUTH"        // the NATS server asks who somebody is
-	ConnectionInfo = "$SYS.REQ.USER.INFO"        // tells a connection what it is itself
-	Disconnects    = "$SYS.ACCOUNT.*.DISCONNECT" // tells the system account who is gone
+	Everything     = "room.>"             // all that is said of rooms and to them
+	Commands       = "room.cmd.*"         // [Command] of every verb
+	OpenPattern    = "room.open.*"        // [Open] of every room
+	Inboxes        = "_INBOX.>"           // replies to those who need not keep them from each other
+	ServiceQuery   = "$SRV.>"             // questions to micro services, such as how they are
+	AuthRequests   = "$SYS.REQ.USER.AUTH" // the NATS server asks who somebody is
+	ConnectionInfo = "$SYS.REQ.USER.INFO" // tells a connection what it is itself
 )
 
 const (

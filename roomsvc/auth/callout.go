@@ -34,7 +34,7 @@ type Config struct {
 	Logger   *slog.Logger  // default: slog.Default()
 
 	// Grant is told, before a user gets in, which rooms the token names, and until when
-	// (zero: for good). An error keeps the user out. May be nil.
+	// it counts. An error keeps the user out. May be nil.
 	Grant func(ctx context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error
 }
 
@@ -171,7 +171,7 @@ func (c *Callout) admit(q *jwt.AuthorizationRequestClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("its token is refused: %w", err)
 	}
-	if claims.Rooms != nil && c.cfg.Grant != nil {
+	if len(claims.Rooms) > 0 && c.cfg.Grant != nil {
 		ctx, cancel := context.WithTimeout(c.life, grantTimeout)
 		defer cancel()
 		if err := c.cfg.Grant(ctx, claims.User, claims.Rooms, claims.Expires); err != nil {

@@ -99,8 +99,8 @@ func TestGrant(t *testing.T) {
 		in     bool
 	}{
 		{auth.Claims{User: "alice", Rooms: []subjects.Room{"lobby", "a.b"}, Expires: until}, fmt.Sprintf("alice [lobby a.b] %d", until.Unix()), true},
-		{auth.Claims{User: "alice", Rooms: []subjects.Room{}}, fmt.Sprintf("alice [] %d", time.Time{}.Unix()), true},
-		{auth.Claims{User: "bob", Rooms: []subjects.Room{"cellar"}}, fmt.Sprintf("bob [cellar] %d", time.Time{}.Unix()), false},
+		{auth.Claims{User: "alice", Rooms: []subjects.Room{}, Expires: until}, "", true},
+		{auth.Claims{User: "bob", Rooms: []subjects.Room{"cellar"}, Expires: until}, fmt.Sprintf("bob [cellar] %d", until.Unix()), false},
 		{auth.Claims{User: "bob"}, "", true},
 		{auth.Claims{User: "ops", Admin: true}, "", true},
 	} {

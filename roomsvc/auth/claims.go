@@ -17,7 +17,7 @@ import (
 // Claims is what a token says.
 type Claims struct {
 	User    subjects.User   // `sub`
-	Rooms   []subjects.Room // `rooms`: those that the user is granted, maybe none; nil if it says nothing of rooms
+	Rooms   []subjects.Room // `rooms`: those that the user is granted until it expires; nil if it says nothing of rooms
 	Verbs   []string        // `verbs`: the commands that the user may give; nil for all
 	Admin   bool            // `admin`: this is no end user but a back end
 	Expires time.Time       // `exp`; zero: never
@@ -58,6 +58,9 @@ func (w *wire) claims() (*Claims, error) {
 	}
 	if c.Rooms, err = rooms(w.Rooms); err != nil {
 		return nil, err
+	}
+	if c.Rooms != nil && c.Expires.IsZero() {
+		return nil, errors.New("it names rooms and has no exp; what it grants must end")
 	}
 	if c.Verbs, err = list("verbs", w.Verbs); err != nil {
 		return nil, err

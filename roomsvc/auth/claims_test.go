@@ -23,11 +23,11 @@ func TestClaims(t *testing.T) {
 	}{
 		"a user":      {jwt.MapClaims{"sub": "al.ice"}, auth.Claims{User: "al.ice"}},
 		"for a while": {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "nbf": 1}, auth.Claims{User: "alice", Expires: soon}},
-		"rooms":       {jwt.MapClaims{"sub": "alice", "rooms": []string{"a", "b.c"}}, auth.Claims{User: "alice", Rooms: []subjects.Room{"a", "b.c"}}},
-		"no rooms":    {jwt.MapClaims{"sub": "alice", "rooms": []string{}}, auth.Claims{User: "alice", Rooms: []subjects.Room{}}},
+		"rooms":       {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "rooms": []string{"a", "b.c"}}, auth.Claims{User: "alice", Expires: soon, Rooms: []subjects.Room{"a", "b.c"}}},
+		"no rooms":    {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "rooms": []string{}}, auth.Claims{User: "alice", Expires: soon, Rooms: []subjects.Room{}}},
 		"verbs":       {jwt.MapClaims{"sub": "alice", "verbs": []string{"get", "send"}}, auth.Claims{User: "alice", Verbs: []string{"get", "send"}}},
 		"a back end":  {jwt.MapClaims{"sub": "alice", "admin": true}, auth.Claims{User: "alice", Admin: true}},
-		"no back end": {jwt.MapClaims{"sub": "alice", "admin": false, "rooms": []string{"a"}}, auth.Claims{User: "alice", Rooms: []subjects.Room{"a"}}},
+		"no back end": {jwt.MapClaims{"sub": "alice", "admin": false, "verbs": []string{"get"}}, auth.Claims{User: "alice", Verbs: []string{"get"}}},
 		"more":        {jwt.MapClaims{"sub": "alice", "iss": "us", "name": "Alice"}, auth.Claims{User: "alice"}},
 	} {
 		got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", c.claims), "")
@@ -69,7 +69,8 @@ func TestClaimsThatAreRefused(t *testing.T) {
 		"admin of a text":   {jwt.MapClaims{"sub": "alice", "admin": "true"}, "neither true nor false"},
 		"admin of null":     {jwt.MapClaims{"sub": "alice", "admin": nil}, "neither true nor false"},
 		"admin of verbs":    {jwt.MapClaims{"sub": "alice", "admin": true, "verbs": []string{"get"}}, "cannot both be meant"},
-		"admin of rooms":    {jwt.MapClaims{"sub": "alice", "admin": true, "rooms": []string{"a"}}, "cannot both be meant"},
+		"admin of rooms":    {jwt.MapClaims{"sub": "alice", "admin": true, "exp": time.Now().Add(time.Hour).Unix(), "rooms": []string{"a"}}, "cannot both be meant"},
+		"rooms for ever":    {jwt.MapClaims{"sub": "alice", "rooms": []string{"a"}}, "has no exp"},
 		"no audience":       {jwt.MapClaims{"sub": "alice"}, "aud"},
 		"for somebody else": {jwt.MapClaims{"sub": "alice", "aud": []string{"shop"}}, "aud"},
 	} {
