@@ -61,11 +61,11 @@ func (in *insider) addCallout(opts *server.Options, account string) error {
 }
 
 // startAuth answers the server's questions about tokens; nil without --auth.
-func startAuth(cfg Config, l *link, keys *auth.Keys, log *slog.Logger) (*auth.Callout, error) {
+func startAuth(cfg Config, l *link, keys *auth.Keys, grant auth.Grant, log *slog.Logger) (*auth.Callout, error) {
 	if keys == nil {
 		return nil, nil
 	}
-	return auth.Serve(l.nc, auth.Config{Keys: keys, Audience: cfg.AuthAudience, Issuer: l.issuer, XKey: l.xkey, Logger: log})
+	return auth.Serve(l.nc, auth.Config{Keys: keys, Audience: cfg.AuthAudience, Issuer: l.issuer, XKey: l.xkey, Grant: grant, Logger: log})
 }
 
 // tokenKeys reads --auth-key; nil without --auth.

@@ -208,7 +208,7 @@ func limitNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (c *Config) service(instance string, log *slog.Logger) roomsvc.Config {
+func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	limits, _ := c.limits() // checked
 	settle := time.Duration(0)
 	if c.Sync != nil && !c.Sync.Always {
@@ -216,7 +216,9 @@ func (c *Config) service(instance string, log *slog.Logger) roomsvc.Config {
 	}
 	return roomsvc.Config{
 		Settle:       settle,
-		Instance:     instance,
+		Instance:     l.instance,
+		Feeds:        c.Auth != "",
+		System:       l.system,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
 		Limits:   limits,

@@ -64,14 +64,14 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.close()
-	svc, err := roomsvc.New(ctx, l.nc, cfg.service(l.instance, log))
+	svc, err := roomsvc.New(ctx, l.nc, cfg.service(l, log))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	door, err := startAuth(cfg, l, keys, log)
+	door, err := startAuth(cfg, l, keys, svc.Grant, log)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,12 @@ type Config struct {
 	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer
 	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions come in clear
 	Logger   *slog.Logger  // default: slog.Default()
-
-	// Grant is told, before a user gets in, which rooms the token names, and until when
-	// it counts. An error keeps the user out. May be nil.
-	Grant func(ctx context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error
+	Grant    Grant         // may be nil
 }
+
+// Grant is told, before a user gets in, which rooms the token names, and until when it
+// counts. An error keeps the user out.
+type Grant = func(ctx context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error
 
 // Callout answers a NATS server that asks who may come in.
 type Callout struct {
