@@ -37,7 +37,7 @@ func guarded(t *testing.T) (url, key string) {
 	})
 	nc := roomtest.Conn(t, s, nats.UserInfo("service", "p"))
 	quiet := slog.New(slog.DiscardHandler)
-	svc, err := roomsvc.New(t.Context(), nc, roomsvc.Config{Logger: quiet})
+	svc, err := roomsvc.New(t.Context(), nc, roomsvc.Config{Feeds: true, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func token(t *testing.T, args ...string) string {
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	url, key := guarded(t)
-	alice, reader := token(t, "--key", key, "--sub", "al ice", "--rooms", "lobby,garden"), token(t, "--key", key, "--sub", "bob", "--verbs", "get,members")
+	alice, reader := token(t, "--key", key, "--sub", "al ice", "--rooms", "lobby,garden"), token(t, "--key", key, "--sub", "bob", "--verbs", "rooms,members")
 	admin := token(t, "--key", key, "--sub", "ops", "--admin", "--ttl", "0")
 	for _, c := range []struct {
 		args  []string
@@ -92,7 +92,7 @@ func TestTokens(t *testing.T) {
 		{[]string{"leave", "lobby", "--token", alice + "x"}, exitNoServer, []string{"that lets you in"}},
 		{[]string{"leave", "lobby", "--token", "nothing"}, exitUsage, []string{"neither a file nor a token"}},
 		{[]string{"kick", "lobby", "bob", "--token", alice}, exitRefused, []string{"trusted callers"}},
-		{[]string{"get", "lobby", "--token", reader}, exitOK, []string{"lobby"}},
+		{[]string{"rooms", "--token", reader}, exitOK, []string{"bob is in no room"}},
 		{[]string{"enter", "lobby", "--token", reader}, exitRefused, []string{"does not allow it"}},
 		{[]string{"ls", "--token", admin}, exitOK, []string{"lobby"}},
 		{[]string{"enter", "lobby", "--token", admin}, exitUsage, []string{"nobody acts"}},
@@ -120,4 +120,38 @@ func TestTokensThatMakeNoSense(t *testing.T) {
 	} {
 		roomctl(t, append([]string{"token"}, c.args...)...).want(t, exitUsage, c.says)
 	}
+}
+
+// An end user watches a room by its own feed.
+func TestWatchByToken(t *testing.T) {
+	t.Parallel()
+	url, key := guarded(t)
+	as := func(user string, args ...string) {
+		t.Helper()
+		roomctl(t, append(args, "-s", url, "--token", token(t, "--key", key, "--sub", user))...).want(t, exitOK)
+	}
+	as("alice", "enter", "lobby")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lines, remarks, code := make(chan string, 16), make(chan string, 16), make(chan int)
+	go func() {
+		code <- Run(ctx, []string{"watch", "lobby", "-s", url, "--token", token(t, "--key", key, "--sub", "alice")},
+			&lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+	}()
+	if got := <-remarks; !strings.Contains(got, "watching lobby") {
+		t.Errorf("it begins with %q", got)
+	}
+	as("bob", "enter", "lobby")
+	as("bob", "send", "lobby", "hello")
+	as("bob", "leave", "lobby")
+	for _, want := range []string{"bob joined", "bob: hello", "bob left"} {
+		if got := <-lines; !strings.Contains(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	cancel()
+	if got := <-code; got != exitOK {
+		t.Errorf("exit code %d after the signal", got)
+	}
+	roomctl(t, "watch", "lobby", "-s", url, "--token", token(t, "--key", key, "--sub", "eve")).want(t, exitRefused, "enter it first")
 }
