@@ -301,7 +301,7 @@ func TestSuggestions(t *testing.T) {
 		"[::1]:4222":     "roomctl -s nats://[::1]:4222 enter lobby",
 	} {
 		var out strings.Builder
-		suggest(&out, address)
+		suggest(&out, address, false)
 		if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 4 || !strings.Contains(lines[1], want) {
 			t.Errorf("at %s:\n%s", address, out.String())
 		}

@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
-	suggest(stderr, l.address)
+	suggest(stderr, l.address, cfg.Auth != "")
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
@@ -95,10 +95,14 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 }
 
 // suggest prints what a person could do next.
-func suggest(stderr io.Writer, address string) {
+func suggest(stderr io.Writer, address string, tokens bool) {
 	roomctl := roomctl()
 	if address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
 		roomctl += " -s nats://" + address
+	}
+	if tokens {
+		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  %[1]s token --key KEY --sub alice > alice.token\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
+		return
 	}
 	fmt.Fprintf(stderr, "try next:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl)
 }
