@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -43,7 +45,7 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	heard := make(chan *nats.Msg, 1024)
-	for _, subject := range []string{subjects.Facts(id), subjects.Messages(id)} {
+	for _, subject := range s.places(id) {
 		if _, err := s.nc.ChanSubscribe(subject, heard); err != nil {
 			return err
 		}
@@ -64,6 +66,25 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 			}
 		}
 	}
+}
+
+// places is where whoever watches may hear a room.
+func (s *session) places(id subjects.Room) []string {
+	if !s.userForm {
+		return []string{subjects.Facts(id), subjects.Messages(id)}
+	}
+	return []string{subjects.Feed(subjects.User(s.As), id), subjects.Open(id)}
+}
+
+// isMessage tells messages from facts. An end user hears both at one subject.
+func isMessage(m *nats.Msg) bool {
+	if _, ok := subjects.RoomOfMessages(m.Subject); ok {
+		return true
+	}
+	var e struct {
+		Type string `json:"type"`
+	}
+	return json.Unmarshal(m.Data, &e) == nil && e.Type == events.MessageSent
 }
 
 // watched is how far a watch has got.
@@ -97,7 +118,7 @@ func ended(ctx context.Context, err error) error {
 // show prints a fact or a message, and says so if some before it did not arrive.
 func (s *session) show(m *nats.Msg, seen *watched) error {
 	line, err := "", error(nil)
-	if _, message := subjects.RoomOfMessages(m.Subject); message {
+	if isMessage(m) {
 		line, err = s.showMessage(m, seen)
 	} else {
 		line, err = s.showFact(m.Data, &seen.fact)
