@@ -48,8 +48,9 @@ type ClientConfig struct {
 	// ends sooner wins.
 	Timeout time.Duration
 
-	// Once sends each request only once, for a caller who would rather know at once than
-	// wait for a service that is busy or not there. Watches go on all the same.
+	// Once sends each request only once, for a tool that would rather know at once than wait
+	// for a service that is busy or not there, and that ends before its session does: it
+	// does not tell the service of its connection. Watches go on all the same.
 	Once bool
 
 	// OnReply is shown each success reply to a command as it came, before it is decoded.

@@ -61,7 +61,7 @@ func (e *ear) close() {
 
 // begin finds out whether there is a room, and where it is heard. The question is the
 // caller's own: it fails as a command of its would. A room that may be missing has no
-// instance then; where it can't be known where it will be heard, asking now and then tells.
+// instance then, and it is heard wherever one of its kind may be.
 func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*room.GetReply, error) {
 	reply, err := c.Get(ctx, room.ReadRequest{RoomID: e.roomID})
 	switch {
@@ -71,8 +71,14 @@ func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*room.Get
 		return reply, err
 	}
 	reply = &room.GetReply{}
-	if id, err := subjects.ParseRoom(e.roomID); err == nil && !c.cfg.UserForm {
+	id, err := subjects.ParseRoom(e.roomID)
+	user, err2 := subjects.ParseUser(c.cfg.UserID)
+	switch {
+	case err != nil:
+	case !c.cfg.UserForm:
 		reply.Subscribe = []string{subjects.Facts(id), subjects.Messages(id)}
+	case err2 == nil:
+		reply.Subscribe = []string{subjects.Feed(user, id), subjects.Open(id)}
 	}
 	return reply, nil
 }

@@ -28,7 +28,7 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 		default:
 		}
 	}
-	nc, err := s.connect(
+	err := s.dial(
 		func(o *nats.Options) error { o.AllowReconnect = true; return nil },
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -39,12 +39,11 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.nc = nc
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := printer{s, c.Room, false}
 	steps := make(chan step)
-	follow(ctx, roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: s.Timeout, Once: true}), c.Room, steps)
+	follow(ctx, s.watcher(), c.Room, steps)
 	for {
 		select {
 		case <-ctx.Done():
@@ -60,6 +59,16 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 			}
 		}
 	}
+}
+
+// watcher is a client for watching. A trusted one watches for nobody; an end user's keeps
+// the user's session in its rooms meanwhile.
+func (s *session) watcher() *roomsvc.Client {
+	cfg := roomsvc.ClientConfig{Timeout: s.Timeout, Once: true}
+	if s.userForm {
+		cfg.UserID, cfg.SessionID, cfg.UserForm = s.As, s.Session, true
+	}
+	return roomsvc.NewClient(s.nc, cfg)
 }
 
 // step is one of a room's watch, of what is said there, or its error.

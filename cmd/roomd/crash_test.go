@@ -40,6 +40,7 @@ func kills() int {
 type victim struct {
 	t         *testing.T
 	bin, dir  string
+	args      []string // more of them
 	port      int
 	cmd       *exec.Cmd
 	exited    chan struct{}
@@ -67,7 +68,7 @@ func (v *victim) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", v.port
 func (v *victim) start() {
 	v.t.Helper()
 	v.processes++
-	v.cmd = exec.Command(v.bin, "--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m", "--messages-per-room", "1000000")
+	v.cmd = exec.Command(v.bin, append([]string{"--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m", "--messages-per-room", "1000000"}, v.args...)...)
 	out, err := v.cmd.StdoutPipe()
 	if err != nil {
 		v.t.Fatal(err)
