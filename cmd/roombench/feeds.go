@@ -58,7 +58,7 @@ func (b *bench) besideShared(run string, subject func(subscriber int) string, ca
 	}
 	shared, err := b.hear(n, func(i int) string { return subjects.Messages(subjects.Room(quiet(i / b.Subscribers))) }, nil,
 		func(w, _ int) error { return b.send(w, quiet(w), userName(w), nil) })
-	return compared(ends, shared, "room.msg"), err
+	return compared(ends, shared, "shared subject"), err
 }
 
 // identity is one join at a time, in turn with the user in the subject and in the body;

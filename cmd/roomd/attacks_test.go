@@ -30,6 +30,10 @@ func newGuarded(t *testing.T) *guarded {
 	t.Parallel()
 	g := &guarded{t: t, heard: make(chan *nats.Msg, 256)}
 	g.roomd = start(t, "--config", unlocked(t), "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret))
+	t.Cleanup(func() { // before the store directory goes
+		g.roomd.stop()
+		<-g.roomd.ended
+	})
 	g.backend = connected(t, g.roomd.url, named("backend")...)
 	for _, subject := range []string{"room.evt.*", "room.msg.*", "room.open.*", "room.feed.*.*"} {
 		if _, err := g.backend.ChanSubscribe(subject, g.heard); err != nil {

@@ -202,6 +202,9 @@ func (c *Config) limits() (room.Limits, error) {
 	return l, l.Check()
 }
 
+// feeds says whether end users connect as themselves.
+func (c *Config) feeds() bool { return c.Feeds || c.Auth != "" }
+
 func limitNames() string {
 	var names []string
 	for _, s := range room.Settings {
@@ -219,12 +222,12 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	return roomsvc.Config{
 		Settle:       settle,
 		Instance:     l.instance,
-		Feeds:        c.Auth != "",
+		Feeds:        c.feeds(),
+		FeedsConn:    l.feeds,
 		System:       l.system,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
 		Limits:   limits,
-		Feeds:    c.Feeds,
 		Replicas: c.Replicas,
 		Logger:   log,
 	}

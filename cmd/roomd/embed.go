@@ -56,6 +56,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if l.nc, err = connect(s, inProcess, in.service, log); err == nil && in.system != nil {
 		l.system, err = connect(s, inProcess, in.system, log)
 	}
+	if err == nil && cfg.feeds() {
+		l.feeds, err = connect(s, inProcess, in.service, log)
+	}
 	if err != nil {
 		l.close()
 		return nil, err

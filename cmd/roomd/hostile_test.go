@@ -165,7 +165,7 @@ func body() []byte {
 		strings.Repeat("[", depth), strings.Repeat(`{"a":`, depth))
 	field := pick("roomID", "userID", "userName", "userInfo", "sessionID", "requestID", "leaseSeconds", "connection", "config", "toRoomInfo", "fromRoomID", "set", "delete",
 		"userIDs", "attributes", "type", "data", "priority", "count", "nextFlag", "afterSequence", "beforeMessageSeq", "instanceID", "minRevision", "sync", "allow", "reason", "x")
-	room := pick("h1", "h2", "h3", "honest-0", "=41", "", strings.Repeat("r", 129))
+	room := pick("h1", "h2", "h3", "=41", "", strings.Repeat("r", 129))
 	switch rand.IntN(6) {
 	case 0:
 		data := make([]byte, rand.IntN(1<<rand.IntN(18)))

@@ -29,6 +29,7 @@ const (
 // link is a connection to the NATS server that the service works on.
 type link struct {
 	nc       *nats.Conn
+	feeds    *nats.Conn // for copies to end users; nil if they have none
 	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
 	address  string     // HOST:PORT that clients can use
 	instance string     // name of this instance, empty for a random one
@@ -39,7 +40,7 @@ type link struct {
 
 // hangUp ends the connections that there are.
 func (l *link) hangUp() {
-	for _, nc := range []*nats.Conn{l.nc, l.system} {
+	for _, nc := range []*nats.Conn{l.nc, l.feeds, l.system} {
 		if nc != nil {
 			hangUp(nc)
 		}
@@ -133,6 +134,12 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	l.address = hostPort(l.nc.ConnectedUrl())
+	if cfg.feeds() {
+		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
 	if cfg.SystemCreds == "" {
 		return l, nil
 	}
