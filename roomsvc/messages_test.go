@@ -523,9 +523,9 @@ func TestHistoryForJoiners(t *testing.T) {
 }
 
 // pagesOfFacts reads the room's facts by pages of several lengths, from several places.
-func (w *world) pagesOfFacts(instance string, stored []*fact) {
+func (w *world) pagesOfFacts(instance string, stored []*fact, counts ...int) {
 	w.t.Helper()
-	for _, count := range []int{1, 7, 500} {
+	for _, count := range counts {
 		for _, from := range []uint64{0, 1, 30, 59, 60, 61, 99} {
 			var got []jsontext.Value
 			for next := strconv.FormatUint(from, 10); next != ""; {
@@ -557,13 +557,13 @@ func TestHistoryOfFacts(t *testing.T) {
 		ok[position](w, "enter", fmt.Sprintf(`{"roomID":"noise%d","userID":"u%d","config":{"roomDestroyDelayTime":600}}`, i%3, i))
 	}
 	stored := w.journal("room.evt.lobby", 1)
-	w.pagesOfFacts(instance, stored)
+	w.pagesOfFacts(instance, stored, 1, 7, 500)
 	// An instance that has just started knows no fact as it is stored.
 	for _, i := range instances {
 		i.stop()
 	}
 	w.start(configOf(nil))
-	w.pagesOfFacts(instance, stored)
+	w.pagesOfFacts(instance, stored, 17, 500)
 	for body, field := range map[string]string{
 		`{"roomID":"lobby","instanceID":"x"}`:                                       "afterSequence",
 		`{"roomID":"lobby","instanceID":"x","afterSequence":1,"afterMessageSeq":1}`: "afterSequence",
