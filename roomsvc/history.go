@@ -167,11 +167,14 @@ func (s *Service) recentFacts(reply *room.HistoryReply, r subjects.Room, head *r
 		reply.Events = append(reply.Events, data)
 		last++
 	}
-	reply.Complete = last > after
+	if last == after {
+		return false
+	}
+	reply.Complete = true
 	if last < head.Sequence {
 		reply.NextFlag = strconv.FormatUint(last, 10)
 	}
-	return last > after
+	return true
 }
 
 // findFact finds the first fact of the room's instance behind a sequence: its place in

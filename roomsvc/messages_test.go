@@ -534,6 +534,9 @@ func (w *world) pagesOfFacts(instance string, stored []*fact, counts ...int) {
 					w.t.Fatalf("after %s: complete %t, head %d, %d events", next, p.Complete, p.Sequence, len(p.Events))
 				}
 				got = append(got, p.Events...)
+				if p.NextFlag == next {
+					w.t.Fatalf("after %s comes %[1]s", next)
+				}
 				next = p.NextFlag
 			}
 			want := stored[min(int(from), len(stored)):]
