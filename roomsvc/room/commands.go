@@ -20,7 +20,7 @@ var Commands = []CommandInfo{
 	{Switch, false, (*SwitchRequest)(nil), (*JoinedReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrRoomLimit, ErrRoomFull}, "the room come into, and `left`"},
 	{Leave, false, (*RoomRequest)(nil), (*LeftReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "the position after it"},
 	{LeaveAll, false, (*LeaveAllRequest)(nil), (*LeftAllReply)(nil), nil, "`roomIDList`: what this session left"},
-	{Get, false, (*ReadRequest)(nil), (*GetReply)(nil), []*Code{ErrRoomNotExist}, "the room"},
+	{Get, false, (*ReadRequest)(nil), (*GetReply)(nil), []*Code{ErrRoomNotExist}, "the room, and `subscribe`: where the caller hears it"},
 	{Members, false, (*MembersRequest)(nil), (*MembersReply)(nil), []*Code{ErrRoomNotExist}, "a page of members, oldest first"},
 	{MemberOf, false, (*MemberOfRequest)(nil), (*MemberOfReply)(nil), []*Code{ErrRoomNotExist}, "who of these is in"},
 	{Rooms, false, (*RoomsRequest)(nil), (*RoomsReply)(nil), nil, "the user's rooms and their heads"},
