@@ -34,6 +34,8 @@ type Config struct {
 	NATS  string `name:"nats" placeholder:"URL" help:"Use the server or cluster there instead of embedding one."`
 	Creds string `placeholder:"FILE" help:"Credentials for --nats."`
 
+	SystemCreds string `placeholder:"FILE" help:"Credentials for --nats in its system account, to be told who has lost its connection."`
+
 	FactsKeep       time.Duration `placeholder:"168h" help:"How long the journal keeps facts, at least 24h."`
 	MaxRooms        int           `placeholder:"N" help:"Rooms that may exist at a time (0: any number)."`
 	MaxMembers      int           `placeholder:"N" help:"Members that a room may have (0: any number)."`
@@ -124,6 +126,9 @@ func (c *Config) check() error {
 	}
 	if c.Creds != "" {
 		return errors.New("--creds is for --nats URL; the embedded server asks roomd for none")
+	}
+	if c.SystemCreds != "" {
+		return errors.New("--system-creds is for --nats URL; roomd has a way into the server that it embeds")
 	}
 	if c.Replicas > 1 {
 		return fmt.Errorf("--replicas is %d, but the embedded server is alone; run a NATS cluster and name it with --nats URL", c.Replicas)

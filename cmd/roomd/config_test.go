@@ -71,6 +71,7 @@ func TestRefusedArguments(t *testing.T) {
 		{"--max-rooms-per-user -1", "--max-rooms-per-user is -1"},
 		{"--log-level loud", `"loud" is none of debug, info, warn and error`},
 		{"--creds f", "--creds is for --nats URL"},
+		{"--system-creds f", "--system-creds is for --nats URL"},
 		{"--replicas 3", "name it with --nats URL"},
 		{"--nats n --replicas 2", "--replicas is 2; JetStream keeps 1, 3 or 5 copies"},
 		{"--nats n --config c", "nothing to set up with --config;"},
@@ -107,7 +108,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	if code != 0 {
 		t.Errorf("--help exits with %d", code)
 	}
-	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "REPLICAS", "LOG_LEVEL"} {
+	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "SYSTEM_CREDS", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "REPLICAS", "LOG_LEVEL"} {
 		if !strings.Contains(help.String(), "$ROOMD_"+name+")") {
 			t.Errorf("--help does not name ROOMD_%s", name)
 		}

@@ -107,12 +107,12 @@ func TestServerOptions(t *testing.T) {
 func TestConfigurationsThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
-		"jetstream { store_dir: ":                              "correct it",
-		"no_such_setting: 1":                                   "no_such_setting",
-		`cluster { name: c, listen: "127.0.0.1:6222" }`:        "run nats-server with it, and roomd with --nats URL",
-		`authorization { user: u, password: p }`:               "name a no_auth_user there",
-		`jetstream { key: "k", cipher: "none" }`:               "cipher",
-		`http: "10.255.255.1:8222", jetstream { store_dir: x}`: "does not start",
+		"jetstream { store_dir: ":                                           "correct it",
+		"no_such_setting: 1":                                                "no_such_setting",
+		`cluster { name: c, listen: "127.0.0.1:6222" }`:                     "run nats-server with it, and roomd with --nats URL",
+		`accounts { A { users [{ user: a }] }, B { users [{ user: b }] } }`: "users in the accounts A, B",
+		`jetstream { key: "k", cipher: "none" }`:                            "cipher",
+		`http: "10.255.255.1:8222", jetstream { store_dir: x}`:              "does not start",
 	} {
 		refuses(t, embed, []string{"--config", write(t, text), "--port", "-1", "--store-dir", t.TempDir()}, says)
 	}

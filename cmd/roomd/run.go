@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"natsrooms/roomsvc"
 )
@@ -28,9 +29,19 @@ const (
 // link is a connection to the NATS server that the service works on.
 type link struct {
 	nc       *nats.Conn
-	address  string // HOST:PORT that clients can use
-	instance string // name of this instance, empty for a random one
-	close    func() // ends the connection, and the server if it is ours
+	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
+	address  string     // HOST:PORT that clients can use
+	instance string     // name of this instance, empty for a random one
+	close    func()     // ends the connections, and the server if it is ours
+}
+
+// hangUp ends the connections that there are.
+func (l *link) hangUp() {
+	for _, nc := range []*nats.Conn{l.nc, l.system} {
+		if nc != nil {
+			hangUp(nc)
+		}
+	}
 }
 
 // Run serves until ctx ends, which is no error, or until it cannot any more. Its
@@ -95,20 +106,66 @@ func isFile(path string) bool {
 
 // dial connects to the server or cluster that --nats names.
 func dial(cfg Config, log *slog.Logger) (*link, error) {
-	opts := connOptions(log)
-	if cfg.Creds != "" {
-		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	l := &link{}
+	l.close = l.hangUp
+	var err error
+	if l.nc, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
+		return nil, err
 	}
-	nc, err := nats.Connect(cfg.NATS, opts...)
+	l.address = hostPort(l.nc.ConnectedUrl())
+	if cfg.SystemCreds == "" {
+		return l, nil
+	}
+	// Without the users of the URL, which are not of that account.
+	if l.system, err = dialAs(redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// dialAs connects with a file of credentials, or without if it is empty.
+func dialAs(url, flag, creds string, log *slog.Logger) (*nats.Conn, error) {
+	opts := connOptions(log)
+	if creds != "" {
+		user, err := credentials(creds)
+		if err != nil {
+			return nil, fmt.Errorf("%s cannot be used (%w); name a .creds file, one with an nkey seed, or one with a line user:password", flag, err)
+		}
+		opts = append(opts, user)
+	}
+	nc, err := nats.Connect(url, opts...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout):
-		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", redact(cfg.NATS))
+		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", redact(url))
 	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired):
-		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with --creds", redact(cfg.NATS), err)
+		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with %s", redact(url), err, flag)
 	case err != nil:
-		return nil, fmt.Errorf("connecting to %s: %w", redact(cfg.NATS), err)
+		return nil, fmt.Errorf("connecting to %s: %w", redact(url), err)
 	}
-	return &link{nc: nc, address: hostPort(nc.ConnectedUrl()), close: func() { hangUp(nc) }}, nil
+	return nc, nil
+}
+
+// credentials reads a file that says who roomd is to a server: a .creds file as the nsc
+// tool writes it, the seed of an nkey, or a user and a password with a colon between.
+func credentials(file string) (nats.Option, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSpace(string(raw))
+	if strings.Contains(text, "BEGIN NATS USER JWT") {
+		return nats.UserCredentials(file), nil
+	}
+	if key, err := nkeys.FromSeed([]byte(text)); err == nil {
+		public, err := key.PublicKey()
+		return nats.Nkey(public, key.Sign), err
+	}
+	user, password, ok := strings.Cut(text, ":")
+	if !ok || strings.Contains(text, "\n") {
+		return nil, errors.New("it holds no credentials")
+	}
+	return nats.UserInfo(user, password), nil
 }
 
 // hangUp closes a connection after what was published on it has arrived.

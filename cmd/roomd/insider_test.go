@@ -1,0 +1,154 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"natsrooms/roomsvc/roomtest"
+)
+
+const within = 10 * time.Second
+
+// hearsWhoGoes checks that a link is told of a connection that ends.
+func hearsWhoGoes(t *testing.T, l *link, opts ...nats.Option) {
+	t.Helper()
+	if l.system == nil {
+		t.Fatal("there is no connection to the system account")
+	}
+	gone := make(chan *nats.Msg, 8)
+	if _, err := l.system.ChanSubscribe("$SYS.ACCOUNT.*.DISCONNECT", gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.system.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect("nats://"+l.address, append(opts, nats.Name("leaver"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	for {
+		select {
+		case m := <-gone:
+			if strings.Contains(string(m.Data), `"leaver"`) {
+				return
+			}
+		case <-time.After(within):
+			t.Fatal("nobody tells that the connection has ended")
+		}
+	}
+}
+
+func TestSystemConnection(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		text string
+		opts []nats.Option
+	}{
+		"nothing configured":  {text: `max_payload: 1MB`},
+		"a user":              {`authorization { user: u, password: p }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"a token":             {`authorization { token: secret }`, []nats.Option{nats.Token("secret")}},
+		"users":               {`authorization { users [{ user: u, password: p }] }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"system users":        {text: `accounts { $SYS { users [{ user: s, password: p }] } }`},
+		"own system account":  {text: `system_account: S, accounts { S { users [{ user: s, password: p }] } }`},
+		"account of the user": {`no_auth_user: any, accounts { A { jetstream: enabled, users [{ user: any, password: p }] }, B { users [{ user: b, password: p }] } }`, nil},
+		"one account":         {`accounts { A { jetstream: enabled, users [{ user: u, password: p }] } }`, []nats.Option{nats.UserInfo("u", "p")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := embedded(t, "--config", write(t, c.text), "--port", "-1", "--store-dir", t.TempDir())
+			defer l.close()
+			hearsWhoGoes(t, l, c.opts...)
+			js, err := jetstream.New(l.nc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := js.AccountInfo(t.Context()); err != nil {
+				t.Errorf("the service has no JetStream: %v", err)
+			}
+			if len(c.opts) > 0 {
+				if nc, err := nats.Connect("nats://" + l.address); err == nil {
+					nc.Close()
+					t.Error("somebody gets in without credentials")
+				}
+			}
+		})
+	}
+}
+
+// Nobody gets into the system account but roomd.
+func TestEverybodyIsInTheAccountOfTheRooms(t *testing.T) {
+	t.Parallel()
+	l := embedded(t, "--port", "-1", "--store-dir", t.TempDir())
+	defer l.close()
+	hearsWhoGoes(t, l)
+	nc, err := nats.Connect("nats://" + l.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if nc.AuthRequired() {
+		t.Error("the server says that it asks for credentials")
+	}
+	if _, err := nc.Request("$SYS.REQ.SERVER.PING", nil, within); err == nil {
+		t.Error("it answers anybody's questions about the server")
+	}
+	heard, err := nc.SubscribeSync("to.anybody")
+	if err != nil || nc.Flush() != nil {
+		t.Fatal(err)
+	}
+	if err := l.nc.Publish("to.anybody", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := heard.NextMsg(within); err != nil {
+		t.Errorf("the service and everybody else are not in one account: %v", err)
+	}
+}
+
+func TestNoSystemAccount(t *testing.T) {
+	t.Parallel()
+	l := embedded(t, "--config", write(t, `no_system_account: true`), "--port", "-1", "--store-dir", t.TempDir())
+	defer l.close()
+	if l.system != nil {
+		t.Error("there is a connection to an account that is not there")
+	}
+}
+
+func TestDialSystem(t *testing.T) {
+	t.Parallel()
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := key.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := roomtest.Server(t, func(o *server.Options) {
+		system := server.NewAccount("SYSTEM")
+		o.Accounts, o.SystemAccount = []*server.Account{system}, "SYSTEM"
+		o.Users = []*server.User{{Username: "service", Password: "p"}, {Username: "system", Password: "p:q", Account: system}}
+		o.Nkeys = []*server.NkeyUser{{Nkey: public, Account: system}}
+	})
+	url := strings.Replace(s.ClientURL(), "nats://", "nats://service:p@", 1)
+	for _, creds := range []string{"system:p:q\n", string(seed)} {
+		l, err := dial(mustParse(t, "--nats", url, "--system-creds", write(t, creds)), quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hearsWhoGoes(t, l, nats.UserInfo("service", "p"))
+		l.close()
+	}
+	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "system:wrong")}, "does not let roomd in", "with --system-creds")
+	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")
+}
