@@ -84,13 +84,18 @@ type moment struct {
 // now is the server's time, not later than it is.
 func (m *moment) now() events.Time { return m.at + events.Time(time.Since(m.local)/time.Millisecond) }
 
+func newBook(grace time.Duration, log *slog.Logger) *Book {
+	return &Book{
+		log: log, grace: grace, leases: map[Session]*lease{}, conns: map[room.Connection]map[*lease]struct{}{},
+		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1),
+	}
+}
+
 // Open makes the bucket where it is missing, and returns when all that is in it is known.
 // Following it goes on until ctx of life ends; failed is told if it can't.
 func Open(ctx, life context.Context, j *journal.Journal, replicas int, grace time.Duration, log *slog.Logger, failed func(error)) (*Book, error) {
-	b := &Book{
-		journal: j, log: log, grace: grace, life: life, failed: failed, leases: map[Session]*lease{}, conns: map[room.Connection]map[*lease]struct{}{},
-		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1),
-	}
+	b := newBook(grace, log)
+	b.journal, b.life, b.failed = j, life, failed
 	var err error
 	b.stream, err = j.OpenStream(ctx, jetstream.StreamConfig{
 		Name:                   subjects.StreamSessions,
