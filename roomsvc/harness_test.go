@@ -261,19 +261,20 @@ func request[T any](w *world, verb room.Verb, q any, each time.Duration) (*T, er
 	return nil, fmt.Errorf("%s %s: not answered: %w", verb, data, w.ctx.Err())
 }
 
-// once asks from any goroutine, and only once.
-func once[T any](w *world, verb room.Verb, q any) (*T, error) {
+// once asks from any goroutine, and only once; the subject is what follows room.cmd.
+func once[T any](w *world, subject room.Verb, q any) (*T, error) {
 	data, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, 15*time.Second)
 	defer cancel()
-	m, err := w.nc.RequestWithContext(ctx, "room.cmd."+string(verb), data)
+	m, err := w.nc.RequestWithContext(ctx, "room.cmd."+string(subject), data)
 	if err != nil {
 		return nil, err
 	}
-	w.agreed(string(verb), data, m)
+	verb, _, _ := strings.Cut(string(subject), ".")
+	w.agreed(verb, data, m)
 	if e := refusal(m); e != nil {
 		return nil, e
 	}

@@ -109,6 +109,24 @@ func (b *Book) prove() {
 	_ = b.pass(ctx)
 }
 
+// Check notices that the bucket is no longer the one that was opened. Nobody else would:
+// a consumer waits for a stream that is gone, and goes on in one made anew.
+func (b *Book) Check(ctx context.Context) {
+	info, err := b.stream.Info(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && rest(ctx, resend) == nil { // a server that has just started may not know it yet
+		info, err = b.stream.Info(ctx)
+	}
+	b.mu.Lock()
+	heard := b.heard.seq
+	b.mu.Unlock()
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(b.created):
+		b.failed(errGone)
+	case err == nil && info.State.LastSeq < heard: // or a deposed leader says so
+		b.prove()
+	}
+}
+
 // ask stores a message that says nothing, and gives its sequence. Its fate does not
 // matter where it is not known: another one does as well.
 func (b *Book) ask(ctx context.Context) (uint64, error) {

@@ -38,6 +38,7 @@ type Session struct {
 type Book struct {
 	journal *journal.Journal
 	stream  jetstream.Stream
+	created time.Time // when the stream was
 	log     *slog.Logger
 	grace   time.Duration // from the end of a session's connection to the end of its lease
 	life    context.Context
@@ -113,6 +114,7 @@ func Open(ctx, life context.Context, j *journal.Journal, replicas int, grace tim
 	if err != nil {
 		return nil, err
 	}
+	b.created = b.stream.CachedInfo().Created
 	if err := b.follow(ctx); err != nil {
 		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketSessions, err)
 	}
