@@ -72,6 +72,10 @@ func (s *Service) afresh(c *call, a leases.Ask, next func()) {
 	defer cancel()
 	id := c.session()
 	known := s.leases.Of(id)
+	if known.Live { // another command of it was faster
+		s.touch(c, a, next)
+		return
+	}
 	done, ended := s.expire(ctx, []leases.Ending{{Session: id, At: known.EndAt, Seq: known.Seq}})
 	if a.Afresh = len(ended) > 0; !a.Afresh { // it was renewed, or that is to be tried again
 		s.pause(afreshAgain)
