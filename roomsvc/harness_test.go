@@ -46,7 +46,12 @@ type world struct {
 func newWorld(t *testing.T, n int, cfg roomsvc.Config) (*world, []*instance) {
 	t.Helper()
 	t.Parallel()
-	node := roomtest.Start(t)
+	return newWorldAt(t, roomtest.Start(t), n, cfg)
+}
+
+// newWorldAt starts n instances on a server.
+func newWorldAt(t *testing.T, node *roomtest.Node, n int, cfg roomsvc.Config) (*world, []*instance) {
+	t.Helper()
 	w := &world{t: t, node: node, nc: roomtest.Conn(t, node.Server)}
 	contract.Watch(t, roomtest.Conn(t, node.Server))
 	var cancel context.CancelFunc
