@@ -42,6 +42,7 @@ type victim struct {
 	t         *testing.T
 	bin, dir  string
 	port      int
+	args      []string // more of them
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	processes int
@@ -69,6 +70,7 @@ func (v *victim) start() {
 	v.t.Helper()
 	v.processes++
 	v.cmd = exec.Command(v.bin, "--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m", "--messages-per-room", "1000000")
+	v.cmd.Args = append(v.cmd.Args, v.args...)
 	out, err := v.cmd.StdoutPipe()
 	if err != nil {
 		v.t.Fatal(err)

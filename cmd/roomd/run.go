@@ -58,7 +58,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.close()
-	svc, err := roomsvc.New(ctx, l.nc, cfg.service(l.instance, log))
+	svc, err := roomsvc.New(ctx, l.nc, cfg.service(l, log))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
