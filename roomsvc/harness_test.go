@@ -3,10 +3,12 @@ package roomsvc_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -29,6 +31,13 @@ import (
 
 // patience bounds every wait of these tests; none is expected to take nearly as long.
 const patience = 30 * time.Second
+
+// Many of these tests wait for leases and delays to be over, and compute nothing meanwhile.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
 
 // world is one server, some instances of the service, and a trusted caller.
 type world struct {

@@ -134,8 +134,8 @@ func (b *Book) ask(ctx context.Context) (uint64, error) {
 		seq, err := b.append(ctx, []journal.Entry{{
 			Subject: subjects.KV(subjects.BucketSessions, subjects.KeyClock), Header: nats.Header{jetstream.MsgTTLHeader: {clockTTL.String()}},
 		}})
-		if err == nil {
-			return seq, nil
+		if err == nil || errors.Is(err, journal.ErrRefused) {
+			return seq, err
 		}
 		if rest(ctx, askAgain) != nil {
 			return 0, errors.Join(ctx.Err(), err)
