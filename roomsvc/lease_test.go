@@ -147,7 +147,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	told := ok[leased](w, "get.alice", `{"roomID":"side","sessionID":"tab"}`).ExpiresAt
 	desk := ok[leased](w, "renew.alice", `{"sessionID":"desk"}`).ExpiresAt
 	t.Logf("told at first, and when the bucket had been heard: %v apart", told.Sub(lobby.ExpiresAt))
-	if d := told.Sub(lobby.ExpiresAt); d < 0 || d > 500*time.Millisecond {
+	if d := told.Sub(lobby.ExpiresAt); d < 0 || d > noticed {
 		t.Errorf("a lease ends at %v, was said to end at %v", told, lobby.ExpiresAt)
 	}
 	for { // what the commands said
@@ -336,7 +336,8 @@ func TestThousandExpire(t *testing.T) {
 	}
 	n := heard.facts.Load()
 	t.Logf("came in %v; %d facts for 1000 sessions, the last one heard %v after its end", took, n, latest)
-	if most := 12 + int64(4*took/time.Second)*2; n > most || latest > noticed {
+	// A machine that is too busy to let them come in is too busy to put them out.
+	if most := 12 + 4*int64(took/time.Second); n > most || latest > max(noticed, took) {
 		t.Errorf("%d facts for 1000 sessions, want at most %d; the last one heard %v after its end", n, most, latest)
 	}
 	w.check()
@@ -393,7 +394,7 @@ func TestRenewalMeetsTheEnd(t *testing.T) {
 			want = f.renewed
 			listed++
 		}
-		if d := x.left.Sub(want); d < 0 || d > 500*time.Millisecond {
+		if d := x.left.Sub(want); d < 0 || d > noticed { // who stores a lease tells its end from before that
 			t.Errorf("%s left at %v; its lease ended at %v, renewed %v until %v", x.UserID, x.left, f.first, f.listed, f.renewed)
 		}
 	}
@@ -578,7 +579,7 @@ func TestRenewalAfterARestart(t *testing.T) {
 		t.Errorf("renewed after a restart: it ends %v later", d)
 	}
 	x := heard.next()
-	if d := x.left.Sub(r.ExpiresAt); x.UserID != "alice" || d < 0 || d > 500*time.Millisecond {
+	if d := x.left.Sub(r.ExpiresAt); x.UserID != "alice" || d < 0 || d > noticed {
 		t.Errorf("she left at %v, her lease ended at %v", x.left, r.ExpiresAt)
 	}
 }

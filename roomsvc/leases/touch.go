@@ -211,6 +211,12 @@ func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error
 
 // beaten learns what is in the way of a write: itself, by an earlier try, or another.
 func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, error) {
+	b.mu.Lock()
+	known := uint64(0)
+	if l := b.leases[s]; l != nil {
+		known = l.seq
+	}
+	b.mu.Unlock()
 	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, errors.Join(journal.ErrUnknown, err)
@@ -228,7 +234,7 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	if r.Nonce == nonce {
 		return m.Sequence, nil
 	}
-	if l := b.leases[s]; l != nil && m.Sequence < l.seq {
+	if m.Sequence < known {
 		go b.prove()
 		return 0, journal.ErrUnknown
 	}
