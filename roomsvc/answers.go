@@ -337,7 +337,7 @@ func (s *Service) sendError(c *call, e *room.Error) {
 
 // withLease is a reply, which may be many calls', with the end of one session's lease.
 func withLease(reply []byte, endAt events.Time) []byte {
-	data := make([]byte, 0, len(reply)+48)
+	data := make([]byte, 0, len(reply)+leaseRoom)
 	data = append(data, reply[:len(reply)-1]...)
 	data, _ = endAt.AppendText(append(data, `,"expiresAt":"`...))
 	return append(data, `"}`...)
@@ -349,7 +349,7 @@ func (s *Service) send(c *call, data []byte, h nats.Header) {
 	if c.reply == "" {
 		return
 	}
-	if c.endAt != 0 && h == nil {
+	if h == nil && c.endAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is at work
 		data = withLease(data, c.endAt)
 	}
 	m := &nats.Msg{Subject: c.reply, Header: h, Data: data}

@@ -3,10 +3,12 @@ package roomsvc_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -30,6 +32,13 @@ import (
 // patience bounds every wait of these tests; none is expected to take nearly as long.
 const patience = 30 * time.Second
 
+// Many of these tests wait for leases and delays to be over, and compute nothing meanwhile.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
+
 // world is one server, some instances of the service, and a trusted caller.
 type world struct {
 	t    *testing.T
@@ -46,7 +55,12 @@ type world struct {
 func newWorld(t *testing.T, n int, cfg roomsvc.Config) (*world, []*instance) {
 	t.Helper()
 	t.Parallel()
-	node := roomtest.Start(t)
+	return newWorldAt(t, roomtest.Start(t), n, cfg)
+}
+
+// newWorldAt starts n instances on a server.
+func newWorldAt(t *testing.T, node *roomtest.Node, n int, cfg roomsvc.Config) (*world, []*instance) {
+	t.Helper()
 	w := &world{t: t, node: node, nc: roomtest.Conn(t, node.Server)}
 	contract.Watch(t, roomtest.Conn(t, node.Server))
 	var cancel context.CancelFunc
@@ -261,19 +275,20 @@ func request[T any](w *world, verb room.Verb, q any, each time.Duration) (*T, er
 	return nil, fmt.Errorf("%s %s: not answered: %w", verb, data, w.ctx.Err())
 }
 
-// once asks from any goroutine, and only once.
-func once[T any](w *world, verb room.Verb, q any) (*T, error) {
+// once asks from any goroutine, and only once; the subject is what follows room.cmd.
+func once[T any](w *world, subject room.Verb, q any) (*T, error) {
 	data, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, 15*time.Second)
 	defer cancel()
-	m, err := w.nc.RequestWithContext(ctx, "room.cmd."+string(verb), data)
+	m, err := w.nc.RequestWithContext(ctx, "room.cmd."+string(subject), data)
 	if err != nil {
 		return nil, err
 	}
-	w.agreed(string(verb), data, m)
+	verb, _, _ := strings.Cut(string(subject), ".")
+	w.agreed(verb, data, m)
 	if e := refusal(m); e != nil {
 		return nil, e
 	}

@@ -34,7 +34,7 @@ type notice struct {
 
 var (
 	stateCodes = map[string]int{"disconnected": 0, "connecting": 1, "connected": 2}
-	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "kickedOut": 8, "activeSwitch": 11, "switchFailed": 12}
+	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "kickedOut": 8, "connectTimeout": 9, "kickedOutByOtherDevice": 10, "activeSwitch": 11, "switchFailed": 12}
 )
 
 // line is the notice in short; its parts are checked against each other.

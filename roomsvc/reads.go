@@ -12,6 +12,9 @@ import (
 // maxReply is the most bytes that a reply may have; pages end before it.
 const maxReply = 256 << 10
 
+// leaseRoom is what the end of a session's lease takes in a reply.
+const leaseRoom = 48
+
 // pageRoom is what a page may fill with entries.
 const pageRoom = maxReply - 48<<10
 
@@ -220,7 +223,7 @@ func (s *Service) memberOf(q *request) {
 			return reply
 		})
 		if refused == nil {
-			if size := len(s.encode(v)); size > maxReply {
+			if size := len(s.encode(v)) + leaseRoom; size > maxReply {
 				refused = room.Invalid("userIDs", "ask for %d bytes of members; a reply may have %d, ask for fewer users at once", size, maxReply)
 				refused.Limit, refused.Actual = maxReply, int64(size)
 			}

@@ -195,6 +195,7 @@ func (s *Service) housekeeping() {
 				s.log.Warn("reading the shared settings", "error", err)
 			}
 			s.checkTail()
+			s.leases.Check(s.life)
 		case <-check.C:
 			if err := s.Check(s.life); err != nil && !s.ended() {
 				s.log.Error("not ready", "error", err)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"natsrooms/subjects"
 )
@@ -199,6 +200,31 @@ func FuzzToken(f *testing.F) {
 		}
 		if r.Token() != token {
 			t.Fatalf("%q decodes to %q, whose token is %q", token, r, r.Token())
+		}
+	})
+}
+
+// FuzzSessionKey: a session has a key of its own, which is one of two tokens and none of
+// the service's own; a key that is taken is the only one of its session.
+func FuzzSessionKey(f *testing.F) {
+	for _, s := range []string{"default", "tab.1", "a=2Eb", "é\x00", "=leader", "\xff", ""} {
+		f.Add("alice", s, "alice."+s)
+	}
+	f.Fuzz(func(t *testing.T, user, session, key string) {
+		if u, s, ok := subjects.ParseSessionKey(key); ok && subjects.SessionKey(u, s) != key {
+			t.Errorf("%q is taken, but the key of %q and %q is %q", key, u, s, subjects.SessionKey(u, s))
+		}
+		u, err := subjects.ParseUser(user)
+		if err != nil {
+			return
+		}
+		key = subjects.SessionKey(u, session)
+		gotUser, gotSession, ok := subjects.ParseSessionKey(key)
+		if want := session != "" && utf8.ValidString(session); ok != want || ok && (gotUser != u || gotSession != session) {
+			t.Errorf("%q of %q and %q: %q, %q, %v", key, user, session, gotUser, gotSession, ok)
+		}
+		if strings.Count(key, ".") != 1 || strings.ContainsAny(key, " *>\x00") || key == subjects.KeyLeader || key == subjects.KeyAlive || key == subjects.KeyClock {
+			t.Errorf("%q is the key of %q and %q", key, user, session)
 		}
 	})
 }

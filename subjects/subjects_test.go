@@ -28,6 +28,7 @@ func TestSubjects(t *testing.T) {
 		{"RoomKey", subjects.RoomKey(r), "a=2Eb=3Ec"},
 		{"MemberKey", subjects.MemberKey(r, u), "a=2Eb=3Ec.al=20ice"},
 		{"KeptKey", subjects.KeptKey(r, u), "=kept.a=2Eb=3Ec.al=20ice"},
+		{"SessionKey", subjects.SessionKey(u, "tab.1 *"), "al=20ice.tab=2E1=20=2A"},
 		{"KV", subjects.KV(subjects.BucketState, "lobby.alice"), "$KV.rooms.lobby.alice"},
 		{"KVPattern", subjects.KVPattern(subjects.BucketState), "$KV.rooms.>"},
 		{"KeyOfKV", subjects.KeyOfKV(subjects.BucketState, "$KV.rooms.lobby.alice"), "lobby.alice"},
@@ -126,6 +127,43 @@ func TestParseKeptKey(t *testing.T) {
 		}
 		if ok && subjects.KeptKey(r, u) != key {
 			t.Errorf("%q is of %q and %q, whose key is %q", key, r, u, subjects.KeptKey(r, u))
+		}
+	}
+}
+
+func TestParseSessionKey(t *testing.T) {
+	long := strings.Repeat("é", 32)
+	for key, ok := range map[string]bool{
+		subjects.SessionKey("al ice", "default"): true,
+		subjects.SessionKey("a.b>c", "tab.*.>"):  true,
+		subjects.SessionKey("alice", "=leader"):  true,
+		subjects.SessionKey("alice", long):       true,
+		subjects.SessionKey("alice", "\uFFFE"):   true, // no ID, but a session's may be anything
+		subjects.SessionKey("alice", ""):         false,
+		subjects.SessionKey("alice", "\xff"):     false,
+		subjects.KeyLeader:                       false,
+		subjects.KeyAlive:                        false,
+		subjects.KeyClock:                        false,
+		"":                                       false,
+		"alice":                                  false,
+		"alice.":                                 false,
+		".tab":                                   false,
+		"alice.tab.1":                            false,
+		"alice.=74ab":                            false,
+		"alice.=7":                               false,
+		"=61lice.tab":                            false,
+		"=leader.tab":                            false,
+		"alice.ta b":                             false,
+		"alice.*":                                false,
+		"x" + subjects.SessionKey("a.b", "tab"):  true, // of somebody else
+		subjects.SessionKey("alice", "tab") + "=": false,
+	} {
+		u, session, got := subjects.ParseSessionKey(key)
+		if got != ok {
+			t.Errorf("%q: %q, %q, %v", key, u, session, got)
+		}
+		if ok && subjects.SessionKey(u, session) != key {
+			t.Errorf("%q is of %q and %q, whose key is %q", key, u, session, subjects.SessionKey(u, session))
 		}
 	}
 }

@@ -51,6 +51,10 @@ type Config struct {
 	MessagesPerRoom int           `placeholder:"2000" help:"Newest messages that a room keeps."`
 	MessageRate     int           `placeholder:"N" help:"Messages a second of one sender in one room, on each instance (0: any number)."`
 
+	Lease   time.Duration  `placeholder:"60s" help:"How long a user's session stays in its rooms without a sign of life, if it asks for nothing else: 5s to 1h."`
+	Grace   *time.Duration `placeholder:"10s" help:"How long it stays after its connection has ended; 0 is not at all."`
+	Devices string         `placeholder:"many" help:"many: a user's sessions are in a room side by side; replace: the newest takes the place of the others."`
+
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
 
 	Feeds bool `help:"End users connect as themselves, with permissions that something else gives them: they hear rooms by their own feeds and read only what is theirs. Give it to all instances."`
@@ -127,6 +131,9 @@ func (c *Config) check() error {
 	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {
 		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, readers catch up from them", c.MessagesKeep)
 	}
+	if err := c.checkLeases(); err != nil {
+		return err
+	}
 	if _, err := c.limits(); err != nil {
 		return err
 	}
@@ -164,6 +171,20 @@ func (c *Config) checkAuth() error {
 	return nil
 }
 
+func (c *Config) checkLeases() error {
+	switch {
+	case c.Lease != 0 && (c.Lease < room.MinLease*time.Second || c.Lease > room.MaxLease*time.Second || c.Lease%time.Second != 0):
+		return fmt.Errorf("--lease is %s; it must be whole seconds, 5s to 1h", c.Lease)
+	case c.Grace != nil && *c.Grace < 0:
+		return fmt.Errorf("--grace is %s; it must be a duration like 10s, or 0 for none", *c.Grace)
+	case c.Grace != nil && c.NATS != "" && c.SystemCreds == "":
+		return errors.New("--grace is of no use with --nats alone: the server tells who has lost its connection in its system account; name credentials for that with --system-creds")
+	case c.Devices != "" && c.Devices != "many" && c.Devices != "replace":
+		return fmt.Errorf("--devices is %q; it must be many or replace", c.Devices)
+	}
+	return nil
+}
+
 func (c *Config) checkRemote() error {
 	var idle []string
 	for _, f := range []struct {
@@ -189,7 +210,10 @@ func (c *Config) checkRemote() error {
 
 // limits is the table of limits as the command line has it.
 func (c *Config) limits() (room.Limits, error) {
-	l := room.Limits{MaxRooms: c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser, MessageRate: c.MessageRate}
+	l := room.Limits{MaxRooms: c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser, MessageRate: c.MessageRate, LeaseSeconds: int(c.Lease / time.Second)}
+	if c.Devices == "replace" {
+		l.ReplaceDevices = 1
+	}
 	for name, n := range c.Limit {
 		i := slices.IndexFunc(room.Settings, func(s room.Setting) bool { return s.Name == name })
 		if i < 0 {
@@ -219,12 +243,17 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	if c.Sync != nil && !c.Sync.Always {
 		settle = c.Sync.Every + 3*time.Minute
 	}
+	grace := time.Duration(0) // the service's default
+	if c.Grace != nil {
+		grace = cmp.Or(*c.Grace, -1)
+	}
 	return roomsvc.Config{
 		Settle:       settle,
 		Instance:     l.instance,
 		Feeds:        c.feeds(),
 		FeedsConn:    l.feeds,
 		System:       l.system,
+		Grace:        grace,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
 		Limits:   limits,

@@ -26,10 +26,10 @@ func TestNothingGivenIsZero(t *testing.T) {
 
 func TestFlagsAndVariables(t *testing.T) {
 	flags := mustParse(t, "--config", "c", "--host", "h", "--port", "-1", "--store-dir", "s", "--sync", "90s",
-		"--facts-keep", "48h", "--max-rooms", "1", "--max-members", "2", "--max-rooms-per-user", "3", "--log-level", "debug")
+		"--facts-keep", "48h", "--max-rooms", "1", "--max-members", "2", "--max-rooms-per-user", "3", "--log-level", "debug", "--lease", "30s", "--grace", "0s", "--devices", "replace")
 	for name, value := range map[string]string{
 		"CONFIG": "c", "HOST": "h", "PORT": "-1", "STORE_DIR": "s", "SYNC": "90s",
-		"FACTS_KEEP": "48h", "MAX_ROOMS": "1", "MAX_MEMBERS": "2", "MAX_ROOMS_PER_USER": "3", "LOG_LEVEL": "debug",
+		"FACTS_KEEP": "48h", "MAX_ROOMS": "1", "MAX_MEMBERS": "2", "MAX_ROOMS_PER_USER": "3", "LOG_LEVEL": "debug", "LEASE": "30s", "GRACE": "0s", "DEVICES": "replace",
 	} {
 		t.Setenv("ROOMD_"+name, value)
 	}
@@ -38,8 +38,11 @@ func TestFlagsAndVariables(t *testing.T) {
 		if *got.Port != -1 || *got.Sync != (Sync{Every: 90 * time.Second}) || got.LogLevel.Level != slog.LevelDebug {
 			t.Errorf("port %d, sync %v, level %v", *got.Port, *got.Sync, got.LogLevel)
 		}
-		got.Port, got.Sync, got.LogLevel = nil, nil, Level{}
-		want := Config{Config: "c", Host: "h", StoreDir: "s", FactsKeep: 48 * time.Hour, MaxRooms: 1, MaxMembers: 2, MaxRoomsPerUser: 3}
+		if svc := got.service(&link{}, quiet); svc.Grace >= 0 || svc.Limits.LeaseSeconds != 30 || svc.Limits.ReplaceDevices != 1 {
+			t.Errorf("the service gets grace %v, lease %d s, devices %d", svc.Grace, svc.Limits.LeaseSeconds, svc.Limits.ReplaceDevices)
+		}
+		got.Port, got.Sync, got.LogLevel, got.Grace = nil, nil, Level{}, nil
+		want := Config{Lease: 30 * time.Second, Devices: "replace", Config: "c", Host: "h", StoreDir: "s", FactsKeep: 48 * time.Hour, MaxRooms: 1, MaxMembers: 2, MaxRoomsPerUser: 3}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -70,6 +73,13 @@ func TestRefusedArguments(t *testing.T) {
 		{"--max-members -1", "--max-members is -1"},
 		{"--max-rooms-per-user -1", "--max-rooms-per-user is -1"},
 		{"--log-level loud", `"loud" is none of debug, info, warn and error`},
+		{"--lease 4s", "--lease is 4s; it must be whole seconds, 5s to 1h"},
+		{"--lease 61m", "--lease is 1h1m0s"},
+		{"--lease 5500ms", "--lease is 5.5s"},
+		{"--grace -1s", "--grace is -1s"},
+		{"--grace soon", "--grace"},
+		{"--nats n --grace 1s", "--system-creds"},
+		{"--devices one", `--devices is "one"; it must be many or replace`},
 		{"--creds f", "--creds is for --nats URL"},
 		{"--system-creds f", "--system-creds is for --nats URL"},
 		{"--auth ldap --auth-key k", "the one kind there is, is jwt"},
@@ -113,7 +123,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	if code != 0 {
 		t.Errorf("--help exits with %d", code)
 	}
-	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "SYSTEM_CREDS", "AUTH", "AUTH_KEY", "AUTH_AUDIENCE", "AUTH_ISSUER", "AUTH_XKEY", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "REPLICAS", "LOG_LEVEL"} {
+	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "SYSTEM_CREDS", "AUTH", "AUTH_KEY", "AUTH_AUDIENCE", "AUTH_ISSUER", "AUTH_XKEY", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "LEASE", "GRACE", "DEVICES", "REPLICAS", "LOG_LEVEL"} {
 		if !strings.Contains(help.String(), "$ROOMD_"+name+")") {
 			t.Errorf("--help does not name ROOMD_%s", name)
 		}

@@ -3,6 +3,8 @@ package leases
 import (
 	"container/heap"
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +20,8 @@ import (
 // Ending is a session whose lease is over.
 type Ending struct {
 	Session
-	At events.Time // when it ended, by the server's clock; 0: not known
+	At  events.Time // when it ended, by the server's clock; 0: not known
+	Seq uint64      // of the key's message that says so, or that has run out; 0: there is none
 }
 
 // standby is how soon an instance looks again at a lease that is over and was not ended.
@@ -47,9 +50,9 @@ func (b *Book) Due() (list []Ending) {
 		d := &b.due[0]
 		at := d.endAt
 		if !d.early.IsZero() && d.early.Before(d.end) {
-			at = b.clock.now() - events.Time(now.Sub(d.early)/time.Millisecond)
+			at -= events.Time(d.end.Sub(d.early) / time.Millisecond)
 		}
-		list = append(list, Ending{d.Session, at})
+		list = append(list, Ending{d.Session, at, d.seq})
 		d.at = now.Add(standby)
 		heap.Fix(&b.due, 0)
 	}
@@ -64,14 +67,8 @@ func (b *Book) End(ctx context.Context, list []Ending) (ended []Ending) {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	for _, e := range list {
-		expect, over := b.expect(e.Session)
-		if over {
-			ended = append(ended, e)
-			continue
-		}
 		wait.Go(func() {
-			r := &record{EndedAt: e.At, Nonce: nuid.Next()}
-			if b.end(ctx, e.Session, r, expect) {
+			if b.end(ctx, &e) {
 				mu.Lock()
 				ended = append(ended, e)
 				mu.Unlock()
@@ -82,30 +79,58 @@ func (b *Book) End(ctx context.Context, list []Ending) (ended []Ending) {
 	return ended
 }
 
-// expect is the sequence behind which a marker is to be put; over says that one is there.
-func (b *Book) expect(s Session) (seq uint64, over bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l := b.leases[s]; l != nil {
-		return l.seq, l.seq > 0 && l.ended
+// end ends a lease, and takes what its marker says.
+func (b *Book) end(ctx context.Context, e *Ending) bool {
+	if known, over := b.marked(e.Session); over {
+		*e = known
+		return true
 	}
-	return 0, false
-}
-
-func (b *Book) end(ctx context.Context, s Session, r *record, expect uint64) bool {
+	r := &record{EndedAt: e.At, Nonce: nuid.Next()}
 	deadline, _ := ctx.Deadline()
-	seq, err := b.put(s, r, nats.Header{operation: {"PURGE"}, jetstream.MsgTTLHeader: {endedTTL.String()}}, expect, deadline)
+	seq, err := b.put(e.Session, r, nats.Header{operation: {"PURGE"}, jetstream.MsgTTLHeader: {endedTTL.String()}}, e.Seq, deadline)
+	if errors.Is(err, errChanged) { // another instance may have ended it
+		known, over := b.marked(e.Session)
+		*e = known
+		return over
+	}
 	if err != nil {
 		return false
 	}
+	e.Seq = seq
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l := b.entry(s); seq > l.seq {
+	if l := b.entry(e.Session); seq > l.seq {
 		b.learn(l, r, true, seq)
-		l.endAt = r.EndedAt
+		if l.endAt = r.EndedAt; l.endAt == 0 {
+			l.endAt = b.clock.now()
+		}
 		b.lasts(l, 0)
 	}
 	return true
+}
+
+// marked is the marker that a session's lease was ended by, if it was.
+func (b *Book) marked(s Session) (e Ending, over bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l := b.leases[s]; l != nil {
+		return Ending{s, l.endAt, l.seq}, l.seq > 0 && l.ended
+	}
+	return e, false
+}
+
+// Still gives those of ended leases whose sessions had not begun anew by the time of the
+// call: who is in rooms by what was known before it came in by the lease that is over.
+func (b *Book) Still(ctx context.Context, ended []Ending) ([]Ending, error) {
+	if err := b.pass(ctx); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(ended, func(e Ending) bool {
+		l := b.leases[e.Session]
+		return l != nil && l.seq > e.Seq && !l.ended
+	}), nil
 }
 
 // Alive says that the bucket has the leases of all sessions. Where it does not, because

@@ -3,12 +3,12 @@ package leases
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -28,55 +28,145 @@ type record struct {
 const clockTTL = time.Minute
 
 // follow reads the bucket up to a message of its own, and goes on.
-func (b *Book) follow(ctx, life context.Context, failed func(error)) error {
+func (b *Book) follow(ctx context.Context) error {
 	cons, err := b.journal.JetStream().OrderedConsumer(ctx, subjects.StreamSessions, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {
 		return err
 	}
-	b.clock.nonce = nuid.Next()
 	cc, err := cons.Consume(b.take, jetstream.PullMaxMessages(2000))
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(life, cc.Stop)
+	context.AfterFunc(b.life, cc.Stop)
+	if err := b.pass(ctx); err != nil {
+		cc.Stop()
+		return err
+	}
 	go func() {
 		<-cc.Closed()
-		if life.Err() == nil {
-			failed(errGone)
+		if b.life.Err() == nil {
+			b.failed(errGone)
 		}
 	}()
-	ask := time.NewTicker(askAgain)
-	defer ask.Stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.start(b.heard)
+	return nil
+}
+
+// start begins to count from a moment. What was read before lay in the bucket when this
+// instance came; how much of it is left is counted by the server's clock. The lock is held.
+func (b *Book) start(m moment) {
+	b.clock = m
+	for _, l := range b.leases {
+		b.lasts(l, time.Duration(l.endAt-m.at)*time.Millisecond)
+	}
+}
+
+// pass is somebody who waits until the message at seq is taken, or one behind it.
+type pass struct {
+	seq  uint64
+	done chan struct{}
+}
+
+// pass returns when all that was stored in the bucket before the call is known.
+func (b *Book) pass(ctx context.Context) error {
+	b.mu.Lock()
+	before := b.heard.seq
+	b.mu.Unlock()
+	seq, err := b.ask(ctx)
+	if err != nil {
+		return err
+	}
+	if seq <= before {
+		b.failed(errGone)
+		return errGone
+	}
+	b.mu.Lock()
+	if b.heard.seq >= seq {
+		b.mu.Unlock()
+		return nil
+	}
+	p := pass{seq, make(chan struct{})}
+	b.passes = append(b.passes, p)
+	b.mu.Unlock()
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.passes = slices.DeleteFunc(b.passes, func(o pass) bool { return o.done == p.done })
+		return ctx.Err()
+	}
+}
+
+// prove makes sure that the bucket did not go back, or ends the service: nothing that is
+// known here would be true of it.
+func (b *Book) prove() {
+	ctx, cancel := context.WithTimeout(b.life, resend)
+	defer cancel()
+	_ = b.pass(ctx)
+}
+
+// Check notices that the bucket is no longer the one that was opened. Nobody else would:
+// a consumer waits for a stream that is gone, and goes on in one made anew.
+func (b *Book) Check(ctx context.Context) {
+	info, err := b.stream.Info(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && rest(ctx, resend) == nil { // a server that has just started may not know it yet
+		info, err = b.stream.Info(ctx)
+	}
+	b.mu.Lock()
+	heard := b.heard.seq
+	b.mu.Unlock()
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(b.created):
+		b.failed(errGone)
+	case err == nil && info.State.LastSeq < heard: // or a deposed leader says so
+		b.prove()
+	}
+}
+
+// ask stores a message that says nothing, and gives its sequence. Its fate does not
+// matter where it is not known: another one does as well.
+func (b *Book) ask(ctx context.Context) (uint64, error) {
 	for {
-		forget, err := b.journal.Append([]journal.Entry{{
-			Subject: subjects.KV(subjects.BucketSessions, subjects.KeyClock), Data: []byte(b.clock.nonce),
-			Header: nats.Header{jetstream.MsgTTLHeader: {clockTTL.String()}},
-		}}, func(uint64, error) {})
-		if err != nil {
-			return err
+		seq, err := b.append(ctx, []journal.Entry{{
+			Subject: subjects.KV(subjects.BucketSessions, subjects.KeyClock), Header: nats.Header{jetstream.MsgTTLHeader: {clockTTL.String()}},
+		}})
+		if err == nil || errors.Is(err, journal.ErrRefused) {
+			return seq, err
 		}
-		select {
-		case <-b.clock.ready:
-			forget()
-			return nil
-		case <-ask.C:
-			forget()
-		case <-ctx.Done():
-			forget()
-			cc.Stop()
-			return ctx.Err()
+		if rest(ctx, askAgain) != nil {
+			return 0, errors.Join(ctx.Err(), err)
 		}
 	}
 }
 
-// errGone says that the bucket is no longer to be read.
-var errGone = errors.New("following the bucket " + subjects.BucketSessions + ": its consumer ended")
+// rest waits, unless ctx ends before.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errGone says that the bucket is another one than this instance has read.
+var errGone = errors.New("the bucket " + subjects.BucketSessions + " was deleted, or has lost its newest leases, while the service ran; start it again: where leases are missing, sessions get one full lease more")
 
 // operation is the header that makes a message a marker.
 const operation = "KV-Operation"
 
-// askAgain is how long an instance waits for its question for the time to come back.
-const askAgain = 2 * time.Second
+func marker(h nats.Header) bool {
+	return h.Get(jetstream.MarkerReasonHeader) != "" || h.Get(operation) != ""
+}
+
+// askAgain is how soon a question that was not stored is asked again.
+const askAgain = 100 * time.Millisecond
 
 // take takes a message of the bucket.
 func (b *Book) take(m jetstream.Msg) {
@@ -85,12 +175,15 @@ func (b *Book) take(m jetstream.Msg) {
 		return
 	}
 	key := subjects.KeyOfKV(subjects.BucketSessions, m.Subject())
-	gone := m.Headers().Get(jetstream.MarkerReasonHeader) != "" || m.Headers().Get(operation) != ""
+	gone := marker(m.Headers())
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if meta.Sequence.Stream < b.heard.seq {
+		go b.prove()
+		return
+	}
+	defer b.reach(moment{meta.Sequence.Stream, events.TimeOf(meta.Timestamp), time.Now()})
 	switch key {
-	case subjects.KeyClock:
-		b.takeClock(string(m.Data()), events.TimeOf(meta.Timestamp))
 	case subjects.KeyAlive:
 		b.takeAlive(m.Data(), gone)
 	default:
@@ -100,17 +193,15 @@ func (b *Book) take(m jetstream.Msg) {
 	}
 }
 
-// takeClock learns the server's time. What was read before lay in the bucket when this
-// instance came; how much of it is left is counted from here. The lock is held.
-func (b *Book) takeClock(nonce string, at events.Time) {
-	if nonce != b.clock.nonce || b.clock.at != 0 {
-		return
-	}
-	b.clock.at, b.clock.local = at, time.Now()
-	for _, l := range b.leases {
-		b.lasts(l, time.Duration(l.endAt-at)*time.Millisecond)
-	}
-	close(b.clock.ready)
+// reach lets those go on who waited for a message or one behind it. The lock is held.
+func (b *Book) reach(m moment) {
+	b.heard = m
+	b.passes = slices.DeleteFunc(b.passes, func(p pass) bool {
+		if p.seq <= m.seq {
+			close(p.done)
+		}
+		return p.seq <= m.seq
+	})
 }
 
 // takeLease learns a session's lease. The lock is held.

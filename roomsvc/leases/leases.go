@@ -38,8 +38,11 @@ type Session struct {
 type Book struct {
 	journal *journal.Journal
 	stream  jetstream.Stream
+	created time.Time // when the stream was
 	log     *slog.Logger
 	grace   time.Duration // from the end of a session's connection to the end of its lease
+	life    context.Context
+	failed  func(error)
 
 	count atomic.Int64 // of leases
 
@@ -49,7 +52,9 @@ type Book struct {
 	conns  map[room.Connection]map[*lease]struct{}
 	closed map[room.Connection]time.Time // connections that ended a short while ago
 	alive  bool                          // the bucket has the leases of all sessions, by its own word
-	clock  clock
+	heard  moment                        // of the newest message
+	clock  moment                        // when the bucket was read up to the present; zero: it is not yet
+	passes []pass
 	sooner chan struct{} // something is due before what was
 }
 
@@ -60,7 +65,7 @@ type lease struct {
 	seconds int             // 0: it lasts
 	conn    room.Connection // zero: unknown
 	ended   bool            // a marker is in the key
-	heard   time.Time       // when its newest message was
+	heard   time.Time       // when its newest message was, or was known to be stored
 	stored  events.Time     // when that was stored, by the server's clock; 0: not heard yet
 	endAt   events.Time     // when it ends or ended, by the server's clock; 0: never, or not known
 	end     time.Time       // the same by the clock of this machine; zero: never
@@ -70,24 +75,28 @@ type lease struct {
 	waiting []func()        // who comes after it
 }
 
-// clock is the server's clock as it was at one moment.
-type clock struct {
-	nonce string
-	ready chan struct{}
-	at    events.Time
+// moment is when a message of the bucket was heard.
+type moment struct {
+	seq   uint64
+	at    events.Time // when it was stored, by the server's clock
 	local time.Time
 }
 
 // now is the server's time, not later than it is.
-func (c *clock) now() events.Time { return c.at + events.Time(time.Since(c.local)/time.Millisecond) }
+func (m *moment) now() events.Time { return m.at + events.Time(time.Since(m.local)/time.Millisecond) }
+
+func newBook(grace time.Duration, log *slog.Logger) *Book {
+	return &Book{
+		log: log, grace: grace, leases: map[Session]*lease{}, conns: map[room.Connection]map[*lease]struct{}{},
+		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1),
+	}
+}
 
 // Open makes the bucket where it is missing, and returns when all that is in it is known.
 // Following it goes on until ctx of life ends; failed is told if it can't.
 func Open(ctx, life context.Context, j *journal.Journal, replicas int, grace time.Duration, log *slog.Logger, failed func(error)) (*Book, error) {
-	b := &Book{
-		journal: j, log: log, grace: grace, leases: map[Session]*lease{}, conns: map[room.Connection]map[*lease]struct{}{},
-		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1), clock: clock{ready: make(chan struct{})},
-	}
+	b := newBook(grace, log)
+	b.journal, b.life, b.failed = j, life, failed
 	var err error
 	b.stream, err = j.OpenStream(ctx, jetstream.StreamConfig{
 		Name:                   subjects.StreamSessions,
@@ -105,7 +114,8 @@ func Open(ctx, life context.Context, j *journal.Journal, replicas int, grace tim
 	if err != nil {
 		return nil, err
 	}
-	if err := b.follow(ctx, life, failed); err != nil {
+	b.created = b.stream.CachedInfo().Created
+	if err := b.follow(ctx); err != nil {
 		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketSessions, err)
 	}
 	return b, nil
@@ -123,6 +133,7 @@ type State struct {
 	Ended   bool // it had one, which is over
 	Seconds int
 	EndAt   events.Time // 0: never, or not known
+	Seq     uint64      // of the newest message of its key; 0: it has none
 }
 
 // Of is what is known of a session's lease.
@@ -136,7 +147,8 @@ func (b *Book) Of(s Session) State {
 	if l == nil || l.seq == 0 {
 		return State{}
 	}
-	return State{l.live(), !l.live(), l.seconds, l.endAt}
+	live := l.live()
+	return State{live, !live, l.seconds, l.endAt, l.seq}
 }
 
 func (l *lease) live() bool {

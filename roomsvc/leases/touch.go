@@ -23,6 +23,8 @@ type Ask struct {
 	Connection *room.Connection
 	Renewal    bool // it is a renewal: where it names no connection there is none
 	Afresh     bool // begin anew where the one before has ended: nothing of that is left
+
+	asked bool // the bucket was
 }
 
 // Grant is what a session has.
@@ -35,7 +37,8 @@ type Grant struct {
 // Timing of writes.
 const (
 	resend   = 2 * time.Second
-	mostBeat = 5 // other writes that one may meet, one after the other
+	onItsWay = time.Second // what a connection sent last is here by then
+	mostBeat = 5           // other writes that one may meet, one after the other
 
 	// keep is how long a lease stays in the bucket behind its end. The leader ends it
 	// long before, by a marker that stays for endedTTL.
@@ -61,8 +64,9 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 		b.mu.Unlock()
 		return
 	}
-	grant, r := judge(l, &a)
-	if r == nil {
+	grant, r := b.judge(l, &a)
+	ask := r == nil && grant.Seconds == 0 && a.Renewal && !a.asked && (l == nil || !l.live())
+	if r == nil && !ask {
 		b.mu.Unlock()
 		then(grant, nil)
 		return
@@ -71,7 +75,13 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 	l.writing = true
 	b.mu.Unlock()
 	go func() {
-		grant, err := b.write(l, r, deadline)
+		var err error
+		if ask { // who renews may know more than this instance does
+			a.asked = true
+			err = b.look(s, deadline)
+		} else {
+			grant, err = b.write(l, r, deadline)
+		}
 		b.mu.Lock()
 		waiting := l.waiting
 		l.writing, l.waiting = false, nil
@@ -88,28 +98,30 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 }
 
 // judge says what a session has, and what is to be stored so that it has what it asks for.
-func judge(l *lease, a *Ask) (Grant, *record) {
+// The lock is held.
+func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
 	if l == nil || !l.live() {
 		seconds := a.Default
 		if a.Seconds != nil {
 			seconds = *a.Seconds
 		}
 		over := l != nil && l.seq > 0
-		if seconds == 0 || over && !a.Afresh {
+		if over && !a.Afresh || !over && seconds == 0 {
 			return Grant{Ended: over}, nil
 		}
-		return Grant{}, &record{Seconds: seconds, Connection: a.Connection}
+		return Grant{}, &record{Seconds: seconds, Connection: a.Connection} // also one that lasts, over what says that it has ended
 	}
 	seconds, conn := l.seconds, l.conn
 	if a.Seconds != nil {
 		seconds = *a.Seconds
 	}
-	if a.Connection != nil {
+	switch {
+	case a.Connection != nil:
 		conn = *a.Connection
-	} else if a.Renewal {
+	case a.Renewal || b.otherwise(l):
 		conn = room.Connection{}
 	}
-	if seconds == l.seconds && conn == l.conn && l.early.IsZero() && (seconds == 0 || time.Since(l.heard) < time.Duration(seconds)*time.Second/3) {
+	if seconds == l.seconds && conn == l.conn && l.early.IsZero() && (seconds == 0 || time.Until(l.end) > time.Duration(seconds)*time.Second*2/3) {
 		return Grant{Seconds: seconds, EndAt: l.endAt}, nil
 	}
 	r := &record{Seconds: seconds}
@@ -117,6 +129,12 @@ func judge(l *lease, a *Ask) (Grant, *record) {
 		r.Connection = &conn
 	}
 	return Grant{}, r
+}
+
+// otherwise says that a session whose connection has closed so long ago that nothing of
+// it is on its way any more speaks by another one. The lock is held.
+func (b *Book) otherwise(l *lease) bool {
+	return !l.early.IsZero() && time.Since(l.early.Add(-b.grace)) > min(onItsWay, b.grace/2)
 }
 
 // write stores a lease behind the newest message of its key.
@@ -152,7 +170,7 @@ func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline 
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	ctx, cancel := context.WithDeadline(b.life, deadline)
 	defer cancel()
 	entry := []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)), Guarded: true, Expect: expect, Header: h, Data: data}}
 	for again := false; ; again = true {
@@ -162,7 +180,7 @@ func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline 
 			return seq, nil
 		case errors.Is(err, journal.ErrConflict):
 			return b.beaten(ctx, s, r.Nonce)
-		case errors.Is(err, journal.ErrRefused) && !again, ctx.Err() != nil:
+		case errors.Is(err, journal.ErrRefused) && !again, rest(ctx, askAgain) != nil:
 			return 0, err
 		}
 	}
@@ -182,15 +200,8 @@ func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error
 	}
 	timer := time.NewTimer(resend)
 	defer timer.Stop()
-	var a answer
 	select {
-	case a = <-done:
-		if errors.Is(a.err, journal.ErrUnknown) { // not at once again
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-		}
+	case a := <-done:
 		return a.seq, a.err
 	case <-timer.C:
 	case <-ctx.Done():
@@ -200,6 +211,12 @@ func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error
 
 // beaten learns what is in the way of a write: itself, by an earlier try, or another.
 func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, error) {
+	b.mu.Lock()
+	known := uint64(0)
+	if l := b.leases[s]; l != nil {
+		known = l.seq
+	}
+	b.mu.Unlock()
 	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, errors.Join(journal.ErrUnknown, err)
@@ -217,7 +234,18 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	if r.Nonce == nonce {
 		return m.Sequence, nil
 	}
-	gone := m.Header.Get(jetstream.MarkerReasonHeader) != "" || m.Header.Get(operation) != ""
-	b.takeLease(s, m.Data, gone, m.Sequence, events.TimeOf(m.Time))
+	if m.Sequence < known {
+		go b.prove()
+		return 0, journal.ErrUnknown
+	}
+	b.takeLease(s, m.Data, marker(m.Header), m.Sequence, events.TimeOf(m.Time))
 	return 0, errChanged
+}
+
+// look makes known what a session's key says now. It always gives an error: [errChanged].
+func (b *Book) look(s Session, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(b.life, deadline)
+	defer cancel()
+	_, err := b.beaten(ctx, s, "none")
+	return err
 }

@@ -58,6 +58,7 @@ func (m *machine) draw(only subjects.Room, verbs ...room.Verb) *room.Command {
 	if err != nil {
 		m.Fatalf("%v", err)
 	}
+	c.Lease = rapid.SampledFrom([]int{0, 0, 5, 3600}).Draw(t, "lease")
 	c.Room, c.RoomsFull, c.UserRoomsFull = only, sometimes.Draw(t, "rooms full"), sometimes.Draw(t, "user full")
 	if c.RequestID != "" {
 		c.Digest = "of " + c.RequestID + string(c.User)
@@ -200,6 +201,50 @@ func (m *machine) destroy(id subjects.Room) {
 	delete(m.model, id)
 }
 
+// expel puts sessions out of a room: of some that are in and some that are not, in as
+// many facts as that takes.
+func (m *machine) expel(id subjects.Room) {
+	t, s, r := m.T, m.rooms[id], m.model[id]
+	var outs []room.Out
+	for range rapid.IntRange(1, 6).Draw(t, "outs") {
+		o := room.Out{User: someUsers.Draw(t, "user"), Session: room.DefaultSession, Reason: rapid.SampledFrom([]events.LeftReason{events.ReasonExpired, events.ReasonReplaced}).Draw(t, "reason")}
+		if rapid.Bool().Draw(t, "tab") {
+			o.Session = "tab"
+		}
+		if member := s.Member(o.User); member != nil && member.Session(o.Session) != nil {
+			o.JoinedAt = member.Session(o.Session).JoinedAt
+			if sometimes.Draw(t, "another stay") {
+				o.JoinedAt--
+			}
+		}
+		o.LeftAt = rapid.SampledFrom([]events.Time{0, 1, o.JoinedAt, m.now - 1000, m.now + 1000}).Draw(t, "left at")
+		outs = append(outs, o)
+	}
+	for f := room.Expel(m.rooms[id], outs, m.input(id)); f != nil; f = room.Expel(m.rooms[id], outs, m.input(id)) {
+		before := m.rooms[id]
+		for _, l := range f.Left {
+			u := subjects.User(l.UserID)
+			i := slices.IndexFunc(outs, func(o room.Out) bool {
+				return o.User == u && o.Session == l.SessionID && o.Reason == l.Reason && o.JoinedAt == before.Member(u).Session(l.SessionID).JoinedAt
+			})
+			if i < 0 || !r.in[u][l.SessionID] || l.Reason == events.ReasonReplaced && len(r.in[u]) == 1 {
+				m.Fatalf("nobody asked for %s", describe(f))
+			}
+			if delete(r.in[u], l.SessionID); len(r.in[u]) == 0 {
+				r.out(u, m.now)
+			}
+		}
+		m.stored(f)
+	}
+	for _, o := range outs {
+		if member := m.rooms[id].Member(o.User); member != nil && member.Session(o.Session) != nil && member.Session(o.Session).JoinedAt == o.JoinedAt &&
+			(o.Reason != events.ReasonReplaced || len(member.Sessions) > 1) {
+			m.Fatalf("%+v is in", o)
+		}
+	}
+	m.settle()
+}
+
 // renew makes a room go on as a new instance, with one session of each member and
 // without what others left behind.
 func (m *machine) renew(id subjects.Room) {
@@ -255,6 +300,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"everything": several(room.Enter, room.Leave, room.SetAttributes, room.SetMemberAttributes, room.Kick, room.Switch, room.DestroyRoom),
 		"time":       func(t *rapid.T) { m.now += events.Time(rapid.IntRange(-3, 120).Draw(t, "s")) * 1000; m.settle() },
 		"keep":       existing(func(id subjects.Room) { m.stored(room.Keep(m.rooms[id], m.input(id))) }),
+		"expel":      existing(m.expel),
 		"reload":     existing(m.reload),
 		"renew":      existing(m.renew),
 		"":           func(*rapid.T) { m.compare() },

@@ -87,7 +87,8 @@ func (w *world) store(f *events.Fact) {
 		}
 	}
 	for _, l := range f.Left {
-		if l.LeftAt != f.Time || l.JoinedAt > l.LeftAt {
+		// A lease ends before that is noticed.
+		if l.LeftAt > f.Time || l.LeftAt < f.Time && l.Reason != events.ReasonExpired && l.Reason != events.ReasonReplaced || l.JoinedAt > l.LeftAt {
 			w.Fatalf("%s was in from %s to %s by a fact of %s", l.UserID, l.JoinedAt, l.LeftAt, f.Time)
 		}
 	}

@@ -14,6 +14,11 @@
 //	nc := roomtest.Conn(t, n.Server)
 //	n.Restart() // nc connects again
 //
+// One that tells who has lost its connection has a system account to be heard in:
+//
+//	s := roomtest.Server(t, roomtest.System)
+//	system := roomtest.SystemConn(t, s)
+//
 // Streams with three replicas need a cluster:
 //
 //	nodes := roomtest.Cluster(t, 3)

@@ -2,9 +2,11 @@ package roomtest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -81,4 +83,33 @@ func TestClusterSurvivesItsStreamLeader(t *testing.T) {
 	})
 	old.Start()
 	old.WaitCurrent()
+}
+
+// The system account is told of who goes, also behind a restart; everybody else has JetStream.
+func TestSystemAccount(t *testing.T) {
+	t.Parallel()
+	n := Start(t, System)
+	stream(t, n, 1)
+	for range 2 {
+		system := SystemConn(t, n.Server)
+		gone, err := system.SubscribeSync("$SYS.ACCOUNT.*.DISCONNECT")
+		if err != nil || system.FlushTimeout(patience) != nil {
+			t.Fatal(err)
+		}
+		nc := Conn(t, n.Server, nats.Name("leaver"))
+		if _, err := nc.Request("$SYS.REQ.SERVER.PING", nil, look); err == nil {
+			t.Error("anybody is in the system account")
+		}
+		nc.Close()
+		for {
+			m, err := gone.NextMsg(patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(m.Data), `"leaver"`) {
+				break
+			}
+		}
+		n.Restart()
+	}
 }

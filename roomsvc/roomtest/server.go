@@ -23,6 +23,24 @@ type Option = func(*server.Options)
 // SyncAlways makes the server sync each write, as roomd's does by default.
 func SyncAlways(o *server.Options) { o.SyncAlways = true }
 
+// systemUser is who gets into the system account of a server made with [System].
+const systemUser = "system"
+
+// System gives the server a system account that [SystemConn] gets into. Everybody else
+// is in the global account, without credentials, as without this.
+func System(o *server.Options) {
+	system := server.NewAccount(server.DEFAULT_SYSTEM_ACCOUNT)
+	o.Accounts, o.SystemAccount, o.NoAuthUser = []*server.Account{system}, system.Name, "anybody"
+	o.Users = []*server.User{{Username: systemUser, Password: systemUser, Account: system}, {Username: o.NoAuthUser}}
+}
+
+// SystemConn connects to the system account of a server made with [System], until the
+// test ends.
+func SystemConn(t testing.TB, s *server.Server) *nats.Conn {
+	t.Helper()
+	return Conn(t, s, nats.UserInfo(systemUser, systemUser))
+}
+
 // Server starts a server that runs until the test ends.
 func Server(t testing.TB, opts ...Option) *server.Server {
 	t.Helper()

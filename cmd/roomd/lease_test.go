@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// The test's own program is also the clients that are stopped and killed.
+const clientIs = "NATSROOMS_ROOMD_CLIENT"
+
+func TestMain(m *testing.M) {
+	user := os.Getenv(clientIs)
+	if user == "" {
+		flag.Parse()
+		os.Exit(m.Run())
+	}
+	if err := beClient(user, os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// beClient is in the lobby as long as it lives, as a client without anything special: it
+// renews its lease each third of it, and says until when that is.
+func beClient(user, url, lease string) error {
+	seconds, err := strconv.Atoi(lease)
+	if err != nil {
+		return err
+	}
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	id, err := nc.GetClientID()
+	if err != nil {
+		return err
+	}
+	caller := room.Caller{LeaseSeconds: &seconds, Connection: &room.Connection{ServerID: nc.ConnectedServerId(), ClientID: id}}
+	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user, UserForm: true})
+	in, err := c.Enter(context.Background(), room.CreateRequest{Caller: caller, RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 600}})
+	if err != nil {
+		return err
+	}
+	fmt.Println(int64(in.ExpiresAt))
+	for range time.Tick(time.Duration(seconds) * time.Second / 3) {
+		r, err := c.Renew(context.Background(), room.RenewRequest{Caller: caller})
+		if err != nil {
+			return err
+		}
+		if len(r.Rooms) != 1 {
+			return errors.New("it is out")
+		}
+		fmt.Println(int64(r.ExpiresAt))
+	}
+	return nil
+}
+
+// client is such a process.
+type client struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	until chan time.Time // its lease's end, each time that it is told
+}
+
+func newClient(t *testing.T, url, user string, lease int) *client {
+	t.Helper()
+	c := &client{t: t, cmd: exec.Command(os.Args[0], url, strconv.Itoa(lease)), until: make(chan time.Time, 1000)}
+	c.cmd.Env = append(os.Environ(), clientIs+"="+user)
+	var errs strings.Builder
+	c.cmd.Stderr = &errs
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			at, err := strconv.ParseInt(lines.Text(), 10, 64)
+			if err != nil {
+				t.Errorf("%s says %q", user, lines.Text())
+			}
+			c.until <- events.Time(at).Time()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		<-read
+		if _ = c.cmd.Wait(); errs.Len() > 0 {
+			t.Errorf("%s says: %s", user, errs.String())
+		}
+	})
+	return c
+}
+
+// renewed waits until it has been told so often.
+func (c *client) renewed(times int) (until time.Time) {
+	c.t.Helper()
+	for range times {
+		select {
+		case until = <-c.until:
+		case <-time.After(30 * time.Second):
+			c.t.Fatal("a client does not renew")
+		}
+	}
+	return until
+}
+
+func (c *client) signal(s syscall.Signal) time.Time {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+	return time.Now()
+}
+
+// A client that stands still is out when its lease is over, one that dies when the grace
+// time is. One that goes on stays.
+func TestClientsThatVanish(t *testing.T) {
+	t.Parallel()
+	const noticed = 2 * time.Second
+	v := newVictim(t)
+	v.args = []string{"--grace", "1s"}
+	v.start()
+	nc, err := nats.Connect(v.url(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	facts, err := nc.SubscribeSync(subjects.Facts("lobby"))
+	if err != nil || nc.Flush() != nil {
+		t.Fatal(err)
+	}
+	left := func() (l events.Left, heard time.Time) {
+		t.Helper()
+		for {
+			m, err := facts.NextMsg(30 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := events.DecodeFact(m.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(f.Left) > 0 {
+				if len(f.Left) > 1 || f.Left[0].Reason != events.ReasonExpired {
+					t.Errorf("%+v", f.Left)
+				}
+				return f.Left[0], time.Now()
+			}
+		}
+	}
+	stays := newClient(t, v.url(), "stays", 6)
+	stopped, killed := newClient(t, v.url(), "stopped", 6), newClient(t, v.url(), "killed", 3600)
+	killed.renewed(1)
+	stays.renewed(1)
+	until := stopped.renewed(3)
+
+	at := killed.signal(syscall.SIGKILL)
+	l, heard := left()
+	t.Logf("out %v after its death", heard.Sub(at))
+	if l.UserID != "killed" || heard.Sub(at) > time.Second+noticed || l.LeftAt.Time().Sub(at) < 900*time.Millisecond {
+		t.Errorf("%s left at %v, heard %v after a death", l.UserID, l.LeftAt, heard.Sub(at))
+	}
+	stopped.signal(syscall.SIGSTOP)
+	for more := true; more; { // what it was told before
+		select {
+		case until = <-stopped.until:
+		default:
+			more = false
+		}
+	}
+	l, heard = left()
+	t.Logf("out %v after its lease", heard.Sub(until))
+	if l.UserID != "stopped" || heard.Sub(until) > noticed+2*time.Second || l.LeftAt.Time().Sub(until) > 2*time.Second+100*time.Millisecond || l.LeftAt.Time().Before(until) {
+		t.Errorf("%s left at %v, heard %v after its lease, which ended at %v", l.UserID, l.LeftAt, heard.Sub(until), until)
+	}
+	stays.renewed(3)
+	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{})
+	m, err := c.Members(t.Context(), room.MembersRequest{RoomID: "lobby", Freshness: room.Freshness{Sync: true}})
+	if err != nil || m.MemberCount != 1 || m.MemberList[0].UserID != "stays" {
+		t.Errorf("in are %+v, %v", m, err)
+	}
+}

@@ -1,0 +1,194 @@
+package roomsvc_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+)
+
+// device is a user's own connection, which can be cut.
+type device struct {
+	w    *world
+	nc   *nats.Conn
+	wire wire
+	user string
+	back chan struct{} // it has connected again
+}
+
+func (w *world) device(user string, opts ...nats.Option) *device {
+	w.t.Helper()
+	d := &device{w: w, user: user, back: make(chan struct{}, 1)}
+	d.nc = roomtest.Conn(w.t, w.node.Server, append(opts, nats.SetCustomDialer(&d.wire), nats.ReconnectHandler(func(*nats.Conn) { d.back <- struct{}{} }))...)
+	return d
+}
+
+// connection is the device's own, as its server told it.
+func (d *device) connection() *room.Connection {
+	d.w.t.Helper()
+	id, err := d.nc.GetClientID()
+	if err != nil {
+		d.w.t.Fatal(err)
+	}
+	return &room.Connection{ServerID: d.nc.ConnectedServerId(), ClientID: id}
+}
+
+// ask sends a command by the device's own connection.
+func (d *device) ask(verb string, body map[string]any) *leased {
+	d.w.t.Helper()
+	data, err := json.Marshal(body)
+	if err != nil {
+		d.w.t.Fatal(err)
+	}
+	m, err := d.nc.Request("room.cmd."+verb+"."+token(d.user), data, patience)
+	if err != nil {
+		d.w.t.Fatalf("%s %s: %v", verb, data, err)
+	}
+	d.w.agreed(verb, data, m)
+	if e := refusal(m); e != nil {
+		d.w.t.Fatalf("%s %s: %v", verb, data, e)
+	}
+	return decode[leased](d.w.t, m.Data)
+}
+
+// enter comes into the lobby with an hour's lease, and names its connection.
+func (d *device) enter(session string) *leased {
+	d.w.t.Helper()
+	return d.ask("enter", map[string]any{"roomID": "lobby", "sessionID": session, "leaseSeconds": 3600, "connection": d.connection(), "config": map[string]any{"roomDestroyDelayTime": 60}})
+}
+
+// cut ends the device's TCP connection, as a network does.
+func (d *device) cut() time.Time {
+	d.wire.mu.Lock()
+	defer d.wire.mu.Unlock()
+	_ = d.wire.conn.Close()
+	return time.Now()
+}
+
+// graceWorld has two instances that are told of connections that end.
+func graceWorld(t *testing.T, grace time.Duration) *world {
+	t.Helper()
+	t.Parallel()
+	node := roomtest.Start(t, roomtest.System)
+	w, _ := newWorldAt(t, node, 2, roomsvc.Config{Grace: grace, System: roomtest.SystemConn(t, node.Server)})
+	return w
+}
+
+func TestConnectionCut(t *testing.T) {
+	for name, c := range map[string]struct{ set, is time.Duration }{"a second": {time.Second, time.Second}, "at once": {-1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w := graceWorld(t, c.set)
+			heard := w.outs()
+			notices := map[string]*nats.Subscription{"alice": hear(t, w.nc, "room.state.alice.*"), "bob": hear(t, w.nc, "room.state.bob.*")}
+			alice, bob := w.device("alice", nats.NoReconnect()), w.device("bob", nats.NoReconnect())
+			alice.enter("cut")
+			alice.ask("enter", map[string]any{"roomID": "lobby", "sessionID": "beside", "leaseSeconds": 3600}) // says nothing of its connection
+			bob.enter("closed")
+			ok[leased](w, "enter", fmt.Sprintf(`{"roomID":"lobby","userID":"carol","connection":{"serverID":%q,"clientID":%d}}`, alice.connection().ServerID, alice.connection().ClientID))
+			at := alice.cut()
+			x := heard.next()
+			late := x.heard.Sub(at)
+			t.Logf("out %v after the cut, left %v after it", late, x.left.Sub(at))
+			if x.UserID != "alice" || x.SessionID != "cut" || x.typ != "session.left.v1" || late > c.is+noticed || late < c.is-100*time.Millisecond {
+				t.Errorf("%s of %s/%s %v after the cut", x.typ, x.UserID, x.SessionID, late)
+			}
+			if d := x.left.Sub(at) - c.is; d < -300*time.Millisecond || d > time.Second {
+				t.Errorf("she left %v after the cut", x.left.Sub(at))
+			}
+			bob.nc.Close()
+			if x := heard.next(); x.UserID != "bob" || x.typ != "member.left.v1" {
+				t.Errorf("%s of %s", x.typ, x.UserID)
+			}
+			heard.none() // neither who named no connection, nor who has no lease
+			for user, want := range map[string]string{"alice": "lobby/cut", "bob": "lobby/closed"} {
+				got := ""
+				for got == "" || strings.HasSuffix(got, "activeEnter") || strings.HasSuffix(got, "success") {
+					m, err := notices[user].NextMsg(patience)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = readNotice(t, m).line(t, m)
+				}
+				if n, _, _ := notices[user].Pending(); n > 0 || got != want+" disconnected connectTimeout" {
+					t.Errorf("%s is told %q, and %d more", user, got, n)
+				}
+			}
+			w.check()
+		})
+	}
+}
+
+// Who is back and renews within the grace time was never away for the others. So was who
+// goes on with commands, and who says nothing until the lease is renewed by them.
+func TestConnectionBackInTime(t *testing.T) {
+	w := graceWorld(t, 2*time.Second)
+	heard := w.outs()
+	facts := hear(t, w.nc, "room.evt.lobby")
+	renews, goesOn, silent := w.device("renews"), w.device("goes-on"), w.device("silent")
+	for _, d := range []*device{renews, goesOn, silent} {
+		d.enter("s")
+		d.cut()
+	}
+	for _, d := range []*device{renews, goesOn, silent} {
+		select {
+		case <-d.back:
+		case <-time.After(patience):
+			t.Fatalf("%s is not back", d.user)
+		}
+	}
+	if r := renews.ask("renew", map[string]any{"sessionID": "s", "connection": renews.connection()}); len(r.Rooms) != 1 {
+		t.Errorf("%+v", r)
+	}
+	// Its first commands may be the last of the old connection; later ones are not.
+	for begun := time.Now(); time.Since(begun) < 1500*time.Millisecond; {
+		goesOn.ask("get", map[string]any{"sessionID": "s", "roomID": "lobby", "sync": true})
+	}
+	if x := heard.next(); x.UserID != "silent" {
+		t.Errorf("%s is out", x.UserID)
+	}
+	heard.none()
+	n, _, err := facts.Pending()
+	if err != nil || n != 4 {
+		t.Errorf("%d facts, want three comings and one going; %v", n, err)
+	}
+	// The new connection counts now.
+	at := renews.cut()
+	if x := heard.next(); x.UserID != "renews" || x.heard.Sub(at) > 2*time.Second+noticed {
+		t.Errorf("%s is out %v after the cut", x.UserID, x.heard.Sub(at))
+	}
+	if r := goesOn.ask("renew", map[string]any{"sessionID": "s"}); len(r.Rooms) != 1 || time.Until(r.ExpiresAt) < time.Hour-time.Minute {
+		t.Errorf("%+v", r)
+	}
+	w.check()
+}
+
+// Where nobody tells of connections, a lease runs its whole time.
+func TestConnectionCutUnheard(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Grace: -1})
+	heard := w.outs()
+	d := w.device("alice", nats.NoReconnect())
+	r := d.ask("enter", map[string]any{"roomID": "lobby", "leaseSeconds": 5, "connection": d.connection()})
+	d.cut()
+	x := heard.next()
+	if late := x.left.Sub(r.ExpiresAt); x.UserID != "alice" || late < 0 || late > 500*time.Millisecond {
+		t.Errorf("%s left %v after the end", x.UserID, late)
+	}
+}
+
+// A connection to the system account that is of no use says so at the start.
+func TestSystemConnectionClosed(t *testing.T) {
+	w, _ := newWorld(t, 0, roomsvc.Config{})
+	nc := roomtest.Conn(t, w.node.Server)
+	nc.Close()
+	if _, err := w.open(roomsvc.Config{System: nc}); !errors.Is(err, nats.ErrConnectionClosed) {
+		t.Errorf("it starts with %v", err)
+	}
+}

@@ -1,0 +1,430 @@
+package leases
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// ledger is a book without a server, in a time of its own. The server's clock is off from
+// the machine's.
+type ledger struct {
+	*testing.T
+	*Book
+	off time.Duration
+	seq uint64
+}
+
+const tick = time.Millisecond
+
+func newLedger(t *testing.T, off time.Duration) *ledger {
+	return &ledger{t, newBook(10*time.Second, slog.New(slog.DiscardHandler)), off, 0}
+}
+
+func inBubble(t *testing.T, off time.Duration, test func(*ledger)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(newLedger(t, off)) })
+}
+
+// everywhere runs a test under server clocks that are off by an hour either way.
+func everywhere(t *testing.T, test func(*ledger)) {
+	for name, off := range map[string]time.Duration{"right": 0, "ahead": time.Hour, "behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) { inBubble(t, off, test) })
+	}
+}
+
+func (l *ledger) server() events.Time { return events.TimeOf(time.Now().Add(l.off)) }
+
+// started is the moment from which the book counts by itself.
+func (l *ledger) started() { l.start(moment{l.seq, l.server(), time.Now()}) }
+
+// hears takes a lease that was stored a while ago.
+func (l *ledger) hears(s string, seconds int, c *room.Connection, ago time.Duration) {
+	l.Helper()
+	data, err := json.Marshal(&record{Seconds: seconds, Connection: c})
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.seq++
+	l.takeLease(Session{"u", s}, data, false, l.seq, l.server()-events.Time(ago/time.Millisecond))
+}
+
+// marks takes a marker over a lease.
+func (l *ledger) marks(s string, at events.Time) {
+	l.Helper()
+	data, err := json.Marshal(&record{EndedAt: at})
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.seq++
+	l.takeLease(Session{"u", s}, data, true, l.seq, l.server())
+}
+
+// over checks which sessions are due, and that they ended when the server's clock says.
+func (l *ledger) over(want map[string]events.Time) {
+	l.Helper()
+	due := l.Due()
+	for _, e := range due {
+		at, ok := want[e.ID]
+		if !ok || e.At != at || e.Seq != l.leases[e.Session].seq {
+			l.Errorf("%s is over since %v by %d; want %v", e.ID, e.At.Time(), e.Seq, at.Time())
+		}
+	}
+	if len(due) != len(want) {
+		l.Errorf("%d are over; want %d", len(due), len(want))
+	}
+}
+
+// asks judges what a session asks for, and says whether something is to be stored.
+func (l *ledger) asks(s string, a Ask) (Grant, *record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judge(l.leases[Session{"u", s}], &a)
+}
+
+func (l *ledger) stores(s string, a Ask, want bool) {
+	l.Helper()
+	if _, r := l.asks(s, a); (r != nil) != want {
+		l.Errorf("%+v of %s stores %+v", a, s, r)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	everywhere(t, func(l *ledger) {
+		l.started()
+		l.hears("short", 5, nil, 0)
+		l.hears("long", 3600, nil, 0)
+		l.hears("lasting", 0, nil, 0)
+		first, last := l.server()+5_000, l.server()+3_600_000
+		if at, ok := l.Next(); !ok || time.Until(at) != 5*time.Second {
+			l.Errorf("the next one is in %v, %v", time.Until(at), ok)
+		}
+		time.Sleep(5*time.Second - tick)
+		l.over(nil)
+		if s := l.Of(Session{"u", "short"}); !s.Live || s.Ended || s.EndAt != first || s.Seconds != 5 {
+			l.Errorf("before its end it is %+v", s)
+		}
+		time.Sleep(tick)
+		l.over(map[string]events.Time{"short": first})
+		l.over(nil) // not at once again
+		time.Sleep(standby)
+		l.over(map[string]events.Time{"short": first})
+		if s := l.Of(Session{"u", "short"}); s.Live || !s.Ended {
+			l.Errorf("behind its end it is %+v", s)
+		}
+		l.marks("short", first)
+		time.Sleep(time.Hour - 6*time.Second)
+		l.over(map[string]events.Time{"long": last})
+		time.Sleep(1000 * time.Hour)
+		l.marks("long", last)
+		l.over(nil)
+		if s := l.Of(Session{"u", "lasting"}); !s.Live || s.EndAt != 0 {
+			l.Errorf("one that lasts is %+v", s)
+		}
+	})
+}
+
+func TestRenewalMovesTheEnd(t *testing.T) {
+	everywhere(t, func(l *ledger) {
+		l.started()
+		for range 10 {
+			l.hears("s", 5, nil, 0)
+			time.Sleep(5*time.Second - tick)
+			l.over(nil)
+		}
+		time.Sleep(tick)
+		l.over(map[string]events.Time{"s": l.server()})
+		// Too late to be judged here, but the bucket took it.
+		l.hears("s", 60, nil, 0)
+		l.over(nil)
+		time.Sleep(59 * time.Second)
+		l.over(nil)
+		// What an earlier message says no longer counts.
+		l.takeLease(Session{"u", "s"}, []byte(`{"leaseSeconds":5}`), false, l.seq-1, l.server())
+		if s := l.Of(Session{"u", "s"}); s.Seconds != 60 {
+			l.Errorf("it is %+v", s)
+		}
+	})
+}
+
+func TestStoredAfterAThird(t *testing.T) {
+	everywhere(t, func(l *ledger) {
+		l.started()
+		l.hears("s", 60, nil, 0)
+		end := l.server() + 60_000
+		for _, c := range []struct {
+			after  time.Duration
+			stores bool
+		}{{0, false}, {20*time.Second - tick, false}, {tick, true}, {39 * time.Second, true}} {
+			time.Sleep(c.after)
+			for _, a := range []Ask{{}, {Renewal: true}, {Default: 60}} {
+				l.stores("s", a, c.stores)
+			}
+			if g, r := l.asks("s", Ask{}); r == nil && (g.EndAt != end || g.Seconds != 60 || g.Ended) {
+				l.Errorf("it is granted %+v", g)
+			}
+		}
+		five, none := 5, 0
+		l.hears("s", 60, nil, 0)
+		l.stores("s", Ask{Seconds: &five}, true)
+		l.stores("s", Ask{Seconds: &none}, true)
+		l.hears("s", 0, nil, 0)
+		time.Sleep(1000 * time.Hour)
+		l.stores("s", Ask{Renewal: true}, false)
+		l.stores("s", Ask{Default: 60}, false) // it lasts because it asked to
+		l.stores("s", Ask{Seconds: &none}, false)
+	})
+}
+
+// What lay in the bucket at the start is counted by the server's clock alone, and so is
+// the third of it that has to be over before a renewal is stored.
+func TestLeasesFromBeforeTheStart(t *testing.T) {
+	everywhere(t, func(l *ledger) {
+		now := l.server()
+		l.hears("over", 5, nil, time.Minute)
+		l.hears("fresh", 60, nil, time.Second)
+		l.hears("old", 60, nil, 50*time.Second)
+		l.hears("ended", 60, nil, time.Hour)
+		l.marks("ended", now-1000)
+		l.hears("lasting", 0, nil, time.Hour)
+		time.Sleep(3 * time.Second) // reading takes a while
+		l.started()
+		l.over(map[string]events.Time{"over": now - 55_000})
+		l.stores("fresh", Ask{Renewal: true}, false)
+		l.stores("old", Ask{Renewal: true}, true)
+		if g, r := l.asks("ended", Ask{Renewal: true}); r != nil || !g.Ended {
+			l.Errorf("a renewal of what has ended: %+v, %v", g, r)
+		}
+		l.marks("over", now-55_000)
+		time.Sleep(7*time.Second - tick)
+		l.over(nil)
+		time.Sleep(tick)
+		l.over(map[string]events.Time{"old": now + 10_000})
+		l.marks("old", now+10_000)
+		time.Sleep(49 * time.Second)
+		l.over(map[string]events.Time{"fresh": now + 59_000})
+	})
+}
+
+func TestEndOfAConnection(t *testing.T) {
+	a, b := &room.Connection{ServerID: "S", ClientID: 1}, &room.Connection{ServerID: "S", ClientID: 2}
+	start := func(l *ledger) {
+		l.started()
+		l.hears("s", 60, a, 0)
+		l.hears("beside", 60, b, 0)
+		l.hears("lasting", 0, a, 0)
+		l.hears("unknown", 60, nil, 0)
+	}
+	t.Run("grace", func(t *testing.T) {
+		everywhere(t, func(l *ledger) {
+			start(l)
+			time.Sleep(3 * time.Second)
+			l.Closed(*a)
+			select {
+			case <-l.Sooner():
+			default:
+				l.Error("nobody is told that something is due sooner")
+			}
+			time.Sleep(10*time.Second - tick)
+			l.over(nil)
+			time.Sleep(tick)
+			l.over(map[string]events.Time{"s": l.server()})
+			// It was not ended yet, and is renewed: who is first at the key wins.
+			l.stores("s", Ask{Renewal: true}, true)
+			l.hears("s", 60, b, 0)
+			time.Sleep(46 * time.Second)
+			l.over(nil)
+		})
+	})
+	t.Run("longer than the lease", func(t *testing.T) {
+		inBubble(t, 0, func(l *ledger) {
+			l.started()
+			l.hears("s", 5, a, 0)
+			time.Sleep(time.Second)
+			l.Closed(*a)
+			time.Sleep(4 * time.Second)
+			l.over(map[string]events.Time{"s": l.server()})
+		})
+	})
+	t.Run("renewed by another one", func(t *testing.T) {
+		inBubble(t, 0, func(l *ledger) {
+			start(l)
+			l.Closed(*a)
+			time.Sleep(9 * time.Second)
+			l.stores("s", Ask{Renewal: true, Connection: b}, true)
+			l.hears("s", 60, b, 0)
+			l.Closed(*a) // heard twice
+			time.Sleep(45 * time.Second)
+			l.over(nil)
+			l.Closed(*b)
+			time.Sleep(time.Second)
+			l.marks("beside", 0)
+			time.Sleep(9 * time.Second)
+			l.over(map[string]events.Time{"s": l.server(), "unknown": l.server() - 4000})
+		})
+	})
+	t.Run("closed before it is known", func(t *testing.T) {
+		inBubble(t, 0, func(l *ledger) {
+			l.started()
+			l.Closed(*a)
+			time.Sleep(4 * time.Second)
+			l.hears("s", 60, a, 0)
+			time.Sleep(6*time.Second - tick)
+			l.over(nil)
+			time.Sleep(tick)
+			l.over(map[string]events.Time{"s": l.server()})
+		})
+	})
+	t.Run("what comes later came by another one", func(t *testing.T) {
+		inBubble(t, 0, func(l *ledger) {
+			start(l)
+			l.Closed(*a)
+			if _, r := l.asks("s", Ask{}); r == nil || r.Connection == nil || *r.Connection != *a {
+				l.Errorf("a command on its way stores %+v", r)
+			}
+			time.Sleep(onItsWay + tick)
+			if _, r := l.asks("s", Ask{}); r == nil || r.Connection != nil || r.Seconds != 60 {
+				l.Errorf("a command behind it stores %+v", r)
+			}
+			l.hears("s", 60, nil, 0)
+			time.Sleep(50 * time.Second)
+			l.over(nil)
+		})
+	})
+}
+
+func TestShortestAndLongest(t *testing.T) {
+	for _, seconds := range []int{room.MinLease, room.MaxLease} {
+		inBubble(t, 0, func(l *ledger) {
+			l.started()
+			if g, r := l.asks("s", Ask{Seconds: &seconds}); r == nil || r.Seconds != seconds || g.Ended {
+				l.Errorf("%d: %+v, %+v", seconds, g, r)
+			}
+			l.hears("s", seconds, nil, 0)
+			time.Sleep(time.Duration(seconds)*time.Second - tick)
+			l.over(nil)
+			time.Sleep(tick)
+			l.over(map[string]events.Time{"s": l.server()})
+		})
+	}
+}
+
+// What a session can get that has no lease, or one that is over.
+func TestJudgeWithoutALease(t *testing.T) {
+	inBubble(t, 0, func(l *ledger) {
+		l.started()
+		l.hears("ended", 60, nil, 0)
+		l.marks("ended", l.server())
+		l.hears("over", 5, nil, 0)
+		time.Sleep(5 * time.Second)
+		five, none := 5, 0
+		for _, c := range []struct {
+			session string
+			ask     Ask
+			ended   bool
+			seconds int // -1: nothing is stored
+		}{
+			{"new", Ask{}, false, -1},
+			{"new", Ask{Renewal: true}, false, -1},
+			{"new", Ask{Default: 60}, false, 60},
+			{"new", Ask{Seconds: &five, Default: 60}, false, 5},
+			{"new", Ask{Seconds: &none}, false, -1},
+			{"new", Ask{Seconds: &none, Default: 60}, false, -1},
+			{"ended", Ask{Default: 60}, true, -1},
+			{"ended", Ask{Seconds: &five, Renewal: true}, true, -1},
+			{"ended", Ask{Default: 60, Afresh: true}, false, 60},
+			{"ended", Ask{Afresh: true}, false, 0}, // it lasts, and that must be known of it
+			{"over", Ask{Seconds: &five}, true, -1},
+			{"over", Ask{Seconds: &none}, true, -1},
+			{"over", Ask{Seconds: &none, Afresh: true}, false, 0},
+		} {
+			g, r := l.asks(c.session, c.ask)
+			seconds := -1
+			if r != nil {
+				seconds = r.Seconds
+			}
+			if g.Ended != c.ended || seconds != c.seconds || g.EndAt != 0 {
+				l.Errorf("%+v of %s: %+v, %+v", c.ask, c.session, g, r)
+			}
+		}
+	})
+}
+
+func TestForget(t *testing.T) {
+	a := room.Connection{ServerID: "S", ClientID: 1}
+	inBubble(t, 0, func(l *ledger) {
+		l.started()
+		if !l.None() {
+			l.Error("an empty book has leases")
+		}
+		l.hears("live", 60, &a, 0)
+		l.hears("ended", 60, &a, 0)
+		l.marks("ended", l.server())
+		l.mu.Lock()
+		l.entry(Session{"u", "never"})
+		l.entry(Session{"u", "writing"}).writing = true
+		l.mu.Unlock()
+		l.Closed(a)
+		l.Closed(room.Connection{ServerID: "S", ClientID: 2})
+		has := func(sessions, closed int) {
+			l.Helper()
+			l.Forget()
+			if len(l.leases) != sessions || int(l.count.Load()) != sessions || len(l.closed) != closed {
+				l.Errorf("it knows %d sessions, counts %d, and %d connections; want %d and %d", len(l.leases), l.count.Load(), len(l.closed), sessions, closed)
+			}
+		}
+		has(3, 2)
+		time.Sleep(l.grace + closedKept)
+		has(3, 2)
+		time.Sleep(tick)
+		has(3, 0)
+		time.Sleep(endedTTL)
+		has(2, 0) // whoever is late is told by the bucket
+		if len(l.conns) != 1 || len(l.due) != 1 {
+			l.Errorf("%d connections, %d to end", len(l.conns), len(l.due))
+		}
+		l.marks("live", l.server())
+		time.Sleep(endedTTL + tick)
+		has(1, 0)
+		if len(l.conns) != 0 || len(l.due) != 0 {
+			l.Errorf("%d connections, %d to end", len(l.conns), len(l.due))
+		}
+	})
+}
+
+// Many leases end in the order of their ends, however they were renewed.
+func TestManyEnd(t *testing.T) {
+	inBubble(t, 0, func(l *ledger) {
+		l.started()
+		const many = 2000
+		names := make([]string, many)
+		for i := range names {
+			names[i] = string(rune('a'+i%26)) + time.Duration(i).String()
+			l.hears(names[i], 5+i*7919%100, nil, 0)
+		}
+		for i := range names {
+			l.hears(names[i*31%many], 5+i*104729%50, nil, 0)
+		}
+		begun, seen := time.Now(), 0
+		for seen < many {
+			at, ok := l.Next()
+			if !ok || at.Sub(begun) > 55*time.Second {
+				l.Fatalf("%d of %d have ended, the next one at %v", seen, many, at.Sub(begun))
+			}
+			time.Sleep(time.Until(at))
+			for _, e := range l.Due() {
+				if e.At != l.server() {
+					l.Fatalf("%s ended at %v, it is %v", e.ID, e.At.Time(), l.server().Time())
+				}
+				l.marks(e.ID, e.At)
+				seen++
+			}
+		}
+	})
+}
