@@ -20,7 +20,7 @@ async function renew(command, roomID, nextFlag) {
   return head ?? (page.nextFlag ? renew(command, roomID, page.nextFlag) : undefined);
 }
 
-/** command(verb, body) speaks for the session that is in the room, messageSeq is the newest message that it knows. */
+/** command(verb, body) speaks for a session in the room; messageSeq is that of the newest message it knows. */
 export function follow(command, roomID, { messageSeq, renewEvery, whole, heard, lost, failed }) {
   const facts = { after: "afterSequence", key: "sequence" };
   const messages = { after: "afterMessageSeq", key: "messageSeq", last: messageSeq };

@@ -3,7 +3,7 @@
 
 import { CloudEvent } from "cloudevents";
 import { follow } from "./follow.mjs";
-import { ask, token, type } from "./wire.mjs";
+import { ask, onReconnect, token, type } from "./wire.mjs";
 
 /** Changes members, a Map by userID of what the command `members` answers, as a fact says. */
 export function fold(members, { type: what, data }) {
@@ -42,11 +42,10 @@ export function change(attributes, { data }) {
 export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60, heard, failed }) {
   const room = { members: new Map(), attributes: new Map(), open: true, command, check, close };
   const subscriptions = [];
+  const forget = onReconnect(nc, check);
   let following;
   const inside = come();
-  inside.catch(() => close());
-  await inside;
-  afterReconnects();
+  await inside.catch((err) => { close(); throw err; });
   return room;
 
   function command(verb, body) {
@@ -55,7 +54,7 @@ export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60,
   }
 
   async function come() {
-    listen(`room.state.${token(me.userID)}.${token(roomID)}`, (notice) => inside.then(() => room.open && heard(room, new CloudEvent(notice)), () => {}));
+    listen(`room.state.${token(me.userID)}.${token(roomID)}`, notice);
     const { subscribe, instanceID } = await command(verb, { userName: me.userName, leaseSeconds });
     const past = await command("history", { instanceID, beforeMessageSeq: 0, count: 20 });
     following = follow(command, roomID, {
@@ -82,20 +81,18 @@ export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60,
     await following.start(nc.flush());
   }
 
+  async function notice(event) {
+    await inside.catch(() => {});
+    if (room.open) heard(room, new CloudEvent(event));
+  }
+
   function listen(subject, take) {
     const callback = (err, msg) => (err ? failed(err) : take(msg.json(), msg.headers));
     subscriptions.push(nc.subscribe(subject, { callback }));
   }
 
   function check() {
-    return room.open && following.check();
-  }
-
-  async function afterReconnects() {
-    for await (const status of nc.status()) {
-      if (!room.open) return;
-      if (status.type === "reconnect") check();
-    }
+    return room.open && following?.check();
   }
 
   function tell(event) {
@@ -108,6 +105,7 @@ export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60,
     if (!room.open) return;
     room.open = false;
     following?.stop();
+    forget();
     subscriptions.forEach((s) => s.unsubscribe());
     if (room.instanceID) heard(room, event && new CloudEvent(event));
   }

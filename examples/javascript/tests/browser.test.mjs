@@ -123,7 +123,7 @@ chat("a tab and node", async (context) => {
 
 chat("a tab makes up for a broken connection", async (context) => {
   const line = await cable(ws);
-  const tab = await Tab.in(context, "alice", "breaks", line.ws);
+  const tab = await Tab.in(context, "alice", "breaks", line.url);
   await tab.members("alice");
   const bob = await Person.in(await connection(url), "breaks", "bob");
   await Person.in(await connection(url), "breaks", "carol");

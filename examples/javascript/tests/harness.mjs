@@ -100,35 +100,43 @@ export async function freePort() {
 /** Starts roomd, with WebSocket, until the tests of the file are over. */
 export async function roomd() {
   const dir = await mkdtemp(join(tmpdir(), "natsrooms-"));
-  const wsPort = await freePort();
   const config = join(dir, "nats.conf");
-  await writeFile(config, `
-    host: 127.0.0.1
-    port: ${await freePort()}
-    jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
-    websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
-  `);
-  const process = new Process(file("bin/roomd"), ["--config", config]);
-  after(async () => {
-    process.child.kill();
+  let process;
+  const start = async () => {
+    process = new Process(file("bin/roomd"), ["--config", config]);
+    return (await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")))) !== true;
+  };
+  const kill = async (signal) => {
+    process.child.kill(signal);
     await process.exit();
+  };
+  after(async () => {
+    await kill();
     await rm(dir, { recursive: true, force: true });
   });
-  const ready = await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")));
-  if (ready === true) throw new Error(`roomd did not start: ${process}`);
-  return { url: ready.slice("ready ".length), ws: `ws://127.0.0.1:${wsPort}` };
+  for (let tries = 3; tries > 0; tries--) { // somebody may take a port that was free
+    const [port, wsPort] = [await freePort(), await freePort()];
+    await writeFile(config, `
+      host: 127.0.0.1
+      port: ${port}
+      jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
+      websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
+    `);
+    if (await start()) return { url: `nats://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${wsPort}`, kill, start };
+  }
+  throw new Error(`roomd did not start: ${process}`);
 }
 
-/** A way to a WebSocket server that can be cut and mended. */
-export async function cable(ws) {
+/** A way to a server, by WebSocket or not, that can be cut and mended. */
+export async function cable(to) {
   const open = new Set();
   let whole = true;
   const listener = createServer((near) => {
     if (!whole) return near.destroy();
-    const far = createConnection(new URL(ws).port, "127.0.0.1");
-    for (const [from, to] of [[near, far], [far, near]]) {
+    const far = createConnection(new URL(to).port, "127.0.0.1");
+    for (const [from, other] of [[near, far], [far, near]]) {
       open.add(from);
-      from.on("error", () => {}).on("close", () => to.destroy()).pipe(to);
+      from.on("error", () => {}).on("close", () => other.destroy()).pipe(other);
     }
   });
   const port = await listening(listener);
@@ -138,12 +146,12 @@ export async function cable(ws) {
     open.forEach((socket) => socket.destroy());
     open.clear();
   };
-  return { ws: `ws://127.0.0.1:${port}`, cut, mend: () => (whole = true) };
+  return { url: `${new URL(to).protocol}//127.0.0.1:${port}`, cut, mend: () => (whole = true) };
 }
 
 /** A connection that is closed after the tests. */
 export async function connection(url) {
-  const nc = await connect({ servers: url });
+  const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, reconnectJitter: 0, ignoreClusterUpdates: true });
   after(() => nc.close());
   return nc;
 }
@@ -157,13 +165,22 @@ export function lose(nc, lost) {
   });
 }
 
+/** Gives every command of one verb that is sent on nc to take, with a function that sends it, instead of sending it. */
+export function intercept(nc, verb, take) {
+  const request = nc.request.bind(nc);
+  nc.request = (subject, ...rest) => {
+    const send = () => request(subject, ...rest);
+    return subject.startsWith(`room.cmd.${verb}.`) ? take(send) : send();
+  };
+}
+
 /** Somebody in a room, and what was heard there. */
 export class Person extends Changing {
   heard = []; // events
   times = 0; // that the members were read as a whole
   errors = [];
 
-  static async in(nc, roomID, userID, { verb, sessionID = nuid.next() } = {}) {
+  static async in(nc, roomID, userID, { verb, leaseSeconds, sessionID = nuid.next() } = {}) {
     const person = new Person();
     person.sessionID = sessionID;
     const heard = (room, event) => {
@@ -172,7 +189,8 @@ export class Person extends Changing {
       else person.times++;
       person.changed();
     };
-    person.room = await enter(nc, roomID, { userID, sessionID }, { verb, heard, failed: (err) => person.errors.push(err) });
+    const failed = (err) => person.errors.push(err);
+    person.room = await enter(nc, roomID, { userID, sessionID }, { verb, leaseSeconds, heard, failed });
     after(() => person.room.close());
     return person;
   }
