@@ -182,7 +182,8 @@ func open(raw []byte) (*envelope, error) {
 }
 
 // DecodeFact reads a stored fact. The error is [ErrUnknownType] for an event that
-// this version does not know, [ErrMalformed] for one that contradicts itself.
+// this version does not know, [ErrMalformed] for one that contradicts itself. Of an event
+// of unknown type comes what all facts have; if its Sequence is 0 it is no fact.
 func DecodeFact(raw []byte) (*Fact, error) {
 	e, err := open(raw)
 	if err != nil {
@@ -224,7 +225,11 @@ func DecodeFact(raw []byte) (*Fact, error) {
 		err = json.Unmarshal(e.Data, &d)
 		pos = d.position
 	default:
-		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
+		unknown := fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
+		if json.Unmarshal(e.Data, &pos) == nil {
+			f.Room, f.InstanceID, f.Sequence = subjects.Room(pos.RoomID), pos.InstanceID, pos.Sequence
+		}
+		return f, unknown
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -167,7 +167,8 @@ func (s *Service) sendJoined(c *call, cache *replyCache, mb *mailbox, p place, c
 }
 
 // repeated answers a call whose request was carried out before, with the first outcome.
-func (s *Service) repeated(c *call) bool {
+// locked is the room's mailbox where the caller holds its lock.
+func (s *Service) repeated(c *call, locked *mailbox) bool {
 	o, refused := s.rep.requests.look(c.cmd)
 	if o == nil && refused == nil {
 		return false
@@ -193,7 +194,7 @@ func (s *Service) repeated(c *call) bool {
 		}
 		s.reply(c, reply)
 	case c.cmd.Verb == room.SetAttributes || c.cmd.Verb == room.SetMemberAttributes:
-		s.repeatAttributes(c, o)
+		s.repeatAttributes(c, o, locked)
 	case c.cmd.Verb == room.LeaveAll:
 		ids := make([]string, 0, len(o.left))
 		for _, p := range o.left {

@@ -97,6 +97,10 @@ func (s *Service) receive(g *generation, e *room.CommandInfo, userForm bool, r m
 	if g.stale() {
 		return
 	}
+	if !subjects.ReplyAllowed(r.Subject(), r.Reply()) {
+		s.log.Debug("a command that wants its answer where none may go is dropped", "subject", r.Subject(), "reply", r.Reply())
+		return
+	}
 	q := &request{verb: e.Verb, data: r.Data(), headers: r.Headers()}
 	q.call = &call{cmd: &room.Command{Verb: e.Verb}, reply: r.Reply(), userForm: userForm, deadline: time.Now().Add(commandTimeout)}
 	s.inFlight.Add(1)
@@ -317,7 +321,7 @@ func (s *Service) admit(q *request, err *room.Error) {
 // look answers a repeated request before anything else is checked.
 func (s *Service) look(q *request) bool {
 	q.state.Store(deciding)
-	if s.repeated(q.call) {
+	if s.repeated(q.call, nil) {
 		return true
 	}
 	q.state.Store(waiting)

@@ -23,6 +23,7 @@ Exit codes:
 type options struct {
 	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
 	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials file for the NATS server."`
+	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, where the service takes such; roomctl token makes them."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
 	UserName string        `placeholder:"NAME" help:"What the others see as the user's name, from joining on."`
 	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`
@@ -54,6 +55,8 @@ type cli struct {
 	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
 	Access     accessCmd     `cmd:"" help:"Say who may come into a room as an end user."`
 	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
+
+	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
 
 	Demo demoCmd `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
 }

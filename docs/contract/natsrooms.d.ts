@@ -1083,6 +1083,8 @@ export interface DestroyReply {
 /** GetReply answers get. */
 export interface GetReply {
   room: Room;
+  /** where the caller hears the room */
+  subscribe: string[];
   instanceID: string;
   sequence: number;
   revision: number;

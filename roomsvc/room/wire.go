@@ -250,6 +250,9 @@ type Lease struct {
 	ExpiresAt events.Time `json:"expiresAt,omitzero"`
 }
 
+// Until is when the lease ends, 0 if there is none; every reply has it.
+func (l Lease) Until() events.Time { return l.ExpiresAt }
+
 // Position is where an instance of a room has got to.
 type Position struct {
 	InstanceID string `json:"instanceID"`
@@ -289,9 +292,10 @@ type LeftAllReply struct {
 
 // GetReply answers get.
 type GetReply struct {
-	Room     events.Room `json:"room"`
-	Position `json:",embed"`
-	Lease    `json:",embed"`
+	Room      events.Room `json:"room"`
+	Subscribe []string    `json:"subscribe"` // where the caller hears the room
+	Position  `json:",embed"`
+	Lease     `json:",embed"`
 }
 
 // MemberSession is one device or connection of a member.
