@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { ask, token } from "../wire.mjs";
+import { ask } from "../wire.mjs";
 import { cable, connection, file, intercept, lose, Person, Process, roomd } from "./harness.mjs";
 
 const service = await roomd();
@@ -173,31 +173,6 @@ describe("a member makes up for", { concurrency: true }, () => {
     assert.deepEqual(alice.errors.map((err) => err.message), ["lost"]);
   });
 
-  test("a feed, as end users have it", async () => {
-    const relay = await connection(url);
-    const feed = `room.feed.${token("alice")}.${token("fed")}`;
-    for (const subject of ["room.evt.fed", "room.msg.fed"]) {
-      relay.subscribe(subject, { callback: (err, msg) => relay.publish(feed, msg.data, { headers: msg.headers }) });
-    }
-    await relay.flush();
-    const nc = await connection(url);
-    const heard = new Set();
-    intercept(nc, "enter", async (send) => {
-      const reply = await send();
-      return { json: () => ({ ...reply.json(), subscribe: [feed] }) };
-    });
-    let lost = 0;
-    lose(nc, (msg) => heard.add(msg.subject) && /two|"userID":"bob"/.test(msg.string()) && ++lost > 0);
-    const alice = await Person.in(nc, "fed", "alice", short);
-    const bob = await Person.in(await connection(url), "fed", "bob");
-    for (const text of ["one", "two", "three"]) await bob.says(text);
-    await alice.hears("one", "two", "three");
-    await alice.sees("alice bob");
-    assert.ok(lost >= 2);
-    assert.deepEqual([...heard].filter((s) => !s.startsWith("room.state.")), [feed]);
-    await right(alice, "fed");
-  });
-
   for (const [how, signal] of [["dies", "SIGKILL"], ["hangs", "SIGSTOP"]]) {
     test(`a process that ${how} leaves when its lease is over`, async () => {
       const room = `signal ${signal}`;
@@ -217,6 +192,16 @@ describe("a member makes up for", { concurrency: true }, () => {
       assert.match(bob.lines.at(-1), /^(bob went out|no longer in the room)$/);
     });
   }
+
+  test("a process that dies leaves soon after its connection, however long its lease", async () => {
+    const alice = await Person.in(await connection(url), "soon", "alice");
+    const bob = new Process(process.execPath, [file("examples/javascript/chat.mjs"), "enter", "soon", "bob", "--lease", "3600", "--server", url]);
+    await alice.sees("alice bob");
+    bob.child.kill("SIGKILL");
+    await alice.sees("alice");
+    assert.equal(alice.of("member.left")[0].memberList[0].reason, "expired");
+    await bob.exit();
+  });
 
   test("somebody who stays is not taken for gone", async () => {
     const nc = await connection(url);

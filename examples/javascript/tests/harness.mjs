@@ -98,12 +98,12 @@ export async function freePort() {
 }
 
 /** Starts roomd, with WebSocket, until the tests of the file are over. */
-export async function roomd() {
+export async function roomd(...flags) {
   const dir = await mkdtemp(join(tmpdir(), "natsrooms-"));
   const config = join(dir, "nats.conf");
   let process;
   const start = async () => {
-    process = new Process(file("bin/roomd"), ["--config", config]);
+    process = new Process(file("bin/roomd"), ["--config", config, ...flags]);
     return (await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")))) !== true;
   };
   const kill = async (signal) => {
@@ -150,8 +150,8 @@ export async function cable(to) {
 }
 
 /** A connection that is closed after the tests. */
-export async function connection(url) {
-  const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, reconnectJitter: 0, ignoreClusterUpdates: true });
+export async function connection(url, options) {
+  const nc = await connect({ servers: url, ...options, maxReconnectAttempts: -1, reconnectTimeWait: 100, reconnectJitter: 0, ignoreClusterUpdates: true });
   after(() => nc.close());
   return nc;
 }
