@@ -31,6 +31,7 @@ door.addEventListener("submit", async (event) => {
     nc = await wsconnect({
       servers: door.elements.server.value,
       name: "chat page",
+      token: door.elements.token.value || undefined,
       inboxPrefix: `_INBOX_${token(me)}`,
       maxReconnectAttempts: -1,
       pingInterval: 10_000, // a dead connection is noticed before the lease ends

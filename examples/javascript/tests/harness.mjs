@@ -1,6 +1,7 @@
 // What the tests share: a roomd of their own, people in rooms, and waiting without sleeping.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -8,8 +9,9 @@ import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { after } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { nuid } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { enter } from "../room.mjs";
@@ -125,6 +127,19 @@ export async function roomd(...flags) {
     if (await start()) return { url: `nats://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${wsPort}`, kill, start };
   }
   throw new Error(`roomd did not start: ${process}`);
+}
+
+/** The same with users who have tokens. */
+export async function roomdWithTokens() {
+  const dir = await mkdtemp(join(tmpdir(), "natsrooms-tokens-"));
+  after(() => rm(dir, { recursive: true, force: true }));
+  const key = join(dir, "secret");
+  await writeFile(key, randomBytes(48).toString("base64"));
+  const tokenOf = async (user, ...flags) => {
+    const { stdout } = await promisify(execFile)(file("bin/roomctl"), ["token", "--key", key, "--sub", user, "--ttl", "1h", ...flags]);
+    return stdout.trim();
+  };
+  return { ...(await roomd("--auth", "jwt", "--auth-key", key)), dir, tokenOf };
 }
 
 /** A way to a server, by WebSocket or not, that can be cut and mended. */

@@ -1,27 +1,13 @@
 // End users with tokens hear rooms by feeds, or by an open room's subject, and miss as little.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
-import { promisify } from "node:util";
+import { describe, test } from "node:test";
 import { ask, token } from "../wire.mjs";
-import { connection, file, intercept, lose, Person, Process, roomd } from "./harness.mjs";
+import { connection, file, intercept, lose, Person, Process, roomdWithTokens } from "./harness.mjs";
 
-const dir = await mkdtemp(join(tmpdir(), "natsrooms-users-"));
-after(() => rm(dir, { recursive: true, force: true }));
-const key = join(dir, "secret");
-await writeFile(key, randomBytes(48).toString("base64"));
-const { url } = await roomd("--auth", "jwt", "--auth-key", key);
-
-async function tokenOf(user, ...flags) {
-  const { stdout } = await promisify(execFile)(file("bin/roomctl"), ["token", "--key", key, "--sub", user, "--ttl", "1h", ...flags]);
-  return stdout.trim();
-}
-
+const { url, dir, tokenOf } = await roomdWithTokens();
 const userOf = async (user) => connection(url, { token: await tokenOf(user), inboxPrefix: `_INBOX_${token(user)}` });
 const backEnd = async () => connection(url, { token: await tokenOf("back end", "--admin") });
 
