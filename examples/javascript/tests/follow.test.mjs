@@ -69,6 +69,7 @@ describe("a member makes up for", { concurrency: true }, () => {
     const nc = await connection(url);
     let copies = 0;
     lose(nc, () => ++copies % 3 === 0);
+    intercept(nc, "history", (send) => send({ count: 1 })); // many pages
     const alice = await Person.in(nc, "thirds", "alice", short);
     const others = await connection(url);
     await Person.in(others, "thirds", "host");
@@ -112,8 +113,10 @@ describe("a member makes up for", { concurrency: true }, () => {
     const nc = await connection(url);
     let deaf = false;
     lose(nc, () => deaf);
-    const alice = await Person.in(nc, "remade", "alice", short);
+    const alice = await Person.in(nc, "remade", "alice");
     const gone = await Person.in(await connection(url), "remade", "gone");
+    for (const value of ["1", "2", "3"]) await gone.room.command("setAttributes", { set: { value } });
+    await alice.until("the value", () => alice.room.attributes.get("value") === "3");
     await alice.says("before");
     await alice.hears("before");
     deaf = true;
@@ -124,8 +127,12 @@ describe("a member makes up for", { concurrency: true }, () => {
     await bob.says("after, unheard");
     await ask(others, "alice", "enter", { roomID: "remade", sessionID: alice.sessionID });
     deaf = false;
-    await bob.says("after");
-    await alice.sees("alice bob");
+    const renewals = renewing(alice, nc);
+    const carol = await Person.in(others, "remade", "carol"); // the third fact, of another instance
+    await alice.sees("alice bob carol");
+    await alice.hears("before", "after, unheard");
+    assert.equal(renewals.sent, 0);
+    await carol.says("after");
     await alice.hears("before", "after, unheard", "after");
     assert.deepEqual([alice.times, alice.errors], [2, []]);
     await right(alice, "remade");
@@ -165,7 +172,7 @@ describe("a member makes up for", { concurrency: true }, () => {
   test("an answer that does not come", async () => {
     const nc = await connection(url);
     lose(nc, (msg) => msg.string().includes("two"));
-    const alice = await Person.in(nc, "unanswered", "alice");
+    const alice = await Person.in(nc, "unanswered", "alice", { leaseSeconds: 3600 });
     let failures = 0;
     intercept(nc, "history", (send) => (++failures === 1 ? Promise.reject(new Error("lost")) : send()));
     for (const text of ["one", "two", "three"]) await alice.says(text);

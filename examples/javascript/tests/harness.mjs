@@ -180,11 +180,11 @@ export function lose(nc, lost) {
   });
 }
 
-/** Gives every command of one verb that is sent on nc to take, with a function that sends it, instead of sending it. */
+/** Gives every command of one verb that is sent on nc to take, with a function that sends it, changed or not. */
 export function intercept(nc, verb, take) {
   const request = nc.request.bind(nc);
-  nc.request = (subject, ...rest) => {
-    const send = () => request(subject, ...rest);
+  nc.request = (subject, body, options) => {
+    const send = (change) => request(subject, JSON.stringify({ ...JSON.parse(body), ...change }), options);
     return subject.startsWith(`room.cmd.${verb}.`) ? take(send) : send();
   };
 }
