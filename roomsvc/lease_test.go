@@ -489,8 +489,8 @@ func TestLeaseOutlivesTheLeader(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("%q leads", name)
 	}
-	end := ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
-	end = ok[leased](w, "get.alice", `{"roomID":"lobby"}`)
+	ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
+	end := ok[leased](w, "get.alice", `{"roomID":"lobby"}`)
 	instances[i].kill()
 	died := time.Now()
 	x := heard.next()
