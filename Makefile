@@ -53,5 +53,7 @@ fuzz: ## every fuzz target, each for FUZZTIME (30s)
 		done; \
 	done
 
-soak: ## the long form of everything that time must prove: kills, lost answers, storms
-	NATSROOMS_LONG=1 go test -race -count $(ROUNDS) -failfast -timeout 0 ./...
+soak: ## the long form of everything that time must prove: kills, cuts, storms, leases, hostile bytes; at the end a table of what was measured
+	@rm -f bin/figures; mkdir -p bin
+	NATSROOMS_LONG=1 NATSROOMS_FIGURES=$(CURDIR)/bin/figures go test -race -count $(ROUNDS) -failfast -timeout 0 -p 1 ./...
+	@awk -F '\t' '{ printf "%-34s %s\n", $$1, $$2 }' bin/figures

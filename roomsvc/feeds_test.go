@@ -271,7 +271,7 @@ func TestRevocation(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d leaves and kicks in %v under %.0f messages/s: %d copies heard, %d late", leavers, took, float64(sent.Load())/took.Seconds(), heard, late)
+	roomtest.Figure(t, "%d leaves and kicks in %v under %.0f messages/s: %d copies heard, %d late", leavers, took, float64(sent.Load())/took.Seconds(), heard, late)
 	if heard == 0 {
 		t.Error("nobody heard anything")
 	}

@@ -96,7 +96,7 @@ func TestConnectionCut(t *testing.T) {
 			at := alice.cut()
 			x := heard.next()
 			late := x.heard.Sub(at)
-			t.Logf("out %v after the cut, left %v after it", late, x.left.Sub(at))
+			roomtest.Figure(t, "out %v after the cut, left %v after it", late, x.left.Sub(at))
 			if x.UserID != "alice" || x.SessionID != "cut" || x.typ != "session.left.v1" || late > c.is+noticed || late < c.is-100*time.Millisecond {
 				t.Errorf("%s of %s/%s %v after the cut", x.typ, x.UserID, x.SessionID, late)
 			}

@@ -215,7 +215,7 @@ func TestExpiresAt(t *testing.T) {
 		room.Get: `"roomID":"base"`, room.Members: `"roomID":"base"`, room.MemberOf: `"roomID":"base","userIDs":["alice"]`, room.Rooms: ``, room.List: ``, room.Renew: ``,
 		room.SetAttributes: `"roomID":"base","set":{"k":"v"},"isForce":true`, room.SetMemberAttributes: `"roomID":"base","userIDs":["alice"],"attributes":{"k":"v"}`,
 		room.Send: `"roomID":"base","type":"text","data":"hi"`, room.History: fmt.Sprintf(`"roomID":"base","instanceID":%q,"afterSequence":0`, base),
-		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.DestroyRoom: `"roomID":"joined"`,
+		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.DestroyRoom: `"roomID":"joined"`, room.SetAccess: `"roomID":"base","allow":["eve"]`,
 	}
 	for _, session := range []string{"leased", "lasting"} {
 		ok[leased](w, "create", `{"roomID":"joined","userID":"bob"}`)
@@ -335,7 +335,7 @@ func TestThousandExpire(t *testing.T) {
 		latest = max(latest, x.heard.Sub(x.left))
 	}
 	n := heard.facts.Load()
-	t.Logf("came in %v; %d facts for 1000 sessions, the last one heard %v after its end", took, n, latest)
+	roomtest.Figure(t, "came in %v; %d facts for 1000 sessions, the last one heard %v after its end", took, n, latest)
 	// A machine that is too busy to let them come in is too busy to put them out.
 	if most := 12 + 4*int64(took/time.Second); n > most || latest > max(noticed, took) {
 		t.Errorf("%d facts for 1000 sessions, want at most %d; the last one heard %v after its end", n, most, latest)
@@ -398,7 +398,7 @@ func TestRenewalMeetsTheEnd(t *testing.T) {
 			t.Errorf("%s left at %v; its lease ended at %v, renewed %v until %v", x.UserID, x.left, f.first, f.listed, f.renewed)
 		}
 	}
-	t.Logf("%d of %d renewals were in time", listed, sessions)
+	roomtest.Figure(t, "%d of %d renewals were in time", listed, sessions)
 	if listed == 0 || listed == sessions {
 		t.Errorf("%d of %d renewals were in time: no race", listed, sessions)
 	}
@@ -494,7 +494,7 @@ func TestLeaseOutlivesTheLeader(t *testing.T) {
 	instances[i].kill()
 	died := time.Now()
 	x := heard.next()
-	t.Logf("out %v after the leader's death, %v after its end", x.heard.Sub(died), x.heard.Sub(end.ExpiresAt))
+	roomtest.Figure(t, "out %v after the leader's death, %v after its end", x.heard.Sub(died), x.heard.Sub(end.ExpiresAt))
 	if x.UserID != "alice" || !x.left.Equal(end.ExpiresAt) || x.heard.Sub(end.ExpiresAt) > 15*time.Second {
 		t.Errorf("%+v; the lease ended at %v", x, end.ExpiresAt)
 	}
@@ -535,7 +535,7 @@ func TestLeasesOverARestart(t *testing.T) {
 			if x.UserID != "alice" {
 				t.Fatalf("%s is out", x.UserID)
 			}
-			t.Logf("out %v after the return, left %v after the end it was told", x.heard.Sub(back), x.left.Sub(alice))
+			roomtest.Figure(t, "out %v after the return, left %v after the end it was told", x.heard.Sub(back), x.left.Sub(alice))
 			if lost {
 				if d := x.left.Sub(back); d < 5*time.Second || d > 10*time.Second {
 					t.Errorf("she left %v after the return", d)

@@ -15,6 +15,7 @@ import (
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 )
 
 func TestStormOnTheLastPlaces(t *testing.T) {
@@ -167,7 +168,7 @@ func TestStormOfSwitchesWhileInstancesDie(t *testing.T) {
 	group.Wait()
 	h := w.check(followers...)
 	w.checkOneRoomEach(h, begun, users)
-	t.Logf("%d switches", moves.Load())
+	roomtest.Figure(t, "%d switches", moves.Load())
 }
 
 // lastFact is the revision of the newest fact of all.

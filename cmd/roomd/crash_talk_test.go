@@ -13,6 +13,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -167,5 +168,5 @@ func (k *talk) verify(ctx context.Context, t *testing.T) {
 	if k.recovered == 0 {
 		t.Error("the listener missed nothing")
 	}
-	t.Logf("%d messages answered, %d stored, %d missed and recovered", len(k.answered), len(at), k.recovered)
+	roomtest.Figure(t, "%d messages answered, %d stored, %d missed and recovered", len(k.answered), len(at), k.recovered)
 }

@@ -25,6 +25,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -369,7 +370,7 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 			t.Errorf("%s is in %d rooms", user, n)
 		}
 	}
-	t.Logf("%d kills, %d acknowledged commands, %d facts", kills, len(log), len(facts))
+	roomtest.Figure(t, "%d kills, %d acknowledged commands, %d facts", kills, len(log), len(facts))
 }
 
 func waitProjected(ctx context.Context, t *testing.T, kv jetstream.KeyValue, revision uint64) {

@@ -19,6 +19,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -179,7 +180,7 @@ func TestClientsThatVanish(t *testing.T) {
 
 	at := killed.signal(syscall.SIGKILL)
 	l, heard := left()
-	t.Logf("out %v after its death", heard.Sub(at))
+	roomtest.Figure(t, "out %v after its death", heard.Sub(at))
 	if l.UserID != "killed" || heard.Sub(at) > time.Second+noticed || l.LeftAt.Time().Sub(at) < 900*time.Millisecond {
 		t.Errorf("%s left at %v, heard %v after a death", l.UserID, l.LeftAt, heard.Sub(at))
 	}
@@ -192,7 +193,7 @@ func TestClientsThatVanish(t *testing.T) {
 		}
 	}
 	l, heard = left()
-	t.Logf("out %v after its lease", heard.Sub(until))
+	roomtest.Figure(t, "out %v after its lease", heard.Sub(until))
 	if l.UserID != "stopped" || heard.Sub(until) > noticed+2*time.Second || l.LeftAt.Time().Sub(until) > 2*time.Second+100*time.Millisecond || l.LeftAt.Time().Before(until) {
 		t.Errorf("%s left at %v, heard %v after its lease, which ended at %v", l.UserID, l.LeftAt, heard.Sub(until), until)
 	}

@@ -20,6 +20,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -180,7 +181,7 @@ func TestLostAcks(t *testing.T) {
 	done := w.storm(24, 5, duration, false)
 	bad.on(nil, nil)
 	far.stop()
-	t.Logf("%d commands; %d frames lost, %d held up", len(done), bad.lost.Load(), bad.held.Load())
+	roomtest.Figure(t, "%d commands; %d frames lost, %d held up", len(done), bad.lost.Load(), bad.held.Load())
 	if bad.lost.Load() == 0 || bad.held.Load() == 0 {
 		t.Error("nothing was lost or held up")
 	}

@@ -16,6 +16,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -93,7 +94,7 @@ func TestLostAcksOfMessages(t *testing.T) {
 	}
 	group.Wait()
 	bad.on(nil, nil)
-	t.Logf("%d messages; %d frames lost, %d held up", senders*each, bad.lost.Load(), bad.held.Load())
+	roomtest.Figure(t, "%d messages; %d frames lost, %d held up", senders*each, bad.lost.Load(), bad.held.Load())
 	if bad.lost.Load() == 0 {
 		t.Error("nothing was lost")
 	}

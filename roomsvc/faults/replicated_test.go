@@ -71,7 +71,7 @@ func TestStepDowns(t *testing.T) {
 	done := w.storm(24, 5, duration, true)
 	group.Wait()
 	nodes[2].WaitCurrent()
-	t.Logf("%d commands, %d changes of the leader", len(done), changes)
+	roomtest.Figure(t, "%d commands, %d changes of the leader", len(done), changes)
 	if changes == 0 {
 		t.Error("the leader never changed")
 	}

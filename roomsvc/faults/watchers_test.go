@@ -17,6 +17,7 @@ import (
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 )
 
 // crowd is many watchers on connections that lose and delay copies and break, of rooms
@@ -127,7 +128,7 @@ func TestCrowdOfWatchers(t *testing.T) {
 	if !t.Failed() {
 		c.compare()
 	}
-	t.Logf("%d watchers, %d changes, %d cuts, %d kills, %d copies lost and %d late, %d facts recovered, %d fresh snapshots",
+	roomtest.Figure(t, "%d watchers, %d changes, %d cuts, %d kills, %d copies lost and %d late, %d facts recovered, %d fresh snapshots",
 		len(c.watchers), c.done.Load(), c.cuts.Load(), c.dead.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
 }
 

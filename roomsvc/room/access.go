@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"slices"
 
 	"natsrooms/events"
@@ -96,11 +97,9 @@ func (r *Run) setAccess(c *Command) Verdict {
 		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
 	}
 	config := &r.state.Config
-	access, list := config.Access, allowing(config.AllowedUsers, c.Allow, c.Disallow)
-	if c.Access != "" && (c.Access != AccessOpen || access != "") {
-		access = c.Access
-	}
-	if access == config.Access && slices.Equal(list, config.AllowedUsers) {
+	was := cmp.Or(config.Access, AccessOpen)
+	access, list := cmp.Or(c.Access, was), allowing(config.AllowedUsers, c.Allow, c.Disallow)
+	if access == was && slices.Equal(list, config.AllowedUsers) {
 		return Verdict{}
 	}
 	if len(list) > len(config.AllowedUsers) || allowedSize(list) > allowedSize(config.AllowedUsers) {
