@@ -212,7 +212,7 @@ func (w *watch) fill(ctx context.Context, revision uint64) error {
 		case gone(err):
 			return w.absent(ctx)
 		case err != nil:
-			return err
+			return w.shutOut(ctx, err)
 		case page.InstanceID != w.instance:
 			return w.refresh(ctx, FreshInstance)
 		case !page.Complete:
@@ -240,7 +240,7 @@ func (w *watch) look(ctx context.Context) error {
 	case gone(err):
 		return w.absent(ctx)
 	case err != nil:
-		return err
+		return w.shutOut(ctx, err)
 	}
 	if _, err := w.listen(ctx, reply.Subscribe); err != nil {
 		return err
@@ -290,6 +290,20 @@ func (w *watch) absent(ctx context.Context) error {
 	}
 	w.roster = nil
 	return w.emit(Update{})
+}
+
+// shutOut takes the answer that the user may not read the room any more. The fact of its
+// own going, which it may hear, gets a moment to come.
+func (w *watch) shutOut(ctx context.Context, why error) error {
+	if w.missing || !errors.Is(why, room.ErrNotAllowed) {
+		return why
+	}
+	if err := w.catchUp(ctx); err != nil {
+		return err
+	}
+	w.missing = true
+	w.timer.Reset(endsWithin)
+	return nil
 }
 
 // snapshot reads the room as it is, all of one moment.
