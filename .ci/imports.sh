@@ -6,6 +6,8 @@
 #   events              + subjects, CloudEvents' event and types packages, the JSON library
 #   roomsvc/room        events, subjects, the JSON library; of the standard library no
 #                       clock, network, randomness, context, log or file
+#   roomsvc/policy      subjects
+#   roomsvc/auth        policy, room, subjects, nats.go, and what reads tokens and signs for NATS
 #   roomsvc and below   + room, each other, nats.go
 #   cmd/, roomtest      whatever they need; only they reach nats-server
 #   docs/               the same without nats-server
@@ -61,6 +63,7 @@ blind() {
 	done
 }
 
+tokens='github\.com/(golang-jwt/jwt/v5|MicahParks/jwkset|nats-io/(jwt/v2|nkeys))|golang\.org/x/time/rate'
 none='-'
 world='context|crypto/.*|io/.*|log(/.*)?|math/rand(/v2)?|net(/.*)?|os(/.*)?|sync(/.*)?|syscall|time'
 network='github\.com/nats-io/.*|net|net/http|crypto/tls'
@@ -85,6 +88,11 @@ for package in $packages; do
 		without "$package" "$server"
 		blind "$package" "$nats|$validator" ;;
 	docs | docs/* | examples/*)
+		without "$package" "$server" ;;
+	roomsvc/policy)
+		direct "$package" "$none" subjects ;;
+	roomsvc/auth)
+		direct "$package" "$nats|$tokens" 'subjects|roomsvc/(policy|room)'
 		without "$package" "$server" ;;
 	roomsvc | roomsvc/*)
 		direct "$package" "$nats|$json" 'events|subjects|roomsvc(/.*)?'

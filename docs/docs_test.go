@@ -24,8 +24,10 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
 )
 
 var update = flag.Bool("update", false, "write the tables of commands, facts, errors and limits into the manual")
@@ -119,11 +121,55 @@ func limitTable() string {
 	return table
 }
 
+// roleTable is the table of roles as the manual shows it.
+func roleTable() string {
+	table := "| role | is | may publish | may subscribe to |\n|---|---|---|---|\n"
+	for _, rule := range policy.Table {
+		publish := placesOf(rule.Publish)
+		if rule.Respond {
+			publish += "; an answer to what it is asked"
+		}
+		table += fmt.Sprintf("| %s | %s | %s | %s |\n", rule.Role, rule.Means, publish, placesOf(rule.Subscribe))
+	}
+	return table
+}
+
+// placesOf lists subjects for people: those for one stream by what they are for.
+func placesOf(list []string) string {
+	list = slices.Clone(list)
+	var groups []string
+	take := func(group []string, means string) {
+		if i := slices.Index(list, group[0]); i >= 0 && len(list) >= i+len(group) && slices.Equal(list[i:i+len(group)], group) {
+			list, groups = slices.Delete(list, i, i+len(group)), append(groups, means)
+		}
+	}
+	for _, stream := range []string{subjects.StreamRooms, subjects.StreamMessages, subjects.StreamState, subjects.StreamSessions} {
+		take(subjects.OwnStream(stream), "making `"+stream+"`")
+		take(subjects.ReadStream(stream), "reading `"+stream+"`")
+	}
+	take(subjects.FindStreams(), "finding streams")
+	for i, subject := range list {
+		list[i] = "`" + strings.ReplaceAll(subject, string(policy.AnyUser), "<user>") + "`"
+	}
+	return strings.Join(append(list, groups...), ", ")
+}
+
+// streamTable is what reading and making a stream is, by subjects.
+func streamTable() string {
+	code := func(list []string) string { return "`" + strings.Join(list, "`, `") + "`" }
+	read, own := subjects.ReadStream("<stream>"), subjects.OwnStream("<stream>")
+	return "| what | is to publish on |\n|---|---|\n" +
+		"| reading a stream | " + code(read) + " |\n" +
+		"| making a stream | the same, and " + code(own[:len(own)-len(read)]) + " |\n" +
+		"| finding streams | " + code(subjects.FindStreams()) + " |\n"
+}
+
 // TestTables holds the tables of the manual against those of the code that they are made of.
 func TestTables(t *testing.T) {
 	for name, tables := range map[string][]string{
 		"README.md":          {commandTable(), factTable(), errorTable()},
 		"docs/operations.md": {limitTable()},
+		"docs/security.md":   {roleTable(), streamTable()},
 	} {
 		page := read(t, name)
 		for _, table := range tables {

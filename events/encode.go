@@ -45,6 +45,7 @@ var Types = []TypeInfo{
 	{SessionLeft, (*leftData)(nil), "one of several devices is gone"},
 	{RoomAttributesChanged, (*attributesData)(nil), "attributes of the room were set or deleted; whose they are, and by whom"},
 	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
+	{RoomAccessChanged, (*accessData)(nil), "who may come in as an end user is another matter from here on"},
 	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
 	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last one of its instance"},
 	{MessageSent, (*messageData)(nil), "something is said in the room"},
@@ -89,6 +90,14 @@ type memberAttributesData struct {
 	RequestID            string             `json:"requestID,omitzero"`
 }
 
+type accessData struct {
+	position  `json:",embed"`
+	Access    string   `json:"access"`
+	Allowed   []string `json:"allowedUsers"`
+	UserID    string   `json:"userID"`
+	RequestID string   `json:"requestID,omitzero"`
+}
+
 type keptData struct {
 	position `json:",embed"`
 }
@@ -118,6 +127,8 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 		data = &memberAttributesData{pos, f.Infos, !f.Staying, f.User, f.RequestID}
 	case RoomDestroyed:
 		data = &destroyedData{pos, f.Info, f.Reason, f.Operator, f.RequestID}
+	case RoomAccessChanged:
+		data = &accessData{pos, f.Access, f.Allowed, f.User, f.RequestID}
 	case RoomKept:
 		data = &keptData{pos}
 	default:
@@ -171,7 +182,8 @@ func open(raw []byte) (*envelope, error) {
 }
 
 // DecodeFact reads a stored fact. The error is [ErrUnknownType] for an event that
-// this version does not know, [ErrMalformed] for one that contradicts itself.
+// this version does not know, [ErrMalformed] for one that contradicts itself. Of an event
+// of unknown type comes what all facts have; if its Sequence is 0 it is no fact.
 func DecodeFact(raw []byte) (*Fact, error) {
 	e, err := open(raw)
 	if err != nil {
@@ -204,12 +216,20 @@ func DecodeFact(raw []byte) (*Fact, error) {
 		var d destroyedData
 		err = json.Unmarshal(e.Data, &d)
 		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, d.Room, d.Reason, d.Operator, d.RequestID
+	case RoomAccessChanged:
+		var d accessData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Access, f.Allowed, f.User, f.RequestID = d.position, d.Access, d.Allowed, d.UserID, d.RequestID
 	case RoomKept:
 		var d keptData
 		err = json.Unmarshal(e.Data, &d)
 		pos = d.position
 	default:
-		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
+		unknown := fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
+		if json.Unmarshal(e.Data, &pos) == nil {
+			f.Room, f.InstanceID, f.Sequence = subjects.Room(pos.RoomID), pos.InstanceID, pos.Sequence
+		}
+		return f, unknown
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

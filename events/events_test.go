@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -55,6 +56,7 @@ func sampleFacts() []*events.Fact {
 		{Type: events.MemberLeft, Left: left, MemberCount: 0, Deleted: []string{"seat-1", "seat-2"}, Digests: digests},
 		{Type: events.SessionLeft, Left: left[:1], MemberCount: 1, Digests: digests[:1]},
 		{Type: events.RoomKept},
+		{Type: events.RoomAccessChanged, Access: "listed", Allowed: []string{"a.b", "alice"}, User: "ops", RequestID: "R5", Digests: digests[:1]},
 		{Type: events.RoomDestroyed, Info: empty, Reason: events.DestroyedRequested, Operator: "ops", RequestID: "R3", Digests: digests[:1]},
 		{
 			Type: events.RoomAttributesChanged, Set: map[string]string{"seat-1": "bob", "<b>": "", "topic": "tea & <milk>"}, Delete: []string{"old", "older"}, User: "bob", Digests: digests,
@@ -139,7 +141,7 @@ func TestGolden(t *testing.T) {
 func TestFactEnvelope(t *testing.T) {
 	for _, f := range sampleFacts() {
 		e := sdkEvent(t, must(f.Encode("https://example.org/")))
-		want := map[string]any{"sequence": "0000000000000000000" + string(rune('0'+f.Sequence)), "roominstance": "I1", "partitionkey": "a.b>c"}
+		want := map[string]any{"sequence": fmt.Sprintf("%020d", f.Sequence), "roominstance": "I1", "partitionkey": "a.b>c"}
 		if f.TraceParent != "" {
 			want["traceparent"] = trace
 		}

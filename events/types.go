@@ -25,6 +25,7 @@ const (
 	SessionLeft             = TypePrefix + "session.left.v1"
 	RoomAttributesChanged   = TypePrefix + "room.attributes.changed.v1"
 	MemberAttributesChanged = TypePrefix + "member.attributes.changed.v1"
+	RoomAccessChanged       = TypePrefix + "room.access.changed.v1"
 	RoomKept                = TypePrefix + "room.kept.v1"
 	RoomDestroyed           = TypePrefix + "room.destroyed.v1"
 	UserStateChanged        = TypePrefix + "user.state.changed.v1"
@@ -103,8 +104,10 @@ type Config struct {
 	RoomDestroyDelayTime int64  `json:"roomDestroyDelayTime,omitzero"` // seconds, 0 to 10800
 	MaxMembers           int    `json:"maxMembers,omitzero"`           // 0: only the service's own limit
 	Delivery             string `json:"delivery,omitzero"`             // "members" or "open"
-	Access               string `json:"access,omitzero"`               // "open"
+	Access               string `json:"access,omitzero"`               // who may come in as an end user: "open", "listed" or "token"
 	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // may a member read messages from before it joined; true if not given
+
+	AllowedUsers []string `json:"allowedUsers,omitzero"` // those who may come in where access is "listed"; its creator always may
 }
 
 // Room describes a room as replies, facts and the state bucket show it.
@@ -194,7 +197,7 @@ type Fact struct {
 	Left        []Left        // MemberLeft, SessionLeft
 	MemberCount int           // MemberJoined, MemberLeft, SessionJoined, SessionLeft: after it
 	Reason      DestroyReason // RoomDestroyed
-	RequestID   string        // RoomCreated and RoomDestroyed without entries, MemberAttributesChanged: the command's request
+	RequestID   string        // RoomCreated and RoomDestroyed without entries, MemberAttributesChanged, RoomAccessChanged: the command's request
 
 	Deleted   []string           // MemberLeft: attributes of the room that went with their owners
 	Set       map[string]string  // RoomAttributesChanged
@@ -203,8 +206,10 @@ type Fact struct {
 	Changes   []AttributesChange // RoomAttributesChanged
 	Infos     []MemberAttributes // MemberAttributesChanged
 	Staying   bool               // MemberAttributesChanged: those set outlive the membership
-	User      string             // RoomAttributesChanged, MemberAttributesChanged: who did it (the last of several)
+	User      string             // RoomAttributesChanged, MemberAttributesChanged, RoomAccessChanged: who did it (the last of several)
 	Operator  string             // RoomDestroyed: who asked for it
+	Access    string             // RoomAccessChanged: who may come in from now on
+	Allowed   []string           // RoomAccessChanged: the whole list
 
 	// Digests, one for each entry (or for RequestID), let a repeated request be told
 	// from another one under the same ID. They travel beside the event, in a header.

@@ -51,6 +51,8 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			s.sendKicked(v.call, v.Users)
 		case room.DestroyRoom:
 			s.reply(v.call, &room.DestroyReply{RoomID: string(mb.room)})
+		case room.SetAccess:
+			s.reply(v.call, &room.SetAccessReply{Config: info(mb, p).Config, Position: p.Position})
 		default:
 			s.notify(v.cmd, p, events.Connected, events.Success)
 			s.sendJoined(v.call, &cache, mb, p, v.Created)
@@ -165,7 +167,8 @@ func (s *Service) sendJoined(c *call, cache *replyCache, mb *mailbox, p place, c
 }
 
 // repeated answers a call whose request was carried out before, with the first outcome.
-func (s *Service) repeated(c *call) bool {
+// locked is the room's mailbox where the caller holds its lock.
+func (s *Service) repeated(c *call, locked *mailbox) bool {
 	o, refused := s.rep.requests.look(c.cmd)
 	if o == nil && refused == nil {
 		return false
@@ -184,8 +187,14 @@ func (s *Service) repeated(c *call) bool {
 		s.sendKicked(c, o.users)
 	case c.cmd.Verb == room.DestroyRoom:
 		s.reply(c, &room.DestroyReply{RoomID: string(c.cmd.Room)})
+	case c.cmd.Verb == room.SetAccess:
+		reply := &room.SetAccessReply{Position: o.at.Position}
+		if head := s.rep.head(c.cmd.Room); head != nil {
+			reply.Config = head.Config
+		}
+		s.reply(c, reply)
 	case c.cmd.Verb == room.SetAttributes || c.cmd.Verb == room.SetMemberAttributes:
-		s.repeatAttributes(c, o)
+		s.repeatAttributes(c, o, locked)
 	case c.cmd.Verb == room.LeaveAll:
 		ids := make([]string, 0, len(o.left))
 		for _, p := range o.left {

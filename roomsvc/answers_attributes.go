@@ -73,11 +73,13 @@ func notIn(users []subjects.User, served func(subjects.User) bool) []room.ErrorU
 
 // repeatAttributes says the outcome of a change of attributes again, with those that
 // are there now.
-func (s *Service) repeatAttributes(c *call, o *outcome) {
+func (s *Service) repeatAttributes(c *call, o *outcome, locked *mailbox) {
 	var state *room.State
 	if mb := s.rep.find(c.cmd.Room); mb != nil {
-		mb.mu.Lock()
-		defer mb.mu.Unlock()
+		if mb != locked {
+			mb.mu.Lock()
+			defer mb.mu.Unlock()
+		}
 		state = mb.state
 	}
 	if c.cmd.Verb == room.SetAttributes {

@@ -1,6 +1,8 @@
 package roomsvc
 
 import (
+	"cmp"
+
 	"natsrooms/events"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/room"
@@ -18,7 +20,7 @@ func (s *Service) startFeeds(rep *replica) {
 			rooms = append(rooms, mb.state)
 		}
 	}
-	s.feeds = feeds.New(s.nc, s.log, s.sync.pass)
+	s.feeds = feeds.New(cmp.Or(s.cfg.FeedsConn, s.nc), s.log, s.sync.pass)
 	s.feeds.Start(s.life, rooms)
 	rep.heard = s.feeds.Fact
 }

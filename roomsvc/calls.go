@@ -75,6 +75,7 @@ func (s *Service) prove(calls []*call) {
 		return // they are decided again, or run out of time
 	}
 	for _, c := range calls {
+		c.cmd.Granted = s.granted(ctx, c)
 		c.synced = true
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -25,6 +26,9 @@ var ErrNoService = errors.New("a NATS server is there, but no room service answe
 // clientTimeout is longer than the service takes for any answer.
 const clientTimeout = 15 * time.Second
 
+// ErrClientClosed is what ends a watch of a closed [Client].
+var ErrClientClosed = errors.New("the client is closed")
+
 // ClientConfig says for whom a [Client] acts. The zero value acts for nobody: then
 // each request names its user itself.
 type ClientConfig struct {
@@ -35,21 +39,34 @@ type ClientConfig struct {
 	// connection needs no more rights than that. Every request must have a user then.
 	UserForm bool
 
-	// Timeout is how long to wait for an answer; 15 s if zero. A context that ends
-	// sooner wins.
+	// LeaseSeconds is how long the user's session stays in its rooms without a sign of life:
+	// 5 to 3600, or 0 for as long as it likes. Nil leaves it to the service. See
+	// [room.Caller].
+	LeaseSeconds *int
+
+	// Timeout is how long to wait for an answer to one try; 15 s if zero. A context that
+	// ends sooner wins.
 	Timeout time.Duration
 
-	// OnReply is shown each success reply as it came, before it is decoded. It is
-	// called by the goroutine that asked.
+	// Once sends each request only once, for a tool that would rather know at once than wait
+	// for a service that is busy or not there, and that ends before its session does: it
+	// does not tell the service of its connection. Watches go on all the same.
+	Once bool
+
+	// OnReply is shown each success reply to a command as it came, before it is decoded.
+	// It is called by the goroutine that asked.
 	OnReply func(room.Verb, jsontext.Value)
 }
 
-// Client sends commands to the service. It keeps no state, so any number of goroutines
-// may share one, and its user need not be the connection's only one.
+// Client sends commands to the service, and watches rooms. Any number of goroutines may
+// share one, and its user need not be the connection's only one.
 //
-// Its methods return
+// A request goes out again, the same with the same RequestID, when the service is busy or
+// not there, does not know whether it was stored, or does not answer within
+// [ClientConfig.Timeout]: until its context ends, and for 110 s at most, because the
+// service knows an outcome for two minutes. Its methods return
 //   - a [*room.Error] for a refusal, so that errors.Is(err, room.ErrRoomNotExist) works;
-//   - [ErrNoService] if nobody takes commands;
+//   - [ErrNoService] if nobody takes commands: nothing happened;
 //   - an error that wraps [context.DeadlineExceeded], or the cause that the context was
 //     cancelled with, if no answer came in time.
 //
@@ -58,48 +75,80 @@ type ClientConfig struct {
 // within two minutes, tells: it has no second effect and gets the first outcome. Each
 // method that changes something makes a RequestID where there is none, but takes its
 // request by value; who wants to send it again sets the RequestID.
+//
+// If the session of [ClientConfig] gets a lease, the client renews it, every third of its
+// time and whenever the connection is back, until the session is in no room any more or
+// the client is closed. Only then does it have a goroutine of its own.
 type Client struct {
-	nc  *nats.Conn
-	cfg ClientConfig
+	nc   *nats.Conn
+	cfg  ClientConfig
+	life context.Context // ends when it is closed
+	end  context.CancelFunc
+	own  *presence
 }
 
-// NewClient makes a client of nc, which stays the caller's to close.
+// NewClient makes a client of nc, which stays the caller's to close. It changes none of
+// its handlers.
 func NewClient(nc *nats.Conn, as ClientConfig) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
-	return &Client{nc, as}
+	life, end := context.WithCancel(context.Background())
+	return &Client{nc, as, life, end, &presence{rooms: map[string]string{}, told: map[*renewals]struct{}{}}}
+}
+
+// Close ends the client's watches with [ErrClientClosed] and lets the lease of its
+// session run out. It leaves no room, and the connection stays open; commands still work.
+func (c *Client) Close() { c.end() }
+
+// patient is the same client for what goes on until it succeeds.
+func (c *Client) patient() *Client {
+	p := *c
+	p.cfg.Once, p.cfg.OnReply = false, nil
+	return &p
 }
 
 // Create makes a room with the user as its first member, or an empty one if there is
 // no user.
 func (c *Client) Create(ctx context.Context, q room.CreateRequest) (*room.JoinedReply, error) {
-	return ask[room.JoinedReply](ctx, c, room.Create, c.changing(&q.Caller), &q)
+	r, err := ask[room.JoinedReply](ctx, c, room.Create, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
 }
 
 // Join puts the user's session into a room that exists.
 func (c *Client) Join(ctx context.Context, q room.RoomRequest) (*room.JoinedReply, error) {
-	return ask[room.JoinedReply](ctx, c, room.Join, c.changing(&q.Caller), &q)
+	r, err := ask[room.JoinedReply](ctx, c, room.Join, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
 }
 
 // Enter puts the user's session into a room, which it makes if there is none. It
 // succeeds too if the session is in the room already.
 func (c *Client) Enter(ctx context.Context, q room.CreateRequest) (*room.JoinedReply, error) {
-	return ask[room.JoinedReply](ctx, c, room.Enter, c.changing(&q.Caller), &q)
+	r, err := ask[room.JoinedReply](ctx, c, room.Enter, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
 }
 
 // Switch takes the user's session from one room into another; it is never in both and
 // never in neither.
 func (c *Client) Switch(ctx context.Context, q room.SwitchRequest) (*room.JoinedReply, error) {
-	return ask[room.JoinedReply](ctx, c, room.Switch, c.changing(&q.Caller), &q)
+	defer c.own.leaving()()
+	r, err := ask[room.JoinedReply](ctx, c, room.Switch, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
 }
 
 // Leave takes the user's session out of a room.
 func (c *Client) Leave(ctx context.Context, q room.RoomRequest) (*room.LeftReply, error) {
-	return ask[room.LeftReply](ctx, c, room.Leave, c.changing(&q.Caller), &q)
+	defer c.own.leaving()()
+	r, err := ask[room.LeftReply](ctx, c, room.Leave, c.changing(&q.Caller), &q)
+	return r, c.went(&q.Caller, err, q.RoomID)
 }
 
 // LeaveAll takes the user's session out of every room that it is in.
 func (c *Client) LeaveAll(ctx context.Context, q room.LeaveAllRequest) (*room.LeftAllReply, error) {
-	return ask[room.LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
+	defer c.own.leaving()()
+	r, err := ask[room.LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
+	if err != nil {
+		return nil, err
+	}
+	return r, c.went(&q.Caller, nil, r.RoomIDList...)
 }
 
 // Get describes a room.
@@ -168,10 +217,18 @@ func (c *Client) Destroy(ctx context.Context, q room.DestroyRequest) (*room.Dest
 	return ask[room.DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
 }
 
-// caller fills in for whom a request acts.
+// SetAccess says who may come into a room as an end user. It is for trusted callers.
+func (c *Client) SetAccess(ctx context.Context, q room.SetAccessRequest) (*room.SetAccessReply, error) {
+	return ask[room.SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)
+}
+
+// caller fills in for whom a request acts, and of the client's own session where it is.
 func (c *Client) caller(q *room.Caller) *room.Caller {
 	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)
 	q.SessionID = cmp.Or(q.SessionID, c.cfg.SessionID)
+	if c.isOwn(q) && q.LeaseSeconds == nil {
+		q.LeaseSeconds = c.cfg.LeaseSeconds
+	}
 	return q
 }
 
@@ -201,23 +258,22 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(request)
+	own := q.Connection == nil && c.isOwn(q)
+	answer, err := c.request(ctx, func(ctx context.Context) (*nats.Msg, error) {
+		if own { // a repeat may go by another one; that does not make it another request
+			q.Connection = c.connection()
+		}
+		body, err := json.Marshal(request)
+		if err != nil {
+			return nil, err
+		}
+		return c.try(ctx, subject, body)
+	})
+	if err != nil && !errors.As(err, new(*room.Error)) {
+		err = fmt.Errorf("%s: %w", verb, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", verb, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	answer, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return nil, fmt.Errorf("%s: %w", verb, ErrNoService)
-	case ctx.Err() != nil && err != nil:
-		return nil, fmt.Errorf("%s: no answer: %w", verb, context.Cause(ctx))
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", verb, err)
-	}
-	if refused := refusal(answer); refused != nil {
-		return nil, refused
+		return nil, err
 	}
 	if c.cfg.OnReply != nil {
 		c.cfg.OnReply(verb, answer.Data)
@@ -225,6 +281,9 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 	reply := new(Reply)
 	if err := json.Unmarshal(answer.Data, reply); err != nil {
 		return nil, fmt.Errorf("%s succeeded, but its reply is not understood: %w", verb, err)
+	}
+	if lease, ok := any(reply).(interface{ Until() events.Time }); ok && c.isOwn(q) {
+		c.leased(lease.Until())
 	}
 	return reply, nil
 }

@@ -42,6 +42,7 @@ var handlers = map[room.Verb]func(*Service, *request){
 	room.History:             (*Service).history,
 	room.Kick:                (*Service).kick,
 	room.DestroyRoom:         (*Service).destroyRoom,
+	room.SetAccess:           (*Service).setAccess,
 }
 
 // generation is the set of endpoints that takes commands now. When the process has
@@ -94,6 +95,10 @@ type request struct {
 // receive takes one command in and hands it on at once; it is answered later.
 func (s *Service) receive(g *generation, e *room.CommandInfo, userForm bool, r micro.Request) {
 	if g.stale() {
+		return
+	}
+	if !subjects.ReplyAllowed(r.Subject(), r.Reply()) {
+		s.log.Debug("a command that wants its answer where none may go is dropped", "subject", r.Subject(), "reply", r.Reply())
 		return
 	}
 	q := &request{verb: e.Verb, data: r.Data(), headers: r.Headers()}
@@ -277,6 +282,7 @@ func (s *Service) acting(q *request, c *room.Caller, anonymous bool) (*room.Comm
 	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
 	if err == nil {
 		q.cmd, q.ask = cmd, s.asked(q, c)
+		cmd.OwnForm = q.userForm && s.cfg.Feeds
 		if lease := s.leases.Of(q.session()); lease.Live {
 			q.endAt = lease.EndAt
 		}
@@ -315,7 +321,7 @@ func (s *Service) admit(q *request, err *room.Error) {
 // look answers a repeated request before anything else is checked.
 func (s *Service) look(q *request) bool {
 	q.state.Store(deciding)
-	if s.repeated(q.call) {
+	if s.repeated(q.call, nil) {
 		return true
 	}
 	q.state.Store(waiting)
@@ -405,6 +411,11 @@ func (s *Service) kick(q *request) {
 func (s *Service) destroyRoom(q *request) {
 	body := &room.DestroyRequest{}
 	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Destroy(body) })
+}
+
+func (s *Service) setAccess(q *request) {
+	body := &room.SetAccessRequest{}
+	changeRoom(s, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.SetAccess(body) })
 }
 
 func setRoom(r *subjects.Room, field, id string) *room.Error {

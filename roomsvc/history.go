@@ -123,6 +123,9 @@ func (s *Service) pastFacts(ctx context.Context, reply *room.HistoryReply, r sub
 		reply.Complete = true
 		return nil
 	}
+	if s.recentFacts(reply, r, head, after, count) {
+		return nil
+	}
 	reader := s.journal.Reader(subjects.Facts(r))
 	at, first, err := findFact(ctx, reader, head, after)
 	if err != nil {
@@ -151,6 +154,27 @@ func (s *Service) pastFacts(ctx context.Context, reply *room.HistoryReply, r sub
 		reply.NextFlag = strconv.FormatUint(last, 10)
 	}
 	return err
+}
+
+// recentFacts answers from memory, where that reaches back far enough.
+func (s *Service) recentFacts(reply *room.HistoryReply, r subjects.Room, head *room.Head, after uint64, count int) bool {
+	facts := s.rep.recent.after(r, head.InstanceID, after, count)
+	size, last := 0, after
+	for _, data := range facts {
+		if size += len(data) + 1; len(reply.Events) > 0 && size > pageRoom || last == head.Sequence {
+			break
+		}
+		reply.Events = append(reply.Events, data)
+		last++
+	}
+	if last == after {
+		return false
+	}
+	reply.Complete = true
+	if last < head.Sequence {
+		reply.NextFlag = strconv.FormatUint(last, 10)
+	}
+	return true
 }
 
 // findFact finds the first fact of the room's instance behind a sequence: its place in

@@ -271,7 +271,7 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 	var run []verdict
 	for len(mb.queue) > 0 {
 		c := mb.queue[0]
-		if c.state.CompareAndSwap(waiting, deciding) && !s.repeated(c) {
+		if c.state.CompareAndSwap(waiting, deciding) && !s.repeated(c, mb) {
 			s.reserve(mb, c)
 			v := r.Add(c.cmd)
 			if v.Later {

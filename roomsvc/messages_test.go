@@ -522,36 +522,51 @@ func TestHistoryForJoiners(t *testing.T) {
 	w.refused(room.ErrUserNotInRoom, "history.carol", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterMessageSeq":0}`, instance))
 }
 
+// pagesOfFacts reads the room's facts by pages of several lengths, from several places.
+func (w *world) pagesOfFacts(instance string, stored []*fact, counts ...int) {
+	w.t.Helper()
+	for _, count := range counts {
+		for _, from := range []uint64{0, 1, 30, 59, 60, 61, 99} {
+			var got []jsontext.Value
+			for next := strconv.FormatUint(from, 10); next != ""; {
+				p := ok[historyPage](w, "history", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterSequence":%s,"count":%d,"sync":true}`, instance, next, count))
+				if !p.Complete || p.Sequence != uint64(len(stored)) || p.InstanceID != instance || len(p.Events) > count {
+					w.t.Fatalf("after %s: complete %t, head %d, %d events", next, p.Complete, p.Sequence, len(p.Events))
+				}
+				got = append(got, p.Events...)
+				if p.NextFlag == next {
+					w.t.Fatalf("after %s comes %[1]s", next)
+				}
+				next = p.NextFlag
+			}
+			want := stored[min(int(from), len(stored)):]
+			if len(got) != len(want) {
+				w.t.Fatalf("after %d by %d: %d facts, want %d", from, count, len(got), len(want))
+			}
+			for i := range got {
+				if string(got[i]) != string(want[i].Raw) {
+					w.t.Errorf("after %d: fact %d is %s, stored is %s", from, i, got[i], want[i].Raw)
+				}
+			}
+		}
+	}
+}
+
 func TestHistoryOfFacts(t *testing.T) {
-	w, _ := newWorld(t, 2, configOf(nil))
+	w, instances := newWorld(t, 2, configOf(nil))
 	instance := ok[position](w, "create", `{"roomID":"lobby","config":{"roomDestroyDelayTime":600}}`).InstanceID
 	for i := range 60 {
 		ok[position](w, "join", fmt.Sprintf(`{"roomID":"lobby","userID":"u%d","userName":%q}`, i, strings.Repeat("n", 200)))
 		ok[position](w, "enter", fmt.Sprintf(`{"roomID":"noise%d","userID":"u%d","config":{"roomDestroyDelayTime":600}}`, i%3, i))
 	}
 	stored := w.journal("room.evt.lobby", 1)
-	for _, count := range []int{1, 7, 500} {
-		for _, from := range []uint64{0, 1, 30, 59, 60, 61, 99} {
-			var got []jsontext.Value
-			for next := strconv.FormatUint(from, 10); next != ""; {
-				p := ok[historyPage](w, "history", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterSequence":%s,"count":%d,"sync":true}`, instance, next, count))
-				if !p.Complete || p.Sequence != uint64(len(stored)) || p.InstanceID != instance || len(p.Events) > count {
-					t.Fatalf("after %s: complete %t, head %d, %d events", next, p.Complete, p.Sequence, len(p.Events))
-				}
-				got = append(got, p.Events...)
-				next = p.NextFlag
-			}
-			want := stored[min(int(from), len(stored)):]
-			if len(got) != len(want) {
-				t.Fatalf("after %d by %d: %d facts, want %d", from, count, len(got), len(want))
-			}
-			for i := range got {
-				if string(got[i]) != string(want[i].Raw) {
-					t.Errorf("after %d: fact %d is %s, stored is %s", from, i, got[i], want[i].Raw)
-				}
-			}
-		}
+	w.pagesOfFacts(instance, stored, 1, 7, 500)
+	// An instance that has just started knows no fact as it is stored.
+	for _, i := range instances {
+		i.stop()
 	}
+	w.start(configOf(nil))
+	w.pagesOfFacts(instance, stored, 17, 500)
 	for body, field := range map[string]string{
 		`{"roomID":"lobby","instanceID":"x"}`:                                       "afterSequence",
 		`{"roomID":"lobby","instanceID":"x","afterSequence":1,"afterMessageSeq":1}`: "afterSequence",

@@ -135,7 +135,9 @@ func (s *Service) get(q *request) {
 		return
 	}
 	s.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return s.view(q, r, func(st *room.State) any { return &room.GetReply{Room: st.Info(r), Position: st.Position()} })
+		return s.view(q, r, func(st *room.State) any {
+			return &room.GetReply{Room: st.Info(r), Subscribe: s.subscribe(q.call, r, st.Config), Position: st.Position()}
+		})
 	})
 }
 

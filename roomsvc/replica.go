@@ -25,6 +25,7 @@ type replica struct {
 	boxes map[subjects.Room]*mailbox
 
 	users    users
+	recent   recent
 	requests requests
 	living   atomic.Int64 // rooms that exist
 	passed   passed       // how far the follower has got
@@ -227,9 +228,12 @@ func (r *replica) passFacts() error {
 	}
 	for i, mb := range boxes {
 		if len(fresh) > 0 && fresh[0].mb == mb {
-			r.hand(change(fresh[0].fact, changes[0], batch[i].Seq), batch[i].Data)
+			c := change(fresh[0].fact, changes[0], batch[i].Seq)
+			r.recent.take(c, batch[i].Data)
+			r.hand(c, batch[i].Data)
 			fresh, changes = fresh[1:], changes[1:]
 		} else if len(mb.ahead) > 0 && mb.ahead[0].Revision == batch[i].Seq {
+			r.recent.take(mb.ahead[0], batch[i].Data)
 			r.hand(mb.ahead[0], batch[i].Data)
 			mb.ahead = mb.ahead[1:]
 		}

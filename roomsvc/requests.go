@@ -78,6 +78,9 @@ func (q *requests) learnFact(f *events.Fact, seq uint64, at time.Time) {
 		case events.MemberAttributesChanged:
 			o := q.outcome(requestKey{subjects.User(f.User), f.RequestID}, digest(0), at)
 			o.at, o.users = p, usersOf(f.Infos)
+		case events.RoomAccessChanged:
+			o := q.outcome(requestKey{subjects.User(f.User), f.RequestID}, digest(0), at)
+			o.at = p
 		}
 	}
 	for i := range f.Changes {

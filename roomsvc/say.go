@@ -64,7 +64,7 @@ func (s *Service) say(q *request) {
 		return
 	}
 	q.state.Store(deciding)
-	if cmd.RequestID != "" && s.repeated(q.call) {
+	if cmd.RequestID != "" && s.repeated(q.call, nil) {
 		return
 	}
 	m, err := cmd.Say(body, s.limits.Load())

@@ -19,6 +19,8 @@
 // fact carries that ID, so whichever instance gets it finds the outcome (requests.go)
 // and says it again. If the acknowledgement is lost, append.go sends the same bytes
 // again under the same condition, until it sees what became of them.
+//
+// [Client], in client.go and its neighbours, is what callers in Go use.
 package roomsvc
 
 import (

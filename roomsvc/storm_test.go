@@ -402,3 +402,35 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 	}
 	t.Logf("%d in, %d found nobody", len(in), nobody)
 }
+
+// Copies of one request that come while it is under way wait for it and get its outcome.
+func TestStormOfRepeats(t *testing.T) {
+	w, _ := newWorld(t, 2, roomsvc.Config{})
+	ok[position](w, "enter", `{"roomID":"lobby","userID":"alice"}`)
+	rounds := 40
+	if testing.Short() {
+		rounds = 10
+	}
+	for i := range rounds {
+		for verb, body := range map[room.Verb]string{
+			room.SetAttributes:       `"set":{"n":"%d"}`,
+			room.SetMemberAttributes: `"userIDs":["alice"],"attributes":{"n":"%d"}`,
+		} {
+			text := fmt.Sprintf(`{"roomID":"lobby","userID":"alice","requestID":"%s-%d",%s}`, verb, i, fmt.Sprintf(body, i))
+			q := decode[map[string]any](t, []byte(text))
+			before := ok[position](w, "get", `{"roomID":"lobby","sync":true}`)
+			together(32, func(int) {
+				if _, err := once[position](w, verb, *q); err != nil {
+					t.Error(err)
+				}
+			})
+			if t.Failed() {
+				return
+			}
+			if set := ok[position](w, string(verb), text); set.Sequence != before.Sequence+1 {
+				t.Fatalf("%s: %d after %d", text, set.Sequence, before.Sequence)
+			}
+		}
+	}
+	w.check()
+}

@@ -16,6 +16,7 @@ const (
 	MicroService   = "rooms"         // name of the NATS micro service
 	QueueGroup     = "rooms"         // queue group of its endpoints
 	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has got
+	keyGrant       = "=grant."       // start of keys in [BucketSessions]: rooms that a user's tokens name
 	keyKept        = "=kept."        // start of keys in [BucketState]: what absent users left behind
 	KeyLeader      = "=leader"       // key in [BucketSessions]: the instance with the leader's duties
 	KeyAlive       = "=alive"        // key in [BucketSessions]: it holds the lease of every session that has one
@@ -127,6 +128,9 @@ func ParseKey(key string) (r Room, u User, member, ok bool) {
 	}
 	return r, u, member, err == nil
 }
+
+// GrantKey is the key in [BucketSessions] of the rooms that a user's tokens name.
+func GrantKey(u User) string { return keyGrant + u.Token() }
 
 // SessionKey is the key in [BucketSessions] of the lease of a user's session, whose ID
 // may be any UTF-8.

@@ -45,28 +45,16 @@ func (b *bench) live(run string, heardAt func(subjects.Room) string, cause func(
 		heard[i], inboxes[i] = heardAt(subjects.Room(roomName(run, i))), nats.NewInbox()
 	}
 	var copies []*nats.Msg
-	all, err := b.listen(heard, &copies)
+	live, err := b.hear(n, func(i int) string { return heard[i/b.Subscribers] }, &copies, cause)
 	if err != nil {
 		return Result{}, err
 	}
-	defer all.close()
-	began := time.Now()
-	// A worker a room, so every join is a fact of its own.
-	if _, err := b.each(n, fanoutRooms, cause); err != nil {
-		return Result{}, err
-	}
-	if err := all.heard(n); err != nil {
-		return Result{}, err
-	}
-	live := timing{n: n * b.Subscribers, seconds: time.Since(began).Seconds()}
-	all.close()
-
-	raw, err := b.listen(inboxes, nil)
+	raw, err := b.listen(func(i int) string { return inboxes[i/b.Subscribers] }, nil)
 	if err != nil {
 		return Result{}, err
 	}
 	defer raw.close()
-	began = time.Now()
+	began := time.Now()
 	for i, m := range copies {
 		if i >= fanoutRooms {
 			if err := raw.heard(1); err != nil {
@@ -83,6 +71,24 @@ func (b *bench) live(run string, heardAt func(subjects.Room) string, cause func(
 	return compared(live, timing{n: live.n, seconds: time.Since(began).Seconds()}, "fanout-raw"), nil
 }
 
+// hear measures n commands, each of which everybody in its worker's room hears of once.
+func (b *bench) hear(n int, subject func(subscriber int) string, copies *[]*nats.Msg, cause func(worker, i int) error) (timing, error) {
+	all, err := b.listen(subject, copies)
+	if err != nil {
+		return timing{}, err
+	}
+	defer all.close()
+	began := time.Now()
+	// A worker a room, so every join is a fact of its own.
+	if _, err := b.each(n, fanoutRooms, cause); err != nil {
+		return timing{}, err
+	}
+	if err := all.heard(n); err != nil {
+		return timing{}, err
+	}
+	return timing{n: n * b.Subscribers, seconds: time.Since(began).Seconds()}, nil
+}
+
 // audience is many subscribers of one subject.
 type audience struct {
 	conns []*nats.Conn
@@ -90,9 +96,9 @@ type audience struct {
 	whole chan struct{} // one for every message that all have
 }
 
-// listen subscribes to each subject as often as there are to be subscribers. One copy
-// of each message goes to copies, unless that is nil.
-func (b *bench) listen(subjects []string, copies *[]*nats.Msg) (*audience, error) {
+// listen subscribes as many for each room as there are to be. One copy of each message
+// goes to copies, unless that is nil.
+func (b *bench) listen(subject func(subscriber int) string, copies *[]*nats.Msg) (*audience, error) {
 	a := &audience{whole: make(chan struct{}, 1<<16)}
 	for range 8 {
 		nc, err := nats.Connect(b.Nats)
@@ -103,8 +109,8 @@ func (b *bench) listen(subjects []string, copies *[]*nats.Msg) (*audience, error
 		a.conns = append(a.conns, nc)
 	}
 	var mu sync.Mutex
-	for i := range b.Subscribers * len(subjects) {
-		sub, err := a.conns[i%len(a.conns)].Subscribe(subjects[i/b.Subscribers], func(m *nats.Msg) {
+	for i := range b.Subscribers * fanoutRooms {
+		sub, err := a.conns[i%len(a.conns)].Subscribe(subject(i), func(m *nats.Msg) {
 			if i%b.Subscribers == 0 && copies != nil {
 				mu.Lock()
 				*copies = append(*copies, m)

@@ -22,7 +22,7 @@ func small(url string) Options {
 func serve(t *testing.T) string {
 	t.Helper()
 	srv := roomtest.Server(t)
-	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{})
+	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{Feeds: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nuid"
 	"golang.org/x/term"
 
+	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -59,6 +60,10 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	defer b.close()
 	if err := b.connect(); err != nil {
 		return err
+	}
+	if len(o.Scenarios) == 0 && !b.hasFeeds() {
+		fmt.Fprintln(stderr, "feeds and open are left out: the service was started without --feeds or --auth")
+		list = slices.DeleteFunc(slices.Clone(list), func(s scenario) bool { return s.name == "feeds" || s.name == "open" })
 	}
 	var results []Result
 	for _, s := range list {
@@ -119,6 +124,13 @@ func (b *bench) connect() error {
 		return err
 	}
 	return nil
+}
+
+// hasFeeds says whether the service has feeds for end users.
+func (b *bench) hasFeeds() bool {
+	var r room.JoinedReply
+	err := b.askAs(0, room.Enter, userName(0), &room.CreateRequest{RoomID: roomName(b.run, 0)}, &r)
+	return err == nil && slices.Contains(r.Subscribe, subjects.Feed(subjects.User(userName(0)), subjects.Room(r.Room.RoomID)))
 }
 
 func (b *bench) close() {

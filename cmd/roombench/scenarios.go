@@ -34,17 +34,29 @@ var scenarios = []scenario{
 	{"messages-fanout", (*bench).messagesFanout},
 	{"attributes-hot", (*bench).attributes},
 	{"join-beside", (*bench).beside},
+	{"identity", (*bench).identity},
+	{"feeds", (*bench).feeds}, // these need a service that has feeds
+	{"open", (*bench).open},
 }
 
 var errRefused = errors.New("refused")
 
 // ask sends a command and reads its reply into v, unless that is nil.
 func (b *bench) ask(worker int, verb room.Verb, body, v any) error {
+	return b.askAt(worker, subjects.Command(string(verb)), body, v)
+}
+
+// askAs sends a command of a user's own.
+func (b *bench) askAs(worker int, verb room.Verb, user string, body, v any) error {
+	return b.askAt(worker, subjects.UserCommand(string(verb), subjects.User(user)), body, v)
+}
+
+func (b *bench) askAt(worker int, subject string, body, v any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	m, err := b.conn(worker).Request(subjects.Command(string(verb)), data, requestTimeout)
+	m, err := b.conn(worker).Request(subject, data, requestTimeout)
 	if err != nil {
 		return err
 	}
@@ -199,11 +211,16 @@ func (b *bench) large(run string) (Result, error) {
 	if err := b.settled(b.head()); err != nil {
 		return Result{}, err
 	}
-	// In turn, so that both meet the same machine.
+	return b.inTurn(n, "join into a room of 10", func(i int) error { return b.join(0, roomName(run, i%2), userName(b.Members+i), nil) })
+}
+
+// inTurn does one operation at a time, n measured ones and n of their baseline in turn, so
+// that both meet the same machine. op's even calls are the measured ones.
+func (b *bench) inTurn(n int, baseline string, op func(i int) error) (Result, error) {
 	var t [2]timing
-	_, err := b.each(2*n, 1, func(w, i int) error {
+	_, err := b.each(2*n, 1, func(_, i int) error {
 		at := time.Now()
-		err := b.join(w, roomName(run, i%2), userName(b.Members+i), nil)
+		err := op(i)
 		t[i%2].took = append(t[i%2].took, time.Since(at))
 		return err
 	})
@@ -214,7 +231,7 @@ func (b *bench) large(run string) (Result, error) {
 		}
 		slices.Sort(t[i].took)
 	}
-	r := compared(t[0], t[1], "join into a room of 10")
+	r := compared(t[0], t[1], baseline)
 	r.Ratio = t[0].at(0.5) / t[1].at(0.5)
 	r.Floor = "p50 as a multiple; less is better"
 	return r, err

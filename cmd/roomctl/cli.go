@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"time"
 
 	"natsrooms/roomsvc/room"
@@ -22,6 +23,7 @@ Exit codes:
 type options struct {
 	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
 	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials file for the NATS server."`
+	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, where the service takes such; roomctl token makes them."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
 	UserName string        `placeholder:"NAME" help:"What the others see as the user's name, from joining on."`
 	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`
@@ -51,7 +53,10 @@ type cli struct {
 	SetMember  setMemberCmd  `cmd:"" help:"Set attributes of members of a room."`
 	Attributes attributesCmd `cmd:"" help:"List the attributes of a room."`
 	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
+	Access     accessCmd     `cmd:"" help:"Say who may come into a room as an end user."`
 	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
+
+	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
 
 	Demo demoCmd `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
 }
@@ -68,15 +73,22 @@ type makeFlags struct {
 	Name         string            `placeholder:"NAME" help:"What people see as the room's name."`
 	DestroyDelay int64             `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800 (0)."`
 	MaxMembers   int               `placeholder:"N" help:"How many members it may have (any number)."`
+	Delivery     string            `enum:"members,open," default:"" placeholder:"HOW" help:"How end users hear it: members, while they are in (the default); open, whoever is connected."`
+	Access       string            `enum:"open,listed,token," default:"" placeholder:"WHO" help:"Who may come in as an end user: open, everybody (the default); listed, see --allow; token, users with a token that names the room."`
+	Allow        []string          `placeholder:"USER" help:"Who may come in, with --access listed."`
 	Attribute    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"An attribute of the room; may be given more than once."`
 }
 
 // config is nil if nothing was chosen.
 func (f *makeFlags) config() *room.RoomConfig {
-	if f.DestroyDelay == 0 && f.MaxMembers == 0 && len(f.Attribute) == 0 {
+	config := room.RoomConfig{
+		RoomAttributes: f.Attribute, RoomDestroyDelayTime: f.DestroyDelay, MaxMembers: f.MaxMembers,
+		Delivery: f.Delivery, Access: f.Access, AllowedUsers: f.Allow,
+	}
+	if reflect.ValueOf(config).IsZero() {
 		return nil
 	}
-	return &room.RoomConfig{RoomAttributes: f.Attribute, RoomDestroyDelayTime: f.DestroyDelay, MaxMembers: f.MaxMembers}
+	return &config
 }
 
 type createCmd struct {
@@ -173,6 +185,14 @@ type kickCmd struct {
 	roomArg
 	Users []string `arg:"" name:"user" help:"Who has to go."`
 	reasonFlag
+	requestFlag
+}
+
+type accessCmd struct {
+	roomArg
+	Access   string   `enum:"open,listed,token," default:"" placeholder:"WHO" help:"open: everybody; listed: the users on the room's list; token: users with a token that names the room."`
+	Allow    []string `placeholder:"USER" help:"Put on the list."`
+	Disallow []string `placeholder:"USER" help:"Take off the list; who is in stays in."`
 	requestFlag
 }
 

@@ -169,6 +169,16 @@ func (c *kickCmd) Run(ctx context.Context, s *session) error {
 	return s.answer(nil, func(l look) string { return l.kicked(c.Room, reply) })
 }
 
+func (c *accessCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	reply, err := client.SetAccess(ctx, room.SetAccessRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Access: c.Access, Allow: c.Allow, Disallow: c.Disallow})
+	return s.answer(err, func(l look) string { return l.access(c.Room, &reply.Config) })
+}
+
 func (c *destroyCmd) Run(ctx context.Context, s *session) error {
 	client, err := s.client()
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
-	"natsrooms/subjects"
 )
 
 const (
@@ -34,8 +33,9 @@ type tour struct {
 	program string // of own
 	dir     string // where own stores everything
 
-	nc     *nats.Conn
-	events chan *nats.Msg
+	nc    *nats.Conn
+	heard chan step          // what happens and is said in both rooms
+	quiet context.CancelFunc // ends listening
 }
 
 // Run shows everything with two users, and leaves nothing behind.
@@ -43,7 +43,7 @@ func (c *demoCmd) Run(ctx context.Context, s *session) (err error) {
 	if s.JSON {
 		return usageError{errors.New("the demo is for people; leave out --json")}
 	}
-	t := &tour{session: s, alice: "alice", bob: "bob", lobby: "lobby", garden: "garden"}
+	t := &tour{session: s, quiet: func() {}, alice: "alice", bob: "bob", lobby: "lobby", garden: "garden"}
 	defer func() { err = errors.Join(err, t.end()) }()
 	nc, err := t.find(c.Embed)
 	switch {
@@ -78,12 +78,12 @@ func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
 	suffix := "-" + id[len(id)-5:]
 	t.alice, t.bob, t.lobby, t.garden = t.alice+suffix, t.bob+suffix, t.lobby+suffix, t.garden+suffix
 	t.nc = nc
-	client := roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: t.Timeout})
+	client := roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: t.Timeout, Once: true})
 	if _, err := client.Get(ctx, room.ReadRequest{RoomID: t.lobby}); err != nil && !errors.Is(err, room.ErrRoomNotExist) {
 		return err
 	}
 	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, redact(t.Server))
-	return t.listen(nc)
+	return t.listen(ctx, nc)
 }
 
 // bring starts a roomd for the tour alone.
@@ -112,29 +112,46 @@ func (t *tour) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return t.listen(nc)
+	return t.listen(ctx, nc)
 }
 
 // listen hears the facts and messages of both rooms from now on.
-func (t *tour) listen(nc *nats.Conn) error {
+func (t *tour) listen(ctx context.Context, nc *nats.Conn) error {
 	if t.nc != nil && t.nc != nc {
+		t.quiet()
 		t.nc.Close()
 	}
-	t.nc, t.events = nc, make(chan *nats.Msg, 64)
-	for _, id := range []subjects.Room{subjects.Room(t.lobby), subjects.Room(t.garden)} {
-		for _, subject := range []string{subjects.Facts(id), subjects.Messages(id)} {
-			if _, err := nc.ChanSubscribe(subject, t.events); err != nil {
-				return err
-			}
+	t.nc, t.heard = nc, make(chan step)
+	ctx, t.quiet = context.WithCancel(ctx)
+	client := roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: t.Timeout, Once: true})
+	rooms := []string{t.lobby, t.garden}
+	for _, id := range rooms {
+		follow(ctx, client, id, t.heard)
+	}
+	for range 2 * len(rooms) { // each begins with a step that says so
+		if _, err := t.next(ctx); err != nil {
+			return err
 		}
 	}
-	return nc.Flush()
+	return nil
+}
+
+// next waits for what happens or is said next.
+func (t *tour) next(ctx context.Context) (step, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: what it caused did not come within %s", demoFact))
+	defer cancel()
+	select {
+	case st := <-t.heard:
+		return st, st.err
+	case <-ctx.Done():
+		return step{}, context.Cause(ctx)
+	}
 }
 
 func (t *tour) walk(ctx context.Context) error {
 	t.say("Whoever watches a room hears each of its facts and messages; here they follow the commands that cause them. In another terminal you would type:")
 	t.prompt(commandLine([]string{"watch", t.lobby}))
-	steps := []step{
+	stages := []stage{
 		{"Alice makes a room and is in it.", []string{"create", t.lobby, "--name", "The lobby", "--as", t.alice}, exitOK, 1},
 		{"Bob comes in.", []string{"join", t.lobby, "--as", t.bob}, exitOK, 1},
 		{"He is in already; that is refused, and nothing happens.", []string{"join", t.lobby, "--as", t.bob}, exitRefused, 0},
@@ -144,7 +161,7 @@ func (t *tour) walk(ctx context.Context) error {
 		{"Who is there?", []string{"members", t.lobby}, exitOK, 0},
 		{"Bob goes from one room into another in one step: two facts, stored together or not at all.", []string{"switch", t.lobby, t.garden, "--create", "--as", t.bob}, exitOK, 2},
 	}
-	if err := t.steps(ctx, steps); err != nil {
+	if err := t.stages(ctx, stages); err != nil {
 		return err
 	}
 	if t.own != nil {
@@ -152,7 +169,7 @@ func (t *tour) walk(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := t.steps(ctx, []step{
+	if err := t.stages(ctx, []stage{
 		{"", []string{"members", t.lobby}, exitOK, 0},
 		{"", []string{"rooms", "--as", t.bob}, exitOK, 0},
 		{"Alice leaves; a room that nobody is in ends.", []string{"leave", t.lobby, "--as", t.alice}, exitOK, 2},
@@ -176,24 +193,24 @@ func (t *tour) crash(ctx context.Context) error {
 	return t.pause(ctx)
 }
 
-// step is a command of the tour and what must come of it.
-type step struct {
+// stage is a command of the tour and what must come of it.
+type stage struct {
 	say    string
 	args   []string
 	exit   int
 	events int // facts and messages that it causes in both rooms
 }
 
-func (t *tour) steps(ctx context.Context, steps []step) error {
-	for _, st := range steps {
-		if err := t.step(ctx, st); err != nil {
+func (t *tour) stages(ctx context.Context, stages []stage) error {
+	for _, st := range stages {
+		if err := t.stage(ctx, st); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tour) step(ctx context.Context, st step) error {
+func (t *tour) stage(ctx context.Context, st stage) error {
 	if st.say != "" {
 		t.say("%s", st.say)
 	}
@@ -217,23 +234,16 @@ func (t *tour) step(ctx context.Context, st step) error {
 
 // hear prints the next n facts and messages.
 func (t *tour) hear(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: what it caused did not come within %s", demoFact))
-	defer cancel()
 	for range n {
-		select {
-		case m := <-t.events:
-			line, _, err := t.look.event(m.Data, 0)
-			if err != nil {
-				return err
-			}
-			id, fact := subjects.RoomOfFacts(m.Subject)
-			if !fact {
-				id, _ = subjects.RoomOfMessages(m.Subject)
-			}
-			fmt.Fprintf(t.stdout, "  %s %s\n", t.look.paint(text.Faint, word(string(id))+":"), line)
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		st, err := t.next(ctx)
+		if err != nil {
+			return err
 		}
+		line, err := t.look.step(st)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.stdout, "  %s %s\n", t.look.paint(text.Faint, word(st.room)+":"), line)
 	}
 	return nil
 }
@@ -264,6 +274,7 @@ func (t *tour) pause(ctx context.Context) error {
 // end leaves nothing behind: no member, no process, no file.
 func (t *tour) end() error {
 	if t.nc != nil {
+		t.quiet()
 		if t.own == nil {
 			t.leave()
 		}
@@ -283,7 +294,7 @@ func (t *tour) end() error {
 func (t *tour) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), demoCleanUp)
 	defer cancel()
-	client := roomsvc.NewClient(t.nc, roomsvc.ClientConfig{SessionID: t.Session})
+	client := roomsvc.NewClient(t.nc, roomsvc.ClientConfig{SessionID: t.Session, Once: true})
 	for _, user := range []string{t.alice, t.bob} {
 		_, err := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: room.Caller{UserID: user}})
 		if err != nil && !errors.Is(err, roomsvc.ErrNoService) {

@@ -123,7 +123,7 @@ func (s *session) hint(err error) string {
 	case exitNoServer:
 		switch {
 		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
-			return "name a credentials file with --creds FILE"
+			return "name a credentials file with --creds FILE, or a token with --token FILE"
 		case redact(s.Server) == defaultServer:
 			return "start one that serves rooms: roomd"
 		}

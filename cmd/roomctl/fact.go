@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,6 +82,12 @@ func (l look) what(f *events.Fact) string {
 		return l.attributesChanged(f)
 	case events.MemberAttributesChanged:
 		return l.memberAttributesChanged(f)
+	case events.RoomAccessChanged:
+		line := "who may come in: " + word(cmp.Or(f.Access, room.AccessOpen))
+		if n := len(f.Allowed); n > 0 {
+			line += fmt.Sprintf(", %d listed", n)
+		}
+		return line + l.by(f.User)
 	case events.RoomDestroyed:
 		return l.paint(text.FgRed, "room destroyed") + fmt.Sprintf(" (%s%s)", word(string(f.Reason)), l.by(f.Operator))
 	}

@@ -140,6 +140,22 @@ func (l look) kicked(roomID string, r *room.KickReply) string {
 	return line
 }
 
+func (l look) access(roomID string, c *events.Config) string {
+	line := l.roomID(roomID) + ": "
+	switch c.Access {
+	case room.AccessListed:
+		line += "only who is on its list may come in"
+	case room.AccessToken:
+		line += "only who has a token that names it may come in"
+	default:
+		return line + "everybody may come in"
+	}
+	if len(c.AllowedUsers) > 0 && c.Access == room.AccessListed {
+		line += ": " + words(c.AllowedUsers)
+	}
+	return line
+}
+
 // table is an empty table with a header.
 func (l look) table(header ...any) table.Writer {
 	t := table.NewWriter()

@@ -31,7 +31,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	exited := false // by --help
 	parser, err := kong.New(&c, kong.Name("roomctl"), kong.Description(description),
-		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs},
+		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs, "envToken": envToken},
 		kong.WithHyphenPrefixedParameters(true), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }))
 	if err != nil {
@@ -61,30 +61,43 @@ type session struct {
 	abort          context.CancelCauseFunc // ends what is under way
 
 	nc        *nats.Conn
+	userForm  bool                    // commands go where only the user's own clients may send them
 	replies   []jsontext.Value        // as they came
 	requestID string                  // of the command that changes something
 	next      map[*room.Code][]string // what to type after a refusal
 }
 
 // client connects.
-func (s *session) client(opts ...nats.Option) (*roomsvc.Client, error) {
-	nc, err := s.connect(opts...)
-	if err != nil {
+func (s *session) client() (*roomsvc.Client, error) {
+	if err := s.dial(); err != nil {
 		return nil, err
 	}
-	s.nc = nc
-	return roomsvc.NewClient(nc, roomsvc.ClientConfig{
-		UserID: s.As, SessionID: s.Session, Timeout: s.Timeout,
+	return roomsvc.NewClient(s.nc, roomsvc.ClientConfig{
+		UserID: s.As, UserForm: s.userForm, SessionID: s.Session, Timeout: s.Timeout, Once: true,
 		OnReply: func(_ room.Verb, reply jsontext.Value) { s.replies = append(s.replies, reply) },
 	}), nil
 }
 
+// dial connects as whom the flags say.
+func (s *session) dial(opts ...nats.Option) error {
+	bearer, err := s.bearer()
+	if err == nil {
+		s.nc, err = s.connect(append(bearer, opts...)...)
+	}
+	return err
+}
+
 // actor connects for a command that somebody must give.
 func (s *session) actor() (*roomsvc.Client, error) {
-	if s.As == "" {
-		return nil, usageError{errors.New("nobody acts; name a user with --as USER, or for all that follows in " + envAs)}
+	nobody := usageError{errors.New("nobody acts; name a user with --as USER, or for all that follows in " + envAs)}
+	if s.As == "" && s.Token == "" {
+		return nil, nobody
 	}
-	return s.client()
+	client, err := s.client()
+	if err == nil && s.As == "" { // a back end's token names nobody to act for
+		return nil, nobody
+	}
+	return client, err
 }
 
 // connect waits for nothing: a server that is not there now is not there.
@@ -111,7 +124,7 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, fmt.Errorf("%w at %s", errNoServer, redact(s.Server))
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
-		return nil, fmt.Errorf("%w at %s that lets you in", errNoServer, redact(s.Server))
+		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, redact(s.Server), err)
 	}
 	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, redact(s.Server), err)
 }
@@ -179,7 +192,10 @@ func (s *session) typed(args ...string) string {
 	if s.Creds != "" {
 		flags = append(flags, "--creds", s.Creds)
 	}
-	if s.As != "" && s.As != os.Getenv(envAs) {
+	if s.Token != "" && s.Token != os.Getenv(envToken) {
+		flags = append(flags, "--token", s.Token)
+	}
+	if s.As != "" && s.As != os.Getenv(envAs) && !s.userForm {
 		flags = append(flags, "--as", s.As)
 	}
 	if s.Session != "" {

@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
-	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -20,8 +18,7 @@ const reconnectWait = 250 * time.Millisecond
 
 // Run prints facts and messages until ctx ends, which is what a watch is ended by.
 func (c *watchCmd) Run(ctx context.Context, s *session) error {
-	id, err := subjects.ParseRoom(c.Room)
-	if err != nil {
+	if _, err := subjects.ParseRoom(c.Room); err != nil {
 		return usageError{fmt.Errorf("the room's ID %w", err)}
 	}
 	news := make(chan string, 16)
@@ -31,59 +28,76 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 		default:
 		}
 	}
-	client, err := s.client(
+	err := s.dial(
 		func(o *nats.Options) error { o.AllowReconnect = true; return nil },
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			tell("the connection broke (%v); what happens until it is back is not shown", cmp.Or(err, nats.ErrDisconnected))
+			tell("the connection broke (%v); what happens until it is back is read then", cmp.Or(err, nats.ErrDisconnected))
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { tell("connected again") }),
 	)
 	if err != nil {
 		return err
 	}
-	heard := make(chan *nats.Msg, 1024)
-	for _, subject := range []string{subjects.Facts(id), subjects.Messages(id)} {
-		if _, err := s.nc.ChanSubscribe(subject, heard); err != nil {
-			return err
-		}
-	}
-	if err := s.announce(ctx, client, id); err != nil {
-		return ended(ctx, err)
-	}
-	var seen watched
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := printer{s, c.Room, false}
+	steps := make(chan step)
+	follow(ctx, s.watcher(), c.Room, steps)
 	for {
 		select {
 		case <-ctx.Done():
 			return ended(ctx, context.Cause(ctx))
 		case what := <-news:
 			s.remark("%s", what)
-		case m := <-heard:
-			if err := s.show(m, &seen); err != nil {
+		case st := <-steps:
+			if st.err != nil {
+				return ended(ctx, st.err)
+			}
+			if err := p.print(st); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// watched is how far a watch has got.
-type watched struct {
-	fact    head
-	message uint64 // where the newest stored one is
+// watcher is a client for watching. A trusted one watches for nobody; an end user's keeps
+// the user's session in its rooms meanwhile.
+func (s *session) watcher() *roomsvc.Client {
+	cfg := roomsvc.ClientConfig{Timeout: s.Timeout, Once: true}
+	if s.userForm {
+		cfg.UserID, cfg.SessionID, cfg.UserForm = s.As, s.Session, true
+	}
+	return roomsvc.NewClient(s.nc, cfg)
 }
 
-// announce says how the room is before its first fact.
-func (s *session) announce(ctx context.Context, client *roomsvc.Client, id subjects.Room) error {
-	reply, err := client.Get(ctx, room.ReadRequest{RoomID: string(id)})
-	switch {
-	case errors.Is(err, room.ErrRoomNotExist):
-		s.remark("there is no room %s yet; what happens in it will be shown", word(string(id)))
-	case err != nil:
-		return err
-	default:
-		s.remark("watching %s %s", word(string(id)), size(reply.Room.MemberCount, reply.Sequence))
+// step is one of a room's watch, of what is said there, or its error.
+type step struct {
+	room   string
+	update *roomsvc.Update
+	heard  *roomsvc.Heard
+	err    error
+}
+
+// follow watches a room, which may not be there yet, and listens to what is said in it,
+// until ctx ends.
+func follow(ctx context.Context, client *roomsvc.Client, id string, steps chan<- step) {
+	send := func(st step) {
+		select {
+		case steps <- st:
+		case <-ctx.Done():
+		}
 	}
-	return nil
+	go func() {
+		for u, err := range client.Watch(ctx, roomsvc.WatchRequest{RoomID: id, MayNotExist: true}) {
+			send(step{room: id, update: &u, err: err})
+		}
+	}()
+	go func() {
+		for h, err := range client.Messages(ctx, roomsvc.MessagesRequest{RoomID: id, MayNotExist: true}) {
+			send(step{room: id, heard: &h, err: err})
+		}
+	}()
 }
 
 // ended makes a success of the signal that ends a watch.
@@ -94,50 +108,81 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// show prints a fact or a message, and says so if some before it did not arrive.
-func (s *session) show(m *nats.Msg, seen *watched) error {
-	line, err := "", error(nil)
-	if _, message := subjects.RoomOfMessages(m.Subject); message {
-		line, err = s.showMessage(m, seen)
-	} else {
-		line, err = s.showFact(m.Data, &seen.fact)
-	}
+// printer prints the steps of one room.
+type printer struct {
+	*session
+	room      string
+	recovered bool // the last one did not arrive by itself
+}
+
+func (p *printer) print(st step) error {
+	p.comment(st)
+	raw := st.raw()
 	switch {
-	case err != nil:
-		s.remark("something that is no event came: %s", printable(err.Error()))
-	case s.JSON:
-		return s.line(m.Data)
-	default:
-		fmt.Fprintln(s.stdout, line)
+	case raw == nil:
+		return nil
+	case p.JSON:
+		return p.line(raw)
 	}
+	line, err := p.look.step(st)
+	if err != nil {
+		p.remark("something that is no event came: %s", printable(err.Error()))
+		return nil
+	}
+	fmt.Fprintln(p.stdout, line)
 	return nil
 }
 
-func (s *session) showFact(raw []byte, last *head) (string, error) {
-	line, h, err := s.look.fact(raw)
-	if err != nil {
-		return "", err
+// raw is the step's event, nil if it has none.
+func (st step) raw() []byte {
+	if st.update != nil {
+		return st.update.Raw
 	}
-	if missed := h.Data.Sequence - last.Data.Sequence - 1; h.Data.InstanceID == last.Data.InstanceID && h.Data.Sequence > last.Data.Sequence && missed > 0 {
-		s.remark("%s before the next did not arrive here", count(int(missed), "fact", "facts"))
-	}
-	*last = h
-	return line, nil
+	return st.heard.Raw
 }
 
-// showMessage takes the place of a stored message, and of the room's one before it, from
-// the headers of the copy. A live one has none.
-func (s *session) showMessage(m *nats.Msg, seen *watched) (string, error) {
-	seq, _ := strconv.ParseUint(m.Header.Get(nats.JSSequence), 10, 64)
-	line, err := s.look.message(m.Data, seq)
-	if err != nil || seq == 0 {
+// step is the line for a step's event.
+func (l look) step(st step) (line string, err error) {
+	if st.update != nil {
+		line, _, err = l.fact(st.update.Raw)
 		return line, err
 	}
-	if before, err := strconv.ParseUint(m.Header.Get(nats.JSLastSequence), 10, 64); err == nil && seen.message > 0 && before > seen.message {
-		s.remark("some messages before the next did not arrive here")
+	return l.message(st.heard.Raw, st.heard.Message.Seq)
+}
+
+// comment tells people what is no event.
+func (p *printer) comment(st step) {
+	recovered := false
+	if u := st.update; u != nil {
+		recovered = u.Recovered
+		p.commentRoom(u)
+	} else {
+		recovered = st.heard.Recovered
+		if st.heard.Lost {
+			p.remark("some messages were missed that are no longer kept")
+		}
 	}
-	seen.message = max(seen.message, seq)
-	return line, nil
+	if recovered && !p.recovered {
+		p.remark("what comes next did not arrive, and was read now")
+	}
+	p.recovered = recovered
+}
+
+func (p *printer) commentRoom(u *roomsvc.Update) {
+	id := word(p.room)
+	switch {
+	case u.Fact != nil:
+	case u.Roster == nil && u.Fresh == roomsvc.FreshStart:
+		p.remark("there is no room %s yet; what happens in it will be shown", id)
+	case u.Roster == nil:
+		p.remark("the room %s is gone", id)
+	case u.Fresh == roomsvc.FreshStart:
+		p.remark("watching %s %s", id, size(u.Roster.Len(), u.Roster.Sequence()))
+	case u.Fresh == roomsvc.FreshInstance:
+		p.remark("%s is another room of that name now %s", id, size(u.Roster.Len(), u.Roster.Sequence()))
+	default:
+		p.remark("some facts were missed that are no longer kept; the room is now %s", size(u.Roster.Len(), u.Roster.Sequence()))
+	}
 }
 
 // remark tells people something that is not part of the output.

@@ -3,16 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
-	"natsrooms/subjects"
 )
 
 func TestWatch(t *testing.T) {
@@ -54,81 +52,77 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfHoles(t *testing.T) {
+func TestWatchTellsWhatIsNoEvent(t *testing.T) {
 	t.Parallel()
 	var out, remarks bytes.Buffer
-	s := &session{stdout: &out, stderr: &remarks, look: plain}
-	var seen watched
-	for _, sequence := range []uint64{4, 5, 8, 8, 2} { // a copy twice, then one that came late
-		if err := s.show(&nats.Msg{Data: encoded(t, events.Fact{Type: events.RoomKept, Sequence: sequence})}, &seen); err != nil {
+	p := &printer{session: &session{stdout: &out, stderr: &remarks, look: plain}, room: "lobby"}
+	kept := encoded(t, events.Fact{Type: events.RoomKept, Sequence: 8})
+	hi := said(t, events.Message{Sender: "alice", Type: events.Text, Data: "hi"})
+	fact := func(recovered bool) *roomsvc.Update {
+		return &roomsvc.Update{Fact: &events.Fact{}, Raw: kept, Recovered: recovered}
+	}
+	for _, st := range []step{
+		{update: &roomsvc.Update{Fresh: roomsvc.FreshStart}}, {heard: &roomsvc.Heard{After: 3}},
+		{update: fact(false)}, {update: fact(true)}, {update: fact(true)}, {heard: &roomsvc.Heard{Message: &events.Message{Seq: 12}, Raw: hi, Recovered: true}},
+		{update: &roomsvc.Update{}}, {heard: &roomsvc.Heard{Lost: true}},
+	} {
+		if err := p.print(st); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.show(&nats.Msg{Data: []byte("noise")}, &seen); err != nil {
-		t.Fatal(err)
+	want := `roomctl: there is no room lobby yet; what happens in it will be shown
+roomctl: what comes next did not arrive, and was read now
+roomctl: the room lobby is gone
+roomctl: some messages were missed that are no longer kept
+`
+	if got := remarks.String(); got != want {
+		t.Errorf("remarks:\n%s\nwant\n%s", got, want)
 	}
-	if got := remarks.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "2 facts before the next did not arrive here") || !strings.Contains(got, "no event") {
-		t.Errorf("remarks:\n%s", got)
-	}
-	if got := strings.Count(out.String(), "\n"); got != 5 {
-		t.Errorf("%d lines:\n%s", got, &out)
-	}
-}
-
-func TestWatchTellsOfMissingMessages(t *testing.T) {
-	t.Parallel()
-	var out, remarks bytes.Buffer
-	s := &session{stdout: &out, stderr: &remarks, look: plain}
-	var seen watched
-	for _, at := range []struct{ last, seq string }{{"3", "4"}, {"", ""}, {"4", "9"}, {"12", "15"}, {"9", "12"}, {"15", "16"}} { // the last but one came late
-		m := &nats.Msg{Subject: subjects.Messages("lobby"), Header: nats.Header{}, Data: said(t, events.Message{Sender: "alice", Type: events.Text, Data: "hi"})}
-		if at.seq != "" {
-			m.Header.Set(nats.JSSequence, at.seq)
-			m.Header.Set(nats.JSLastSequence, at.last)
-		}
-		if err := s.show(m, &seen); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := remarks.String(); got != "roomctl: some messages before the next did not arrive here\n" {
-		t.Errorf("remarks:\n%s", got)
-	}
-	if got := out.String(); strings.Count(got, "alice: hi") != 6 || !strings.Contains(got, " #15  alice") {
+	if got := out.String(); strings.Count(got, "\n") != 4 || !strings.Contains(got, " #12  alice: hi") {
 		t.Errorf("lines:\n%s", got)
 	}
 }
 
+// A watch goes on through a restart of the server, and shows what happened before it was
+// back, once.
 func TestWatchOutlivesTheConnection(t *testing.T) {
 	t.Parallel()
-	reply := []byte(`{"room":{"roomID":"lobby","memberCount":3},"sequence":6}`)
-	n := answerer(t, room.Get, func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: reply} })
+	n := roomtest.Start(t)
+	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, n.Server), roomsvc.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = svc.Stop(context.Background()) })
+	enter := func(user string) {
+		t.Helper()
+		caller := room.Caller{UserID: user}
+		if _, err := roomsvc.NewClient(roomtest.Conn(t, n.Server), roomsvc.ClientConfig{}).Enter(t.Context(), room.CreateRequest{Caller: caller, RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enter("alice")
 	ctx, cancel := context.WithCancel(t.Context())
-	lines, remarks, code := make(chan string, 64), make(chan string, 16), make(chan int)
+	lines, remarks, code := make(chan string, 64), make(chan string, 64), make(chan int)
 	go func() {
 		code <- Run(ctx, []string{"watch", "lobby", "-s", n.ClientURL()}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
 	}()
 	expect := func(want string) {
 		t.Helper()
-		if got := <-remarks; !strings.Contains(got, want) {
-			t.Errorf("it says %q, not %q", got, want)
+		for got := range remarks {
+			if strings.Contains(got, want) {
+				return
+			}
 		}
 	}
-	expect("watching lobby (3 members, sequence 6)")
+	expect("watching lobby (1 member, sequence 1)")
 	n.Restart()
+	enter("bob")
 	expect("the connection broke")
 	expect("connected again")
-	nc := roomtest.Conn(t, n.Server)
-	fact := encoded(t, events.Fact{Type: events.MemberLeft, Sequence: 7, Left: []events.Left{gone("bob", events.ReasonLeft)}, MemberCount: 2})
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for heard := false; !heard; { // the server may learn of the new subscription after the first of them
-		if err := nc.Publish(subjects.Facts("lobby"), fact); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case line := <-lines:
-			heard = strings.HasSuffix(line, "7  bob left, 2 members")
-		case <-tick.C:
+	enter("carol")
+	for _, want := range []string{"bob joined (enter), 2 members", "carol joined (enter), 3 members"} {
+		if got := <-lines; !strings.HasSuffix(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 	cancel()

@@ -37,6 +37,12 @@ type Config struct {
 
 	SystemCreds string `placeholder:"FILE" help:"Credentials for --nats in its system account, to be told who has lost its connection."`
 
+	Auth         string `placeholder:"jwt" help:"Let end users in by signed JSON Web Tokens: jwt, the only kind there is. Without it the NATS server's configuration alone says who may come in."`
+	AuthKey      string `placeholder:"FILE" help:"What tokens are verified with: a JSON Web Key Set, a public key in PEM (RSA or Ed25519), or a secret of 32 bytes or more for HS256."`
+	AuthAudience string `placeholder:"NAME" help:"What the aud of a token must have; for keys that sign tokens for others too."`
+	AuthIssuer   string `placeholder:"FILE" help:"With --nats: seed of the account key that the server's auth_callout names as its issuer."`
+	AuthXKey     string `name:"auth-xkey" placeholder:"FILE" help:"With --nats: seed of the curve key that it names as its xkey."`
+
 	FactsKeep       time.Duration `placeholder:"168h" help:"How long the journal keeps facts, at least 24h."`
 	MaxRooms        int           `placeholder:"N" help:"Rooms that may exist at a time (0: any number)."`
 	MaxMembers      int           `placeholder:"N" help:"Members that a room may have (0: any number)."`
@@ -50,6 +56,8 @@ type Config struct {
 	Devices string         `placeholder:"many" help:"many: a user's sessions are in a room side by side; replace: the newest takes the place of the others."`
 
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
+
+	Feeds bool `help:"End users connect as themselves, with permissions that something else gives them: they hear rooms by their own feeds and read only what is theirs. Give it to all instances."`
 
 	Replicas int `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
 
@@ -129,6 +137,9 @@ func (c *Config) check() error {
 	if _, err := c.limits(); err != nil {
 		return err
 	}
+	if err := c.checkAuth(); err != nil {
+		return err
+	}
 	if c.NATS != "" {
 		return c.checkRemote()
 	}
@@ -154,6 +165,22 @@ func (c *Config) checkLeases() error {
 		return errors.New("--grace is of no use with --nats alone: the server tells who has lost its connection in its system account; name credentials for that with --system-creds")
 	case c.Devices != "" && c.Devices != "many" && c.Devices != "replace":
 		return fmt.Errorf("--devices is %q; it must be many or replace", c.Devices)
+	}
+	return nil
+}
+
+func (c *Config) checkAuth() error {
+	switch {
+	case c.Auth != "" && c.Auth != "jwt":
+		return fmt.Errorf("--auth is %q; the one kind there is, is jwt", c.Auth)
+	case c.Auth != "" && c.AuthKey == "":
+		return errors.New("--auth jwt needs --auth-key FILE to verify tokens with")
+	case c.Auth == "" && cmp.Or(c.AuthKey, c.AuthAudience, c.AuthIssuer, c.AuthXKey) != "":
+		return errors.New("--auth-key, --auth-audience, --auth-issuer and --auth-xkey are for --auth jwt, which is not given")
+	case c.Auth != "" && c.NATS != "" && c.AuthIssuer == "":
+		return errors.New("--auth jwt with --nats needs --auth-issuer FILE; docs/security.md says how to set the server up")
+	case c.NATS == "" && cmp.Or(c.AuthIssuer, c.AuthXKey) != "":
+		return errors.New("--auth-issuer and --auth-xkey are for --nats URL; for the server that it embeds roomd makes its own")
 	}
 	return nil
 }
@@ -199,6 +226,9 @@ func (c *Config) limits() (room.Limits, error) {
 	return l, l.Check()
 }
 
+// feeds says whether end users connect as themselves.
+func (c *Config) feeds() bool { return c.Feeds || c.Auth != "" }
+
 func limitNames() string {
 	var names []string
 	for _, s := range room.Settings {
@@ -220,8 +250,10 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	return roomsvc.Config{
 		Settle:       settle,
 		Instance:     l.instance,
-		System:       l.system,
 		Grace:        grace,
+		Feeds:        c.feeds(),
+		FeedsConn:    l.feeds,
+		System:       l.system,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
 		Limits:   limits,

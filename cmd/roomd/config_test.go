@@ -82,6 +82,11 @@ func TestRefusedArguments(t *testing.T) {
 		{"--devices one", `--devices is "one"; it must be many or replace`},
 		{"--creds f", "--creds is for --nats URL"},
 		{"--system-creds f", "--system-creds is for --nats URL"},
+		{"--auth ldap --auth-key k", "the one kind there is, is jwt"},
+		{"--auth jwt", "needs --auth-key FILE"},
+		{"--auth-key k", "are for --auth jwt, which is not given"},
+		{"--auth jwt --auth-key k --auth-issuer i", "for the server that it embeds roomd makes its own"},
+		{"--nats n --auth jwt --auth-key k", "needs --auth-issuer FILE"},
 		{"--replicas 3", "name it with --nats URL"},
 		{"--nats n --replicas 2", "--replicas is 2; JetStream keeps 1, 3 or 5 copies"},
 		{"--nats n --config c", "nothing to set up with --config;"},
@@ -118,7 +123,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	if code != 0 {
 		t.Errorf("--help exits with %d", code)
 	}
-	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "SYSTEM_CREDS", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "LEASE", "GRACE", "DEVICES", "REPLICAS", "LOG_LEVEL"} {
+	for _, name := range []string{"CONFIG", "HOST", "PORT", "STORE_DIR", "SYNC", "NATS", "CREDS", "SYSTEM_CREDS", "AUTH", "AUTH_KEY", "AUTH_AUDIENCE", "AUTH_ISSUER", "AUTH_XKEY", "FACTS_KEEP", "MAX_ROOMS", "MAX_MEMBERS", "MAX_ROOMS_PER_USER", "LEASE", "GRACE", "DEVICES", "REPLICAS", "LOG_LEVEL"} {
 		if !strings.Contains(help.String(), "$ROOMD_"+name+")") {
 			t.Errorf("--help does not name ROOMD_%s", name)
 		}

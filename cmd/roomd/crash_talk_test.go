@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -19,31 +17,29 @@ import (
 )
 
 // talk is what was said in a room while the process was killed: what was answered, and
-// what one who listened, and filled holes by history, got to know.
+// what a client heard.
 type talk struct {
-	room     string
-	instance string
-	nc       *nats.Conn
+	room string
+	nc   *nats.Conn
 
 	mu       sync.Mutex
 	answered map[string]*room.SendReply // by what was said
-	heard    map[uint64]string          // by messageSeq
-	last     uint64
-	holes    int
+
+	over      chan struct{}     // closed when nothing more is heard
+	heard     map[uint64]string // by messageSeq
+	recovered int
 }
 
 const talkers = 2
 
 // newTalk makes a room and lets everybody in who will talk.
 func newTalk(ctx context.Context, nc *nats.Conn) (*talk, error) {
-	k := &talk{room: "talk", nc: nc, answered: map[string]*room.SendReply{}, heard: map[uint64]string{}}
+	k := &talk{room: "talk", nc: nc, answered: map[string]*room.SendReply{}, heard: map[uint64]string{}, over: make(chan struct{})}
 	for n := range talkers {
 		c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: k.user(n)})
-		r, err := c.Enter(ctx, room.CreateRequest{RoomID: k.room, Config: &room.RoomConfig{RoomDestroyDelayTime: room.MaxDestroyDelay}})
-		if err != nil {
+		if _, err := c.Enter(ctx, room.CreateRequest{RoomID: k.room, Config: &room.RoomConfig{RoomDestroyDelayTime: room.MaxDestroyDelay}}); err != nil {
 			return nil, err
 		}
-		k.instance = r.InstanceID
 	}
 	return k, nil
 }
@@ -59,26 +55,19 @@ func (k *talk) say(ctx context.Context, n int, stop <-chan struct{}) error {
 			return nil
 		default:
 		}
-		q := room.SendRequest{Caller: room.Caller{RequestID: strconv.Itoa(i)}, RoomID: k.room, Type: string(events.Text), Data: fmt.Sprintf("%s says %d", k.user(n), i)}
-		for {
-			r, err := c.Send(ctx, q)
-			if err == nil {
-				k.mu.Lock()
-				k.answered[q.Data] = r
-				k.mu.Unlock()
-				break
-			}
-			var refused *room.Error
-			if errors.As(err, &refused) && refused.Code != room.ErrBusy && refused.Code != room.ErrUnavailable || ctx.Err() != nil {
-				return fmt.Errorf("%s: %w", q.Data, err)
-			}
+		q := room.SendRequest{RoomID: k.room, Type: string(events.Text), Data: fmt.Sprintf("%s says %d", k.user(n), i)}
+		r, err := c.Send(ctx, q)
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.Data, err)
 		}
+		k.mu.Lock()
+		k.answered[q.Data] = r
+		k.mu.Unlock()
 	}
 }
 
-// listen hears live copies on a connection that is slow to come back, so that it misses
-// some after each death. A copy that does not follow the last one shows the hole, and
-// history fills it.
+// listen hears messages on a connection that is slow to come back, so that it misses
+// some after each death, until the last one of the room.
 func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(1500*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -86,70 +75,45 @@ func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	_, err = nc.Subscribe(subjects.Messages(subjects.Room(k.room)), func(m *nats.Msg) {
-		seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
-		before, err2 := strconv.ParseUint(m.Header.Get("Nats-Last-Sequence"), 10, 64)
-		said, err3 := events.DecodeMessage(m.Data)
-		if err := errors.Join(err, err2, err3); err != nil {
-			t.Errorf("a live copy: %v", err)
-			return
+	listening := make(chan struct{})
+	go func() {
+		defer close(k.over)
+		for h, err := range roomsvc.NewClient(nc, roomsvc.ClientConfig{}).Messages(ctx, roomsvc.MessagesRequest{RoomID: k.room, Every: time.Second}) {
+			switch {
+			case err != nil || h.Lost:
+				t.Errorf("after %d, lost %v: %v", h.After, h.Lost, err)
+				return
+			case h.Message == nil:
+				close(listening)
+				continue
+			case h.Message.Data == lastWords:
+				return
+			case h.Recovered:
+				k.recovered++
+			}
+			if k.heard[h.Message.Seq] != "" || h.Message.Seq <= h.After {
+				t.Errorf("%d comes after %d", h.Message.Seq, h.After)
+			}
+			k.heard[h.Message.Seq] = h.Message.Data
 		}
-		k.mu.Lock()
-		hole := before > k.last
-		if !hole && seq > k.last {
-			k.heard[seq], k.last = said.Data, seq
-		}
-		k.mu.Unlock()
-		if hole && k.fill(ctx) == nil { // else the next copy shows it again
-			k.mu.Lock()
-			k.holes++
-			k.mu.Unlock()
-		}
-	})
-	if err == nil {
-		err = nc.Flush()
-	}
-	if err != nil {
-		t.Fatal(err)
+	}()
+	select {
+	case <-listening:
+	case <-k.over:
+		t.Fatal("nothing is heard")
 	}
 }
 
-// fill reads by history what is behind the last message that was heard without a hole.
-func (k *talk) fill(ctx context.Context) error {
-	c := roomsvc.NewClient(k.nc, roomsvc.ClientConfig{})
-	for {
-		k.mu.Lock()
-		after := k.last
-		k.mu.Unlock()
-		page, err := c.History(ctx, room.HistoryRequest{RoomID: k.room, InstanceID: k.instance, AfterMessageSeq: &after})
-		if err != nil {
-			return err
-		}
-		if !page.Complete {
-			return fmt.Errorf("history behind %d is not complete", after)
-		}
-		k.mu.Lock()
-		for _, raw := range page.Events {
-			m, err := events.DecodeMessage(raw)
-			if err != nil {
-				k.mu.Unlock()
-				return err
-			}
-			k.heard[m.Seq], k.last = m.Data, max(k.last, m.Seq)
-		}
-		k.mu.Unlock()
-		if page.NextFlag == "" {
-			return nil
-		}
-	}
-}
+// lastWords end the listening.
+const lastWords = "that is all"
 
 // verify holds what was answered, and what was heard, against what is stored.
 func (k *talk) verify(ctx context.Context, t *testing.T) {
 	t.Helper()
-	if err := k.fill(ctx); err != nil { // the last ones may be missing, and nothing behind them shows it
+	if _, err := roomsvc.NewClient(k.nc, roomsvc.ClientConfig{}).Send(ctx, room.SendRequest{RoomID: k.room, Type: string(events.Text), Data: lastWords}); err != nil {
 		t.Fatal(err)
 	}
+	<-k.over
 	js, err := jetstream.New(k.nc)
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +144,9 @@ func (k *talk) verify(ctx context.Context, t *testing.T) {
 		if other, twice := stored[said.Data]; twice {
 			t.Errorf("%q is stored at %d and at %d", said.Data, other, meta.Sequence.Stream)
 		}
+		if said.Data == lastWords {
+			continue
+		}
 		stored[said.Data], at[meta.Sequence.Stream] = meta.Sequence.Stream, said.Data
 	}
 	k.mu.Lock()
@@ -197,8 +164,8 @@ func (k *talk) verify(ctx context.Context, t *testing.T) {
 	if len(k.heard) != len(at) || len(k.answered) == 0 {
 		t.Errorf("%d messages stored, %d heard, %d answered", len(at), len(k.heard), len(k.answered))
 	}
-	if k.holes == 0 {
+	if k.recovered == 0 {
 		t.Error("the listener missed nothing")
 	}
-	t.Logf("%d messages answered, %d stored, %d holes filled", len(k.answered), len(at), k.holes)
+	t.Logf("%d messages answered, %d stored, %d missed and recovered", len(k.answered), len(at), k.recovered)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -41,8 +40,8 @@ func kills() int {
 type victim struct {
 	t         *testing.T
 	bin, dir  string
-	port      int
 	args      []string // more of them
+	port      int
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	processes int
@@ -69,8 +68,7 @@ func (v *victim) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", v.port
 func (v *victim) start() {
 	v.t.Helper()
 	v.processes++
-	v.cmd = exec.Command(v.bin, "--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m", "--messages-per-room", "1000000")
-	v.cmd.Args = append(v.cmd.Args, v.args...)
+	v.cmd = exec.Command(v.bin, append([]string{"--port", strconv.Itoa(v.port), "--store-dir", v.dir, "--sync", "2m", "--messages-per-room", "1000000"}, v.args...)...)
 	out, err := v.cmd.StdoutPipe()
 	if err != nil {
 		v.t.Fatal(err)
@@ -206,24 +204,18 @@ func TestKill(t *testing.T) {
 				}
 				request, to := nuid.Next(), (at+1+rand.IntN(rooms-1))%rooms
 				var reply *room.JoinedReply
-				for {
-					var err error
-					caller := room.Caller{RequestID: request}
-					if first {
-						reply, err = c.Enter(ctx, room.CreateRequest{Caller: caller, RoomID: fmt.Sprintf("room-%d", to)})
-					} else {
-						reply, err = c.Switch(ctx, room.SwitchRequest{
-							Caller: caller, FromRoomID: fmt.Sprintf("room-%d", at), ToRoomInfo: room.RoomInfo{RoomID: fmt.Sprintf("room-%d", to)}, IsCreateWhenRoomNotExisted: true,
-						})
-					}
-					if err == nil {
-						break
-					}
-					var refused *room.Error
-					if errors.As(err, &refused) && refused.Code != room.ErrBusy && refused.Code != room.ErrUnavailable || ctx.Err() != nil {
-						t.Errorf("%s: %v", user, err)
-						return
-					}
+				var err error
+				caller := room.Caller{RequestID: request}
+				if first {
+					reply, err = c.Enter(ctx, room.CreateRequest{Caller: caller, RoomID: fmt.Sprintf("room-%d", to)})
+				} else {
+					reply, err = c.Switch(ctx, room.SwitchRequest{
+						Caller: caller, FromRoomID: fmt.Sprintf("room-%d", at), ToRoomInfo: room.RoomInfo{RoomID: fmt.Sprintf("room-%d", to)}, IsCreateWhenRoomNotExisted: true,
+					})
+				}
+				if err != nil {
+					t.Errorf("%s: %v", user, err)
+					return
 				}
 				at = to
 				mu.Lock()

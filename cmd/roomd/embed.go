@@ -34,18 +34,19 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if opts.ServerName == "" {
 		opts.ServerName = "roomd-" + st.instance
 	}
-	in, err := letIn(opts)
+	in, err := letIn(opts, cfg.Auth != "")
 	if err != nil {
 		st.close()
 		return nil, err
 	}
+	warnIfOpen(opts, log)
 	inProcess := opts.TLSConfig != nil || opts.ProxyProtocol
 	s, err := startServer(opts, log)
 	if err != nil {
 		st.close()
 		return nil, err
 	}
-	l := &link{address: clientAddress(s), instance: st.instance}
+	l := &link{address: clientAddress(s), instance: st.instance, issuer: in.issuer, xkey: in.xkey}
 	l.close = func() {
 		l.hangUp()
 		s.Shutdown()
@@ -54,6 +55,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	}
 	if l.nc, err = connect(s, inProcess, in.service, log); err == nil && in.system != nil {
 		l.system, err = connect(s, inProcess, in.system, log)
+	}
+	if err == nil && cfg.feeds() {
+		l.feeds, err = connect(s, inProcess, in.service, log)
 	}
 	if err != nil {
 		l.close()
@@ -89,9 +93,15 @@ func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logge
 // and roomd's defaults under it.
 func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 	opts := &server.Options{}
+	if cfg.Auth != "" {
+		// A server that knows of no such block, and of no users but those of the system
+		// account, lets everybody in.
+		if err := opts.ProcessConfigString("authorization {}"); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.Config != "" {
-		var err error
-		if opts, err = readConfig(cfg.Config, log); err != nil {
+		if err := readConfig(opts, cfg.Config, log); err != nil {
 			return nil, err
 		}
 	}
@@ -110,13 +120,13 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 	return opts, nil
 }
 
-func readConfig(file string, log *slog.Logger) (*server.Options, error) {
+// readConfig puts a configuration file over the options.
+func readConfig(opts *server.Options, file string, log *slog.Logger) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration (%w); correct --config, or leave it out", err)
+		return fmt.Errorf("cannot read the configuration (%w); correct --config, or leave it out", err)
 	}
 	f.Close()
-	opts := &server.Options{}
 	err = opts.ProcessConfigFile(file)
 	var report interface {
 		Errors() []error
@@ -130,12 +140,12 @@ func readConfig(file string, log *slog.Logger) (*server.Options, error) {
 	}
 	if err != nil {
 		why := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
-		return nil, fmt.Errorf("%s is not a NATS server configuration that can be used; correct it: %s", file, why)
+		return fmt.Errorf("%s is not a NATS server configuration that can be used; correct it: %s", file, why)
 	}
 	if opts.Cluster.Port != 0 || opts.Cluster.ListenStr != "" || opts.Cluster.Name != "" {
-		return nil, fmt.Errorf("%s makes a cluster, and the server that roomd embeds is alone; run nats-server with it, and roomd with --nats URL", file)
+		return fmt.Errorf("%s makes a cluster, and the server that roomd embeds is alone; run nats-server with it, and roomd with --nats URL", file)
 	}
-	return opts, nil
+	return nil
 }
 
 func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error) {

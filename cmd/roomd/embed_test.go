@@ -124,7 +124,11 @@ func TestEmbedStoresAndKeepsItsName(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
 	args := []string{"--config", shipped, "--port", "-1", "--store-dir", dir}
 	l := embedded(t, args...)
-	js, err := jetstream.New(l.nc)
+	nc, err := nats.Connect("nats://" + l.address)
+	if err != nil {
+		t.Fatalf("by TCP: %v", err)
+	}
+	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,19 +139,19 @@ func TestEmbedStoresAndKeepsItsName(t *testing.T) {
 	if id == "" || name != "roomd-"+id {
 		t.Errorf("server %q, instance %q", name, id)
 	}
-	nc, err := nats.Connect("nats://" + l.address)
-	if err != nil {
-		t.Fatalf("by TCP: %v", err)
-	}
 	nc.Close()
 	l.close()
 
 	l = embedded(t, args...)
 	defer l.close()
+	if nc, err = nats.Connect("nats://" + l.address); err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
 	if l.instance != id || l.nc.ConnectedServerName() != name {
 		t.Errorf("after a restart it is %q, was %q", l.instance, id)
 	}
-	if js, err = jetstream.New(l.nc); err != nil {
+	if js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Stream(t.Context(), "T"); err != nil {
@@ -297,7 +301,7 @@ func TestSuggestions(t *testing.T) {
 		"[::1]:4222":     "roomctl -s nats://[::1]:4222 enter lobby",
 	} {
 		var out strings.Builder
-		suggest(&out, address)
+		suggest(&out, address, false)
 		if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 4 || !strings.Contains(lines[1], want) {
 			t.Errorf("at %s:\n%s", address, out.String())
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"natsrooms/roomsvc/policy"
 )
 
 // insider is how roomd gets into the server that it embeds. Its users have key pairs
@@ -17,11 +19,20 @@ import (
 type insider struct {
 	service nats.Option // for the account of the rooms; nil if the server takes no users of ours
 	system  nats.Option // for the system account; nil if the server has none
+	names   []string    // of both
+
+	issuer, xkey nkeys.KeyPair // of the answers to the server's auth callout; nil without one
 }
 
-// letIn adds roomd's users to a server's options. Who else gets in does not change: where
-// the configuration has nobody, everybody still needs no credentials.
-func letIn(opts *server.Options) (*insider, error) {
+// letIn adds roomd's users to a server's options, and the auth callout if it is wanted. Who
+// else gets in does not change: where the configuration has nobody, and there is no
+// callout, everybody still needs no credentials.
+func letIn(opts *server.Options, callout bool) (*insider, error) {
+	if callout {
+		if err := checkCallout(opts); err != nil {
+			return nil, err
+		}
+	}
 	if len(opts.TrustedOperators)+len(opts.TrustedKeys) > 0 {
 		return &insider{}, nil // an operator's servers know users by his signature alone
 	}
@@ -29,18 +40,26 @@ func letIn(opts *server.Options) (*insider, error) {
 	if err != nil {
 		return nil, err
 	}
-	open := isOpen(opts)
-	in := &insider{}
-	if in.service, err = addUser(opts, account); err != nil {
+	in, open := &insider{}, isOpen(opts) && !callout
+	role := permissions(policy.Of(policy.Service))
+	if open {
+		role = nil
+	}
+	if in.service, err = in.addUser(opts, account, role); err != nil {
 		return nil, err
 	}
 	if !opts.NoSystemAccount {
-		if in.system, err = addUser(opts, systemAccount(opts)); err != nil {
+		if in.system, err = in.addUser(opts, systemAccount(opts), nil); err != nil {
 			return nil, err
 		}
 	}
-	if open {
+	switch {
+	case open:
 		opts.NoAuthUser, err = anybody(opts)
+	case callout:
+		err = in.addCallout(opts, accountName(account))
+	case opts.AuthCallout != nil: // somebody else's, who need not be asked about roomd
+		opts.AuthCallout.AuthUsers = append(opts.AuthCallout.AuthUsers, in.names...)
 	}
 	return in, err
 }
@@ -62,14 +81,28 @@ func anybody(opts *server.Options) (string, error) {
 	return public, nil
 }
 
-// addUser adds a user with a key of its own; nil is the global account.
-func addUser(opts *server.Options, account *server.Account) (nats.Option, error) {
+// addUser adds a user with a key of its own. A nil account is the global one, and nil
+// permissions are all there are.
+func (in *insider) addUser(opts *server.Options, account *server.Account, role *server.Permissions) (nats.Option, error) {
 	key, public, err := newUserKey()
 	if err != nil {
 		return nil, err
 	}
-	opts.Nkeys = append(opts.Nkeys, &server.NkeyUser{Nkey: public, Account: account})
+	opts.Nkeys = append(opts.Nkeys, &server.NkeyUser{Nkey: public, Account: account, Permissions: role})
+	in.names = append(in.names, public)
 	return nats.Nkey(public, key.Sign), nil
+}
+
+// permissions is a role of the table as a server has it.
+func permissions(p policy.Permissions) *server.Permissions {
+	role := &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: p.Publish},
+		Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
+	}
+	if p.Respond {
+		role.Response = &server.ResponsePermission{MaxMsgs: server.DEFAULT_ALLOW_RESPONSE_MAX_MSGS, Expires: server.DEFAULT_ALLOW_RESPONSE_EXPIRATION}
+	}
+	return role
 }
 
 func newUserKey() (nkeys.KeyPair, string, error) {
@@ -108,10 +141,8 @@ func serviceAccount(opts *server.Options) (*server.Account, error) {
 		switch {
 		case name == opts.NoAuthUser:
 			return account, nil
-		case account == nil:
-			accounts[server.DEFAULT_GLOBAL_ACCOUNT] = nil
-		case account.Name != opts.SystemAccount && account.Name != server.DEFAULT_SYSTEM_ACCOUNT:
-			accounts[account.Name] = account
+		case accountName(account) != opts.SystemAccount && accountName(account) != server.DEFAULT_SYSTEM_ACCOUNT:
+			accounts[accountName(account)] = account
 		}
 	}
 	names := slices.Sorted(maps.Keys(accounts))
@@ -139,4 +170,11 @@ func configuredUsers(opts *server.Options) iter.Seq2[string, *server.Account] {
 			}
 		}
 	}
+}
+
+func accountName(a *server.Account) string {
+	if a == nil {
+		return server.DEFAULT_GLOBAL_ACCOUNT
+	}
+	return a.Name
 }

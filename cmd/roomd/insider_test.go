@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
+	"natsrooms/roomsvc/auth"
 	"natsrooms/roomsvc/roomtest"
 )
 
@@ -51,14 +52,15 @@ func TestSystemConnection(t *testing.T) {
 		text string
 		opts []nats.Option
 	}{
-		"nothing configured":  {text: `max_payload: 1MB`},
-		"a user":              {`authorization { user: u, password: p }`, []nats.Option{nats.UserInfo("u", "p")}},
-		"a token":             {`authorization { token: secret }`, []nats.Option{nats.Token("secret")}},
-		"users":               {`authorization { users [{ user: u, password: p }] }`, []nats.Option{nats.UserInfo("u", "p")}},
-		"system users":        {text: `accounts { $SYS { users [{ user: s, password: p }] } }`},
-		"own system account":  {text: `system_account: S, accounts { S { users [{ user: s, password: p }] } }`},
-		"account of the user": {`no_auth_user: any, accounts { A { jetstream: enabled, users [{ user: any, password: p }] }, B { users [{ user: b, password: p }] } }`, nil},
-		"one account":         {`accounts { A { jetstream: enabled, users [{ user: u, password: p }] } }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"nothing configured":      {text: `max_payload: 1MB`},
+		"a user":                  {`authorization { user: u, password: p }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"a token":                 {`authorization { token: secret }`, []nats.Option{nats.Token("secret")}},
+		"users":                   {`authorization { users [{ user: u, password: p }] }`, []nats.Option{nats.UserInfo("u", "p")}},
+		"system users":            {text: `accounts { $SYS { users [{ user: s, password: p }] } }`},
+		"own system account":      {text: `system_account: S, accounts { S { users [{ user: s, password: p }] } }`},
+		"account of the user":     {`no_auth_user: any, accounts { A { jetstream: enabled, users [{ user: any, password: p }] }, B { users [{ user: b, password: p }] } }`, nil},
+		"somebody else's callout": {text: `authorization { users [{ user: u, password: p }], auth_callout { issuer: ADDTXVVBNKSG4BWS2AX3ERDB3KQ54RWLLGTKIJWM4WLNJS6WIZL5I5UD, auth_users: [u] } }`, opts: []nats.Option{nats.UserInfo("u", "p")}},
+		"one account":             {`accounts { A { jetstream: enabled, users [{ user: u, password: p }] } }`, []nats.Option{nats.UserInfo("u", "p")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,4 +153,25 @@ func TestDialSystem(t *testing.T) {
 	}
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "system:wrong")}, "does not let roomd in", "with --system-creds")
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")
+}
+
+// The server tells of a connection under its user's name, and its token nowhere.
+func TestTokensAreNotShown(t *testing.T) {
+	t.Parallel()
+	l := locked(t)
+	gone := make(chan *nats.Msg, 8)
+	if _, err := l.system.ChanSubscribe("$SYS.ACCOUNT.*.DISCONNECT", gone); err != nil || l.system.Flush() != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]auth.Claims{"user:al=2Eice": {User: "al.ice"}, "admin:al=2Eice": {User: "al.ice", Admin: true}} {
+		connected(t, "nats://"+l.address, bearing(t, c)...).Close()
+		select {
+		case m := <-gone:
+			if text := string(m.Data); !strings.Contains(text, `"user":"`+name+`"`) || strings.Contains(text, "eyJ") {
+				t.Errorf("it tells of %s: %s", name, text)
+			}
+		case <-time.After(within):
+			t.Fatal("it does not tell who is gone")
+		}
+	}
 }

@@ -29,15 +29,18 @@ const (
 // link is a connection to the NATS server that the service works on.
 type link struct {
 	nc       *nats.Conn
+	feeds    *nats.Conn // for copies to end users; nil if they have none
 	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
 	address  string     // HOST:PORT that clients can use
 	instance string     // name of this instance, empty for a random one
 	close    func()     // ends the connections, and the server if it is ours
+
+	issuer, xkey nkeys.KeyPair // of its auth callout; nil without one
 }
 
 // hangUp ends the connections that there are.
 func (l *link) hangUp() {
-	for _, nc := range []*nats.Conn{l.nc, l.system} {
+	for _, nc := range []*nats.Conn{l.nc, l.feeds, l.system} {
 		if nc != nil {
 			hangUp(nc)
 		}
@@ -49,6 +52,10 @@ func (l *link) hangUp() {
 // so it must take that, as a file does.
 func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel.Level}))
+	keys, err := tokenKeys(cfg)
+	if err != nil {
+		return err
+	}
 	open := embed
 	if cfg.NATS != "" {
 		open = dial
@@ -65,12 +72,19 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		}
 		return err
 	}
+	door, err := startAuth(cfg, l, keys, svc.Grant, log)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
-	suggest(stderr, l.address)
+	suggest(stderr, l.address, cfg.Auth != "")
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
 	case <-ctx.Done():
+	}
+	if door != nil {
+		door.Stop()
 	}
 	log.Info("stopping; commands in flight are answered, a second signal ends it at once")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
@@ -82,10 +96,14 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 }
 
 // suggest prints what a person could do next.
-func suggest(stderr io.Writer, address string) {
+func suggest(stderr io.Writer, address string, tokens bool) {
 	roomctl := roomctl()
 	if address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
 		roomctl += " -s nats://" + address
+	}
+	if tokens {
+		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  %[1]s token --key KEY --sub alice > alice.token\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
+		return
 	}
 	fmt.Fprintf(stderr, "try next:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl)
 }
@@ -109,10 +127,19 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	l := &link{}
 	l.close = l.hangUp
 	var err error
+	if l.issuer, l.xkey, err = calloutKeys(cfg); err != nil {
+		return nil, err
+	}
 	if l.nc, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
 		return nil, err
 	}
 	l.address = hostPort(l.nc.ConnectedUrl())
+	if cfg.feeds() {
+		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
 	if cfg.SystemCreds == "" {
 		return l, nil
 	}

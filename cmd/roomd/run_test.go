@@ -53,6 +53,7 @@ func start(t *testing.T, args ...string) *started {
 		err := Run(ctx, cfg, stdout, r.stderr)
 		stdout.Close()
 		r.ended <- err
+		close(r.ended)
 	}()
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadString('\n')

@@ -17,7 +17,9 @@ export interface RoomConfig {
   roomDestroyDelayTime?: number;
   maxMembers?: number;
   delivery?: "members" | "open";
-  access?: "open";
+  access?: "open" | "listed" | "token";
+  /** at most 500 */
+  allowedUsers?: string[];
   /** true if not given */
   historyForJoiners?: boolean;
 }
@@ -387,6 +389,36 @@ lease to be taken for gone. */
   extendedData?: string;
 }
 
+/** SetAccessRequest is the body of setAccess. */
+export interface SetAccessRequest {
+  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
+newest that a session asked for counts. One that asks for nothing gets, with its
+first room, 60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own: when it closes, the session need not outlive its
+lease to be taken for gone. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  /** open, listed, token; as it is if empty */
+  access?: "open" | "listed" | "token";
+  /** at most 500 */
+  allow?: string[];
+  /** at most 500; who is in stays in */
+  disallow?: string[];
+}
+
 /** SetAttributesRequest is the body of setAttributes: one change, of some attributes together. */
 export interface SetAttributesRequest {
   /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
@@ -701,6 +733,42 @@ export interface MessageSent {
   data: MessageData;
 }
 
+export interface AccessData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  access: "open" | "listed" | "token";
+  allowedUsers: string[];
+  /** an ID, or empty: nobody's */
+  userID: string;
+  requestID?: string;
+}
+
+/** who may come in as an end user is another matter from here on */
+export interface RoomAccessChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.access.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's event before it */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence as the CloudEvents Sequence extension has it */
+  sequence: string;
+  /** W3C Trace Context of the one command that the fact comes of */
+  traceparent?: string;
+  data: AccessData;
+}
+
 /** AttributesChange is what one command had a part in. */
 export interface AttributesChange {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
@@ -761,10 +829,12 @@ export interface Config {
   maxMembers?: number;
   /** "members" or "open" */
   delivery?: "members" | "open";
-  /** "open" */
-  access?: "open";
+  /** who may come in as an end user: "open", "listed" or "token" */
+  access?: "open" | "listed" | "token";
   /** may a member read messages from before it joined; true if not given */
   historyForJoiners?: boolean;
+  /** those who may come in where access is "listed"; its creator always may */
+  allowedUsers?: string[];
 }
 
 export interface CreatedData {
@@ -1013,6 +1083,8 @@ export interface DestroyReply {
 /** GetReply answers get. */
 export interface GetReply {
   room: Room;
+  /** where the caller hears the room */
+  subscribe: string[];
   instanceID: string;
   sequence: number;
   revision: number;
@@ -1156,6 +1228,16 @@ export interface SendReply {
   expiresAt?: string;
 }
 
+/** SetAccessReply answers setAccess. */
+export interface SetAccessReply {
+  /** as it is now */
+  config: Config;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+}
+
 /** SetAttributesReply answers setAttributes. */
 export interface SetAttributesReply {
   /** all of the room's, as they are now; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
@@ -1198,6 +1280,7 @@ export interface Commands {
   send: { body: SendRequest; reply: SendReply };
   history: { body: HistoryRequest; reply: HistoryReply };
   kick: { body: KickRequest; reply: KickReply };
+  setAccess: { body: SetAccessRequest; reply: SetAccessReply };
   destroy: { body: DestroyRequest; reply: DestroyReply };
 }
 
@@ -1214,5 +1297,6 @@ export type Fact =
   | SessionLeft
   | RoomAttributesChanged
   | MemberAttributesChanged
+  | RoomAccessChanged
   | RoomKept
   | RoomDestroyed;

@@ -480,7 +480,7 @@ func TestStuckAppends(t *testing.T) {
 				bad.pause()
 				w.start("", roomsvc.Config{Instance: "near"})
 				outcomes := map[string]outcome{}
-				quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 2 * time.Second})
+				quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 2 * time.Second, Once: true})
 				again := func(c *command) {
 					t.Helper()
 					w.until(patience, "the other instance's answer", func() bool {

@@ -72,7 +72,7 @@ func callerOf(t *testing.T, s *server.Server) *world {
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		t.Fatal(err)
 	}
-	w.client = roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	w.client = roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Once: true})
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(t.Context(), 4*patience)
 	t.Cleanup(cancel)

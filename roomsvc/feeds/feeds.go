@@ -27,9 +27,12 @@ import (
 )
 
 const (
-	most     = 4096                 // facts and messages that wait to go out; past it the journal's follower waits too
-	between  = 2 * time.Millisecond // at least, from one sync point for messages to the next
-	proofFor = 5 * time.Second      // how long one may take; later what waited for it is given up
+	most      = 16384                // facts and messages that wait to go out
+	tooMany   = most / 2             // past it, and past tooOld, what waits goes to nobody: live copies are at most once
+	tooOld    = 2 * time.Second      //
+	between   = 2 * time.Millisecond // at least, from one sync point for messages to the next
+	tellEvery = time.Minute
+	proofFor  = 5 * time.Second // how long one may take; later what waited for it is given up
 )
 
 // Headers that every copy of what is stored carries, as the server's own copies do.
@@ -47,7 +50,10 @@ type Feeds struct {
 	out     chan item
 	life    context.Context
 
-	rooms map[subjects.Room]*audience // of the publishing goroutine alone
+	// Of the publishing goroutine alone.
+	rooms map[subjects.Room]*audience
+	drops int       // since it was told of
+	told  time.Time // that there were some
 
 	mu      sync.Mutex
 	heard   []item        // messages that wait for a proof
@@ -62,6 +68,7 @@ type audience struct {
 
 // item is a fact or a message on its way out.
 type item struct {
+	at     time.Time // when it came
 	room   subjects.Room
 	change *projection.Change // nil: a message
 	header nats.Header
@@ -88,7 +95,7 @@ func (f *Feeds) Start(life context.Context, rooms []*room.State) {
 // Fact takes a stored fact, in the journal's order.
 func (f *Feeds) Fact(c projection.Change, data []byte) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
-	f.send(item{c.Room, &c, h, data})
+	f.send(item{time.Now(), c.Room, &c, h, data})
 }
 
 func (f *Feeds) send(i item) {
@@ -127,7 +134,7 @@ func (f *Feeds) message(m *nats.Msg) {
 		}
 	}
 	f.mu.Lock()
-	f.heard = append(f.heard, item{r, nil, h, m.Data})
+	f.heard = append(f.heard, item{time.Now(), r, nil, h, m.Data})
 	f.mu.Unlock()
 	select {
 	case f.arrived <- struct{}{}:
@@ -201,7 +208,11 @@ func (f *Feeds) pass(i *item) error {
 		return nil
 	}
 	var err error
-	if f.leading.Load() {
+	switch late := len(f.out) > tooMany || time.Since(i.at) > tooOld; {
+	case !f.leading.Load():
+	case late:
+		f.dropped(i.room)
+	default:
 		err = a.hear(f.nc, i)
 	}
 	if i.change != nil {
@@ -213,6 +224,15 @@ func (f *Feeds) pass(i *item) error {
 		}
 	}
 	return err
+}
+
+// dropped notes that there was more to say than could be said in time.
+func (f *Feeds) dropped(r subjects.Room) {
+	f.drops++
+	if now := time.Now(); now.Sub(f.told) > tellEvery {
+		f.log.Warn("more happens than copies for end users can be made of; they miss some and ask for them. A room with a large audience is better made with delivery open", "room", r, "dropped", f.drops)
+		f.told, f.drops = now, 0
+	}
 }
 
 func (f *Feeds) audience(r subjects.Room, h *room.Head) *audience {

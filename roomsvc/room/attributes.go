@@ -92,7 +92,7 @@ func (r *Run) setAttributes(c *Command) Verdict {
 		return Verdict{ErrorKeys: change.ErrorKeys}
 	}
 	if len(change.Set) > 0 {
-		if e := r.in.limits.attributesFit("set", after, whose); e != nil {
+		if e := r.in.limits.attributesFit("set", after, whose, allowedSize(r.state.Config.AllowedUsers)); e != nil {
 			return Verdict{Refused: e}
 		}
 	}

@@ -148,14 +148,27 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	if q.Delivery != "" && q.Delivery != DeliveryMembers && q.Delivery != DeliveryOpen {
 		return Invalid("config.delivery", "is %q; it must be members or open", q.Delivery)
 	}
-	if q.Access != "" && q.Access != "open" {
-		return Invalid("config.access", "is %q; this version knows open only", q.Access)
+	if err := checkAccess("config.access", q.Access); err != nil {
+		return err
+	}
+	if len(q.AllowedUsers) > 0 {
+		if q.Access != AccessListed {
+			return Invalid("config.allowedUsers", "names users, but config.access is not %s", AccessListed)
+		}
+		list, err := userList("config.allowedUsers", q.AllowedUsers, MaxAllowed)
+		if err != nil {
+			return err
+		}
+		c.Config.AllowedUsers = allowing(nil, list, nil)
 	}
 	const field = "config.roomAttributes"
 	if err := checkAttributes(field, q.RoomAttributes, l); err != nil {
 		return err
 	}
-	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}))
+	if err := allowedFit("config.allowedUsers", c.Config.AllowedUsers, 0); err != nil {
+		return err
+	}
+	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}), allowedSize(c.Config.AllowedUsers))
 }
 
 // pairLimits bound the single pairs of some attributes.
@@ -196,15 +209,15 @@ func checkAttributes(field string, attributes map[string]string, l *Limits) *Err
 }
 
 // attributesFit checks all attributes that a room would have. They must fit into one
-// fact, with their owners: that of the room's renewal.
-func (l *Limits) attributesFit(field string, all map[string]string, owners map[string]Owner) *Error {
+// fact, with their owners and what is beside them: that of the room's renewal.
+func (l *Limits) attributesFit(field string, all map[string]string, owners map[string]Owner, beside int) *Error {
 	if n := len(all); n > l.Attributes {
 		return over(ErrAttributeCount, field, l.Attributes, n, "would make %d attributes; a room may have %d", n, l.Attributes)
 	}
 	if total := bytesOf(all); total > l.AttributesTotal {
 		return over(ErrAttributeTotal, field, l.AttributesTotal, total, "would make %d bytes of attributes; a room may have %d", total, l.AttributesTotal)
 	}
-	if size := ownedSize(all, owners); size > events.MaxFactBytes-factRoom {
+	if size := ownedSize(all, owners) + beside; size > events.MaxFactBytes-factRoom {
 		return wouldNotFit(field, size)
 	}
 	return nil
@@ -234,8 +247,9 @@ func bytesOf(attributes map[string]string) int {
 }
 
 // users checks a list of users that came in userIDs.
-func users(ids []string, most int) ([]subjects.User, *Error) {
-	const field = "userIDs"
+func users(ids []string, most int) ([]subjects.User, *Error) { return userList("userIDs", ids, most) }
+
+func userList(field string, ids []string, most int) ([]subjects.User, *Error) {
 	if n := len(ids); n == 0 || n > most {
 		return nil, over(ErrParamInvalid, field, most, n, "has %d users; it must have 1 to %d", n, most)
 	}

@@ -20,7 +20,7 @@ var Commands = []CommandInfo{
 	{Switch, false, (*SwitchRequest)(nil), (*JoinedReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrRoomLimit, ErrRoomFull}, "the room come into, and `left`"},
 	{Leave, false, (*RoomRequest)(nil), (*LeftReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "the position after it"},
 	{LeaveAll, false, (*LeaveAllRequest)(nil), (*LeftAllReply)(nil), nil, "`roomIDList`: what this session left"},
-	{Get, false, (*ReadRequest)(nil), (*GetReply)(nil), []*Code{ErrRoomNotExist}, "the room"},
+	{Get, false, (*ReadRequest)(nil), (*GetReply)(nil), []*Code{ErrRoomNotExist}, "the room, and `subscribe`: where the caller hears it"},
 	{Members, false, (*MembersRequest)(nil), (*MembersReply)(nil), []*Code{ErrRoomNotExist}, "a page of members, oldest first"},
 	{MemberOf, false, (*MemberOfRequest)(nil), (*MemberOfReply)(nil), []*Code{ErrRoomNotExist}, "who of these is in"},
 	{Rooms, false, (*RoomsRequest)(nil), (*RoomsReply)(nil), nil, "the user's rooms and their heads"},
@@ -31,5 +31,6 @@ var Commands = []CommandInfo{
 	{Send, false, (*SendRequest)(nil), (*SendReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited}, "`messageID`, `messageSeq` if it is stored, `timestamp`"},
 	{History, false, (*HistoryRequest)(nil), (*HistoryReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "a page of facts or messages as CloudEvents, behind or before the one position given; `complete` false: some are gone"},
 	{Kick, true, (*KickRequest)(nil), (*KickReply)(nil), []*Code{ErrRoomNotExist}, "`kicked`: who is out, with all sessions; `errorUserList`: who was not in the room"},
+	{SetAccess, true, (*SetAccessRequest)(nil), (*SetAccessReply)(nil), []*Code{ErrRoomNotExist}, "`config` as it is now; who is in stays in"},
 	{DestroyRoom, true, (*DestroyRequest)(nil), (*DestroyReply)(nil), []*Code{ErrRoomNotExist}, "the room's ID; everybody is out"},
 }

@@ -187,6 +187,9 @@ func (s *State) advance(f *events.Fact, revision uint64) {
 	case events.RoomAttributesChanged:
 		s.change(f.Set, ownersOf(f.Ownership), f.Delete, revision)
 		return
+	case events.RoomAccessChanged:
+		s.Config.Access, s.Config.AllowedUsers = f.Access, f.Allowed
+		return
 	case events.RoomDestroyed, events.RoomKept, events.MemberAttributesChanged:
 		return
 	default:

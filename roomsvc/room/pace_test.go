@@ -84,14 +84,14 @@ func TestCommandTable(t *testing.T) {
 			t.Errorf("%s: its body has no caller", c.Verb)
 		}
 	}
-	for _, v := range []room.Verb{room.List, room.Kick, room.DestroyRoom} {
+	for _, v := range []room.Verb{room.List, room.Kick, room.DestroyRoom, room.SetAccess} {
 		for _, c := range room.Commands {
 			if c.Verb == v && !c.Trusted {
 				t.Errorf("%s is for everybody", v)
 			}
 		}
 	}
-	if trusted != 3 {
+	if trusted != 4 {
 		t.Errorf("%d commands are for the trusted only", trusted)
 	}
 }

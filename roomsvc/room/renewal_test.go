@@ -3,6 +3,7 @@ package room_test
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ func TestRenewal(t *testing.T) {
 			if got := members(s); !slices.Equal(got, was) {
 				t.Errorf("members %v; want %v", got, was)
 			}
-			if s.InstanceID == old.InstanceID || s.Name != old.Name || s.Config != old.Config || s.CreatedAt != old.CreatedAt || s.CreatedBy != old.CreatedBy {
+			if s.InstanceID == old.InstanceID || s.Name != old.Name || !reflect.DeepEqual(s.Config, old.Config) || s.CreatedAt != old.CreatedAt || s.CreatedBy != old.CreatedBy {
 				t.Errorf("%+v was %+v", s.Head, old)
 			}
 			ended := false

@@ -36,6 +36,12 @@ type Command struct {
 	IfRevision   uint64            // SetAttributes
 	Users        []subjects.User   // SetMemberAttributes, Kick
 	ReasonText   string            // Kick, DestroyRoom
+	Access       string            // SetAccess; empty: as it is
+	Allow        []subjects.User   // SetAccess
+	Disallow     []subjects.User   // SetAccess
+
+	OwnForm bool // it comes from an end user, whom the room's access may keep out
+	Granted bool // whose token names the room
 
 	// Met limits, as the caller counted them just before deciding.
 	RoomsFull     bool // as many rooms exist as may
@@ -129,6 +135,8 @@ func (r *Run) Add(c *Command) Verdict {
 		return r.kick(c)
 	case DestroyRoom:
 		return r.destroy(c)
+	case SetAccess:
+		return r.setAccess(c)
 	}
 	return r.admit(c)
 }
@@ -234,6 +242,9 @@ func (r *Run) admit(c *Command) Verdict {
 		typ = events.SessionJoined
 	} else if full := r.full(c); full != nil {
 		return Verdict{Refused: full}
+	}
+	if kept := r.keptOut(c); kept != nil {
+		return Verdict{Refused: kept}
 	}
 	size := joinedSize(c)
 	if typ == events.MemberJoined {

@@ -31,6 +31,7 @@ const (
 	History             Verb = "history"
 	Kick                Verb = "kick"
 	DestroyRoom         Verb = "destroy"
+	SetAccess           Verb = "setAccess"
 )
 
 // Caller says for whom a command acts. Every request has these fields.
@@ -68,6 +69,7 @@ type RoomConfig struct {
 	MaxMembers           int               `json:"maxMembers,omitzero"`
 	Delivery             string            `json:"delivery,omitzero"`
 	Access               string            `json:"access,omitzero"`
+	AllowedUsers         []string          `json:"allowedUsers,omitzero"`      // at most 500
 	HistoryForJoiners    *bool             `json:"historyForJoiners,omitzero"` // true if not given
 }
 
@@ -228,6 +230,15 @@ type DestroyRequest struct {
 	Reason string `json:"reason,omitzero"`
 }
 
+// SetAccessRequest is the body of setAccess.
+type SetAccessRequest struct {
+	Caller   `json:",embed"`
+	RoomID   string   `json:"roomID"`
+	Access   string   `json:"access,omitzero"`   // open, listed, token; as it is if empty
+	Allow    []string `json:"allow,omitzero"`    // at most 500
+	Disallow []string `json:"disallow,omitzero"` // at most 500; who is in stays in
+}
+
 // RenewRequest is the body of renew.
 type RenewRequest struct {
 	Caller   `json:",embed"`
@@ -238,6 +249,9 @@ type RenewRequest struct {
 type Lease struct {
 	ExpiresAt events.Time `json:"expiresAt,omitzero"`
 }
+
+// Until is when the lease ends, 0 if there is none; every reply has it.
+func (l Lease) Until() events.Time { return l.ExpiresAt }
 
 // Position is where an instance of a room has got to.
 type Position struct {
@@ -278,9 +292,10 @@ type LeftAllReply struct {
 
 // GetReply answers get.
 type GetReply struct {
-	Room     events.Room `json:"room"`
-	Position `json:",embed"`
-	Lease    `json:",embed"`
+	Room      events.Room `json:"room"`
+	Subscribe []string    `json:"subscribe"` // where the caller hears the room
+	Position  `json:",embed"`
+	Lease     `json:",embed"`
 }
 
 // MemberSession is one device or connection of a member.
@@ -400,6 +415,13 @@ type KickReply struct {
 type DestroyReply struct {
 	RoomID string `json:"roomID"`
 	Lease  `json:",embed"`
+}
+
+// SetAccessReply answers setAccess.
+type SetAccessReply struct {
+	Config   events.Config `json:"config"` // as it is now
+	Position `json:",embed"`
+	Lease    `json:",embed"`
 }
 
 // ErrorBody is the body of every refusal. A REVISION_MISMATCH comes with the attributes

@@ -28,15 +28,17 @@ type rule = func(*jsonschema.Schema) *jsonschema.Schema
 // deployment accepts.
 func rules(enum func(reflect.Type) []any) map[string]rule {
 	return map[string]rule{
-		"roomID":       id,
-		"fromRoomID":   id,
-		"toRoomID":     id,
-		"userID":       id,
-		"operator":     id,
-		"createdBy":    idOrNone, // nobody made it
-		"senderUserID": idOrNone, // the server itself
-		"roomIDList":   each(id),
-		"kicked":       each(id),
+		"roomID":     id,
+		"fromRoomID": id,
+		"toRoomID":   id,
+		"userID":     id,
+		"operator":   id,
+		"createdBy":  idOrNone, // nobody made it
+
+		"AccessData.userID": idOrNone, // a back end of its own accord
+		"senderUserID":      idOrNone, // the server itself
+		"roomIDList":        each(id),
+		"kicked":            each(id),
 
 		"instanceID":            least(1),
 		"messageID":             least(1),
@@ -62,14 +64,20 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"deletedAttributes": each(key("attribute-key")),
 		"owners":            owners,
 		"subscribe":         each(least(1)),
+		"serverID":          both(least(1), short(room.MaxServerID)),
+		"clientID":          positive,
+		"leaseSeconds":      upTo(room.MaxLease),
 		"delivery":          oneOf("members", "open"),
-		"access":            oneOf("open"),
+		"access":            oneOf(room.AccessOpen, room.AccessListed, room.AccessToken),
+		"allowedUsers":      both(each(id), items(0, room.MaxAllowed)),
 
 		"roomDestroyDelayTime": upTo(room.MaxDestroyDelay),
 
 		"MemberOfRequest.userIDs":               both(each(id), items(0, room.MaxUserIDs)),
 		"SetMemberAttributesRequest.userIDs":    both(each(id), items(1, room.MaxUserIDs)),
 		"KickRequest.userIDs":                   both(each(id), items(1, room.MaxKick)),
+		"SetAccessRequest.allow":                both(each(id), items(0, room.MaxAllowed)),
+		"SetAccessRequest.disallow":             both(each(id), items(0, room.MaxAllowed)),
 		"SetMemberAttributesRequest.attributes": both(memberPairs, properties(1)),
 		"MemberAttributes.attributes":           memberPairs,
 		"MemberInfo.attributes":                 memberPairs,

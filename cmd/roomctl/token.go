@@ -1,0 +1,76 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/auth"
+	"natsrooms/subjects"
+)
+
+const envToken = "ROOMCTL_TOKEN"
+
+type tokenCmd struct {
+	Key   string        `required:"" type:"existingfile" placeholder:"FILE" help:"What to sign it with: a private key in PEM (RSA or Ed25519), or the secret that roomd has as --auth-key."`
+	KeyID string        `name:"kid" placeholder:"ID" help:"The kid of that key, if roomd has a key set."`
+	Sub   string        `required:"" placeholder:"USER" help:"The user whom it is for."`
+	Rooms []string      `placeholder:"ROOM,..." help:"Rooms that the user is granted."`
+	Verbs []string      `placeholder:"VERB,..." help:"Commands that the user may give (all that end users may)."`
+	TTL   time.Duration `name:"ttl" default:"1h" placeholder:"1h" help:"How long it counts (${default}); 0: for ever."`
+	Admin bool          `help:"Give a back end's rights, which are to act for every user."`
+}
+
+// Run prints a token. It needs no server.
+func (c *tokenCmd) Run(s *session) error {
+	key, err := os.ReadFile(c.Key)
+	if err != nil {
+		return usageError{err}
+	}
+	claims := auth.Claims{User: subjects.User(c.Sub), Verbs: c.Verbs, Admin: c.Admin}
+	for _, id := range c.Rooms {
+		claims.Rooms = append(claims.Rooms, subjects.Room(id))
+	}
+	if c.TTL < 0 {
+		return usageError{errors.New("--ttl is negative; such a token counts for nothing")}
+	}
+	if c.TTL > 0 {
+		claims.Expires = time.Now().Add(c.TTL)
+	}
+	token, err := auth.Sign(key, c.KeyID, claims)
+	if err != nil {
+		return usageError{err}
+	}
+	fmt.Fprintln(s.stdout, token)
+	return nil
+}
+
+// bearer reads --token: a file, or a token itself. It says who acts, and where commands go.
+func (s *session) bearer() ([]nats.Option, error) {
+	if s.Token == "" {
+		return nil, nil
+	}
+	token := s.Token
+	if raw, err := os.ReadFile(token); err == nil {
+		token = string(raw)
+	}
+	token = strings.TrimSpace(token)
+	claims, err := auth.Peek(token)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--token is neither a file nor a token that can be read: %w", err)}
+	}
+	if claims.Admin {
+		return []nats.Option{nats.Token(token)}, nil
+	}
+	user := string(claims.User)
+	if cmp.Or(s.As, user) != user {
+		return nil, usageError{fmt.Errorf("the token is for %s, and --as says %s; leave --as out", word(user), word(s.As))}
+	}
+	s.As, s.userForm = user, true
+	return []nats.Option{nats.Token(token), nats.CustomInboxPrefix(subjects.UserInbox(claims.User))}, nil
+}

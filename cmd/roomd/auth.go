@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+
+	"natsrooms/roomsvc/auth"
+)
+
+// checkCallout refuses what would let somebody past the tokens, or cannot be beside them.
+// Users that the configuration names keep their passwords and permissions.
+func checkCallout(opts *server.Options) error {
+	if user := opts.NoAuthUser + opts.Websocket.NoAuthUser + opts.MQTT.NoAuthUser; user != "" {
+		return fmt.Errorf("with --auth nobody gets in without a token, and the configuration lets everybody in as its no_auth_user %s; take that line out of it, or leave out --auth", user)
+	}
+	var what string
+	switch {
+	case len(opts.TrustedOperators)+len(opts.TrustedKeys) > 0:
+		what = "an operator"
+	case opts.AuthCallout != nil:
+		what = "an auth_callout of its own"
+	case opts.Authorization != "":
+		what = "one token for everybody"
+	default:
+		return nil
+	}
+	return fmt.Errorf("the configuration has %s, which cannot be beside --auth; take it out, or leave out --auth", what)
+}
+
+// addCallout has the server ask roomd about everybody whom its configuration does not
+// name. Questions and answers are encrypted: they carry tokens, and others are in the account.
+func (in *insider) addCallout(opts *server.Options, account string) error {
+	var err error
+	if in.issuer, err = nkeys.CreateAccount(); err != nil {
+		return fmt.Errorf("making a key for the auth callout: %w", err)
+	}
+	if in.xkey, err = nkeys.CreateCurveKeys(); err != nil {
+		return fmt.Errorf("making a key for the auth callout: %w", err)
+	}
+	callout := &server.AuthCallout{Account: account}
+	if callout.Issuer, err = in.issuer.PublicKey(); err != nil {
+		return err
+	}
+	if callout.XKey, err = in.xkey.PublicKey(); err != nil {
+		return err
+	}
+	for name := range configuredUsers(opts) {
+		callout.AuthUsers = append(callout.AuthUsers, name)
+	}
+	if opts.Username != "" {
+		callout.AuthUsers = append(callout.AuthUsers, opts.Username)
+	}
+	opts.AuthCallout = callout
+	return nil
+}
+
+// startAuth answers the server's questions about tokens; nil without --auth.
+func startAuth(cfg Config, l *link, keys *auth.Keys, grant auth.Grant, log *slog.Logger) (*auth.Callout, error) {
+	if keys == nil {
+		return nil, nil
+	}
+	return auth.Serve(l.nc, auth.Config{Keys: keys, Audience: cfg.AuthAudience, Issuer: l.issuer, XKey: l.xkey, Grant: grant, Logger: log})
+}
+
+// tokenKeys reads --auth-key; nil without --auth.
+func tokenKeys(cfg Config) (*auth.Keys, error) {
+	if cfg.Auth == "" {
+		return nil, nil
+	}
+	file, err := os.ReadFile(cfg.AuthKey)
+	if err != nil {
+		return nil, fmt.Errorf("--auth-key cannot be read: %w", err)
+	}
+	keys, err := auth.ParseKeys(file)
+	if err != nil {
+		return nil, fmt.Errorf("--auth-key %s cannot be used: %w", cfg.AuthKey, err)
+	}
+	return keys, nil
+}
+
+// calloutKeys reads the seeds that a server of somebody else's knows the public keys of.
+func calloutKeys(cfg Config) (issuer, xkey nkeys.KeyPair, err error) {
+	if cfg.Auth == "" {
+		return nil, nil, nil
+	}
+	if issuer, err = seed("--auth-issuer", cfg.AuthIssuer, nkeys.PrefixByteAccount); err != nil || cfg.AuthXKey == "" {
+		return issuer, nil, err
+	}
+	xkey, err = seed("--auth-xkey", cfg.AuthXKey, nkeys.PrefixByteCurve)
+	return issuer, xkey, err
+}
+
+func seed(flag, file string, want nkeys.PrefixByte) (nkeys.KeyPair, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", flag, err)
+	}
+	text := []byte(strings.TrimSpace(string(raw)))
+	begin, read := "SA", nkeys.FromSeed
+	if want == nkeys.PrefixByteCurve {
+		begin, read = "SX", nkeys.FromCurveSeed
+	}
+	if kind, _, err := nkeys.DecodeSeed(text); err != nil || kind != want {
+		return nil, fmt.Errorf("%s does not hold the seed that it is for, which begins with %s", flag, begin)
+	}
+	return read(text)
+}
+
+// warnIfOpen says once that whoever reaches the server is trusted with everything.
+func warnIfOpen(opts *server.Options, log *slog.Logger) {
+	if isLoopback(opts.Host) && (opts.Websocket.Port == 0 || isLoopback(opts.Websocket.Host)) || !letsEverybodyIn(opts) {
+		return
+	}
+	log.Warn("the server listens on more than this machine and asks nobody who he is: whoever reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "host", opts.Host)
+}
+
+// letsEverybodyIn tells whether one gets in without credentials, and then may do
+// everything.
+func letsEverybodyIn(opts *server.Options) bool {
+	for _, u := range opts.Users {
+		if u.Username == opts.NoAuthUser {
+			return u.Permissions == nil
+		}
+	}
+	for _, u := range opts.Nkeys {
+		if u.Nkey == opts.NoAuthUser {
+			return u.Permissions == nil
+		}
+	}
+	return false
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

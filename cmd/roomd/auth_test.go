@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natsrooms/roomsvc/auth"
+)
+
+// With --auth and nothing else, nobody gets in without a token.
+func TestAuthWithoutConfiguration(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]string{
+		"none": "", "no users": "max_payload: 1MB", "system users": `accounts { $SYS { users [{ user: s, password: p }] } }`,
+		"a block without users": `authorization { timeout: 3 }`, "one user": `authorization { user: u, password: p }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret)}
+			if config != "" {
+				args = append(args, "--config", write(t, config))
+			}
+			r := start(t, args...)
+			if nc, err := nats.Connect(r.url); err == nil {
+				nc.Close()
+				t.Error("somebody gets in without a token")
+			}
+			alice := connected(t, r.url, bearing(t, auth.Claims{User: "alice"})...)
+			if m, err := alice.Request("room.cmd.enter.alice", []byte(`{"roomID":"lobby"}`), within); err != nil || m.Header.Get("Nats-Service-Error") != "" {
+				t.Errorf("%v, %+v", err, m)
+			}
+			if name == "one user" {
+				connected(t, r.url, nats.UserInfo("u", "p"))
+			}
+			r.end(t)
+		})
+	}
+}
+
+func TestConfigurationsThatCannotBeBesideAuth(t *testing.T) {
+	t.Parallel()
+	key := write(t, secret)
+	account, _ := keyPair(t, nkeys.CreateAccount)
+	for config, says := range map[string]string{
+		`no_auth_user: u, authorization { users [{ user: u, password: p }] }`:                                       "no_auth_user u",
+		`authorization { users [{ user: u, password: p }] }, websocket { port: -1, no_tls: true, no_auth_user: u }`: "no_auth_user u",
+		`authorization { token: t }`: "one token for everybody",
+		fmt.Sprintf(`authorization { users [{ user: u, password: p }], auth_callout { issuer: %s, auth_users: [u] } }`, account): "auth_callout of its own",
+	} {
+		refuses(t, embed, []string{"--config", write(t, config), "--port", "-1", "--store-dir", t.TempDir(), "--auth", "jwt", "--auth-key", key}, says, "leave out --auth")
+	}
+	refuses(t, embed, []string{"--config", shipped, "--port", "-1", "--store-dir", t.TempDir(), "--auth", "jwt", "--auth-key", key}, "take that line out of it")
+}
+
+func TestKeyFilesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	user, userSeed := keyPair(t, nkeys.CreateUser)
+	_, issuerSeed := keyPair(t, nkeys.CreateAccount)
+	key, issuer := write(t, secret), write(t, issuerSeed)
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--auth-key", "/nowhere"}, "--auth-key cannot be read"},
+		{[]string{"--auth-key", write(t, "short")}, "HS256 needs 32 or more"},
+		{[]string{"--nats", "nats://127.0.0.1:1", "--auth-key", key, "--auth-issuer", "/nowhere"}, "--auth-issuer cannot be read"},
+		{[]string{"--nats", "nats://127.0.0.1:1", "--auth-key", key, "--auth-issuer", write(t, userSeed)}, "which begins with SA"},
+		{[]string{"--nats", "nats://127.0.0.1:1", "--auth-key", key, "--auth-issuer", write(t, user)}, "does not hold the seed"},
+		{[]string{"--nats", "nats://127.0.0.1:1", "--auth-key", key, "--auth-issuer", issuer, "--auth-xkey", issuer}, "which begins with SX"},
+	} {
+		var stdout, stderr screen
+		err := Run(t.Context(), mustParse(t, append(c.args, "--auth", "jwt")...), &stdout, &stderr)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v: %v; want it to say %q", c.args, err, c.says)
+		}
+	}
+}
+
+func TestWarnsWhenAnybodyMayDoAnything(t *testing.T) {
+	t.Parallel()
+	key := write(t, secret)
+	for _, c := range []struct {
+		args []string
+		warn bool
+	}{
+		{[]string{"--host", "0.0.0.0"}, true},
+		{[]string{"--host", "0.0.0.0", "--config", shipped}, true},
+		{[]string{"--host", "127.0.0.1"}, false},
+		{[]string{"--host", "127.0.0.1", "--config", write(t, "websocket { port: -1, no_tls: true }")}, true},
+		{[]string{"--host", "0.0.0.0", "--auth", "jwt", "--auth-key", key}, false},
+		{[]string{"--host", "0.0.0.0", "--config", unlocked(t)}, false},
+		{[]string{"--host", "0.0.0.0", "--config", write(t, "authorization { token: t }")}, false},
+		{[]string{"--host", "0.0.0.0", "--config", write(t, `no_auth_user: u, authorization { users [{ user: u, password: p, permissions { publish: a, subscribe: a } }] }`)}, false},
+	} {
+		var log screen
+		l, err := embed(mustParse(t, append(c.args, "--port", "-1", "--store-dir", t.TempDir())...), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.close()
+		if n := strings.Count(log.String(), "asks nobody who he is"); n != map[bool]int{true: 1}[c.warn] {
+			t.Errorf("%v: warned %d times", c.args, n)
+		}
+	}
+}

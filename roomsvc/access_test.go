@@ -1,0 +1,95 @@
+package roomsvc_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Who may come into a room is the same on every instance, and after a restart.
+func TestAccessOverTheWire(t *testing.T) {
+	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
+	facts := hear(t, w.nc, "room.evt.vip")
+	made := ok[room.JoinedReply](w, "create", `{"roomID":"vip","userID":"host","config":{"access":"listed","allowedUsers":["alice"],"roomDestroyDelayTime":60}}`)
+	if made.Room.Config.Access != "listed" || !slices.Equal(made.Room.Config.AllowedUsers, []string{"alice"}) {
+		t.Errorf("it is made with %+v", made.Room.Config)
+	}
+	ok[position](w, "join.alice", `{"roomID":"vip"}`)
+	for _, verb := range []string{"join", "enter"} {
+		e := w.refused(room.ErrNotAllowed, verb+".bob", `{"roomID":"vip"}`)
+		if e.Message == "" {
+			t.Errorf("%v", e)
+		}
+	}
+	ok[position](w, "enter.bob", `{"roomID":"lobby","config":{"roomDestroyDelayTime":60}}`)
+	w.refused(room.ErrNotAllowed, "switch.bob", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"vip"}}`)
+	w.refused(room.ErrNotAllowed, "setAccess.host", `{"roomID":"vip","allow":["bob"]}`)
+	w.refused(room.ErrRoomNotExist, "setAccess", `{"roomID":"none","allow":["bob"]}`)
+	set := `{"roomID":"vip","allow":["bob"],"requestID":"R1","userID":"ops"}`
+	first := ok[room.SetAccessReply](w, "setAccess", set)
+	if again := ok[room.SetAccessReply](w, "setAccess", set); again.Position != first.Position || !slices.Equal(again.Config.AllowedUsers, []string{"alice", "bob"}) {
+		t.Errorf("the same request again: %+v, at first %+v", again, first)
+	}
+	ok[room.JoinedReply](w, "switch.bob", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"vip"}}`)
+	for want := uint64(1); want <= first.Sequence; want++ {
+		m, err := facts.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := events.DecodeFact(m.Data)
+		if err != nil || f.Sequence != want || want == first.Sequence && (f.Type != events.RoomAccessChanged || f.User != "ops" || f.RequestID != "R1") {
+			t.Fatalf("%s, %v", m.Data, err)
+		}
+	}
+	for _, i := range instances {
+		i.stop()
+	}
+	w.start(roomsvc.Config{Feeds: true})
+	w.refused(room.ErrNotAllowed, "join.carol", `{"roomID":"vip"}`)
+	ok[room.LeftReply](w, "leave.bob", `{"roomID":"vip"}`)
+	ok[position](w, "join.bob", `{"roomID":"vip"}`)
+	if again := ok[room.SetAccessReply](w, "setAccess", set); again.Position != first.Position {
+		t.Errorf("the same request after a restart: %+v, at first %+v", again, first)
+	}
+}
+
+// A token that names a room lets its user in there, through any instance, until it has run out.
+func TestAccessByToken(t *testing.T) {
+	w, instances := newWorld(t, 3, roomsvc.Config{Feeds: true})
+	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
+	ok[position](w, "create", `{"roomID":"other","userID":"teacher","config":{"access":"token"}}`)
+	grant := func(n int, u subjects.User, until time.Duration, rooms ...subjects.Room) {
+		t.Helper()
+		if err := instances[n].Grant(w.ctx, u, rooms, time.Now().Add(until)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant(0, "alice", time.Hour, "exam", "none")
+	grant(1, "alice", -time.Hour, "other")
+	grant(1, "alice", time.Minute, "exam", "none")
+	grant(2, "bob", time.Hour, "other")
+	for n := range 20 { // whichever instance is asked
+		user := fmt.Sprintf("stranger-%d", n)
+		w.refused(room.ErrNotAllowed, "join."+user, `{"roomID":"exam"}`)
+		w.refused(room.ErrNotAllowed, "join.bob", `{"roomID":"exam"}`)
+		w.refused(room.ErrNotAllowed, "join.alice", `{"roomID":"other"}`)
+		ok[position](w, "join.alice", `{"roomID":"exam"}`)
+		ok[room.LeftReply](w, "leave.alice", `{"roomID":"exam"}`)
+	}
+	// Tokens add up, also when they come at the same time by several instances.
+	together(30, func(n int) {
+		if err := instances[n%3].Grant(w.ctx, "carol", []subjects.Room{subjects.Room(fmt.Sprint("r", n%10))}, time.Now().Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
+	})
+	for n := range 10 {
+		ok[position](w, "create", fmt.Sprintf(`{"roomID":"r%d","userID":"teacher","config":{"access":"token"}}`, n))
+		ok[position](w, "enter.carol", fmt.Sprintf(`{"roomID":"r%d"}`, n))
+	}
+}

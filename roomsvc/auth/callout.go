@@ -1,0 +1,206 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"natsrooms/roomsvc/policy"
+	"natsrooms/subjects"
+)
+
+const (
+	queueGroup   = "rooms-auth"            // each question goes to one of the instances
+	maxInFlight  = 64                      // questions worked on at once; further ones wait
+	grantTimeout = 1500 * time.Millisecond // the NATS server waits 2 s for its answer
+	askTimeout   = 5 * time.Second
+	serverKey    = "Nats-Server-Xkey" // header of an encrypted question: whom to encrypt the answer for
+)
+
+// Config is what [Serve] needs.
+type Config struct {
+	Keys     *Keys         // verify tokens
+	Audience string        // what the `aud` of a token must have; empty: anything
+	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer
+	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions come in clear
+	Logger   *slog.Logger  // default: slog.Default()
+	Grant    Grant         // may be nil
+}
+
+// Grant is told, before a user gets in, which rooms the token names, and until when it
+// counts. An error keeps the user out.
+type Grant = func(ctx context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error
+
+// Callout answers a NATS server that asks who may come in.
+type Callout struct {
+	cfg     Config
+	account string // where those who get in are placed
+	sub     *nats.Subscription
+	slots   chan struct{}
+	life    context.Context
+	die     context.CancelFunc
+	ended   chan struct{} // no further question comes
+	work    sync.WaitGroup
+	refused *refusals
+}
+
+// Serve answers on nc, which must be in the account of the rooms, until Stop. Several
+// instances share the questions.
+func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
+	if cfg.Keys == nil || cfg.Issuer == nil {
+		return nil, errors.New("an auth callout needs keys for tokens, and an issuer for its answers")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	account, err := accountOf(nc)
+	if err != nil {
+		return nil, err
+	}
+	c := &Callout{cfg: cfg, account: account, slots: make(chan struct{}, maxInFlight), ended: make(chan struct{}), refused: newRefusals(cfg.Logger)}
+	c.life, c.die = context.WithCancel(context.Background())
+	if c.sub, err = nc.QueueSubscribe(subjects.AuthRequests, queueGroup, c.take); err != nil {
+		return nil, fmt.Errorf("listening for the server's questions: %w", err)
+	}
+	c.sub.SetClosedHandler(func(string) { close(c.ended) })
+	return c, nc.FlushTimeout(askTimeout)
+}
+
+// Stop takes no more questions and returns when those at work are answered.
+func (c *Callout) Stop() {
+	if c.sub.Drain() == nil { // else the connection is gone
+		select {
+		case <-c.ended:
+		case <-time.After(askTimeout): // the server is
+		}
+	}
+	c.die()
+	c.work.Wait()
+}
+
+// accountOf asks the server which account a connection is in.
+func accountOf(nc *nats.Conn) (string, error) {
+	m, err := nc.Request(subjects.ConnectionInfo, nil, askTimeout)
+	if err != nil {
+		return "", fmt.Errorf("asking the server for the connection's account: %w", err)
+	}
+	var info struct {
+		Data struct {
+			Account string `json:"account"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(m.Data, &info); err != nil || info.Data.Account == "" {
+		return "", fmt.Errorf("the server does not tell the connection's account (%w)", err)
+	}
+	return info.Data.Account, nil
+}
+
+// take hands a question on: the grants of many users at once must not wait for each other.
+func (c *Callout) take(m *nats.Msg) {
+	c.slots <- struct{}{}
+	c.work.Add(1)
+	go func() {
+		defer func() { <-c.slots; c.work.Done() }()
+		if err := c.answer(m); err != nil {
+			c.refused.add("a question of the NATS server cannot be answered", err)
+		}
+	}()
+}
+
+func (c *Callout) answer(m *nats.Msg) error {
+	asker := m.Header.Get(serverKey)
+	data, err := c.open(m.Data, asker)
+	if err != nil {
+		return err
+	}
+	question, err := jwt.DecodeAuthorizationRequestClaims(string(data))
+	if err != nil {
+		return fmt.Errorf("it is not signed as servers do: %w", err)
+	}
+	answer := jwt.NewAuthorizationResponseClaims(question.UserNkey)
+	answer.Audience = question.Server.ID
+	if answer.Jwt, err = c.admit(question); err != nil {
+		c.refused.add("somebody was not let in", err, "from", question.ClientInformation.Host, "name", cut(question.ConnectOptions.Name))
+		answer.Error = "the token was refused" // why is for our log alone
+	}
+	text, err := answer.Encode(c.cfg.Issuer)
+	if err != nil {
+		return err
+	}
+	sealed, err := c.seal([]byte(text), asker)
+	if err != nil {
+		return err
+	}
+	return m.Respond(sealed)
+}
+
+func (c *Callout) open(data []byte, asker string) ([]byte, error) {
+	switch {
+	case asker == "":
+		return data, nil
+	case c.cfg.XKey == nil:
+		return nil, errors.New("it is encrypted, for a key that roomd was not given")
+	}
+	return c.cfg.XKey.Open(data, asker)
+}
+
+func (c *Callout) seal(data []byte, asker string) ([]byte, error) {
+	if asker == "" {
+		return data, nil
+	}
+	return c.cfg.XKey.Seal(data, asker)
+}
+
+// admit is the user that a connection becomes, signed for the server.
+func (c *Callout) admit(q *jwt.AuthorizationRequestClaims) (string, error) {
+	token := q.ConnectOptions.Token
+	if token == "" {
+		token = q.ConnectOptions.Password
+	}
+	if token == "" {
+		return "", errors.New("it brought no token")
+	}
+	claims, err := c.cfg.Keys.Read(token, c.cfg.Audience)
+	if err != nil {
+		return "", fmt.Errorf("its token is refused: %w", err)
+	}
+	if len(claims.Rooms) > 0 && c.cfg.Grant != nil {
+		ctx, cancel := context.WithTimeout(c.life, grantTimeout)
+		defer cancel()
+		if err := c.cfg.Grant(ctx, claims.User, claims.Rooms, claims.Expires); err != nil {
+			return "", fmt.Errorf("granting %q its rooms: %w", claims.User, err)
+		}
+	}
+	return c.user(q.UserNkey, claims)
+}
+
+func (c *Callout) user(nkey string, claims *Claims) (string, error) {
+	u := jwt.NewUserClaims(nkey)
+	u.Audience = c.account
+	u.Name = Name(claims)
+	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // and no leaf node
+	if !claims.Expires.IsZero() {
+		u.Expires = claims.Expires.Unix()
+	}
+	return encode(u, claims.Permissions(), c.cfg.Issuer)
+}
+
+// encode puts permissions into a user. To a server an empty list is no limit at all.
+func encode(u *jwt.UserClaims, p policy.Permissions, issuer nkeys.KeyPair) (string, error) {
+	if len(p.Publish) == 0 || len(p.Subscribe) == 0 {
+		return "", errors.New("its permissions would be empty, which to a NATS server means everything")
+	}
+	u.Pub.Allow.Add(p.Publish...)
+	u.Sub.Allow.Add(p.Subscribe...)
+	return u.Encode(issuer)
+}
+
+func cut(s string) string { return fmt.Sprintf("%.64s", s) }

@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"natsrooms/roomsvc/policy"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Claims is what a token says.
+type Claims struct {
+	User    subjects.User   // `sub`
+	Rooms   []subjects.Room // `rooms`: those that the user is granted until it expires; nil if it says nothing of rooms
+	Verbs   []string        // `verbs`: the commands that the user may give; nil for all
+	Admin   bool            // `admin`: this is no end user but a back end
+	Expires time.Time       // `exp`; zero: never
+}
+
+// wire is a token's payload. What may be missing is told apart from null, because a null
+// where a list was meant would give more than the list.
+type wire struct {
+	jwt.RegisteredClaims
+	Rooms json.RawMessage `json:"rooms,omitempty"`
+	Verbs json.RawMessage `json:"verbs,omitempty"`
+	Admin json.RawMessage `json:"admin,omitempty"`
+}
+
+// Read verifies a token and reads what it says. audience is what its `aud` must have, if
+// not empty. The error says why it counts for nothing; it is for logs and not for whoever
+// sent it.
+func (k *Keys) Read(token, audience string) (*Claims, error) {
+	options := []jwt.ParserOption{jwt.WithStrictDecoding()}
+	if audience != "" {
+		options = append(options, jwt.WithAudience(audience))
+	}
+	var w wire
+	if _, err := jwt.ParseWithClaims(token, &w, k.of, options...); err != nil {
+		return nil, err
+	}
+	return w.claims()
+}
+
+func (w *wire) claims() (*Claims, error) {
+	var c Claims
+	var err error
+	if c.User, err = subjects.ParseUser(w.Subject); err != nil {
+		return nil, fmt.Errorf("its sub %w", err)
+	}
+	if w.ExpiresAt != nil {
+		c.Expires = w.ExpiresAt.Time
+	}
+	if c.Rooms, err = rooms(w.Rooms); err != nil {
+		return nil, err
+	}
+	if c.Rooms != nil && c.Expires.IsZero() {
+		return nil, errors.New("it names rooms and has no exp; what it grants must end")
+	}
+	if c.Verbs, err = list("verbs", w.Verbs); err != nil {
+		return nil, err
+	}
+	if err := checkVerbs(c.Verbs); err != nil {
+		return nil, err
+	}
+	if w.Admin != nil && json.Unmarshal(w.Admin, &c.Admin) != nil || string(w.Admin) == "null" {
+		return nil, errors.New("its admin is neither true nor false")
+	}
+	if c.Admin && (c.Rooms != nil || c.Verbs != nil) {
+		return nil, errors.New("it has admin beside rooms or verbs, which cannot both be meant")
+	}
+	return &c, nil
+}
+
+func rooms(raw json.RawMessage) ([]subjects.Room, error) {
+	ids, err := list("rooms", raw)
+	if ids == nil {
+		return nil, err
+	}
+	rooms := make([]subjects.Room, len(ids))
+	for i, id := range ids {
+		if rooms[i], err = subjects.ParseRoom(id); err != nil {
+			return nil, fmt.Errorf("in rooms an ID %w", err)
+		}
+	}
+	return rooms, nil
+}
+
+// list reads a list of strings; nil if it is not there.
+func list(name string, raw json.RawMessage) ([]string, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var entries []*string
+	if err := json.Unmarshal(raw, &entries); err != nil || entries == nil || slices.Contains(entries, nil) {
+		return nil, fmt.Errorf("its %s is no list of strings", name)
+	}
+	list := make([]string, len(entries))
+	for i, s := range entries {
+		list[i] = *s
+	}
+	return list, nil
+}
+
+// checkVerbs refuses what is no command of an end user, since each becomes a subject, and
+// a list of none, which to a NATS server would be no limit.
+func checkVerbs(verbs []string) error {
+	if verbs != nil && len(verbs) == 0 {
+		return errors.New("its verbs is empty; leave it out for all of them")
+	}
+	for _, verb := range verbs {
+		i := slices.IndexFunc(room.Commands, func(c room.CommandInfo) bool { return string(c.Verb) == verb })
+		if i < 0 {
+			return fmt.Errorf("in verbs %.64q is no command", verb)
+		}
+		if room.Commands[i].Trusted {
+			return fmt.Errorf("in verbs %q is for back ends alone", verb)
+		}
+	}
+	return nil
+}
+
+// Permissions is what a connection with these claims may do.
+func (c *Claims) Permissions() policy.Permissions {
+	if c.Admin {
+		return policy.Of(policy.BackEnd)
+	}
+	return policy.User(c.User, c.Verbs)
+}

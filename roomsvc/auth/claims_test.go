@@ -1,0 +1,128 @@
+package auth_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"natsrooms/roomsvc/auth"
+	"natsrooms/roomsvc/policy"
+	"natsrooms/subjects"
+)
+
+func TestClaims(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, []byte(secret))
+	soon := time.Now().Add(time.Hour).Truncate(time.Second)
+	for name, c := range map[string]struct {
+		claims jwt.MapClaims
+		want   auth.Claims
+	}{
+		"a user":      {jwt.MapClaims{"sub": "al.ice"}, auth.Claims{User: "al.ice"}},
+		"for a while": {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "nbf": 1}, auth.Claims{User: "alice", Expires: soon}},
+		"rooms":       {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "rooms": []string{"a", "b.c"}}, auth.Claims{User: "alice", Expires: soon, Rooms: []subjects.Room{"a", "b.c"}}},
+		"no rooms":    {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "rooms": []string{}}, auth.Claims{User: "alice", Expires: soon, Rooms: []subjects.Room{}}},
+		"verbs":       {jwt.MapClaims{"sub": "alice", "verbs": []string{"get", "send"}}, auth.Claims{User: "alice", Verbs: []string{"get", "send"}}},
+		"a back end":  {jwt.MapClaims{"sub": "alice", "admin": true}, auth.Claims{User: "alice", Admin: true}},
+		"no back end": {jwt.MapClaims{"sub": "alice", "admin": false, "verbs": []string{"get"}}, auth.Claims{User: "alice", Verbs: []string{"get"}}},
+		"more":        {jwt.MapClaims{"sub": "alice", "iss": "us", "name": "Alice"}, auth.Claims{User: "alice"}},
+	} {
+		got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", c.claims), "")
+		if err != nil || !got.Expires.Equal(c.want.Expires) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+			continue
+		}
+		got.Expires = c.want.Expires
+		if !reflect.DeepEqual(*got, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, *got, c.want)
+		}
+	}
+}
+
+func TestClaimsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, []byte(secret))
+	for name, c := range map[string]struct {
+		claims jwt.MapClaims
+		says   string
+	}{
+		"no user":           {jwt.MapClaims{}, "its sub is empty"},
+		"a long user":       {jwt.MapClaims{"sub": strings.Repeat("x", 129)}, "longer than 128 bytes"},
+		"a control":         {jwt.MapClaims{"sub": "al\nice"}, "control character"},
+		"a number":          {jwt.MapClaims{"sub": 7}, "malformed"},
+		"expired":           {jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(-time.Second).Unix()}, "expired"},
+		"exp of a text":     {jwt.MapClaims{"sub": "alice", "exp": "tomorrow"}, "malformed"},
+		"not yet":           {jwt.MapClaims{"sub": "alice", "nbf": time.Now().Add(time.Hour).Unix()}, "not valid yet"},
+		"rooms of a text":   {jwt.MapClaims{"sub": "alice", "rooms": "lobby"}, "rooms is no list"},
+		"rooms of null":     {jwt.MapClaims{"sub": "alice", "rooms": nil}, "rooms is no list"},
+		"a room of none":    {jwt.MapClaims{"sub": "alice", "rooms": []string{""}}, "in rooms an ID is empty"},
+		"a room of null":    {jwt.MapClaims{"sub": "alice", "rooms": []any{"a", nil}}, "rooms is no list"},
+		"verbs of null":     {jwt.MapClaims{"sub": "alice", "verbs": nil}, "verbs is no list"},
+		"verbs of a text":   {jwt.MapClaims{"sub": "alice", "verbs": "get"}, "verbs is no list"},
+		"no verbs":          {jwt.MapClaims{"sub": "alice", "verbs": []string{}}, "verbs is empty"},
+		"an unknown verb":   {jwt.MapClaims{"sub": "alice", "verbs": []string{"get", "fly"}}, `"fly" is no command`},
+		"a wildcard":        {jwt.MapClaims{"sub": "alice", "verbs": []string{"*"}}, `"*" is no command`},
+		"a trusted verb":    {jwt.MapClaims{"sub": "alice", "verbs": []string{"kick"}}, `"kick" is for back ends`},
+		"admin of a text":   {jwt.MapClaims{"sub": "alice", "admin": "true"}, "neither true nor false"},
+		"admin of null":     {jwt.MapClaims{"sub": "alice", "admin": nil}, "neither true nor false"},
+		"admin of verbs":    {jwt.MapClaims{"sub": "alice", "admin": true, "verbs": []string{"get"}}, "cannot both be meant"},
+		"admin of rooms":    {jwt.MapClaims{"sub": "alice", "admin": true, "exp": time.Now().Add(time.Hour).Unix(), "rooms": []string{"a"}}, "cannot both be meant"},
+		"rooms for ever":    {jwt.MapClaims{"sub": "alice", "rooms": []string{"a"}}, "has no exp"},
+		"no audience":       {jwt.MapClaims{"sub": "alice"}, "aud"},
+		"for somebody else": {jwt.MapClaims{"sub": "alice", "aud": []string{"shop"}}, "aud"},
+	} {
+		audience := ""
+		if c.says == "aud" {
+			audience = "rooms"
+		}
+		got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", c.claims), audience)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %+v, %v; want it to say %q", name, got, err, c.says)
+		}
+	}
+	if _, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "aud": []string{"shop", "rooms"}}), "rooms"); err != nil {
+		t.Errorf("for us among others: %v", err)
+	}
+}
+
+func TestSignMakesNothingThatIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []auth.Claims{{}, {User: "alice", Verbs: []string{"fly"}}, {User: "alice", Admin: true, Verbs: []string{"get"}}} {
+		if token, err := auth.Sign([]byte(secret), "", c); err == nil {
+			t.Errorf("%+v: %s", c, token)
+		}
+	}
+	m := makeKeys(t)
+	for _, file := range [][]byte{[]byte("short"), publicPEM(t, m.rsa), []byte("-----BEGIN")} {
+		if _, err := auth.Sign(file, "", auth.Claims{User: "alice"}); err == nil {
+			t.Errorf("signed with %.20s", file)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		claims auth.Claims
+		name   string
+		ok     bool
+	}{
+		{auth.Claims{User: "al.ice"}, "user:al=2Eice", true},
+		{auth.Claims{User: "alice", Admin: true}, "admin:alice", false},
+	} {
+		name := auth.Name(&c.claims)
+		if u, ok := auth.UserOf(name); name != c.name || ok != c.ok || ok && u != c.claims.User {
+			t.Errorf("%q is %q, %v", name, u, ok)
+		}
+	}
+	for _, name := range []string{"backend", "user:", "user:a.b", ""} {
+		if u, ok := auth.UserOf(name); ok {
+			t.Errorf("%q is the user %q", name, u)
+		}
+	}
+	if p := (&auth.Claims{User: "alice", Admin: true}).Permissions(); !reflect.DeepEqual(p, policy.Of(policy.BackEnd)) {
+		t.Errorf("a back end may %+v", p)
+	}
+}

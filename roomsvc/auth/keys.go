@@ -1,0 +1,176 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Keys are too weak below these: RFC 7518, sections 3.2 and 3.3.
+const (
+	minSecretBytes = 32
+	minRSABits     = 2048
+)
+
+// Keys verify tokens. Each key goes with one algorithm.
+type Keys struct {
+	keys  []key
+	named bool // a token must say which of them it is signed with, by `kid`
+}
+
+type key struct {
+	id     string
+	method jwt.SigningMethod
+	verify any
+}
+
+// ParseKeys reads a key file: a JSON Web Key Set (RFC 7517), a public key in PEM (RSA for
+// RS256, Ed25519 for EdDSA), or else a secret for HS256 of at least 32 bytes, without the line
+// ends behind it.
+func ParseKeys(file []byte) (*Keys, error) {
+	text := bytes.TrimSpace(file)
+	switch {
+	case bytes.HasPrefix(text, []byte("{")):
+		return parseSet(text)
+	case bytes.Contains(text, []byte("-----BEGIN")):
+		public, err := parsePEM(text)
+		if err != nil {
+			return nil, err
+		}
+		return one(public)
+	}
+	return one(trimEnd(file))
+}
+
+func trimEnd(file []byte) []byte { return bytes.TrimRight(file, "\r\n") }
+
+func one(material any) (*Keys, error) {
+	k, err := newKey("", material)
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{keys: []key{k}}, nil
+}
+
+// newKey finds the algorithm that goes with a key.
+func newKey(id string, material any) (key, error) {
+	switch m := material.(type) {
+	case []byte:
+		if len(m) < minSecretBytes {
+			return key{}, fmt.Errorf("the secret has %d bytes; HS256 needs %d or more, such as openssl rand -base64 48 prints", len(m), minSecretBytes)
+		}
+		return key{id, jwt.SigningMethodHS256, m}, nil
+	case *rsa.PublicKey:
+		if m.N.BitLen() < minRSABits {
+			return key{}, fmt.Errorf("the RSA key has %d bits; RS256 needs %d or more", m.N.BitLen(), minRSABits)
+		}
+		return key{id, jwt.SigningMethodRS256, m}, nil
+	case ed25519.PublicKey:
+		return key{id, jwt.SigningMethodEdDSA, m}, nil
+	case *rsa.PrivateKey, ed25519.PrivateKey:
+		return key{}, errors.New("that is the private key, which only whoever makes tokens should have; give roomd the public one")
+	}
+	return key{}, fmt.Errorf("a key of the kind %T is none for HS256, RS256 or EdDSA with Ed25519", material)
+}
+
+// parsePEM reads the one key of a PEM file, public or private.
+func parsePEM(text []byte) (any, error) {
+	block, rest := pem.Decode(text)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("the PEM file must hold one key and nothing else; several keys go into a JSON Web Key Set")
+	}
+	var k any
+	var err error
+	switch block.Type {
+	case "PUBLIC KEY":
+		k, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		k, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case "PRIVATE KEY":
+		k, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		k, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("the PEM file holds a %q; it must be a PUBLIC KEY", block.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the PEM file's key cannot be read: %w", err)
+	}
+	return k, nil
+}
+
+// parseSet reads a key set. Keys for encryption are left out; any other one that cannot be
+// used is an error, because tokens signed with it would be refused for no visible reason.
+func parseSet(text []byte) (*Keys, error) {
+	var set jwkset.JWKSMarshal
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, fmt.Errorf("the key set is no JSON: %w", err)
+	}
+	keys := &Keys{named: len(set.Keys) > 1}
+	for i, entry := range set.Keys {
+		if entry.USE == jwkset.UseEnc {
+			continue
+		}
+		k, err := fromSet(entry)
+		if err != nil {
+			return nil, fmt.Errorf("key %d of the set (kid %q): %w", i+1, entry.KID, err)
+		}
+		if keys.named && k.id == "" {
+			return nil, fmt.Errorf("key %d of the set has no kid; with several keys each needs one", i+1)
+		}
+		if keys.find(k.id) != nil {
+			return nil, fmt.Errorf("two keys of the set have the kid %q", k.id)
+		}
+		keys.keys = append(keys.keys, k)
+	}
+	if len(keys.keys) == 0 {
+		return nil, errors.New(`the key set has no key to verify tokens with; it is an object with a list "keys"`)
+	}
+	return keys, nil
+}
+
+func fromSet(entry jwkset.JWKMarshal) (key, error) {
+	entry.X5U, entry.X5C = "", nil // the key stands in the file; nothing is fetched for it
+	jwk, err := jwkset.NewJWKFromMarshal(entry, jwkset.JWKMarshalOptions{Private: true}, jwkset.JWKValidateOptions{})
+	if err != nil {
+		return key{}, err
+	}
+	k, err := newKey(entry.KID, jwk.Key())
+	if err == nil && entry.ALG != "" && entry.ALG.String() != k.method.Alg() {
+		err = fmt.Errorf("its alg is %q, and roomd uses such a key for %s", entry.ALG, k.method.Alg())
+	}
+	return k, err
+}
+
+func (k *Keys) find(id string) *key {
+	for i := range k.keys {
+		if k.keys[i].id == id {
+			return &k.keys[i]
+		}
+	}
+	return nil
+}
+
+// of is the key that a token must be signed with. The token's own word for its algorithm
+// is only compared: whoever could choose it would sign with HS256 and the bytes of a public
+// key, or not at all.
+func (k *Keys) of(token *jwt.Token) (any, error) {
+	found := &k.keys[0]
+	if id, _ := token.Header["kid"].(string); k.named || found.id != "" && id != "" {
+		if found = k.find(id); found == nil {
+			return nil, fmt.Errorf("no key has its kid %.64q", id)
+		}
+	}
+	if token.Method.Alg() != found.method.Alg() {
+		return nil, fmt.Errorf("its alg is %.16q, and the key is for %s", token.Method.Alg(), found.method.Alg())
+	}
+	return found.verify, nil
+}

@@ -1,0 +1,35 @@
+package auth
+
+import (
+	"strings"
+
+	"natsrooms/subjects"
+)
+
+// What the user names of connections that came in by a token begin with. No user of a
+// server's configuration has such a name by accident, so a connection called `backend` is
+// never an end user who calls himself so.
+const (
+	userName  = "user:"
+	adminName = "admin:"
+)
+
+// Name is the user name that the server shows for a connection with these claims, in its
+// events and its lists of connections.
+func Name(c *Claims) string {
+	if c.Admin {
+		return adminName + c.User.Token()
+	}
+	return userName + c.User.Token()
+}
+
+// UserOf is the end user whose connection the server shows under a name; ok is false for
+// all others.
+func UserOf(name string) (u subjects.User, ok bool) {
+	token, ok := strings.CutPrefix(name, userName)
+	if !ok {
+		return "", false
+	}
+	u, err := subjects.UserOfToken(token)
+	return u, err == nil
+}

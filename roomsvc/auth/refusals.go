@@ -1,0 +1,37 @@
+package auth
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// refusals logs those who are not let in: the first few at once, and however many try,
+// about one a second. The next line tells how many had none.
+type refusals struct {
+	log     *slog.Logger
+	limit   *rate.Limiter
+	mu      sync.Mutex
+	skipped int
+}
+
+func newRefusals(log *slog.Logger) *refusals {
+	return &refusals{log: log, limit: rate.NewLimiter(rate.Every(time.Second), 10)}
+}
+
+func (r *refusals) add(what string, why error, details ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.limit.Allow() {
+		r.skipped++
+		return
+	}
+	details = append([]any{"why", why}, details...)
+	if r.skipped > 0 {
+		details = append(details, "others before it", r.skipped)
+	}
+	r.skipped = 0
+	r.log.Warn(what, details...)
+}

@@ -1,0 +1,214 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// MessagesRequest says whose messages to hear, and from where.
+type MessagesRequest struct {
+	RoomID string
+
+	// AfterMessageSeq begins with the messages behind it, as far as they are kept, instead of
+	// from now on. 0 begins with the oldest.
+	AfterMessageSeq *uint64
+
+	MayNotExist bool          // as in [WatchRequest]
+	Every       time.Duration // as in [WatchRequest]
+}
+
+// Heard is one step of [Client.Messages].
+type Heard struct {
+	// Message is what was said, with its Seq if it is stored. It is nil in the first step,
+	// which says that messages behind After come from here on, and where some were lost.
+	Message   *events.Message
+	Raw       jsontext.Value // the message as it came
+	Recovered bool           // it did not arrive, it was missed and read by history
+
+	After uint64 // the newest message before this step, 0 if there is none
+	Lost  bool   // some behind After may have been missed that are no longer kept
+}
+
+// Messages gives every stored message of a room exactly once, in order of its messageSeq,
+// for ever: what is missed is read by history. Messages that are live only come as they
+// come, at most once. It goes on through the end of a room with the next one of that
+// name. It stops as [Client.Watch] does.
+func (c *Client) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard, error] {
+	return func(yield func(Heard, error) bool) {
+		ctx, cancel := c.living(ctx)
+		defer cancel()
+		h := &hearing{ear: c.newEar(q.RoomID, q.Every, notFacts), yield: yield}
+		defer h.close()
+		if err := h.run(ctx, c, q); !errors.Is(err, errBrokenOff) {
+			yield(Heard{}, err)
+		}
+	}
+}
+
+// hearing is one Messages under way.
+type hearing struct {
+	*ear
+	yield    func(Heard, error) bool
+	instance string // of the newest message, or as the service said
+	last     uint64
+}
+
+func (h *hearing) emit(n Heard) error {
+	if n.After = h.last; !h.yield(n, nil) {
+		return errBrokenOff
+	}
+	return nil
+}
+
+// run listens until there is an error.
+func (h *hearing) run(ctx context.Context, c *Client, q MessagesRequest) error {
+	reply, err := h.begin(ctx, c, q.MayNotExist)
+	if err != nil {
+		return err
+	}
+	if q.AfterMessageSeq != nil {
+		h.last = *q.AfterMessageSeq
+	} else if err := h.start(ctx, reply.InstanceID); err != nil {
+		return err
+	}
+	if _, err := h.listen(ctx, reply.Subscribe); err != nil {
+		return err
+	}
+	if err := h.emit(Heard{}); err != nil {
+		return err
+	}
+	if err := h.look(ctx); err != nil { // for what was said before it listened
+		return err
+	}
+	for {
+		m, head, err := h.next(ctx)
+		switch {
+		case err != nil:
+		case m != nil:
+			err = h.take(ctx, m)
+		case head == nil:
+			err = h.look(ctx)
+		case head.MessageSeq > h.last:
+			err = h.look(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// start begins behind the room's newest message, if there is a room.
+func (h *hearing) start(ctx context.Context, instanceID string) error {
+	if instanceID == "" {
+		return nil
+	}
+	page, err := h.history(ctx, room.HistoryRequest{InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
+	if err == nil && page.MessageSeq != nil {
+		h.instance, h.last = page.InstanceID, *page.MessageSeq
+	}
+	if gone(err) {
+		return nil
+	}
+	return err
+}
+
+// take takes a copy that was heard. What is no message, or can't be read, counts for nothing.
+func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
+	m, err := events.DecodeMessage(n.Data)
+	if err != nil || string(m.Room) != h.roomID {
+		return nil
+	}
+	seq, before := number(n, nats.JSSequence), number(n, nats.JSLastSequence)
+	switch {
+	case seq == 0:
+		return h.emit(Heard{Message: m, Raw: n.Data})
+	case seq <= h.last:
+		return nil
+	case before > h.last:
+		if err := h.fill(ctx, m.InstanceID, true); err != nil || seq <= h.last {
+			return err
+		}
+	}
+	h.sure()
+	h.instance, m.Seq = m.InstanceID, seq
+	return h.give(Heard{Message: m, Raw: n.Data})
+}
+
+// give hands a stored message on.
+func (h *hearing) give(n Heard) error {
+	err := h.emit(n)
+	h.last = n.Message.Seq
+	return err
+}
+
+// look reads what was said since the last message. What was heard comes first.
+func (h *hearing) look(ctx context.Context) error {
+	reply, err := h.get(ctx)
+	if err == nil {
+		_, err = h.listen(ctx, reply.Subscribe)
+	}
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for range len(h.heard) {
+		if err := h.take(ctx, <-h.heard); err != nil {
+			return err
+		}
+	}
+	return h.fill(ctx, reply.InstanceID, false)
+}
+
+// fill reads what an instance of the room said since the last message. If something
+// is missing for certain, or said at all, then the end of the instance before may have
+// been missed, and can't be asked for any more.
+func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) error {
+	other := h.instance != "" && h.instance != instanceID
+	for {
+		after := h.last
+		page, err := h.history(ctx, room.HistoryRequest{InstanceID: instanceID, AfterMessageSeq: &after})
+		switch {
+		case gone(err):
+			return h.lose(missing)
+		case err != nil:
+			return err
+		case page.InstanceID != instanceID:
+			return h.lose(missing || page.MessageSeq != nil && *page.MessageSeq > h.last)
+		}
+		news := page.MessageSeq != nil && *page.MessageSeq > h.last
+		if err := h.lose(news && (other || !page.Complete)); err != nil {
+			return err
+		}
+		h.instance, other = instanceID, false
+		for _, raw := range page.Events {
+			m, err := events.DecodeMessage(raw)
+			if err != nil || m.Seq <= h.last {
+				continue
+			}
+			if err := h.give(Heard{Message: m, Raw: raw, Recovered: true}); err != nil {
+				return err
+			}
+		}
+		if page.NextFlag == "" || h.last == after {
+			return nil
+		}
+	}
+}
+
+// lose says that some messages may be gone for good.
+func (h *hearing) lose(some bool) error {
+	if !some {
+		return nil
+	}
+	return h.emit(Heard{Lost: true})
+}

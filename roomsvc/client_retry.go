@@ -1,0 +1,146 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/room"
+)
+
+// A request goes out again after a pause that doubles each time, less up to a half so
+// that many clients do not come back in step.
+const (
+	firstPause = 20 * time.Millisecond
+	maxPause   = 2 * time.Second
+)
+
+// repeatFor is how long after its first try a request may be sent again. The service
+// knows an outcome for two minutes; what is left of them is more than a command may be
+// under way.
+const repeatFor = 2*time.Minute - 10*time.Second
+
+// errNoAnswer is a request of which nobody knows what became.
+var errNoAnswer = errors.New("no answer")
+
+// errMoved is a room that changed too much while it was read.
+var errMoved = errors.New("the room changed while it was read")
+
+// repeatable says whether the same request, sent again, may fare better.
+func repeatable(err error) bool {
+	return errors.Is(err, room.ErrBusy) || errors.Is(err, room.ErrUnavailable) || errors.Is(err, ErrNoService) ||
+		errors.Is(err, errNoAnswer) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, errMoved) || errors.Is(err, nats.ErrReconnectBufExceeded)
+}
+
+// unsure says whether the request may have had its effect all the same.
+func unsure(err error) bool {
+	var refused *room.Error
+	return errors.Is(err, errNoAnswer) || errors.As(err, &refused) && refused.Outcome == room.Unknown
+}
+
+// again calls try until it succeeds, fails for good, or repeatFor or ctx is over. Then
+// the error is that of the try which leaves the most open.
+func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
+	began, pause := time.Now(), firstPause
+	var worst error
+	for {
+		v, err := try()
+		if err == nil || !repeatable(err) {
+			return v, err
+		}
+		if worst == nil || unsure(err) || !unsure(worst) {
+			worst = err
+		}
+		wait := pause/2 + rand.N(pause/2)
+		var refused *room.Error
+		if errors.As(err, &refused) {
+			wait = max(wait, time.Duration(refused.RetryAfterMs)*time.Millisecond)
+		}
+		if time.Since(began)+wait > repeatFor {
+			return v, worst
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			if cause := context.Cause(ctx); !errors.Is(worst, cause) {
+				worst = fmt.Errorf("%w (%w)", worst, cause)
+			}
+			return v, worst
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// request waits for a success of try, which sends a command, as often as the client may.
+func (c *Client) request(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
+	if c.cfg.Once {
+		return try(ctx)
+	}
+	return again(ctx, func() (*nats.Msg, error) { return c.connectedTry(ctx, try) })
+}
+
+// connectedTry waits until the client is connected, so that no request waits in a buffer
+// for a connection that comes when the request is forgotten. A try whose connection is
+// lost is over: its answer won't come.
+func (c *Client) connectedTry(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
+	if err := c.connected(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lost := c.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer c.nc.RemoveStatusListener(lost) // which ends the goroutine
+	go func() {
+		if _, ok := <-lost; ok {
+			cancel(nats.ErrDisconnected)
+		}
+	}()
+	if c.nc.IsReconnecting() {
+		return nil, nats.ErrDisconnected
+	}
+	return try(ctx)
+}
+
+// connected waits, for repeatFor at most, while the connection is being made anew.
+func (c *Client) connected(ctx context.Context) error {
+	if !c.nc.IsReconnecting() {
+		return nil
+	}
+	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer c.nc.RemoveStatusListener(status)
+	if !c.nc.IsReconnecting() { // it came back before anybody listened
+		return nil
+	}
+	timer := time.NewTimer(repeatFor)
+	defer timer.Stop()
+	select {
+	case <-status:
+		return nil
+	case <-timer.C:
+		return nats.ErrDisconnected
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", nats.ErrDisconnected, context.Cause(ctx))
+	}
+}
+
+// try sends a request once. A refusal is an error.
+func (c *Client) try(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	answer, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, ErrNoService
+	case ctx.Err() != nil && err != nil:
+		return nil, fmt.Errorf("%w: %w", errNoAnswer, context.Cause(ctx))
+	case err != nil:
+		return nil, err
+	}
+	return answer, refusal(answer)
+}

@@ -1,0 +1,119 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"natsrooms/roomsvc/room"
+)
+
+// Nothing is sent again when the service may have forgotten the first try, and pauses
+// grow up to two seconds.
+func TestRepeatsEndBeforeTheServiceForgets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var at []time.Duration
+		_, err := again(t.Context(), func() (int, error) {
+			at = append(at, time.Since(began))
+			return 0, fmt.Errorf("join: %w", ErrNoService)
+		})
+		if !errors.Is(err, ErrNoService) {
+			t.Errorf("it ends with %v", err)
+		}
+		last := at[len(at)-1]
+		if last > repeatFor || last < repeatFor-maxPause || repeatFor >= 2*time.Minute {
+			t.Errorf("the last of %d tries is sent after %v", len(at), last)
+		}
+		for i := 1; i < len(at); i++ {
+			limit := min(firstPause<<min(i-1, 10), maxPause)
+			if pause := at[i] - at[i-1]; pause < limit/2 || pause > limit {
+				t.Errorf("pause %d is %v, want %v to %v", i, pause, limit/2, limit)
+			}
+		}
+	})
+}
+
+func TestRepeatsHonourTheServicesWish(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began, tries := time.Now(), 0
+		v, err := again(t.Context(), func() (int, error) {
+			if tries++; tries == 1 {
+				e := room.Refuse(room.ErrBusy, "nothing happened; try again")
+				e.RetryAfterMs = 7000
+				return 0, e
+			}
+			return tries, nil
+		})
+		if wait := time.Since(began); v != 2 || err != nil || wait != 7*time.Second {
+			t.Errorf("%d, %v after %v", v, err, wait)
+		}
+	})
+}
+
+// What is left open by one try is not settled by a later one that found nobody.
+func TestTheErrorOfTheTryThatLeavesMostOpen(t *testing.T) {
+	t.Parallel()
+	lost := fmt.Errorf("join: %w: %w", errNoAnswer, context.DeadlineExceeded)
+	for _, c := range []struct {
+		tries []error
+		want  error
+		open  bool
+	}{
+		{[]error{ErrNoService, ErrNoService}, ErrNoService, false},
+		{[]error{lost, ErrNoService, room.Refuse(room.ErrBusy, "try again")}, context.DeadlineExceeded, true},
+		{[]error{lost, room.Refuse(room.ErrRoomFull, "full")}, room.ErrRoomFull, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			n := 0
+			_, err := again(ctx, func() (int, error) {
+				if n++; n >= len(c.tries) {
+					cancel()
+				}
+				return 0, c.tries[n-1]
+			})
+			if !errors.Is(err, c.want) || unsure(err) != c.open {
+				t.Errorf("%v gave %v", c.tries, err)
+			}
+		})
+	}
+}
+
+// A client without a lease has no goroutine, and one whose session is in no room renews
+// once more and no longer.
+func TestClientStopsRenewing(t *testing.T) {
+	_, nc := inside(t, Config{})
+	kept := func(c *Client) bool {
+		c.own.mu.Lock()
+		defer c.own.mu.Unlock()
+		return c.own.kept
+	}
+	without := NewClient(nc, ClientConfig{UserID: "bob"})
+	if _, err := without.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil || kept(without) {
+		t.Errorf("without a lease: %v, renewed: %v", err, kept(without))
+	}
+	seconds := 3600
+	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &seconds})
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil || !kept(c) {
+			t.Errorf("with a lease: %v, renewed: %v", err, kept(c))
+		}
+		if !c.keeps(time.Second) {
+			t.Error("it stops in a room")
+		}
+		if _, err := c.LeaveAll(t.Context(), room.LeaveAllRequest{}); err != nil {
+			t.Error(err)
+		}
+		if c.keeps(time.Second) {
+			t.Error("it goes on in no room")
+		}
+	}
+}

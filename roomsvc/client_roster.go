@@ -1,0 +1,145 @@
+package roomsvc
+
+import (
+	"fmt"
+	"iter"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Roster is one instance of a room with its members, as a [Client.Watch] knows it at one
+// update. It changes with the next one; what its methods give stays as it is and is not to
+// be changed. A watch has one goroutine, so another one needs a copy, for example
+// slices.Collect(r.All()).
+type Roster struct {
+	state    *room.State
+	revision uint64
+}
+
+// Room describes the room. Its Revision is the newest that the watch has heard of.
+func (r *Roster) Room() events.Room {
+	info := r.state.Info(r.state.Room)
+	info.Revision = r.revision
+	return info
+}
+
+// InstanceID tells the room from others of its name, before and after it.
+func (r *Roster) InstanceID() string { return r.state.InstanceID }
+
+// Sequence is how many facts of the instance have made the roster.
+func (r *Roster) Sequence() uint64 { return r.state.Sequence }
+
+// Len is how many members there are.
+func (r *Roster) Len() int { return r.state.Members }
+
+// Member finds a member; ok is false if the user is none.
+func (r *Roster) Member(userID string) (m room.MemberInfo, ok bool) {
+	if found := r.state.Member(subjects.User(userID)); found != nil {
+		return found.Wire(), true
+	}
+	return m, false
+}
+
+// All is the members, oldest first.
+func (r *Roster) All() iter.Seq[room.MemberInfo] {
+	return func(yield func(room.MemberInfo) bool) {
+		r.state.After(0, func(m *room.Member) bool { return yield(m.Wire()) })
+	}
+}
+
+// In a roster sequences stand where the service has revisions, because what a client
+// reads does not always tell the latter. Within an instance both grow together.
+
+// born makes a roster of a room's first fact.
+func born(f *events.Fact, revision uint64) (*Roster, error) {
+	state, _, err := room.Apply(nil, f, f.Sequence)
+	return &Roster{state, revision}, err
+}
+
+// fold takes the next fact. One of a type that this version does not know just counts.
+func (r *Roster) fold(f *events.Fact, known bool, revision uint64) (err error) {
+	if known {
+		if after, _, err := room.Apply(r.state, f, f.Sequence); err != nil || after == nil { // nil: the room ends
+			return err
+		}
+	} else {
+		r.state.Sequence, r.state.Revision = f.Sequence, f.Sequence
+	}
+	r.revision = max(r.revision, revision)
+	return nil
+}
+
+// pages puts pages of members together. They need not be of the same moment; facts behind the
+// lowest of their sequences, merged up to the highest, make them so.
+type pages struct {
+	id      subjects.Room
+	head    room.Head
+	members map[string]*room.Member
+	order   uint64
+	newest  uint64
+}
+
+func newPages(id subjects.Room, r *room.GetReply) *pages {
+	return &pages{id: id, head: headOf(r), members: map[string]*room.Member{}, newest: r.Sequence}
+}
+
+// headOf reads a room's description back. When an empty room became so is told by when
+// it ends.
+func headOf(r *room.GetReply) room.Head {
+	i := r.Room
+	h := room.Head{
+		Name: i.RoomName, InstanceID: r.InstanceID, CreatedAt: i.CreatedAt, CreatedBy: i.CreatedBy, Config: i.Config, Attributes: i.Attributes,
+		Members: i.MemberCount, Sequence: r.Sequence, Revision: r.Sequence,
+	}
+	if i.DestroyAt == 0 {
+		return h
+	}
+	first := events.Time(max(i.Config.RoomDestroyDelayTime, room.FirstMemberSeconds)) * 1000
+	if h.Unborn = i.DestroyAt == i.CreatedAt+first; h.Unborn {
+		h.EmptySince = i.CreatedAt
+	} else {
+		h.EmptySince = i.DestroyAt - events.Time(i.Config.RoomDestroyDelayTime)*1000
+	}
+	return h
+}
+
+// add takes a page; false means that it is of another instance.
+func (p *pages) add(page *room.MembersReply) bool {
+	if page.InstanceID != p.head.InstanceID {
+		return false
+	}
+	p.newest = max(p.newest, page.Sequence)
+	for i := range page.MemberList {
+		m := &page.MemberList[i]
+		p.order++ // one that left and came back is on two pages, and counts as the later one
+		p.members[m.UserID] = &room.Member{
+			User: subjects.User(m.UserID), Name: m.UserName, Info: m.UserInfo, Since: m.JoinedAt, Sessions: m.Sessions,
+			Order: p.order, Revision: page.Sequence, Attributes: m.Attributes,
+		}
+	}
+	return true
+}
+
+// state is what the pages say together.
+func (p *pages) state() *room.State {
+	members := make([]*room.Member, 0, len(p.members))
+	for _, m := range p.members {
+		members = append(members, m)
+	}
+	return room.NewState(p.id, p.head, members, nil)
+}
+
+// merge takes the next fact into a state that may hold parts of it already.
+func merge(s *room.State, f *events.Fact, known bool) (*room.State, error) {
+	if !known {
+		s.Sequence, s.Revision = f.Sequence, f.Sequence
+		return s, nil
+	}
+	after, _, _, err := room.Merge(s, f, f.Sequence)
+	if err == nil && after == nil {
+		err = fmt.Errorf("the room ended at %d", f.Sequence)
+	}
+	return after, err
+}

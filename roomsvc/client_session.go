@@ -1,0 +1,267 @@
+package roomsvc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// Bounds of what a lease is taken for where only the moment of its end is known. The
+// clocks here and there may differ, so it is never taken for long: renewing too often
+// does no harm.
+const (
+	shortLease = 5 * time.Second
+	longLease  = 60 * time.Second
+)
+
+// presence is what a client knows of its own session.
+type presence struct {
+	mu     sync.Mutex
+	rooms  map[string]string // where it is, with the room's instance
+	moves  int               // leaves that were begun so far
+	moving int               // of them, those that have not ended
+	leases int               // replies that named a lease
+	lease  time.Duration     // how long the newest is
+	kept   bool              // somebody renews it
+	told   map[*renewals]struct{}
+}
+
+// renewal is what the service said to a renewal.
+type renewal struct {
+	heads []room.RoomHead // where the session is
+	lost  []string        // where it was before
+}
+
+// renewals are those that somebody has not looked at yet.
+type renewals struct {
+	mu     sync.Mutex
+	list   []renewal
+	signal chan struct{}
+}
+
+func (r *renewals) add(n renewal) {
+	r.mu.Lock()
+	r.list = append(r.list, n)
+	r.mu.Unlock()
+	select {
+	case r.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (r *renewals) take() []renewal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.list
+	r.list = nil
+	return list
+}
+
+// listen hears of every renewal until it is forgotten.
+func (p *presence) listen() *renewals {
+	r := &renewals{signal: make(chan struct{}, 1)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told[r] = struct{}{}
+	return r
+}
+
+func (p *presence) forget(r *renewals) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.told, r)
+}
+
+// in is where the session is, sorted.
+func (p *presence) in() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.rooms))
+}
+
+func (p *presence) put(roomID, instanceID string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rooms[roomID] = instanceID
+}
+
+func (p *presence) drop(roomIDs ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range roomIDs {
+		delete(p.rooms, id)
+	}
+}
+
+// session is the ID of the client's own session.
+func (c *Client) session() string { return cmp.Or(c.cfg.SessionID, room.DefaultSession) }
+
+// isOwn says whether a request is the client's own session's.
+func (c *Client) isOwn(q *room.Caller) bool {
+	return c.cfg.UserID != "" && q.UserID == c.cfg.UserID && cmp.Or(q.SessionID, room.DefaultSession) == c.session()
+}
+
+// connection is where the service may see that the session is gone. One that wants no
+// lease is not to be taken for gone, nor one that somebody else goes on with.
+func (c *Client) connection() *room.Connection {
+	if c.cfg.Once || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
+		return nil
+	}
+	id, err := c.nc.GetClientID()
+	server := c.nc.ConnectedServerId()
+	if err != nil || server == "" {
+		return nil
+	}
+	return &room.Connection{ServerID: server, ClientID: id}
+}
+
+// came takes where the session is after a command that brought it somewhere.
+func (c *Client) came(q *room.Caller, r *room.JoinedReply, err error) error {
+	if err == nil && c.isOwn(q) {
+		c.own.put(r.Room.RoomID, r.InstanceID)
+		if r.Left != nil {
+			c.own.drop(r.Left.RoomID)
+		}
+	}
+	return err
+}
+
+// went takes where the session is no more.
+func (c *Client) went(q *room.Caller, err error, roomIDs ...string) error {
+	gone := err == nil || errors.Is(err, room.ErrUserNotInRoom) || errors.Is(err, room.ErrRoomNotExist)
+	if gone && c.isOwn(q) {
+		c.own.drop(roomIDs...)
+	}
+	return err
+}
+
+// leaving is called before a command that leaves rooms, and what it gives after it. A
+// renewal meanwhile may or may not find the session there, and neither means a loss.
+func (p *presence) leaving() (left func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moves++
+	p.moving++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.moving--
+	}
+}
+
+// leased takes when a reply says the session's lease ends, 0 if it has none.
+func (c *Client) leased(until events.Time) {
+	if until == 0 {
+		return
+	}
+	lease := min(max(time.Until(until.Time()), shortLease), longLease)
+	if s := c.cfg.LeaseSeconds; s != nil && *s > 0 {
+		lease = time.Duration(*s) * time.Second
+	}
+	p := c.own
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leases++
+	p.lease = lease
+	if !p.kept && c.life.Err() == nil {
+		p.kept = true
+		go c.keep()
+	}
+}
+
+// keep renews the session's lease until it has none, or is in no room.
+func (c *Client) keep() {
+	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer c.nc.RemoveStatusListener(status)
+	for {
+		c.own.mu.Lock()
+		third := c.own.lease / 3
+		c.own.mu.Unlock()
+		timer := time.NewTimer(third)
+		select {
+		case <-timer.C:
+		case <-status:
+		case <-c.life.Done():
+		}
+		timer.Stop()
+		if !c.keeps(third) {
+			return
+		}
+	}
+}
+
+// keeps renews once and says whether there is more to do.
+func (c *Client) keeps(patience time.Duration) bool {
+	c.own.mu.Lock()
+	leases := c.own.leases
+	c.own.mu.Unlock()
+	p := c.patient()
+	p.cfg.Timeout = min(p.cfg.Timeout, patience)
+	until, rooms, err := p.renewal(c.life)
+	c.own.mu.Lock()
+	defer c.own.mu.Unlock()
+	over := c.life.Err() != nil || c.nc.IsClosed()
+	if until != 0 && rooms == 0 {
+		leases++ // by this renewal; more are those of a command that may have come in since
+	}
+	idle := err == nil && (until == 0 || rooms == 0) && c.own.leases == leases
+	c.own.kept = !over && !idle
+	return c.own.kept
+}
+
+// renewal renews the session, tells whoever listens what came of it, and gives the end
+// of the lease and in how many rooms the session is.
+func (c *Client) renewal(ctx context.Context) (until events.Time, rooms int, err error) {
+	p := c.own
+	p.mu.Lock()
+	before, moves, moving := maps.Clone(p.rooms), p.moves, p.moving
+	p.mu.Unlock()
+	var n renewal
+	for next := ""; ; {
+		page, err := c.Renew(ctx, room.RenewRequest{NextFlag: next})
+		if err != nil {
+			return 0, 0, err
+		}
+		n.heads, until = append(n.heads, page.Rooms...), page.ExpiresAt
+		if next = page.NextFlag; next == "" {
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if moves == p.moves && moving == 0 {
+		n.lost = p.settle(before, n.heads)
+	}
+	for r := range p.told {
+		r.add(n)
+	}
+	return until, len(n.heads), nil
+}
+
+// settle takes where the session is, and gives those rooms in which it was before, and
+// still was to its own knowledge.
+func (p *presence) settle(before map[string]string, heads []room.RoomHead) (lost []string) {
+	for _, h := range heads {
+		if was, ok := p.rooms[h.RoomID]; !ok || was == before[h.RoomID] {
+			p.rooms[h.RoomID] = h.InstanceID
+		}
+		delete(before, h.RoomID)
+	}
+	for id, instance := range before {
+		if p.rooms[id] == instance {
+			delete(p.rooms, id)
+			lost = append(lost, id)
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}

@@ -1,0 +1,109 @@
+package roomsvc_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+)
+
+// renewals hears every renewal of a user in the user form.
+func (w *world) renewals(user string) <-chan room.RenewRequest {
+	w.t.Helper()
+	heard := make(chan room.RenewRequest, 64)
+	nc := roomtest.Conn(w.t, w.node.Server)
+	_, err := nc.Subscribe("room.cmd.renew."+user, func(m *nats.Msg) {
+		var q room.RenewRequest
+		if err := json.Unmarshal(m.Data, &q); err != nil {
+			w.t.Errorf("a renewal: %v", err)
+		}
+		heard <- q
+	})
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return heard
+}
+
+// A session with a lease stays where it is as long as its client lives, and not longer.
+func TestClientRenewsItsLease(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	heard := w.renewals("alice")
+	seconds := room.MinLease
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", SessionID: "tab", UserForm: true, LeaseSeconds: &seconds})
+	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+		t.Fatal(err)
+	}
+	watching := stepping(t, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{}).Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	watching.step()
+	third := time.Duration(seconds) * time.Second / 3
+	for last, n := time.Now(), 0; n < 2; n++ {
+		q := <-heard
+		if pause := time.Since(last); pause < third/2 || pause > 2*third {
+			t.Errorf("a renewal after %v, want about %v", pause, third)
+		}
+		last = time.Now()
+		if q.SessionID != "tab" || q.LeaseSeconds == nil || *q.LeaseSeconds != seconds || q.Connection == nil || q.Connection.ServerID != w.node.ID() {
+			t.Errorf("it says %+v", q)
+		}
+		if id, err := w.nc.GetClientID(); err != nil || q.Connection.ClientID != id {
+			t.Errorf("its connection is %+v, not %d", q.Connection, id)
+		}
+	}
+	c.Close()
+	closed := time.Now()
+	u := watching.step()
+	if u.Fact == nil || u.Fact.Type != events.MemberLeft || u.Fact.Left[0].Reason != events.ReasonExpired {
+		t.Fatalf("after the client was closed comes %+v", u)
+	}
+	if took := time.Since(closed); took > time.Duration(seconds)*time.Second+10*time.Second {
+		t.Errorf("it is out %v after the client was closed", took)
+	}
+	if n := len(heard); n > 0 {
+		t.Errorf("%d renewals after that", n)
+	}
+}
+
+// A session renews at once when its connection is back, whether it is in a room or has
+// just left its last one.
+func TestClientRenewsWhenItIsBack(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	heard := w.renewals("alice")
+	seconds := 3600
+	var wire wire
+	nc := roomtest.Conn(t, w.node.Server, nats.SetCustomDialer(&wire))
+	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, LeaseSeconds: &seconds})
+	t.Cleanup(c.Close)
+	for n := range 2 {
+		id := fmt.Sprint("room", n)
+		if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: id}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // once while it is in, once when it has left
+			wire.mu.Lock()
+			_ = wire.conn.Close()
+			wire.mu.Unlock()
+			select {
+			case <-heard:
+			case <-w.ctx.Done():
+				t.Fatal("nothing is renewed")
+			}
+			if rooms, err := c.Rooms(w.ctx, room.RoomsRequest{}); err != nil || len(rooms.Rooms) > 1 {
+				t.Fatalf("it is in %+v, %v", rooms, err)
+			}
+			if _, err := c.LeaveAll(w.ctx, room.LeaveAllRequest{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// restoreWithin is how long the client tries to learn what became of its session when
+// the connection is back, unless the session's lease is longer.
+const restoreWithin = longLease
+
+// States gives what becomes of the client's own session, room by room: the service's
+// notices, and those that only the client can know of, because its connection was lost.
+// [ClientConfig.UserID] says whose.
+//
+//	the connection is lost            connecting, networkInterrupted
+//	it is back                        connecting, networkInterrupted
+//	the session is still in the room  connected, success
+//	it is not                         disconnected, connectTimeout
+//	the room is gone                  disconnected, roomNotExist
+//	that can't be known               disconnected, networkDisconnected
+//
+// The client's own notices have no ID and no instance. The last of these is said too when
+// the connection is closed for good. A session that is found in a room after all is
+// connected, success. Notices of the service come at most once; what they would have said
+// of a session that is out is said after the next renewal. It stops as [Client.Watch] does.
+//
+// It listens from this call on until ctx ends or the iteration does, so ask for it before
+// entering a room. There is one iteration.
+func (c *Client) States(ctx context.Context) (iter.Seq2[*events.Notice, error], error) {
+	user, err := subjects.ParseUser(c.cfg.UserID)
+	if err != nil {
+		return nil, room.Invalid("userID", "%v", err)
+	}
+	ctx, cancel := c.living(ctx)
+	s := &states{c: c.patient(), user: user, away: map[string]events.State{}, heard: make(chan *nats.Msg, heardAhead)}
+	s.status = c.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	s.renewals = c.own.listen()
+	sub, err := c.nc.ChanSubscribe(subjects.UserStates(user), s.heard)
+	context.AfterFunc(ctx, func() {
+		_ = sub.Unsubscribe() // refused if there is none
+		c.nc.RemoveStatusListener(s.status)
+		c.own.forget(s.renewals)
+	})
+	if err == nil {
+		err = c.flush(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return func(yield func(*events.Notice, error) bool) {
+		defer cancel()
+		s.yield = yield
+		for err == nil {
+			err = s.next(ctx)
+		}
+		if !errors.Is(err, errBrokenOff) {
+			yield(nil, err)
+		}
+	}, nil
+}
+
+// states is one States under way.
+type states struct {
+	c     *Client
+	user  subjects.User
+	yield func(*events.Notice, error) bool
+	away  map[string]events.State // what was said of rooms that a broken connection made doubtful
+
+	heard    chan *nats.Msg
+	status   chan nats.Status
+	renewals *renewals
+}
+
+// next waits for what comes next. The connection comes first: what a renewal said is
+// of the connection after it.
+func (s *states) next(ctx context.Context) error {
+	select {
+	case now, ok := <-s.status:
+		if ok {
+			return s.network(ctx, now)
+		}
+	default:
+	}
+	select {
+	case now, ok := <-s.status:
+		if !ok { // nobody listens any more
+			return s.over(ctx)
+		}
+		return s.network(ctx, now)
+	case m := <-s.heard:
+		return s.notice(m)
+	case <-s.renewals.signal:
+		return s.settle(ctx)
+	case <-ctx.Done():
+		return s.over(ctx)
+	}
+}
+
+func (s *states) over(ctx context.Context) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// say makes a notice of the client's own.
+func (s *states) say(roomID string, state events.State, event events.Event) error {
+	if delete(s.away, roomID); event == events.NetworkInterrupted || event == events.NetworkDisconnected {
+		s.away[roomID] = state
+	}
+	return s.emit(&events.Notice{
+		Time: events.TimeOf(time.Now()), Room: subjects.Room(roomID), User: s.user, SessionID: s.c.session(), State: state, Event: event,
+	})
+}
+
+func (s *states) emit(n *events.Notice) error {
+	if !s.yield(n, nil) {
+		return errBrokenOff
+	}
+	return nil
+}
+
+// notice hands on what the service says of this session.
+func (s *states) notice(m *nats.Msg) error {
+	n, err := events.DecodeNotice(m.Data)
+	if err != nil || n.SessionID != s.c.session() {
+		return nil
+	}
+	if n.State == events.Disconnected {
+		delete(s.away, string(n.Room))
+		s.c.own.drop(string(n.Room))
+	}
+	return s.emit(n)
+}
+
+// network says what the state of the connection means for every room.
+func (s *states) network(ctx context.Context, now nats.Status) error {
+	rooms := s.doubtful()
+	state, event := events.Connecting, events.NetworkInterrupted
+	if now == nats.CLOSED {
+		state, event = events.Disconnected, events.NetworkDisconnected
+	}
+	for _, id := range rooms {
+		if err := s.say(id, state, event); err != nil {
+			return err
+		}
+	}
+	switch {
+	case now == nats.CLOSED:
+		return nats.ErrConnectionClosed
+	case now == nats.CONNECTED && len(rooms)+len(s.away) > 0:
+		return s.restore(ctx, rooms)
+	}
+	return nil
+}
+
+// doubtful is where the session is, and where it was when the connection was lost.
+func (s *states) doubtful() []string {
+	rooms := s.c.own.in()
+	for id := range s.away {
+		rooms = append(rooms, id)
+	}
+	slices.Sort(rooms)
+	return slices.DeleteFunc(slices.Compact(rooms), func(id string) bool {
+		state, away := s.away[id]
+		return away && state == events.Disconnected
+	})
+}
+
+// restore asks what became of the session.
+func (s *states) restore(ctx context.Context, rooms []string) error {
+	within := restoreWithin
+	if l := s.c.cfg.LeaseSeconds; l != nil {
+		within = max(within, time.Duration(*l)*time.Second)
+	}
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, _, err := s.c.renewal(limited)
+	switch {
+	case err == nil:
+		return s.settle(ctx)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	for _, id := range rooms {
+		if err := s.say(id, events.Disconnected, events.NetworkDisconnected); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle says what renewals changed.
+func (s *states) settle(ctx context.Context) error {
+	for _, r := range s.renewals.take() {
+		for _, h := range r.heads {
+			if _, away := s.away[h.RoomID]; !away || !s.c.nc.IsConnected() { // of before it was lost
+				continue
+			}
+			if err := s.say(h.RoomID, events.Connected, events.Success); err != nil {
+				return err
+			}
+		}
+		for _, id := range r.lost {
+			event := s.why(ctx, id)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := s.say(id, events.Disconnected, event); err != nil {
+				return err
+			}
+			delete(s.away, id)
+		}
+	}
+	return nil
+}
+
+// why is the reason for which the session is not in a room any more.
+func (s *states) why(ctx context.Context, roomID string) events.Event {
+	_, err := s.c.Get(ctx, room.ReadRequest{RoomID: roomID, Freshness: room.Freshness{Sync: true}})
+	switch {
+	case err == nil:
+		return events.ConnectTimeout
+	case gone(err):
+		return events.RoomNotExist
+	}
+	return events.NetworkDisconnected
+}

@@ -1,0 +1,373 @@
+package roomsvc
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// WatchRequest says what to watch.
+type WatchRequest struct {
+	RoomID string
+
+	// MayNotExist waits for a room that is not there yet. Without it that is
+	// [room.ErrRoomNotExist].
+	MayNotExist bool
+
+	// Every is how often the watch asks how far the room has got, when nothing is heard of it
+	// and no renewal tells: so long the last fact before a silence may be missing. 20 s if zero.
+	Every time.Duration
+}
+
+// Fresh says why a roster does not follow from the one before it.
+type Fresh string
+
+// Why a roster does not follow from the one before it.
+const (
+	FreshStart    Fresh = "start"    // the first one
+	FreshInstance Fresh = "instance" // the room is another one of that name now
+	FreshGap      Fresh = "gap"      // facts were missed that are no longer kept
+)
+
+// Update is one step of a [Client.Watch].
+type Update struct {
+	// Fact is what happened. It is nil where a snapshot takes its place, and where a room
+	// was found to be gone. Of a type that this version does not know it has what all facts have.
+	Fact      *events.Fact
+	Raw       jsontext.Value // the fact as it came
+	Revision  uint64         // of the fact; 0 if it is not known, as when it was recovered
+	Recovered bool           // the fact did not arrive, it was missed and read by history
+
+	Fresh  Fresh   // why the roster begins anew; empty if it follows from the one before
+	Roster *Roster // the room after it; nil if there is none
+}
+
+// Watch gives a room as it is, and then every fact of it exactly once and in order, for
+// ever. What is lost on the way, by a dropped copy, a broken connection or a service that
+// is away, is read by history; only where that is not kept any more, a fresh snapshot
+// takes its place, and says so. A room that ends is an update without a roster; if it is
+// made again, the watch goes on with the new one.
+//
+// It stops when the caller breaks off, or with an error:
+//   - the cause that ctx ended with, [ErrClientClosed], or [nats.ErrConnectionClosed];
+//   - [room.ErrRoomNotExist] at the first step, see [WatchRequest.MayNotExist];
+//   - any other refusal, as of a user who may not see the room.
+//
+// Everything runs in the caller's goroutine. A slow one loses nothing while history
+// reaches back so far.
+func (c *Client) Watch(ctx context.Context, q WatchRequest) iter.Seq2[Update, error] {
+	return func(yield func(Update, error) bool) {
+		ctx, cancel := c.living(ctx)
+		defer cancel()
+		w := &watch{ear: c.newEar(q.RoomID, q.Every, notMessages), yield: yield}
+		defer w.close()
+		if err := w.run(ctx, c, q); !errors.Is(err, errBrokenOff) {
+			yield(Update{}, err)
+		}
+	}
+}
+
+// errBrokenOff says that the caller wants no more.
+var errBrokenOff = errors.New("broken off")
+
+// Facts and messages may have subjects of their own, or come together.
+func notMessages(subject string) bool { _, is := subjects.RoomOfMessages(subject); return !is }
+func notFacts(subject string) bool    { _, is := subjects.RoomOfFacts(subject); return !is }
+
+// endsWithin is how soon the fact of a room's end comes after the service answers that
+// there is no such room. If it has not come by then it is lost.
+const endsWithin = 2 * time.Second
+
+// watch is one Watch under way.
+type watch struct {
+	*ear
+	yield func(Update, error) bool
+
+	roster   *Roster // nil: there is no room
+	instance string  // the roster's, or that of the room that ended
+	revision uint64  // the highest that was heard or snapped
+	missing  bool    // the service said that the room is gone, and nothing was heard since
+}
+
+func (w *watch) emit(u Update) error {
+	if u.Roster = w.roster; w.yield(u, nil) {
+		return nil
+	}
+	return errBrokenOff
+}
+
+// run watches until there is an error.
+func (w *watch) run(ctx context.Context, c *Client, q WatchRequest) error {
+	reply, err := w.begin(ctx, c, q.MayNotExist)
+	if err == nil {
+		_, err = w.listen(ctx, reply.Subscribe)
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.refresh(ctx, FreshStart); err != nil {
+		return err
+	}
+	for {
+		m, head, err := w.next(ctx)
+		switch {
+		case err != nil:
+		case m != nil:
+			err = w.take(ctx, m)
+		case head != nil:
+			err = w.compare(ctx, head.InstanceID, head.Sequence, 0)
+		default:
+			err = w.look(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// refresh gives a fresh snapshot.
+func (w *watch) refresh(ctx context.Context, why Fresh) error {
+	roster, err := w.snapshot(ctx)
+	switch {
+	case gone(err) && (w.roster != nil || why == FreshStart):
+		w.roster = nil
+		return w.emit(Update{Fresh: why})
+	case gone(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), max(w.revision, roster.revision), false
+	return w.emit(Update{Fresh: why})
+}
+
+// take takes a copy that was heard. What is no fact, or can't be read, counts for nothing:
+// if it was a fact, the next one shows a hole.
+func (w *watch) take(ctx context.Context, m *nats.Msg) error {
+	f, known, ok := readFact(m.Data)
+	revision := number(m, nats.JSSequence)
+	if !ok || string(f.Room) != w.roomID || revision > 0 && revision <= w.revision {
+		return nil
+	}
+	u := Update{Fact: f, Raw: m.Data, Revision: revision}
+	switch r := w.roster; {
+	case r == nil && f.InstanceID == w.instance:
+		return nil // of the room that ended
+	case r == nil && f.Type == events.RoomCreated:
+		return w.bear(ctx, u)
+	case r == nil || f.InstanceID != w.instance:
+		return w.refresh(ctx, FreshInstance)
+	case f.Sequence <= r.Sequence():
+		return nil
+	case f.Sequence > r.Sequence()+1:
+		return w.fill(ctx, revision)
+	}
+	w.sure()
+	return w.fold(ctx, u, known)
+}
+
+// readFact reads a fact, also of a type that is not known. ok is false for all else.
+func readFact(raw []byte) (f *events.Fact, known, ok bool) {
+	f, err := events.DecodeFact(raw)
+	known = err == nil
+	return f, known, known || errors.Is(err, events.ErrUnknownType) && f.Sequence > 0
+}
+
+// bear begins with a room that was just made.
+func (w *watch) bear(ctx context.Context, u Update) (err error) {
+	roster, err := born(u.Fact, u.Revision)
+	if err != nil {
+		return w.refresh(ctx, FreshInstance)
+	}
+	w.roster, w.instance, w.revision, u.Fresh = roster, u.Fact.InstanceID, u.Revision, FreshInstance
+	return w.emit(u)
+}
+
+// fold takes the next fact.
+func (w *watch) fold(ctx context.Context, u Update, known bool) error {
+	w.revision, w.missing = max(w.revision, u.Revision), false
+	if err := w.roster.fold(u.Fact, known, u.Revision); err != nil {
+		return w.refresh(ctx, FreshGap)
+	}
+	if u.Fact.Type == events.RoomDestroyed {
+		w.roster = nil
+	}
+	return w.emit(u)
+}
+
+// fill reads what was missed. revision is that of a fact behind the hole, if one was heard.
+func (w *watch) fill(ctx context.Context, revision uint64) error {
+	for {
+		after := w.roster.Sequence()
+		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{MinRevision: revision}, InstanceID: w.instance, AfterSequence: &after})
+		switch {
+		case gone(err):
+			return w.absent(ctx)
+		case err != nil:
+			return err
+		case page.InstanceID != w.instance:
+			return w.refresh(ctx, FreshInstance)
+		case !page.Complete:
+			return w.refresh(ctx, FreshGap)
+		}
+		for _, raw := range page.Events {
+			f, known, ok := readFact(raw)
+			if !ok || f.Sequence != w.roster.Sequence()+1 {
+				return w.refresh(ctx, FreshGap)
+			}
+			if err := w.fold(ctx, Update{Fact: f, Raw: raw, Recovered: true}, known); err != nil || w.roster == nil || w.roster.Sequence() != f.Sequence {
+				return err
+			}
+		}
+		if page.NextFlag == "" {
+			return nil
+		}
+	}
+}
+
+// look asks how far the room has got.
+func (w *watch) look(ctx context.Context) error {
+	reply, err := w.get(ctx)
+	switch {
+	case gone(err):
+		return w.absent(ctx)
+	case err != nil:
+		return err
+	}
+	if _, err := w.listen(ctx, reply.Subscribe); err != nil {
+		return err
+	}
+	return w.compare(ctx, reply.InstanceID, reply.Sequence, reply.Revision)
+}
+
+// compare looks whether something is missing of what the service knows. What was heard
+// meanwhile comes first. Without a revision the instance may be one that was before.
+func (w *watch) compare(ctx context.Context, instanceID string, sequence, revision uint64) error {
+	if err := w.catchUp(ctx); err != nil {
+		return err
+	}
+	switch {
+	case (w.roster == nil || instanceID != w.instance) && revision == 0:
+		return w.look(ctx)
+	case w.roster == nil && instanceID == w.instance:
+		return nil // it ended since
+	case w.roster == nil || instanceID != w.instance:
+		return w.refresh(ctx, FreshInstance)
+	case sequence > w.roster.Sequence():
+		return w.fill(ctx, revision)
+	}
+	return nil
+}
+
+// catchUp takes what was heard so far.
+func (w *watch) catchUp(ctx context.Context) error {
+	for range len(w.heard) {
+		if err := w.take(ctx, <-w.heard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// absent takes the answer that there is no such room. A room that is about to end is
+// answered like that too, so the fact of its end gets a moment to come.
+func (w *watch) absent(ctx context.Context) error {
+	if err := w.catchUp(ctx); err != nil || w.roster == nil {
+		return err
+	}
+	if !w.missing {
+		w.missing = true
+		w.timer.Reset(endsWithin)
+		return nil
+	}
+	w.roster = nil
+	return w.emit(Update{})
+}
+
+// snapshot reads the room as it is, all of one moment.
+func (w *watch) snapshot(ctx context.Context) (*Roster, error) {
+	return persist(ctx, func() (*Roster, error) {
+		return again(ctx, func() (*Roster, error) { return w.read(ctx) })
+	})
+}
+
+// read is one try of a snapshot.
+func (w *watch) read(ctx context.Context) (*Roster, error) {
+	reply, err := w.get(ctx)
+	for changed := true; err == nil && changed; {
+		if changed, err = w.listen(ctx, reply.Subscribe); err == nil && changed { // something may have happened before
+			reply, err = w.get(ctx)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.pages(ctx, reply)
+	if err != nil {
+		return nil, err
+	}
+	state, err := w.level(ctx, p.state(), p.newest)
+	if err != nil {
+		return nil, err
+	}
+	if !state.Whole() {
+		return nil, errMoved
+	}
+	return &Roster{state, reply.Revision}, nil
+}
+
+// pages reads all members.
+func (w *watch) pages(ctx context.Context, reply *room.GetReply) (*pages, error) {
+	p := newPages(subjects.Room(w.roomID), reply)
+	for next := ""; ; {
+		page, err := persist(ctx, func() (*room.MembersReply, error) {
+			return w.c.Members(ctx, room.MembersRequest{
+				RoomID: w.roomID, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: reply.Revision},
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !p.add(page) {
+			return nil, errMoved
+		}
+		if next = page.NextFlag; next == "" {
+			return p, nil
+		}
+	}
+}
+
+// level merges into pages what happened between the oldest and the newest of them.
+func (w *watch) level(ctx context.Context, s *room.State, newest uint64) (*room.State, error) {
+	for s.Sequence < newest {
+		after := s.Sequence
+		page, err := w.history(ctx, room.HistoryRequest{InstanceID: s.InstanceID, AfterSequence: &after})
+		if err != nil {
+			return nil, err
+		}
+		if page.InstanceID != s.InstanceID || !page.Complete {
+			return nil, errMoved
+		}
+		for _, raw := range page.Events {
+			f, known, ok := readFact(raw)
+			if !ok || f.Sequence != s.Sequence+1 {
+				return nil, errMoved
+			}
+			if s, err = merge(s, f, known); err != nil {
+				return nil, errMoved
+			}
+			if s.Sequence == newest {
+				break
+			}
+		}
+	}
+	return s, nil
+}

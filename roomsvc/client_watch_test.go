@@ -1,0 +1,368 @@
+package roomsvc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// steps is an iterator whose steps are taken one at a time, each within the test's patience.
+type steps[T any] struct {
+	t    *testing.T
+	next func() (T, error, bool)
+}
+
+func stepping[T any](t *testing.T, seq iter.Seq2[T, error]) *steps[T] {
+	next, stop := iter.Pull2(seq)
+	t.Cleanup(stop)
+	return &steps[T]{t, next}
+}
+
+func (s *steps[T]) step() T {
+	s.t.Helper()
+	v, err, ok := s.next()
+	if err != nil || !ok {
+		s.t.Fatalf("it ends with %v", err)
+	}
+	return v
+}
+
+func (s *steps[T]) fails() error {
+	s.t.Helper()
+	v, err, ok := s.next()
+	if err == nil || !ok {
+		s.t.Fatalf("it gives %+v, want an error", v)
+	}
+	if _, _, more := s.next(); more {
+		s.t.Error("it goes on after its error")
+	}
+	return err
+}
+
+func as(user string) room.Caller { return room.Caller{UserID: user} }
+
+// shows compares a roster with what the service answers at the same sequence.
+func (w *world) shows(c *roomsvc.Client, r *roomsvc.Roster) {
+	w.t.Helper()
+	now, members := w.roster(c, r.Room().RoomID)
+	mine := r.Room()
+	mine.Revision = now.Room.Revision
+	if got, want := text(w.t, mine), text(w.t, now.Room); got != want {
+		w.t.Errorf("the room is\n%s\nwant\n%s", got, want)
+	}
+	if got, want := text(w.t, slices.Collect(r.All())), text(w.t, members); got != want {
+		w.t.Errorf("the members are\n%s\nwant\n%s", got, want)
+	}
+	if r.Len() != len(members) {
+		w.t.Errorf("%d members, want %d", r.Len(), len(members))
+	}
+	for _, m := range members {
+		if mine, ok := r.Member(m.UserID); !ok || text(w.t, mine) != text(w.t, m) {
+			w.t.Errorf("the member %s is %+v", m.UserID, mine)
+		}
+	}
+}
+
+// roster is the room as the service has it. Nobody may be changing it.
+func (w *world) roster(c *roomsvc.Client, id string) (now *room.GetReply, members []room.MemberInfo) {
+	w.t.Helper()
+	now, err := c.Get(w.ctx, room.ReadRequest{RoomID: id, Freshness: room.Freshness{Sync: true}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for next := ""; ; {
+		page, err := c.Members(w.ctx, room.MembersRequest{RoomID: id, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: now.Revision}})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		members = append(members, page.MemberList...)
+		if next = page.NextFlag; next == "" {
+			return now, members
+		}
+	}
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	out, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestWatch(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	if err := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).fails(); !errors.Is(err, room.ErrRoomNotExist) {
+		t.Fatalf("a room that is not there: %v", err)
+	}
+	waiting := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", MayNotExist: true}))
+	if u := waiting.step(); u.Fresh != roomsvc.FreshStart || u.Roster != nil || u.Fact != nil {
+		t.Fatalf("it begins with %+v", u)
+	}
+	if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: as("alice"), RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	if u := waiting.step(); u.Fresh != roomsvc.FreshInstance || u.Fact == nil || u.Fact.Type != events.RoomCreated || u.Roster.Len() != 1 {
+		t.Fatalf("a room that is made gives %+v", u)
+	}
+	watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	if u := watching.step(); u.Fresh != roomsvc.FreshStart || u.Fact != nil || u.Roster.Sequence() != 1 {
+		t.Fatalf("it begins with %+v", u)
+	}
+	if _, err := c.Join(w.ctx, room.RoomRequest{Caller: as("bob"), RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*steps[roomsvc.Update]{waiting, watching} {
+		u := s.step()
+		if u.Fact == nil || u.Fact.Type != events.MemberJoined || u.Fresh != "" || u.Recovered || u.Revision == 0 || u.Roster.Room().Revision != u.Revision {
+			t.Fatalf("a join gives %+v", u)
+		}
+		w.shows(c, u.Roster)
+	}
+	// The room ends, and is made again: nothing of the new one is taken for old.
+	for _, user := range []string{"alice", "bob"} {
+		if _, err := c.Leave(w.ctx, room.RoomRequest{Caller: as(user), RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watching.step()
+	watching.step()
+	if u := watching.step(); u.Fact == nil || u.Fact.Type != events.RoomDestroyed || u.Roster != nil {
+		t.Fatalf("the end gives %+v", u)
+	}
+	if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: as("carol"), RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	u := watching.step()
+	if u.Fresh != roomsvc.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 || u.Roster.Sequence() != 1 {
+		t.Fatalf("the next room gives %+v", u)
+	}
+	w.shows(c, u.Roster)
+	c.Close()
+	if err := watching.fails(); !errors.Is(err, roomsvc.ErrClientClosed) {
+		t.Errorf("a closed client ends it with %v", err)
+	}
+	if err := waiting.fails(); !errors.Is(err, roomsvc.ErrClientClosed) {
+		t.Errorf("a closed client ends it with %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	ended := errors.New("enough")
+	watching = stepping(t, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{}).Watch(ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	watching.step()
+	cancel(ended)
+	if err := watching.fails(); !errors.Is(err, ended) {
+		t.Errorf("a context ends it with %v", err)
+	}
+}
+
+// Whatever happens in a room, the roster of somebody who watches is what the service
+// answers at the same sequence.
+func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
+	w, _ := newWorld(t, 2, roomsvc.Config{})
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	cfg := &room.RoomConfig{RoomDestroyDelayTime: 3600, RoomAttributes: map[string]string{"a": "1"}}
+	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", RoomName: "The lobby", Config: cfg}); err != nil {
+		t.Fatal(err)
+	}
+	early := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	u := early.step()
+	w.shows(c, u.Roster)
+	random := rand.New(rand.NewPCG(1, 2))
+	rounds := 300
+	if testing.Short() {
+		rounds = 60
+	}
+	for range rounds {
+		done, err := something(w.ctx, c, random)
+		if errors.Is(err, room.ErrUserNotInRoom) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !done {
+			continue
+		}
+		now, err := c.Get(w.ctx, room.ReadRequest{RoomID: "lobby", Freshness: room.Freshness{Sync: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for u.Roster.Sequence() < now.Sequence {
+			if u = early.step(); u.Fresh != "" {
+				t.Fatalf("a fresh snapshot: %s", u.Fresh)
+			}
+		}
+		w.shows(c, u.Roster)
+		w.shows(c, stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step().Roster)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// something changes the room, or finds nothing to change.
+func something(ctx context.Context, c *roomsvc.Client, random *rand.Rand) (changed bool, err error) {
+	user := fmt.Sprintf("u%d", random.IntN(6))
+	who := room.Caller{UserID: user, UserName: "Name of " + user, SessionID: fmt.Sprintf("s%d", random.IntN(2)), UserInfo: []byte(`{"n":1}`)}
+	value := fmt.Sprint(random.IntN(100))
+	stays := random.IntN(2) == 0
+	switch random.IntN(7) {
+	case 0, 1:
+		r, err := c.Enter(ctx, room.CreateRequest{Caller: who, RoomID: "lobby"})
+		return err == nil && r != nil, err
+	case 2:
+		_, err = c.Leave(ctx, room.RoomRequest{Caller: who, RoomID: "lobby"})
+	case 3:
+		_, err = c.SetAttributes(ctx, room.SetAttributesRequest{Caller: who, RoomID: "lobby", Set: map[string]string{user: value}, IsDeleteAfterOwnerLeft: &stays})
+	case 4:
+		_, err = c.SetAttributes(ctx, room.SetAttributesRequest{Caller: who, RoomID: "lobby", Delete: []string{user}, IsForce: true})
+	case 5:
+		_, err = c.SetMemberAttributes(ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: "lobby", UserIDs: []string{user}, Attributes: map[string]string{"hand": value}, IsDeleteAfterOwnerLeft: &stays})
+	default:
+		_, err = c.Kick(ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{user}})
+	}
+	return err == nil, err
+}
+
+// End users watch what is theirs to see, by the subjects that the service names.
+func TestWatchAsAnEndUser(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	for _, delivery := range []string{room.DeliveryMembers, room.DeliveryOpen} {
+		t.Run(delivery, func(t *testing.T) {
+			client := func(user string) *roomsvc.Client {
+				c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: user, UserForm: true})
+				t.Cleanup(c.Close)
+				return c
+			}
+			alice, bob := client("alice"), client("bob")
+			cfg := &room.RoomConfig{Delivery: delivery, RoomDestroyDelayTime: 3600}
+			if _, err := alice.Create(w.ctx, room.CreateRequest{RoomID: delivery, Config: cfg}); err != nil {
+				t.Fatal(err)
+			}
+			stranger := bob.Watch(w.ctx, roomsvc.WatchRequest{RoomID: delivery})
+			if delivery == room.DeliveryMembers {
+				if err := stepping(t, stranger).fails(); !errors.Is(err, room.ErrNotAllowed) {
+					t.Errorf("a stranger's watch: %v", err)
+				}
+			} else if u := stepping(t, stranger).step(); u.Roster.Len() != 1 {
+				t.Errorf("an open room begins with %+v", u)
+			}
+			watching := stepping(t, alice.Watch(w.ctx, roomsvc.WatchRequest{RoomID: delivery}))
+			watching.step()
+			hearing := stepping(t, alice.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: delivery}))
+			hearing.step()
+			if _, err := bob.Join(w.ctx, room.RoomRequest{RoomID: delivery}); err != nil {
+				t.Fatal(err)
+			}
+			if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberJoined || u.Roster.Len() != 2 {
+				t.Errorf("a join gives %+v", u)
+			}
+			if _, err := bob.Send(w.ctx, room.SendRequest{RoomID: delivery, Type: "text", Data: "hi"}); err != nil {
+				t.Fatal(err)
+			}
+			if h := hearing.step(); h.Message == nil || h.Message.Data != "hi" || h.Message.Seq == 0 {
+				t.Errorf("a message gives %+v", h)
+			}
+		})
+	}
+}
+
+// A watch outlives its end user's membership of a room for members only by its last fact.
+func TestWatchEndsWithTheMembership(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true})
+	t.Cleanup(c.Close)
+	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+		t.Fatal(err)
+	}
+	watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 100 * time.Millisecond}))
+	watching.step()
+	if _, err := c.Leave(w.ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberLeft {
+		t.Errorf("leaving gives %+v", u)
+	}
+	if err := watching.fails(); !errors.Is(err, room.ErrNotAllowed) {
+		t.Errorf("then it ends with %v", err)
+	}
+}
+
+// A snapshot of a room of several pages, taken while it changes, is of one moment: what
+// somebody who watches all the time has at the same sequence.
+func TestSnapshotOfAMovingRoom(t *testing.T) {
+	w, _ := newWorld(t, 2, roomsvc.Config{})
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+		t.Fatal(err)
+	}
+	together(1100, func(i int) {
+		if _, err := c.Join(w.ctx, room.RoomRequest{Caller: as(fmt.Sprint("member-", i)), RoomID: "lobby"}); err != nil {
+			t.Error(err)
+		}
+	})
+	text := func(r *roomsvc.Roster) string {
+		info := r.Room()
+		info.Revision = 0
+		return text(t, info) + text(t, slices.Collect(r.All()))
+	}
+	steady := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	u := steady.step()
+	snapshots := 20
+	if testing.Short() {
+		snapshots = 5
+	}
+	over := make(chan struct{})
+	var changes sync.WaitGroup
+	for g := range 2 {
+		changes.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				user := as(fmt.Sprint("member-", (g+2*n*97)%1100))
+				_, err := c.Leave(w.ctx, room.RoomRequest{Caller: user, RoomID: "lobby"})
+				if err == nil {
+					_, err = c.Enter(w.ctx, room.CreateRequest{Caller: user, RoomID: "lobby"})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := map[uint64]string{}
+	for range snapshots {
+		r := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step().Roster
+		seen[r.Sequence()] = text(r)
+	}
+	close(over)
+	changes.Wait()
+	for len(seen) > 0 {
+		if got, ok := seen[u.Roster.Sequence()]; ok {
+			delete(seen, u.Roster.Sequence())
+			if got != text(u.Roster) {
+				t.Errorf("the snapshot at %d differs from what was folded", u.Roster.Sequence())
+			}
+		}
+		if len(seen) > 0 {
+			u = steady.step()
+		}
+	}
+}

@@ -1,0 +1,469 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// stepping gives an iterator's steps one at a time.
+func stepping[T any](t *testing.T, seq iter.Seq2[T, error]) func() T {
+	next, stop := iter.Pull2(seq)
+	t.Cleanup(stop)
+	return func() T {
+		t.Helper()
+		v, err, ok := next()
+		if err != nil || !ok {
+			t.Fatalf("it ends with %v", err)
+		}
+		return v
+	}
+}
+
+// listener is a client behind a proxy that loses what it is told to.
+type listener struct {
+	*roomsvc.Client
+	p    *proxy
+	nc   *nats.Conn
+	deaf atomic.Pointer[string] // the subjects, by their beginning, of which nothing comes through
+}
+
+func (w *world) listener(cfg roomsvc.ClientConfig, opts ...nats.Option) *listener {
+	w.t.Helper()
+	l := &listener{p: newProxy(w.t, w.node.ClientURL())}
+	lose := rule(func(f *frame) fate {
+		prefix := l.deaf.Load()
+		return fate{lose: prefix != nil && strings.HasPrefix(f.subject, *prefix)}
+	})
+	l.p.toClient.Store(&lose)
+	var err error
+	opts = append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(look), nats.ReconnectJitter(0, 0), nats.IgnoreDiscoveredServers()}, opts...)
+	if l.nc, err = nats.Connect(l.p.url, opts...); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(l.nc.Close)
+	l.Client = roomsvc.NewClient(l.nc, cfg)
+	w.t.Cleanup(l.Close)
+	return l
+}
+
+// loses says that copies on subjects with this beginning are lost from now on; "" is none.
+func (l *listener) loses(prefix string) {
+	if l.deaf.Store(&prefix); prefix == "" {
+		l.deaf.Store(nil)
+	}
+}
+
+const (
+	factsOf    = "room.evt."
+	messagesOf = "room.msg."
+)
+
+func leased(user string, seconds int) roomsvc.ClientConfig {
+	return roomsvc.ClientConfig{UserID: user, LeaseSeconds: &seconds}
+}
+
+func enter(t *testing.T, c *roomsvc.Client, ctx context.Context, id string) *room.JoinedReply {
+	t.Helper()
+	r, err := c.Enter(ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The last fact before a silence is lost on its way. A member learns of it by the next
+// renewal of its lease, everybody else by asking now and then.
+func TestLostLastFact(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	member, guest := w.listener(leased("alice", 5)), w.listener(roomsvc.ClientConfig{})
+	enter(t, member.Client, w.ctx, "lobby")
+	const asks = 300 * time.Millisecond
+	steps := map[string]func() roomsvc.Update{
+		"member": stepping(t, member.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: time.Hour})),
+		"guest":  stepping(t, guest.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: asks})),
+	}
+	for _, step := range steps {
+		step()
+	}
+	member.loses(factsOf)
+	guest.loses(factsOf)
+	w.join("lobby", "bob")
+	began := time.Now()
+	for name, limit := range map[string]time.Duration{"guest": asks, "member": 5 * time.Second / 3} {
+		u := steps[name]()
+		if took := time.Since(began); took > limit+time.Second {
+			t.Errorf("the %s knows after %v, want %v", name, took, limit)
+		}
+		if u.Fact == nil || !u.Recovered || u.Fact.Type != events.MemberJoined || u.Roster.Len() != 2 || u.Fresh != "" {
+			t.Errorf("the %s gets %+v", name, u)
+		}
+		if _, in := u.Roster.Member("bob"); !in {
+			t.Errorf("the %s does not see bob", name)
+		}
+	}
+	if member.p.lost.Load() != 1 || guest.p.lost.Load() != 1 {
+		t.Errorf("%d and %d copies were lost, want one each", member.p.lost.Load(), guest.p.lost.Load())
+	}
+}
+
+// A room that ended and was made again while nothing arrived is told from the old one,
+// also where it has got as far.
+func TestWatchTellsInstancesApart(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	old := w.create("lobby", 3600, "alice")
+	l := w.listener(roomsvc.ClientConfig{})
+	step := stepping(t, l.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
+	step()
+	l.loses(factsOf)
+	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(patience, "the old room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
+	young := w.create("lobby", 3600, "bob")
+	u := step()
+	if u.Fresh != roomsvc.FreshInstance || u.Fact != nil || u.Roster == nil || u.Roster.InstanceID() != young.InstanceID {
+		t.Fatalf("it goes on with %+v", u)
+	}
+	if _, in := u.Roster.Member("bob"); !in || u.Roster.Len() != 1 {
+		t.Errorf("its members are %v", slices.Collect(u.Roster.All()))
+	}
+	h, err := w.client.History(w.ctx, room.HistoryRequest{RoomID: "lobby", InstanceID: old.InstanceID, AfterSequence: new(uint64)})
+	if err != nil || h.Complete || h.InstanceID != young.InstanceID {
+		t.Errorf("the history of the old one: %+v, %v", h, err)
+	}
+	// It goes on living.
+	l.loses("")
+	w.join("lobby", "carol")
+	if u := step(); u.Fact == nil || u.Recovered || u.Roster.Len() != 2 {
+		t.Errorf("after that comes %+v", u)
+	}
+}
+
+// A room whose end nobody heard of ends all the same.
+func TestWatchMissesTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	w.create("lobby", 3600, "alice")
+	l := w.listener(roomsvc.ClientConfig{})
+	step := stepping(t, l.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
+	step()
+	l.loses(factsOf)
+	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	if u := step(); u.Fact != nil || u.Roster != nil || u.Fresh != "" {
+		t.Errorf("the end is %+v", u)
+	}
+	l.loses("")
+	w.create("lobby", 3600, "bob")
+	if u := step(); u.Fresh != roomsvc.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
+		t.Errorf("the next room is %+v", u)
+	}
+}
+
+// Every stored message comes once and in order, through losses at the end and in the
+// middle; one that is live only and lost stays lost.
+func TestMessagesThroughLosses(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	w.create("lobby", 3600, "alice")
+	say := func(text string, kind events.MessageType) uint64 {
+		t.Helper()
+		r, err := w.client.Send(w.ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: string(kind), Data: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.MessageSeq
+	}
+	first := say("before", events.Text)
+	l := w.listener(roomsvc.ClientConfig{})
+	step := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
+	all := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
+	if h := step(); h.Message != nil || h.After != first || h.Lost {
+		t.Fatalf("it begins with %+v", h)
+	}
+	all()
+	if h := all(); h.Message == nil || h.Message.Data != "before" || !h.Recovered {
+		t.Fatalf("from the beginning comes %+v", h)
+	}
+	last := uint64(0)
+	expect := func(text string, recovered bool) {
+		t.Helper()
+		h := step()
+		if h.Message == nil || h.Message.Data != text || h.Recovered != recovered || h.Lost || h.Message.Seq > 0 && h.Message.Seq <= last {
+			t.Errorf("it gives %+v, want %q, recovered %v", h, text, recovered)
+			return
+		}
+		last = max(last, h.Message.Seq)
+	}
+	say("one", events.Text)
+	expect("one", false)
+	say("look", events.Signal)
+	expect("look", false)
+	l.loses(messagesOf)
+	say("two", events.Text)
+	say("gone", events.Barrage)
+	say("three", events.Custom)
+	l.loses("")
+	say("four", events.Text) // shows the hole
+	expect("two", true)
+	expect("three", true)
+	expect("four", true)
+	l.loses(messagesOf)
+	say("five", events.Text) // shows itself by asking
+	expect("five", true)
+	l.loses("")
+	// The room is made again: messages go on in the same order.
+	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(patience, "the old room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
+	w.create("lobby", 3600, "alice")
+	say("six", events.Text)
+	expect("six", false)
+}
+
+// Messages that are no longer kept are said to be lost.
+func TestMessagesThatAreDiscarded(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only", MessagesPerRoom: 3})
+	w.create("lobby", 3600, "alice")
+	l := w.listener(roomsvc.ClientConfig{})
+	step := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
+	step()
+	l.loses(messagesOf)
+	for n := range 8 {
+		if _, err := w.client.Send(w.ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: fmt.Sprint(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	lost := false
+	for len(got) == 0 || got[len(got)-1] != "7" {
+		switch h := step(); {
+		case h.Lost:
+			lost = true
+		default:
+			got = append(got, h.Message.Data)
+		}
+	}
+	if !lost || !slices.IsSorted(got) {
+		t.Errorf("lost %v, heard %v", lost, got)
+	}
+}
+
+// An instance stores a join and dies before it can say so; the next one answers the same
+// request, which has one effect.
+func TestRetryThroughADeath(t *testing.T) {
+	w := newWorld(t)
+	p := newProxy(t, w.node.ClientURL())
+	first := w.start(p.url, roomsvc.Config{Instance: "first"}, nats.NoReconnect())
+	w.create("lobby", 3600)
+	mute := rule(func(f *frame) fate { return fate{lose: strings.HasPrefix(f.subject, "_INBOX.")} })
+	p.toServer.Store(&mute)
+	client := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", Timeout: 500 * time.Millisecond})
+	joined := make(chan error, 1)
+	go func() {
+		_, err := client.Join(w.ctx, room.RoomRequest{RoomID: "lobby"})
+		joined <- err
+	}()
+	w.until(patience, "the join to be stored", func() bool { return len(w.facts()) == 2 })
+	first.kill()
+	w.start("", roomsvc.Config{Instance: "second"})
+	if err := <-joined; err != nil {
+		t.Errorf("the join: %v", err)
+	}
+	if facts := w.facts(); len(facts) != 2 {
+		t.Errorf("%d facts", len(facts))
+	}
+	w.check()
+}
+
+// While no service runs a patient client waits for one, and one that asks once says so.
+func TestClientWithoutService(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.client.Enter(w.ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, roomsvc.ErrNoService) {
+		t.Errorf("once: %v", err)
+	}
+	patient := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	short, cancel := context.WithTimeout(w.ctx, 100*time.Millisecond)
+	defer cancel()
+	if _, err := patient.Enter(short, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a deadline: %v", err)
+	}
+	entered := make(chan error, 1)
+	go func() {
+		_, err := patient.Enter(w.ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"})
+		entered <- err
+	}()
+	w.start("", roomsvc.Config{Instance: "late"})
+	if err := <-entered; err != nil {
+		t.Errorf("patiently: %v", err)
+	}
+}
+
+// notices takes what States says.
+type notices struct {
+	t    *testing.T
+	step func() *events.Notice
+}
+
+func (n *notices) expect(id string, state events.State, event events.Event) {
+	n.t.Helper()
+	if got := n.step(); string(got.Room) != id || got.State != state || got.Event != event {
+		n.t.Fatalf("%s: %v, %v; want %s: %v, %v", got.Room, got.State, got.Event, id, state, event)
+	}
+}
+
+// What a device is told while its connection is away, row by row of the table of States.
+func TestReconnect(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	for _, c := range []struct {
+		name  string
+		away  func(t *testing.T, id string) // what happens while the connection is away
+		state events.State
+		event events.Event
+	}{
+		{"still in", func(*testing.T, string) {}, events.Connected, events.Success},
+		{"not in any more", func(_ *testing.T, id string) { w.leave(id, id) }, events.Disconnected, events.ConnectTimeout},
+		{"the room is gone", func(t *testing.T, id string) {
+			if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: id}); err != nil {
+				t.Error(err)
+			}
+		}, events.Disconnected, events.RoomNotExist},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := strings.ReplaceAll(c.name, " ", "-")
+			w.create(id, 3600)
+			d := w.device(t, id)
+			back := d.net.cut()
+			d.States.expect(id, events.Connecting, events.NetworkInterrupted)
+			c.away(t, id)
+			back()
+			d.States.expect(id, events.Connecting, events.NetworkInterrupted)
+			d.States.expect(id, c.state, c.event)
+		})
+	}
+	t.Run("closed for good", func(t *testing.T) {
+		w.create("closed", 3600)
+		d := w.device(t, "closed")
+		d.nc.Close()
+		d.States.expect("closed", events.Disconnected, events.NetworkDisconnected)
+	})
+}
+
+// Whatever else keeps the client from learning what became of its session is said too,
+// and taken back when it turns out well.
+func TestReconnectToTrouble(t *testing.T) {
+	w := newWorld(t)
+	only := w.start("", roomsvc.Config{Instance: "only"})
+	w.create("alice", 3600)
+	d := w.device(t, "alice")
+	back := d.net.cut()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	only.stop()
+	body, err := json.Marshal(room.Refuse(room.ErrNotAllowed, "not you").Body())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuses, err := w.nc.Subscribe(subjects.Command(string(room.Renew)), func(m *nats.Msg) {
+		code := room.ErrNotAllowed
+		_ = m.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorHeader: {code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(code.Number)}}})
+	})
+	if err == nil {
+		err = w.nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	back()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	d.States.expect("alice", events.Disconnected, events.NetworkDisconnected)
+	if err := refuses.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	w.start("", roomsvc.Config{Instance: "next"})
+	back = d.net.cut() // which makes it renew at once
+	back()
+	d.States.expect("alice", events.Connected, events.Success)
+}
+
+// The server itself goes and comes back, with the service on it.
+func TestReconnectToARestartedServer(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	d := w.device(t, "alice")
+	w.node.Stop()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	w.node.Start()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	d.States.expect("alice", events.Connected, events.Success)
+}
+
+// device is a user in the room that has its name.
+type device struct {
+	*listener
+	States *notices
+	net    network
+}
+
+// network is the device's, which can go away.
+type network struct {
+	wire
+	away atomic.Bool
+}
+
+func (n *network) Dial(kind, address string) (net.Conn, error) {
+	if n.away.Load() {
+		return nil, errors.New("there is no network")
+	}
+	return n.wire.Dial(kind, address)
+}
+
+// cut takes the network away until back.
+func (n *network) cut() (back func()) {
+	n.away.Store(true)
+	n.mu.Lock()
+	_ = n.conn.Close()
+	n.mu.Unlock()
+	return func() { n.away.Store(false) }
+}
+
+// device enters while its notices are listened to.
+func (w *world) device(t *testing.T, user string) *device {
+	t.Helper()
+	d := &device{}
+	d.listener = w.listener(leased(user, 60), nats.SetCustomDialer(&d.net))
+	states, err := d.Client.States(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.States = &notices{t, stepping(t, states)}
+	if _, err := d.Enter(w.ctx, room.CreateRequest{RoomID: user}); err != nil {
+		t.Fatal(err)
+	}
+	d.States.expect(user, events.Connecting, events.ActiveEnter)
+	d.States.expect(user, events.Connected, events.Success)
+	return d
+}

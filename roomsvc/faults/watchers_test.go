@@ -1,0 +1,296 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// crowd is many watchers on connections that lose and delay copies and break, of rooms
+// that change all the time, by a service whose instances die.
+type crowd struct {
+	*world
+	size
+	rooms    []string
+	watchers []*watcher
+	links    []*link
+
+	done, cuts, dead, recovered, fresh atomic.Int64
+}
+
+// size is how much of everything there is.
+type size struct {
+	watchers, perLink, workers int
+	changes, kills             int64
+	odds                       int           // one copy in so many is lost, one is late
+	cutEvery                   time.Duration // and now and then it is slow instead
+	timeout                    time.Duration // of one try
+}
+
+var (
+	short = size{watchers: 40, perLink: 4, workers: 16, changes: 2000, kills: 3, odds: 100, cutEvery: 100 * time.Millisecond, timeout: time.Second}
+	full  = size{watchers: 500, perLink: 5, workers: 256, changes: 50_000, kills: 20, odds: 1000, cutEvery: 500 * time.Millisecond, timeout: 5 * time.Second}
+)
+
+// link is the connection of some watchers.
+type link struct {
+	wire
+	nc   *nats.Conn
+	slow sync.RWMutex // held for writing: its watchers take nothing
+}
+
+func (l *link) wait() {
+	l.slow.RLock()
+	defer l.slow.RUnlock()
+}
+
+// watcher is one of them and what it has seen.
+type watcher struct {
+	*link
+	room   string
+	roster string // at the end
+	room0  string
+}
+
+// lastWord is the attribute that ends it all.
+const lastWord = "over"
+
+// Not parallel: there is enough at once.
+func TestCrowdOfWatchers(t *testing.T) {
+	w := anotherWorld(t)
+	c := &crowd{world: w, size: short}
+	if long {
+		var cancel context.CancelFunc
+		w.ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		t.Cleanup(cancel)
+		c.size = full
+	}
+	instances := []*instance{c.instance(0), c.instance(1)}
+	for n := range 5 {
+		id := fmt.Sprintf("room-%d", n)
+		w.create(id, 3600)
+		c.rooms = append(c.rooms, id)
+	}
+	p := newProxy(t, w.node.ClientURL())
+	p.toClient.Store(only(func(*frame) fate {
+		switch rand.IntN(c.odds) {
+		case 0:
+			return fate{lose: true}
+		case 1:
+			return fate{hold: rand.N(20 * time.Millisecond)}
+		}
+		return fate{}
+	}, func(f *frame) bool { return strings.HasPrefix(f.subject, factsOf) }))
+	var watching sync.WaitGroup
+	for n := range c.size.watchers {
+		if n%c.perLink == 0 {
+			c.links = append(c.links, c.link(p.url))
+		}
+		v := &watcher{link: c.links[len(c.links)-1], room: c.rooms[n%len(c.rooms)]}
+		c.watchers = append(c.watchers, v)
+		watching.Go(func() { c.watch(v) })
+	}
+	over, stop := context.WithCancel(w.ctx)
+	var trouble, work sync.WaitGroup
+	trouble.Go(func() { c.disturb(over) })
+	trouble.Go(func() { c.die(over, instances) })
+	for range c.workers {
+		work.Go(func() {
+			for c.done.Load() < c.changes && !t.Failed() {
+				c.change()
+			}
+		})
+	}
+	work.Wait()
+	stop()
+	trouble.Wait()
+	for _, id := range c.rooms {
+		w.join(id, "root")
+		if _, err := c.patient().SetAttributes(w.ctx, room.SetAttributesRequest{Caller: as("root", ""), RoomID: id, Set: map[string]string{lastWord: ""}, IsForce: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watching.Wait()
+	if !t.Failed() {
+		c.compare()
+	}
+	t.Logf("%d watchers, %d changes, %d cuts, %d kills, %d copies lost and %d late, %d facts recovered, %d fresh snapshots",
+		len(c.watchers), c.done.Load(), c.cuts.Load(), c.dead.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
+}
+
+func (c *crowd) patient() *roomsvc.Client {
+	return roomsvc.NewClient(c.nc, roomsvc.ClientConfig{Timeout: c.timeout})
+}
+
+func (c *crowd) instance(n int) *instance {
+	return c.start("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n)}, nats.NoReconnect())
+}
+
+func (c *crowd) link(url string) *link {
+	l := &link{}
+	var err error
+	l.nc, err = nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(look), nats.ReconnectJitter(0, look), nats.IgnoreDiscoveredServers(),
+		nats.SetCustomDialer(&l.wire), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(l.nc.Close)
+	return l
+}
+
+// watch checks that facts come once and in order, until the last one.
+func (c *crowd) watch(v *watcher) {
+	at := uint64(0)
+	client := roomsvc.NewClient(v.nc, roomsvc.ClientConfig{Timeout: c.timeout})
+	for u, err := range client.Watch(c.ctx, roomsvc.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
+		if err != nil {
+			c.t.Errorf("a watcher of %s ends at %d: %v", v.room, at, err)
+			return
+		}
+		switch {
+		case u.Roster == nil:
+			c.t.Errorf("%s ends", v.room)
+			return
+		case u.Fresh == "" && (u.Fact == nil || u.Fact.Sequence != at+1 || u.Roster.Sequence() != at+1):
+			c.t.Errorf("%d of %s comes after %d", u.Roster.Sequence(), v.room, at)
+			return
+		case u.Fresh != "":
+			c.fresh.Add(1)
+		case u.Recovered:
+			c.recovered.Add(1)
+		}
+		at = u.Roster.Sequence()
+		v.link.wait()
+		if _, over := u.Roster.Room().Attributes[lastWord]; over {
+			v.roster, v.room0 = c.json(slices.Collect(u.Roster.All())), c.plain(u.Roster.Room().Attributes, at)
+			return
+		}
+	}
+}
+
+func (c *crowd) json(v any) string {
+	out, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		c.t.Error(err)
+	}
+	return string(out)
+}
+
+func (c *crowd) plain(attributes map[string]string, at uint64) string {
+	return fmt.Sprint(at, " ", c.json(attributes))
+}
+
+// change does one thing in one room.
+func (c *crowd) change() {
+	user, id := fmt.Sprintf("u%d", rand.IntN(300)), c.rooms[rand.IntN(len(c.rooms))]
+	who := room.Caller{UserID: user, SessionID: fmt.Sprintf("s%d", rand.IntN(2))}
+	client, err := c.patient(), error(nil)
+	switch rand.IntN(6) {
+	case 0, 1:
+		_, err = client.Enter(c.ctx, room.CreateRequest{Caller: who, RoomID: id})
+	case 2:
+		_, err = client.Leave(c.ctx, room.RoomRequest{Caller: who, RoomID: id})
+	case 3:
+		_, err = client.Switch(c.ctx, room.SwitchRequest{Caller: who, FromRoomID: id, ToRoomInfo: room.RoomInfo{RoomID: c.rooms[0]}})
+	case 4:
+		_, err = client.SetAttributes(c.ctx, room.SetAttributesRequest{Caller: who, RoomID: id, Set: map[string]string{fmt.Sprint("k", rand.IntN(20)): user}, IsForce: true})
+	default:
+		_, err = client.SetMemberAttributes(c.ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: id, UserIDs: []string{user}, Attributes: map[string]string{"hand": user}})
+	}
+	switch {
+	case err == nil:
+		c.done.Add(1)
+	case errors.Is(err, room.ErrUserNotInRoom), errors.Is(err, room.ErrParamInvalid), errors.Is(err, room.ErrRoomNotExist):
+	default:
+		c.t.Errorf("a change: %v", err)
+	}
+}
+
+// disturb breaks connections, and makes watchers slow.
+func (c *crowd) disturb(ctx context.Context) {
+	tick := time.NewTicker(c.cutEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		l := c.links[rand.IntN(len(c.links))]
+		slow := rand.IntN(3) == 0
+		if slow {
+			l.slow.Lock()
+		} else {
+			l.mu.Lock()
+			_ = l.conn.Close()
+			l.mu.Unlock()
+			c.cuts.Add(1)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+		if slow {
+			l.slow.Unlock()
+		}
+	}
+}
+
+// die kills one of two instances now and then, and starts another.
+func (c *crowd) die(ctx context.Context, alive []*instance) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for c.dead.Load() < c.kills {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if n := c.dead.Load(); c.done.Load() > (n+1)*c.changes/(c.kills+1) {
+			alive[n%2].kill()
+			c.dead.Add(1)
+			next, err := c.open("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n+2)}, nats.NoReconnect())
+			if err != nil {
+				c.t.Errorf("starting another instance: %v", err)
+				return
+			}
+			c.t.Cleanup(next.stop)
+			alive[n%2] = next
+		}
+	}
+}
+
+// compare holds what each watcher saw last against what the service answers.
+func (c *crowd) compare() {
+	rooms, rosters := map[string]string{}, map[string]string{}
+	for _, id := range c.rooms {
+		now := c.get(id)
+		rooms[id] = c.plain(now.Room.Attributes, now.Sequence)
+		var members []room.MemberInfo
+		for next := ""; ; {
+			page, err := c.client.Members(c.ctx, room.MembersRequest{RoomID: id, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: now.Revision}})
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			members = append(members, page.MemberList...)
+			if next = page.NextFlag; next == "" {
+				break
+			}
+		}
+		rosters[id] = c.json(members)
+	}
+	for _, v := range c.watchers {
+		if v.room0 != rooms[v.room] || v.roster != rosters[v.room] {
+			c.t.Errorf("a watcher of %s has\n%s\n%s\nthe service has\n%s\n%s", v.room, v.room0, v.roster, rooms[v.room], rosters[v.room])
+			return
+		}
+	}
+}

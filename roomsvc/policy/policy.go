@@ -1,0 +1,93 @@
+// Package policy is the table of who may do what. A role is a kind of connection; the
+// NATS server checks its permissions at each publish and each subscribe, so that nothing
+// has to be signed or looked up for a command.
+//
+// The table is the only place where a permission is decided: the users in nats.conf, those
+// that [natsrooms/roomsvc/auth] lets in by a token, what the manual says and what the tests
+// try are made of it or compared with it.
+//
+// A command's reply is the service's, sent wherever the command says. What the service may
+// publish is therefore no business of the role that asks: see
+// [natsrooms/subjects.ReplyAllowed].
+package policy
+
+import (
+	"slices"
+
+	"natsrooms/subjects"
+)
+
+// Role is a kind of connection.
+type Role string
+
+// The roles.
+const (
+	EndUser  Role = "end user"
+	BackEnd  Role = "back end"
+	Pipeline Role = "pipeline"
+	Monitor  Role = "monitor"
+	Service  Role = "service"
+)
+
+// Permissions is what a connection may do: all that is named, and nothing else.
+type Permissions struct {
+	Publish, Subscribe []string
+	Respond            bool // it may answer, once, what it was asked
+}
+
+// Rule is one row of the table.
+type Rule struct {
+	Role  Role
+	Means string // one line for people
+	Permissions
+}
+
+// Table has a row for each role. That of end users is for [AnyUser]; [User] fills the
+// user in.
+var Table = []Rule{
+	{EndUser, "one person's app or page, wherever it runs; it speaks for this user alone", User(AnyUser, nil)},
+	{BackEnd, "your own servers, which may act for every user", Permissions{
+		Publish: slices.Concat([]string{subjects.Commands},
+			subjects.ReadStream(subjects.StreamRooms), subjects.ReadStream(subjects.StreamMessages), subjects.ReadStream(subjects.StreamState)),
+		Subscribe: []string{subjects.Inboxes, subjects.Everything},
+	}},
+	{Pipeline, "reads facts and messages from their streams, for billing, search, archives", Permissions{
+		Publish:   slices.Concat(subjects.ReadStream(subjects.StreamRooms), subjects.ReadStream(subjects.StreamMessages)),
+		Subscribe: []string{subjects.Inboxes},
+	}},
+	{Monitor, "asks whether the service is well and which rooms there are", Permissions{
+		Publish:   []string{subjects.ServiceQuery, subjects.Command("list"), subjects.Command("get")},
+		Subscribe: []string{subjects.Inboxes},
+	}},
+	{Service, "roomd", Permissions{
+		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.ConnectionInfo},
+			subjects.FindStreams(), subjects.OwnStream(subjects.StreamRooms), subjects.OwnStream(subjects.StreamMessages),
+			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions)),
+		Subscribe: []string{subjects.Inboxes, subjects.Everything, subjects.ServiceQuery, subjects.AuthRequests},
+		Respond:   true,
+	}},
+}
+
+// AnyUser stands for the user in the table's row for end users.
+const AnyUser = subjects.User("any-user")
+
+// Of is what a role may do; for end users use [User].
+func Of(r Role) Permissions {
+	return Table[slices.IndexFunc(Table, func(rule Rule) bool { return rule.Role == r })].Permissions
+}
+
+// User is what an end user's connections may do. verbs are those that the user may give,
+// nil for every one.
+func User(u subjects.User, verbs []string) Permissions {
+	p := Permissions{
+		Publish:   []string{subjects.UserCommands(u)},
+		Subscribe: []string{subjects.UserInbox(u) + ".>", subjects.UserFeeds(u), subjects.UserStates(u), subjects.OpenPattern},
+	}
+	if verbs != nil {
+		p.Publish = nil
+		for _, verb := range verbs {
+			p.Publish = append(p.Publish, subjects.UserCommand(verb, u))
+		}
+	}
+	return p
+}

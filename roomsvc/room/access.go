@@ -1,0 +1,136 @@
+package room
+
+import (
+	"slices"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// Who may come into a room as an end user. Trusted callers let in whom they like, and
+// whoever created the room may always come back.
+const (
+	AccessOpen   = "open"   // everybody; the default
+	AccessListed = "listed" // the users that its config names
+	AccessToken  = "token"  // users with a token that names the room
+)
+
+// Limits of a room's list of users.
+const (
+	MaxAllowed     = 500
+	MaxAllowedJSON = 16 << 10 // bytes
+)
+
+func checkAccess(field, access string) *Error {
+	switch access {
+	case "", AccessOpen, AccessListed, AccessToken:
+		return nil
+	}
+	return Invalid(field, "is %q; it must be %s, %s or %s", access, AccessOpen, AccessListed, AccessToken)
+}
+
+// allowedSize bounds what a list of users takes in an encoded fact.
+func allowedSize(list []string) int {
+	size := 0
+	for _, u := range list {
+		size += jsonSize(u) + 1
+	}
+	return size
+}
+
+// allowedFit checks a room's whole list, beside what else its facts must have room for.
+func allowedFit(field string, list []string, beside int) *Error {
+	if n := len(list); n > MaxAllowed {
+		return over(ErrParamInvalid, field, MaxAllowed, n, "would make %d users; a room's list may have %d", n, MaxAllowed)
+	}
+	size := allowedSize(list)
+	if size > MaxAllowedJSON {
+		return over(ErrParamInvalid, field, MaxAllowedJSON, size, "would take %d bytes as JSON; a room's list may take %d", size, MaxAllowedJSON)
+	}
+	if size+beside > events.MaxFactBytes-factRoom {
+		return wouldNotFit(field, size+beside)
+	}
+	return nil
+}
+
+// allowing is a list with users added and taken away, in order and each once.
+func allowing(list []string, add, remove []subjects.User) []string {
+	after := slices.Clone(list)
+	for _, u := range add {
+		after = append(after, string(u))
+	}
+	slices.Sort(after)
+	after = slices.Compact(after)
+	after = slices.DeleteFunc(after, func(u string) bool { return slices.Contains(remove, subjects.User(u)) })
+	if len(after) == 0 {
+		return nil
+	}
+	return after
+}
+
+// SetAccess fills in a setAccess.
+func (c *Command) SetAccess(q *SetAccessRequest) (err *Error) {
+	if c.Access = q.Access; q.Access == "" && len(q.Allow) == 0 && len(q.Disallow) == 0 {
+		return Invalid("access", "is empty, and so are allow and disallow; there is nothing to do")
+	}
+	if err = checkAccess("access", q.Access); err != nil {
+		return err
+	}
+	if len(q.Allow) > 0 {
+		if c.Allow, err = userList("allow", q.Allow, MaxAllowed); err != nil {
+			return err
+		}
+	}
+	if len(q.Disallow) > 0 {
+		c.Disallow, err = userList("disallow", q.Disallow, MaxAllowed)
+	}
+	return err
+}
+
+// setAccess decides a setAccess. A fact carries one of them.
+func (r *Run) setAccess(c *Command) Verdict {
+	if r.fact != nil || r.ending() {
+		return later
+	}
+	if r.state == nil {
+		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	}
+	config := &r.state.Config
+	access, list := config.Access, allowing(config.AllowedUsers, c.Allow, c.Disallow)
+	if c.Access != "" && (c.Access != AccessOpen || access != "") {
+		access = c.Access
+	}
+	if access == config.Access && slices.Equal(list, config.AllowedUsers) {
+		return Verdict{}
+	}
+	if len(list) > len(config.AllowedUsers) || allowedSize(list) > allowedSize(config.AllowedUsers) {
+		if e := allowedFit("allow", list, ownedSize(r.state.Attributes, r.state.Owners)); e != nil {
+			return Verdict{Refused: e}
+		}
+	}
+	r.start(events.RoomAccessChanged)
+	r.fact.Access, r.fact.Allowed, r.fact.User, r.fact.RequestID = access, list, string(c.User), c.RequestID
+	r.note(c, events.MaxFactBytes) // nothing beside it
+	return Verdict{Changed: true}
+}
+
+// keptOut refuses an end user whom the room's access keeps out.
+func (r *Run) keptOut(c *Command) *Error {
+	if !c.OwnForm {
+		return nil
+	}
+	config, creator := events.Config{}, ""
+	if r.state != nil {
+		config, creator = r.state.Config, r.state.CreatedBy
+	} else if r.fact != nil {
+		config, creator = r.fact.Info.Config, r.fact.Info.CreatedBy
+	}
+	switch {
+	case creator == string(c.User):
+	case config.Access == AccessListed && !slices.Contains(config.AllowedUsers, string(c.User)):
+		return Refuse(ErrNotAllowed, "%q is not on the list of who may come into %q; nothing changed; whoever runs the room can add it", c.User, r.room)
+	case config.Access == AccessToken && !c.Granted:
+		return Refuse(ErrNotAllowed, "no token of %q names the room %q; nothing changed; connect with one that does", c.User, r.room)
+	}
+	return nil
+}

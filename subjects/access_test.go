@@ -1,0 +1,49 @@
+package subjects_test
+
+import (
+	"testing"
+
+	"natsrooms/subjects"
+)
+
+func TestAccess(t *testing.T) {
+	const u = subjects.User("al.ice")
+	for _, c := range []struct{ what, got, want string }{
+		{"UserCommands", subjects.UserCommands(u), "room.cmd.*.al=2Eice"},
+		{"UserFeeds", subjects.UserFeeds(u), "room.feed.al=2Eice.*"},
+		{"UserInbox", subjects.UserInbox(u), "_INBOX_al=2Eice"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, c.got, c.want)
+		}
+	}
+}
+
+func TestReplyAllowed(t *testing.T) {
+	for _, c := range []struct {
+		subject, reply string
+		want           bool
+	}{
+		{"room.cmd.get", "", true},
+		{"room.cmd.get", "_INBOX.x.1", true},
+		{"room.cmd.get", "my.own.replies", true},
+		{"room.cmd.get", "_INBOX_bob.x", true},
+		{"room.cmd.get", "room.journal.lobby", false},
+		{"room.cmd.get", "room.cmd.destroy", false},
+		{"room.cmd.get", "$JS.API.STREAM.PURGE.KV_rooms", false},
+		{"room.cmd.get", "$KV.rooms.lobby", false},
+		{"room.cmd.get.alice", "", true},
+		{"room.cmd.get.alice", "_INBOX.x.1", true},
+		{"room.cmd.get.alice", "_INBOX_alice.x.1", true},
+		{"room.cmd.get.alice", "_INBOX_alice", false},
+		{"room.cmd.get.alice", "_INBOX_alice2.x", false},
+		{"room.cmd.get.alice", "_INBOX_bob.x", false},
+		{"room.cmd.get.alice", "room.evt.lobby", false},
+		{"room.cmd.get.alice", "$JS.API.STREAM.DELETE.ROOMS", false},
+		{"room.cmd.get.alice", "orders.new", false},
+	} {
+		if got := subjects.ReplyAllowed(c.subject, c.reply); got != c.want {
+			t.Errorf("%s with its answer at %q: %v", c.subject, c.reply, got)
+		}
+	}
+}
