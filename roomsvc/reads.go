@@ -258,7 +258,9 @@ func (s *Service) renew(q *request) {
 		s.sendError(q.call, refused)
 		return
 	}
-	s.readAside(q, room.Freshness{}, "", func(ctx context.Context) (any, *room.Error) {
+	// A room that is missing in the answer is lost to whoever asks. Where the session came
+	// in a moment ago, elsewhere, it must not be.
+	s.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
 		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool {
 			mb.mu.Lock()
 			defer mb.mu.Unlock()

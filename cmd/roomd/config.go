@@ -155,20 +155,6 @@ func (c *Config) check() error {
 	return nil
 }
 
-func (c *Config) checkLeases() error {
-	switch {
-	case c.Lease != 0 && (c.Lease < room.MinLease*time.Second || c.Lease > room.MaxLease*time.Second || c.Lease%time.Second != 0):
-		return fmt.Errorf("--lease is %s; it must be whole seconds, 5s to 1h", c.Lease)
-	case c.Grace != nil && *c.Grace < 0:
-		return fmt.Errorf("--grace is %s; it must be a duration like 10s, or 0 for none", *c.Grace)
-	case c.Grace != nil && c.NATS != "" && c.SystemCreds == "":
-		return errors.New("--grace is of no use with --nats alone: the server tells who has lost its connection in its system account; name credentials for that with --system-creds")
-	case c.Devices != "" && c.Devices != "many" && c.Devices != "replace":
-		return fmt.Errorf("--devices is %q; it must be many or replace", c.Devices)
-	}
-	return nil
-}
-
 func (c *Config) checkAuth() error {
 	switch {
 	case c.Auth != "" && c.Auth != "jwt":
@@ -181,6 +167,20 @@ func (c *Config) checkAuth() error {
 		return errors.New("--auth jwt with --nats needs --auth-issuer FILE; docs/security.md says how to set the server up")
 	case c.NATS == "" && cmp.Or(c.AuthIssuer, c.AuthXKey) != "":
 		return errors.New("--auth-issuer and --auth-xkey are for --nats URL; for the server that it embeds roomd makes its own")
+	}
+	return nil
+}
+
+func (c *Config) checkLeases() error {
+	switch {
+	case c.Lease != 0 && (c.Lease < room.MinLease*time.Second || c.Lease > room.MaxLease*time.Second || c.Lease%time.Second != 0):
+		return fmt.Errorf("--lease is %s; it must be whole seconds, 5s to 1h", c.Lease)
+	case c.Grace != nil && *c.Grace < 0:
+		return fmt.Errorf("--grace is %s; it must be a duration like 10s, or 0 for none", *c.Grace)
+	case c.Grace != nil && c.NATS != "" && c.SystemCreds == "":
+		return errors.New("--grace is of no use with --nats alone: the server tells who has lost its connection in its system account; name credentials for that with --system-creds")
+	case c.Devices != "" && c.Devices != "many" && c.Devices != "replace":
+		return fmt.Errorf("--devices is %q; it must be many or replace", c.Devices)
 	}
 	return nil
 }
@@ -250,10 +250,10 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	return roomsvc.Config{
 		Settle:       settle,
 		Instance:     l.instance,
-		Grace:        grace,
 		Feeds:        c.feeds(),
 		FeedsConn:    l.feeds,
 		System:       l.system,
+		Grace:        grace,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
 		Limits:   limits,

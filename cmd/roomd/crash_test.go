@@ -40,8 +40,8 @@ func kills() int {
 type victim struct {
 	t         *testing.T
 	bin, dir  string
-	args      []string // more of them
 	port      int
+	args      []string // more of them
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	processes int

@@ -1,10 +1,13 @@
 // A room on the command line: who is in it, who comes and goes, what is said. Each line
 // that you type is sent; the end of the input (Ctrl-D) leaves.
 //
-//   node chat.mjs enter lobby alice [--server nats://127.0.0.1:4222]
+//   node chat.mjs enter lobby alice [--server nats://127.0.0.1:4222] [--lease 60] [--token FILE]
 //
-// Instead of enter, create insists on a new room and join on one that exists.
+// Instead of enter, create insists on a new room and join on one that exists. The lease is how
+// many seconds the user stays in the room when this program dies; the token is needed where
+// roomd lets users in by such.
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { nuid } from "@nats-io/nats-core";
@@ -17,7 +20,7 @@ const clean = (text) => text.replace(/\p{Cc}/gu, "\ufffd");
 const names = (list) => list.map((m) => m.userID).join(", ");
 
 function describe(room, event) {
-  if (!event) return room.open && `in the room: ${names([...room.members.values()])}`;
+  if (!event) return room.open ? `in the room: ${names([...room.members.values()])}` : "no longer in the room";
   const { memberList, senderUserID, data } = event.data;
   switch (event.type) {
     case type("member.joined"): return `${names(memberList)} came in`;
@@ -29,10 +32,17 @@ function describe(room, event) {
 async function main() {
   const { values, positionals: [verb, roomID, userID] } = parseArgs({
     allowPositionals: true,
-    options: { server: { type: "string", default: "nats://127.0.0.1:4222" } },
+    options: { server: { type: "string", default: "nats://127.0.0.1:4222" }, lease: { type: "string", default: "60" }, token: { type: "string" } },
   });
   if (!["enter", "create", "join"].includes(verb) || !userID) throw new Error("node chat.mjs enter|create|join ROOM USER");
-  const nc = await connect({ servers: values.server, name: "chat", inboxPrefix: `_INBOX_${token(userID)}`, maxReconnectAttempts: -1 });
+  const nc = await connect({
+    servers: values.server,
+    name: "chat",
+    token: values.token && readFileSync(values.token, "utf8").trim(),
+    inboxPrefix: `_INBOX_${token(userID)}`,
+    maxReconnectAttempts: -1,
+    pingInterval: 10_000, // a dead connection is noticed before the lease ends
+  });
   const lines = createInterface({ input: process.stdin });
   const typed = lines[Symbol.asyncIterator](); // from now on, so that what is typed early waits
   try {
@@ -42,7 +52,7 @@ async function main() {
       if (line) console.log(line);
       if (!room.open) lines.close();
     };
-    const room = await enter(nc, roomID, { userID, sessionID: nuid.next() }, { verb, heard, failed: complain });
+    const room = await enter(nc, roomID, { userID, sessionID: nuid.next() }, { verb, leaseSeconds: Number(values.lease), heard, failed: complain });
     process.once("SIGINT", () => lines.close());
     for await (const line of typed) {
       if (line) await room.command("send", { type: "text", data: line }).catch(complain);

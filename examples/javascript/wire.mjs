@@ -19,16 +19,40 @@ export class Refused extends Error {
   }
 }
 
+const again = new WeakMap(); // by connection: who wants to know
+
+/** Calls act whenever nc has connected again, until the function that it gives is called. */
+export function onReconnect(nc, act) {
+  if (!again.has(nc)) {
+    again.set(nc, new Set());
+    watch(nc, again.get(nc));
+  }
+  again.get(nc).add(act);
+  return () => again.get(nc).delete(act);
+}
+
+async function watch(nc, acts) {
+  for await (const status of nc.status()) if (status.type === "reconnect") [...acts].forEach((act) => act());
+}
+
+/** A request, given up early when its answer cannot come any more since the connection broke. */
+function request(nc, subject, body) {
+  return new Promise((resolve, reject) => {
+    const forget = onReconnect(nc, () => reject(new TimeoutError()));
+    nc.request(subject, body, { timeout: 15_000 }).then(resolve, reject).finally(forget);
+  });
+}
+
 /**
  * Sends a command of a user, or of a back end if userID is "", and gives the reply. When
  * no answer comes it is sent again with the same requestID, so that it happens once.
  */
 export async function ask(nc, userID, verb, body) {
   const subject = `room.cmd.${verb}${userID && `.${token(userID)}`}`;
-  const request = JSON.stringify({ requestID: nuid.next(), ...body });
+  const command = JSON.stringify({ requestID: nuid.next(), ...body });
   for (let tries = 1; ; tries++) {
     try {
-      const reply = await nc.request(subject, request, { timeout: 15_000 });
+      const reply = await request(nc, subject, command);
       if (!reply.headers?.has("Nats-Service-Error")) return reply.json();
       const { error, ...now } = reply.json(); // now: of REVISION_MISMATCH, the attributes and where the room is
       throw new Refused({ ...error, ...now });

@@ -28,9 +28,17 @@ door.addEventListener("submit", async (event) => {
   $("title").textContent = door.elements.room.value;
   $("talk").replaceChildren();
   try {
-    nc = await wsconnect({ servers: door.elements.server.value, name: "chat page", inboxPrefix: `_INBOX_${token(me)}`, maxReconnectAttempts: -1 });
+    nc = await wsconnect({
+      servers: door.elements.server.value,
+      name: "chat page",
+      token: door.elements.token.value || undefined,
+      inboxPrefix: `_INBOX_${token(me)}`,
+      maxReconnectAttempts: -1,
+      pingInterval: 10_000, // a dead connection is noticed before the lease ends
+    });
     showState(nc);
-    room = await enter(nc, door.elements.room.value, { userID: me, sessionID }, { heard, failed: console.warn });
+    const options = { leaseSeconds: 180, heard, failed: console.warn }; // timers of a hidden tab run once a minute
+    room = await enter(nc, door.elements.room.value, { userID: me, sessionID }, options);
   } catch (err) {
     $("refusal").textContent = err.message || "No server answers there."; // a browser does not say why
     await nc?.close();
@@ -61,6 +69,8 @@ $("leave").addEventListener("click", async () => {
     add("note", `still here: ${err.message}`);
   }
 });
+
+document.addEventListener("visibilitychange", () => document.hidden || room?.check());
 
 // Best effort: a tab that is closed has no time for an answer.
 addEventListener("pagehide", () => room?.open && room.command("leave"));

@@ -8,7 +8,7 @@ import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { ask } from "../wire.mjs";
 import { outcome } from "./commands.mjs";
-import { cable, connection, file, freePort, Person, roomd } from "./harness.mjs";
+import { cable, connection, file, freePort, Person, roomd, roomdWithTokens } from "./harness.mjs";
 
 const { url, ws } = await roomd();
 const address = (server) => `${pathToFileURL(file("examples/javascript/browser/index.html"))}?server=${server}`;
@@ -28,13 +28,14 @@ after(() => browser?.close());
 
 /** A tab in which somebody has entered a room. */
 class Tab {
-  static async in(context, user, room, server = ws) {
+  static async in(context, user, room, server = ws, token = "") {
     const tab = new Tab();
     tab.page = await context.newPage();
     tab.complaints = [];
     tab.page.on("pageerror", (err) => tab.complaints.push(err.message));
     tab.page.on("console", (message) => ["error", "warning"].includes(message.type()) && tab.complaints.push(message.text()));
     await tab.page.goto(address(server));
+    await tab.page.getByLabel("Token").fill(token);
     await tab.enter(user, room);
     return tab;
   }
@@ -123,7 +124,7 @@ chat("a tab and node", async (context) => {
 
 chat("a tab makes up for a broken connection", async (context) => {
   const line = await cable(ws);
-  const tab = await Tab.in(context, "alice", "breaks", line.ws);
+  const tab = await Tab.in(context, "alice", "breaks", line.url);
   await tab.members("alice");
   const bob = await Person.in(await connection(url), "breaks", "bob");
   await Person.in(await connection(url), "breaks", "carol");
@@ -137,6 +138,21 @@ chat("a tab makes up for a broken connection", async (context) => {
   await tab.members("alice", "carol");
   await tab.line("one more thing");
   await tab.line("bob went out");
+});
+
+chat("tabs of users with tokens", async (context) => {
+  const service = await roomdWithTokens();
+  const tabs = [];
+  for (const user of ["alice", "bob"]) tabs.push(await Tab.in(context, user, "lobby", service.ws, await service.tokenOf(user)));
+  const [alice, bob] = tabs;
+  for (const tab of tabs) await tab.members("alice", "bob");
+  await bob.says("hello alice");
+  await alice.line("hello alice");
+  await bob.page.getByRole("button", { name: "Leave" }).click();
+  await alice.members("alice");
+  const carol = await Tab.in(context, "carol", "lobby", service.ws, await service.tokenOf("somebody else"));
+  await carol.page.locator("#refusal").filter({ hasText: /./ }).waitFor();
+  assert.deepEqual([alice.complaints, bob.complaints], [[], []]);
 });
 
 chat("no server, no chat", async (context) => {

@@ -19,8 +19,10 @@ export async function everyCommand(nc, name) {
   const { errorUserList } = await alice("memberOf", { roomID: lobby, userIDs: [`${name} nobody`] });
   const said = await alice("history", { roomID: lobby, instanceID, beforeMessageSeq: 0 });
   const { rooms } = await bob("rooms", { sync: true });
+  const renewed = await bob("renew", { leaseSeconds: 90 });
   await bob("switch", { fromRoomID: side, toRoomInfo: { roomID: `${name} third` }, isCreateWhenRoomNotExisted: true });
   await bob("leave", { roomID: `${name} third` });
+  const { config } = await backEnd("setAccess", { roomID: lobby, access: "listed", allow: [`${name} alice`] });
   const { kicked } = await backEnd("kick", { roomID: lobby, userIDs: [`${name} bob`] });
   const { roomIDList } = await alice("leaveAll");
   const { roomList } = await backEnd("list", { prefix: name, sync: true });
@@ -33,6 +35,8 @@ export async function everyCommand(nc, name) {
     errors: errorUserList.map((e) => e.code),
     said: said.events.map((e) => e.data.data),
     rooms: rooms.map((r) => r.roomID),
+    renewed: [JSON.stringify(renewed.rooms) === JSON.stringify(rooms), Date.parse(renewed.expiresAt) > 0],
+    access: config.access,
     kicked,
     left: roomIDList,
     listed: roomList.map((r) => r.roomID),
@@ -48,6 +52,8 @@ export const outcome = (name, verbs) => ({
   errors: ["USER_NOT_IN_ROOM"],
   said: ["hello"],
   rooms: [`${name} lobby`, `${name} side`],
+  renewed: [true, true],
+  access: "listed",
   kicked: [`${name} bob`],
   left: [`${name} lobby`],
   listed: [`${name} lobby`],

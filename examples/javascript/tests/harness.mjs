@@ -1,6 +1,7 @@
 // What the tests share: a roomd of their own, people in rooms, and waiting without sleeping.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -8,8 +9,9 @@ import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { after } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { nuid } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { enter } from "../room.mjs";
@@ -98,37 +100,58 @@ export async function freePort() {
 }
 
 /** Starts roomd, with WebSocket, until the tests of the file are over. */
-export async function roomd() {
+export async function roomd(...flags) {
   const dir = await mkdtemp(join(tmpdir(), "natsrooms-"));
-  const wsPort = await freePort();
   const config = join(dir, "nats.conf");
-  await writeFile(config, `
-    host: 127.0.0.1
-    port: ${await freePort()}
-    jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
-    websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
-  `);
-  const process = new Process(file("bin/roomd"), ["--config", config]);
-  after(async () => {
-    process.child.kill();
+  let process;
+  const start = async () => {
+    process = new Process(file("bin/roomd"), ["--config", config, ...flags]);
+    return (await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")))) !== true;
+  };
+  const kill = async (signal) => {
+    process.child.kill(signal);
     await process.exit();
+  };
+  after(async () => {
+    await kill();
     await rm(dir, { recursive: true, force: true });
   });
-  const ready = await process.until("ready", () => process.code !== undefined || process.lines.find((l) => l.startsWith("ready ")));
-  if (ready === true) throw new Error(`roomd did not start: ${process}`);
-  return { url: ready.slice("ready ".length), ws: `ws://127.0.0.1:${wsPort}` };
+  for (let tries = 3; tries > 0; tries--) { // somebody may take a port that was free
+    const [port, wsPort] = [await freePort(), await freePort()];
+    await writeFile(config, `
+      host: 127.0.0.1
+      port: ${port}
+      jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
+      websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
+    `);
+    if (await start()) return { url: `nats://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${wsPort}`, kill, start };
+  }
+  throw new Error(`roomd did not start: ${process}`);
 }
 
-/** A way to a WebSocket server that can be cut and mended. */
-export async function cable(ws) {
+/** The same with users who have tokens. */
+export async function roomdWithTokens() {
+  const dir = await mkdtemp(join(tmpdir(), "natsrooms-tokens-"));
+  after(() => rm(dir, { recursive: true, force: true }));
+  const key = join(dir, "secret");
+  await writeFile(key, randomBytes(48).toString("base64"));
+  const tokenOf = async (user, ...flags) => {
+    const { stdout } = await promisify(execFile)(file("bin/roomctl"), ["token", "--key", key, "--sub", user, "--ttl", "1h", ...flags]);
+    return stdout.trim();
+  };
+  return { ...(await roomd("--auth", "jwt", "--auth-key", key)), dir, tokenOf };
+}
+
+/** A way to a server, by WebSocket or not, that can be cut and mended. */
+export async function cable(to) {
   const open = new Set();
   let whole = true;
   const listener = createServer((near) => {
     if (!whole) return near.destroy();
-    const far = createConnection(new URL(ws).port, "127.0.0.1");
-    for (const [from, to] of [[near, far], [far, near]]) {
+    const far = createConnection(new URL(to).port, "127.0.0.1");
+    for (const [from, other] of [[near, far], [far, near]]) {
       open.add(from);
-      from.on("error", () => {}).on("close", () => to.destroy()).pipe(to);
+      from.on("error", () => {}).on("close", () => other.destroy()).pipe(other);
     }
   });
   const port = await listening(listener);
@@ -138,12 +161,12 @@ export async function cable(ws) {
     open.forEach((socket) => socket.destroy());
     open.clear();
   };
-  return { ws: `ws://127.0.0.1:${port}`, cut, mend: () => (whole = true) };
+  return { url: `${new URL(to).protocol}//127.0.0.1:${port}`, cut, mend: () => (whole = true) };
 }
 
 /** A connection that is closed after the tests. */
-export async function connection(url) {
-  const nc = await connect({ servers: url });
+export async function connection(url, options) {
+  const nc = await connect({ servers: url, ...options, maxReconnectAttempts: -1, reconnectTimeWait: 100, reconnectJitter: 0, ignoreClusterUpdates: true });
   after(() => nc.close());
   return nc;
 }
@@ -157,13 +180,22 @@ export function lose(nc, lost) {
   });
 }
 
+/** Gives every command of one verb that is sent on nc to take, with a function that sends it, changed or not. */
+export function intercept(nc, verb, take) {
+  const request = nc.request.bind(nc);
+  nc.request = (subject, body, options) => {
+    const send = (change) => request(subject, JSON.stringify({ ...JSON.parse(body), ...change }), options);
+    return subject.startsWith(`room.cmd.${verb}.`) ? take(send) : send();
+  };
+}
+
 /** Somebody in a room, and what was heard there. */
 export class Person extends Changing {
   heard = []; // events
   times = 0; // that the members were read as a whole
   errors = [];
 
-  static async in(nc, roomID, userID, { verb, sessionID = nuid.next() } = {}) {
+  static async in(nc, roomID, userID, { verb, leaseSeconds, sessionID = nuid.next() } = {}) {
     const person = new Person();
     person.sessionID = sessionID;
     const heard = (room, event) => {
@@ -172,7 +204,8 @@ export class Person extends Changing {
       else person.times++;
       person.changed();
     };
-    person.room = await enter(nc, roomID, { userID, sessionID }, { verb, heard, failed: (err) => person.errors.push(err) });
+    const failed = (err) => person.errors.push(err);
+    person.room = await enter(nc, roomID, { userID, sessionID }, { verb, leaseSeconds, heard, failed });
     after(() => person.room.close());
     return person;
   }

@@ -163,7 +163,7 @@ test("the newest fact and message, lost, are found by asking", async () => {
   await bob.says("psst");
   await bob.leave();
   assert.equal(alice.members, "alice bob");
-  await alice.room.check(true);
+  await alice.room.check();
   assert.equal(alice.members, "alice carol");
   await alice.hears("psst");
   assert.deepEqual(alice.errors, []);
@@ -194,7 +194,7 @@ test("another room of the same name is begun with its members", async () => {
   await ask(nc, "alice", "join", { roomID: "again", sessionID: alice.sessionID });
   await bob.sees("alice bob");
   assert.equal(alice.members, "alice");
-  await alice.room.check(true);
+  await alice.room.check();
   assert.equal(alice.members, "alice bob");
   assert.notEqual(alice.room.instanceID, first);
   assert.equal(alice.room.instanceID, bob.room.instanceID);
@@ -208,7 +208,7 @@ test("a room that is lost is found by asking", async () => {
   deaf = true;
   await ask(nc, "alice", "leave", { roomID: "lost", sessionID: alice.sessionID });
   assert.equal(alice.room.open, true);
-  await alice.room.check(true);
+  await alice.room.check();
   assert.equal(alice.room.open, false);
 });
 
