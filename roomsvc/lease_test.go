@@ -216,7 +216,7 @@ func TestExpiresAt(t *testing.T) {
 		room.Get: `"roomID":"base"`, room.Members: `"roomID":"base"`, room.MemberOf: `"roomID":"base","userIDs":["alice"]`, room.Rooms: ``, room.List: ``, room.Renew: ``,
 		room.SetAttributes: `"roomID":"base","set":{"k":"v"},"isForce":true`, room.SetMemberAttributes: `"roomID":"base","userIDs":["alice"],"attributes":{"k":"v"}`,
 		room.Send: `"roomID":"base","type":"text","data":"hi"`, room.History: fmt.Sprintf(`"roomID":"base","instanceID":%q,"afterSequence":0`, base),
-		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.SetAccess: `"roomID":"base","access":"open","allow":["eve"]`, room.DestroyRoom: `"roomID":"joined"`,
+		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.SetAccess: `"roomID":"base","access":"listed","allow":["eve"]`, room.DestroyRoom: `"roomID":"joined"`,
 	}
 	for _, session := range []string{"leased", "lasting"} {
 		ok[leased](w, "create", `{"roomID":"joined","userID":"bob"}`)
