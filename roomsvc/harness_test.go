@@ -35,7 +35,7 @@ const patience = 30 * time.Second
 // Many of these tests wait for leases and delays to be over, and compute nothing meanwhile.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "8")
+	_ = flag.Set("test.parallel", "4")
 	os.Exit(m.Run())
 }
 

@@ -1,6 +1,7 @@
 package roomsvc_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -703,4 +704,72 @@ func TestDevicesSideBySide(t *testing.T) {
 	if got := types(); !slices.Equal(got, want) {
 		t.Errorf("%v; want %v", got, want)
 	}
+}
+
+// The bucket's stream has three copies, and its leader changes again and again while
+// leases are renewed. Nobody is put out in time, and everybody once when it is over.
+func TestLeasesOverElections(t *testing.T) {
+	t.Parallel()
+	nodes := roomtest.Cluster(t, 3)
+	w, _ := newWorldAt(t, nodes[0], 2, roomsvc.Config{Replicas: 3})
+	heard := w.outs()
+	const sessions, elections = 40, 4
+	ok[leased](w, "create", `{"roomID":"lobby","config":{"roomDestroyDelayTime":600}}`)
+	over := make(chan struct{})
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	until := map[string]time.Time{}
+	var renewals, unsure atomic.Int64
+	for i := range sessions {
+		group.Go(func() {
+			user := fmt.Sprintf("u%d", i)
+			last, err := once[leased](w, "enter."+room.Verb(user), map[string]any{"roomID": "lobby", "leaseSeconds": 20})
+			for n := uint64(1); err == nil; n++ {
+				select {
+				case <-over:
+					mu.Lock()
+					until[user] = last.ExpiresAt
+					mu.Unlock()
+					return
+				default:
+				}
+				r, e := once[leased](w, "renew."+room.Verb(user), map[string]any{"connection": room.Connection{ServerID: "S", ClientID: n}})
+				switch {
+				case errors.Is(e, room.ErrBusy): // stored or not, nobody was told a new end
+					unsure.Add(1)
+				case e != nil:
+					err = e
+				case len(r.Rooms) != 1:
+					t.Errorf("%s is out, its lease ends at %v", user, last.ExpiresAt)
+					return
+				default:
+					last = r
+					renewals.Add(1)
+				}
+			}
+			t.Errorf("%s: %v", user, err)
+		})
+	}
+	for range elections {
+		for n := renewals.Load(); renewals.Load() < n+200 && w.ctx.Err() == nil; {
+			ok[leased](w, "rooms", `{"userID":"u0"}`)
+		}
+		old := roomtest.StreamLeader(t, nodes, "KV_room_sessions")
+		if _, err := w.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_room_sessions", nil, patience); err != nil {
+			t.Error(err)
+		}
+		t.Logf("%s led, after %d renewals", old.Name(), renewals.Load())
+	}
+	close(over)
+	group.Wait()
+	seen := map[string]bool{}
+	for range sessions {
+		x := heard.next()
+		if seen[x.UserID] || x.left.Before(until[x.UserID]) {
+			t.Errorf("%s left at %v, again %v; its lease ended at %v", x.UserID, x.left, seen[x.UserID], until[x.UserID])
+		}
+		seen[x.UserID] = true
+	}
+	t.Logf("%d renewals, %d with an unknown end", renewals.Load(), unsure.Load())
+	heard.none()
 }
