@@ -208,12 +208,14 @@ func (f *Feeds) pass(i *item) error {
 		return nil
 	}
 	var err error
-	switch late := len(f.out) > tooMany || time.Since(i.at) > tooOld; {
-	case !f.leading.Load():
-	case late:
-		f.dropped(i.room)
-	default:
-		err = a.hear(f.nc, i)
+	if f.leading.Load() {
+		late := len(f.out) > tooMany
+		if !late {
+			late, err = a.hear(f.nc, i)
+		}
+		if late {
+			f.dropped(i.room)
+		}
 	}
 	if i.change != nil {
 		for _, u := range i.change.Del {
@@ -250,17 +252,23 @@ func (a *audience) add(u subjects.User, r subjects.Room) {
 	}
 }
 
-// hear publishes one thing to everybody who hears the room now.
-func (a *audience) hear(nc *nats.Conn, i *item) error {
+// hear publishes one thing to everybody who hears the room now, as far as it is not too
+// late for that: a server whose clients are slow holds publishers up.
+func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
 	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
 	if a.open != "" {
-		return nc.PublishMsg(m)
+		return false, nc.PublishMsg(m)
 	}
+	n := 0
 	for _, feed := range a.feeds {
+		if n%64 == 0 && time.Since(i.at) > tooOld {
+			return true, nil
+		}
+		n++
 		m.Subject = feed
 		if err := nc.PublishMsg(m); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
