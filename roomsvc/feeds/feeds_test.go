@@ -1,0 +1,121 @@
+package feeds
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
+)
+
+// change is a fact that lets users in and takes others out.
+func change(revision uint64, in, out []subjects.User) *projection.Change {
+	c := &projection.Change{Room: "lobby", InstanceID: "1"}
+	c.Revision, c.Head, c.Del = revision, &room.Head{}, out
+	for _, u := range in {
+		c.Put = append(c.Put, &room.Member{User: u})
+	}
+	return c
+}
+
+// What comes too late goes to nobody, and yet counts for who hears what comes next.
+func TestTooLate(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	sub, err := nc.SubscribeSync("room.feed.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	f := New(nc, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error { return nil })
+	f.leading.Store(true)
+	now, past := time.Now(), time.Now().Add(-2*tooOld)
+	for _, i := range []item{
+		{at: now, room: "lobby", change: change(1, []subjects.User{"alice", "bob"}, nil), data: []byte("1")},
+		{at: past, room: "lobby", change: change(2, []subjects.User{"carol"}, nil), data: []byte("2")},
+		{at: past, room: "lobby", change: change(3, nil, []subjects.User{"alice"}), data: []byte("3")},
+		{at: now, room: "lobby", change: change(4, nil, []subjects.User{"bob"}), data: []byte("4")},
+		{at: now, room: "lobby", data: []byte("said")},
+		{at: now, room: "none", data: []byte("said to nobody")},
+	} {
+		if err := f.pass(&i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Publish("room.feed.end.end", nil); err != nil {
+		t.Fatal(err)
+	}
+	heard := map[string]string{}
+	for {
+		m, err := sub.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Subject == "room.feed.end.end" {
+			break
+		}
+		heard[m.Subject] += string(m.Data) + " "
+	}
+	for subject, want := range map[string]string{"room.feed.alice.lobby": "1 ", "room.feed.bob.lobby": "1 4 ", "room.feed.carol.lobby": "4 said "} {
+		if heard[subject] != want {
+			t.Errorf("%s hears %q, want %q", subject, heard[subject], want)
+		}
+	}
+	if len(heard) != 3 || strings.Count(log.String(), "dropped") != 1 {
+		t.Errorf("heard are %v; the log says %s", heard, log.String())
+	}
+}
+
+// A message waits for a proof that began after it was heard, and one that fails lets it go.
+func TestMessagesWaitForAProof(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	proofs, ask := make(chan error), make(chan struct{})
+	f := New(nc, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
+		select {
+		case ask <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return <-proofs
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f.Start(ctx, nil)
+	f.leading.Store(true)
+	sub, err := nc.SubscribeSync("room.feed.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hear := func(text string) {
+		f.message(&nats.Msg{Subject: "room.msg.lobby", Data: []byte(text)})
+	}
+	f.Fact(*change(1, []subjects.User{"alice", "bob"}, nil), []byte("in"))
+	hear("lost")
+	<-ask
+	proofs <- context.DeadlineExceeded
+	hear("early")
+	<-ask
+	hear("late") // the proof under way is none of this one
+	f.Fact(*change(2, nil, []subjects.User{"bob"}), []byte("bob is out"))
+	proofs <- nil
+	<-ask
+	proofs <- nil
+	want := map[string][]string{"room.feed.alice.lobby": {"in", "bob is out", "early", "late"}, "room.feed.bob.lobby": {"in", "bob is out"}}
+	for n := 0; n < 6; n++ {
+		m, err := sub.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(want[m.Subject]) == 0 || want[m.Subject][0] != string(m.Data) {
+			t.Fatalf("%s hears %q, want %v", m.Subject, m.Data, want[m.Subject])
+		}
+		want[m.Subject] = want[m.Subject][1:]
+	}
+}
