@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
@@ -143,6 +144,7 @@ type leaver struct {
 	sub  *nats.Subscription
 	gone time.Time // when that was acknowledged; under the test's lock
 	last uint64    // the sequence of its going
+	read uint64    // the newest that it read when it was gone
 }
 
 // Whoever is out hears nothing of what is said or happens after that was acknowledged.
@@ -285,4 +287,179 @@ func more(t *testing.T, sub *nats.Subscription, nc *nats.Conn) *nats.Subscriptio
 		t.Error(err)
 	}
 	return again
+}
+
+// leadBy makes an instance the leader by its own name in the leader's key. Whoever led
+// until then learns of it when it renews, so that for a moment there are two.
+func (w *world) leadBy(instance string) error {
+	_, err := w.js.Publish(w.ctx, "$KV.room_sessions.=leader", fmt.Appendf(nil, `{"instance":%q}`, instance), jetstream.WithMsgTTL(8*time.Second))
+	return err
+}
+
+// The same holds of every way out, an expiry too, while the lead goes from instance to
+// instance and two lead at times; and whoever is out reads nothing either.
+func TestRevocationWhileTheLeadChanges(t *testing.T) {
+	const leavers, lease, span = 60, 5, 6 * time.Second
+	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
+	created := ok[room.JoinedReply](w, "enter", `{"roomID":"lobby","userID":"host"}`)
+	facts := hear(t, w.nc, "room.evt.lobby")
+	list, byUser := make([]*leaver, leavers), map[string]*leaver{}
+	for i := range list {
+		l := &leaver{user: fmt.Sprintf("user-%d", i)}
+		l.sub = hear(t, w.nc, []string{"room.feed." + l.user + ".*", "room.*." + l.user + ".>"}[i%2])
+		list[i], byUser[l.user] = l, l
+	}
+	together(leavers, func(i int) {
+		if _, err := once[room.JoinedReply](w, "join."+room.Verb(list[i].user), map[string]any{"roomID": "lobby", "leaseSeconds": lease}); err != nil {
+			t.Error(err)
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	var mu sync.Mutex // guards started, and what leavers know of their end
+	var started []time.Time
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	every := func(d time.Duration, f func(n int) error) {
+		others.Go(func() {
+			pace := time.NewTicker(d)
+			defer pace.Stop()
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				case <-pace.C:
+				}
+				if err := f(n); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 2 {
+		every(20*time.Millisecond, func(int) error {
+			mu.Lock()
+			n := len(started)
+			started = append(started, time.Now())
+			mu.Unlock()
+			_, err := once[room.SendReply](w, room.Send, room.SendRequest{Caller: room.Caller{UserID: "host"}, RoomID: "lobby", Type: "text", Data: strconv.Itoa(n)})
+			return err
+		})
+	}
+	every(50*time.Millisecond, func(n int) error {
+		_, err := once[room.SetAttributesReply](w, room.SetAttributes, map[string]any{"roomID": "lobby", "userID": "host", "set": map[string]string{"n": strconv.Itoa(n)}})
+		return err
+	})
+	every(time.Second, func(n int) error {
+		if n >= 8 { // leases that have run out meanwhile are ended by a leader that stays
+			return nil
+		}
+		return w.leadBy(fmt.Sprintf("i%d", n%3))
+	})
+	others.Go(func() { // everybody's end is a fact, and the only news of an expiry
+		for gone := 0; gone < leavers; {
+			m, err := facts.NextMsg(patience)
+			if err != nil {
+				t.Errorf("%d of %d are out: %v", gone, leavers, err)
+				return
+			}
+			f, err := events.DecodeFact(m.Data)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			for _, left := range f.Left {
+				l := byUser[left.UserID]
+				l.last = f.Sequence
+				if gone++; left.Reason == events.ReasonExpired {
+					l.gone = time.Now()
+				}
+			}
+			mu.Unlock()
+		}
+		close(stop)
+	})
+	pace := time.NewTicker(span / leavers)
+	defer pace.Stop()
+	together(leavers, func(i int) {
+		<-pace.C
+		l := list[i]
+		var err error
+		switch i % 3 {
+		case 0:
+			_, err = once[room.LeftReply](w, "leave."+room.Verb(l.user), map[string]any{"roomID": "lobby"})
+		case 1:
+			_, err = once[room.KickReply](w, room.Kick, room.KickRequest{RoomID: "lobby", UserIDs: []string{l.user}})
+		case 2: // its lease is not renewed
+			return
+		}
+		mu.Lock()
+		if l.gone.IsZero() { // else it has expired before
+			l.gone = time.Now()
+		}
+		mu.Unlock()
+		if err != nil && !errors.Is(err, room.ErrUserNotInRoom) {
+			t.Error(err)
+		}
+		more := map[string]any{"roomID": "lobby"}
+		for _, verb := range []room.Verb{room.Get, room.Members} {
+			if r, err := once[position](w, verb+"."+room.Verb(l.user), more); err == nil { // from a past when it was in
+				mu.Lock()
+				l.read = max(l.read, r.Sequence)
+				mu.Unlock()
+			} else if !errors.Is(err, room.ErrNotAllowed) {
+				t.Errorf("%s of %s: %v", verb, l.user, err)
+			}
+		}
+		more["instanceID"], more["beforeMessageSeq"] = created.InstanceID, 0
+		if r, err := once[room.HistoryReply](w, "history."+room.Verb(l.user), more); !errors.Is(err, room.ErrNotAllowed) {
+			t.Errorf("%s, who is out, asks for history: %+v, %v", l.user, r, err)
+		}
+	})
+	others.Wait()
+	last := hear(t, w.nc, "room.feed.host.lobby")
+	ok[room.SendReply](w, "send", `{"roomID":"lobby","userID":"host","type":"command","data":"end"}`)
+	for next(t, last) != "end" {
+	}
+	heard, expired := 0, 0
+	for i, l := range list {
+		if i%3 == 2 {
+			expired++
+		}
+		if l.read >= l.last {
+			t.Errorf("%s was out at %d and reads %d", l.user, l.last, l.read)
+		}
+		for {
+			if n, _, err := l.sub.Pending(); err != nil || n == 0 {
+				break
+			}
+			m, err := l.sub.NextMsgWithContext(w.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := events.DecodeNotice(m.Data); err == nil {
+				continue
+			}
+			heard++
+			if f, err := events.DecodeFact(m.Data); err == nil {
+				if f.Sequence > l.last {
+					t.Errorf("%s was out at %d and hears of %d", l.user, l.last, f.Sequence)
+				}
+				continue
+			}
+			said, err := events.DecodeMessage(m.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := strconv.Atoi(said.Data); err != nil || started[n].After(l.gone) {
+				t.Errorf("%s went at %v and hears what was said at %v", l.user, l.gone, started[n])
+			}
+		}
+	}
+	roomtest.Figure(t, "%d ways out, %d of them expiries: %d copies heard of %d messages", leavers, expired, heard, len(started))
+	if heard < 10*leavers {
+		t.Errorf("%d copies were heard in all", heard)
+	}
 }

@@ -1,0 +1,92 @@
+package faults_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// The leader hears messages at once, and of the facts late: another instance puts somebody
+// out and says so, and what is said behind that reaches the leader first.
+func TestFeedsOfALeaderThatLags(t *testing.T) {
+	w := newWorld(t)
+	slow := newProxy(t, w.node.ClientURL())
+	leader := w.start(slow.url, roomsvc.Config{Instance: "slow", Feeds: true})
+	w.until(patience, "the lead", func() bool { return strings.Contains(leader.log.String(), "this instance leads") })
+	w.start("", roomsvc.Config{Instance: "quick", Feeds: true})
+	w.create("lobby", 60, "alice")
+	feeds := map[string]*nats.Subscription{}
+	for _, user := range []string{"alice", "bob"} {
+		sub, err := w.nc.SubscribeSync("room.*." + user + ".>")
+		if err != nil || w.nc.Flush() != nil {
+			t.Fatal(err)
+		}
+		feeds[user] = sub
+	}
+	// until is what a feed says up to a message, that included.
+	until := func(user, text string) (heard []string) {
+		t.Helper()
+		for {
+			m, err := feeds[user].NextMsg(patience)
+			if err != nil {
+				t.Fatalf("%s waits for %q, after %q: %v", user, text, heard, err)
+			}
+			if said, err := events.DecodeMessage(m.Data); err == nil {
+				if heard = append(heard, said.Data); said.Data == text {
+					return heard
+				}
+			}
+		}
+	}
+	send := func(text string) {
+		t.Helper()
+		if _, err := w.client.Send(w.ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rules := rule(func(f *frame) fate {
+		if strings.HasPrefix(f.subject, "room.evt.") || f.subject == "room.sync" {
+			return fate{hold: 300 * time.Millisecond}
+		}
+		return fate{}
+	})
+	slow.toClient.Store(&rules)
+	for round := range 6 {
+		w.join("lobby", "bob")
+		before, after := fmt.Sprint("before ", round), fmt.Sprint("after ", round)
+		send(before)
+		until("bob", before)
+		if round%2 == 0 {
+			w.leave("lobby", "bob")
+		} else if _, err := w.client.Kick(w.ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{"bob"}}); err != nil {
+			t.Fatal(err)
+		}
+		send(after)
+		until("alice", after)
+		if err := w.nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if n, _, err := feeds["bob"].Pending(); err != nil || n == 0 {
+				break
+			}
+			m, err := feeds["bob"].NextMsg(patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if said, err := events.DecodeMessage(m.Data); err == nil {
+				t.Fatalf("bob, who is out, hears %q", said.Data)
+			}
+		}
+	}
+	if slow.held.Load() == 0 {
+		t.Error("nothing was held up")
+	}
+}
