@@ -3,6 +3,7 @@ package roomsvc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -27,6 +28,10 @@ const (
 	settled      = commandTimeout + time.Second
 	afreshAgain  = 20 * time.Millisecond
 	grantsAtOnce = 64
+
+	// mostSessions is how many sessions an end user may have that have a lease, or had one
+	// in the last minutes: one with a random ID for each command would fill the bucket.
+	mostSessions = 1000
 )
 
 // asked is what a request says of its session's life.
@@ -34,6 +39,9 @@ func (s *Service) asked(q *request, c *room.Caller) leases.Ask {
 	a := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Renewal: q.verb == room.Renew}
 	if q.userForm && brings(q.verb) {
 		a.Default = s.limits.Load().LeaseSeconds
+	}
+	if q.userForm && s.cfg.Feeds {
+		a.Most = mostSessions
 	}
 	return a
 }
@@ -51,6 +59,10 @@ func (s *Service) alive(c *call, next func()) {
 func (s *Service) touch(c *call, a leases.Ask, next func()) {
 	s.leases.Touch(c.session(), a, c.deadline, func(g leases.Grant, err error) {
 		switch {
+		case errors.Is(err, leases.ErrTooMany) && (brings(c.cmd.Verb) || a.Renewal):
+			e := room.Invalid("sessionID", "%q would be one session more of %q than the %d that a user may have had in the last minutes; go on with one of those", c.cmd.Session, c.cmd.User, a.Most)
+			e.Limit, e.Actual = int64(a.Most), int64(a.Most)+1
+			s.refuse(c, e)
 		case err != nil && (brings(c.cmd.Verb) || a.Renewal):
 			e := room.Refuse(room.ErrBusy, "nothing happened: the lease of session %s of %q could not be stored; try again", c.cmd.Session, c.cmd.User)
 			e.RetryAfterMs = 1000

@@ -1,6 +1,7 @@
 package roomsvc_test
 
 import (
+	"fmt"
 	"testing"
 
 	"natsrooms/roomsvc"
@@ -33,4 +34,25 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 		}
 	}
 	ok[position](w, "get.mallory", `{"roomID":"lobby"}`)
+}
+
+// Nor can it fill the bucket of leases with sessions that it makes up.
+func TestOneUserHasSoManySessions(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	const most = 1000
+	together(most, func(i int) {
+		m, err := w.nc.Request("room.cmd.join.mallory", fmt.Appendf(nil, `{"roomID":"none","sessionID":"s%d"}`, i), patience)
+		if err != nil {
+			t.Error(err)
+		} else if e := refusal(m); e == nil || e.Code.Name != room.ErrRoomNotExist.Name {
+			t.Errorf("session %d: %s", i, m.Data)
+		}
+	})
+	for _, verb := range []string{"enter", "join", "renew"} {
+		if e := w.refused(room.ErrParamInvalid, verb+".mallory", `{"roomID":"lobby","sessionID":"one-more"}`); e.Field != "sessionID" || e.Limit != most {
+			t.Errorf("%+v", e)
+		}
+	}
+	ok[position](w, "enter.mallory", `{"roomID":"lobby","sessionID":"s7"}`)
+	ok[position](w, "enter.alice", `{"roomID":"lobby"}`)
 }

@@ -48,6 +48,7 @@ type Book struct {
 
 	mu     sync.Mutex
 	leases map[Session]*lease
+	users  map[subjects.User]int // how many of them are whose
 	due    dues
 	conns  map[room.Connection]map[*lease]struct{}
 	closed map[room.Connection]time.Time // connections that ended a short while ago
@@ -87,7 +88,7 @@ func (m *moment) now() events.Time { return m.at + events.Time(time.Since(m.loca
 
 func newBook(grace time.Duration, log *slog.Logger) *Book {
 	return &Book{
-		log: log, grace: grace, leases: map[Session]*lease{}, conns: map[room.Connection]map[*lease]struct{}{},
+		log: log, grace: grace, leases: map[Session]*lease{}, users: map[subjects.User]int{}, conns: map[room.Connection]map[*lease]struct{}{},
 		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1),
 	}
 }
@@ -161,6 +162,7 @@ func (b *Book) entry(s Session) *lease {
 	if l == nil {
 		l = &lease{Session: s, index: -1}
 		b.leases[s] = l
+		b.users[s.User]++
 		b.count.Add(1)
 	}
 	return l
@@ -233,6 +235,9 @@ func (b *Book) Forget() {
 	for s, l := range b.leases {
 		if (l.seq == 0 || l.ended && now.Sub(l.heard) > endedTTL) && !l.writing {
 			delete(b.leases, s)
+			if b.users[s.User]--; b.users[s.User] == 0 {
+				delete(b.users, s.User)
+			}
 			b.count.Add(-1)
 		}
 	}

@@ -23,6 +23,7 @@ type Ask struct {
 	Connection *room.Connection
 	Renewal    bool // it is a renewal: where it names no connection there is none
 	Afresh     bool // begin anew where the one before has ended: nothing of that is left
+	Most       int  // sessions that its user may have; 0: any number
 
 	asked bool // the bucket was
 }
@@ -45,6 +46,10 @@ const (
 	keep     = 30 * 24 * time.Hour
 	endedTTL = 10 * time.Minute
 )
+
+// ErrTooMany says that the session's user has as many as it may have, those that ended
+// minutes ago among them.
+var ErrTooMany = errors.New("the user has too many sessions")
 
 var errChanged = errors.New("somebody else wrote the lease")
 
@@ -69,6 +74,11 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 	if r == nil && !ask {
 		b.mu.Unlock()
 		then(grant, nil)
+		return
+	}
+	if l == nil && a.Most > 0 && b.users[s.User] >= a.Most {
+		b.mu.Unlock()
+		then(Grant{}, ErrTooMany)
 		return
 	}
 	l = b.entry(s)
