@@ -147,7 +147,18 @@ func TestCalloutOfAnotherServer(t *testing.T) {
 	if _, err := nats.Connect(url, nats.Token("none")); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("nobody in particular: %v", err)
 	}
+	stays := connected(t, url, bearing(t, auth.Claims{User: "bob"})...)
 	first.end(t)
+	// Nobody is left to be asked: the best token lets nobody in, and who is in stays in.
+	for _, c := range []auth.Claims{{User: "alice"}, {User: "ops", Admin: true}} {
+		if nc, err := nats.Connect(url, bearing(t, c)...); err == nil {
+			nc.Close()
+			t.Errorf("%s gets in", c.User)
+		}
+	}
+	if err := stays.FlushTimeout(within); err != nil {
+		t.Errorf("who was in: %v", err)
+	}
 }
 
 func keyPair(t *testing.T, create func() (nkeys.KeyPair, error)) (public, seed string) {
