@@ -7,7 +7,9 @@
 // leading one publishes. Who hears a fact is thus exact on any instance: members before
 // or after it, so a member's own leaving is the last that it hears. A message is in no
 // order with the facts. It goes out when a sync point that began after it was heard is
-// passed: whoever was told before it that somebody is out has that proved to him.
+// passed: whoever was told before it that somebody is out has that proved to him. It may
+// then find another instance of its room, made under the same ID, which it is not for; nor
+// is it for who came in behind it, where only those who were there may read it.
 package feeds
 
 import (
@@ -62,8 +64,16 @@ type Feeds struct {
 
 // audience is who hears a room.
 type audience struct {
-	open  string                   // the subject of an open room, else empty
-	feeds map[subjects.User]string // of each member of another
+	instance string
+	hidden   bool                       // messages are not for who came in behind them
+	open     string                     // the subject of an open room, else empty
+	feeds    map[subjects.User]listener // of each member of another
+}
+
+// listener is a member that hears a room.
+type listener struct {
+	feed  string
+	since events.Time // when it came in
 }
 
 // item is a fact or a message on its way out.
@@ -71,6 +81,7 @@ type item struct {
 	at     time.Time // when it came
 	room   subjects.Room
 	change *projection.Change // nil: a message
+	said   *events.Message    // nil: a fact
 	header nats.Header
 	data   []byte
 }
@@ -86,7 +97,7 @@ func (f *Feeds) Start(life context.Context, rooms []*room.State) {
 	f.life = life
 	for _, st := range rooms {
 		a := f.audience(st.Room, &st.Head)
-		st.After(0, func(m *room.Member) bool { a.add(m.User, st.Room); return true })
+		st.After(0, func(m *room.Member) bool { a.add(m, st.Room); return true })
 	}
 	go f.publish()
 	go f.proving()
@@ -95,7 +106,7 @@ func (f *Feeds) Start(life context.Context, rooms []*room.State) {
 // Fact takes a stored fact, in the journal's order.
 func (f *Feeds) Fact(c projection.Change, data []byte) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
-	f.send(item{time.Now(), c.Room, &c, h, data})
+	f.send(item{time.Now(), c.Room, &c, nil, h, data})
 }
 
 func (f *Feeds) send(i item) {
@@ -127,6 +138,11 @@ func (f *Feeds) message(m *nats.Msg) {
 	if !ok {
 		return
 	}
+	said, err := events.DecodeMessage(m.Data)
+	if err != nil {
+		f.log.Warn("a message that cannot be read reaches no end users", "room", r, "error", err)
+		return
+	}
 	h := nats.Header{"Content-Type": {events.ContentType}}
 	for _, name := range []string{sequenceHeader, lastSequenceHeader} {
 		if v := m.Header.Get(name); v != "" {
@@ -134,7 +150,7 @@ func (f *Feeds) message(m *nats.Msg) {
 		}
 	}
 	f.mu.Lock()
-	f.heard = append(f.heard, item{time.Now(), r, nil, h, m.Data})
+	f.heard = append(f.heard, item{time.Now(), r, nil, said, h, m.Data})
 	f.mu.Unlock()
 	select {
 	case f.arrived <- struct{}{}:
@@ -201,10 +217,10 @@ func (f *Feeds) pass(i *item) error {
 			return nil
 		}
 		for _, m := range i.change.Put {
-			a.add(m.User, i.room)
+			a.add(m, i.room)
 		}
 	}
-	if a == nil {
+	if a == nil || i.said != nil && i.said.InstanceID != a.instance {
 		return nil
 	}
 	var err error
@@ -238,7 +254,8 @@ func (f *Feeds) dropped(r subjects.Room) {
 }
 
 func (f *Feeds) audience(r subjects.Room, h *room.Head) *audience {
-	a := &audience{feeds: map[subjects.User]string{}}
+	visible := h.Config.HistoryForJoiners
+	a := &audience{instance: h.InstanceID, hidden: visible != nil && !*visible, feeds: map[subjects.User]listener{}}
 	if h.Config.Delivery == room.DeliveryOpen {
 		a.open = subjects.Open(r)
 	}
@@ -246,9 +263,9 @@ func (f *Feeds) audience(r subjects.Room, h *room.Head) *audience {
 	return a
 }
 
-func (a *audience) add(u subjects.User, r subjects.Room) {
-	if _, ok := a.feeds[u]; !ok && a.open == "" {
-		a.feeds[u] = subjects.Feed(u, r)
+func (a *audience) add(m *room.Member, r subjects.Room) {
+	if _, ok := a.feeds[m.User]; !ok && a.open == "" {
+		a.feeds[m.User] = listener{subjects.Feed(m.User, r), m.Since}
 	}
 }
 
@@ -260,12 +277,15 @@ func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
 		return false, nc.PublishMsg(m)
 	}
 	n := 0
-	for _, feed := range a.feeds {
+	for _, l := range a.feeds {
 		if n%64 == 0 && time.Since(i.at) > tooOld {
 			return true, nil
 		}
 		n++
-		m.Subject = feed
+		if a.hidden && i.said != nil && i.said.Time < l.since {
+			continue
+		}
+		m.Subject = l.feed
 		if err := nc.PublishMsg(m); err != nil {
 			return false, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -19,11 +20,30 @@ import (
 // change is a fact that lets users in and takes others out.
 func change(revision uint64, in, out []subjects.User) *projection.Change {
 	c := &projection.Change{Room: "lobby", InstanceID: "1"}
-	c.Revision, c.Head, c.Del = revision, &room.Head{}, out
+	c.Revision, c.Head, c.Del = revision, &room.Head{InstanceID: "1"}, out
 	for _, u := range in {
 		c.Put = append(c.Put, &room.Member{User: u})
 	}
 	return c
+}
+
+// message is one that was said in an instance of the lobby.
+func message(t *testing.T, instance, text string, at events.Time) *nats.Msg {
+	t.Helper()
+	m := &events.Message{ID: text, Time: at, Room: "lobby", InstanceID: instance, Type: events.Text, Data: text, Priority: events.Low}
+	data, err := m.Encode("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &nats.Msg{Subject: "room.msg.lobby", Data: data}
+}
+
+// text is what a copy says: a message's text, or what stands for a fact here.
+func text(m *nats.Msg) string {
+	if said, err := events.DecodeMessage(m.Data); err == nil {
+		return said.Data
+	}
+	return string(m.Data)
 }
 
 // What comes too late goes to nobody, and yet counts for who hears what comes next.
@@ -94,7 +114,7 @@ func TestMessagesWaitForAProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	hear := func(text string) {
-		f.message(&nats.Msg{Subject: "room.msg.lobby", Data: []byte(text)})
+		f.message(message(t, "1", text, 1))
 	}
 	f.Fact(*change(1, []subjects.User{"alice", "bob"}, nil), []byte("in"))
 	hear("lost")
@@ -113,8 +133,67 @@ func TestMessagesWaitForAProof(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(want[m.Subject]) == 0 || want[m.Subject][0] != string(m.Data) {
-			t.Fatalf("%s hears %q, want %v", m.Subject, m.Data, want[m.Subject])
+		if len(want[m.Subject]) == 0 || want[m.Subject][0] != text(m) {
+			t.Fatalf("%s hears %q, want %v", m.Subject, text(m), want[m.Subject])
+		}
+		want[m.Subject] = want[m.Subject][1:]
+	}
+}
+
+// A message is for those who could hear it when it was said: not for another instance of
+// its room that was made meanwhile, nor, where only those who were there may read it, for
+// who came in behind it.
+func TestMessagesOfThePast(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	proofs, ask := make(chan error), make(chan struct{})
+	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error {
+		ask <- struct{}{}
+		return <-proofs
+	})
+	f.Start(t.Context(), nil)
+	f.leading.Store(true)
+	sub, err := nc.SubscribeSync("room.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fact := func(instance, what string, config events.Config, in ...*room.Member) {
+		c := projection.Change{Room: "lobby", InstanceID: instance}
+		c.Head, c.Put = &room.Head{InstanceID: instance, Config: config}, in
+		f.Fact(c, []byte(what))
+	}
+	end := func(instance string) { f.Fact(projection.Change{Room: "lobby", InstanceID: instance}, []byte("end")) }
+	open, hidden := events.Config{Delivery: room.DeliveryOpen}, events.Config{HistoryForJoiners: new(bool)}
+
+	fact("1", "made", events.Config{}, &room.Member{User: "alice"})
+	f.message(message(t, "1", "among us", 10))
+	<-ask
+	end("1")
+	fact("2", "open", open)
+	proofs <- nil
+	f.message(message(t, "2", "to all", 20))
+	<-ask
+	end("2")
+	fact("3", "hidden", hidden, &room.Member{User: "alice", Since: 30})
+	proofs <- nil
+	f.message(message(t, "3", "early", 40))
+	<-ask
+	fact("3", "bob", hidden, &room.Member{User: "bob", Since: 50})
+	proofs <- nil
+	f.message(message(t, "3", "late", 60))
+	<-ask
+	proofs <- nil
+	want := map[string][]string{
+		"room.feed.alice.lobby": {"made", "end", "hidden", "bob", "early", "late"},
+		"room.open.lobby":       {"open", "end"},
+		"room.feed.bob.lobby":   {"bob", "late"},
+	}
+	for n := 0; n < 10; n++ {
+		m, err := sub.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(want[m.Subject]) == 0 || want[m.Subject][0] != text(m) {
+			t.Fatalf("%s hears %q, want %v", m.Subject, text(m), want[m.Subject])
 		}
 		want[m.Subject] = want[m.Subject][1:]
 	}
