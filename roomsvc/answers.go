@@ -26,9 +26,9 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			continue
 		}
 		if v.Refused != nil {
-			if v.Refused.Code == room.ErrRevisionMismatch && mb.state != nil { // else the room has ended since
-				at := position(mb)
-				v.Refused.Attributes, v.Refused.At = mb.state.Attributes, &at
+			if st := s.shown(v.call, mb.state); v.Refused.Code == room.ErrRevisionMismatch && st != nil { // else the room has ended since
+				at := st.Position()
+				v.Refused.Attributes, v.Refused.At = st.Attributes, &at
 			}
 			s.sendRefusal(v.call, v.Refused, in(mb.state, v.cmd))
 			continue
@@ -44,15 +44,15 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 			s.notify(v.cmd, p, events.Disconnected, events.Success)
 			s.reply(v.call, &room.LeftReply{RoomID: string(p.room), Position: p.Position})
 		case room.SetAttributes:
-			s.sendAttributes(v.call, &cache, mb.state, p, v.ErrorKeys)
+			s.sendAttributes(v.call, &cache, s.shown(v.call, mb.state), p, v.ErrorKeys)
 		case room.SetMemberAttributes:
-			s.sendMemberAttributes(v.call, mb.state, p, v.cmd.Users)
+			s.sendMemberAttributes(v.call, s.shown(v.call, mb.state), p, v.cmd.Users)
 		case room.Kick:
 			s.sendKicked(v.call, v.Users)
 		case room.DestroyRoom:
 			s.reply(v.call, &room.DestroyReply{RoomID: string(mb.room)})
 		case room.SetAccess:
-			s.reply(v.call, &room.SetAccessReply{Config: info(mb, p).Config, Position: p.Position})
+			s.reply(v.call, &room.SetAccessReply{Config: info(mb.state, p).Config, Position: p.Position})
 		default:
 			s.notify(v.cmd, p, events.Connected, events.Success)
 			s.sendJoined(v.call, &cache, mb, p, v.Created)
@@ -134,8 +134,9 @@ func (s *Service) sendLeftAll(c *call, left []place) {
 func (s *Service) sendSwitched(c *call, to *mailbox, p, from place, created bool) {
 	s.notify(c.cmd, p, events.Connected, events.Success)
 	s.notify(c.cmd, from, events.Disconnected, events.Success)
+	r := info(s.shown(c, to.state), p)
 	s.reply(c, &room.JoinedReply{
-		Room: info(to, p), Created: &created, Subscribe: s.subscribe(c, to.room, info(to, p).Config), Position: p.Position,
+		Room: r, Created: &created, Subscribe: s.subscribe(c, to.room, r.Config), Position: p.Position,
 		Left: &room.LeftRoom{RoomID: string(from.room), InstanceID: from.InstanceID, Sequence: from.Sequence},
 	})
 }
@@ -160,15 +161,15 @@ func (s *Service) sendJoined(c *call, cache *replyCache, mb *mailbox, p place, c
 	known := &cache[kind]
 	if known.data == nil || known.position != p.Position {
 		known.position = p.Position
-		r := info(mb, p)
+		r := info(s.shown(c, mb.state), p)
 		known.data = s.encode(&room.JoinedReply{Room: r, Created: flag, Subscribe: s.subscribe(c, mb.room, r.Config), Position: p.Position})
 	}
 	s.send(c, known.data, nil)
 }
 
 // repeated answers a call whose request was carried out before, with the first outcome.
-// locked is the room's mailbox where the caller holds its lock.
-func (s *Service) repeated(c *call, locked *mailbox) bool {
+// locked is the mailboxes whose locks the caller holds.
+func (s *Service) repeated(c *call, locked map[subjects.Room]*mailbox) bool {
 	o, refused := s.rep.requests.look(c.cmd)
 	if o == nil && refused == nil {
 		return false
@@ -204,12 +205,12 @@ func (s *Service) repeated(c *call, locked *mailbox) bool {
 	case c.cmd.Verb == room.Leave && len(o.left) > 0:
 		s.reply(c, &room.LeftReply{RoomID: string(o.left[0].room), Position: o.left[0].Position})
 	default:
-		s.repeatJoined(c, o)
+		s.repeatJoined(c, o, locked)
 	}
 	return true
 }
 
-func (s *Service) repeatJoined(c *call, o *outcome) {
+func (s *Service) repeatJoined(c *call, o *outcome, locked map[subjects.Room]*mailbox) {
 	reply := &room.JoinedReply{}
 	if len(o.left) > 0 {
 		reply.Left = &room.LeftRoom{RoomID: string(o.left[0].room), InstanceID: o.left[0].InstanceID, Sequence: o.left[0].Sequence}
@@ -221,17 +222,30 @@ func (s *Service) repeatJoined(c *call, o *outcome) {
 	if o.joined != nil {
 		p = *o.joined
 	}
-	if head := s.rep.head(c.cmd.Room); head != nil {
-		reply.Room = head.Info(c.cmd.Room)
-		if o.joined == nil { // it was in already: no fact says where the room was then
-			p.Position = head.Position()
+	s.now(c, locked, func(state *room.State) {
+		if state != nil && o.joined == nil { // it was in already: no fact says where the room was then
+			p.Position = state.Position()
 		}
-	} else {
-		reply.Room = events.Room{RoomID: string(c.cmd.Room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
-	}
+		reply.Room = info(state, p)
+	})
 	reply.Position = p.Position
 	reply.Subscribe = s.subscribe(c, c.cmd.Room, reply.Room.Config)
 	s.reply(c, reply)
+}
+
+// now calls f with the call's room as it is now, under its lock: nil if there is none, or
+// none that whoever asks may see.
+func (s *Service) now(c *call, locked map[subjects.Room]*mailbox, f func(*room.State)) {
+	mb := s.rep.find(c.cmd.Room)
+	if mb == nil {
+		f(nil)
+		return
+	}
+	if locked[mb.room] != mb {
+		mb.mu.Lock()
+		defer mb.mu.Unlock()
+	}
+	f(s.shown(c, mb.state))
 }
 
 func position(mb *mailbox) room.Position {
@@ -241,12 +255,13 @@ func position(mb *mailbox) room.Position {
 	return mb.state.Position()
 }
 
-// info is the room as it is now, or what is left to say of one that has ended since.
-func info(mb *mailbox, p place) events.Room {
-	if mb.state != nil {
-		return mb.state.Info(mb.room)
+// info is the room as it is now, or what is left to say of one that has ended since, or
+// that whoever asks may not see any more.
+func info(state *room.State, p place) events.Room {
+	if state != nil {
+		return state.Info(p.room)
 	}
-	return events.Room{RoomID: string(mb.room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
+	return events.Room{RoomID: string(p.room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
 }
 
 // in says whether the command's session is in the room.

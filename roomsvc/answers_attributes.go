@@ -18,7 +18,7 @@ func (s *Service) sendAttributes(c *call, cache *replyCache, state *room.State, 
 	if state != nil {
 		reply.Attributes = state.Attributes
 	}
-	if len(errorKeys) > 0 {
+	if len(errorKeys) > 0 || state == nil {
 		s.reply(c, reply)
 		return
 	}
@@ -73,24 +73,18 @@ func notIn(users []subjects.User, served func(subjects.User) bool) []room.ErrorU
 
 // repeatAttributes says the outcome of a change of attributes again, with those that
 // are there now.
-func (s *Service) repeatAttributes(c *call, o *outcome, locked *mailbox) {
-	var state *room.State
-	if mb := s.rep.find(c.cmd.Room); mb != nil {
-		if mb != locked {
-			mb.mu.Lock()
-			defer mb.mu.Unlock()
+func (s *Service) repeatAttributes(c *call, o *outcome, locked map[subjects.Room]*mailbox) {
+	s.now(c, locked, func(state *room.State) {
+		if c.cmd.Verb == room.SetAttributes {
+			s.sendAttributes(c, &replyCache{}, state, o.at, o.keys)
+			return
 		}
-		state = mb.state
-	}
-	if c.cmd.Verb == room.SetAttributes {
-		s.sendAttributes(c, &replyCache{}, state, o.at, o.keys)
-		return
-	}
-	users := o.users
-	if users == nil {
-		users = c.cmd.Users // it found everything as it wanted it
-	}
-	s.sendMemberAttributes(c, state, o.at, users)
+		users := o.users
+		if users == nil {
+			users = c.cmd.Users // it found everything as it wanted it
+		}
+		s.sendMemberAttributes(c, state, o.at, users)
+	})
 }
 
 // outcasts makes the notices for the sessions that a fact puts out of the room. The

@@ -43,8 +43,17 @@ func (s *Service) subscribe(c *call, r subjects.Room, config events.Config) []st
 
 // mayRead refuses an end user who is no member of a room that only members may read.
 func (s *Service) mayRead(q *request, st *room.State) *room.Error {
-	if !s.personal(q.call, st.Config.Delivery) || st.Member(q.cmd.User) != nil {
+	if s.shown(q.call, st) != nil {
 		return nil
 	}
 	return room.Refuse(room.ErrNotAllowed, "%q is not in %q, which only its members may read; enter it first", q.cmd.User, st.Room)
+}
+
+// shown is the room as far as whoever asks may see it: nil to an end user who is no member
+// of one that only members may read, such as one who asks again what he asked before he left.
+func (s *Service) shown(c *call, st *room.State) *room.State {
+	if st == nil || s.personal(c, st.Config.Delivery) && st.Member(c.cmd.User) == nil {
+		return nil
+	}
+	return st
 }

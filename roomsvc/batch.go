@@ -108,7 +108,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 	var open []*call
 	refused := map[*call]*room.Error{}
 	for _, c := range calls {
-		if !c.state.CompareAndSwap(waiting, deciding) || s.repeated(c, nil) {
+		if !c.state.CompareAndSwap(waiting, deciding) || s.repeated(c, boxes) {
 			continue
 		}
 		if c.cmd.Verb == room.Switch && !c.synced && in(boxes[c.cmd.Room].state, c.cmd) {

@@ -86,12 +86,34 @@ func (s *Service) recall(ctx context.Context, q *request, body *room.HistoryRequ
 	} else {
 		query := messages.Query{Room: r, InstanceID: head.InstanceID, CreatedAt: head.CreatedAt, Since: since, Count: count, Bytes: pageRoom}
 		err = s.pastMessages(ctx, reply, query, body)
+		if err == nil && s.cfg.Feeds && q.userForm {
+			if refused = s.stillReads(ctx, q, r, head.InstanceID, since); refused != nil {
+				return nil, refused
+			}
+		}
 	}
 	if err != nil {
 		s.log.Warn("reading history", "room", r, "error", err)
 		return nil, room.Refuse(room.ErrBusy, "nothing happened: the stream did not answer in time; try again")
 	}
 	return reply, nil
+}
+
+// stillReads refuses an end user what was read of a room's messages, unless everything that
+// was stored before the reading leaves him who he was. What is said is in no order with the
+// facts: he may have been out before it was, and this instance not have known.
+func (s *Service) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, since events.Time) *room.Error {
+	if s.sync.pass(ctx) != nil {
+		return room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", r)
+	}
+	v, refused := s.view(q, r, func(st *room.State) any {
+		m := st.Member(q.cmd.User)
+		return st.InstanceID == instance && (since == 0 || m != nil && m.Since == since)
+	})
+	if refused == nil && v != true {
+		refused = room.Refuse(room.ErrBusy, "nothing happened: %q or its room has come anew meanwhile; try again", q.cmd.User)
+	}
+	return refused
 }
 
 func (s *Service) pastMessages(ctx context.Context, reply *room.HistoryReply, query messages.Query, body *room.HistoryRequest) error {

@@ -269,9 +269,10 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 	}
 	r := room.NewRun(mb.room, mb.state, in)
 	var run []verdict
+	locked := map[subjects.Room]*mailbox{mb.room: mb}
 	for len(mb.queue) > 0 {
 		c := mb.queue[0]
-		if c.state.CompareAndSwap(waiting, deciding) && !s.repeated(c, mb) {
+		if c.state.CompareAndSwap(waiting, deciding) && !s.repeated(c, locked) {
 			s.reserve(mb, c)
 			v := r.Add(c.cmd)
 			if v.Later {
