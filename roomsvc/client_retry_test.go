@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"natsrooms/roomsvc/room"
 )
 
@@ -114,6 +116,37 @@ func TestClientStopsRenewing(t *testing.T) {
 		}
 		if c.keeps(time.Second) {
 			t.Error("it goes on in no room")
+		}
+	}
+}
+
+// Whoever takes no notice for so long that the connection's changes are too many to be
+// kept learns of its end all the same.
+func TestStatesOfASlowListener(t *testing.T) {
+	_, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{UserID: "alice"})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	states, err := c.States(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := nc.StatusChanged(nats.CONNECTED)
+	defer nc.RemoveStatusListener(back)
+	for range 8 {
+		if err := nc.ForceReconnect(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-back:
+		case <-ctx.Done():
+			t.Fatal("it is not back")
+		}
+	}
+	nc.Close()
+	for _, err := range states {
+		if !errors.Is(err, nats.ErrConnectionClosed) {
+			t.Errorf("it ends with %v", err)
 		}
 	}
 }
