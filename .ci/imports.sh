@@ -7,7 +7,7 @@
 #   roomsvc/room        events, subjects, the JSON library; of the standard library no
 #                       clock, network, randomness, context, log or file
 #   roomsvc/policy      subjects
-#   roomsvc/auth        policy, room, subjects, nats.go, and what reads tokens and signs for NATS
+#   roomsvc/auth        policy, room, subjects, nats.go, the JSON library, and what reads tokens and signs for NATS
 #   roomsvc and below   + room, each other, nats.go
 #   cmd/, roomtest      whatever they need; only they reach nats-server
 #   docs/               the same without nats-server
@@ -92,7 +92,7 @@ for package in $packages; do
 	roomsvc/policy)
 		direct "$package" "$none" subjects ;;
 	roomsvc/auth)
-		direct "$package" "$nats|$tokens" 'subjects|roomsvc/(policy|room)'
+		direct "$package" "$nats|$json|$tokens" 'subjects|roomsvc/(policy|room)'
 		without "$package" "$server" ;;
 	roomsvc | roomsvc/*)
 		direct "$package" "$nats|$json" 'events|subjects|roomsvc(/.*)?'

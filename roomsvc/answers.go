@@ -361,6 +361,7 @@ func withLease(reply []byte, endAt events.Time) []byte {
 // send publishes the one answer of a call.
 func (s *Service) send(c *call, data []byte, h nats.Header) {
 	s.inFlight.Add(-1)
+	s.share.give(c)
 	if c.reply == "" {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // call is one command on its way through the service.
@@ -22,6 +23,8 @@ type call struct {
 	synced   bool // a sync point was passed since it came: refusing it is proved
 	reserved bool // holds a place among the user's rooms
 	creating bool // holds a place among all rooms
+
+	sharer subjects.User // whose share of the commands in flight it is of; empty: of nobody's
 
 	ask   leases.Ask  // what it says of its session's life
 	endAt events.Time // when its session's lease ends; 0: it has none

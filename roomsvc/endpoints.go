@@ -124,6 +124,12 @@ func (s *Service) receive(g *generation, e *room.CommandInfo, userForm bool, r m
 			s.sendError(q.call, room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", e.Verb, subjects.Command(string(e.Verb))))
 			return
 		}
+		if s.cfg.Feeds && !s.share.take(q.call, q.user, s.cfg.MaxInFlight) {
+			busy := room.Refuse(room.ErrBusy, "nothing happened: %d commands of %q are being worked on here, as many as one user's may be; try again", s.share.of(s.cfg.MaxInFlight), q.user)
+			busy.RetryAfterMs = 100
+			s.sendError(q.call, busy)
+			return
+		}
 	}
 	if len(q.data) > maxRequest {
 		big := room.Refuse(room.ErrParamInvalid, "the request has %d bytes; it may have %d", len(q.data), maxRequest)

@@ -120,6 +120,7 @@ func (e *election) lead(seq uint64, sent time.Time) {
 	var others sync.WaitGroup
 	others.Go(func() { e.s.keepLeases(ctx) })
 	if e.s.feeds != nil {
+		e.s.feeds.Until(sent.Add(leaderTTL))
 		others.Go(func() {
 			if err := e.s.feeds.Lead(ctx); err != nil {
 				e.s.fail(fmt.Errorf("listening to messages for end users: %w", err))
@@ -158,6 +159,9 @@ func (e *election) lead(seq uint64, sent time.Time) {
 			done()
 			if err == nil {
 				seq, sent = next, at
+				if e.s.feeds != nil {
+					e.s.feeds.Until(sent.Add(leaderTTL))
+				}
 				continue
 			}
 			if errors.Is(err, journal.ErrConflict) || time.Since(sent) > leaderTTL-leaderRenew {

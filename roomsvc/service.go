@@ -67,6 +67,7 @@ type Service struct {
 	limits    atomic.Pointer[room.Limits]
 	making    atomic.Int64 // rooms being created
 	inFlight  atomic.Int64
+	share     share
 	unfit     atomic.Pointer[string] // why this instance is not ready, "" if it is
 
 	tracked  tracked

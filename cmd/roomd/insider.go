@@ -100,7 +100,7 @@ func permissions(p policy.Permissions) *server.Permissions {
 		Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
 	}
 	if p.Respond {
-		role.Response = &server.ResponsePermission{MaxMsgs: server.DEFAULT_ALLOW_RESPONSE_MAX_MSGS, Expires: server.DEFAULT_ALLOW_RESPONSE_EXPIRATION}
+		role.Response = &server.ResponsePermission{MaxMsgs: server.DEFAULT_ALLOW_RESPONSE_MAX_MSGS, Expires: policy.RespondWithin}
 	}
 	return role
 }

@@ -48,6 +48,9 @@ func TestShippedPermissionsAreTheTables(t *testing.T) {
 			t.Errorf("%s: permissions %+v", u.Username, p)
 			continue
 		}
+		if r := p.Response; r != nil && (r.MaxMsgs != 1 || r.Expires != policy.RespondWithin) {
+			t.Errorf("%s may answer %d times within %v", u.Username, r.MaxMsgs, r.Expires)
+		}
 		if !slices.Equal(p.Publish.Allow, want.Publish) {
 			t.Errorf("%s may publish\n%q, the table says\n%q", u.Username, p.Publish.Allow, want.Publish)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 
 	"natsrooms/roomsvc/policy"
@@ -30,6 +31,13 @@ type wire struct {
 	Rooms json.RawMessage `json:"rooms,omitempty"`
 	Verbs json.RawMessage `json:"verbs,omitempty"`
 	Admin json.RawMessage `json:"admin,omitempty"`
+}
+
+// UnmarshalJSON takes claims by their exact names, each once. Tokens of an identity provider
+// may have an `Admin` of its own, which encoding/json would take for ours.
+func (w *wire) UnmarshalJSON(data []byte) error {
+	type plain wire
+	return jsonv2.Unmarshal(data, (*plain)(w))
 }
 
 // Read verifies a token and reads what it says. audience is what its `aud` must have, if

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"encoding/base64"
 	"reflect"
 	"strings"
 	"testing"
@@ -85,6 +86,49 @@ func TestClaimsThatAreRefused(t *testing.T) {
 	}
 	if _, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "aud": []string{"shop", "rooms"}}), "rooms"); err != nil {
 		t.Errorf("for us among others: %v", err)
+	}
+}
+
+// Claims are told apart by every letter, and there is no second word on any.
+func TestClaimsByTheirExactNames(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, []byte(secret))
+	got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "Admin": true, "SUB": "bob", "Rooms": "all", "VERBS": nil, "EXP": 1}), "")
+	if want := (auth.Claims{User: "alice"}); err != nil || !reflect.DeepEqual(*got, want) {
+		t.Errorf("claims of somebody else's make %+v, %v", got, err)
+	}
+	sign := func(header, payload string) string {
+		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+		sum, err := jwt.SigningMethodHS256.Sign(text, []byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text + "." + base64.RawURLEncoding.EncodeToString(sum)
+	}
+	const header, payload = `{"alg":"HS256"}`, `{"sub":"alice"}`
+	if got, err := keys.Read(sign(header, payload), ""); err != nil || got.User != "alice" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for name, token := range map[string]string{
+		"two users":             sign(header, `{"sub":"alice","sub":"bob"}`),
+		"two words on admin":    sign(header, `{"sub":"alice","admin":false,"admin":true}`),
+		"a critical extension":  sign(`{"alg":"HS256","crit":["exp"],"exp":1}`, payload),
+		"a payload not encoded": sign(`{"alg":"HS256","crit":["b64"],"b64":false}`, payload),
+		"alg in small letters":  sign(`{"alg":"hs256"}`, payload),
+		"alg of a list":         sign(`{"alg":["HS256"]}`, payload),
+		"a token in a token":    sign(`{"alg":"HS256","cty":"JWT"}`, `"`+sign(header, payload)+`"`),
+		"more behind the end":   sign(header, payload+payload),
+		"four parts":            sign(header, payload) + ".x",
+	} {
+		if got, err := keys.Read(token, ""); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	// Where a token says its key is to be found does not matter.
+	for _, more := range []string{`"jku":"http://127.0.0.1:1/keys"`, `"jwk":{"kty":"oct","k":"c2VjcmV0"}`, `"x5u":"http://127.0.0.1:1/"`, `"kid":"../../etc/passwd"`} {
+		if got, err := keys.Read(sign(`{"alg":"HS256",`+more+`}`, payload), ""); err != nil || got.User != "alice" {
+			t.Errorf("%s: %+v, %v", more, got, err)
+		}
 	}
 }
 

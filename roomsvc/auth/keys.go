@@ -163,6 +163,9 @@ func (k *Keys) find(id string) *key {
 // is only compared: whoever could choose it would sign with HS256 and the bytes of a public
 // key, or not at all.
 func (k *Keys) of(token *jwt.Token) (any, error) {
+	if _, ok := token.Header["crit"]; ok { // RFC 7515, section 4.1.11
+		return nil, errors.New("it has crit, whose extensions are not understood here")
+	}
 	found := &k.keys[0]
 	if id, _ := token.Header["kid"].(string); k.named || found.id != "" && id != "" {
 		if found = k.find(id); found == nil {

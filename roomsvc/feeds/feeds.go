@@ -49,6 +49,7 @@ type Feeds struct {
 	log     *slog.Logger
 	prove   func(context.Context) error // passes a sync point
 	leading atomic.Bool
+	until   atomic.Pointer[time.Time] // when the lead ends unless it is renewed
 	out     chan item
 	life    context.Context
 
@@ -116,7 +117,16 @@ func (f *Feeds) send(i item) {
 	}
 }
 
-// Lead publishes until ctx ends.
+// Until says when the lead ends by itself: an instance that stood still leads no longer,
+// before it learns so, and its copies would come behind another one's.
+func (f *Feeds) Until(t time.Time) { f.until.Store(&t) }
+
+func (f *Feeds) leads() bool {
+	until := f.until.Load()
+	return f.leading.Load() && until != nil && time.Now().Before(*until)
+}
+
+// Lead publishes until ctx ends, as long as [Feeds.Until] lets it.
 func (f *Feeds) Lead(ctx context.Context) error {
 	sub, err := f.nc.Subscribe(subjects.MessagesPattern, f.message)
 	if err == nil {
@@ -224,7 +234,7 @@ func (f *Feeds) pass(i *item) error {
 		return nil
 	}
 	var err error
-	if f.leading.Load() {
+	if f.leads() {
 		late := len(f.out) > tooMany
 		if !late {
 			late, err = a.hear(f.nc, i)

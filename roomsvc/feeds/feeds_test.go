@@ -46,6 +46,34 @@ func text(m *nats.Msg) string {
 	return string(m.Data)
 }
 
+// lead makes f what it is while its instance leads.
+func lead(f *Feeds, until time.Time) {
+	f.leading.Store(true)
+	f.Until(until)
+}
+
+// An instance whose lead is over says nothing, before it learns that another one leads.
+func TestLeadIsOver(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	sub, err := nc.SubscribeSync("room.feed.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error { return nil })
+	for n, until := range []time.Time{time.Now().Add(time.Hour), time.Now(), time.Now().Add(time.Hour)} {
+		lead(f, until)
+		i := item{at: time.Now(), room: "lobby", change: change(uint64(n+1), []subjects.User{"alice"}, nil), data: []byte{byte('1' + n)}}
+		if err := f.pass(&i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"1", "3"} {
+		if m, err := sub.NextMsg(10 * time.Second); err != nil || string(m.Data) != want {
+			t.Fatalf("%+v, %v; want %s", m, err, want)
+		}
+	}
+}
+
 // What comes too late goes to nobody, and yet counts for who hears what comes next.
 func TestTooLate(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
@@ -55,7 +83,7 @@ func TestTooLate(t *testing.T) {
 	}
 	var log bytes.Buffer
 	f := New(nc, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error { return nil })
-	f.leading.Store(true)
+	lead(f, time.Now().Add(time.Hour))
 	now, past := time.Now(), time.Now().Add(-2*tooOld)
 	for _, i := range []item{
 		{at: now, room: "lobby", change: change(1, []subjects.User{"alice", "bob"}, nil), data: []byte("1")},
@@ -108,7 +136,7 @@ func TestMessagesWaitForAProof(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	f.Start(ctx, nil)
-	f.leading.Store(true)
+	lead(f, time.Now().Add(time.Hour))
 	sub, err := nc.SubscribeSync("room.feed.>")
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +179,7 @@ func TestMessagesOfThePast(t *testing.T) {
 		return <-proofs
 	})
 	f.Start(t.Context(), nil)
-	f.leading.Store(true)
+	lead(f, time.Now().Add(time.Hour))
 	sub, err := nc.SubscribeSync("room.>")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ package policy
 
 import (
 	"slices"
+	"time"
 
 	"natsrooms/subjects"
 )
@@ -32,8 +33,13 @@ const (
 // Permissions is what a connection may do: all that is named, and nothing else.
 type Permissions struct {
 	Publish, Subscribe []string
-	Respond            bool // it may answer, once, what it was asked
+	Respond            bool // it may answer, once and in time, what it was asked
 }
+
+// RespondWithin is how long what was asked may be answered. The NATS server keeps each
+// question's reply subject for so long, and goes through all of them again and again;
+// commands that are dropped stay there. Everything is answered in ten seconds.
+const RespondWithin = 15 * time.Second
 
 // Rule is one row of the table.
 type Rule struct {
