@@ -320,7 +320,7 @@ func TestFlagTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var flags []string
-	for _, m := range regexp.MustCompile(`(?m)^ {6}--([a-z-]+)=`).FindAllStringSubmatch(string(help), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ {6}--([a-z-]+)[= ]`).FindAllStringSubmatch(string(help), -1) {
 		flags = append(flags, "--"+m[1])
 	}
 	slices.Sort(flags)

@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 )
 
@@ -115,5 +119,84 @@ func TestClientStopsRenewing(t *testing.T) {
 		if c.keeps(time.Second) {
 			t.Error("it goes on in no room")
 		}
+	}
+}
+
+// Whoever takes no notice for so long that the connection's changes are too many to be
+// kept learns of its end all the same.
+func TestStatesOfASlowListener(t *testing.T) {
+	_, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{UserID: "alice"})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	states, err := c.States(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := nc.StatusChanged(nats.CONNECTED)
+	defer nc.RemoveStatusListener(back)
+	for range 8 {
+		if err := nc.ForceReconnect(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-back:
+		case <-ctx.Done():
+			t.Fatal("it is not back")
+		}
+	}
+	nc.Close()
+	for _, err := range states {
+		if !errors.Is(err, nats.ErrConnectionClosed) {
+			t.Errorf("it ends with %v", err)
+		}
+	}
+}
+
+// A session is put out, and told so, while a renewal that still found it there is on its
+// way. It is not told once more, for another reason, by the next one.
+func TestPutOutDuringARenewal(t *testing.T) {
+	_, nc := inside(t, Config{})
+	trusted := NewClient(nc, ClientConfig{})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	lease := 3600
+	told := make(chan *events.Notice, 16)
+	kick := func(verb room.Verb, _ jsontext.Value) {
+		if verb != room.Renew {
+			return
+		}
+		if _, err := trusted.Kick(ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{"alice"}}); err != nil {
+			t.Error(err)
+		}
+		for n := range told {
+			if n.Event == events.KickedOut {
+				return
+			}
+		}
+	}
+	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &lease, OnReply: kick})
+	defer c.Close()
+	states, err := c.States(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(told)
+		for n, err := range states {
+			if err != nil {
+				return
+			}
+			told <- n
+		}
+	}()
+	if _, err := c.Enter(ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 600}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, rooms, err := c.renewal(ctx); err != nil || rooms != 1 {
+		t.Fatalf("it renews in %d rooms, %v", rooms, err)
+	}
+	if in := c.own.in(); len(in) > 0 {
+		t.Errorf("it takes itself to be in %q", in)
 	}
 }

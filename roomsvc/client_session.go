@@ -27,7 +27,7 @@ const (
 type presence struct {
 	mu     sync.Mutex
 	rooms  map[string]string // where it is, with the room's instance
-	moves  int               // leaves that were begun so far
+	moves  int               // leaves that were begun so far, and goings that were heard of
 	moving int               // of them, those that have not ended
 	leases int               // replies that named a lease
 	lease  time.Duration     // how long the newest is
@@ -94,9 +94,12 @@ func (p *presence) put(roomID, instanceID string) {
 	p.rooms[roomID] = instanceID
 }
 
+// drop takes that the session is out of rooms. What a renewal that is on its way says of
+// them may be from before.
 func (p *presence) drop(roomIDs ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.moves++
 	for _, id := range roomIDs {
 		delete(p.rooms, id)
 	}

@@ -144,6 +144,9 @@ func (s *states) notice(m *nats.Msg) error {
 
 // network says what the state of the connection means for every room.
 func (s *states) network(ctx context.Context, now nats.Status) error {
+	if s.c.nc.IsClosed() { // which is not told to who has too many changes before it
+		now = nats.CLOSED
+	}
 	rooms := s.doubtful()
 	state, event := events.Connecting, events.NetworkInterrupted
 	if now == nats.CLOSED {
@@ -228,7 +231,7 @@ func (s *states) settle(ctx context.Context) error {
 func (s *states) why(ctx context.Context, roomID string) events.Event {
 	_, err := s.c.Get(ctx, room.ReadRequest{RoomID: roomID, Freshness: room.Freshness{Sync: true}})
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, room.ErrNotAllowed): // only members may ask
 		return events.ConnectTimeout
 	case gone(err):
 		return events.RoomNotExist

@@ -153,8 +153,12 @@ func TestRevocation(t *testing.T) {
 	if os.Getenv("NATSROOMS_LONG") != "" {
 		leavers, rate = 1000, 2000
 	}
-	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
-	ok[room.JoinedReply](w, "enter", `{"roomID":"lobby","userID":"host"}`)
+	w, instances := newWorld(t, 3, roomsvc.Config{Feeds: true})
+	const members = 20 // of a room; a message is as many copies
+	id := func(i int) string { return fmt.Sprint("lobby-", i%(leavers/members)) }
+	for i := range leavers / members {
+		ok[room.JoinedReply](w, "enter", fmt.Sprintf(`{"roomID":%q,"userID":"host"}`, id(i)))
+	}
 	list := make([]*leaver, leavers)
 	conns := make([]*nats.Conn, 8)
 	for i := range conns {
@@ -168,7 +172,7 @@ func TestRevocation(t *testing.T) {
 		}
 		l.sub = hear(t, conns[i%len(conns)], pattern)
 		list[i] = l
-		if _, err := request[room.JoinedReply](w, room.Join, room.RoomRequest{Caller: room.Caller{UserID: l.user}, RoomID: "lobby"}, 15*time.Second); err != nil {
+		if _, err := request[room.JoinedReply](w, room.Join, room.RoomRequest{Caller: room.Caller{UserID: l.user}, RoomID: id(i)}, 15*time.Second); err != nil {
 			t.Error(err)
 		}
 	})
@@ -180,9 +184,10 @@ func TestRevocation(t *testing.T) {
 	stop := make(chan struct{})
 	var talking sync.WaitGroup
 	var sent atomic.Int64
-	for range 8 {
+	const talkers = 32
+	for range talkers {
 		talking.Go(func() {
-			pace := time.NewTicker(8 * time.Second / time.Duration(rate))
+			pace := time.NewTicker(talkers * time.Second / time.Duration(rate))
 			defer pace.Stop()
 			for {
 				select {
@@ -194,7 +199,7 @@ func TestRevocation(t *testing.T) {
 				n := len(started)
 				started = append(started, time.Now())
 				mu.Unlock()
-				if _, err := once[room.SendReply](w, room.Send, room.SendRequest{Caller: room.Caller{UserID: "host"}, RoomID: "lobby", Type: "text", Data: strconv.Itoa(n)}); err != nil {
+				if _, err := once[room.SendReply](w, room.Send, room.SendRequest{Caller: room.Caller{UserID: "host"}, RoomID: id(n), Type: "text", Data: strconv.Itoa(n)}); err != nil {
 					t.Error(err)
 				}
 				sent.Add(1)
@@ -206,15 +211,18 @@ func TestRevocation(t *testing.T) {
 	defer pace.Stop()
 	together(leavers, func(i int) {
 		<-pace.C
+		if i == leavers/2 { // another one publishes from here on
+			instances[max(slices.Index([]string{"i0", "i1", "i2"}, leaderOf(w)), 0)].stop()
+		}
 		l := list[i]
 		var err error
 		if i%2 == 0 {
 			var left *room.LeftReply
-			if left, err = request[room.LeftReply](w, room.Leave, room.RoomRequest{Caller: room.Caller{UserID: l.user}, RoomID: "lobby"}, 15*time.Second); err == nil {
+			if left, err = request[room.LeftReply](w, room.Leave, room.RoomRequest{Caller: room.Caller{UserID: l.user}, RoomID: id(i)}, 15*time.Second); err == nil {
 				l.last = left.Sequence
 			}
 		} else {
-			_, err = request[room.KickReply](w, room.Kick, room.KickRequest{RoomID: "lobby", UserIDs: []string{l.user}}, 15*time.Second)
+			_, err = request[room.KickReply](w, room.Kick, room.KickRequest{RoomID: id(i), UserIDs: []string{l.user}}, 15*time.Second)
 		}
 		l.gone = time.Now()
 		if err != nil {
@@ -227,9 +235,19 @@ func TestRevocation(t *testing.T) {
 	took := time.Since(began)
 	close(stop)
 	talking.Wait()
-	last := hear(t, w.nc, "room.feed.host.lobby")
-	ok[room.SendReply](w, "send", `{"roomID":"lobby","userID":"host","type":"text","data":"end"}`)
-	for next(t, last) != "end" {
+	last := hear(t, w.nc, "room.feed.host.lobby-0")
+	for heard := ""; heard != "end"; { // until there is one that publishes
+		ok[room.SendReply](w, "send", `{"roomID":"lobby-0","userID":"host","type":"text","data":"end"}`)
+		for heard != "end" {
+			m, err := last.NextMsg(500 * time.Millisecond)
+			if errors.Is(err, nats.ErrTimeout) && w.ctx.Err() == nil {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard = said(t, m)
+		}
 	}
 	for _, nc := range conns { // what was on its way has come
 		if err := nc.FlushTimeout(patience); err != nil {

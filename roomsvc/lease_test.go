@@ -276,6 +276,10 @@ func TestNewestLeaseCounts(t *testing.T) {
 		t.Errorf("a session that lasts renews: %+v", r)
 	}
 	heard.none()
+
+	// It leaves, and its user's own client comes in with it: that one is not for ever.
+	ok[leased](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
+	about("in the user form behind it", ok[leased](w, "enter.alice", `{"roomID":"lobby"}`), 60)
 	w.check()
 }
 

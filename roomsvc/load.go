@@ -27,6 +27,19 @@ const nothing = ^uint64(0)
 // load fills the replica: from the bucket and the facts after its mark, or, where the
 // bucket can't be trusted, from the journal alone. It leaves the follower running.
 func (s *Service) load(ctx context.Context) error {
+	for {
+		err := s.tryLoad(ctx)
+		if !errors.Is(err, journal.ErrAged) || ctx.Err() != nil {
+			return err
+		}
+		// Where the journal began when it was looked at, something has expired meanwhile: a
+		// marker, or facts. Looked at again it says which.
+		s.rep = newReplica(s.cfg.Remember)
+	}
+}
+
+// tryLoad does it once.
+func (s *Service) tryLoad(ctx context.Context) error {
 	snap, err := s.bucket.Load(ctx)
 	if err != nil {
 		return err

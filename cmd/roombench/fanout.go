@@ -45,7 +45,7 @@ func (b *bench) live(run string, heardAt func(subjects.Room) string, cause func(
 		heard[i], inboxes[i] = heardAt(subjects.Room(roomName(run, i))), nats.NewInbox()
 	}
 	var copies []*nats.Msg
-	live, err := b.hear(n, func(i int) string { return heard[i/b.Subscribers] }, &copies, cause)
+	live, err := b.hear(n, n, func(i int) string { return heard[i/b.Subscribers] }, &copies, cause)
 	if err != nil {
 		return Result{}, err
 	}
@@ -72,7 +72,8 @@ func (b *bench) live(run string, heardAt func(subjects.Room) string, cause func(
 }
 
 // hear measures n commands, each of which everybody in its worker's room hears of once.
-func (b *bench) hear(n int, subject func(subscriber int) string, copies *[]*nats.Msg, cause func(worker, i int) error) (timing, error) {
+// At most ahead of them are on their way to some.
+func (b *bench) hear(n, ahead int, subject func(subscriber int) string, copies *[]*nats.Msg, cause func(worker, i int) error) (timing, error) {
 	all, err := b.listen(subject, copies)
 	if err != nil {
 		return timing{}, err
@@ -80,10 +81,18 @@ func (b *bench) hear(n int, subject func(subscriber int) string, copies *[]*nats
 	defer all.close()
 	began := time.Now()
 	// A worker a room, so every join is a fact of its own.
-	if _, err := b.each(n, fanoutRooms, cause); err != nil {
+	_, err = b.each(n, fanoutRooms, func(w, i int) error {
+		if i >= ahead {
+			if err := all.heard(1); err != nil {
+				return err
+			}
+		}
+		return cause(w, i)
+	})
+	if err != nil {
 		return timing{}, err
 	}
-	if err := all.heard(n); err != nil {
+	if err := all.heard(min(n, ahead)); err != nil {
 		return timing{}, err
 	}
 	return timing{n: n * b.Subscribers, seconds: time.Since(began).Seconds()}, nil

@@ -48,7 +48,8 @@ func (b *bench) open(run string) (Result, error) {
 // which only one talks.
 func (b *bench) besideShared(run string, subject func(subscriber int) string, cause func(worker, i int) error) (Result, error) {
 	n := b.Count / 60
-	ends, err := b.hear(n, subject, nil, cause)
+	const ahead = 4 * fanoutRooms // more is not copied in time, and left out
+	ends, err := b.hear(n, ahead, subject, nil, cause)
 	if err != nil {
 		return Result{}, fmt.Errorf("%w; is it a service with --feeds?", err)
 	}
@@ -56,7 +57,7 @@ func (b *bench) besideShared(run string, subject func(subscriber int) string, ca
 	if _, err := b.each(fanoutRooms, fanoutRooms, func(w, i int) error { return b.join(w, quiet(i), userName(i), nil) }); err != nil {
 		return Result{}, err
 	}
-	shared, err := b.hear(n, func(i int) string { return subjects.Messages(subjects.Room(quiet(i / b.Subscribers))) }, nil,
+	shared, err := b.hear(n, ahead, func(i int) string { return subjects.Messages(subjects.Room(quiet(i / b.Subscribers))) }, nil,
 		func(w, _ int) error { return b.send(w, quiet(w), userName(w), nil) })
 	return compared(ends, shared, "shared subject"), err
 }

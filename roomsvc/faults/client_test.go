@@ -373,6 +373,25 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
+// A user who is out of a room for members only may not ask about it any more. That is
+// an answer too.
+func TestReconnectOutsideOfARoomForMembers(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only", Feeds: true})
+	d := &device{}
+	cfg := leased("alice", 60)
+	cfg.UserForm = true
+	d.listener = w.listener(cfg, nats.SetCustomDialer(&d.net))
+	w.enters(t, d, "alice")
+	w.join("alice", "bob")
+	back := d.net.cut()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	w.leave("alice", "alice")
+	back()
+	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
+	d.States.expect("alice", events.Disconnected, events.ConnectTimeout)
+}
+
 // Whatever else keeps the client from learning what became of its session is said too,
 // and taken back when it turns out well.
 func TestReconnectToTrouble(t *testing.T) {
@@ -455,6 +474,13 @@ func (w *world) device(t *testing.T, user string) *device {
 	t.Helper()
 	d := &device{}
 	d.listener = w.listener(leased(user, 60), nats.SetCustomDialer(&d.net))
+	w.enters(t, d, user)
+	return d
+}
+
+// enters lets a device enter its room.
+func (w *world) enters(t *testing.T, d *device, user string) {
+	t.Helper()
 	states, err := d.Client.States(w.ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -465,5 +491,4 @@ func (w *world) device(t *testing.T, user string) *device {
 	}
 	d.States.expect(user, events.Connecting, events.ActiveEnter)
 	d.States.expect(user, events.Connected, events.Success)
-	return d
 }

@@ -177,7 +177,7 @@ func TestStoredAfterAThird(t *testing.T) {
 		l.hears("s", 0, nil, 0)
 		time.Sleep(1000 * time.Hour)
 		l.stores("s", Ask{Renewal: true}, false)
-		l.stores("s", Ask{Default: 60}, false) // it lasts because it asked to
+		l.stores("s", Ask{}, false)
 		l.stores("s", Ask{Seconds: &none}, false)
 	})
 }
@@ -352,6 +352,22 @@ func TestJudgeWithoutALease(t *testing.T) {
 			if g.Ended != c.ended || seconds != c.seconds || g.EndAt != 0 {
 				l.Errorf("%+v of %s: %+v, %+v", c.ask, c.session, g, r)
 			}
+		}
+	})
+}
+
+// That a session was once to last does not go beyond what it was asked with: who comes in
+// as an end user and asks for nothing gets a lease.
+func TestLeaseOverWhatLasts(t *testing.T) {
+	inBubble(t, 0, func(l *ledger) {
+		l.started()
+		l.hears("s", 0, nil, 0)
+		none := 0
+		l.stores("s", Ask{}, false)
+		l.stores("s", Ask{Renewal: true}, false)
+		l.stores("s", Ask{Seconds: &none, Default: 60}, false)
+		if g, r := l.asks("s", Ask{Default: 60}); r == nil || r.Seconds != 60 || g.Ended {
+			l.Errorf("%+v, %+v", g, r)
 		}
 	})
 }

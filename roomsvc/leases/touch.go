@@ -19,7 +19,7 @@ import (
 // Ask is what a session's command says of its life.
 type Ask struct {
 	Seconds    *int // what it asks for; nil: nothing. 0: to last
-	Default    int  // what it gets where it asks for nothing and has none; 0: none
+	Default    int  // what it gets where it asks for nothing and has none, or one that lasts; 0: none
 	Connection *room.Connection
 	Renewal    bool // it is a renewal: where it names no connection there is none
 	Afresh     bool // begin anew where the one before has ended: nothing of that is left
@@ -70,7 +70,7 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 		return
 	}
 	grant, r := b.judge(l, &a)
-	ask := r == nil && grant.Seconds == 0 && a.Renewal && !a.asked && (l == nil || !l.live())
+	ask := r == nil && a.Renewal && !a.asked // what is promised of it must not be from the past
 	if r == nil && !ask {
 		b.mu.Unlock()
 		then(grant, nil)
@@ -86,7 +86,7 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 	b.mu.Unlock()
 	go func() {
 		var err error
-		if ask { // who renews may know more than this instance does
+		if ask { // another instance may have stored what this one has not heard of
 			a.asked = true
 			err = b.look(s, deadline)
 		} else {
@@ -122,8 +122,11 @@ func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
 		return Grant{}, &record{Seconds: seconds, Connection: a.Connection} // also one that lasts, over what says that it has ended
 	}
 	seconds, conn := l.seconds, l.conn
-	if a.Seconds != nil {
+	switch {
+	case a.Seconds != nil:
 		seconds = *a.Seconds
+	case seconds == 0: // that it was to last does not bind who comes in now
+		seconds = a.Default
 	}
 	switch {
 	case a.Connection != nil:

@@ -1,0 +1,68 @@
+package faults_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// A session asks one instance for a short lease and the next one for a long one, which has
+// not heard of the short one yet, and to whose knowledge it is long already. What it is
+// told must be so.
+func TestRenewalBeforeTheOneBeforeIsHeard(t *testing.T) {
+	w := newWorld(t)
+	p := newProxy(t, w.node.ClientURL())
+	far := w.start(p.url, roomsvc.Config{Instance: "far"})
+	lease := func(seconds int) room.Caller { return room.Caller{UserID: "alice", LeaseSeconds: &seconds} }
+	if _, err := w.client.Enter(w.ctx, room.CreateRequest{Caller: lease(3600), RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	near := w.start("", roomsvc.Config{Instance: "near"})
+	late := rule(func(f *frame) fate {
+		if bytes.Contains(f.raw, []byte("$JS.ACK."+subjects.StreamSessions+".")) {
+			return fate{hold: patience}
+		}
+		return fate{}
+	})
+	nearOnly := rule(func(f *frame) fate {
+		if strings.HasPrefix(f.subject, subjects.Command(string(room.Renew))) {
+			return fate{lose: true}
+		}
+		return late(f)
+	})
+	p.toClient.Store(&nearOnly)
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 200 * time.Millisecond})
+	if _, err := c.Renew(w.ctx, room.RenewRequest{Caller: lease(5)}); err != nil {
+		t.Fatal(err)
+	}
+	p.toClient.Store(&late)
+	near.stop()
+	r, err := c.Renew(w.ctx, room.RenewRequest{Caller: lease(3600)})
+	if err != nil || len(r.Rooms) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	kv, err := w.js.KeyValue(w.ctx, subjects.BucketSessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := kv.Get(w.ctx, subjects.SessionKey("alice", room.DefaultSession))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored struct {
+		LeaseSeconds int `json:"leaseSeconds"`
+	}
+	if err := json.Unmarshal(entry.Value(), &stored); err != nil || stored.LeaseSeconds != 3600 {
+		t.Errorf("it is told that its lease ends at %v, and has %s", r.ExpiresAt.Time(), entry.Value())
+	}
+	if err := far.Err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,48 @@
+package faults_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/subjects"
+)
+
+// The journal begins with a marker, which expires while an instance starts. That is no
+// fact which is no longer kept.
+func TestMarkerExpiresDuringAStart(t *testing.T) {
+	w := newWorld(t)
+	j, err := journal.Open(w.ctx, w.nc, journal.Settings{Keep: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	marker := &nats.Msg{Subject: subjects.Sync, Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}}
+	if _, err := w.js.PublishMsg(w.ctx, marker); err != nil {
+		t.Fatal(err)
+	}
+	before, err := j.Extent(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProxy(t, w.node.ClientURL())
+	expired := rule(func(f *frame) fate {
+		if strings.HasPrefix(f.subject, "$JS.API.CONSUMER.CREATE."+subjects.StreamRooms+".") {
+			for now := before; now.First == before.First && w.ctx.Err() == nil; {
+				if now, err = j.Extent(w.ctx); err != nil {
+					t.Error(err)
+					break
+				}
+			}
+		}
+		return fate{}
+	})
+	p.toServer.Store(&expired)
+	w.start(p.url, roomsvc.Config{Instance: "late"})
+	w.create("lobby", 0)
+}
