@@ -57,7 +57,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		l.system, err = connect(s, inProcess, in.system, log)
 	}
 	if err == nil && cfg.feeds() {
-		l.feeds, err = connect(s, inProcess, in.service, log)
+		l.feeds, err = connect(s, inProcess, in.service, log, noBacklog)
 	}
 	if err != nil {
 		l.close()
@@ -70,8 +70,8 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 // it appends a quarter faster than through the server's in-process pipe (160,000/s and
 // 124,000/s, 512 in flight). The pipe is for servers that ask of TCP clients what the
 // service does not have. user is nil if roomd has none there.
-func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logger) (*nats.Conn, error) {
-	opts := connOptions(log)
+func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+	opts := append(connOptions(log), more...)
 	if user != nil {
 		opts = append(opts, user)
 	}

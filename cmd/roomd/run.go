@@ -135,7 +135,7 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	}
 	l.address = hostPort(l.nc.ConnectedUrl())
 	if cfg.feeds() {
-		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
+		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog); err != nil {
 			l.close()
 			return nil, err
 		}
@@ -152,8 +152,8 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 }
 
 // dialAs connects with a file of credentials, or without if it is empty.
-func dialAs(url, flag, creds string, log *slog.Logger) (*nats.Conn, error) {
-	opts := connOptions(log)
+func dialAs(url, flag, creds string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+	opts := append(connOptions(log), more...)
 	if creds != "" {
 		user, err := credentials(creds)
 		if err != nil {
@@ -223,6 +223,10 @@ func redact(servers string) string {
 	}
 	return strings.Join(list, ",")
 }
+
+// noBacklog keeps nothing for when a broken connection is back: by then copies for end
+// users are of the past, and another instance's have overtaken them.
+var noBacklog = nats.ReconnectBufSize(-1)
 
 func connOptions(log *slog.Logger) []nats.Option {
 	return []nats.Option{

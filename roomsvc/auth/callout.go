@@ -187,11 +187,18 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 	u.Audience = c.account
 	u.Name = Name(claims)
 	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // and no leaf node
+	if !claims.Admin {
+		u.Subs = mostSubscriptions
+	}
 	if !claims.Expires.IsZero() {
 		u.Expires = claims.Expires.Unix()
 	}
 	return encode(u, claims.Permissions(), c.cfg.Issuer)
 }
+
+// mostSubscriptions is how many an end user's connection may have at a time: one for each
+// room that it is in, and then some.
+const mostSubscriptions = 10_000
 
 // encode puts permissions into a user. To a server an empty list is no limit at all.
 func encode(u *jwt.UserClaims, p policy.Permissions, issuer nkeys.KeyPair) (string, error) {

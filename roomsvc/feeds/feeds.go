@@ -209,7 +209,7 @@ func (f *Feeds) publish() {
 		select {
 		case i := <-f.out:
 			if err := f.pass(&i); err != nil && f.life.Err() == nil {
-				f.log.Warn("copies for end users were lost", "room", i.room, "error", err)
+				f.dropped(i.room, "the connection does not take copies for end users; they miss some and ask for them", "error", err)
 			}
 		case <-f.life.Done():
 			return
@@ -240,7 +240,7 @@ func (f *Feeds) pass(i *item) error {
 			late, err = a.hear(f.nc, i)
 		}
 		if late {
-			f.dropped(i.room)
+			f.dropped(i.room, "more happens than copies for end users can be made of; they miss some and ask for them. A room with a large audience is better made with delivery open")
 		}
 	}
 	if i.change != nil {
@@ -254,11 +254,11 @@ func (f *Feeds) pass(i *item) error {
 	return err
 }
 
-// dropped notes that there was more to say than could be said in time.
-func (f *Feeds) dropped(r subjects.Room) {
+// dropped notes that something was not said to everybody, and says so now and then.
+func (f *Feeds) dropped(r subjects.Room, why string, more ...any) {
 	f.drops++
 	if now := time.Now(); now.Sub(f.told) > tellEvery {
-		f.log.Warn("more happens than copies for end users can be made of; they miss some and ask for them. A room with a large audience is better made with delivery open", "room", r, "dropped", f.drops)
+		f.log.Warn(why, append(more, "room", r, "dropped", f.drops)...)
 		f.told, f.drops = now, 0
 	}
 }
