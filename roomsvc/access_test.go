@@ -3,6 +3,7 @@ package roomsvc_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,5 +92,25 @@ func TestAccessByToken(t *testing.T) {
 	for n := range 10 {
 		ok[position](w, "create", fmt.Sprintf(`{"roomID":"r%d","userID":"teacher","config":{"access":"token"}}`, n))
 		ok[position](w, "enter.carol", fmt.Sprintf(`{"roomID":"r%d"}`, n))
+	}
+}
+
+// Once end users connect as themselves, no instance goes on as if everybody were trusted.
+func TestFeedsAreForAllInstances(t *testing.T) {
+	w, instances := newWorld(t, 1, roomsvc.Config{})
+	ok[position](w, "create.alice", `{"roomID":"lobby"}`)
+	ok[position](w, "members.bob", `{"roomID":"lobby"}`)
+	w.start(roomsvc.Config{Feeds: true})
+	select {
+	case <-instances[0].Done():
+	case <-time.After(patience):
+		t.Fatal("an instance goes on trusting everybody")
+	}
+	if err := instances[0].Err(); err == nil || !strings.Contains(err.Error(), "feeds") {
+		t.Errorf("it ends with %v", err)
+	}
+	w.start(roomsvc.Config{})
+	for range 20 { // whichever is asked
+		w.refused(room.ErrNotAllowed, "members.bob", `{"roomID":"lobby"}`)
 	}
 }

@@ -25,7 +25,7 @@ type Config struct {
 	SourcePrefix    string        // before the source of every event
 	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min, under 2 min breaks what is promised of retries
 	Settle          time.Duration // how long the server may take to bring what it acknowledged onto its disk, more than its sync_interval; 0: 5 min
-	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. All instances must agree
+	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once an instance had it all have
 	FeedsConn       *nats.Conn    // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
 	Grace           time.Duration // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
 	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end; nil: leases run their whole time

@@ -112,7 +112,7 @@ const (
 func (s *Service) open(ctx context.Context) (err error) {
 	s.journal, err = journal.Open(ctx, s.nc, journal.Settings{
 		Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas,
-		Shared: s.cfg.Limits.Table(),
+		Shared: s.shared(),
 	})
 	if err != nil {
 		return err
@@ -123,8 +123,13 @@ func (s *Service) open(ctx context.Context) (err error) {
 	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas}); err != nil {
 		return err
 	}
-	if err = s.readSettings(ctx); err != nil {
+	shared, err := s.readSettings(ctx)
+	if err != nil {
 		return err
+	}
+	if shared[sharedFeeds] != 0 && !s.cfg.Feeds {
+		s.log.Warn("end users connect to this deployment as themselves, so this instance has feeds too, although it was not told to")
+		s.cfg.Feeds = true
 	}
 	if err = s.load(ctx); err != nil {
 		return err
@@ -154,13 +159,25 @@ func (s *Service) open(ctx context.Context) (err error) {
 	return s.nc.FlushTimeout(commandTimeout)
 }
 
-func (s *Service) readSettings(ctx context.Context) error {
-	shared, err := s.journal.Shared(ctx)
-	if err != nil {
-		return err
+// sharedFeeds is a shared setting: some instance has been told that end users connect as
+// themselves. From then on none may answer as if everybody were trusted.
+const sharedFeeds = "feeds"
+
+// shared is the settings that this instance wants all to have.
+func (s *Service) shared() map[string]int {
+	table := s.cfg.Limits.Table()
+	if s.cfg.Feeds {
+		table[sharedFeeds] = 1
 	}
-	s.limits.Store(room.LimitsOf(shared))
-	return nil
+	return table
+}
+
+func (s *Service) readSettings(ctx context.Context) (map[string]int, error) {
+	shared, err := s.journal.Shared(ctx)
+	if err == nil {
+		s.limits.Store(room.LimitsOf(shared))
+	}
+	return shared, err
 }
 
 // sweeping answers calls that run out of time. It asks nobody anything, so that a
@@ -192,8 +209,12 @@ func (s *Service) housekeeping() {
 		case <-s.life.Done():
 			return
 		case <-settings.C:
-			if err := s.readSettings(s.life); err != nil && !s.ended() {
+			shared, err := s.readSettings(s.life)
+			if err != nil && !s.ended() {
 				s.log.Warn("reading the shared settings", "error", err)
+			}
+			if err == nil && shared[sharedFeeds] != 0 && !s.cfg.Feeds {
+				s.fail(errors.New("another instance has been started with feeds for end users, and this one would still trust everybody; start it again, with the same settings"))
 			}
 			s.checkTail()
 			s.leases.Check(s.life)

@@ -57,7 +57,7 @@ type Config struct {
 
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
 
-	Feeds bool `help:"End users connect as themselves, with permissions that something else gives them: they hear rooms by their own feeds and read only what is theirs. Give it to all instances."`
+	Feeds bool `help:"End users connect as themselves, with permissions that something else gives them: they hear rooms by their own feeds and read only what is theirs. One instance that has it decides for all."`
 
 	Replicas int `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
 
