@@ -130,7 +130,7 @@ func (e *election) lead(seq uint64, sent time.Time) {
 	defer others.Wait()
 	defer cancel()
 	go func() { duties <- e.duties(ctx) }()
-	e.s.timers.leading.Store(true)
+	e.s.timers.lead()
 	defer e.s.timers.leading.Store(false)
 	renew := time.NewTicker(leaderRenew)
 	defer renew.Stop()

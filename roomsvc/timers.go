@@ -30,7 +30,8 @@ type timers struct {
 // dueRoom is an empty room and the fact that emptied it: should it fill and empty
 // again, that will be another dueRoom.
 type dueRoom struct {
-	at         time.Time
+	at         time.Time // when to look
+	due        time.Time // when it is to end
 	room       subjects.Room
 	instanceID string
 	emptyBy    uint64
@@ -93,7 +94,8 @@ func (t *timers) changed(mb *mailbox) {
 // wait makes the room due after a while, unless it waits already since this emptying.
 func (t *timers) wait(mb *mailbox, left time.Duration) {
 	st := mb.state
-	d := &dueRoom{time.Now().Add(max(left, 0)), mb.room, st.InstanceID, st.EmptyBy, 0}
+	at := time.Now().Add(max(left, 0))
+	d := &dueRoom{at, at, mb.room, st.InstanceID, st.EmptyBy, 0}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old := t.of[d.room]; old != nil {
@@ -117,6 +119,25 @@ func (t *timers) drop(id subjects.Room) {
 	if d := t.of[id]; d != nil {
 		heap.Remove(&t.due, d.index)
 		delete(t.of, id)
+	}
+}
+
+// lead makes this instance the one that acts. What it had to leave to others until now it
+// looks at at once.
+func (t *timers) lead() {
+	t.leading.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for _, d := range t.due {
+		if d.due.Before(now) {
+			d.at = d.due
+		}
+	}
+	heap.Init(&t.due)
+	select {
+	case t.wake <- struct{}{}:
+	default:
 	}
 }
 
