@@ -197,7 +197,8 @@ func TestMessagesThroughLosses(t *testing.T) {
 	}
 	first := say("before", events.Text)
 	l := w.listener(roomsvc.ClientConfig{})
-	step := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
+	// It does not ask by itself, so what it hears decides what it gives.
+	step := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
 	all := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
 	if h := step(); h.Message != nil || h.After != first || h.Lost {
 		t.Fatalf("it begins with %+v", h)
@@ -220,19 +221,25 @@ func TestMessagesThroughLosses(t *testing.T) {
 	expect("one", false)
 	say("look", events.Signal)
 	expect("look", false)
+	lost := l.p.lost.Load()
 	l.loses(messagesOf)
 	say("two", events.Text)
 	say("gone", events.Barrage)
 	say("three", events.Custom)
+	w.until(patience, "the copies for both to be lost", func() bool { return l.p.lost.Load() >= lost+6 })
 	l.loses("")
 	say("four", events.Text) // shows the hole
 	expect("two", true)
 	expect("three", true)
 	expect("four", true)
 	l.loses(messagesOf)
+	step = stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
+	step()
 	say("five", events.Text) // shows itself by asking
 	expect("five", true)
 	l.loses("")
+	step = stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
+	step()
 	// The room is made again: messages go on in the same order.
 	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
