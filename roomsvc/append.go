@@ -103,7 +103,7 @@ func (s *Service) applyOwn(boxes []*mailbox, facts []*events.Fact, last uint64) 
 	if last <= boxes[len(boxes)-1].revision {
 		return nil
 	}
-	if passed := s.rep.passed.seq.Load(); last <= passed {
+	if passed := s.rep.passed.Seq(); last <= passed {
 		return errTailLostAt(passed, last) // the follower has seen other content there
 	}
 	now := time.Now()
@@ -150,7 +150,7 @@ func (s *Service) catchUp(mb *mailbox, expect uint64) {
 	wait := time.Duration(0)
 	switch {
 	case mb.revision != expect:
-	case last.Seq > expect && mb.state == nil && last.Seq <= s.rep.passed.seq.Load(), last.Seq == 0 && extent.First > expect:
+	case last.Seq > expect && mb.state == nil && last.Seq <= s.rep.passed.Seq(), last.Seq == 0 && extent.First > expect:
 		mb.revision = last.Seq
 		if f, err := decode(last); err == nil {
 			mb.factAt = max(mb.factAt, f.Time)

@@ -86,7 +86,7 @@ func (s *Service) grantsOf(ctx context.Context, u subjects.User) (*grants, uint6
 		return held, 0, nil
 	case err != nil:
 		return nil, 0, err
-	case m.Header.Get(jetstream.MarkerReasonHeader) != "":
+	case journal.IsMarker(m.Header):
 		return held, m.Sequence, nil
 	}
 	return held, m.Sequence, json.Unmarshal(m.Data, held)
@@ -98,21 +98,11 @@ func (s *Service) putGrants(ctx context.Context, u subjects.User, held *grants, 
 		return err
 	}
 	left := max(time.Until(held.Tokens[0].Until.Time()).Truncate(time.Second)+time.Second, time.Second)
-	acks := make(chan error, 1)
-	forget, err := s.journal.Append([]journal.Entry{{
+	_, err = s.journal.Store(ctx, []journal.Entry{{
 		Subject: subjects.KV(subjects.BucketSessions, subjects.GrantKey(u)), Guarded: true, Expect: expect,
 		Header: nats.Header{jetstream.MsgTTLHeader: {left.String()}}, Data: data,
-	}}, func(_ uint64, err error) { acks <- err })
-	defer forget()
-	if err != nil {
-		return err
-	}
-	select {
-	case err = <-acks:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	}})
+	return err
 }
 
 // granted says whether a token of the call's user names its room, where that matters.

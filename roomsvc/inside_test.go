@@ -175,7 +175,7 @@ func TestLeaveAllBesideADestruction(t *testing.T) {
 // An instance that meets a fact it does not know ends, and has passed nothing behind it.
 func TestUnknownFact(t *testing.T) {
 	s, nc := inside(t, Config{})
-	before := s.rep.passed.seq.Load()
+	before := s.rep.passed.Seq()
 	unknown := []byte(`{"specversion":"1.0","id":"1","source":"/rooms/lobby/1","type":"io.natsrooms.room.painted.v1","subject":"lobby","time":"2026-01-01T00:00:00Z",
 		"datacontenttype":"application/json","sequence":"00000000000000000001","roominstance":"1","partitionkey":"lobby","data":{"roomID":"lobby","instanceID":"1","sequence":1}}`)
 	for n := range 500 {
@@ -195,7 +195,7 @@ func TestUnknownFact(t *testing.T) {
 	if err := s.Err(); !errors.Is(err, events.ErrUnknownType) {
 		t.Errorf("it ended with %v", err)
 	}
-	if at := s.rep.passed.seq.Load(); at > before+1 { // a marker of its own may come first
+	if at := s.rep.passed.Seq(); at > before+1 { // a marker of its own may come first
 		t.Errorf("it passed %d, was at %d", at, before)
 	}
 }

@@ -97,19 +97,7 @@ func (e *election) claim(ctx context.Context, expect uint64) (uint64, error) {
 }
 
 func (e *election) put(ctx context.Context, expect uint64, value []byte, h nats.Header) (uint64, error) {
-	acks := make(chan result, 1)
-	forget, err := e.s.journal.Append([]journal.Entry{{Subject: leaderSubject, Guarded: true, Expect: expect, Header: h, Data: value}},
-		func(seq uint64, err error) { acks <- result{seq, err} })
-	if err != nil {
-		return 0, err
-	}
-	defer forget()
-	select {
-	case a := <-acks:
-		return a.last, a.err
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
+	return e.s.journal.Store(ctx, []journal.Entry{{Subject: leaderSubject, Guarded: true, Expect: expect, Header: h, Data: value}})
 }
 
 // lead does the leader's duties while the key can be renewed in time.
@@ -178,7 +166,7 @@ func (e *election) lead(seq uint64, sent time.Time) {
 func (e *election) resign(seq uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if _, err := e.put(ctx, seq, nil, nats.Header{"KV-Operation": {"DEL"}}); err != nil {
+	if _, err := e.put(ctx, seq, nil, nats.Header{journal.OperationHeader: {"DEL"}}); err != nil {
 		e.s.log.Debug("giving up the lead", "error", err)
 	}
 }

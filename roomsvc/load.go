@@ -196,7 +196,7 @@ func (s *Service) follow(ctx context.Context, from uint64, bucket projection.Pro
 			return err
 		}
 		live = true
-		rep.passed.reach(point)
+		rep.passed.Reach(point)
 		rep.timers = s.timers.changed
 		s.startFeeds(rep)
 		close(ready)

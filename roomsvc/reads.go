@@ -72,21 +72,21 @@ func (s *Service) fresh(ctx context.Context, f room.Freshness, r subjects.Room) 
 		err = s.sync.pass(ctx)
 	}
 	if err == nil && !s.seen(f.MinRevision, r) {
-		err = s.rep.passed.wait(ctx, f.MinRevision)
+		err = s.rep.passed.Wait(ctx, f.MinRevision)
 	}
 	if err == nil {
 		return nil
 	}
-	e := room.Refuse(room.ErrBusy, "nothing happened: this instance has not seen what you ask for, it is at revision %d; try again", s.rep.passed.seq.Load())
+	e := room.Refuse(room.ErrBusy, "nothing happened: this instance has not seen what you ask for, it is at revision %d; try again", s.rep.passed.Seq())
 	if !f.Sync {
-		e.Field, e.Limit, e.Actual = "minRevision", int64(s.rep.passed.seq.Load()), int64(f.MinRevision)
+		e.Field, e.Limit, e.Actual = "minRevision", int64(s.rep.passed.Seq()), int64(f.MinRevision)
 	}
 	return e
 }
 
 // seen says whether a revision has been applied: by the follower, or in that room.
 func (s *Service) seen(revision uint64, r subjects.Room) bool {
-	if revision <= s.rep.passed.seq.Load() {
+	if revision <= s.rep.passed.Seq() {
 		return true
 	}
 	head := s.rep.head(r)

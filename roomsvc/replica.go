@@ -1,7 +1,6 @@
 package roomsvc
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -27,8 +26,8 @@ type replica struct {
 	users    users
 	recent   recent
 	requests requests
-	living   atomic.Int64 // rooms that exist
-	passed   passed       // how far the follower has got
+	living   atomic.Int64   // rooms that exist
+	passed   journal.Passed // how far the follower has got
 	lastMu   sync.Mutex
 	last     projection.Mark // of the fact last handed on
 
@@ -198,7 +197,7 @@ func (r *replica) pass(m journal.Message) error {
 			return err
 		}
 	}
-	r.passed.reach(m.Seq)
+	r.passed.Reach(m.Seq)
 	return nil
 }
 
@@ -315,51 +314,6 @@ func (r *replica) replay(m journal.Message, bucket uint64, orphans map[subjects.
 		r.last = projection.Mark{Revision: m.Seq, FactID: f.ID}
 	}
 	return nil
-}
-
-// passed is how far the follower has got, and who waits for it.
-type passed struct {
-	seq     atomic.Uint64
-	mu      sync.Mutex
-	waiting []waiter
-}
-
-type waiter struct {
-	seq  uint64
-	done chan struct{}
-}
-
-func (p *passed) reach(seq uint64) {
-	p.seq.Store(seq)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.waiting = slices.DeleteFunc(p.waiting, func(w waiter) bool {
-		if w.seq <= seq {
-			close(w.done)
-		}
-		return w.seq <= seq
-	})
-}
-
-// wait returns when the follower has passed seq.
-func (p *passed) wait(ctx context.Context, seq uint64) error {
-	p.mu.Lock()
-	if p.seq.Load() >= seq {
-		p.mu.Unlock()
-		return nil
-	}
-	w := waiter{seq, make(chan struct{})}
-	p.waiting = append(p.waiting, w)
-	p.mu.Unlock()
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		p.mu.Lock()
-		p.waiting = slices.DeleteFunc(p.waiting, func(o waiter) bool { return o.done == w.done })
-		p.mu.Unlock()
-		return ctx.Err()
-	}
 }
 
 // list is the rooms behind after whose IDs start with prefix, in the order of their

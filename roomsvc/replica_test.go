@@ -69,15 +69,15 @@ func TestBatchIsOneChange(t *testing.T) {
 		pass(message(created("from", events.Joined{UserID: alice, SessionID: "default"}), "", false))
 		pass(message(created("to"), "", false))
 		pass(message(left, "b", true))
-		if o, _ := r.requests.look(request); o != nil || rooms() != "from" || r.head("from").Sequence != 1 || r.passed.seq.Load() != 2 || len(handed) != 2 {
+		if o, _ := r.requests.look(request); o != nil || rooms() != "from" || r.head("from").Sequence != 1 || r.passed.Seq() != 2 || len(handed) != 2 {
 			t.Errorf("of the batch's first fact is seen: outcome %+v, rooms %q, %+v", o, rooms(), r.head("from"))
 		}
 		seq++
 		c.last.Seq = seq
 		pass(c.last)
 		o, _ := r.requests.look(request)
-		if o == nil || len(o.left) != c.left || (o.joined != nil) != (c.has == 1) || rooms() != c.rooms || r.passed.seq.Load() != seq {
-			t.Errorf("after %s: outcome %+v, rooms %q, passed %d", c.last.Subject, o, rooms(), r.passed.seq.Load())
+		if o == nil || len(o.left) != c.left || (o.joined != nil) != (c.has == 1) || rooms() != c.rooms || r.passed.Seq() != seq {
+			t.Errorf("after %s: outcome %+v, rooms %q, passed %d", c.last.Subject, o, rooms(), r.passed.Seq())
 		}
 		if want := []uint64{1, 2, 3, 4}[:3+c.has]; !slices.Equal(handed, want) {
 			t.Errorf("after %s: handed on are %v, want %v", c.last.Subject, handed, want)

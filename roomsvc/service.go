@@ -234,7 +234,7 @@ func (s *Service) housekeeping() {
 // checkTail notices a journal that went back while nobody asked for anything. The
 // extent may be a deposed leader's word; the sync point then proves it, or ends the service.
 func (s *Service) checkTail() {
-	seen := s.rep.passed.seq.Load()
+	seen := s.rep.passed.Seq()
 	if extent, err := s.journal.Extent(s.life); err == nil && extent.Last < seen {
 		go func() { _ = s.sync.pass(s.life) }()
 	}
@@ -264,7 +264,7 @@ func (s *Service) stats() any {
 	}
 	return map[string]any{
 		"instance": s.cfg.Instance, "ready": why == "" && !s.ended(), "problem": why, "rooms": s.rep.living.Load(),
-		"inFlight": s.inFlight.Load(), "revision": s.rep.passed.seq.Load(), "projected": s.projector.Written(),
+		"inFlight": s.inFlight.Load(), "revision": s.rep.passed.Seq(), "projected": s.projector.Written(),
 	}
 }
 

@@ -57,7 +57,7 @@ func (y *syncer) fly() {
 }
 
 func (y *syncer) mark() error {
-	before := y.s.rep.passed.seq.Load()
+	before := y.s.rep.passed.Seq()
 	seq, err := y.s.journal.Mark(y.s.life)
 	if err != nil {
 		return err
@@ -67,5 +67,5 @@ func (y *syncer) mark() error {
 		y.s.fail(err)
 		return err
 	}
-	return y.s.rep.passed.wait(y.s.life, seq)
+	return y.s.rep.passed.Wait(y.s.life, seq)
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -29,6 +30,15 @@ const MaxBatch = 1000
 
 // DigestHeader carries a fact's digests beside it, comma separated.
 const DigestHeader = "Room-Digests"
+
+// OperationHeader makes a message of a bucket a marker, of what its value says.
+const OperationHeader = "KV-Operation"
+
+// IsMarker says, by a message's headers, that its key of a bucket has no value any more:
+// it was deleted or ended by somebody, or by the server because its time was over.
+func IsMarker(h nats.Header) bool {
+	return h.Get(jetstream.MarkerReasonHeader) != "" || h.Get(OperationHeader) != ""
+}
 
 // Headers of an atomic append; the stored messages keep them.
 const (
@@ -70,6 +80,27 @@ func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 // waiting for an answer.
 func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
 	return j.acks.send(entries, answered)
+}
+
+// Store sends entries once, like [Journal.Append], and waits for the answer. Where none has
+// come when ctx ends the error is [ErrUnknown], and that of ctx.
+func (j *Journal) Store(ctx context.Context, entries []Entry) (last uint64, err error) {
+	type answer struct {
+		last uint64
+		err  error
+	}
+	done := make(chan answer, 1)
+	forget, err := j.Append(entries, func(last uint64, err error) { done <- answer{last, err} })
+	defer forget()
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case a := <-done:
+		return a.last, a.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+	}
 }
 
 type acks struct {

@@ -87,7 +87,7 @@ func (b *Book) end(ctx context.Context, e *Ending) bool {
 	}
 	r := &record{EndedAt: e.At, Nonce: nuid.Next()}
 	deadline, _ := ctx.Deadline()
-	seq, err := b.put(e.Session, r, nats.Header{operation: {"PURGE"}, jetstream.MsgTTLHeader: {endedTTL.String()}}, e.Seq, deadline)
+	seq, err := b.put(e.Session, r, nats.Header{journal.OperationHeader: {"PURGE"}, jetstream.MsgTTLHeader: {endedTTL.String()}}, e.Seq, deadline)
 	if errors.Is(err, errChanged) { // another instance may have ended it
 		known, over := b.marked(e.Session)
 		*e = known

@@ -3,7 +3,6 @@ package leases
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -63,12 +62,6 @@ func (b *Book) start(m moment) {
 	}
 }
 
-// pass is somebody who waits until the message at seq is taken, or one behind it.
-type pass struct {
-	seq  uint64
-	done chan struct{}
-}
-
 // pass returns when all that was stored in the bucket before the call is known.
 func (b *Book) pass(ctx context.Context) error {
 	b.mu.Lock()
@@ -82,23 +75,7 @@ func (b *Book) pass(ctx context.Context) error {
 		b.failed(errGone)
 		return errGone
 	}
-	b.mu.Lock()
-	if b.heard.seq >= seq {
-		b.mu.Unlock()
-		return nil
-	}
-	p := pass{seq, make(chan struct{})}
-	b.passes = append(b.passes, p)
-	b.mu.Unlock()
-	select {
-	case <-p.done:
-		return nil
-	case <-ctx.Done():
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.passes = slices.DeleteFunc(b.passes, func(o pass) bool { return o.done == p.done })
-		return ctx.Err()
-	}
+	return b.passed.Wait(ctx, seq)
 }
 
 // prove makes sure that the bucket did not go back, or ends the service: nothing that is
@@ -158,13 +135,6 @@ func rest(ctx context.Context, d time.Duration) error {
 // errGone says that the bucket is another one than this instance has read.
 var errGone = errors.New("the bucket " + subjects.BucketSessions + " was deleted, or has lost its newest leases, while the service ran; start it again: where leases are missing, sessions get one full lease more")
 
-// operation is the header that makes a message a marker.
-const operation = "KV-Operation"
-
-func marker(h nats.Header) bool {
-	return h.Get(jetstream.MarkerReasonHeader) != "" || h.Get(operation) != ""
-}
-
 // askAgain is how soon a question that was not stored is asked again.
 const askAgain = 100 * time.Millisecond
 
@@ -175,7 +145,7 @@ func (b *Book) take(m jetstream.Msg) {
 		return
 	}
 	key := subjects.KeyOfKV(subjects.BucketSessions, m.Subject())
-	gone := marker(m.Headers())
+	gone := journal.IsMarker(m.Headers())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if meta.Sequence.Stream < b.heard.seq {
@@ -193,15 +163,10 @@ func (b *Book) take(m jetstream.Msg) {
 	}
 }
 
-// reach lets those go on who waited for a message or one behind it. The lock is held.
+// reach notes how far the bucket is known. The lock is held.
 func (b *Book) reach(m moment) {
 	b.heard = m
-	b.passes = slices.DeleteFunc(b.passes, func(p pass) bool {
-		if p.seq <= m.seq {
-			close(p.done)
-		}
-		return p.seq <= m.seq
-	})
+	b.passed.Reach(m.seq)
 }
 
 // takeLease learns a session's lease. The lock is held.

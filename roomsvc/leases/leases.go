@@ -55,7 +55,7 @@ type Book struct {
 	alive  bool                          // the bucket has the leases of all sessions, by its own word
 	heard  moment                        // of the newest message
 	clock  moment                        // when the bucket was read up to the present; zero: it is not yet
-	passes []pass
+	passed journal.Passed
 	sooner chan struct{} // something is due before what was
 }
 

@@ -201,25 +201,9 @@ func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline 
 
 // append sends an entry once.
 func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error) {
-	type answer struct {
-		seq uint64
-		err error
-	}
-	done := make(chan answer, 1)
-	forget, err := b.journal.Append(entry, func(seq uint64, err error) { done <- answer{seq, err} })
-	defer forget()
-	if err != nil {
-		done <- answer{0, err}
-	}
-	timer := time.NewTimer(resend)
-	defer timer.Stop()
-	select {
-	case a := <-done:
-		return a.seq, a.err
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return 0, journal.ErrUnknown
+	ctx, cancel := context.WithTimeout(ctx, resend)
+	defer cancel()
+	return b.journal.Store(ctx, entry)
 }
 
 // beaten learns what is in the way of a write: itself, by an earlier try, or another.
@@ -251,7 +235,7 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 		go b.prove()
 		return 0, journal.ErrUnknown
 	}
-	b.takeLease(s, m.Data, marker(m.Header), m.Sequence, events.TimeOf(m.Time))
+	b.takeLease(s, m.Data, journal.IsMarker(m.Header), m.Sequence, events.TimeOf(m.Time))
 	return 0, errChanged
 }
 

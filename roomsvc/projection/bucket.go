@@ -134,7 +134,7 @@ func (b *Bucket) end(ctx context.Context) (uint64, error) {
 
 func (s *Snapshot) take(m jetstream.Msg) error {
 	key := subjects.KeyOfKV(subjects.BucketState, m.Subject())
-	gone := m.Headers().Get(jetstream.MarkerReasonHeader) != "" || m.Headers().Get(operation) != ""
+	gone := journal.IsMarker(m.Headers())
 	if key == subjects.KeyProjected {
 		s.Projected = Projected{}
 		if !gone {
@@ -197,8 +197,6 @@ func (s *Snapshot) takeKept(key string, r subjects.Room, u subjects.User, gone b
 	s.Kept[r][u] = KeptBy{k, instance}
 	return nil
 }
-
-const operation = "KV-Operation"
 
 // Mark reads `=projected` by the word of the bucket's leader, and the key's own
 // sequence in the bucket, which guards the next batch. Both are zero if there is none.

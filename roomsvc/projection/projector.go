@@ -257,7 +257,7 @@ func (c *Change) put(entries map[string]record) {
 	}
 }
 
-var deleted = nats.Header{operation: {"DEL"}, jetstream.MsgTTLHeader: {markerTTL.String()}}
+var deleted = nats.Header{journal.OperationHeader: {"DEL"}, jetstream.MsgTTLHeader: {markerTTL.String()}}
 
 func encode(entries map[string]record) ([]journal.Entry, error) {
 	batch := make([]journal.Entry, 0, len(entries)+1)
