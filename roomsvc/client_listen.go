@@ -174,6 +174,16 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err e
 	return nil, nil, context.Cause(ctx)
 }
 
+// catchUp gives take what was heard so far.
+func (e *ear) catchUp(ctx context.Context, take func(context.Context, *nats.Msg) error) error {
+	for range len(e.heard) {
+		if err := take(ctx, <-e.heard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *ear) noticeDrops() {
 	n := 0
 	for _, sub := range e.subs {

@@ -161,10 +161,8 @@ func (h *hearing) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for range len(h.heard) {
-		if err := h.take(ctx, <-h.heard); err != nil {
-			return err
-		}
+	if err := h.catchUp(ctx, h.take); err != nil {
+		return err
 	}
 	return h.fill(ctx, reply.InstanceID, false)
 }

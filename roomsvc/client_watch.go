@@ -251,7 +251,7 @@ func (w *watch) look(ctx context.Context) error {
 // compare looks whether something is missing of what the service knows. What was heard
 // meanwhile comes first. Without a revision the instance may be one that was before.
 func (w *watch) compare(ctx context.Context, instanceID string, sequence, revision uint64) error {
-	if err := w.catchUp(ctx); err != nil {
+	if err := w.catchUp(ctx, w.take); err != nil {
 		return err
 	}
 	switch {
@@ -267,20 +267,10 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 	return nil
 }
 
-// catchUp takes what was heard so far.
-func (w *watch) catchUp(ctx context.Context) error {
-	for range len(w.heard) {
-		if err := w.take(ctx, <-w.heard); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // absent takes the answer that there is no such room. A room that is about to end is
 // answered like that too, so the fact of its end gets a moment to come.
 func (w *watch) absent(ctx context.Context) error {
-	if err := w.catchUp(ctx); err != nil || w.roster == nil {
+	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil {
 		return err
 	}
 	if !w.missing {
@@ -298,7 +288,7 @@ func (w *watch) shutOut(ctx context.Context, why error) error {
 	if w.missing || !errors.Is(why, room.ErrNotAllowed) {
 		return why
 	}
-	if err := w.catchUp(ctx); err != nil {
+	if err := w.catchUp(ctx, w.take); err != nil {
 		return err
 	}
 	w.missing = true

@@ -109,21 +109,34 @@ func (s *Service) view(q *request, r subjects.Room, f func(*room.State) any) (an
 	return nil, room.Refuse(room.ErrRoomNotExist, "there is no room %q; enter creates it", r)
 }
 
+// beginFor reads a request's body, and for whom it acts. It has answered if it is false.
+func beginFor[T any, P interface {
+	*T
+	asking
+}](s *Service, q *request, body P, anonymous bool) bool {
+	if !parse(s, q, body) {
+		return false
+	}
+	if _, err := s.acting(q, body.For(), anonymous); err != nil {
+		s.sendError(q.call, err)
+		return false
+	}
+	return true
+}
+
 // beginRead reads the body of a read; roomID is nil where it names no room.
 func beginRead[T any, P interface {
 	*T
 	asking
 }](s *Service, q *request, body P, roomID *string) (r subjects.Room, ok bool) {
-	if !parse(s, q, body) {
+	if !beginFor(s, q, body, !q.userForm) {
 		return "", false
 	}
-	_, err := s.acting(q, body.For(), !q.userForm)
-	if err == nil && roomID != nil {
-		err = setRoom(&r, "roomID", *roomID)
-	}
-	if err != nil {
-		s.sendError(q.call, err)
-		return "", false
+	if roomID != nil {
+		if err := setRoom(&r, "roomID", *roomID); err != nil {
+			s.sendError(q.call, err)
+			return "", false
+		}
 	}
 	return r, true
 }
@@ -234,37 +247,27 @@ func (s *Service) memberOf(q *request) {
 
 func (s *Service) userRooms(q *request) {
 	var body room.RoomsRequest
-	if !parse(s, q, &body) {
-		return
-	}
-	cmd, refused := s.acting(q, &body.Caller, false)
-	if refused != nil {
-		s.sendError(q.call, refused)
+	if !beginFor(s, q, &body, false) {
 		return
 	}
 	s.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
-		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool { return true })
+		rooms, next := s.heads(ctx, q.cmd.User, body.NextFlag, func(mb *mailbox) bool { return true })
 		return &room.RoomsReply{Rooms: rooms, NextFlag: next}, nil
 	})
 }
 
 func (s *Service) renew(q *request) {
 	var body room.RenewRequest
-	if !parse(s, q, &body) {
-		return
-	}
-	cmd, refused := s.acting(q, &body.Caller, false)
-	if refused != nil {
-		s.sendError(q.call, refused)
+	if !beginFor(s, q, &body, false) {
 		return
 	}
 	// A room that is missing in the answer is lost to whoever asks. Where the session came
 	// in a moment ago, elsewhere, it must not be.
 	s.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
-		rooms, next := s.heads(ctx, cmd.User, body.NextFlag, func(mb *mailbox) bool {
+		rooms, next := s.heads(ctx, q.cmd.User, body.NextFlag, func(mb *mailbox) bool {
 			mb.mu.Lock()
 			defer mb.mu.Unlock()
-			return !q.over && in(mb.state, cmd)
+			return !q.over && in(mb.state, q.cmd)
 		})
 		return &room.RenewReply{Rooms: rooms, NextFlag: next}, nil
 	})
