@@ -1,0 +1,224 @@
+package room
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"natsrooms/events"
+)
+
+// Lease says, in the reply to a session that has one, when it ends unless it is renewed.
+type Lease struct {
+	ExpiresAt events.Time `json:"expiresAt,omitzero"`
+}
+
+// Until is when the lease ends, 0 if there is none; every reply has it.
+func (l Lease) Until() events.Time { return l.ExpiresAt }
+
+// Position is where an instance of a room has got to.
+type Position struct {
+	InstanceID string `json:"instanceID"`
+	Sequence   uint64 `json:"sequence"`
+	Revision   uint64 `json:"revision"`
+}
+
+// JoinedReply answers create, join, enter and switch.
+type JoinedReply struct {
+	Room      events.Room `json:"room"`
+	Created   *bool       `json:"created,omitzero"` // enter and switch
+	Subscribe []string    `json:"subscribe"`
+	Left      *LeftRoom   `json:"left,omitzero"` // switch
+	Position  `json:",embed"`
+	Lease     `json:",embed"`
+}
+
+// LeftRoom is the room that a switch left.
+type LeftRoom struct {
+	RoomID     string `json:"roomID"`
+	InstanceID string `json:"instanceID"`
+	Sequence   uint64 `json:"sequence"`
+}
+
+// LeftReply answers leave.
+type LeftReply struct {
+	RoomID   string `json:"roomID"`
+	Position `json:",embed"`
+	Lease    `json:",embed"`
+}
+
+// LeftAllReply answers leaveAll.
+type LeftAllReply struct {
+	RoomIDList []string `json:"roomIDList"`
+	Lease      `json:",embed"`
+}
+
+// GetReply answers get.
+type GetReply struct {
+	Room      events.Room `json:"room"`
+	Subscribe []string    `json:"subscribe"` // where the caller hears the room
+	Position  `json:",embed"`
+	Lease     `json:",embed"`
+}
+
+// MemberSession is one device or connection of a member.
+type MemberSession struct {
+	SessionID    string      `json:"sessionID"`
+	JoinedAt     events.Time `json:"joinedAt"`
+	LeaseSeconds int         `json:"leaseSeconds,omitzero"` // as it joined; 0: it has no lease
+}
+
+// MemberInfo is a member as replies and the state bucket show it.
+type MemberInfo struct {
+	UserID     string            `json:"userID"`
+	UserName   string            `json:"userName"`
+	UserInfo   jsontext.Value    `json:"userInfo,omitzero"`
+	JoinedAt   events.Time       `json:"joinedAt"`
+	Attributes map[string]string `json:"attributes"`
+	Sessions   []MemberSession   `json:"sessions"`
+}
+
+// MembersReply answers members.
+type MembersReply struct {
+	MemberList  []MemberInfo `json:"memberList"`
+	MemberCount int          `json:"memberCount"`
+	NextFlag    string       `json:"nextFlag"`
+	Position    `json:",embed"`
+	Lease       `json:",embed"`
+}
+
+// ErrorUser is a user that a command naming several could not serve.
+type ErrorUser struct {
+	UserID string `json:"userID"`
+	Code   string `json:"code"`
+	Number int    `json:"number"`
+}
+
+// MemberOfReply answers memberOf.
+type MemberOfReply struct {
+	MemberList    []MemberInfo `json:"memberList"`
+	ErrorUserList []ErrorUser  `json:"errorUserList"`
+	Position      `json:",embed"`
+	Lease         `json:",embed"`
+}
+
+// RoomHead is one room of a user and how far it has got.
+type RoomHead struct {
+	RoomID     string `json:"roomID"`
+	InstanceID string `json:"instanceID"`
+	Sequence   uint64 `json:"sequence"`
+	MessageSeq uint64 `json:"messageSeq"`
+}
+
+// RoomsReply answers rooms.
+type RoomsReply struct {
+	Rooms    []RoomHead `json:"rooms"`
+	NextFlag string     `json:"nextFlag"`
+	Lease    `json:",embed"`
+}
+
+// RenewReply answers renew: the rooms that the session is still in. One that is missing
+// there is lost to it.
+type RenewReply struct {
+	Rooms    []RoomHead `json:"rooms"`
+	NextFlag string     `json:"nextFlag"`
+	Lease    `json:",embed"`
+}
+
+// ListReply answers list.
+type ListReply struct {
+	RoomList []events.Room `json:"roomList"`
+	NextFlag string        `json:"nextFlag"`
+	Lease    `json:",embed"`
+}
+
+// SetAttributesReply answers setAttributes.
+type SetAttributesReply struct {
+	Attributes map[string]string `json:"attributes"` // all of the room's, as they are now
+	ErrorKeys  []string          `json:"errorKeys"`  // of somebody else, left as they were
+	Position   `json:",embed"`
+	Lease      `json:",embed"`
+}
+
+// SetMemberAttributesReply answers setMemberAttributes.
+type SetMemberAttributesReply struct {
+	Infos         []events.MemberAttributes `json:"infos"` // all attributes of each member, as they are now
+	ErrorUserList []ErrorUser               `json:"errorUserList"`
+	Position      `json:",embed"`
+	Lease         `json:",embed"`
+}
+
+// SendReply answers send.
+type SendReply struct {
+	MessageID  string `json:"messageID"`           // empty of a repeated request whose message is no longer kept
+	MessageSeq uint64 `json:"messageSeq,omitzero"` // of messages that are stored
+	Timestamp  int64  `json:"timestamp"`           // milliseconds
+	Lease      `json:",embed"`
+}
+
+// HistoryReply answers history.
+type HistoryReply struct {
+	InstanceID string           `json:"instanceID"`
+	Events     []jsontext.Value `json:"events"`              // CloudEvents, oldest first
+	NextFlag   string           `json:"nextFlag"`            // the position to ask for next, empty at the end
+	Complete   bool             `json:"complete"`            // false: some are no longer kept, or the room is another instance now
+	Sequence   uint64           `json:"sequence,omitzero"`   // of facts: the head now
+	MessageSeq *uint64          `json:"messageSeq,omitzero"` // of messages: the head now, 0 if there is none
+	Lease      `json:",embed"`
+}
+
+// KickReply answers kick.
+type KickReply struct {
+	Kicked        []string    `json:"kicked"`
+	ErrorUserList []ErrorUser `json:"errorUserList"`
+	Lease         `json:",embed"`
+}
+
+// DestroyReply answers destroy.
+type DestroyReply struct {
+	RoomID string `json:"roomID"`
+	Lease  `json:",embed"`
+}
+
+// SetAccessReply answers setAccess.
+type SetAccessReply struct {
+	Config   events.Config `json:"config"` // as it is now
+	Position `json:",embed"`
+	Lease    `json:",embed"`
+}
+
+// ErrorBody is the body of every refusal. A REVISION_MISMATCH comes with the attributes
+// that are there, and where the room is.
+type ErrorBody struct {
+	Error      ErrorInfo         `json:"error"`
+	Attributes map[string]string `json:"attributes,omitzero"`
+	*Position  `json:",embed"`
+}
+
+// ErrorInfo is a refusal on the wire.
+type ErrorInfo struct {
+	Code         string  `json:"code"`
+	Number       int     `json:"number"`
+	Message      string  `json:"message"`
+	Field        string  `json:"field,omitzero"`
+	Limit        int64   `json:"limit,omitzero"`
+	Actual       int64   `json:"actual,omitzero"`
+	RetryAfterMs int64   `json:"retryAfterMs,omitzero"`
+	Outcome      Outcome `json:"outcome"`
+}
+
+// Body is the refusal as it goes over the wire.
+func (e *Error) Body() ErrorBody {
+	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome}, e.Attributes, e.At}
+}
+
+// Err turns a refusal from the wire back into an error. A code that this version does
+// not know keeps its name and number.
+func (b ErrorBody) Err() *Error {
+	i := b.Error
+	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, b.Attributes, b.Position}
+	for _, c := range Codes {
+		if c.Number == i.Number {
+			e.Code = c
+		}
+	}
+	return e
+}
