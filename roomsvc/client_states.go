@@ -79,37 +79,32 @@ type states struct {
 
 	heard    chan *nats.Msg
 	status   chan nats.Status
+	lost     bool // the connection, as far as was told by status
 	renewals *renewals
 }
 
 // next waits for what comes next. The connection comes first: what a renewal said is
 // of the connection after it.
 func (s *states) next(ctx context.Context) error {
+	connected := s.c.nc.IsConnected() // asked before the look: what it says was told before
 	select {
 	case now, ok := <-s.status:
-		if ok {
-			return s.network(ctx, now)
-		}
+		return s.network(ctx, now, ok)
 	default:
+	}
+	if connected && s.lost { // not told to who had too many changes before it
+		return s.network(ctx, nats.CONNECTED, true)
 	}
 	select {
 	case now, ok := <-s.status:
-		if !ok { // nobody listens any more
-			return s.over(ctx)
-		}
-		return s.network(ctx, now)
+		return s.network(ctx, now, ok)
 	case m := <-s.heard:
 		return s.notice(m)
 	case <-s.renewals.signal:
 		return s.settle(ctx)
 	case <-ctx.Done():
-		return s.over(ctx)
+		return context.Cause(ctx)
 	}
-}
-
-func (s *states) over(ctx context.Context) error {
-	<-ctx.Done()
-	return context.Cause(ctx)
 }
 
 // say makes a notice of the client's own.
@@ -142,11 +137,19 @@ func (s *states) notice(m *nats.Msg) error {
 	return s.emit(n)
 }
 
-// network says what the state of the connection means for every room.
-func (s *states) network(ctx context.Context, now nats.Status) error {
-	if s.c.nc.IsClosed() { // which is not told to who has too many changes before it
+// network says what the state of the connection means for every room. Nobody listens any
+// more, and ctx has ended, when it is not ok.
+func (s *states) network(ctx context.Context, now nats.Status, ok bool) error {
+	if !ok {
+		return context.Cause(ctx)
+	}
+	if s.c.nc.IsClosed() { // likewise
 		now = nats.CLOSED
 	}
+	if now == nats.RECONNECTING && s.lost { // an attempt that failed
+		return nil
+	}
+	s.lost = now == nats.RECONNECTING
 	rooms := s.doubtful()
 	state, event := events.Connecting, events.NetworkInterrupted
 	if now == nats.CLOSED {

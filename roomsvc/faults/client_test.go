@@ -372,6 +372,16 @@ func TestReconnect(t *testing.T) {
 			d.States.expect(id, c.state, c.event)
 		})
 	}
+	t.Run("attempts that fail", func(t *testing.T) {
+		w.create("far", 3600)
+		d := w.device(t, "far")
+		d.net.fail.Store(30) // more than are told to who does not look
+		d.net.cut()()
+		d.States.expect("far", events.Connecting, events.NetworkInterrupted)
+		w.until(patience, "the connection to be back", func() bool { return d.net.fail.Load() < 0 && d.nc.IsConnected() })
+		d.States.expect("far", events.Connecting, events.NetworkInterrupted)
+		d.States.expect("far", events.Connected, events.Success)
+	})
 	t.Run("closed for good", func(t *testing.T) {
 		w.create("closed", 3600)
 		d := w.device(t, "closed")
@@ -458,13 +468,18 @@ type device struct {
 type network struct {
 	wire
 	away atomic.Bool
+	fail atomic.Int64 // connections that it loses as soon as they stand
 }
 
 func (n *network) Dial(kind, address string) (net.Conn, error) {
 	if n.away.Load() {
 		return nil, errors.New("there is no network")
 	}
-	return n.wire.Dial(kind, address)
+	conn, err := n.wire.Dial(kind, address)
+	if err == nil && n.fail.Add(-1) >= 0 {
+		_ = conn.Close()
+	}
+	return conn, err
 }
 
 // cut takes the network away until back.
