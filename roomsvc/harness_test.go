@@ -64,7 +64,7 @@ func newWorldAt(t *testing.T, node *roomtest.Node, n int, cfg roomsvc.Config) (*
 	w := &world{t: t, node: node, nc: roomtest.Conn(t, node.Server)}
 	contract.Watch(t, roomtest.Conn(t, node.Server))
 	var cancel context.CancelFunc
-	w.ctx, cancel = context.WithTimeout(t.Context(), 3*patience)
+	w.ctx, cancel = context.WithTimeout(t.Context(), 8*patience)
 	t.Cleanup(cancel)
 	var err error
 	if w.js, err = jetstream.New(w.nc); err != nil {

@@ -74,7 +74,7 @@ func callerOf(t *testing.T, s *server.Server) *world {
 	}
 	w.client = roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Once: true})
 	var cancel context.CancelFunc
-	w.ctx, cancel = context.WithTimeout(t.Context(), 4*patience)
+	w.ctx, cancel = context.WithTimeout(t.Context(), 8*patience)
 	t.Cleanup(cancel)
 	return w
 }

@@ -13,7 +13,7 @@ import (
 
 // How long a test waits for what needs no network and no election, and how often it looks.
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	look     = 10 * time.Millisecond
 )
 
