@@ -95,7 +95,7 @@ func TestHostileBytes(t *testing.T) {
 	if held > mostMemory {
 		t.Errorf("roomd has held %d MiB", held>>20)
 	}
-	roomtest.Figure(t, "%d hostile messages in %v; %d visits of honest clients, the longest %v; at most %d MiB", sent.Load(), long, served.Load(), time.Duration(longest.Load()).Round(time.Millisecond), held>>20)
+	roomtest.Figure(t, "%d hostile messages in %v; %d visits of honest clients, the longest %v; at most %d MiB", sent.Load(), long, served.Load(), time.Duration(longest.Load()), held>>20)
 }
 
 // visit is what a client does in a room.

@@ -4,12 +4,19 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 )
 
 // Figure logs what a test has measured. Where NATSROOMS_FIGURES names a file it is added
-// there too, so that a long run ends with a table of them.
+// there too, so that a long run ends with a table of them. Durations are rounded to
+// milliseconds.
 func Figure(t testing.TB, format string, args ...any) {
 	t.Helper()
+	for i, a := range args {
+		if d, ok := a.(time.Duration); ok {
+			args[i] = d.Round(time.Millisecond)
+		}
+	}
 	text := fmt.Sprintf(format, args...)
 	t.Log(text)
 	name := os.Getenv("NATSROOMS_FIGURES")
