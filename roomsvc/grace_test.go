@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -167,6 +169,60 @@ func TestConnectionBackInTime(t *testing.T) {
 	if r := goesOn.ask("renew", map[string]any{"sessionID": "s"}); len(r.Rooms) != 1 || time.Until(r.ExpiresAt) < time.Hour-time.Minute {
 		t.Errorf("%+v", r)
 	}
+	w.check()
+}
+
+// Clients whose connections break again and again are never put out, and end in the room.
+func TestNobodyIsPutOutByReconnects(t *testing.T) {
+	const clients = 50
+	each := renewals() / clients
+	w := graceWorld(t, 5*time.Second)
+	heard := w.outs()
+	var group sync.WaitGroup
+	for n := range clients {
+		group.Go(func() {
+			d := w.device(fmt.Sprint("u", n), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+			lease := 600
+			c := roomsvc.NewClient(d.nc, roomsvc.ClientConfig{UserID: d.user, UserForm: true, LeaseSeconds: &lease})
+			defer c.Close()
+			states, err := c.States(w.ctx)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+				t.Error(err)
+				return
+			}
+			cuts := 0
+			for s, err := range states {
+				if err != nil || s.State == events.Disconnected {
+					t.Errorf("%s after %d cuts: %+v, %v", d.user, cuts, s, err)
+					return
+				}
+				if s.State != events.Connected {
+					continue
+				}
+				if cuts++; cuts > each {
+					return
+				}
+				d.cut()
+				<-d.back
+			}
+		})
+	}
+	group.Wait()
+	last := w.device("last", nats.NoReconnect())
+	last.enter("s")
+	last.cut()
+	if x := heard.next(); x.UserID != "last" { // by then all who were cut before are out, or never will be
+		t.Errorf("%s is out", x.UserID)
+	}
+	heard.none()
+	if in := ok[room.MembersReply](w, "members", `{"roomID":"lobby","sync":true}`).MemberList; len(in) != clients {
+		t.Errorf("%d of %d are in the room", len(in), clients)
+	}
+	roomtest.Figure(t, "%d clients, %d reconnects", clients, clients*each)
 	w.check()
 }
 
