@@ -18,8 +18,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/auth"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
 )
 
 // The most memory that roomd may have held, in bytes, and the longest that an honest
@@ -30,22 +32,40 @@ const (
 )
 
 // TestHostileBytes sends all that a client can send but sense, while others do what
-// clients do. roomd stays up and bounded, and serves those others.
+// clients do. roomd stays up and bounded, and serves those others, whether it takes
+// everybody for a back end or only who has a token that says so.
 func TestHostileBytes(t *testing.T) {
+	t.Run("anybody", func(t *testing.T) {
+		t.Parallel()
+		besiege(t, []string{"--feeds"}, func(string, bool) []nats.Option { return nil })
+	})
+	t.Run("tokens", func(t *testing.T) {
+		t.Parallel()
+		besiege(t, []string{"--auth", "jwt", "--auth-key", write(t, secret)}, func(user string, admin bool) []nats.Option {
+			if admin { // whose inboxes are those of all back ends
+				return []nats.Option{nats.Token(signed(t, auth.Claims{User: subjects.User(user), Admin: true}))}
+			}
+			return bearing(t, auth.Claims{User: subjects.User(user)})
+		})
+	})
+}
+
+// besiege starts a roomd for hostile and honest clients, which get in with what as says.
+func besiege(t *testing.T, args []string, as func(user string, admin bool) []nats.Option) {
 	long := 3 * time.Second
 	if os.Getenv("NATSROOMS_LONG") != "" {
 		long = 10 * time.Minute
 	}
 	v := newVictim(t)
-	v.args = []string{"--feeds"}
+	v.args = args
 	v.start()
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 	var sent atomic.Int64
 	var all sync.WaitGroup
-	for range 3 {
-		nc, err := nats.Connect(v.url(), nats.MaxReconnects(-1), quiet)
+	for n := range 3 {
+		nc, err := nats.Connect(v.url(), append(as("mallory", n == 0), nats.MaxReconnects(-1), quiet)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,16 +81,24 @@ func TestHostileBytes(t *testing.T) {
 		})
 	}
 	all.Go(func() { garbage(ctx, v.port) })
+	all.Go(func() {
+		for ctx.Err() == nil {
+			if nc, err := nats.Connect(v.url(), nats.Token(pick("", "x", "a.b.c", strings.Repeat("t", 3000))), quiet); err == nil {
+				nc.Close()
+			}
+		}
+	})
 	var served atomic.Int64
 	var longest atomic.Int64
 	for n := range 4 {
-		nc, err := nats.Connect(v.url())
+		user, own := fmt.Sprint("honest-", n), n%2 == 0
+		nc, err := nats.Connect(v.url(), as(user, !own)...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer nc.Close()
 		all.Go(func() {
-			c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: fmt.Sprint("honest-", n), UserForm: n%2 == 0, Timeout: mostWait})
+			c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user, UserForm: own, Timeout: mostWait})
 			for ctx.Err() == nil {
 				began := time.Now()
 				if err := visit(c, n); err != nil {
