@@ -350,12 +350,13 @@ func (s *Service) sendError(c *call, e *room.Error) {
 	s.send(c, s.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
 
-// withLease is a reply, which may be many calls', with the end of one session's lease.
-func withLease(reply []byte, endAt events.Time) []byte {
+// withLease is a reply, which may be many calls', with the lease of one session.
+func withLease(reply []byte, l room.Lease) []byte {
 	data := make([]byte, 0, len(reply)+leaseRoom)
 	data = append(data, reply[:len(reply)-1]...)
-	data, _ = endAt.AppendText(append(data, `,"expiresAt":"`...))
-	return append(data, `"}`...)
+	data, _ = l.ExpiresAt.AppendText(append(data, `,"expiresAt":"`...))
+	data = strconv.AppendInt(append(data, `","leaseSeconds":`...), int64(l.LeaseSeconds), 10)
+	return append(data, '}')
 }
 
 // send publishes the one answer of a call.
@@ -365,8 +366,8 @@ func (s *Service) send(c *call, data []byte, h nats.Header) {
 	if c.reply == "" {
 		return
 	}
-	if h == nil && c.endAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is at work
-		data = withLease(data, c.endAt)
+	if h == nil && c.lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is at work
+		data = withLease(data, c.lease)
 	}
 	m := &nats.Msg{Subject: c.reply, Header: h, Data: data}
 	if c.ignored != "" {

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -26,9 +25,9 @@ type call struct {
 
 	sharer subjects.User // whose share of the commands in flight it is of; empty: of nobody's
 
-	ask   leases.Ask  // what it says of its session's life
-	endAt events.Time // when its session's lease ends; 0: it has none
-	over  bool        // its session's lease is over
+	ask   leases.Ask // what it says of its session's life
+	lease room.Lease // its session's, if it has one
+	over  bool       // its session's lease is over
 }
 
 // session is whose command it is.

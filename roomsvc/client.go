@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/nats-io/nuid"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -92,7 +91,7 @@ type Client struct {
 func NewClient(nc *nats.Conn, as ClientConfig) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancel(context.Background())
-	return &Client{nc, as, life, end, &presence{rooms: map[string]string{}, told: map[*renewals]struct{}{}}}
+	return &Client{nc, as, life, end, &presence{rooms: map[string]string{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}}
 }
 
 // Close ends the client's watches with [ErrClientClosed] and lets the lease of its
@@ -282,8 +281,8 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 	if err := json.Unmarshal(answer.Data, reply); err != nil {
 		return nil, fmt.Errorf("%s succeeded, but its reply is not understood: %w", verb, err)
 	}
-	if lease, ok := any(reply).(interface{ Until() events.Time }); ok && c.isOwn(q) {
-		c.leased(lease.Until())
+	if r, ok := any(reply).(interface{ Session() room.Lease }); ok && c.isOwn(q) {
+		c.leased(r.Session())
 	}
 	return reply, nil
 }

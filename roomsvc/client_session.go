@@ -11,16 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/room"
-)
-
-// Bounds of what a lease is taken for where only the moment of its end is known. The
-// clocks here and there may differ, so it is never taken for long: renewing too often
-// does no harm.
-const (
-	shortLease = 5 * time.Second
-	longLease  = 60 * time.Second
 )
 
 // presence is what a client knows of its own session.
@@ -32,6 +23,7 @@ type presence struct {
 	leases int               // replies that named a lease
 	lease  time.Duration     // how long the newest is
 	kept   bool              // somebody renews it
+	sooner chan struct{}     // says so to who does that, if it has become shorter
 	told   map[*renewals]struct{}
 }
 
@@ -161,20 +153,23 @@ func (p *presence) leaving() (left func()) {
 	}
 }
 
-// leased takes when a reply says the session's lease ends, 0 if it has none.
-func (c *Client) leased(until events.Time) {
-	if until == 0 {
+// leased takes the session's lease as a reply has it.
+func (c *Client) leased(l room.Lease) {
+	if l.ExpiresAt == 0 {
 		return
-	}
-	lease := min(max(time.Until(until.Time()), shortLease), longLease)
-	if s := c.cfg.LeaseSeconds; s != nil && *s > 0 {
-		lease = time.Duration(*s) * time.Second
 	}
 	p := c.own
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.leases++
-	p.lease = lease
+	was := p.lease
+	p.lease = time.Duration(max(l.LeaseSeconds, room.MinLease)) * time.Second
+	if p.lease < was {
+		select {
+		case p.sooner <- struct{}{}:
+		default:
+		}
+	}
 	if !p.kept && c.life.Err() == nil {
 		p.kept = true
 		go c.keep()
@@ -193,6 +188,7 @@ func (c *Client) keep() {
 		select {
 		case <-timer.C:
 		case <-status:
+		case <-c.own.sooner:
 		case <-c.life.Done():
 		}
 		timer.Stop()
@@ -209,21 +205,21 @@ func (c *Client) keeps(patience time.Duration) bool {
 	c.own.mu.Unlock()
 	p := c.patient()
 	p.cfg.Timeout = min(p.cfg.Timeout, patience)
-	until, rooms, err := p.renewal(c.life)
+	leased, rooms, err := p.renewal(c.life)
 	c.own.mu.Lock()
 	defer c.own.mu.Unlock()
 	over := c.life.Err() != nil || c.nc.IsClosed()
-	if until != 0 && rooms == 0 {
+	if leased && rooms == 0 {
 		leases++ // by this renewal; more are those of a command that may have come in since
 	}
-	idle := err == nil && (until == 0 || rooms == 0) && c.own.leases == leases
+	idle := err == nil && (!leased || rooms == 0) && c.own.leases == leases
 	c.own.kept = !over && !idle
 	return c.own.kept
 }
 
-// renewal renews the session, tells whoever listens what came of it, and gives the end
-// of the lease and in how many rooms the session is.
-func (c *Client) renewal(ctx context.Context) (until events.Time, rooms int, err error) {
+// renewal renews the session, tells whoever listens what came of it, and gives whether
+// the session has a lease and in how many rooms it is.
+func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error) {
 	p := c.own
 	p.mu.Lock()
 	before, moves, moving := maps.Clone(p.rooms), p.moves, p.moving
@@ -232,9 +228,9 @@ func (c *Client) renewal(ctx context.Context) (until events.Time, rooms int, err
 	for next := ""; ; {
 		page, err := c.Renew(ctx, room.RenewRequest{NextFlag: next})
 		if err != nil {
-			return 0, 0, err
+			return false, 0, err
 		}
-		n.heads, until = append(n.heads, page.Rooms...), page.ExpiresAt
+		n.heads, leased = append(n.heads, page.Rooms...), page.ExpiresAt != 0
 		if next = page.NextFlag; next == "" {
 			break
 		}
@@ -247,7 +243,7 @@ func (c *Client) renewal(ctx context.Context) (until events.Time, rooms int, err
 	for r := range p.told {
 		r.add(n)
 	}
-	return until, len(n.heads), nil
+	return leased, len(n.heads), nil
 }
 
 // settle takes where the session is, and gives those rooms in which it was before, and

@@ -74,6 +74,38 @@ func TestClientRenewsItsLease(t *testing.T) {
 	}
 }
 
+// A client that leaves its lease to others renews as often as it is told, also when that
+// is more often than before.
+func TestClientRenewsAsItIsTold(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	heard := w.renewals("alice")
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true})
+	t.Cleanup(c.Close)
+	hour := 3600
+	r, err := c.Enter(w.ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &hour}, RoomID: "lobby"})
+	if err != nil || r.LeaseSeconds != hour {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	seconds := room.MinLease
+	begun := time.Now()
+	if r, err := c.Get(w.ctx, room.ReadRequest{Caller: room.Caller{LeaseSeconds: &seconds}, RoomID: "lobby"}); err != nil || r.LeaseSeconds != seconds {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for range 3 {
+		select {
+		case q := <-heard:
+			if q.LeaseSeconds != nil {
+				t.Errorf("it asks for %d", *q.LeaseSeconds)
+			}
+		case <-w.ctx.Done():
+			t.Fatal("nothing is renewed")
+		}
+	}
+	if took := time.Since(begun); took > time.Duration(seconds)*time.Second {
+		t.Errorf("three renewals in %v", took)
+	}
+}
+
 // A session renews at once when its connection is back, whether it is in a room or has
 // just left its last one.
 func TestClientRenewsWhenItIsBack(t *testing.T) {

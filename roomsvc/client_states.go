@@ -16,7 +16,7 @@ import (
 
 // restoreWithin is how long the client tries to learn what became of its session when
 // the connection is back, unless the session's lease is longer.
-const restoreWithin = longLease
+const restoreWithin = time.Minute
 
 // States gives what becomes of the client's own session, room by room: the service's
 // notices, and those that only the client can know of, because its connection was lost.
@@ -184,10 +184,9 @@ func (s *states) doubtful() []string {
 
 // restore asks what became of the session.
 func (s *states) restore(ctx context.Context, rooms []string) error {
-	within := restoreWithin
-	if l := s.c.cfg.LeaseSeconds; l != nil {
-		within = max(within, time.Duration(*l)*time.Second)
-	}
+	s.c.own.mu.Lock()
+	within := max(restoreWithin, s.c.own.lease)
+	s.c.own.mu.Unlock()
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	_, _, err := s.c.renewal(limited)

@@ -156,7 +156,7 @@ func (s *Service) acting(q *request, c *room.Caller, anonymous bool) (*room.Comm
 		q.cmd, q.ask = cmd, s.asked(q, c)
 		cmd.OwnForm = q.userForm && s.cfg.Feeds
 		if lease := s.leases.Of(q.session()); lease.Live {
-			q.endAt = lease.EndAt
+			q.lease = room.Lease{ExpiresAt: lease.EndAt, LeaseSeconds: lease.Seconds}
 		}
 	}
 	return cmd, err

@@ -72,7 +72,8 @@ func (s *Service) touch(c *call, a leases.Ask, next func()) {
 		case g.Ended && brings(c.cmd.Verb) && !a.Afresh:
 			go s.afresh(c, a, next)
 		default:
-			c.cmd.Lease, c.endAt, c.over = g.Seconds, g.EndAt, g.Ended
+			c.cmd.Lease, c.over = g.Seconds, g.Ended
+			c.lease = room.Lease{ExpiresAt: g.EndAt, LeaseSeconds: g.Seconds}
 			next()
 		}
 	})

@@ -12,8 +12,8 @@ import (
 // maxReply is the most bytes that a reply may have; pages end before it.
 const maxReply = 256 << 10
 
-// leaseRoom is what the end of a session's lease takes in a reply.
-const leaseRoom = 48
+// leaseRoom is what a session's lease takes in a reply.
+const leaseRoom = 64
 
 // pageRoom is what a page may fill with entries.
 const pageRoom = maxReply - 48<<10

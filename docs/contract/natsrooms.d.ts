@@ -1071,6 +1071,7 @@ export interface JoinedReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** DestroyReply answers destroy. */
@@ -1078,6 +1079,7 @@ export interface DestroyReply {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** GetReply answers get. */
@@ -1089,6 +1091,7 @@ export interface GetReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** HistoryReply answers history. */
@@ -1111,6 +1114,7 @@ export interface HistoryReply {
   /** of messages: the head now, 0 if there is none */
   messageSeq?: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** ErrorUser is a user that a command naming several could not serve. */
@@ -1126,6 +1130,7 @@ export interface KickReply {
   kicked: string[];
   errorUserList: ErrorUser[];
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** LeftReply answers leave. */
@@ -1136,12 +1141,14 @@ export interface LeftReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** LeftAllReply answers leaveAll. */
 export interface LeftAllReply {
   roomIDList: string[];
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** ListReply answers list. */
@@ -1149,6 +1156,7 @@ export interface ListReply {
   roomList: Room[];
   nextFlag: string;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** MemberInfo is a member as replies and the state bucket show it. */
@@ -1181,6 +1189,7 @@ export interface MemberOfReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** MembersReply answers members. */
@@ -1192,6 +1201,7 @@ export interface MembersReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** RoomHead is one room of a user and how far it has got. */
@@ -1208,6 +1218,7 @@ export interface RenewReply {
   rooms: RoomHead[];
   nextFlag: string;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** RoomsReply answers rooms. */
@@ -1215,6 +1226,7 @@ export interface RoomsReply {
   rooms: RoomHead[];
   nextFlag: string;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** SendReply answers send. */
@@ -1226,6 +1238,7 @@ export interface SendReply {
   /** milliseconds */
   timestamp: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** SetAccessReply answers setAccess. */
@@ -1236,6 +1249,7 @@ export interface SetAccessReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** SetAttributesReply answers setAttributes. */
@@ -1248,6 +1262,7 @@ export interface SetAttributesReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** SetMemberAttributesReply answers setMemberAttributes. */
@@ -1259,6 +1274,7 @@ export interface SetMemberAttributesReply {
   sequence: number;
   revision: number;
   expiresAt?: string;
+  leaseSeconds?: number;
 }
 
 /** By verb: the body of a command, and the reply to one that succeeded. */

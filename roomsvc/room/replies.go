@@ -6,13 +6,15 @@ import (
 	"natsrooms/events"
 )
 
-// Lease says, in the reply to a session that has one, when it ends unless it is renewed.
+// Lease says, in the reply to a session that has one, when it ends unless it is renewed,
+// and how many seconds a renewal gives it.
 type Lease struct {
-	ExpiresAt events.Time `json:"expiresAt,omitzero"`
+	ExpiresAt    events.Time `json:"expiresAt,omitzero"`
+	LeaseSeconds int         `json:"leaseSeconds,omitzero"`
 }
 
-// Until is when the lease ends, 0 if there is none; every reply has it.
-func (l Lease) Until() events.Time { return l.ExpiresAt }
+// Session is the lease of whoever asked; every reply has it.
+func (l Lease) Session() Lease { return l }
 
 // Position is where an instance of a room has got to.
 type Position struct {
