@@ -203,6 +203,28 @@ func TestTracesGoNowhereElse(t *testing.T) {
 	g.hears("member.left", 2)
 }
 
+// A connection may have thousands of subscriptions, and all of them may fit subjects that
+// the server has just seen.
+func TestSubscriptionsHoldUpNobody(t *testing.T) {
+	g := newGuarded(t)
+	mallory := connected(t, g.roomd.url, bearing(t, auth.Claims{User: "mallory"})...)
+	for range 1000 {
+		if _, err := mallory.Request("room.cmd.rooms.mallory", []byte(`{}`), within); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for range 9000 {
+		if _, err := mallory.ChanSubscribe("_INBOX_mallory.>", make(chan *nats.Msg)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mallory.FlushTimeout(within); err != nil {
+		t.Errorf("9,000 subscriptions are not made in %v: %v", time.Since(began), err)
+	}
+	g.command("leave", `{"roomID":"lobby"}`)
+}
+
 func TestNobodyGetsInByABadToken(t *testing.T) {
 	t.Parallel()
 	url := "nats://" + locked(t).address

@@ -117,6 +117,9 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 		opts.SyncAlways = true // a file that does not say gets roomd's default, not nats-server's
 	}
 	opts.JetStream, opts.DisableJetStreamBanner, opts.NoSigs = true, true, true
+	// With its cache a server copies, at each subscription and while everybody waits, what it
+	// remembers of each subject that fits: an end user with thousands of them stops it.
+	opts.NoSublistCache = true
 	return opts, nil
 }
 
