@@ -40,6 +40,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	warnIfOpen(opts, log)
+	if !cfg.feeds() {
+		warnIfUnguarded(opts, log)
+	}
 	inProcess := opts.TLSConfig != nil || opts.ProxyProtocol
 	s, err := startServer(opts, log)
 	if err != nil {
