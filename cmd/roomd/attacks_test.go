@@ -225,6 +225,35 @@ func TestSubscriptionsHoldUpNobody(t *testing.T) {
 	g.command("leave", `{"roomID":"lobby"}`)
 }
 
+// What clients do wrong does not fill the disk with roomd's log.
+func TestLogStaysShort(t *testing.T) {
+	g := newGuarded(t)
+	mallory, err := nats.Connect(g.roomd.url, append(bearing(t, auth.Claims{User: "mallory"}), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mallory.Close()
+	for range 1000 {
+		if err := errors.Join(mallory.Publish("room.evt.lobby", nil), mallory.PublishRequest("room.cmd.get.mallory", "_INBOX_mallory.x", nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mallory.FlushTimeout(within); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if nc, err := nats.Connect(g.roomd.url, nats.Token("none")); err == nil {
+			nc.Close()
+			t.Fatal("somebody gets in")
+		}
+	}
+	g.command("leave", `{"roomID":"lobby"}`)
+	g.roomd.end(t)
+	if n := strings.Count(g.roomd.stderr.String(), "\n"); n > 300 {
+		t.Errorf("%d lines:\n%.2000s", n, g.roomd.stderr)
+	}
+}
+
 func TestNobodyGetsInByABadToken(t *testing.T) {
 	t.Parallel()
 	url := "nats://" + locked(t).address

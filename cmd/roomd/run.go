@@ -229,6 +229,7 @@ func redact(servers string) string {
 var noBacklog = nats.ReconnectBufSize(-1)
 
 func connOptions(log *slog.Logger) []nats.Option {
+	trouble := sparse(log) // end users send what cannot be read, too
 	return []nats.Option{
 		nats.Name("roomd"),
 		nats.MaxReconnects(-1),
@@ -240,10 +241,10 @@ func connOptions(log *slog.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to a NATS server again", "url", nc.ConnectedUrlRedacted()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if sub != nil {
-				log.Warn("the NATS connection reports an error", "err", err, "subject", sub.Subject)
+				trouble.Warn("the NATS connection reports an error", "err", err, "subject", sub.Subject)
 				return
 			}
-			log.Warn("the NATS connection reports an error", "err", err)
+			trouble.Warn("the NATS connection reports an error", "err", err)
 		}),
 	}
 }
