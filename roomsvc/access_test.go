@@ -95,6 +95,34 @@ func TestAccessByToken(t *testing.T) {
 	}
 }
 
+// A class comes in all at once, while those inside are busy.
+func TestManyComeInByToken(t *testing.T) {
+	const class = 50
+	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
+	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
+	ok[position](w, "create", `{"roomID":"hall","userID":"teacher","config":{"roomDestroyDelayTime":60}}`)
+	for n := range class {
+		user := fmt.Sprintf("pupil-%d", n)
+		if err := instances[0].Grant(w.ctx, subjects.User(user), []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n%2 == 1 {
+			ok[position](w, "enter."+user, `{"roomID":"hall"}`)
+		}
+	}
+	together(2*class, func(n int) {
+		user := fmt.Sprintf("pupil-%d", n%class)
+		switch {
+		case n >= class:
+			ok[position](w, "setAttributes", fmt.Sprintf(`{"roomID":"exam","userID":"teacher","set":{"k":"%d"}}`, n))
+		case n%2 == 1:
+			ok[position](w, "switch."+user, `{"fromRoomID":"hall","toRoomInfo":{"roomID":"exam"}}`)
+		default:
+			ok[position](w, "join."+user, `{"roomID":"exam"}`)
+		}
+	})
+}
+
 // Once end users connect as themselves, no instance goes on as if everybody were trusted.
 func TestFeedsAreForAllInstances(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
