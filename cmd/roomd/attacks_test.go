@@ -149,6 +149,34 @@ func TestAnswersGoNowhereElse(t *testing.T) {
 	}
 }
 
+// Nobody can work out where the service's own answers come, from the IDs that it shows.
+func TestServiceInboxesAreSecret(t *testing.T) {
+	g := newGuarded(t)
+	appends, err := g.backend.SubscribeSync("room.journal.*")
+	if err != nil || g.backend.FlushTimeout(within) != nil {
+		t.Fatal(err)
+	}
+	answer, err := g.alice.Request("room.cmd.enter.alice", []byte(`{"roomID":"garden"}`), within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ InstanceID string }
+	if err := json.Unmarshal(answer.Data, &made); err != nil || len(made.InstanceID) != 22 {
+		t.Fatalf("%s", answer.Data)
+	}
+	m, err := appends.NextMsg(within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := made.InstanceID[:12]
+	for token := range strings.SplitSeq(m.Reply, ".") {
+		if !strings.HasPrefix(token, series) && len(token) >= 26 || strings.HasPrefix(token, series) && len(token) >= 22+26 {
+			return
+		}
+	}
+	t.Errorf("an append is answered at %s, and the instance is called %s", m.Reply, made.InstanceID)
+}
+
 // Headers that mean something to a stream, or to the server, mean nothing on a command.
 func TestHeadersOfCommands(t *testing.T) {
 	g := newGuarded(t)

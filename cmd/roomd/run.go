@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -232,6 +233,7 @@ func connOptions(log *slog.Logger) []nats.Option {
 	trouble := sparse(log) // end users send what cannot be read, too
 	return []nats.Option{
 		nats.Name("roomd"),
+		nats.CustomInboxPrefix(nats.InboxPrefix + rand.Text()), // else its inboxes can be worked out from the IDs that it makes
 		nats.MaxReconnects(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
