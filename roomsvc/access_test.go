@@ -95,6 +95,58 @@ func TestAccessByToken(t *testing.T) {
 	}
 }
 
+// What a token grants that is for ever, by its back end's lights, is kept.
+func TestGrantForEver(t *testing.T) {
+	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
+	sessions, err := w.js.Stream(w.ctx, "KV_room_sessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, year := range []int{2200, 2290, 9999} {
+		user := subjects.User(fmt.Sprint("alice-", year))
+		if err := instances[0].Grant(w.ctx, user, []subjects.Room{"exam"}, time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)); err != nil {
+			t.Fatal(err)
+		}
+		m, err := sessions.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketSessions, subjects.GrantKey(user)))
+		if err != nil {
+			t.Fatalf("of %d: %v", year, err)
+		}
+		if ttl, err := time.ParseDuration(m.Header.Get("Nats-TTL")); err != nil || ttl < 365*24*time.Hour {
+			t.Errorf("of %d: kept for %v, %v", year, ttl, err)
+		}
+		ok[position](w, "join."+string(user), `{"roomID":"exam"}`)
+	}
+}
+
+// A class comes in all at once, while those inside are busy.
+func TestManyComeInByToken(t *testing.T) {
+	const class = 50
+	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
+	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
+	ok[position](w, "create", `{"roomID":"hall","userID":"teacher","config":{"roomDestroyDelayTime":60}}`)
+	for n := range class {
+		user := fmt.Sprintf("pupil-%d", n)
+		if err := instances[0].Grant(w.ctx, subjects.User(user), []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n%2 == 1 {
+			ok[position](w, "enter."+user, `{"roomID":"hall"}`)
+		}
+	}
+	together(2*class, func(n int) {
+		user := fmt.Sprintf("pupil-%d", n%class)
+		switch {
+		case n >= class:
+			ok[position](w, "setAttributes", fmt.Sprintf(`{"roomID":"exam","userID":"teacher","set":{"k":"%d"}}`, n))
+		case n%2 == 1:
+			ok[position](w, "switch."+user, `{"fromRoomID":"hall","toRoomInfo":{"roomID":"exam"}}`)
+		default:
+			ok[position](w, "join."+user, `{"roomID":"exam"}`)
+		}
+	})
+}
+
 // Once end users connect as themselves, no instance goes on as if everybody were trusted.
 func TestFeedsAreForAllInstances(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})

@@ -52,9 +52,10 @@ func reopen(run []verdict) []*call {
 }
 
 // proves says whether the run's fact, which is stored, proves the verdict: it followed
-// the room's newest one, but knows nothing of other rooms.
+// the room's newest one, but knows nothing of other rooms, nor of its users' tokens, which
+// [Service.prove] looks for.
 func proves(v verdict) bool {
-	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit)
+	return v.Refused == nil || !errors.Is(v.Refused, room.ErrUserRoomLimit) && !errors.Is(v.Refused, room.ErrRoomLimit) && !errors.Is(v.Refused, room.ErrNotAllowed)
 }
 
 // split tells calls whose answer is proved from those that need a sync point first.

@@ -31,6 +31,10 @@ type tokenGrant struct {
 // mostTokens is how many tokens of one user count; those that run out first give way.
 const mostTokens = 32
 
+// mostHeld is how long grants stand in the bucket from when they were stored last: a clock's
+// and a stream's times end where a token's do not.
+const mostHeld = 10 * 365 * 24 * time.Hour
+
 // Grant notes that a user has come with a token that names rooms, so that it may come
 // into those whose access is by token, through any instance, until the token runs out.
 // Tokens add up. An error says that it was not stored, or may not have been.
@@ -97,7 +101,7 @@ func (s *Service) putGrants(ctx context.Context, u subjects.User, held *grants, 
 	if err != nil {
 		return err
 	}
-	left := max(time.Until(held.Tokens[0].Until.Time()).Truncate(time.Second)+time.Second, time.Second)
+	left := min(max(time.Until(held.Tokens[0].Until.Time()).Truncate(time.Second), 0), mostHeld) + time.Second
 	_, err = s.journal.Store(ctx, []journal.Entry{{
 		Subject: subjects.KV(subjects.BucketSessions, subjects.GrantKey(u)), Guarded: true, Expect: expect,
 		Header: nats.Header{jetstream.MsgTTLHeader: {left.String()}}, Data: data,

@@ -23,6 +23,15 @@ const (
 // UserCommands matches [UserCommand] of one user, every verb.
 func UserCommands(u User) string { return UserCommand("*", u) }
 
+// OneUsers tells whether a permission to publish is for commands of one user, as
+// [UserCommands] and [UserCommand] are.
+func OneUsers(permission string) bool {
+	verb, isCommand := strings.CutPrefix(permission, commandPrefix)
+	_, token, _ := strings.Cut(verb, ".")
+	_, err := UserOfToken(token)
+	return isCommand && err == nil
+}
+
 // UserFeeds matches [Feed] of one user in every room.
 func UserFeeds(u User) string { return feedPrefix + u.Token() + ".*" }
 

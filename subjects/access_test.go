@@ -19,6 +19,18 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+func TestOneUsers(t *testing.T) {
+	for permission, want := range map[string]bool{
+		"room.cmd.*.al=2Eice": true, "room.cmd.get.alice": true,
+		"room.cmd.*": false, "room.cmd.get": false, "room.cmd.*.*": false, "room.cmd.>": false, "room.cmd.get.alice.x": false,
+		"room.>": false, "room.evt.get.alice": false, ">": false, "": false,
+	} {
+		if got := subjects.OneUsers(permission); got != want {
+			t.Errorf("%q: %v", permission, got)
+		}
+	}
+}
+
 func TestReplyAllowed(t *testing.T) {
 	for _, c := range []struct {
 		subject, reply string

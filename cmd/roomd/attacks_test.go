@@ -149,6 +149,34 @@ func TestAnswersGoNowhereElse(t *testing.T) {
 	}
 }
 
+// Nobody can work out where the service's own answers come, from the IDs that it shows.
+func TestServiceInboxesAreSecret(t *testing.T) {
+	g := newGuarded(t)
+	appends, err := g.backend.SubscribeSync("room.journal.*")
+	if err != nil || g.backend.FlushTimeout(within) != nil {
+		t.Fatal(err)
+	}
+	answer, err := g.alice.Request("room.cmd.enter.alice", []byte(`{"roomID":"garden"}`), within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ InstanceID string }
+	if err := json.Unmarshal(answer.Data, &made); err != nil || len(made.InstanceID) != 22 {
+		t.Fatalf("%s", answer.Data)
+	}
+	m, err := appends.NextMsg(within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := made.InstanceID[:12]
+	for token := range strings.SplitSeq(m.Reply, ".") {
+		if !strings.HasPrefix(token, series) && len(token) >= 26 || strings.HasPrefix(token, series) && len(token) >= 22+26 {
+			return
+		}
+	}
+	t.Errorf("an append is answered at %s, and the instance is called %s", m.Reply, made.InstanceID)
+}
+
 // Headers that mean something to a stream, or to the server, mean nothing on a command.
 func TestHeadersOfCommands(t *testing.T) {
 	g := newGuarded(t)
@@ -201,6 +229,57 @@ func TestTracesGoNowhereElse(t *testing.T) {
 	}
 	g.command("leave", `{"roomID":"lobby"}`)
 	g.hears("member.left", 2)
+}
+
+// A connection may have thousands of subscriptions, and all of them may fit subjects that
+// the server has just seen.
+func TestSubscriptionsHoldUpNobody(t *testing.T) {
+	g := newGuarded(t)
+	mallory := connected(t, g.roomd.url, bearing(t, auth.Claims{User: "mallory"})...)
+	for range 1000 {
+		if _, err := mallory.Request("room.cmd.rooms.mallory", []byte(`{}`), within); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for range 9000 {
+		if _, err := mallory.ChanSubscribe("_INBOX_mallory.>", make(chan *nats.Msg)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mallory.FlushTimeout(within); err != nil {
+		t.Errorf("9,000 subscriptions are not made in %v: %v", time.Since(began), err)
+	}
+	g.command("leave", `{"roomID":"lobby"}`)
+}
+
+// What clients do wrong does not fill the disk with roomd's log.
+func TestLogStaysShort(t *testing.T) {
+	g := newGuarded(t)
+	mallory, err := nats.Connect(g.roomd.url, append(bearing(t, auth.Claims{User: "mallory"}), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mallory.Close()
+	for range 1000 {
+		if err := errors.Join(mallory.Publish("room.evt.lobby", nil), mallory.PublishRequest("room.cmd.get.mallory", "_INBOX_mallory.x", nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mallory.FlushTimeout(within); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if nc, err := nats.Connect(g.roomd.url, nats.Token("none")); err == nil {
+			nc.Close()
+			t.Fatal("somebody gets in")
+		}
+	}
+	g.command("leave", `{"roomID":"lobby"}`)
+	g.roomd.end(t)
+	if n := strings.Count(g.roomd.stderr.String(), "\n"); n > 300 {
+		t.Errorf("%d lines:\n%.2000s", n, g.roomd.stderr)
+	}
 }
 
 func TestNobodyGetsInByABadToken(t *testing.T) {

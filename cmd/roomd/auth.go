@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
 	"natsrooms/roomsvc/auth"
+	"natsrooms/subjects"
 )
 
 // checkCallout refuses what would let somebody past the tokens, or cannot be beside them.
@@ -118,6 +120,26 @@ func warnIfOpen(opts *server.Options, log *slog.Logger) {
 		return
 	}
 	log.Warn("the server listens on more than this machine and asks nobody who he is: whoever reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "host", opts.Host)
+}
+
+// warnIfUnguarded says once that end users are named to whom nothing is refused.
+func warnIfUnguarded(opts *server.Options, log *slog.Logger) {
+	var names []string
+	look := func(name string, p *server.Permissions) {
+		if p != nil && p.Publish != nil && slices.ContainsFunc(p.Publish.Allow, subjects.OneUsers) {
+			names = append(names, name)
+		}
+	}
+	for _, u := range opts.Users {
+		look(u.Username, u.Permissions)
+	}
+	for _, u := range opts.Nkeys {
+		look(u.Nkey, u.Permissions)
+	}
+	if len(names) == 0 || letsEverybodyIn(opts) {
+		return
+	}
+	log.Warn("the configuration names end users, and without --feeds they may read and enter every room, and hear none; give --feeds, or take them out of it (docs/security.md)", "users", strings.Join(names, ","))
 }
 
 // letsEverybodyIn tells whether one gets in without credentials, and then may do

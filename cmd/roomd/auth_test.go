@@ -108,3 +108,35 @@ func TestWarnsWhenAnybodyMayDoAnything(t *testing.T) {
 		}
 	}
 }
+
+// End users whom the configuration names are refused nothing unless roomd knows of them.
+func TestNamedEndUsers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args    []string
+		refused string
+		warned  bool
+	}{
+		{[]string{"--config", unlocked(t)}, "", true},
+		{[]string{"--config", unlocked(t), "--feeds"}, "NOT_ALLOWED", false},
+		{[]string{"--config", unlocked(t), "--auth", "jwt", "--auth-key", write(t, secret)}, "NOT_ALLOWED", false},
+		{[]string{"--config", shipped}, "", false},
+	} {
+		r := start(t, append(c.args, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m")...)
+		if n := strings.Count(r.stderr.String(), "users=alice"); n != map[bool]int{true: 1}[c.warned] {
+			t.Errorf("%v: warned %d times:\n%s", c.args, n, r.stderr)
+		}
+		if c.args[1] != shipped {
+			backend, alice := connected(t, r.url, named("backend")...), connected(t, r.url, append(named("alice"), nats.CustomInboxPrefix("_INBOX_alice"))...)
+			if m, err := backend.Request("room.cmd.create", []byte(`{"roomID":"cellar","userID":"bob","config":{"access":"listed"}}`), within); err != nil || m.Header.Get("Nats-Service-Error") != "" {
+				t.Fatalf("%v, %+v", err, m)
+			}
+			for _, verb := range []string{"members", "enter"} {
+				if m, err := alice.Request("room.cmd."+verb+".alice", []byte(`{"roomID":"cellar"}`), within); err != nil || m.Header.Get("Nats-Service-Error") != c.refused {
+					t.Errorf("%v: %s: %v, %+v; want %q", c.args, verb, err, m, c.refused)
+				}
+			}
+		}
+		r.end(t)
+	}
+}

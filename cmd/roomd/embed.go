@@ -40,6 +40,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	warnIfOpen(opts, log)
+	if !cfg.feeds() {
+		warnIfUnguarded(opts, log)
+	}
 	inProcess := opts.TLSConfig != nil || opts.ProxyProtocol
 	s, err := startServer(opts, log)
 	if err != nil {
@@ -117,6 +120,9 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 		opts.SyncAlways = true // a file that does not say gets roomd's default, not nats-server's
 	}
 	opts.JetStream, opts.DisableJetStreamBanner, opts.NoSigs = true, true, true
+	// With its cache a server copies, at each subscription and while everybody waits, what it
+	// remembers of each subject that fits: an end user with thousands of them stops it.
+	opts.NoSublistCache = true
 	return opts, nil
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/time/rate"
 )
 
 // levelTrace is for the server's protocol trace, below debug.
@@ -21,7 +23,7 @@ type serverLog struct {
 var _ server.Logger = (*serverLog)(nil)
 
 func newServerLog(log *slog.Logger) *serverLog {
-	return &serverLog{log: log.With("from", "nats-server"), fatal: make(chan string, 1)}
+	return &serverLog{log: sparse(log).With("from", "nats-server"), fatal: make(chan string, 1)}
 }
 
 func (l *serverLog) write(level slog.Level, format string, v []any) {
@@ -43,4 +45,44 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 	default:
 		l.write(slog.LevelError, format, v)
 	}
+}
+
+// How many warnings and errors of one kind are logged: so many at once, then so many a second.
+const (
+	mostLines  = 50
+	linesAfter = 2
+)
+
+// sparse is a log for warnings and errors that clients can cause, as often as they like: a
+// line that is let through tells how many before it were not.
+func sparse(log *slog.Logger) *slog.Logger {
+	return slog.New(sparseHandler{log.Handler(), rate.NewLimiter(linesAfter, mostLines), new(atomic.Int64)})
+}
+
+type sparseHandler struct {
+	slog.Handler
+	limit   *rate.Limiter
+	skipped *atomic.Int64
+}
+
+func (h sparseHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		if !h.limit.Allow() {
+			h.skipped.Add(1)
+			return nil
+		}
+		if n := h.skipped.Swap(0); n > 0 {
+			r = r.Clone()
+			r.AddAttrs(slog.Int64("others before it", n))
+		}
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h sparseHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return sparseHandler{h.Handler.WithAttrs(attrs), h.limit, h.skipped}
+}
+
+func (h sparseHandler) WithGroup(name string) slog.Handler {
+	return sparseHandler{h.Handler.WithGroup(name), h.limit, h.skipped}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -229,8 +230,10 @@ func redact(servers string) string {
 var noBacklog = nats.ReconnectBufSize(-1)
 
 func connOptions(log *slog.Logger) []nats.Option {
+	trouble := sparse(log) // end users send what cannot be read, too
 	return []nats.Option{
 		nats.Name("roomd"),
+		nats.CustomInboxPrefix(nats.InboxPrefix + rand.Text()), // else its inboxes can be worked out from the IDs that it makes
 		nats.MaxReconnects(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -240,10 +243,10 @@ func connOptions(log *slog.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to a NATS server again", "url", nc.ConnectedUrlRedacted()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if sub != nil {
-				log.Warn("the NATS connection reports an error", "err", err, "subject", sub.Subject)
+				trouble.Warn("the NATS connection reports an error", "err", err, "subject", sub.Subject)
 				return
 			}
-			log.Warn("the NATS connection reports an error", "err", err)
+			trouble.Warn("the NATS connection reports an error", "err", err)
 		}),
 	}
 }

@@ -37,7 +37,27 @@ type wire struct {
 // may have an `Admin` of its own, which encoding/json would take for ours.
 func (w *wire) UnmarshalJSON(data []byte) error {
 	type plain wire
-	return jsonv2.Unmarshal(data, (*plain)(w))
+	var times struct {
+		Expires   json.RawMessage `json:"exp"`
+		NotBefore json.RawMessage `json:"nbf"`
+	}
+	return errors.Join(jsonv2.Unmarshal(data, (*plain)(w)), jsonv2.Unmarshal(data, &times),
+		checkTime("exp", times.Expires), checkTime("nbf", times.NotBefore))
+}
+
+// latest is the end of the year 9999. Times far beyond it come out as any other.
+const latest = 253402300799
+
+// checkTime refuses what would be no time, and so no limit.
+func checkTime(name string, raw json.RawMessage) error {
+	var seconds *float64
+	if raw == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, &seconds); err != nil || seconds == nil || *seconds < 0 || *seconds > latest {
+		return fmt.Errorf("its %s is no time in seconds", name)
+	}
+	return nil
 }
 
 // Read verifies a token and reads what it says. audience is what its `aud` must have, if

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -46,8 +47,32 @@ func ParseKeys(file []byte) (*Keys, error) {
 			return nil, err
 		}
 		return one(public)
+	case isPublic(file):
+		return nil, errors.New("that is a public key or a key set in a form that roomd does not read, and no secret: everybody may know it; give it as PEM, or as a JSON Web Key Set that begins with {")
 	}
 	return one(trimEnd(file))
+}
+
+// isPublic tells whether a file that would be a secret is a public key without its PEM lines,
+// or of SSH, or a key set behind a byte order mark or without its object: whoever knows it
+// could sign tokens with it.
+func isPublic(file []byte) bool {
+	text := bytes.TrimSpace(bytes.TrimPrefix(file, []byte("\uFEFF")))
+	if bytes.HasPrefix(text, []byte("ssh-")) || (bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("["))) && json.Valid(text) {
+		return true
+	}
+	der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(text), nil)))
+	if err != nil {
+		der = file
+	}
+	_, err = x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		_, err = x509.ParsePKCS1PublicKey(der)
+	}
+	if err != nil {
+		_, err = x509.ParseCertificate(der)
+	}
+	return err == nil
 }
 
 func trimEnd(file []byte) []byte { return bytes.TrimRight(file, "\r\n") }

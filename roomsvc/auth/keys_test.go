@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"strings"
@@ -204,6 +205,34 @@ func TestKeyFilesThatCannotBeUsed(t *testing.T) {
 	} {
 		if _, err := auth.ParseKeys([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want it to say %q", name, err, c.says)
+		}
+	}
+}
+
+// What everybody may know is no secret: whoever took it for one would sign tokens with it.
+func TestPublicKeysAreNoSecrets(t *testing.T) {
+	t.Parallel()
+	m := makeKeys(t)
+	block, _ := pem.Decode(publicPEM(t, m.rsa))
+	text := base64.StdEncoding.EncodeToString(block.Bytes)
+	ed, _ := pem.Decode(publicPEM(t, m.ed))
+	both := string(set(t, map[string]any{"a": &m.rsa.PublicKey, "b": m.ed.Public()}))
+	for name, file := range map[string]string{
+		"PEM without its lines": text + "\n",
+		"in lines":              text[:64] + "\n" + text[64:128] + "\r\n" + text[128:],
+		"Ed25519":               base64.StdEncoding.EncodeToString(ed.Bytes),
+		"PKCS 1":                base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&m.rsa.PublicKey)),
+		"DER":                   string(block.Bytes),
+		"SSH":                   "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q a@b\n",
+		"a marked set":          "\uFEFF" + both,
+		"a list":                both[strings.Index(both, "["):strings.LastIndex(both, "}")],
+	} {
+		keys, err := auth.ParseKeys([]byte(file))
+		if err == nil {
+			_, err = keys.Read(forge(t, jwt.SigningMethodHS256, []byte(strings.TrimRight(file, "\r\n")), "", jwt.MapClaims{"sub": "mallory", "admin": true}), "")
+			t.Errorf("%s is taken for a secret; who signs with it: %v", name, err)
+		} else if !strings.Contains(err.Error(), "no secret") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -113,7 +114,9 @@ type acks struct {
 }
 
 func newAcks(nc *nats.Conn) (*acks, error) {
-	a := &acks{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[string]func(uint64, error){}}
+	// An inbox's own name is one of a series that also has the IDs of rooms' instances and of
+	// messages: whoever sees some of those could have answers to commands come here.
+	a := &acks{nc: nc, prefix: nc.NewInbox() + rand.Text() + ".", waiting: map[string]func(uint64, error){}}
 	sub, err := nc.Subscribe(a.prefix+"*", a.take)
 	if err != nil {
 		return nil, err
