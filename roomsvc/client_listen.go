@@ -174,11 +174,16 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err e
 	return nil, nil, context.Cause(ctx)
 }
 
-// catchUp gives take what was heard so far.
+// catchUp gives take what was heard so far. That may catch up itself.
 func (e *ear) catchUp(ctx context.Context, take func(context.Context, *nats.Msg) error) error {
 	for range len(e.heard) {
-		if err := take(ctx, <-e.heard); err != nil {
-			return err
+		select {
+		case m := <-e.heard:
+			if err := take(ctx, m); err != nil {
+				return err
+			}
+		default:
+			return nil
 		}
 	}
 	return nil
