@@ -187,7 +187,7 @@ func (w *watch) bear(ctx context.Context, u Update) (err error) {
 	if err != nil {
 		return w.refresh(ctx, FreshInstance)
 	}
-	w.roster, w.instance, w.revision, u.Fresh = roster, u.Fact.InstanceID, u.Revision, FreshInstance
+	w.roster, w.instance, w.revision, w.missing, u.Fresh = roster, u.Fact.InstanceID, u.Revision, false, FreshInstance
 	return w.emit(u)
 }
 
@@ -270,7 +270,8 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 // absent takes the answer that there is no such room. A room that is about to end is
 // answered like that too, so the fact of its end gets a moment to come.
 func (w *watch) absent(ctx context.Context) error {
-	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil {
+	asked := w.instance
+	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil || w.instance != asked { // or there is another one since
 		return err
 	}
 	if !w.missing {

@@ -179,6 +179,22 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	if u := step(); u.Fresh != roomsvc.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Errorf("the next room is %+v", u)
 	}
+	// The facts of its end are late, and not taken for lost too.
+	late := rule(func(f *frame) (at fate) {
+		if strings.HasPrefix(f.subject, factsOf) {
+			at.hold = time.Second
+		}
+		return at
+	})
+	l.p.toClient.Store(&late)
+	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{events.MemberLeft, events.RoomDestroyed} {
+		if u := step(); u.Fact == nil || u.Fact.Type != want {
+			t.Fatalf("its end is %+v, want %s", u, want)
+		}
+	}
 }
 
 // A room ends, and of its last facts the first is lost: those behind it, that were heard,
