@@ -118,7 +118,7 @@ func (e *ear) listen(ctx context.Context, names []string) (changed bool, err err
 // flush waits until the server knows of all subscriptions.
 func (c *Client) flush(ctx context.Context) error {
 	for {
-		if err := c.connected(ctx); err != nil && ctx.Err() != nil {
+		if err := c.connected(ctx, repeatFor); err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		once, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
