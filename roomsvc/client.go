@@ -92,7 +92,7 @@ type Client struct {
 func NewClient(nc *nats.Conn, as ClientConfig) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancel(context.Background())
-	return &Client{nc, as, life, end, &presence{rooms: map[string]string{}, told: map[*renewals]struct{}{}}}
+	return &Client{nc, as, life, end, newPresence()}
 }
 
 // Close ends the client's watches with [ErrClientClosed] and lets the lease of its

@@ -260,3 +260,44 @@ func TestPutOutDuringARenewal(t *testing.T) {
 		t.Errorf("it takes itself to be in %q", in)
 	}
 }
+
+// A session leaves a room and comes again, and is told so only later: it is there.
+func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
+	_, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{UserID: "alice"})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	states, err := c.States(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 600}}
+	if _, err := c.Join(ctx, room.RoomRequest{RoomID: "lobby"}); !errors.Is(err, room.ErrRoomNotExist) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := c.Enter(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Leave(ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Enter(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for n, err := range states {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := c.own.in(); len(in) != 1 {
+			t.Errorf("told %v, %v, it takes itself to be in %q", n.State, n.Event, in)
+		}
+		if n.State == events.Connected {
+			if left++; left == 3 {
+				break
+			}
+		}
+	}
+}

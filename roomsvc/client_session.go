@@ -26,13 +26,23 @@ const (
 // presence is what a client knows of its own session.
 type presence struct {
 	mu     sync.Mutex
-	rooms  map[string]string // where it is, with the room's instance
-	moves  int               // leaves that were begun so far, and goings that were heard of
-	moving int               // of them, those that have not ended
-	leases int               // replies that named a lease
-	lease  time.Duration     // how long the newest is
-	kept   bool              // somebody renews it
+	rooms  map[string]stay // where it is
+	moves  int             // leaves that were begun so far, and goings that were heard of
+	moving int             // of them, those that have not ended
+	leases int             // replies that named a lease
+	lease  time.Duration   // how long the newest is
+	kept   bool            // somebody renews it
 	told   map[*renewals]struct{}
+}
+
+// stay is the session's being in an instance of a room, where it was at a sequence.
+type stay struct {
+	instance string
+	at       uint64
+}
+
+func newPresence() *presence {
+	return &presence{rooms: map[string]stay{}, told: map[*renewals]struct{}{}}
 }
 
 // renewal is what the service said to a renewal.
@@ -88,10 +98,10 @@ func (p *presence) in() []string {
 	return slices.Sorted(maps.Keys(p.rooms))
 }
 
-func (p *presence) put(roomID, instanceID string) {
+func (p *presence) put(roomID string, in stay) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rooms[roomID] = instanceID
+	p.rooms[roomID] = in
 }
 
 // drop takes that the session is out of rooms. What a renewal that is on its way says of
@@ -103,6 +113,19 @@ func (p *presence) drop(roomIDs ...string) {
 	for _, id := range roomIDs {
 		delete(p.rooms, id)
 	}
+}
+
+// out takes a notice that the session was out of a room. It is false if that was before
+// it came in, or says nothing of where it is.
+func (p *presence) out(roomID string, then stay) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in, ok := p.rooms[roomID]; ok && (in.instance != then.instance || in.at >= then.at) {
+		return false
+	}
+	p.moves++
+	delete(p.rooms, roomID)
+	return true
 }
 
 // session is the ID of the client's own session.
@@ -130,7 +153,7 @@ func (c *Client) connection() *room.Connection {
 // came takes where the session is after a command that brought it somewhere.
 func (c *Client) came(q *room.Caller, r *room.JoinedReply, err error) error {
 	if err == nil && c.isOwn(q) {
-		c.own.put(r.Room.RoomID, r.InstanceID)
+		c.own.put(r.Room.RoomID, stay{r.InstanceID, r.Sequence})
 		if r.Left != nil {
 			c.own.drop(r.Left.RoomID)
 		}
@@ -252,15 +275,15 @@ func (c *Client) renewal(ctx context.Context) (until events.Time, rooms int, err
 
 // settle takes where the session is, and gives those rooms in which it was before, and
 // still was to its own knowledge.
-func (p *presence) settle(before map[string]string, heads []room.RoomHead) (lost []string) {
+func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost []string) {
 	for _, h := range heads {
-		if was, ok := p.rooms[h.RoomID]; !ok || was == before[h.RoomID] {
-			p.rooms[h.RoomID] = h.InstanceID
+		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {
+			p.rooms[h.RoomID] = stay{h.InstanceID, h.Sequence}
 		}
 		delete(before, h.RoomID)
 	}
-	for id, instance := range before {
-		if p.rooms[id] == instance {
+	for id, in := range before {
+		if p.rooms[id].instance == in.instance {
 			delete(p.rooms, id)
 			lost = append(lost, id)
 		}
