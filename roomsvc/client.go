@@ -283,7 +283,7 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 		return nil, fmt.Errorf("%s succeeded, but its reply is not understood: %w", verb, err)
 	}
 	if lease, ok := any(reply).(interface{ Until() events.Time }); ok && c.isOwn(q) {
-		c.leased(lease.Until())
+		c.leased(lease.Until(), q.LeaseSeconds)
 	}
 	return reply, nil
 }

@@ -32,6 +32,7 @@ type presence struct {
 	leases int             // replies that named a lease
 	lease  time.Duration   // how long the newest is
 	kept   bool            // somebody renews it
+	sooner chan struct{}   // it is to be renewed sooner than that took it for
 	told   map[*renewals]struct{}
 }
 
@@ -42,7 +43,7 @@ type stay struct {
 }
 
 func newPresence() *presence {
-	return &presence{rooms: map[string]stay{}, told: map[*renewals]struct{}{}}
+	return &presence{rooms: map[string]stay{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}
 }
 
 // renewal is what the service said to a renewal.
@@ -184,18 +185,25 @@ func (p *presence) leaving() (left func()) {
 	}
 }
 
-// leased takes when a reply says the session's lease ends, 0 if it has none.
-func (c *Client) leased(until events.Time) {
+// leased takes when a reply says the session's lease ends, 0 if it has none, and how long
+// the request asked for it to be.
+func (c *Client) leased(until events.Time, asked *int) {
 	if until == 0 {
 		return
 	}
 	lease := min(max(time.Until(until.Time()), shortLease), longLease)
-	if s := c.cfg.LeaseSeconds; s != nil && *s > 0 {
-		lease = time.Duration(*s) * time.Second
+	if asked != nil && *asked > 0 {
+		lease = time.Duration(*asked) * time.Second
 	}
 	p := c.own
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if lease < p.lease/2 { // what is left of the same one is more
+		select {
+		case p.sooner <- struct{}{}:
+		default:
+		}
+	}
 	p.leases++
 	p.lease = lease
 	if !p.kept && c.life.Err() == nil {
@@ -209,20 +217,25 @@ func (c *Client) keep() {
 	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer c.nc.RemoveStatusListener(status)
 	for {
-		c.own.mu.Lock()
-		third := c.own.lease / 3
-		c.own.mu.Unlock()
-		timer := time.NewTimer(third)
+		timer := time.NewTimer(c.own.third())
 		select {
 		case <-timer.C:
+		case <-c.own.sooner:
 		case <-status:
 		case <-c.life.Done():
 		}
 		timer.Stop()
-		if !c.keeps(third) {
+		if !c.keeps(c.own.third()) {
 			return
 		}
 	}
+}
+
+// third is of the session's lease.
+func (p *presence) third() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lease / 3
 }
 
 // keeps renews once and says whether there is more to do.

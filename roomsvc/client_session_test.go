@@ -107,3 +107,26 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 		}
 	}
 }
+
+// A request makes the session's lease shorter than the client took it for.
+func TestClientRenewsAShorterLease(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	heard := w.renewals("alice")
+	hour, short := 3600, room.MinLease
+	for _, usual := range []*int{nil, &hour} {
+		c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, LeaseSeconds: usual})
+		t.Cleanup(c.Close)
+		if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &short}, RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+		case <-time.After(time.Duration(short) * time.Second):
+			t.Fatal("its lease is over")
+		}
+		c.Close()
+	}
+}
