@@ -301,3 +301,26 @@ func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
 		}
 	}
 }
+
+// A session is put out while a leave of its own, of another room, is under way. The renewal
+// that finds it so can't tell, and is not the last one.
+func TestPutOutDuringALeave(t *testing.T) {
+	_, nc := inside(t, Config{})
+	lease := 3600
+	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &lease})
+	defer c.Close()
+	if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	left := c.own.leaving()
+	if _, err := NewClient(nc, ClientConfig{}).Kick(t.Context(), room.KickRequest{RoomID: "lobby", UserIDs: []string{"alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	if !c.keeps(time.Second) {
+		t.Errorf("it stops, and takes itself to be in %q", c.own.in())
+	}
+	left()
+	if c.keeps(time.Second) || len(c.own.in()) != 0 {
+		t.Errorf("it takes itself to be in %q", c.own.in())
+	}
+}

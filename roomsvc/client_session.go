@@ -253,6 +253,9 @@ func (c *Client) keeps(patience time.Duration) bool {
 		leases++ // by this renewal; more are those of a command that may have come in since
 	}
 	idle := err == nil && (until == 0 || rooms == 0) && c.own.leases == leases
+	if rooms == 0 && len(c.own.rooms) > 0 { // it could not be told what has become of them
+		idle = false
+	}
 	c.own.kept = !over && !idle
 	return c.own.kept
 }
