@@ -140,7 +140,7 @@ func (c *Client) isOwn(q *room.Caller) bool {
 // connection is where the service may see that the session is gone. One that wants no
 // lease is not to be taken for gone, nor one that somebody else goes on with.
 func (c *Client) connection() *room.Connection {
-	if c.cfg.Once || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
+	if c.unnamed || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
 		return nil
 	}
 	id, err := c.nc.GetClientID()

@@ -130,3 +130,28 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 		c.Close()
 	}
 }
+
+// A tool that ends before its session does names its connection nowhere, a watch of its
+// included: else the session would end with the tool.
+func TestOnceNamesNoConnection(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	asked := hear(t, w.nc, "room.cmd.*.alice")
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, Once: true})
+	t.Cleanup(c.Close)
+	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step()
+	for {
+		m, err := asked.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := decode[room.Caller](t, m.Data); q.Connection != nil {
+			t.Errorf("%s names %+v", m.Subject, q.Connection)
+		}
+		if m.Subject == "room.cmd.members.alice" {
+			return
+		}
+	}
+}
