@@ -414,6 +414,28 @@ func TestForget(t *testing.T) {
 	})
 }
 
+// Markers from before the start are forgotten when the bucket drops them, and no later: who
+// came in since, without a lease, has none that could have ended.
+func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
+	everywhere(t, func(l *ledger) {
+		const old = endedTTL - time.Minute
+		l.seq++
+		l.takeLease(Session{"u", "s"}, []byte(`{}`), true, l.seq, l.server()-events.Time(old/time.Millisecond))
+		l.started()
+		time.Sleep(time.Minute)
+		if s := l.Of(Session{"u", "s"}); !s.Ended {
+			l.Errorf("while the marker is there it is %+v", s)
+		}
+		time.Sleep(tick)
+		if s := l.Of(Session{"u", "s"}); s != (State{}) {
+			l.Errorf("behind it, it is %+v", s)
+		}
+		if l.Forget(); !l.None() {
+			l.Error("it is not forgotten")
+		}
+	})
+}
+
 // Many leases end in the order of their ends, however they were renewed.
 func TestManyEnd(t *testing.T) {
 	inBubble(t, 0, func(l *ledger) {
