@@ -269,6 +269,18 @@ func TestEndOfAConnection(t *testing.T) {
 			l.over(map[string]events.Time{"s": l.server(), "unknown": l.server() - 4000})
 		})
 	})
+	t.Run("a late command by the one before", func(t *testing.T) {
+		inBubble(t, 0, func(l *ledger) {
+			start(l)
+			l.Closed(*a)
+			l.hears("s", 60, b, 0)
+			l.stores("s", Ask{Connection: a}, false)
+			time.Sleep(30 * time.Second)
+			if _, r := l.asks("s", Ask{Connection: a}); r == nil || r.Connection == nil || *r.Connection != *b {
+				l.Errorf("it stores %+v", r)
+			}
+		})
+	})
 	t.Run("closed before it is known", func(t *testing.T) {
 		inBubble(t, 0, func(l *ledger) {
 			l.started()

@@ -130,6 +130,7 @@ func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
 		seconds = a.Default
 	}
 	switch {
+	case a.Connection != nil && b.late(l, *a.Connection):
 	case a.Connection != nil:
 		conn = *a.Connection
 	case a.Renewal || b.otherwise(l):
@@ -149,6 +150,13 @@ func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
 // it is on its way any more speaks by another one. The lock is held.
 func (b *Book) otherwise(l *lease) bool {
 	return !l.early.IsZero() && time.Since(l.early.Add(-b.grace)) > min(onItsWay, b.grace/2)
+}
+
+// late says that a command names a connection that has ended, and its session has gone on
+// by another one since. The lock is held.
+func (b *Book) late(l *lease, c room.Connection) bool {
+	_, closed := b.closed[c]
+	return closed && l.conn != c && l.conn != (room.Connection{}) && l.early.IsZero()
 }
 
 // write stores a lease behind a message of its key, if that is still the newest.
