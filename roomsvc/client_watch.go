@@ -34,7 +34,7 @@ type Fresh string
 const (
 	FreshStart    Fresh = "start"    // the first one
 	FreshInstance Fresh = "instance" // the room is another one of that name now
-	FreshGap      Fresh = "gap"      // facts were missed that are no longer kept
+	FreshGap      Fresh = "gap"      // facts were missed that are no longer kept, or the journal has lost some since
 )
 
 // Update is one step of a [Client.Watch].
@@ -145,7 +145,8 @@ func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	case err != nil:
 		return err
 	}
-	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), max(w.revision, roster.revision), false
+	// What was heard is older, or of a journal that has lost its end since.
+	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), roster.revision, false
 	return w.emit(Update{Fresh: why})
 }
 
@@ -244,6 +245,9 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	if _, err := w.listen(ctx, reply.Subscribe); err != nil {
 		return err
+	}
+	if w.roster != nil && reply.InstanceID == w.instance && reply.Sequence < w.roster.Sequence() { // the journal lost its end
+		return w.refresh(ctx, FreshGap)
 	}
 	return w.compare(ctx, reply.InstanceID, reply.Sequence, reply.Revision)
 }
