@@ -84,6 +84,8 @@ type Client struct {
 	life context.Context // ends when it is closed
 	end  context.CancelFunc
 	own  *presence
+
+	unnamed bool // its connection
 }
 
 // NewClient makes a client of nc, which stays the caller's to close. It changes none of
@@ -91,7 +93,7 @@ type Client struct {
 func NewClient(nc *nats.Conn, as ClientConfig) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancel(context.Background())
-	return &Client{nc, as, life, end, &presence{rooms: map[string]string{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}}
+	return &Client{nc, as, life, end, newPresence(), as.Once}
 }
 
 // Close ends the client's watches with [ErrClientClosed] and lets the lease of its

@@ -118,7 +118,7 @@ func (e *ear) listen(ctx context.Context, names []string) (changed bool, err err
 // flush waits until the server knows of all subscriptions.
 func (c *Client) flush(ctx context.Context) error {
 	for {
-		if err := c.connected(ctx); err != nil && ctx.Err() != nil {
+		if err := c.connected(ctx, repeatFor); err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		once, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
@@ -174,11 +174,16 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err e
 	return nil, nil, context.Cause(ctx)
 }
 
-// catchUp gives take what was heard so far.
+// catchUp gives take what was heard so far. That may catch up itself.
 func (e *ear) catchUp(ctx context.Context, take func(context.Context, *nats.Msg) error) error {
 	for range len(e.heard) {
-		if err := take(ctx, <-e.heard); err != nil {
-			return err
+		select {
+		case m := <-e.heard:
+			if err := take(ctx, m); err != nil {
+				return err
+			}
+		default:
+			return nil
 		}
 	}
 	return nil

@@ -174,7 +174,7 @@ func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) err
 	other := h.instance != "" && h.instance != instanceID
 	for {
 		after := h.last
-		page, err := h.history(ctx, room.HistoryRequest{InstanceID: instanceID, AfterMessageSeq: &after})
+		page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, AfterMessageSeq: &after})
 		switch {
 		case gone(err):
 			return h.lose(missing)

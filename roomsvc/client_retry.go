@@ -82,14 +82,15 @@ func (c *Client) request(ctx context.Context, try func(context.Context) (*nats.M
 	if c.cfg.Once {
 		return try(ctx)
 	}
-	return again(ctx, func() (*nats.Msg, error) { return c.connectedTry(ctx, try) })
+	end := time.Now().Add(repeatFor)
+	return again(ctx, func() (*nats.Msg, error) { return c.connectedTry(ctx, end, try) })
 }
 
 // connectedTry waits until the client is connected, so that no request waits in a buffer
 // for a connection that comes when the request is forgotten. A try whose connection is
 // lost is over: its answer won't come.
-func (c *Client) connectedTry(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
-	if err := c.connected(ctx); err != nil {
+func (c *Client) connectedTry(ctx context.Context, end time.Time, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
+	if err := c.connected(ctx, time.Until(end)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -107,8 +108,8 @@ func (c *Client) connectedTry(ctx context.Context, try func(context.Context) (*n
 	return try(ctx)
 }
 
-// connected waits, for repeatFor at most, while the connection is being made anew.
-func (c *Client) connected(ctx context.Context) error {
+// connected waits, so long at most, while the connection is being made anew.
+func (c *Client) connected(ctx context.Context, most time.Duration) error {
 	if !c.nc.IsReconnecting() {
 		return nil
 	}
@@ -117,7 +118,7 @@ func (c *Client) connected(ctx context.Context) error {
 	if !c.nc.IsReconnecting() { // it came back before anybody listened
 		return nil
 	}
-	timer := time.NewTimer(repeatFor)
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
 	case <-status:

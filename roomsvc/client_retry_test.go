@@ -1,9 +1,13 @@
 package roomsvc
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +41,62 @@ func TestRepeatsEndBeforeTheServiceForgets(t *testing.T) {
 			limit := min(firstPause<<min(i-1, 10), maxPause)
 			if pause := at[i] - at[i-1]; pause < limit/2 || pause > limit {
 				t.Errorf("pause %d is %v, want %v to %v", i, pause, limit/2, limit)
+			}
+		}
+	})
+}
+
+// mute is a NATS server that answers no request. It is away for a while.
+type mute struct {
+	began, from, to time.Time
+	asked           chan time.Duration
+}
+
+func (s *mute) Dial(string, string) (net.Conn, error) {
+	if now := time.Now(); now.After(s.from) && now.Before(s.to) {
+		return nil, io.ErrClosedPipe
+	}
+	client, server := net.Pipe()
+	if time.Now().Before(s.from) {
+		time.AfterFunc(time.Until(s.from), func() { _ = server.Close() })
+	}
+	go func() {
+		_, _ = io.WriteString(server, "INFO {\"server_id\":\"S\",\"client_id\":1,\"headers\":true,\"max_payload\":1048576}\r\n")
+		for r := bufio.NewScanner(server); r.Scan(); {
+			switch verb, rest, _ := strings.Cut(r.Text(), " "); verb {
+			case "PING":
+				_, _ = io.WriteString(server, "PONG\r\n")
+			case "PUB":
+				if strings.HasPrefix(rest, "room.cmd.") {
+					s.asked <- time.Since(s.began)
+				}
+			}
+		}
+	}()
+	return client, nil
+}
+
+// Nor is anything sent again when a connection that was lost meanwhile is back too late.
+func TestRepeatsEndWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		s := &mute{began: now, from: now.Add(100 * time.Second), to: now.Add(150 * time.Second), asked: make(chan time.Duration, 64)}
+		nc, err := nats.Connect("nats://127.0.0.1", nats.SetCustomDialer(s), nats.MaxReconnects(-1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		_, err = NewClient(nc, ClientConfig{}).Enter(t.Context(), room.CreateRequest{RoomID: "lobby"})
+		if !unsure(err) || time.Since(now) > repeatFor {
+			t.Errorf("after %v it ends with %v", time.Since(now), err)
+		}
+		if len(s.asked) < 2 {
+			t.Errorf("it was tried %d times", len(s.asked))
+		}
+		for range len(s.asked) {
+			if at := <-s.asked; at > repeatFor {
+				t.Errorf("it is sent again after %v", at)
 			}
 		}
 	})
@@ -198,5 +258,69 @@ func TestPutOutDuringARenewal(t *testing.T) {
 	}
 	if in := c.own.in(); len(in) > 0 {
 		t.Errorf("it takes itself to be in %q", in)
+	}
+}
+
+// A session leaves a room and comes again, and is told so only later: it is there.
+func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
+	_, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{UserID: "alice"})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	states, err := c.States(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 600}}
+	if _, err := c.Join(ctx, room.RoomRequest{RoomID: "lobby"}); !errors.Is(err, room.ErrRoomNotExist) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := c.Enter(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Leave(ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Enter(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for n, err := range states {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := c.own.in(); len(in) != 1 {
+			t.Errorf("told %v, %v, it takes itself to be in %q", n.State, n.Event, in)
+		}
+		if n.State == events.Connected {
+			if left++; left == 3 {
+				break
+			}
+		}
+	}
+}
+
+// A session is put out while a leave of its own, of another room, is under way. The renewal
+// that finds it so can't tell, and is not the last one.
+func TestPutOutDuringALeave(t *testing.T) {
+	_, nc := inside(t, Config{})
+	lease := 3600
+	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &lease})
+	defer c.Close()
+	if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	left := c.own.leaving()
+	if _, err := NewClient(nc, ClientConfig{}).Kick(t.Context(), room.KickRequest{RoomID: "lobby", UserIDs: []string{"alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	if !c.keeps(time.Second) {
+		t.Errorf("it stops, and takes itself to be in %q", c.own.in())
+	}
+	left()
+	if c.keeps(time.Second) || len(c.own.in()) != 0 {
+		t.Errorf("it takes itself to be in %q", c.own.in())
 	}
 }

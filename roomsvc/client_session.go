@@ -17,14 +17,24 @@ import (
 // presence is what a client knows of its own session.
 type presence struct {
 	mu     sync.Mutex
-	rooms  map[string]string // where it is, with the room's instance
-	moves  int               // leaves that were begun so far, and goings that were heard of
-	moving int               // of them, those that have not ended
-	leases int               // replies that named a lease
-	lease  time.Duration     // how long the newest is
-	kept   bool              // somebody renews it
-	sooner chan struct{}     // says so to who does that, if it has become shorter
+	rooms  map[string]stay // where it is
+	moves  int             // leaves that were begun so far, and goings that were heard of
+	moving int             // of them, those that have not ended
+	leases int             // replies that named a lease
+	lease  time.Duration   // how long the newest is
+	kept   bool            // somebody renews it
+	sooner chan struct{}   // it is to be renewed sooner than that took it for
 	told   map[*renewals]struct{}
+}
+
+// stay is the session's being in an instance of a room, where it was at a sequence.
+type stay struct {
+	instance string
+	at       uint64
+}
+
+func newPresence() *presence {
+	return &presence{rooms: map[string]stay{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}
 }
 
 // renewal is what the service said to a renewal.
@@ -80,10 +90,10 @@ func (p *presence) in() []string {
 	return slices.Sorted(maps.Keys(p.rooms))
 }
 
-func (p *presence) put(roomID, instanceID string) {
+func (p *presence) put(roomID string, in stay) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rooms[roomID] = instanceID
+	p.rooms[roomID] = in
 }
 
 // drop takes that the session is out of rooms. What a renewal that is on its way says of
@@ -97,6 +107,19 @@ func (p *presence) drop(roomIDs ...string) {
 	}
 }
 
+// out takes a notice that the session was out of a room. It is false if that was before
+// it came in, or says nothing of where it is.
+func (p *presence) out(roomID string, then stay) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in, ok := p.rooms[roomID]; ok && (in.instance != then.instance || in.at >= then.at) {
+		return false
+	}
+	p.moves++
+	delete(p.rooms, roomID)
+	return true
+}
+
 // session is the ID of the client's own session.
 func (c *Client) session() string { return cmp.Or(c.cfg.SessionID, room.DefaultSession) }
 
@@ -108,7 +131,7 @@ func (c *Client) isOwn(q *room.Caller) bool {
 // connection is where the service may see that the session is gone. One that wants no
 // lease is not to be taken for gone, nor one that somebody else goes on with.
 func (c *Client) connection() *room.Connection {
-	if c.cfg.Once || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
+	if c.unnamed || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
 		return nil
 	}
 	id, err := c.nc.GetClientID()
@@ -122,7 +145,7 @@ func (c *Client) connection() *room.Connection {
 // came takes where the session is after a command that brought it somewhere.
 func (c *Client) came(q *room.Caller, r *room.JoinedReply, err error) error {
 	if err == nil && c.isOwn(q) {
-		c.own.put(r.Room.RoomID, r.InstanceID)
+		c.own.put(r.Room.RoomID, stay{r.InstanceID, r.Sequence})
 		if r.Left != nil {
 			c.own.drop(r.Left.RoomID)
 		}
@@ -181,10 +204,7 @@ func (c *Client) keep() {
 	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer c.nc.RemoveStatusListener(status)
 	for {
-		c.own.mu.Lock()
-		third := c.own.lease / 3
-		c.own.mu.Unlock()
-		timer := time.NewTimer(third)
+		timer := time.NewTimer(c.own.third())
 		select {
 		case <-timer.C:
 		case <-status:
@@ -192,10 +212,17 @@ func (c *Client) keep() {
 		case <-c.life.Done():
 		}
 		timer.Stop()
-		if !c.keeps(third) {
+		if !c.keeps(c.own.third()) {
 			return
 		}
 	}
+}
+
+// third is of the session's lease.
+func (p *presence) third() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lease / 3
 }
 
 // keeps renews once and says whether there is more to do.
@@ -213,6 +240,9 @@ func (c *Client) keeps(patience time.Duration) bool {
 		leases++ // by this renewal; more are those of a command that may have come in since
 	}
 	idle := err == nil && (!leased || rooms == 0) && c.own.leases == leases
+	if rooms == 0 && len(c.own.rooms) > 0 { // it could not be told what has become of them
+		idle = false
+	}
 	c.own.kept = !over && !idle
 	return c.own.kept
 }
@@ -248,15 +278,15 @@ func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error
 
 // settle takes where the session is, and gives those rooms in which it was before, and
 // still was to its own knowledge.
-func (p *presence) settle(before map[string]string, heads []room.RoomHead) (lost []string) {
+func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost []string) {
 	for _, h := range heads {
-		if was, ok := p.rooms[h.RoomID]; !ok || was == before[h.RoomID] {
-			p.rooms[h.RoomID] = h.InstanceID
+		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {
+			p.rooms[h.RoomID] = stay{h.InstanceID, h.Sequence}
 		}
 		delete(before, h.RoomID)
 	}
-	for id, instance := range before {
-		if p.rooms[id] == instance {
+	for id, in := range before {
+		if p.rooms[id].instance == in.instance {
 			delete(p.rooms, id)
 			lost = append(lost, id)
 		}

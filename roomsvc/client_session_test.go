@@ -139,3 +139,51 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 		}
 	}
 }
+
+// A request makes the session's lease shorter than the client took it for.
+func TestClientRenewsAShorterLease(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	heard := w.renewals("alice")
+	hour, short := 3600, room.MinLease
+	for _, usual := range []*int{nil, &hour} {
+		c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, LeaseSeconds: usual})
+		t.Cleanup(c.Close)
+		if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &short}, RoomID: "lobby"}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+		case <-time.After(time.Duration(short) * time.Second):
+			t.Fatal("its lease is over")
+		}
+		c.Close()
+	}
+}
+
+// A tool that ends before its session does names its connection nowhere, a watch of its
+// included: else the session would end with the tool.
+func TestOnceNamesNoConnection(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	asked := hear(t, w.nc, "room.cmd.*.alice")
+	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, Once: true})
+	t.Cleanup(c.Close)
+	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step()
+	for {
+		m, err := asked.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := decode[room.Caller](t, m.Data); q.Connection != nil {
+			t.Errorf("%s names %+v", m.Subject, q.Connection)
+		}
+		if m.Subject == "room.cmd.members.alice" {
+			return
+		}
+	}
+}

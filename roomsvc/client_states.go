@@ -130,9 +130,8 @@ func (s *states) notice(m *nats.Msg) error {
 	if err != nil || n.SessionID != s.c.session() {
 		return nil
 	}
-	if n.State == events.Disconnected {
+	if n.State == events.Disconnected && s.c.own.out(string(n.Room), stay{n.InstanceID, n.Sequence}) {
 		delete(s.away, string(n.Room))
-		s.c.own.drop(string(n.Room))
 	}
 	return s.emit(n)
 }

@@ -34,7 +34,7 @@ type Fresh string
 const (
 	FreshStart    Fresh = "start"    // the first one
 	FreshInstance Fresh = "instance" // the room is another one of that name now
-	FreshGap      Fresh = "gap"      // facts were missed that are no longer kept
+	FreshGap      Fresh = "gap"      // facts were missed that are no longer kept, or the journal has lost some since
 )
 
 // Update is one step of a [Client.Watch].
@@ -145,7 +145,8 @@ func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	case err != nil:
 		return err
 	}
-	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), max(w.revision, roster.revision), false
+	// What was heard is older, or of a journal that has lost its end since.
+	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), roster.revision, false
 	return w.emit(Update{Fresh: why})
 }
 
@@ -187,7 +188,7 @@ func (w *watch) bear(ctx context.Context, u Update) (err error) {
 	if err != nil {
 		return w.refresh(ctx, FreshInstance)
 	}
-	w.roster, w.instance, w.revision, u.Fresh = roster, u.Fact.InstanceID, u.Revision, FreshInstance
+	w.roster, w.instance, w.revision, w.missing, u.Fresh = roster, u.Fact.InstanceID, u.Revision, false, FreshInstance
 	return w.emit(u)
 }
 
@@ -245,6 +246,9 @@ func (w *watch) look(ctx context.Context) error {
 	if _, err := w.listen(ctx, reply.Subscribe); err != nil {
 		return err
 	}
+	if w.roster != nil && reply.InstanceID == w.instance && reply.Sequence < w.roster.Sequence() { // the journal lost its end
+		return w.refresh(ctx, FreshGap)
+	}
 	return w.compare(ctx, reply.InstanceID, reply.Sequence, reply.Revision)
 }
 
@@ -270,7 +274,8 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 // absent takes the answer that there is no such room. A room that is about to end is
 // answered like that too, so the fact of its end gets a moment to come.
 func (w *watch) absent(ctx context.Context) error {
-	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil {
+	asked := w.instance
+	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil || w.instance != asked { // or there is another one since
 		return err
 	}
 	if !w.missing {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -257,6 +259,45 @@ func TestJudgedBeforeARenewal(t *testing.T) {
 	}
 	if r, err := c.Renew(ctx, room.RenewRequest{Caller: caller}); err != nil || len(r.Rooms) != 1 {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A renewal is judged while the lease lives, and stored when another instance has ended it:
+// of the two one counts, and not both.
+func TestEndedBehindTheJudgement(t *testing.T) {
+	s, nc := inside(t, Config{})
+	next := beside(t, nc, Config{})
+	rounds := 2000
+	if testing.Short() {
+		rounds = 200
+	}
+	for i := range rounds {
+		id := leases.Session{User: "alice", ID: fmt.Sprint("s", i)}
+		touch := func(n int) leases.Grant {
+			told := make(chan leases.Grant, 1)
+			s.leases.Touch(id, leases.Ask{Seconds: seconds(n)}, time.Now().Add(patient), func(g leases.Grant, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				told <- g
+			})
+			return <-told
+		}
+		touch(60)
+		if _, err := next.leases.Still(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		known := next.leases.Of(id)
+		ended := make(chan []leases.Ending, 1)
+		go func() {
+			ended <- next.leases.End(t.Context(), []leases.Ending{{Session: id, At: known.EndAt, Seq: known.Seq}})
+		}()
+		for range rand.N(2000) { // about as long as that takes
+			runtime.Gosched()
+		}
+		if g, list := touch(90), <-ended; g.Ended != (len(list) == 1) {
+			t.Fatalf("round %d: %+v is granted, %+v is ended", i, g, list)
+		}
 	}
 }
 

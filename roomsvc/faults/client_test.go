@@ -179,6 +179,51 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	if u := step(); u.Fresh != roomsvc.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Errorf("the next room is %+v", u)
 	}
+	// The facts of its end are late, and not taken for lost too.
+	late := rule(func(f *frame) (at fate) {
+		if strings.HasPrefix(f.subject, factsOf) {
+			at.hold = time.Second
+		}
+		return at
+	})
+	l.p.toClient.Store(&late)
+	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{events.MemberLeft, events.RoomDestroyed} {
+		if u := step(); u.Fact == nil || u.Fact.Type != want {
+			t.Fatalf("its end is %+v, want %s", u, want)
+		}
+	}
+}
+
+// A room ends, and of its last facts the first is lost: those behind it, that were heard,
+// can't be given any more. The watch goes on, and can be ended.
+func TestWatchHearsTheEndBehindAHole(t *testing.T) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{Instance: "only"})
+	w.create("lobby", 0, "alice")
+	l := w.listener(roomsvc.ClientConfig{})
+	n := 0
+	for u, err := range l.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}) {
+		switch n++; {
+		case n == 1 && err == nil:
+			l.loses(factsOf)
+			w.join("lobby", "bob")
+			w.until(patience, "a copy to be lost", func() bool { return l.p.lost.Load() == 1 })
+			l.loses("")
+			w.leave("lobby", "alice")
+			w.leave("lobby", "bob")
+			w.until(patience, "the room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
+			if err := l.nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		case n == 2 && err == nil && u.Fact == nil && u.Roster == nil:
+			l.Close()
+		case n != 3 || !errors.Is(err, roomsvc.ErrClientClosed):
+			t.Fatalf("step %d is %+v, %v", n, u, err)
+		}
+	}
 }
 
 // Every stored message comes once and in order, through losses at the end and in the

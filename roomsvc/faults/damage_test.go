@@ -510,6 +510,55 @@ func testJournalLostItsTail(t *testing.T, cfg roomsvc.Config) {
 	}
 }
 
+// Whoever watches through that begins anew, and hears the next facts as they come, though
+// their places are those of facts that it has heard before. Where the bucket lost as much
+// the room is the same one.
+func TestWatchOverALostTail(t *testing.T) {
+	t.Parallel()
+	for what, lost := range map[string][]string{"journal": {subjects.StreamRooms}, "journal and bucket": {subjects.StreamRooms, subjects.StreamState}} {
+		t.Run(what, func(t *testing.T) { testWatchOverALostTail(t, lost) })
+	}
+}
+
+func testWatchOverALostTail(t *testing.T, lost []string) {
+	w := newWorld(t)
+	w.start("", roomsvc.Config{}).stopAfter(func() { w.create("lobby", 3600, "alice"); w.check() })
+	w.node.Stop()
+	old := map[string]string{}
+	for _, stream := range lost {
+		old[stream] = w.copyOf(stream)
+	}
+	w.node.Start()
+	i := w.start("", roomsvc.Config{})
+	step := stepping(t, w.client.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: time.Second}))
+	step()
+	for range 10 {
+		w.join("lobby", "bob")
+		w.leave("lobby", "bob")
+		step()
+		step()
+	}
+	w.check()
+	i.stop()
+	w.node.Stop()
+	for stream, from := range old {
+		w.restore(stream, from)
+	}
+	w.node.Start()
+	w.start("", roomsvc.Config{})
+	fresh := roomsvc.FreshInstance
+	if len(lost) > 1 {
+		fresh = roomsvc.FreshGap
+	}
+	if u := step(); u.Fresh != fresh || u.Roster == nil || u.Roster.Len() != 1 {
+		t.Fatalf("it goes on with %+v", u)
+	}
+	w.join("lobby", "carol")
+	if u := step(); u.Fact == nil || u.Recovered || u.Roster.Len() != 2 {
+		t.Errorf("then comes %+v", u)
+	}
+}
+
 // The same, and the lost places were filled by new facts before the bucket came back.
 func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
 	t.Parallel()

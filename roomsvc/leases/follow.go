@@ -58,6 +58,7 @@ func (b *Book) follow(ctx context.Context) error {
 func (b *Book) start(m moment) {
 	b.clock = m
 	for _, l := range b.leases {
+		l.heard = m.local.Add(-time.Duration(m.at-l.stored) * time.Millisecond) // as if by who was there
 		b.lasts(l, time.Duration(l.endAt-m.at)*time.Millisecond)
 	}
 }

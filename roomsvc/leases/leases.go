@@ -145,7 +145,7 @@ func (b *Book) Of(s Session) State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.leases[s]
-	if l == nil || l.seq == 0 {
+	if l == nil || l.forgotten() {
 		return State{}
 	}
 	live := l.live()
@@ -154,6 +154,11 @@ func (b *Book) Of(s Session) State {
 
 func (l *lease) live() bool {
 	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end))
+}
+
+// forgotten says that the bucket has nothing of it any more, or nothing yet.
+func (l *lease) forgotten() bool {
+	return l.seq == 0 || l.ended && time.Since(l.heard) > endedTTL
 }
 
 // entry is what is known of a session, made when nothing is. The lock is held.
@@ -233,7 +238,7 @@ func (b *Book) Forget() {
 	defer b.mu.Unlock()
 	now := time.Now()
 	for s, l := range b.leases {
-		if (l.seq == 0 || l.ended && now.Sub(l.heard) > endedTTL) && !l.writing {
+		if l.forgotten() && !l.writing {
 			delete(b.leases, s)
 			if b.users[s.User]--; b.users[s.User] == 0 {
 				delete(b.users, s.User)

@@ -269,6 +269,18 @@ func TestEndOfAConnection(t *testing.T) {
 			l.over(map[string]events.Time{"s": l.server(), "unknown": l.server() - 4000})
 		})
 	})
+	t.Run("a late command by the one before", func(t *testing.T) {
+		inBubble(t, 0, func(l *ledger) {
+			start(l)
+			l.Closed(*a)
+			l.hears("s", 60, b, 0)
+			l.stores("s", Ask{Connection: a}, false)
+			time.Sleep(30 * time.Second)
+			if _, r := l.asks("s", Ask{Connection: a}); r == nil || r.Connection == nil || *r.Connection != *b {
+				l.Errorf("it stores %+v", r)
+			}
+		})
+	})
 	t.Run("closed before it is known", func(t *testing.T) {
 		inBubble(t, 0, func(l *ledger) {
 			l.started()
@@ -410,6 +422,28 @@ func TestForget(t *testing.T) {
 		has(1, 0)
 		if len(l.conns) != 0 || len(l.due) != 0 {
 			l.Errorf("%d connections, %d to end", len(l.conns), len(l.due))
+		}
+	})
+}
+
+// Markers from before the start are forgotten when the bucket drops them, and no later: who
+// came in since, without a lease, has none that could have ended.
+func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
+	everywhere(t, func(l *ledger) {
+		const old = endedTTL - time.Minute
+		l.seq++
+		l.takeLease(Session{"u", "s"}, []byte(`{}`), true, l.seq, l.server()-events.Time(old/time.Millisecond))
+		l.started()
+		time.Sleep(time.Minute)
+		if s := l.Of(Session{"u", "s"}); !s.Ended {
+			l.Errorf("while the marker is there it is %+v", s)
+		}
+		time.Sleep(tick)
+		if s := l.Of(Session{"u", "s"}); s != (State{}) {
+			l.Errorf("behind it, it is %+v", s)
+		}
+		if l.Forget(); !l.None() {
+			l.Error("it is not forgotten")
 		}
 	})
 }

@@ -83,6 +83,7 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 	}
 	l = b.entry(s)
 	l.writing = true
+	judged := l.seq // what is heard from here on, an end too, is not what was judged
 	b.mu.Unlock()
 	go func() {
 		var err error
@@ -90,7 +91,7 @@ func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(
 			a.asked = true
 			err = b.look(s, deadline)
 		} else {
-			grant, err = b.write(l, r, deadline)
+			grant, err = b.write(l, r, judged, deadline)
 		}
 		b.mu.Lock()
 		waiting := l.waiting
@@ -129,6 +130,7 @@ func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
 		seconds = a.Default
 	}
 	switch {
+	case a.Connection != nil && b.late(l, *a.Connection):
 	case a.Connection != nil:
 		conn = *a.Connection
 	case a.Renewal || b.otherwise(l):
@@ -150,17 +152,24 @@ func (b *Book) otherwise(l *lease) bool {
 	return !l.early.IsZero() && time.Since(l.early.Add(-b.grace)) > min(onItsWay, b.grace/2)
 }
 
-// write stores a lease behind the newest message of its key.
-func (b *Book) write(l *lease, r *record, deadline time.Time) (Grant, error) {
+// late says that a command names a connection that has ended, and its session has gone on
+// by another one since. The lock is held.
+func (b *Book) late(l *lease, c room.Connection) bool {
+	_, closed := b.closed[c]
+	return closed && l.conn != c && l.conn != (room.Connection{}) && l.early.IsZero()
+}
+
+// write stores a lease behind a message of its key, if that is still the newest.
+func (b *Book) write(l *lease, r *record, behind uint64, deadline time.Time) (Grant, error) {
 	r.Nonce = nuid.Next()
 	header := nats.Header{}
 	if r.Seconds > 0 {
 		header[jetstream.MsgTTLHeader] = []string{(time.Duration(r.Seconds)*time.Second + keep).String()}
 	}
 	b.mu.Lock()
-	expect, endAt := l.seq, b.clock.now()+events.Time(r.Seconds)*1000
+	endAt := b.clock.now() + events.Time(r.Seconds)*1000
 	b.mu.Unlock()
-	seq, err := b.put(l.Session, r, header, expect, deadline)
+	seq, err := b.put(l.Session, r, header, behind, deadline)
 	if err != nil {
 		return Grant{}, err
 	}

@@ -1,0 +1,85 @@
+package roomsvc
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// The first message of a room made anew is missed, and whoever is asked for it has not
+// heard of that room yet: it is not lost for that.
+func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
+	s, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	for _, id := range []string{"lobby", "side"} {
+		if _, err := c.Create(ctx, room.CreateRequest{RoomID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.sync.pass(ctx); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan *nats.Msg, 2)
+	asked := make(chan *nats.Msg, 16)
+	for subject, to := range map[string]chan *nats.Msg{subjects.Messages("lobby"): heard, subjects.Command(string(room.History)): asked} {
+		if _, err := nc.ChanSubscribe(subject, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var given []Heard
+	h := &hearing{ear: c.newEar("lobby", time.Hour, notFacts), yield: func(n Heard, _ error) bool { given = append(given, n); return true }}
+	defer h.close()
+
+	// Whoever follows the journal waits at the first of these facts.
+	side, lobby := s.rep.find("side"), s.rep.head("lobby")
+	side.mu.Lock()
+	now := events.TimeOf(time.Now())
+	s.elsewhere(t, &events.Fact{
+		ID: "1", Type: events.MemberJoined, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: now, MemberCount: 1,
+		Joined: []events.Joined{{UserID: "bob", SessionID: room.DefaultSession, JoinedAt: now, Via: events.ViaJoin}},
+	}, side.revision)
+	info := &events.Room{RoomID: "lobby", InstanceID: lobby.InstanceID, CreatedAt: lobby.CreatedAt, Sequence: 2}
+	seq := s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomDestroyed, Room: "lobby", InstanceID: lobby.InstanceID, Sequence: 2, Time: now, Info: info, Reason: events.DestroyedEmpty}, lobby.Revision)
+	info = &events.Room{RoomID: "lobby", InstanceID: "anew", CreatedAt: now, Sequence: 1}
+	s.elsewhere(t, &events.Fact{ID: "3", Type: events.RoomCreated, Room: "lobby", InstanceID: "anew", Sequence: 1, Time: now, Info: info}, seq)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"first", "second"} {
+		m := &events.Message{ID: text, Room: "lobby", InstanceID: "anew", Time: now, Type: events.Text, Data: text}
+		data, err := m.Encode("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(ctx, subjects.MessageJournal("lobby"), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-heard // and is lost
+	free := sync.OnceFunc(side.mu.Unlock)
+	go func() {
+		var q room.HistoryRequest
+		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
+			free()
+		}
+	}()
+	if err := h.take(ctx, <-heard); err != nil {
+		t.Error(err)
+	}
+	free()
+	if len(given) != 2 || given[0].Message == nil || given[1].Message == nil {
+		t.Errorf("it gives %+v", given)
+	}
+}
