@@ -78,8 +78,13 @@ func (s *Service) prove(calls []*call) {
 		return // they are decided again, or run out of time
 	}
 	for _, c := range calls {
-		c.cmd.Granted = s.granted(ctx, c)
-		c.synced = true
+		granted, err := s.granted(ctx, c)
+		if err != nil {
+			s.log.Warn("reading the rooms that a user's tokens name", "user", c.cmd.User, "error", err)
+			s.pause(grantAgain)
+			return // likewise
+		}
+		c.cmd.Granted, c.synced = granted, true
 	}
 }
 

@@ -35,6 +35,9 @@ const mostTokens = 32
 // and a stream's times end where a token's do not.
 const mostHeld = 10 * 365 * 24 * time.Hour
 
+// grantAgain is how long it takes until grants that could not be read are read again.
+const grantAgain = 100 * time.Millisecond
+
 // Grant notes that a user has come with a token that names rooms, so that it may come
 // into those whose access is by token, through any instance, until the token runs out.
 // Tokens add up. An error says that it was not stored, or may not have been.
@@ -110,21 +113,20 @@ func (s *Service) putGrants(ctx context.Context, u subjects.User, held *grants, 
 }
 
 // granted says whether a token of the call's user names its room, where that matters.
-func (s *Service) granted(ctx context.Context, c *call) bool {
+func (s *Service) granted(ctx context.Context, c *call) (bool, error) {
 	if !c.cmd.OwnForm || !brings(c.cmd.Verb) {
-		return false
+		return false, nil
 	}
 	head := s.rep.head(c.cmd.Room)
 	if head == nil || head.Config.Access != room.AccessToken {
-		return false
+		return false, nil
 	}
 	held, _, err := s.grantsOf(ctx, c.cmd.User)
 	if err != nil {
-		s.log.Warn("reading the rooms that a user's tokens name", "user", c.cmd.User, "error", err)
-		return false
+		return false, err
 	}
 	now := events.TimeOf(time.Now())
 	return slices.ContainsFunc(held.Tokens, func(t tokenGrant) bool {
 		return t.Until > now && slices.Contains(t.Rooms, string(c.cmd.Room))
-	})
+	}), nil
 }

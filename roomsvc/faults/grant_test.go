@@ -1,0 +1,44 @@
+package faults_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// That what a user's tokens name cannot be read for a moment is no refusal.
+func TestGrantsThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	only := w.start(bad.url, roomsvc.Config{Feeds: true})
+	if _, err := w.client.Create(w.ctx, room.CreateRequest{Caller: as("teacher", ""), RoomID: "exam", Config: &room.RoomConfig{Access: room.AccessToken}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := only.Grant(w.ctx, "alice", []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var refused atomic.Int64
+	rules := rule(func(f *frame) fate {
+		if f.subject != "$JS.API.STREAM.MSG.GET.KV_room_sessions" || refused.Add(1) > 3 {
+			return fate{}
+		}
+		line, _, _ := strings.Cut(string(f.raw), "\r\n")
+		if err := w.nc.Publish(strings.Fields(line)[2], []byte(`{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","error":{"code":503,"err_code":10023,"description":"insufficient resources"}}`)); err != nil {
+			t.Error(err)
+		}
+		return fate{lose: true}
+	})
+	bad.toServer.Store(&rules)
+	alice := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, Once: true})
+	if _, err := alice.Join(w.ctx, room.RoomRequest{RoomID: "exam"}); err != nil {
+		t.Errorf("it is answered %v", err)
+	}
+	if n := refused.Load(); n != 4 {
+		t.Errorf("%d reads, want 3 that fail and one", n)
+	}
+}
