@@ -85,6 +85,21 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// That a room is full is not for those whom it keeps out.
+func TestAccessBeforeFull(t *testing.T) {
+	w := newWorld(t)
+	c := w.command("create alice lobby")
+	c.Config = events.Config{MaxMembers: 1, Access: room.AccessListed, AllowedUsers: []string{"carol"}}
+	_, facts := w.decide(c)
+	w.store(facts[0])
+	if v := w.enter("mallory", true, false); !keptOut(v) {
+		t.Errorf("a stranger: %+v", v)
+	}
+	if v := w.enter("carol", true, false); v.Refused == nil || v.Refused.Code != room.ErrRoomFull {
+		t.Errorf("who is on the list: %+v", v)
+	}
+}
+
 // Rules of one room hold for those who come with its creator too, and for a switch.
 func TestAccessOfNewRooms(t *testing.T) {
 	w := newWorld(t)

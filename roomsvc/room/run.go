@@ -240,11 +240,14 @@ func (r *Run) admit(c *Command) Verdict {
 			return Verdict{Refused: e}
 		}
 		typ = events.SessionJoined
-	} else if full := r.full(c); full != nil {
-		return Verdict{Refused: full}
 	}
-	if kept := r.keptOut(c); kept != nil {
+	if kept := r.keptOut(c); kept != nil { // first: how full the room is, is not for whom it keeps out
 		return Verdict{Refused: kept}
+	}
+	if typ == events.MemberJoined {
+		if full := r.full(c); full != nil {
+			return Verdict{Refused: full}
+		}
 	}
 	size := joinedSize(c)
 	if typ == events.MemberJoined {
