@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -122,7 +123,11 @@ func (s *session) hint(err error) string {
 		return "see: roomctl --help"
 	case exitNoServer:
 		switch {
-		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+		case unwelcome(err) && !s.expires.IsZero() && time.Now().After(s.expires):
+			return "the token counted until " + s.expires.Format(time.DateTime) + "; ask for a new one"
+		case unwelcome(err) && s.Token != "":
+			return "the token given counts for nothing there; the log of roomd says why"
+		case unwelcome(err):
 			return "name a credentials file with --creds FILE, or a token with --token FILE"
 		case redact(s.Server) == defaultServer:
 			return "start one that serves rooms: roomd"
@@ -137,6 +142,11 @@ func (s *session) hint(err error) string {
 		return "to learn that, and make it happen if it did not: " + s.again()
 	}
 	return ""
+}
+
+// unwelcome says whether the server is there, but does not let this roomctl in.
+func unwelcome(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
 }
 
 // nextHint is empty if an ID would be taken for a flag: better no hint than a wrong one.

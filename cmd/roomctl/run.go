@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,6 +62,7 @@ type session struct {
 	abort          context.CancelCauseFunc // ends what is under way
 
 	nc        *nats.Conn
+	expires   time.Time               // of the token; zero: never, or there is none
 	userForm  bool                    // commands go where only the user's own clients may send them
 	replies   []jsontext.Value        // as they came
 	requestID string                  // of the command that changes something

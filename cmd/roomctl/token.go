@@ -64,6 +64,7 @@ func (s *session) bearer() ([]nats.Option, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--token is neither a file nor a token that can be read: %w", err)}
 	}
+	s.expires = claims.Expires
 	if claims.Admin {
 		return []nats.Option{nats.Token(token)}, nil
 	}
