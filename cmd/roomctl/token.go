@@ -56,12 +56,16 @@ func (s *session) bearer() ([]nats.Option, error) {
 		return nil, nil
 	}
 	token := s.Token
-	if raw, err := os.ReadFile(token); err == nil {
+	raw, unread := os.ReadFile(token)
+	if unread == nil {
 		token = string(raw)
 	}
 	token = strings.TrimSpace(token)
 	claims, err := auth.Peek(token)
 	if err != nil {
+		if os.IsNotExist(unread) && strings.Count(token, ".") != 2 {
+			return nil, usageError{fmt.Errorf("--token: %s is neither a file nor a token; correct its path, or make one by roomctl token", word(s.Token))}
+		}
 		return nil, usageError{fmt.Errorf("--token is neither a file nor a token that can be read: %w", err)}
 	}
 	s.expires = claims.Expires
