@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json/jsontext"
@@ -48,6 +49,14 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer s.close()
 	if err != nil {
 		return s.exit(usageError{err})
+	}
+	if s.Timeout < 0 {
+		return s.exit(usageError{fmt.Errorf("--timeout is %s; it must be a duration like 15s", s.Timeout)})
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			return s.exit(usageError{fmt.Errorf("%q is not UTF-8; IDs and texts must be", arg)})
+		}
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return s.exit(parsed.Run(s))

@@ -112,7 +112,7 @@ func TestUsage(t *testing.T) {
 		{"enter", "a", "--as", "alice", "--attribute", "blue"}, {"get", "lobby", "-s", "nats://a b:%"}, {"get", "lobby", "--creds", "/nowhere/at.all"}, {"watch", ""}, {"demo", "--json"},
 		{"set", "lobby", "a=1"}, {"set", "lobby", "blue", "--as", "alice"}, {"set-member", "lobby", "a=1", "--as", "alice"}, {"set-member", "lobby", "--user", "bob", "--as", "alice"},
 		{"send", "lobby"}, {"send", "lobby", "hi", "--type", "shout"}, {"kick", "lobby"}, {"history", "lobby", "--before", "7"}, {"history", "lobby", "--count", "-1"},
-		{"history", "lobby", "--messages", "--before", "7", "--after", "3"},
+		{"history", "lobby", "--messages", "--before", "7", "--after", "3"}, {"enter", "a\xff", "--as", "alice"}, {"ls", "--timeout", "-1s"},
 	} {
 		r := roomctl(t, args...)
 		r.want(t, exitUsage, "roomctl: ", "roomctl --help")
