@@ -120,7 +120,7 @@ func (s *session) hint(err error) string {
 			return undone.hint
 		}
 	case exitUsage:
-		return "see: roomctl --help"
+		return "see: roomctl " + s.command + "--help"
 	case exitNoServer:
 		switch {
 		case unwelcome(err) && !s.expires.IsZero() && time.Now().After(s.expires):

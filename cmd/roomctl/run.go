@@ -47,6 +47,13 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer abort(nil)
 	s := &session{options: c.options, args: args, stdout: stdout, stderr: stderr, look: lookOf(stdout), abort: abort}
 	defer s.close()
+	var wrong *kong.ParseError
+	switch {
+	case errors.As(err, &wrong):
+		s.command = commandOf(wrong.Context)
+	case err == nil:
+		s.command = commandOf(parsed)
+	}
 	if err != nil {
 		return s.exit(usageError{err})
 	}
@@ -62,10 +69,19 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return s.exit(parsed.Run(s))
 }
 
+// commandOf is the name of the command that was given, with a blank behind it, if one was.
+func commandOf(c *kong.Context) string {
+	if c == nil || c.Selected() == nil {
+		return ""
+	}
+	return c.Selected().Name + " "
+}
+
 // session is one run of roomctl.
 type session struct {
 	options
 	args           []string
+	command        string // its name and a blank
 	stdout, stderr io.Writer
 	look           look
 	abort          context.CancelCauseFunc // ends what is under way

@@ -115,11 +115,18 @@ func TestUsage(t *testing.T) {
 		{"history", "lobby", "--messages", "--before", "7", "--after", "3"}, {"enter", "a\xff", "--as", "alice"}, {"ls", "--timeout", "-1s"},
 	} {
 		r := roomctl(t, args...)
-		r.want(t, exitUsage, "roomctl: ", "roomctl --help")
+		r.want(t, exitUsage, "roomctl: ", "see: roomctl ", "--help")
 		if r.stdout != "" {
 			t.Errorf("%q writes to standard output: %s", args, r.stdout)
 		}
 	}
+}
+
+func TestUsageNamesTheCommand(t *testing.T) {
+	t.Parallel()
+	roomctl(t, "switch", "a", "--as", "alice").want(t, exitUsage, "see: roomctl switch --help")
+	roomctl(t, "rooms").want(t, exitUsage, "see: roomctl rooms --help")
+	roomctl(t, "dance").want(t, exitUsage, "see: roomctl --help")
 }
 
 func TestHelp(t *testing.T) {
