@@ -86,7 +86,11 @@ func (s *session) sentence(err error) string {
 	case errors.As(err, &refused):
 		return printable(refused.Message)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return fmt.Sprintf("the NATS server does not allow it (%v)", err)
+		what := err.Error()
+		if _, after, ok := strings.Cut(what, nats.ErrPermissionViolation.Error()+": "); ok {
+			what = after
+		}
+		return fmt.Sprintf("the NATS server does not allow it (%s)", what)
 	case errors.Is(err, roomsvc.ErrNoService):
 		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", redact(s.Server))
 	case errors.Is(err, context.DeadlineExceeded):

@@ -94,7 +94,7 @@ func TestTokens(t *testing.T) {
 		{[]string{"leave", "lobby", "--token", "nothing"}, exitUsage, []string{"neither a file nor a token"}},
 		{[]string{"kick", "lobby", "bob", "--token", alice}, exitRefused, []string{"trusted callers"}},
 		{[]string{"rooms", "--token", reader}, exitOK, []string{"bob is in no room"}},
-		{[]string{"enter", "lobby", "--token", reader}, exitRefused, []string{"does not allow it"}},
+		{[]string{"enter", "lobby", "--token", reader}, exitRefused, []string{`does not allow it (Permissions Violation for Publish to "room.cmd.enter.bob")`}},
 		{[]string{"ls", "--token", admin}, exitOK, []string{"lobby"}},
 		{[]string{"enter", "lobby", "--token", admin}, exitUsage, []string{"nobody acts"}},
 		{[]string{"enter", "lobby", "--token", admin, "--as", "bob"}, exitOK, []string{"bob is in lobby"}},
