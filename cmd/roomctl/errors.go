@@ -100,7 +100,8 @@ func (s *session) sentence(err error) string {
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
 		return "the connection broke before the answer came" + s.maybe()
 	}
-	return err.Error()
+	// kong lists the empty default of a flag too.
+	return strings.Replace(err.Error(), `,"" but got`, " but got", 1)
 }
 
 // maybe is what can be said of a change whose answer is missing.

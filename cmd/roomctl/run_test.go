@@ -125,6 +125,7 @@ func TestUsage(t *testing.T) {
 func TestUsageNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	roomctl(t, "switch", "a", "--as", "alice").want(t, exitUsage, "see: roomctl switch --help")
+	roomctl(t, "enter", "a", "--access", "all", "--as", "alice").want(t, exitUsage, `"token" but got "all"`, "see: roomctl enter --help")
 	roomctl(t, "rooms").want(t, exitUsage, "see: roomctl rooms --help")
 	roomctl(t, "dance").want(t, exitUsage, "see: roomctl --help")
 }
