@@ -98,6 +98,9 @@ func (s *session) sentence(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "stopped before it was done" + s.maybe()
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+		if s.expired() {
+			return "the server ended the connection, since the token had expired" + s.maybe()
+		}
 		return "the connection broke before the answer came" + s.maybe()
 	}
 	// kong lists the empty default of a flag too.
@@ -128,8 +131,8 @@ func (s *session) hint(err error) string {
 		return "see: roomctl " + s.command + "--help"
 	case exitNoServer:
 		switch {
-		case unwelcome(err) && !s.expires.IsZero() && time.Now().After(s.expires):
-			return "the token counted until " + s.expires.Format(time.DateTime) + "; ask for a new one"
+		case unwelcome(err) && s.expired():
+			return s.newToken()
 		case unwelcome(err) && s.Token != "":
 			return "the token given counts for nothing there; the log of roomd says why"
 		case unwelcome(err):
@@ -141,12 +144,22 @@ func (s *session) hint(err error) string {
 	case exitNoService:
 		return "start one: roomd --nats " + shellWord(redact(s.Server))
 	case exitUnknown:
+		if s.expired() {
+			return s.newToken()
+		}
 		if errors.As(err, &refused) && refused.Outcome == room.None || s.requestID == "" {
 			return "try again: " + commandLine(s.args)
 		}
 		return "to learn that, and make it happen if it did not: " + s.again()
 	}
 	return ""
+}
+
+// expired says whether there is a token that counts no more.
+func (s *session) expired() bool { return !s.expires.IsZero() && time.Now().After(s.expires) }
+
+func (s *session) newToken() string {
+	return "the token counted until " + s.expires.Format(time.DateTime) + "; ask for a new one"
 }
 
 // unwelcome says whether the server is there, but does not let this roomctl in.
