@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"natsrooms/roomsvc/roomtest"
 )
@@ -328,5 +329,24 @@ func TestServerLog(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
+	}
+}
+
+// However often somebody is refused, the log stays readable.
+func TestServerLogOfRefusals(t *testing.T) {
+	var out strings.Builder
+	l := newServerLog(slog.New(slog.NewTextHandler(&out, nil)))
+	for i := range 1000 {
+		l.Errorf("%s - cid:%d - authentication error", "127.0.0.1:1", i)
+		l.Errorf("%s - cid:%d - Publish Violation - Subject %q", "127.0.0.1:1", i, "room.evt.a")
+	}
+	if n := strings.Count(out.String(), "\n"); n > 20 {
+		t.Errorf("%d lines", n)
+	}
+	l.limit.SetBurst(2000)
+	l.limit.SetLimit(rate.Inf)
+	l.Errorf("authentication error")
+	if !strings.Contains(out.String(), `"others before it"=19`) {
+		t.Errorf("it does not tell how many had no line:\n%s", out.String())
 	}
 }

@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/time/rate"
 )
 
 // levelTrace is for the server's protocol trace, below debug.
@@ -15,19 +19,43 @@ const levelTrace = slog.LevelDebug - 4
 // way is for debugging; its warnings are for everybody.
 type serverLog struct {
 	log   *slog.Logger
-	fatal chan string // the first fatal error; the server expects to be ended by it
+	limit *rate.Limiter // of refusals
+	quiet atomic.Int64  // refusals that had no line since the last
+	fatal chan string   // the first fatal error; the server expects to be ended by it
 }
 
 var _ server.Logger = (*serverLog)(nil)
 
 func newServerLog(log *slog.Logger) *serverLog {
-	return &serverLog{log: log.With("from", "nats-server"), fatal: make(chan string, 1)}
+	return &serverLog{log: log.With("from", "nats-server"), limit: rate.NewLimiter(rate.Every(time.Second), 10), fatal: make(chan string, 1)}
+}
+
+// refusal says whether a line is about somebody who was not let in, or did what it may
+// not. Whoever reaches the server can cause any number of them.
+func refusal(text string) bool {
+	return strings.Contains(text, "authentication error") || strings.HasPrefix(text, "Auth callout service returned an error") ||
+		strings.Contains(text, "Publish Violation - ") || strings.Contains(text, "Subscription Violation - ")
 }
 
 func (l *serverLog) write(level slog.Level, format string, v []any) {
-	if ctx := context.Background(); l.log.Enabled(ctx, level) {
-		l.log.Log(ctx, level, fmt.Sprintf(format, v...))
+	ctx := context.Background()
+	if !l.log.Enabled(ctx, level) {
+		return
 	}
+	text := fmt.Sprintf(format, v...)
+	if !refusal(text) {
+		l.log.Log(ctx, level, text)
+		return
+	}
+	if !l.limit.Allow() {
+		l.quiet.Add(1)
+		return
+	}
+	if n := l.quiet.Swap(0); n > 0 {
+		l.log.Log(ctx, level, text, "others before it", n)
+		return
+	}
+	l.log.Log(ctx, level, text)
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
