@@ -152,8 +152,9 @@ func (s *Service) mayTalk(c *room.Command, m *events.Message) *room.Error {
 // publish sends a message that may be sent.
 func (s *Service) publish(c *call, m *events.Message) {
 	if wait := s.tooFast(c.cmd, m); wait > 0 {
-		e := room.Refuse(room.ErrRateLimited, "%q sends more than %d messages a second in %q; nothing was sent; go on in %v", c.cmd.User, s.limits.Load().MessageRate, c.cmd.Room, wait)
-		e.Limit, e.RetryAfterMs = int64(s.limits.Load().MessageRate), max(wait.Milliseconds(), 1)
+		ms := (wait + time.Millisecond - 1).Milliseconds() // not a moment too early
+		e := room.Refuse(room.ErrRateLimited, "%q sends more than %d messages a second in %q; nothing was sent; go on in %d ms", c.cmd.User, s.limits.Load().MessageRate, c.cmd.Room, ms)
+		e.Limit, e.RetryAfterMs = int64(s.limits.Load().MessageRate), ms
 		s.refuse(c, e)
 		return
 	}

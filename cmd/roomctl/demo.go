@@ -43,6 +43,9 @@ func (c *demoCmd) Run(ctx context.Context, s *session) (err error) {
 	if s.JSON {
 		return usageError{errors.New("the demo is for people; leave out --json")}
 	}
+	if s.Token != "" && !c.Embed {
+		return usageError{errors.New("the demo acts for two users; leave out --token (and " + envToken + "), or add --embed")}
+	}
 	t := &tour{session: s, quiet: func() {}, alice: "alice", bob: "bob", lobby: "lobby", garden: "garden"}
 	defer func() { err = errors.Join(err, t.end()) }()
 	nc, err := t.find(c.Embed)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -85,7 +86,11 @@ func (s *session) sentence(err error) string {
 	case errors.As(err, &refused):
 		return printable(refused.Message)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return fmt.Sprintf("the NATS server does not allow it (%v)", err)
+		what := err.Error()
+		if _, after, ok := strings.Cut(what, nats.ErrPermissionViolation.Error()+": "); ok {
+			what = after
+		}
+		return fmt.Sprintf("the NATS server does not allow it (%s)", what)
 	case errors.Is(err, roomsvc.ErrNoService):
 		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", redact(s.Server))
 	case errors.Is(err, context.DeadlineExceeded):
@@ -93,9 +98,13 @@ func (s *session) sentence(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "stopped before it was done" + s.maybe()
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+		if s.expired() {
+			return "the server ended the connection, since the token had expired" + s.maybe()
+		}
 		return "the connection broke before the answer came" + s.maybe()
 	}
-	return err.Error()
+	// kong lists the empty default of a flag too.
+	return strings.Replace(err.Error(), `,"" but got`, " but got", 1)
 }
 
 // maybe is what can be said of a change whose answer is missing.
@@ -119,10 +128,14 @@ func (s *session) hint(err error) string {
 			return undone.hint
 		}
 	case exitUsage:
-		return "see: roomctl --help"
+		return "see: roomctl " + s.command + "--help"
 	case exitNoServer:
 		switch {
-		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+		case unwelcome(err) && s.expired():
+			return s.newToken()
+		case unwelcome(err) && s.Token != "":
+			return "the token given counts for nothing there; the log of roomd says why"
+		case unwelcome(err):
 			return "name a credentials file with --creds FILE, or a token with --token FILE"
 		case redact(s.Server) == defaultServer:
 			return "start one that serves rooms: roomd"
@@ -131,12 +144,27 @@ func (s *session) hint(err error) string {
 	case exitNoService:
 		return "start one: roomd --nats " + shellWord(redact(s.Server))
 	case exitUnknown:
+		if s.expired() {
+			return s.newToken()
+		}
 		if errors.As(err, &refused) && refused.Outcome == room.None || s.requestID == "" {
 			return "try again: " + commandLine(s.args)
 		}
 		return "to learn that, and make it happen if it did not: " + s.again()
 	}
 	return ""
+}
+
+// expired says whether there is a token that counts no more.
+func (s *session) expired() bool { return !s.expires.IsZero() && time.Now().After(s.expires) }
+
+func (s *session) newToken() string {
+	return "the token counted until " + s.expires.Format(time.DateTime) + "; ask for a new one"
+}
+
+// unwelcome says whether the server is there, but does not let this roomctl in.
+func unwelcome(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
 }
 
 // nextHint is empty if an ID would be taken for a flag: better no hint than a wrong one.

@@ -207,6 +207,19 @@ func (l look) room(r *events.Room) string {
 	if r.DestroyAt != 0 {
 		add("destroyed if nobody comes by", l.time(r.DestroyAt))
 	}
+	if r.Config.Delivery == room.DeliveryOpen {
+		add("heard by", "whoever is connected")
+	}
+	switch r.Config.Access {
+	case room.AccessListed:
+		who := "those on its list"
+		if len(r.Config.AllowedUsers) > 0 {
+			who += ": " + words(r.Config.AllowedUsers)
+		}
+		add("end users who may come in", who)
+	case room.AccessToken:
+		add("end users who may come in", "those with a token that names it")
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.Attributes)) {
 		add("attribute "+word(key), printable(r.Attributes[key]))
 	}

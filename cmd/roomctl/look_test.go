@@ -14,7 +14,7 @@ func TestTables(t *testing.T) {
 	lobby := events.Room{RoomID: "lobby", RoomName: "The lobby", CreatedAt: noon, CreatedBy: "alice", MemberCount: 3, Sequence: 7}
 	odd := events.Room{RoomID: "a b", RoomName: "日本\x1b[31m", CreatedAt: noon, MemberCount: 12, Sequence: 1234}
 	full := lobby
-	full.Config = events.Config{MaxMembers: 10, RoomDestroyDelayTime: 90}
+	full.Config = events.Config{MaxMembers: 10, RoomDestroyDelayTime: 90, Delivery: "open", Access: "listed", AllowedUsers: []string{"bob", "al ice"}}
 	full.Attributes = map[string]string{"topic": "tea", "colour": "blue"}
 	full.DestroyAt = noon
 	sessions := []room.MemberSession{{SessionID: "tab-1"}, {SessionID: "the phone"}}
@@ -40,6 +40,8 @@ sequence                      7
 created                       2026-05-04 12:00:00 by alice
 outlives its last member by   1m30s
 destroyed if nobody comes by  2026-05-04 12:00:00
+heard by                      whoever is connected
+end users who may come in     those on its list: bob, "al ice"
 attribute colour              blue
 attribute topic               tea`},
 	} {

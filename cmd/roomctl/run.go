@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json/jsontext"
@@ -45,22 +47,47 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer abort(nil)
 	s := &session{options: c.options, args: args, stdout: stdout, stderr: stderr, look: lookOf(stdout), abort: abort}
 	defer s.close()
+	var wrong *kong.ParseError
+	switch {
+	case errors.As(err, &wrong):
+		s.command = commandOf(wrong.Context)
+	case err == nil:
+		s.command = commandOf(parsed)
+	}
 	if err != nil {
 		return s.exit(usageError{err})
 	}
+	if s.Timeout < 0 {
+		return s.exit(usageError{fmt.Errorf("--timeout is %s; it must be a duration like 15s", s.Timeout)})
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			return s.exit(usageError{fmt.Errorf("%q is not UTF-8; IDs and texts must be", arg)})
+		}
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return s.exit(parsed.Run(s))
+}
+
+// commandOf is the name of the command that was given, with a blank behind it, if one was.
+func commandOf(c *kong.Context) string {
+	if c == nil || c.Selected() == nil {
+		return ""
+	}
+	return c.Selected().Name + " "
 }
 
 // session is one run of roomctl.
 type session struct {
 	options
 	args           []string
+	command        string // its name and a blank
 	stdout, stderr io.Writer
 	look           look
 	abort          context.CancelCauseFunc // ends what is under way
 
 	nc        *nats.Conn
+	expires   time.Time               // of the token; zero: never, or there is none
 	userForm  bool                    // commands go where only the user's own clients may send them
 	replies   []jsontext.Value        // as they came
 	requestID string                  // of the command that changes something

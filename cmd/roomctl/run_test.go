@@ -112,14 +112,22 @@ func TestUsage(t *testing.T) {
 		{"enter", "a", "--as", "alice", "--attribute", "blue"}, {"get", "lobby", "-s", "nats://a b:%"}, {"get", "lobby", "--creds", "/nowhere/at.all"}, {"watch", ""}, {"demo", "--json"},
 		{"set", "lobby", "a=1"}, {"set", "lobby", "blue", "--as", "alice"}, {"set-member", "lobby", "a=1", "--as", "alice"}, {"set-member", "lobby", "--user", "bob", "--as", "alice"},
 		{"send", "lobby"}, {"send", "lobby", "hi", "--type", "shout"}, {"kick", "lobby"}, {"history", "lobby", "--before", "7"}, {"history", "lobby", "--count", "-1"},
-		{"history", "lobby", "--messages", "--before", "7", "--after", "3"},
+		{"history", "lobby", "--messages", "--before", "7", "--after", "3"}, {"enter", "a\xff", "--as", "alice"}, {"ls", "--timeout", "-1s"},
 	} {
 		r := roomctl(t, args...)
-		r.want(t, exitUsage, "roomctl: ", "roomctl --help")
+		r.want(t, exitUsage, "roomctl: ", "see: roomctl ", "--help")
 		if r.stdout != "" {
 			t.Errorf("%q writes to standard output: %s", args, r.stdout)
 		}
 	}
+}
+
+func TestUsageNamesTheCommand(t *testing.T) {
+	t.Parallel()
+	roomctl(t, "switch", "a", "--as", "alice").want(t, exitUsage, "see: roomctl switch --help")
+	roomctl(t, "enter", "a", "--access", "all", "--as", "alice").want(t, exitUsage, `"token" but got "all"`, "see: roomctl enter --help")
+	roomctl(t, "rooms").want(t, exitUsage, "see: roomctl rooms --help")
+	roomctl(t, "dance").want(t, exitUsage, "see: roomctl --help")
 }
 
 func TestHelp(t *testing.T) {

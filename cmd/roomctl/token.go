@@ -20,8 +20,8 @@ type tokenCmd struct {
 	Key   string        `required:"" type:"existingfile" placeholder:"FILE" help:"What to sign it with: a private key in PEM (RSA or Ed25519), or the secret that roomd has as --auth-key."`
 	KeyID string        `name:"kid" placeholder:"ID" help:"The kid of that key, if roomd has a key set."`
 	Sub   string        `required:"" placeholder:"USER" help:"The user whom it is for."`
-	Rooms []string      `placeholder:"ROOM,..." help:"Rooms that the user is granted."`
-	Verbs []string      `placeholder:"VERB,..." help:"Commands that the user may give (all that end users may)."`
+	Rooms []string      `placeholder:"ROOM" help:"Rooms that the user is granted."`
+	Verbs []string      `placeholder:"VERB" help:"Commands that the user may give (all that end users may)."`
 	TTL   time.Duration `name:"ttl" default:"1h" placeholder:"1h" help:"How long it counts (${default}); 0: for ever."`
 	Admin bool          `help:"Give a back end's rights, which are to act for every user."`
 }
@@ -56,14 +56,19 @@ func (s *session) bearer() ([]nats.Option, error) {
 		return nil, nil
 	}
 	token := s.Token
-	if raw, err := os.ReadFile(token); err == nil {
+	raw, unread := os.ReadFile(token)
+	if unread == nil {
 		token = string(raw)
 	}
 	token = strings.TrimSpace(token)
 	claims, err := auth.Peek(token)
 	if err != nil {
+		if os.IsNotExist(unread) && strings.Count(token, ".") != 2 {
+			return nil, usageError{fmt.Errorf("--token: %s is neither a file nor a token; correct its path, or make one by roomctl token", word(s.Token))}
+		}
 		return nil, usageError{fmt.Errorf("--token is neither a file nor a token that can be read: %w", err)}
 	}
+	s.expires = claims.Expires
 	if claims.Admin {
 		return []nats.Option{nats.Token(token)}, nil
 	}

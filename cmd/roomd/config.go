@@ -122,10 +122,10 @@ func (c *Config) check() error {
 		value int
 	}{
 		{"--max-rooms", c.MaxRooms}, {"--max-members", c.MaxMembers}, {"--max-rooms-per-user", c.MaxRoomsPerUser},
-		{"--message-rate", c.MessageRate}, {"--messages-per-room", c.MessagesPerRoom},
+		{"--message-rate", c.MessageRate}, {"--messages-per-room", c.MessagesPerRoom}, {"--replicas", c.Replicas},
 	} {
 		if f.value < 0 {
-			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for what it is otherwise", f.name, f.value)
+			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for the default", f.name, f.value)
 		}
 	}
 	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {

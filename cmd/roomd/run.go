@@ -91,6 +91,9 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
 	defer cancel()
 	if err := svc.Stop(drain); err != nil {
+		if drain.Err() == nil {
+			return fmt.Errorf("the NATS server was away at the end, so the last answers may not have arrived: %w", err)
+		}
 		return fmt.Errorf("some commands in flight were not answered within %s of the signal: %w", drainWithin, err)
 	}
 	return nil

@@ -34,7 +34,7 @@ async function main() {
     allowPositionals: true,
     options: { server: { type: "string", default: "nats://127.0.0.1:4222" }, lease: { type: "string", default: "60" }, token: { type: "string" } },
   });
-  if (!["enter", "create", "join"].includes(verb) || !userID) throw new Error("node chat.mjs enter|create|join ROOM USER");
+  if (!["enter", "create", "join"].includes(verb) || !userID) throw new Error("node chat.mjs enter|create|join ROOM USER [--server URL] [--lease SECONDS] [--token FILE]");
   const nc = await connect({
     servers: values.server,
     name: "chat",
