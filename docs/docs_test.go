@@ -114,7 +114,7 @@ func errorTable() string {
 func limitTable() string {
 	table := "| name | default | at most | of what |\n|---|---|---|---|\n"
 	for _, s := range room.Settings {
-		if s.Default > 0 {
+		if s.Default > 0 && s.Name != "lease-seconds" {
 			table += fmt.Sprintf("| `%s` | %d | %d | %s |\n", s.Name, s.Default, s.Most, s.Means)
 		}
 	}

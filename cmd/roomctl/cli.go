@@ -24,6 +24,7 @@ type options struct {
 	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
 	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials file for the NATS server."`
 	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, where the service takes such; roomctl token makes them."`
+	EndUser  bool          `help:"Connect as the end user of --as, with the commands and inboxes of that user alone, as the NATS server may demand; a token does so by itself."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
 	UserName string        `placeholder:"NAME" help:"What the others see as the user's name, from joining on."`
 	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`

@@ -126,6 +126,8 @@ func (s *session) hint(err error) string {
 			return s.nextHint(s.next[refused.Code])
 		case errors.As(err, &undone):
 			return undone.hint
+		case errors.Is(err, nats.ErrPermissionViolation) && s.As != "" && !s.userForm:
+			return "if you connect as an end user of the server's: add --end-user"
 		}
 	case exitUsage:
 		return "see: roomctl " + s.command + "--help"

@@ -244,13 +244,17 @@ func (l look) members(id string, list []room.MemberInfo) string {
 	if len(list) == 0 {
 		return "nobody is in " + l.roomID(id)
 	}
-	t := l.table("user", "name", "joined", "sessions")
+	columns := []any{"user", "name", "joined", "sessions"}
+	if slices.ContainsFunc(list, func(m room.MemberInfo) bool { return len(m.Attributes) > 0 }) {
+		columns = append(columns, "attributes")
+	}
+	t := l.table(columns...)
 	for _, m := range list {
 		sessions := make([]string, len(m.Sessions))
 		for i, s := range m.Sessions {
 			sessions[i] = word(s.SessionID)
 		}
-		t.AppendRow(table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", ")})
+		t.AppendRow(table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", "), pairs(m.Attributes)}[:len(columns)])
 	}
 	return render(t)
 }

@@ -32,6 +32,10 @@ lobby  The lobby        3         7  2026-05-04 12:00:00
 USER   NAME      JOINED               SESSIONS
 alice  Alice L.  2026-05-04 12:00:00  tab-1, "the phone"
 bob              2026-05-04 12:00:00`},
+		"attributes": {plain.members("lobby", []room.MemberInfo{{UserID: "alice", JoinedAt: noon, Sessions: sessions[:1], Attributes: map[string]string{"role": "host", "mood": "so so"}}, {UserID: "bob", JoinedAt: noon}}), `
+USER   NAME  JOINED               SESSIONS  ATTRIBUTES
+alice        2026-05-04 12:00:00  tab-1     mood="so so", role=host
+bob          2026-05-04 12:00:00`},
 		"room": {plain.room(&full), `
 room                          lobby
 name                          The lobby

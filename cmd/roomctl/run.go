@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -143,6 +144,7 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(s.Server, opts...)
 	var badURL *url.Error
+	var slow net.Error
 	switch {
 	case err == nil:
 		return nc, nil
@@ -152,6 +154,8 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 		return nil, fmt.Errorf("%w at %s", errNoServer, redact(s.Server))
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
 		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, redact(s.Server), err)
+	case errors.As(err, &slow) && slow.Timeout():
+		return nil, fmt.Errorf("%w at %s that answers (%w)", errNoServer, redact(s.Server), err)
 	}
 	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, redact(s.Server), err)
 }
@@ -222,8 +226,11 @@ func (s *session) typed(args ...string) string {
 	if s.Token != "" && s.Token != os.Getenv(envToken) {
 		flags = append(flags, "--token", s.Token)
 	}
-	if s.As != "" && s.As != os.Getenv(envAs) && !s.userForm {
+	if s.As != "" && s.As != os.Getenv(envAs) && (s.EndUser || !s.userForm) {
 		flags = append(flags, "--as", s.As)
+	}
+	if s.EndUser {
+		flags = append(flags, "--end-user")
 	}
 	if s.Session != "" {
 		flags = append(flags, "--session", s.Session)

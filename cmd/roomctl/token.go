@@ -53,7 +53,7 @@ func (c *tokenCmd) Run(s *session) error {
 // bearer reads --token: a file, or a token itself. It says who acts, and where commands go.
 func (s *session) bearer() ([]nats.Option, error) {
 	if s.Token == "" {
-		return nil, nil
+		return s.endUser()
 	}
 	token := s.Token
 	raw, unread := os.ReadFile(token)
@@ -78,4 +78,17 @@ func (s *session) bearer() ([]nats.Option, error) {
 	}
 	s.As, s.userForm = user, true
 	return []nats.Option{nats.Token(token), nats.CustomInboxPrefix(subjects.UserInbox(claims.User))}, nil
+}
+
+// endUser makes who acts an end user without a token, where that is asked for.
+func (s *session) endUser() ([]nats.Option, error) {
+	if !s.EndUser {
+		return nil, nil
+	}
+	user, err := subjects.ParseUser(s.As)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--end-user needs the user's ID as --as: %w", err)}
+	}
+	s.userForm = true
+	return []nats.Option{nats.CustomInboxPrefix(subjects.UserInbox(user))}, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/auth"
+	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/roomtest"
 )
 
@@ -102,6 +103,27 @@ func TestTokens(t *testing.T) {
 		t.Log(c.args[:2])
 		roomctl(t, append(c.args, "-s", url)...).want(t, c.code, c.texts...)
 	}
+}
+
+// A user of the server's configuration may do as much as one with a token.
+func TestEndUserWithoutToken(t *testing.T) {
+	t.Parallel()
+	s := roomtest.Server(t, func(o *server.Options) {
+		may := policy.User("alice", nil)
+		o.Users = []*server.User{{Username: "service", Password: "p"}, {Username: "alice", Password: "p", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Allow: may.Publish}, Subscribe: &server.SubjectPermission{Allow: may.Subscribe},
+		}}}
+	})
+	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s, nats.UserInfo("service", "p")), roomsvc.Config{Feeds: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = svc.Stop(context.Background()) })
+	url := "nats://alice:p@" + s.Addr().String()
+	roomctl(t, "enter", "lobby", "--as", "alice", "-s", url).want(t, exitRefused, "does not allow it", "--end-user")
+	roomctl(t, "enter", "lobby", "--as", "alice", "-s", url, "--end-user").want(t, exitOK, "alice created lobby")
+	roomctl(t, "rooms", "--as", "bob", "-s", url, "--end-user").want(t, exitRefused, "does not allow it")
+	roomctl(t, "rooms", "-s", url, "--end-user").want(t, exitUsage, "--as")
 }
 
 func TestTokensThatMakeNoSense(t *testing.T) {

@@ -215,15 +215,22 @@ func (c *Config) limits() (room.Limits, error) {
 		l.ReplaceDevices = 1
 	}
 	for name, n := range c.Limit {
+		if flag, ok := ownFlags[name]; ok {
+			return l, fmt.Errorf("--limit names %q, which has a flag of its own; give %s", name, flag)
+		}
 		i := slices.IndexFunc(room.Settings, func(s room.Setting) bool { return s.Name == name })
 		if i < 0 {
 			return l, fmt.Errorf("--limit names %q, which is no limit; there are %s", name, limitNames())
 		}
-		if v := room.Settings[i].Of(&l); *v == 0 {
-			*v = n
-		}
+		*room.Settings[i].Of(&l) = n
 	}
 	return l, l.Check()
+}
+
+// ownFlags are those of the limits that --limit does not set.
+var ownFlags = map[string]string{
+	"max-rooms": "--max-rooms", "max-members": "--max-members", "max-rooms-per-user": "--max-rooms-per-user",
+	"message-rate": "--message-rate", "lease-seconds": "--lease", "replace-devices": "--devices",
 }
 
 // feeds says whether end users connect as themselves.
@@ -232,7 +239,9 @@ func (c *Config) feeds() bool { return c.Feeds || c.Auth != "" }
 func limitNames() string {
 	var names []string
 	for _, s := range room.Settings {
-		names = append(names, s.Name)
+		if ownFlags[s.Name] == "" {
+			names = append(names, s.Name)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -76,6 +76,8 @@ func TestRefusedArguments(t *testing.T) {
 		{"--lease 4s", "--lease is 4s; it must be whole seconds, 5s to 1h"},
 		{"--lease 61m", "--lease is 1h1m0s"},
 		{"--lease 5500ms", "--lease is 5.5s"},
+		{"--limit lease-seconds=30", "give --lease"},
+		{"--limit foo=1", "there are room-name, user-name, attributes,"},
 		{"--grace -1s", "--grace is -1s"},
 		{"--grace soon", "--grace"},
 		{"--nats n --grace 1s", "--system-creds"},
