@@ -13,13 +13,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 )
-
-// gcPercent trades memory for time: a room service makes much short-lived garbage on a
-// small heap. GOGC in the environment overrides it.
-const gcPercent = 400
 
 func main() {
 	cfg, err := parse(os.Args[1:], os.Stdout, os.Exit)
@@ -28,7 +23,7 @@ func main() {
 		os.Exit(2)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		go tuneGC()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	// From the first signal on they do again what they do by default: the second kills.
