@@ -149,6 +149,21 @@ func TestClockAheadHidesNothing(t *testing.T) {
 	}
 }
 
+// Whoever has come in is not told that it is out, whichever instance it asks.
+func TestWhoCameInReads(t *testing.T) {
+	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
+	made := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"stage","config":{"delivery":"open","historyForJoiners":false}}`)
+	together(400, func(i int) {
+		user := room.Verb(fmt.Sprint(".user-", i))
+		if _, err := once[room.JoinedReply](w, "join"+user, map[string]any{"roomID": "stage"}); err != nil {
+			t.Error(err)
+		}
+		if _, err := once[room.HistoryReply](w, "history"+user, map[string]any{"roomID": "stage", "instanceID": made.InstanceID, "beforeMessageSeq": 0}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // An end user reads rooms that it is in, and open ones.
 func TestOnlyMembersRead(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{Feeds: true})
