@@ -110,7 +110,7 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 	if instanceID == "" {
 		return nil
 	}
-	page, err := h.history(ctx, room.HistoryRequest{InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
+	page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
 	if err == nil && page.MessageSeq != nil {
 		h.instance, h.last = page.InstanceID, *page.MessageSeq
 	}
