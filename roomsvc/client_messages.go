@@ -59,6 +59,7 @@ type hearing struct {
 	yield    func(Heard, error) bool
 	instance string // of the newest message, or as the service said
 	last     uint64
+	lost     bool // it was said that some behind last may be gone
 }
 
 func (h *hearing) emit(n Heard) error {
@@ -110,7 +111,7 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 	if instanceID == "" {
 		return nil
 	}
-	page, err := h.history(ctx, room.HistoryRequest{InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
+	page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
 	if err == nil && page.MessageSeq != nil {
 		h.instance, h.last = page.InstanceID, *page.MessageSeq
 	}
@@ -145,7 +146,7 @@ func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 // give hands a stored message on.
 func (h *hearing) give(n Heard) error {
 	err := h.emit(n)
-	h.last = n.Message.Seq
+	h.last, h.lost = n.Message.Seq, false
 	return err
 }
 
@@ -203,10 +204,11 @@ func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) err
 	}
 }
 
-// lose says that some messages may be gone for good.
+// lose says that some messages may be gone for good, once behind each message.
 func (h *hearing) lose(some bool) error {
-	if !some {
+	if !some || h.lost {
 		return nil
 	}
+	h.lost = true
 	return h.emit(Heard{Lost: true})
 }

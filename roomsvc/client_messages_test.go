@@ -83,3 +83,59 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 		t.Errorf("it gives %+v", given)
 	}
 }
+
+// Whoever is asked where a new room's messages end may not have heard of it yet: what was
+// said before is not heard for that.
+func TestFromNowOnInANewRoom(t *testing.T) {
+	s, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	if _, err := c.Create(ctx, room.CreateRequest{RoomID: "side"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sync.pass(ctx); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan *nats.Msg, 16)
+	if _, err := nc.ChanSubscribe(subjects.Command(string(room.History)), asked); err != nil {
+		t.Fatal(err)
+	}
+	h := &hearing{ear: c.newEar("lobby", time.Hour, notFacts)}
+	defer h.close()
+
+	// Whoever follows the journal waits at the first of these facts.
+	side := s.rep.find("side")
+	side.mu.Lock()
+	now := events.TimeOf(time.Now())
+	s.elsewhere(t, &events.Fact{
+		ID: "1", Type: events.MemberJoined, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: now, MemberCount: 1,
+		Joined: []events.Joined{{UserID: "bob", SessionID: room.DefaultSession, JoinedAt: now, Via: events.ViaJoin}},
+	}, side.revision)
+	info := &events.Room{RoomID: "lobby", InstanceID: "new", CreatedAt: now, Sequence: 1}
+	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomCreated, Room: "lobby", InstanceID: "new", Sequence: 1, Time: now, Info: info}, 0)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &events.Message{ID: "before", Room: "lobby", InstanceID: "new", Time: now, Type: events.Text, Data: "before"}
+	data, err := m.Encode("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := js.Publish(ctx, subjects.MessageJournal("lobby"), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := sync.OnceFunc(side.mu.Unlock)
+	go func() {
+		var q room.HistoryRequest
+		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
+			free()
+		}
+	}()
+	if err := h.start(ctx, "new"); err != nil || h.last != said.Sequence {
+		t.Errorf("it begins behind %d: %v; want %d", h.last, err, said.Sequence)
+	}
+	free()
+}

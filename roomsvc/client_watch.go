@@ -204,11 +204,12 @@ func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 	return w.emit(u)
 }
 
-// fill reads what was missed. revision is that of a fact behind the hole, if one was heard.
+// fill reads what was missed. revision is that of a fact behind the hole, if it is known;
+// without it whoever is asked may not have got there yet.
 func (w *watch) fill(ctx context.Context, revision uint64) error {
 	for {
 		after := w.roster.Sequence()
-		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{MinRevision: revision}, InstanceID: w.instance, AfterSequence: &after})
+		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{MinRevision: revision, Sync: revision == 0}, InstanceID: w.instance, AfterSequence: &after})
 		switch {
 		case gone(err):
 			return w.absent(ctx)
@@ -358,7 +359,7 @@ func (w *watch) pages(ctx context.Context, reply *room.GetReply) (*pages, error)
 func (w *watch) level(ctx context.Context, s *room.State, newest uint64) (*room.State, error) {
 	for s.Sequence < newest {
 		after := s.Sequence
-		page, err := w.history(ctx, room.HistoryRequest{InstanceID: s.InstanceID, AfterSequence: &after})
+		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: s.InstanceID, AfterSequence: &after})
 		if err != nil {
 			return nil, err
 		}

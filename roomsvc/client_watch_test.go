@@ -372,3 +372,42 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 		}
 	}
 }
+
+// That some messages are gone is said once, however often somebody looks who may not read
+// those that are left.
+func TestLostIsSaidOnce(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true, MessagesPerRoom: 2})
+	ok[position](w, "enter.alice", `{"roomID":"lobby","config":{"historyForJoiners":false}}`)
+	last := &room.SendReply{}
+	for range 4 {
+		last = ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"before"}`)
+	}
+	for joined := time.Now(); joined.UnixMilli() <= last.Timestamp; joined = time.Now() { // the clock decides here
+	}
+	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
+	bob := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "bob", UserForm: true})
+	t.Cleanup(bob.Close)
+	looks := hear(t, w.nc, "room.cmd.get.bob")
+	hearing := stepping(t, bob.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond}))
+	hearing.step()
+	if h := hearing.step(); !h.Lost {
+		t.Errorf("it begins with %+v", h)
+	}
+	said := make(chan error, 1)
+	go func() {
+		for range 6 {
+			if _, err := looks.NextMsg(patience); err != nil {
+				said <- err
+				return
+			}
+		}
+		_, err := once[room.SendReply](w, "send.alice", map[string]any{"roomID": "lobby", "type": "text", "data": "now"})
+		said <- err
+	}()
+	if h := hearing.step(); h.Message == nil || h.Message.Data != "now" {
+		t.Errorf("then comes %+v", h)
+	}
+	if err := <-said; err != nil {
+		t.Error(err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
 )
 
 // hear subscribes, and returns when the server knows it.
@@ -115,6 +116,52 @@ func TestFeeds(t *testing.T) {
 			t.Errorf("%s: %d more", sub.Subject, n)
 		}
 	}
+}
+
+// Where members may only read what was said since they came in, an instance whose clock is
+// ahead makes nobody miss what is said behind his coming in.
+func TestClockAheadHidesNothing(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	r := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby","config":{"historyForJoiners":false}}`)
+	f := &events.Fact{ID: "ahead", Type: events.RoomKept, Room: "lobby", InstanceID: r.InstanceID, Sequence: 2, Time: events.TimeOf(time.Now().Add(time.Hour))}
+	data, err := f.Encode("")
+	if err == nil {
+		_, err = w.js.PublishMsg(w.ctx, &nats.Msg{Subject: subjects.Journal("lobby"), Header: nats.Header{"Content-Type": {events.ContentType}}, Data: data})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ok[position](w, "get", `{"roomID":"lobby","sync":true}`)
+	bob := hear(t, w.nc, "room.feed.bob.*")
+	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
+	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
+	ok[room.LeftReply](w, "leave.alice", `{"roomID":"lobby"}`)
+	heard := map[string]bool{}
+	for range 3 { // messages are in no order with facts
+		heard[next(t, bob)] = true
+	}
+	if !heard["hello"] {
+		t.Errorf("bob hears %v", heard)
+	}
+	page := ok[room.HistoryReply](w, "history.bob", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterMessageSeq":0}`, r.InstanceID))
+	if len(page.Events) != 1 {
+		t.Errorf("bob reads %s", page.Events)
+	}
+}
+
+// Whoever has come in is not told that it is out, whichever instance it asks.
+func TestWhoCameInReads(t *testing.T) {
+	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
+	made := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"stage","config":{"delivery":"open","historyForJoiners":false}}`)
+	together(400, func(i int) {
+		user := room.Verb(fmt.Sprint(".user-", i))
+		if _, err := once[room.JoinedReply](w, "join"+user, map[string]any{"roomID": "stage"}); err != nil {
+			t.Error(err)
+		}
+		if _, err := once[room.HistoryReply](w, "history"+user, map[string]any{"roomID": "stage", "instanceID": made.InstanceID, "beforeMessageSeq": 0}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // An end user reads rooms that it is in, and open ones.

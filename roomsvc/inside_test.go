@@ -7,9 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
@@ -197,5 +199,45 @@ func TestUnknownFact(t *testing.T) {
 	}
 	if at := s.rep.passed.Seq(); at > before+1 { // a marker of its own may come first
 		t.Errorf("it passed %d, was at %d", at, before)
+	}
+}
+
+// A renewal says that a fact was missed, and whoever is asked for it has not got there
+// yet: it does not have to wait for the next renewal.
+func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
+	s, nc := inside(t, Config{})
+	c := NewClient(nc, ClientConfig{})
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	for _, id := range []string{"lobby", "side"} {
+		if _, err := c.Create(ctx, room.CreateRequest{RoomID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &watch{ear: c.newEar("lobby", time.Hour, notMessages), yield: func(Update, error) bool { return true }}
+	defer w.close()
+	if err := w.refresh(ctx, FreshStart); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan *nats.Msg, 1)
+	if _, err := nc.ChanSubscribe(subjects.Command(string(room.History)), asked); err != nil {
+		t.Fatal(err)
+	}
+
+	// Whoever follows the journal waits at the first of these facts.
+	side, lobby, now := s.rep.find("side"), s.rep.head("lobby"), events.TimeOf(time.Now())
+	side.mu.Lock()
+	free := sync.OnceFunc(side.mu.Unlock)
+	defer free()
+	s.elsewhere(t, &events.Fact{ID: "1", Type: events.RoomKept, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: now}, side.revision)
+	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomKept, Room: "lobby", InstanceID: lobby.InstanceID, Sequence: 2, Time: now}, lobby.Revision)
+	go func() {
+		var q room.HistoryRequest
+		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
+			free()
+		}
+	}()
+	if err := w.fill(ctx, 0); err != nil || w.roster.Sequence() != 2 {
+		t.Errorf("it is at %d: %v", w.roster.Sequence(), err)
 	}
 }

@@ -54,7 +54,7 @@ func (s *Service) readLater(q *request, f room.Freshness, r subjects.Room, answe
 		if refused == nil {
 			v, refused = answer(ctx)
 		}
-		if refused != nil && refused.Code == room.ErrNotAllowed && !f.Sync && s.sync.pass(ctx) == nil {
+		if refused != nil && (refused.Code == room.ErrNotAllowed || refused.Code == room.ErrUserNotInRoom) && !f.Sync && s.sync.pass(ctx) == nil {
 			v, refused = answer(ctx)
 		}
 		if refused != nil {

@@ -126,7 +126,8 @@ func messageID(c *room.Command) string {
 }
 
 // mayTalk says why the command's user may not send in its room, and names the room's
-// instance in the message.
+// instance in the message. Its time is none before the room's newest fact: whoever came in
+// by that, where another clock is ahead, may read what is said from here on.
 func (s *Service) mayTalk(c *room.Command, m *events.Message) *room.Error {
 	refuse := func(code *room.Code, format string, args ...any) *room.Error {
 		return room.Refuse(code, format+"; nothing was sent", args...)
@@ -145,7 +146,7 @@ func (s *Service) mayTalk(c *room.Command, m *events.Message) *room.Error {
 	case c.User != "" && !in(mb.state, c):
 		return refuse(room.ErrUserNotInRoom, "%q (session %s) is not in %q", c.User, c.Session, c.Room)
 	}
-	m.InstanceID = mb.state.InstanceID
+	m.InstanceID, m.Time = mb.state.InstanceID, mb.state.FactAt
 	return nil
 }
 
@@ -158,7 +159,7 @@ func (s *Service) publish(c *call, m *events.Message) {
 		s.refuse(c, e)
 		return
 	}
-	m.ID, m.Time = nuid.Next(), events.TimeOf(time.Now())
+	m.ID, m.Time = nuid.Next(), max(m.Time, events.TimeOf(time.Now()))
 	var err error
 	if m.Type.Stored() {
 		err = s.store(c, m)

@@ -55,8 +55,8 @@ export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60,
 
   async function come() {
     listen(`room.state.${token(me.userID)}.${token(roomID)}`, notice);
-    const { subscribe, instanceID } = await command(verb, { userName: me.userName, leaseSeconds });
-    const past = await command("history", { instanceID, beforeMessageSeq: 0, count: 20 });
+    const { subscribe, instanceID, revision } = await command(verb, { userName: me.userName, leaseSeconds });
+    const past = await command("history", { instanceID, beforeMessageSeq: 0, count: 20, minRevision: revision });
     following = follow(command, roomID, {
       messageSeq: past.messageSeq,
       renewEvery: (leaseSeconds * 1000) / 3,

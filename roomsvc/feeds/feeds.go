@@ -29,7 +29,7 @@ import (
 )
 
 const (
-	most      = 16384                // facts and messages that wait to go out
+	most      = 16384                // facts and messages that wait to go out; of what comes then only who hears the room counts
 	tooMany   = most / 2             // past it, and past tooOld, what waits goes to nobody: live copies are at most once
 	tooOld    = 2 * time.Second      //
 	between   = 2 * time.Millisecond // at least, from one sync point for messages to the next
@@ -50,7 +50,6 @@ type Feeds struct {
 	prove   func(context.Context) error // passes a sync point
 	leading atomic.Bool
 	until   atomic.Pointer[time.Time] // when the lead ends unless it is renewed
-	out     chan item
 	life    context.Context
 
 	// Of the publishing goroutine alone.
@@ -61,6 +60,9 @@ type Feeds struct {
 	mu      sync.Mutex
 	heard   []item        // messages that wait for a proof
 	arrived chan struct{} // there are some
+	out     []item        // what waits to go out
+	goes    chan struct{} // there is something
+	lost    int           // messages that had no place there
 }
 
 // audience is who hears a room.
@@ -79,7 +81,7 @@ type listener struct {
 
 // item is a fact or a message on its way out.
 type item struct {
-	at     time.Time // when it came
+	at     time.Time // when it came; zero: it goes to nobody
 	room   subjects.Room
 	change *projection.Change // nil: a message
 	said   *events.Message    // nil: a fact
@@ -90,7 +92,7 @@ type item struct {
 // New makes feeds; they take facts from Start on. prove must return when everything
 // stored before its call has been given to [Feeds.Fact].
 func New(nc *nats.Conn, log *slog.Logger, prove func(context.Context) error) *Feeds {
-	return &Feeds{nc: nc, log: log, prove: prove, out: make(chan item, most), rooms: map[subjects.Room]*audience{}, arrived: make(chan struct{}, 1)}
+	return &Feeds{nc: nc, log: log, prove: prove, rooms: map[subjects.Room]*audience{}, arrived: make(chan struct{}, 1), goes: make(chan struct{}, 1)}
 }
 
 // Start takes the rooms as they are before the first fact, and runs until life ends.
@@ -110,11 +112,42 @@ func (f *Feeds) Fact(c projection.Change, data []byte) {
 	f.send(item{time.Now(), c.Room, &c, nil, h, data})
 }
 
+// send hands something on to be published. It never waits: the journal would wait too.
 func (f *Feeds) send(i item) {
-	select {
-	case f.out <- i:
-	case <-f.life.Done():
+	f.mu.Lock()
+	if len(f.out) >= most {
+		if i.change == nil {
+			f.lost++
+			f.mu.Unlock()
+			return
+		}
+		i.at, i.header, i.data = time.Time{}, nil, nil
 	}
+	f.out = append(f.out, i)
+	f.mu.Unlock()
+	wake(f.goes)
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// next takes what has waited longest; nil: nothing waits. many says that there is too much.
+func (f *Feeds) next() (i *item, many bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.out) == 0 {
+		f.out = nil
+		return nil, false
+	}
+	first := f.out[0]
+	f.out[0] = item{} // what it holds may be long
+	f.out = f.out[1:]
+	f.drops, f.lost = f.drops+f.lost, 0
+	return &first, len(f.out) > tooMany
 }
 
 // Until says when the lead ends by itself: an instance that stood still leads no longer,
@@ -162,10 +195,7 @@ func (f *Feeds) message(m *nats.Msg) {
 	f.mu.Lock()
 	f.heard = append(f.heard, item{time.Now(), r, nil, said, h, m.Data})
 	f.mu.Unlock()
-	select {
-	case f.arrived <- struct{}{}:
-	default:
-	}
+	wake(f.arrived)
 }
 
 // proving hands messages on behind all facts that were stored before they were heard.
@@ -207,17 +237,20 @@ func (f *Feeds) proving() {
 func (f *Feeds) publish() {
 	for {
 		select {
-		case i := <-f.out:
-			if err := f.pass(&i); err != nil && f.life.Err() == nil {
-				f.dropped(i.room, "the connection does not take copies for end users; they miss some and ask for them", "error", err)
-			}
+		case <-f.goes:
 		case <-f.life.Done():
 			return
+		}
+		for i, many := f.next(); i != nil && f.life.Err() == nil; i, many = f.next() {
+			if err := f.pass(i, many); err != nil && f.life.Err() == nil {
+				f.dropped(i.room, "the connection does not take copies for end users; they miss some and ask for them", "error", err)
+			}
 		}
 	}
 }
 
-func (f *Feeds) pass(i *item) error {
+// pass takes the next thing. If it is too late it goes to nobody.
+func (f *Feeds) pass(i *item, late bool) error {
 	a := f.rooms[i.room]
 	if i.change != nil {
 		if a == nil && i.change.Head != nil {
@@ -235,7 +268,7 @@ func (f *Feeds) pass(i *item) error {
 	}
 	var err error
 	if f.leads() {
-		late := len(f.out) > tooMany
+		late = late || i.at.IsZero()
 		if !late {
 			late, err = a.hear(f.nc, i)
 		}

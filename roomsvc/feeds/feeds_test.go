@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,7 +65,7 @@ func TestLeadIsOver(t *testing.T) {
 	for n, until := range []time.Time{time.Now().Add(time.Hour), time.Now(), time.Now().Add(time.Hour)} {
 		lead(f, until)
 		i := item{at: time.Now(), room: "lobby", change: change(uint64(n+1), []subjects.User{"alice"}, nil), data: []byte{byte('1' + n)}}
-		if err := f.pass(&i); err != nil {
+		if err := f.pass(&i, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +95,7 @@ func TestTooLate(t *testing.T) {
 		{at: now, room: "lobby", data: []byte("said")},
 		{at: now, room: "none", data: []byte("said to nobody")},
 	} {
-		if err := f.pass(&i); err != nil {
+		if err := f.pass(&i, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,6 +120,77 @@ func TestTooLate(t *testing.T) {
 	}
 	if len(heard) != 3 || strings.Count(log.String(), "dropped") != 1 {
 		t.Errorf("heard are %v; the log says %s", heard, log.String())
+	}
+}
+
+// stuck is a connection whose server takes nothing while held is locked.
+type stuck struct {
+	net.Conn
+	held *sync.Mutex
+}
+
+func (c stuck) Write(b []byte) (int, error) {
+	c.held.Lock()
+	defer c.held.Unlock()
+	return c.Conn.Write(b)
+}
+
+// dialer makes connections that can be stuck.
+type dialer struct{ held sync.Mutex }
+
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	return stuck{conn, &d.held}, err
+}
+
+// A server that takes no copies does not hold up whoever passes the facts on, and who hears
+// the room is known all the same.
+func TestNobodyWaitsForCopies(t *testing.T) {
+	var d dialer
+	server := roomtest.Server(t)
+	nc := roomtest.Conn(t, server, nats.SetCustomDialer(&d))
+	sub, err := roomtest.Conn(t, server).SubscribeSync("room.feed.*.lobby")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error { return nil })
+	f.Start(t.Context(), nil)
+	lead(f, time.Now().Add(time.Hour))
+	d.held.Lock()
+	free := sync.OnceFunc(d.held.Unlock)
+	t.Cleanup(free)
+	taken := make(chan uint64)
+	go func() {
+		n := uint64(1)
+		f.Fact(*change(n, []subjects.User{"alice"}, nil), make([]byte, 128<<10))
+		for ; n < 2*most; n++ {
+			f.Fact(*change(n+1, nil, nil), []byte("much"))
+			f.message(message(t, "1", "much", 1))
+		}
+		f.Fact(*change(n+1, []subjects.User{"bob"}, []subjects.User{"alice"}), []byte("bob"))
+		taken <- n + 1
+	}()
+	var n uint64
+	select {
+	case n = <-taken:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits")
+	}
+	free()
+	for began := time.Now(); ; n++ {
+		f.Fact(*change(n+1, nil, nil), []byte("end"))
+		m, err := sub.NextMsg(20 * time.Millisecond)
+		for ; err == nil && text(m) != "end"; m, err = sub.NextMsg(20 * time.Millisecond) {
+		}
+		if err == nil && m.Subject != "room.feed.bob.lobby" {
+			t.Fatalf("%s hears what comes behind her going", m.Subject)
+		}
+		if err == nil {
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("bob hears nothing")
+		}
 	}
 }
 

@@ -112,6 +112,19 @@ test("who comes later reads what was said last, once", async () => {
   await bob.hears(...texts.slice(-20), "bob?");
 });
 
+test("who may not know of the room yet is asked for its past as it was come into", async () => {
+  const nc = await connection(url);
+  const request = nc.request.bind(nc);
+  const asked = [];
+  nc.request = (subject, body, options) => {
+    if (subject.startsWith("room.cmd.history.")) asked.push(JSON.parse(body));
+    return request(subject, body, options);
+  };
+  await Person.in(nc, "fresh", "alice");
+  const { revision } = await ask(nc, "", "get", { roomID: "fresh", sync: true });
+  assert.equal(asked[0].minRevision, revision);
+});
+
 test("messages in two directions at once arrive everywhere in the same order", async () => {
   const people = await Promise.all(["amy", "ben", "cleo"].map(async (user) => Person.in(await connection(url), "talk", user)));
   const said = people.flatMap((p, who) => Array.from({ length: 20 }, (_, i) => p.says(`${who}.${i}`)));
