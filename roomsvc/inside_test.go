@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -197,5 +198,87 @@ func TestUnknownFact(t *testing.T) {
 	}
 	if at := s.rep.passed.Seq(); at > before+1 { // a marker of its own may come first
 		t.Errorf("it passed %d, was at %d", at, before)
+	}
+}
+
+// await waits for something that comes about inside.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patient); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("waiting for %s", what)
+		}
+	}
+}
+
+// However many come into a room at once that is not there yet, it counts as one against
+// the limit on rooms.
+func TestRoomOnItsWayCountsOnce(t *testing.T) {
+	s, nc := inside(t, Config{Limits: room.Limits{MaxRooms: 2}})
+	client := NewClient(nc, ClientConfig{Once: true})
+	enter := func(id, user string) error {
+		_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
+		return err
+	}
+	mb := s.acquire("a")
+	users := []string{"alice", "bob", "carol"}
+	done := make(chan error, len(users))
+	for _, user := range users {
+		go func() { done <- enter("a", user) }()
+	}
+	await(t, "the commands", func() bool { mb.mu.Lock(); defer mb.mu.Unlock(); return len(mb.queue) == 3 })
+	mb.mu.Lock()
+	_, run := s.decide(mb)
+	mb.mu.Unlock()
+	if err := enter("b", "dave"); err != nil {
+		t.Errorf("the second room of two: %v", err)
+	}
+	s.unreserve(run)
+	mb.mu.Lock()
+	mb.queue = append(reopen(run), mb.queue...)
+	mb.mu.Unlock()
+	s.release(mb)
+	for range users {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := s.making.Load(); n != 0 {
+		t.Errorf("%d rooms are still being made", n)
+	}
+}
+
+// Between the moment when a fact is applied and the one when its commands are settled,
+// what it brings counts twice. Nobody is refused for that.
+func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
+	s, nc := inside(t, Config{Limits: room.Limits{MaxRooms: 2, MaxRoomsPerUser: 2}})
+	client := NewClient(nc, ClientConfig{Once: true})
+	enter := func(id, user string) error {
+		_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
+		return err
+	}
+	if err := enter("a", "alice"); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		user       string
+		take, back func()
+	}{
+		"rooms":           {"bob", func() { s.making.Add(1) }, func() { s.making.Add(-1) }},
+		"rooms of a user": {"alice", func() { s.rep.users.reserve("alice", 2) }, func() { s.rep.users.release("alice") }},
+	} {
+		c.take()
+		before := s.rep.passed.Seq()
+		done := make(chan error, 1)
+		go func() { done <- enter("b", c.user) }()
+		await(t, what, func() bool { return len(done) > 0 || s.rep.passed.Seq() > before+3 })
+		c.back()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := client.Leave(t.Context(), room.RoomRequest{Caller: room.Caller{UserID: c.user}, RoomID: "b"}); err != nil {
+			t.Error(err)
+		}
+		await(t, "the end of b", func() bool { return s.rep.living.Load() == 1 })
 	}
 }
