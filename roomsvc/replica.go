@@ -255,7 +255,7 @@ func (mb *mailbox) meet(m journal.Message) (a applied, known bool, err error) {
 		fl.resolve(0, journal.ErrConflict)
 	}
 	f, err := decode(m)
-	return applied{mb, f, m.Seq, m.Time}, false, err
+	return applied{mb, f, m.Seq, time.Now()}, false, err // by this clock: the server's may be another
 }
 
 func (r *replica) hand(c projection.Change, data []byte) {
