@@ -118,6 +118,11 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			open = append(open, c)
 			continue
 		}
+		if c.cmd.Verb == room.LeaveAll && !c.synced {
+			c.state.CompareAndSwap(deciding, waiting)
+			rest = append(rest, c)
+			continue
+		}
 		var v room.Verdict
 		if c.cmd.Verb == room.Switch {
 			s.reserve(boxes[c.cmd.Room], c)

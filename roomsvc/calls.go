@@ -3,6 +3,7 @@ package roomsvc
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -70,9 +71,11 @@ func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*
 	return proved, open
 }
 
-// prove passes a sync point, so that the calls can be refused for good.
+// prove passes a sync point, so that the calls can be refused for good. The first of them
+// may have run out of time already.
 func (s *Service) prove(calls []*call) {
-	ctx, cancel := context.WithDeadline(s.life, calls[0].deadline)
+	last := slices.MaxFunc(calls, func(a, b *call) int { return a.deadline.Compare(b.deadline) })
+	ctx, cancel := context.WithDeadline(s.life, last.deadline)
 	defer cancel()
 	if s.sync.pass(ctx) != nil {
 		return // they are decided again, or run out of time

@@ -282,3 +282,23 @@ func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
 		await(t, "the end of b", func() bool { return s.rep.living.Load() == 1 })
 	}
 }
+
+// A leaveAll does not go by what was known before it came, also where the commands ahead of
+// it have run out of time.
+func TestLeaveAllBehindOneThatIsTooLate(t *testing.T) {
+	s, nc := inside(t, Config{})
+	client := NewClient(nc, ClientConfig{UserID: "alice"})
+	if _, err := client.Enter(t.Context(), room.CreateRequest{RoomID: "known"}); err != nil {
+		t.Fatal(err)
+	}
+	of := func(user subjects.User, left time.Duration) *call {
+		return &call{cmd: &room.Command{Verb: room.LeaveAll, User: user, Session: room.DefaultSession}, deadline: time.Now().Add(left)}
+	}
+	late, fresh := of("bob", -time.Second), of("alice", commandTimeout)
+	s.inFlight.Add(2)
+	s.timeOut(late)
+	again, _ := s.multiStep([]*call{late, fresh}, journal.MaxBatch)
+	if len(again) > 0 || fresh.state.Load() != answered || !fresh.synced {
+		t.Errorf("answered %v, behind a sync point %v, to be decided again %d", fresh.state.Load() == answered, fresh.synced, len(again))
+	}
+}
