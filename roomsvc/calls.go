@@ -20,6 +20,7 @@ type call struct {
 	ignored  string // names of unknown fields
 	deadline time.Time
 	state    atomic.Int32
+	told     bool // the user's devices have heard that it came
 	synced   bool // a sync point was passed since it came: refusing it is proved
 	reserved bool // holds a place among the user's rooms
 	creating bool // holds a place among all rooms

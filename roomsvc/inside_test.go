@@ -302,3 +302,116 @@ func TestLeaveAllBehindOneThatIsTooLate(t *testing.T) {
 		t.Errorf("answered %v, behind a sync point %v, to be decided again %d", fresh.state.Load() == answered, fresh.synced, len(again))
 	}
 }
+
+// told is the notices that alice's devices heard so far of a room.
+func told(t *testing.T, sub *nats.Subscription) (list []string) {
+	t.Helper()
+	for {
+		n, _, err := sub.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return list
+		}
+		m, err := sub.NextMsg(patient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notice, err := events.DecodeNotice(m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := fmt.Sprint(notice.State, " ", notice.Event)
+		if notice.Error != nil {
+			line += " " + notice.Error.Code
+		}
+		list = append(list, line)
+	}
+}
+
+// Whatever becomes of a command that the user's devices heard come, the last that they hear
+// of it is where the session stands.
+func TestLastNoticeIsTrue(t *testing.T) {
+	s, nc := inside(t, Config{})
+	client := NewClient(nc, ClientConfig{UserID: "alice", Once: true})
+	begin := func(id, request string) (*nats.Subscription, *mailbox, chan error) {
+		t.Helper()
+		sub, err := nc.SubscribeSync("room.state.alice." + id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mb, done := s.acquire(subjects.Room(id)), make(chan error, 1)
+		go func() {
+			_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: request}, RoomID: id})
+			done <- err
+		}()
+		await(t, "the command", func() bool { mb.mu.Lock(); defer mb.mu.Unlock(); return len(mb.queue) == 1 })
+		return sub, mb, done
+	}
+	end := func(sub *nats.Subscription, want ...string) {
+		t.Helper()
+		if err := s.nc.FlushTimeout(patient); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.FlushTimeout(patient); err != nil {
+			t.Fatal(err)
+		}
+		if list := told(t, sub); !slices.Equal(list, want) {
+			t.Errorf("the devices hear %q, want %q", list, want)
+		}
+	}
+
+	// The append takes longer than the command may, and is stored in the end.
+	sub, mb, done := begin("slow", "1")
+	mb.mu.Lock()
+	fact, run := s.decide(mb)
+	fl, err := s.launch([]*mailbox{mb}, []*events.Fact{fact})
+	mb.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.timeOut(run[0].call)
+	if err := <-done; !errors.Is(err, room.ErrUnavailable) {
+		t.Errorf("what is on its way: %v", err)
+	}
+	last, err := s.commit(fl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mb.mu.Lock()
+	mb.flight = nil
+	if err := s.applyOwn([]*mailbox{mb}, []*events.Fact{fact}, last); err != nil {
+		t.Fatal(err)
+	}
+	s.settle(mb, run, fact, last)
+	mb.mu.Unlock()
+	s.release(mb)
+	end(sub, "connecting activeEnter", "disconnected enterFailed UNAVAILABLE", "connected success")
+
+	// Another instance stored it, and died.
+	sub, mb, done = begin("repeated", "2")
+	s.elsewhere(t, &events.Fact{
+		ID: nuid.Next(), Type: events.RoomCreated, Room: "repeated", InstanceID: "1", Sequence: 1, Time: events.TimeOf(time.Now()), Info: &events.Room{RoomID: "repeated", MemberCount: 1},
+		Joined: []events.Joined{{UserID: "alice", SessionID: room.DefaultSession, RequestID: "2"}},
+	}, 0)
+	if err := s.sync.pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.release(mb)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	end(sub, "connecting activeEnter", "connected success")
+
+	// Its request ID was taken meanwhile.
+	sub, mb, done = begin("other", "3")
+	if _, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: "3"}, RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	s.release(mb)
+	if err := <-done; !errors.Is(err, room.ErrParamInvalid) {
+		t.Error(err)
+	}
+	end(sub, "connecting activeEnter", "disconnected enterFailed PARAM_INVALID")
+}
