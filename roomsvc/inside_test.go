@@ -415,3 +415,19 @@ func TestLastNoticeIsTrue(t *testing.T) {
 	}
 	end(sub, "connecting activeEnter", "disconnected enterFailed PARAM_INVALID")
 }
+
+// An instance that does not start leaves nothing behind on the connection.
+func TestNothingStaysOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	server := roomtest.Server(t)
+	nc, system := roomtest.Conn(t, server), roomtest.Conn(t, server)
+	system.Close()
+	_, _ = nc.Request("nobody", nil, patient) // the connection's own subscription for answers
+	before := nc.NumSubscriptions()
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	if _, err := New(ctx, nc, Config{System: system, Logger: slog.New(slog.DiscardHandler)}); err == nil {
+		t.Fatal("it starts without the system account")
+	}
+	await(t, "the end of its subscriptions", func() bool { return nc.NumSubscriptions() == before })
+}
