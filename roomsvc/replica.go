@@ -31,6 +31,7 @@ type replica struct {
 	lastMu   sync.Mutex
 	last     projection.Mark // of the fact last handed on
 
+	ahead  time.Duration             // at a start: of this machine's clock before the server's
 	sought map[subjects.Room]*sought // at a start without the bucket: what it knew
 
 	batch   []journal.Message               // facts of an atomic append that goes on
@@ -307,7 +308,7 @@ func (r *replica) replay(m journal.Message, bucket uint64, orphans map[subjects.
 	if f.Type == events.RoomDestroyed || f.Type == events.RoomCreated {
 		delete(orphans, id)
 	}
-	r.settle([]applied{{mb, f, m.Seq, m.Time}}, []*room.State{state}, []room.Changes{ch})
+	r.settle([]applied{{mb, f, m.Seq, m.Time.Add(r.ahead)}}, []*room.State{state}, []room.Changes{ch})
 	if m.Seq > bucket {
 		r.hand(change(f, ch, m.Seq), m.Data)
 	} else if bucket == nothing {

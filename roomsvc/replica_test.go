@@ -102,7 +102,14 @@ func TestOutcomesOnOddClocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.pass(journal.Message{Seq: uint64(i) + 1, Subject: subjects.Facts(f.Room), Data: data, Time: time.Now().Add(off)}); err != nil {
+			m := journal.Message{Seq: uint64(i) + 1, Subject: subjects.Facts(f.Room), Data: data, Time: time.Now().Add(off)}
+			if i == 0 { // from before the start
+				r.ahead = -off
+				err = r.replay(m, nothing, map[subjects.Room]string{})
+			} else {
+				err = r.pass(m)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
