@@ -23,6 +23,9 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 	var cache replyCache
 	for _, v := range run {
 		if !v.state.CompareAndSwap(deciding, answered) {
+			if v.Changed { // it took so long that its caller was told that nobody knows
+				s.tell(v.cmd, place{mb.room, room.Position{InstanceID: fact.InstanceID, Sequence: fact.Sequence, Revision: seq}})
+			}
 			continue
 		}
 		if v.Refused != nil {
@@ -39,9 +42,9 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 		} else {
 			s.rep.requests.content(v.cmd, &p, v.ErrorKeys)
 		}
+		s.tell(v.cmd, p)
 		switch v.cmd.Verb {
 		case room.Leave:
-			s.notify(v.cmd, p, events.Disconnected, events.Success)
 			s.reply(v.call, &room.LeftReply{RoomID: string(p.room), Position: p.Position})
 		case room.SetAttributes:
 			s.sendAttributes(v.call, &cache, s.shown(v.call, mb.state), p, v.ErrorKeys)
@@ -54,9 +57,17 @@ func (s *Service) settle(mb *mailbox, run []verdict, fact *events.Fact, seq uint
 		case room.SetAccess:
 			s.reply(v.call, &room.SetAccessReply{Config: info(mb.state, p).Config, Position: p.Position})
 		default:
-			s.notify(v.cmd, p, events.Connected, events.Success)
 			s.sendJoined(v.call, &cache, mb, p, v.Created)
 		}
+	}
+}
+
+// tell tells the user's devices of a command that was carried out in a room.
+func (s *Service) tell(c *room.Command, p place) {
+	if c.Verb == room.Leave {
+		s.notify(c, p, events.Disconnected, events.Success)
+	} else if brings(c.Verb) {
+		s.notify(c, p, events.Connected, events.Success)
 	}
 }
 
@@ -86,7 +97,8 @@ func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox,
 		}
 	}
 	for _, v := range taken {
-		if !v.state.CompareAndSwap(deciding, answered) {
+		late := !v.state.CompareAndSwap(deciding, answered) // its caller was told that nobody knows
+		if late && !v.Changed {
 			continue
 		}
 		if v.Refused != nil {
@@ -101,14 +113,23 @@ func (s *Service) settleMulti(taken []verdict, boxes map[subjects.Room]*mailbox,
 			if !v.Changed {
 				s.rep.requests.content(v.cmd, nil, nil)
 			}
-			s.sendLeftAll(v.call, leavers[v.cmd])
+			for _, p := range leavers[v.cmd] {
+				s.notify(v.cmd, p, events.Disconnected, events.Success)
+			}
+			if !late {
+				s.sendLeftAll(v.call, leavers[v.cmd])
+			}
 			continue
 		}
 		p := v.was // in it already, and no more is known of it
 		if _, ok := came[arrival{v.cmd.Room, session{v.cmd.User, v.cmd.Session}}]; ok {
 			p = places[v.cmd.Room]
 		}
-		s.sendSwitched(v.call, boxes[v.cmd.Room], p, places[v.cmd.From], v.Created)
+		s.tell(v.cmd, p)
+		s.notify(v.cmd, places[v.cmd.From], events.Disconnected, events.Success)
+		if !late {
+			s.sendSwitched(v.call, boxes[v.cmd.Room], p, places[v.cmd.From], v.Created)
+		}
 	}
 }
 
@@ -126,14 +147,11 @@ func (s *Service) sendLeftAll(c *call, left []place) {
 	ids := make([]string, 0, len(left))
 	for _, p := range left {
 		ids = append(ids, string(p.room))
-		s.notify(c.cmd, p, events.Disconnected, events.Success)
 	}
 	s.reply(c, &room.LeftAllReply{RoomIDList: ids})
 }
 
 func (s *Service) sendSwitched(c *call, to *mailbox, p, from place, created bool) {
-	s.notify(c.cmd, p, events.Connected, events.Success)
-	s.notify(c.cmd, from, events.Disconnected, events.Success)
 	r := info(s.shown(c, to.state), p)
 	s.reply(c, &room.JoinedReply{
 		Room: r, Created: &created, Subscribe: s.subscribe(c, to.room, r.Config), Position: p.Position,
@@ -177,6 +195,9 @@ func (s *Service) repeated(c *call, locked map[subjects.Room]*mailbox) bool {
 	if !c.state.CompareAndSwap(deciding, answered) {
 		return true
 	}
+	if c.told {
+		s.conclude(c, refused, locked)
+	}
 	if refused != nil {
 		s.sendError(c, refused)
 		return true
@@ -208,6 +229,26 @@ func (s *Service) repeated(c *call, locked map[subjects.Room]*mailbox) bool {
 		s.repeatJoined(c, o, locked)
 	}
 	return true
+}
+
+// conclude tells the user's devices where the session of a repeated command stands. They
+// heard it come, for its first try was not known yet, and may have come to an instance
+// that died.
+func (s *Service) conclude(c *call, refused *room.Error, locked map[subjects.Room]*mailbox) {
+	n := s.notice(c.cmd, place{room: c.cmd.Room}, events.Disconnected, events.Success)
+	if mb := s.rep.find(c.cmd.Room); mb != nil {
+		if locked[mb.room] != mb {
+			mb.mu.Lock()
+			defer mb.mu.Unlock()
+		}
+		if p := position(mb); in(mb.state, c.cmd) {
+			n.State, n.InstanceID, n.Sequence = events.Connected, p.InstanceID, p.Sequence
+		}
+	}
+	if refused != nil {
+		n.Event, n.Error = startEvents[c.cmd.Verb][1], &events.NoticeError{Code: refused.Code.Name, Number: refused.Code.Number}
+	}
+	s.publishNotice(n)
 }
 
 func (s *Service) repeatJoined(c *call, o *outcome, locked map[subjects.Room]*mailbox) {

@@ -118,6 +118,11 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 			open = append(open, c)
 			continue
 		}
+		if c.cmd.Verb == room.LeaveAll && !c.synced {
+			c.state.CompareAndSwap(deciding, waiting)
+			rest = append(rest, c)
+			continue
+		}
 		var v room.Verdict
 		if c.cmd.Verb == room.Switch {
 			s.reserve(boxes[c.cmd.Room], c)
@@ -125,9 +130,7 @@ func (s *Service) multiStep(calls []*call, most int) (again []*call, ok bool) {
 		} else {
 			v = s.addLeaveAll(boxes, runs, c.cmd)
 		}
-		if !v.Changed {
-			s.unreserve([]verdict{{call: c, Verdict: v}})
-		}
+		s.spare(c, v)
 		switch {
 		case v.Later && c.cmd.Verb == room.Switch && boxes[c.cmd.Room].refusal != nil:
 			refused[c] = notStored(boxes[c.cmd.Room].refusal) // its end comes first, and can't be stored

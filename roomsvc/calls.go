@@ -3,6 +3,7 @@ package roomsvc
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type call struct {
 	ignored  string // names of unknown fields
 	deadline time.Time
 	state    atomic.Int32
+	told     bool // the user's devices have heard that it came
 	synced   bool // a sync point was passed since it came: refusing it is proved
 	reserved bool // holds a place among the user's rooms
 	creating bool // holds a place among all rooms
@@ -70,9 +72,11 @@ func split(run []verdict, proves func(verdict) bool) (proved []verdict, open []*
 	return proved, open
 }
 
-// prove passes a sync point, so that the calls can be refused for good.
+// prove passes a sync point, so that the calls can be refused for good. The first of them
+// may have run out of time already.
 func (s *Service) prove(calls []*call) {
-	ctx, cancel := context.WithDeadline(s.life, calls[0].deadline)
+	last := slices.MaxFunc(calls, func(a, b *call) int { return a.deadline.Compare(b.deadline) })
+	ctx, cancel := context.WithDeadline(s.life, last.deadline)
 	defer cancel()
 	if s.sync.pass(ctx) != nil {
 		return // they are decided again, or run out of time
@@ -91,7 +95,9 @@ func (s *Service) prove(calls []*call) {
 // brings says that the command may bring its user into a room.
 func brings(v room.Verb) bool { _, ok := startEvents[v]; return ok }
 
-// reserve counts a coming in against the limits on rooms, if there are any.
+// reserve counts a coming in against the limits on rooms, if there are any. A limit that
+// is met only with what is on its way is no reason to refuse: that may be in a room that
+// is counted already, or come to nothing. Then the call is to be decided once more.
 func (s *Service) reserve(mb *mailbox, c *call) {
 	l := s.limits.Load()
 	c.cmd.UserRoomsFull, c.cmd.RoomsFull = false, false
@@ -99,15 +105,30 @@ func (s *Service) reserve(mb *mailbox, c *call) {
 		return
 	}
 	if l.MaxRoomsPerUser > 0 && c.cmd.User != "" && mb.state.Member(c.cmd.User) == nil && c.cmd.Verb != room.Switch {
-		c.reserved = s.rep.users.reserve(c.cmd.User, l.MaxRoomsPerUser)
+		var full bool
+		c.reserved, full = s.rep.users.reserve(c.cmd.User, l.MaxRoomsPerUser)
 		c.cmd.UserRoomsFull = !c.reserved
+		c.synced = c.synced && (c.reserved || full)
 	}
 	if l.MaxRooms > 0 && mb.state == nil {
-		c.creating = s.rep.living.Load()+s.making.Add(1) <= int64(l.MaxRooms)
+		living := s.rep.living.Load()
+		c.creating = living+s.making.Add(1) <= int64(l.MaxRooms)
 		c.cmd.RoomsFull = !c.creating
+		c.synced = c.synced && (c.creating || living >= int64(l.MaxRooms))
 		if !c.creating {
 			s.making.Add(-1)
 		}
+	}
+}
+
+// spare gives back what a decided call holds and does not need.
+func (s *Service) spare(c *call, v room.Verdict) {
+	if !v.Changed {
+		s.unreserve([]verdict{{call: c, Verdict: v}})
+	}
+	if c.creating && !v.Created { // another command of the run makes the room
+		s.making.Add(-1)
+		c.creating = false
 	}
 }
 

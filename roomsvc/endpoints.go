@@ -172,6 +172,7 @@ func (s *Service) admit(q *request, err *room.Error) {
 	}
 	if ev, ok := startEvents[q.verb]; ok && q.cmd.User != "" {
 		s.publishNotice(s.notice(q.cmd, place{room: q.cmd.Room}, events.Connecting, ev[0]))
+		q.told = true
 	}
 	if err != nil {
 		s.refuse(q.call, err)

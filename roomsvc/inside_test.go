@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -240,4 +241,235 @@ func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
 	if err := w.fill(ctx, 0); err != nil || w.roster.Sequence() != 2 {
 		t.Errorf("it is at %d: %v", w.roster.Sequence(), err)
 	}
+}
+
+// await waits for something that comes about inside.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patient); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("waiting for %s", what)
+		}
+	}
+}
+
+// However many come into a room at once that is not there yet, it counts as one against
+// the limit on rooms.
+func TestRoomOnItsWayCountsOnce(t *testing.T) {
+	s, nc := inside(t, Config{Limits: room.Limits{MaxRooms: 2}})
+	client := NewClient(nc, ClientConfig{Once: true})
+	enter := func(id, user string) error {
+		_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
+		return err
+	}
+	mb := s.acquire("a")
+	users := []string{"alice", "bob", "carol"}
+	done := make(chan error, len(users))
+	for _, user := range users {
+		go func() { done <- enter("a", user) }()
+	}
+	await(t, "the commands", func() bool { mb.mu.Lock(); defer mb.mu.Unlock(); return len(mb.queue) == 3 })
+	mb.mu.Lock()
+	_, run := s.decide(mb)
+	mb.mu.Unlock()
+	if err := enter("b", "dave"); err != nil {
+		t.Errorf("the second room of two: %v", err)
+	}
+	s.unreserve(run)
+	mb.mu.Lock()
+	mb.queue = append(reopen(run), mb.queue...)
+	mb.mu.Unlock()
+	s.release(mb)
+	for range users {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := s.making.Load(); n != 0 {
+		t.Errorf("%d rooms are still being made", n)
+	}
+}
+
+// Between the moment when a fact is applied and the one when its commands are settled,
+// what it brings counts twice. Nobody is refused for that.
+func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
+	s, nc := inside(t, Config{Limits: room.Limits{MaxRooms: 2, MaxRoomsPerUser: 2}})
+	client := NewClient(nc, ClientConfig{Once: true})
+	enter := func(id, user string) error {
+		_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
+		return err
+	}
+	if err := enter("a", "alice"); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		user       string
+		take, back func()
+	}{
+		"rooms":           {"bob", func() { s.making.Add(1) }, func() { s.making.Add(-1) }},
+		"rooms of a user": {"alice", func() { s.rep.users.reserve("alice", 2) }, func() { s.rep.users.release("alice") }},
+	} {
+		c.take()
+		before := s.rep.passed.Seq()
+		done := make(chan error, 1)
+		go func() { done <- enter("b", c.user) }()
+		await(t, what, func() bool { return len(done) > 0 || s.rep.passed.Seq() > before+3 })
+		c.back()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := client.Leave(t.Context(), room.RoomRequest{Caller: room.Caller{UserID: c.user}, RoomID: "b"}); err != nil {
+			t.Error(err)
+		}
+		await(t, "the end of b", func() bool { return s.rep.living.Load() == 1 })
+	}
+}
+
+// A leaveAll does not go by what was known before it came, also where the commands ahead of
+// it have run out of time.
+func TestLeaveAllBehindOneThatIsTooLate(t *testing.T) {
+	s, nc := inside(t, Config{})
+	client := NewClient(nc, ClientConfig{UserID: "alice"})
+	if _, err := client.Enter(t.Context(), room.CreateRequest{RoomID: "known"}); err != nil {
+		t.Fatal(err)
+	}
+	of := func(user subjects.User, left time.Duration) *call {
+		return &call{cmd: &room.Command{Verb: room.LeaveAll, User: user, Session: room.DefaultSession}, deadline: time.Now().Add(left)}
+	}
+	late, fresh := of("bob", -time.Second), of("alice", commandTimeout)
+	s.inFlight.Add(2)
+	s.timeOut(late)
+	again, _ := s.multiStep([]*call{late, fresh}, journal.MaxBatch)
+	if len(again) > 0 || fresh.state.Load() != answered || !fresh.synced {
+		t.Errorf("answered %v, behind a sync point %v, to be decided again %d", fresh.state.Load() == answered, fresh.synced, len(again))
+	}
+}
+
+// told is the notices that alice's devices heard so far of a room.
+func told(t *testing.T, sub *nats.Subscription) (list []string) {
+	t.Helper()
+	for {
+		n, _, err := sub.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return list
+		}
+		m, err := sub.NextMsg(patient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notice, err := events.DecodeNotice(m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := fmt.Sprint(notice.State, " ", notice.Event)
+		if notice.Error != nil {
+			line += " " + notice.Error.Code
+		}
+		list = append(list, line)
+	}
+}
+
+// Whatever becomes of a command that the user's devices heard come, the last that they hear
+// of it is where the session stands.
+func TestLastNoticeIsTrue(t *testing.T) {
+	s, nc := inside(t, Config{})
+	client := NewClient(nc, ClientConfig{UserID: "alice", Once: true})
+	begin := func(id, request string) (*nats.Subscription, *mailbox, chan error) {
+		t.Helper()
+		sub, err := nc.SubscribeSync("room.state.alice." + id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mb, done := s.acquire(subjects.Room(id)), make(chan error, 1)
+		go func() {
+			_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: request}, RoomID: id})
+			done <- err
+		}()
+		await(t, "the command", func() bool { mb.mu.Lock(); defer mb.mu.Unlock(); return len(mb.queue) == 1 })
+		return sub, mb, done
+	}
+	end := func(sub *nats.Subscription, want ...string) {
+		t.Helper()
+		if err := s.nc.FlushTimeout(patient); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.FlushTimeout(patient); err != nil {
+			t.Fatal(err)
+		}
+		if list := told(t, sub); !slices.Equal(list, want) {
+			t.Errorf("the devices hear %q, want %q", list, want)
+		}
+	}
+
+	// The append takes longer than the command may, and is stored in the end.
+	sub, mb, done := begin("slow", "1")
+	mb.mu.Lock()
+	fact, run := s.decide(mb)
+	fl, err := s.launch([]*mailbox{mb}, []*events.Fact{fact})
+	mb.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.timeOut(run[0].call)
+	if err := <-done; !errors.Is(err, room.ErrUnavailable) {
+		t.Errorf("what is on its way: %v", err)
+	}
+	last, err := s.commit(fl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mb.mu.Lock()
+	mb.flight = nil
+	if err := s.applyOwn([]*mailbox{mb}, []*events.Fact{fact}, last); err != nil {
+		t.Fatal(err)
+	}
+	s.settle(mb, run, fact, last)
+	mb.mu.Unlock()
+	s.release(mb)
+	end(sub, "connecting activeEnter", "disconnected enterFailed UNAVAILABLE", "connected success")
+
+	// Another instance stored it, and died.
+	sub, mb, done = begin("repeated", "2")
+	s.elsewhere(t, &events.Fact{
+		ID: nuid.Next(), Type: events.RoomCreated, Room: "repeated", InstanceID: "1", Sequence: 1, Time: events.TimeOf(time.Now()), Info: &events.Room{RoomID: "repeated", MemberCount: 1},
+		Joined: []events.Joined{{UserID: "alice", SessionID: room.DefaultSession, RequestID: "2"}},
+	}, 0)
+	if err := s.sync.pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.release(mb)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	end(sub, "connecting activeEnter", "connected success")
+
+	// Its request ID was taken meanwhile.
+	sub, mb, done = begin("other", "3")
+	if _, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: "3"}, RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	s.release(mb)
+	if err := <-done; !errors.Is(err, room.ErrParamInvalid) {
+		t.Error(err)
+	}
+	end(sub, "connecting activeEnter", "disconnected enterFailed PARAM_INVALID")
+}
+
+// An instance that does not start leaves nothing behind on the connection.
+func TestNothingStaysOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	server := roomtest.Server(t)
+	nc, system := roomtest.Conn(t, server), roomtest.Conn(t, server)
+	system.Close()
+	_, _ = nc.Request("nobody", nil, patient) // the connection's own subscription for answers
+	before := nc.NumSubscriptions()
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	if _, err := New(ctx, nc, Config{System: system, Logger: slog.New(slog.DiscardHandler)}); err == nil {
+		t.Fatal("it starts without the system account")
+	}
+	await(t, "the end of its subscriptions", func() bool { return nc.NumSubscriptions() == before })
 }

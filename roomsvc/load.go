@@ -52,6 +52,8 @@ func (s *Service) tryLoad(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ahead := time.Since(extent.At)
+	s.rep.ahead = ahead
 	from, tailLost, err := s.judge(ctx, snap.Projected, extent)
 	if err != nil {
 		return err
@@ -70,6 +72,7 @@ func (s *Service) tryLoad(ctx context.Context) error {
 		s.log.Warn("the bucket has holes; making the rooms from the journal", "because", err)
 	}
 	s.rep = newReplica(s.cfg.Remember)
+	s.rep.ahead = ahead
 	s.rep.seek(snap.Heads)
 	err = s.follow(ctx, max(extent.First, 1), projection.Projected{Mark: projection.Mark{Revision: nothing}})
 	if errors.Is(err, errIncomplete) || errors.Is(err, room.ErrDamaged) {
@@ -105,7 +108,7 @@ func (s *Service) judge(ctx context.Context, p projection.Projected, extent jour
 		return 0, false, nil
 	}
 	from = min(p.Safe.Revision, p.Revision) + 1
-	recent, err := s.journal.FirstSince(ctx, time.Now().Add(-s.cfg.Remember))
+	recent, err := s.journal.FirstSince(ctx, extent.At.Add(-s.cfg.Remember))
 	if err != nil {
 		return 0, false, err
 	}

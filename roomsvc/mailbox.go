@@ -275,13 +275,10 @@ func (s *Service) decide(mb *mailbox) (*events.Fact, []verdict) {
 		if c.state.CompareAndSwap(waiting, deciding) && !s.repeated(c, locked) {
 			s.reserve(mb, c)
 			v := r.Add(c.cmd)
+			s.spare(c, v)
 			if v.Later {
-				s.unreserve([]verdict{{call: c, Verdict: v}})
 				c.state.CompareAndSwap(deciding, waiting)
 				break
-			}
-			if !v.Changed {
-				s.unreserve([]verdict{{call: c, Verdict: v}})
 			}
 			run = append(run, verdict{call: c, Verdict: v})
 		}

@@ -31,6 +31,7 @@ type replica struct {
 	lastMu   sync.Mutex
 	last     projection.Mark // of the fact last handed on
 
+	ahead  time.Duration             // at a start: of this machine's clock before the server's
 	sought map[subjects.Room]*sought // at a start without the bucket: what it knew
 
 	batch   []journal.Message               // facts of an atomic append that goes on
@@ -255,7 +256,7 @@ func (mb *mailbox) meet(m journal.Message) (a applied, known bool, err error) {
 		fl.resolve(0, journal.ErrConflict)
 	}
 	f, err := decode(m)
-	return applied{mb, f, m.Seq, m.Time}, false, err
+	return applied{mb, f, m.Seq, time.Now()}, false, err // by this clock: the server's may be another
 }
 
 func (r *replica) hand(c projection.Change, data []byte) {
@@ -307,7 +308,7 @@ func (r *replica) replay(m journal.Message, bucket uint64, orphans map[subjects.
 	if f.Type == events.RoomDestroyed || f.Type == events.RoomCreated {
 		delete(orphans, id)
 	}
-	r.settle([]applied{{mb, f, m.Seq, m.Time}}, []*room.State{state}, []room.Changes{ch})
+	r.settle([]applied{{mb, f, m.Seq, m.Time.Add(r.ahead)}}, []*room.State{state}, []room.Changes{ch})
 	if m.Seq > bucket {
 		r.hand(change(f, ch, m.Seq), m.Data)
 	} else if bucket == nothing {

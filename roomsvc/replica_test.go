@@ -1,6 +1,7 @@
 package roomsvc
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,41 @@ func TestBatchIsOneChange(t *testing.T) {
 		}
 		if want := []uint64{1, 2, 3, 4}[:3+c.has]; !slices.Equal(handed, want) {
 			t.Errorf("after %s: handed on are %v, want %v", c.last.Subject, handed, want)
+		}
+	}
+}
+
+// What other instances carried out is known as long as it is to be, however far the clocks
+// of the server and of this machine are apart.
+func TestOutcomesOnOddClocks(t *testing.T) {
+	for _, off := range []time.Duration{-time.Hour, 0, time.Hour} {
+		r := newReplica(defaultRemember)
+		r.changed = func(projection.Change) {}
+		for i := range 2 {
+			id := fmt.Sprint(i + 1)
+			f := &events.Fact{
+				ID: id, Type: events.RoomCreated, Room: subjects.Room(id), InstanceID: id, Sequence: 1, Info: &events.Room{RoomID: id, MemberCount: 1},
+				Joined: []events.Joined{{UserID: "alice", SessionID: "default", RequestID: id}},
+			}
+			data, err := f.Encode("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := journal.Message{Seq: uint64(i) + 1, Subject: subjects.Facts(f.Room), Data: data, Time: time.Now().Add(off)}
+			if i == 0 { // from before the start
+				r.ahead = -off
+				err = r.replay(m, nothing, map[subjects.Room]string{})
+			} else {
+				err = r.pass(m)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, id := range []string{"1", "2"} {
+			if o, _ := r.requests.look(&room.Command{User: "alice", RequestID: id}); o == nil || o.joined == nil {
+				t.Errorf("the server's clock is off by %v: the outcome of request %s is %+v", off, id, o)
+			}
 		}
 	}
 }

@@ -96,7 +96,8 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	s.sync.s = s
 	s.life, s.die = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
-		s.die()
+		s.failed.Do(func() { go s.end() })
+		<-s.done // nothing stays behind on the connection
 		return nil, err
 	}
 	return s, nil
@@ -151,7 +152,11 @@ func (s *Service) open(ctx context.Context) (err error) {
 	s.workers.Add(1)
 	go func() { defer s.workers.Done(); election.run() }()
 	s.listenMu.Lock()
-	s.gen, err = s.listen()
+	if s.stopping { // it has failed meanwhile
+		err = s.failure
+	} else {
+		s.gen, err = s.listen()
+	}
 	s.listenMu.Unlock()
 	if err != nil {
 		return err
@@ -307,7 +312,9 @@ func (s *Service) end() {
 	s.listenMu.Unlock()
 	s.workers.Wait()
 	s.refuseAll()
-	s.journal.Close()
+	if s.journal != nil {
+		s.journal.Close()
+	}
 	close(s.done)
 }
 

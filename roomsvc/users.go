@@ -80,16 +80,17 @@ func (u *users) of(id subjects.User) []*mailbox {
 	return rooms
 }
 
-// reserve takes a place among the rooms that the user may be in, if one is left.
-func (u *users) reserve(id subjects.User, limit int) bool {
+// reserve takes a place among the rooms that the user may be in, if one is left. full says
+// that it is in all of them.
+func (u *users) reserve(id subjects.User, limit int) (ok, full bool) {
 	s := u.shard(id)
 	s.Lock()
 	defer s.Unlock()
-	if len(s.rooms[id])+s.pending[id] >= limit {
-		return false
+	if n := len(s.rooms[id]); n+s.pending[id] >= limit {
+		return false, n >= limit
 	}
 	s.pending[id]++
-	return true
+	return true, false
 }
 
 // release gives a reserved place back.

@@ -210,7 +210,10 @@ func (j *Journal) Shared(ctx context.Context) (map[string]int, error) {
 }
 
 // Extent is what the stream holds now, by its leader's word.
-type Extent struct{ First, Last uint64 }
+type Extent struct {
+	First, Last uint64
+	At          time.Time // by the server's clock
+}
 
 // Extent asks the stream's leader. It is not proof against a deposed leader; only
 // [Journal.Mark] is.
@@ -222,7 +225,7 @@ func (j *Journal) Extent(ctx context.Context) (Extent, error) {
 	if id := info.Config.Metadata[metaID]; id != j.ID {
 		return Extent{}, fmt.Errorf("the stream %s is no longer the one this instance opened (journal %s, now %q)", subjects.StreamRooms, j.ID, id)
 	}
-	return Extent{info.State.FirstSeq, info.State.LastSeq}, nil
+	return Extent{info.State.FirstSeq, info.State.LastSeq, info.TimeStamp}, nil
 }
 
 // At reads one stored message; ok is false if there is none at seq.
