@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -420,8 +421,16 @@ var stuckWays = map[string]struct {
 	"never left, gets through later": {stick: func(p *proxy) { p.toServer.Store(&noAppends) }, otherLast: true},
 	"never left, another is faster":  {stick: func(p *proxy) { p.toServer.Store(&noAppends) }},
 	"stored, and nothing is heard": {stored: true, stick: func(p *proxy) {
+		var appends atomic.Bool // until then what goes before it is heard
+		watch := rule(func(f *frame) fate {
+			if strings.HasPrefix(f.subject, "room.journal.") {
+				appends.Store(true)
+			}
+			return fate{}
+		})
+		p.toServer.Store(&watch)
 		deaf := rule(func(f *frame) fate {
-			if strings.HasPrefix(f.subject, "room.cmd.") || !bytes.Contains(f.body, []byte(`"stream":"ROOMS"`)) && !strings.HasPrefix(f.subject, "room.evt.") && f.subject != "room.sync" {
+			if !appends.Load() || strings.HasPrefix(f.subject, "room.cmd.") || !bytes.Contains(f.body, []byte(`"stream":"ROOMS"`)) && !strings.HasPrefix(f.subject, "room.evt.") && f.subject != "room.sync" {
 				return fate{}
 			}
 			return fate{lose: true}
