@@ -67,22 +67,13 @@ func (s *Service) flying(c *call) bool {
 	if c.cmd.Verb == room.LeaveAll || c.cmd.Verb == room.Switch {
 		return s.multi.working.Load()
 	}
-	boxes := []*mailbox{s.rep.find(c.cmd.Room), s.rep.find(c.cmd.From)}
-	if c.cmd.Verb == room.LeaveAll {
-		boxes = s.rep.users.of(c.cmd.User)
+	mb := s.rep.find(c.cmd.Room)
+	if mb == nil {
+		return false
 	}
-	for _, mb := range boxes {
-		if mb == nil {
-			continue
-		}
-		mb.mu.Lock()
-		open := mb.flight != nil
-		mb.mu.Unlock()
-		if open {
-			return true
-		}
-	}
-	return false
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	return mb.flight != nil
 }
 
 // refuseAll answers what is left when the service ends.
