@@ -170,6 +170,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		"too few in flight": {func(o *Options) { o.InFlight = 1 }, "--connections"},
 		"small count":       {func(o *Options) { o.Count = 1 }, "--count"},
 		"unknown scenario":  {func(o *Options) { o.Scenarios = []string{"nope"} }, `"nope"`},
+		"scenario twice":    {func(o *Options) { o.Scenarios = []string{"latency", "latency"} }, "latency is named twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := small(alone)

@@ -99,6 +99,9 @@ func chosen(o Options) ([]scenario, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("there is no scenario %q; there are %s", name, scenarioNames())
 		}
+		if slices.ContainsFunc(list, func(s scenario) bool { return s.name == name }) {
+			return nil, fmt.Errorf("%s is named twice; --runs 2 runs it twice", name)
+		}
 		list = append(list, scenarios[i])
 	}
 	return list, nil
