@@ -67,9 +67,11 @@ type ClientConfig struct {
 //   - a [*room.Error] for a refusal, so that errors.Is(err, room.ErrRoomNotExist) works;
 //   - [ErrNoService] if nobody takes commands: nothing happened;
 //   - an error that wraps [context.DeadlineExceeded], or the cause that the context was
-//     cancelled with, if no answer came in time.
+//     cancelled with, if no answer came in time;
+//   - [nats.ErrConnectionClosed] if the connection was closed, and [nats.ErrDisconnected] if
+//     it was broken for 110 s.
 //
-// After the last of these, and after a refusal whose Outcome is [room.Unknown], the
+// After the last two of these, and after a refusal whose Outcome is [room.Unknown], the
 // command may have had its effect. The same request with the same RequestID, sent again
 // within two minutes, tells: it has no second effect and gets the first outcome. Each
 // method that changes something makes a RequestID where there is none, but takes its
