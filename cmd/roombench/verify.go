@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -160,6 +161,9 @@ func (b *bench) settled(revision uint64) error {
 				return nil
 			}
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) { // it was stopped
+				return ctx.Err()
+			}
 			return fmt.Errorf("the bucket did not get to revision %d in %v", last, verifyTimeout)
 		}
 	}
