@@ -124,24 +124,33 @@ func (s *Service) reserve(mb *mailbox, c *call) {
 // spare gives back what a decided call holds and does not need.
 func (s *Service) spare(c *call, v room.Verdict) {
 	if !v.Changed {
-		s.unreserve([]verdict{{call: c, Verdict: v}})
+		s.freePlace(c)
 	}
-	if c.creating && !v.Created { // another command of the run makes the room
-		s.making.Add(-1)
-		c.creating = false
+	if !v.Created { // it may be another command of the run that makes the room
+		s.freeRoom(c)
 	}
 }
 
 // unreserve gives back what the calls hold: their facts are stored, or will not be.
 func (s *Service) unreserve(run []verdict) {
 	for _, v := range run {
-		if v.reserved {
-			s.rep.users.release(v.cmd.User)
-			v.reserved = false
-		}
-		if v.creating {
-			s.making.Add(-1)
-			v.creating = false
-		}
+		s.freePlace(v.call)
+		s.freeRoom(v.call)
+	}
+}
+
+// freePlace gives back a place among the user's rooms.
+func (s *Service) freePlace(c *call) {
+	if c.reserved {
+		s.rep.users.release(c.cmd.User)
+		c.reserved = false
+	}
+}
+
+// freeRoom gives back a place among all rooms.
+func (s *Service) freeRoom(c *call) {
+	if c.creating {
+		s.making.Add(-1)
+		c.creating = false
 	}
 }
