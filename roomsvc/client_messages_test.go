@@ -1,17 +1,13 @@
 package roomsvc
 
 import (
-	"context"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -19,36 +15,21 @@ import (
 // heard of that room yet: it is not lost for that.
 func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 	s, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), patient)
-	defer cancel()
-	for _, id := range []string{"lobby", "side"} {
-		if _, err := c.Create(ctx, room.CreateRequest{RoomID: id}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c, ctx := withRooms(t, nc, "lobby", "side")
 	if err := s.sync.pass(ctx); err != nil {
 		t.Fatal(err)
 	}
 	heard := make(chan *nats.Msg, 2)
-	asked := make(chan *nats.Msg, 16)
-	for subject, to := range map[string]chan *nats.Msg{subjects.Messages("lobby"): heard, subjects.Command(string(room.History)): asked} {
-		if _, err := nc.ChanSubscribe(subject, to); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := nc.ChanSubscribe(subjects.Messages("lobby"), heard); err != nil {
+		t.Fatal(err)
 	}
 	var given []Heard
 	h := &hearing{ear: c.newEar("lobby", time.Hour, notFacts), yield: func(n Heard, _ error) bool { given = append(given, n); return true }}
 	defer h.close()
 
-	// Whoever follows the journal waits at the first of these facts.
-	side, lobby := s.rep.find("side"), s.rep.head("lobby")
-	side.mu.Lock()
+	free := s.behind(t, nc)
+	lobby := s.rep.head("lobby")
 	now := events.TimeOf(time.Now())
-	s.elsewhere(t, &events.Fact{
-		ID: "1", Type: events.MemberJoined, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: now, MemberCount: 1,
-		Joined: []events.Joined{{UserID: "bob", SessionID: room.DefaultSession, JoinedAt: now, Via: events.ViaJoin}},
-	}, side.revision)
 	info := &events.Room{RoomID: "lobby", InstanceID: lobby.InstanceID, CreatedAt: lobby.CreatedAt, Sequence: 2}
 	seq := s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomDestroyed, Room: "lobby", InstanceID: lobby.InstanceID, Sequence: 2, Time: now, Info: info, Reason: events.DestroyedEmpty}, lobby.Revision)
 	info = &events.Room{RoomID: "lobby", InstanceID: "anew", CreatedAt: now, Sequence: 1}
@@ -68,13 +49,6 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 		}
 	}
 	<-heard // and is lost
-	free := sync.OnceFunc(side.mu.Unlock)
-	go func() {
-		var q room.HistoryRequest
-		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
-			free()
-		}
-	}()
 	if err := h.take(ctx, <-heard); err != nil {
 		t.Error(err)
 	}
@@ -88,30 +62,15 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 // said before is not heard for that.
 func TestFromNowOnInANewRoom(t *testing.T) {
 	s, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), patient)
-	defer cancel()
-	if _, err := c.Create(ctx, room.CreateRequest{RoomID: "side"}); err != nil {
-		t.Fatal(err)
-	}
+	c, ctx := withRooms(t, nc, "side")
 	if err := s.sync.pass(ctx); err != nil {
-		t.Fatal(err)
-	}
-	asked := make(chan *nats.Msg, 16)
-	if _, err := nc.ChanSubscribe(subjects.Command(string(room.History)), asked); err != nil {
 		t.Fatal(err)
 	}
 	h := &hearing{ear: c.newEar("lobby", time.Hour, notFacts)}
 	defer h.close()
 
-	// Whoever follows the journal waits at the first of these facts.
-	side := s.rep.find("side")
-	side.mu.Lock()
+	free := s.behind(t, nc)
 	now := events.TimeOf(time.Now())
-	s.elsewhere(t, &events.Fact{
-		ID: "1", Type: events.MemberJoined, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: now, MemberCount: 1,
-		Joined: []events.Joined{{UserID: "bob", SessionID: room.DefaultSession, JoinedAt: now, Via: events.ViaJoin}},
-	}, side.revision)
 	info := &events.Room{RoomID: "lobby", InstanceID: "new", CreatedAt: now, Sequence: 1}
 	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomCreated, Room: "lobby", InstanceID: "new", Sequence: 1, Time: now, Info: info}, 0)
 	js, err := jetstream.New(nc)
@@ -127,13 +86,6 @@ func TestFromNowOnInANewRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := sync.OnceFunc(side.mu.Unlock)
-	go func() {
-		var q room.HistoryRequest
-		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
-			free()
-		}
-	}()
 	if err := h.start(ctx, "new"); err != nil || h.last != said.Sequence {
 		t.Errorf("it begins behind %d: %v; want %d", h.last, err, said.Sequence)
 	}

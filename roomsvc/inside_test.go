@@ -53,6 +53,42 @@ func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
 	return s, roomtest.Conn(t, server)
 }
 
+// withRooms is a client whose rooms are there, and how long it may take.
+func withRooms(t *testing.T, nc *nats.Conn, ids ...string) (*Client, context.Context) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	t.Cleanup(cancel)
+	c := NewClient(nc, ClientConfig{})
+	for _, id := range ids {
+		if _, err := c.Create(ctx, room.CreateRequest{RoomID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c, ctx
+}
+
+// behind keeps whoever follows the journal behind what is stored from here on, by a fact of
+// the room "side", until free is called or a history is asked for that waits for it.
+func (s *Service) behind(t *testing.T, nc *nats.Conn) (free func()) {
+	t.Helper()
+	asked := make(chan *nats.Msg, 16)
+	if _, err := nc.ChanSubscribe(subjects.Command(string(room.History)), asked); err != nil {
+		t.Fatal(err)
+	}
+	side := s.rep.find("side")
+	side.mu.Lock()
+	free = sync.OnceFunc(side.mu.Unlock)
+	t.Cleanup(free)
+	s.elsewhere(t, &events.Fact{ID: "1", Type: events.RoomKept, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: events.TimeOf(time.Now())}, side.revision)
+	go func() {
+		var q room.HistoryRequest
+		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
+			free()
+		}
+	}()
+	return free
+}
+
 // elsewhere appends a fact as another instance does, and gives its revision.
 func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 {
 	t.Helper()
@@ -207,37 +243,15 @@ func TestUnknownFact(t *testing.T) {
 // yet: it does not have to wait for the next renewal.
 func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
 	s, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), patient)
-	defer cancel()
-	for _, id := range []string{"lobby", "side"} {
-		if _, err := c.Create(ctx, room.CreateRequest{RoomID: id}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c, ctx := withRooms(t, nc, "lobby", "side")
 	w := &watch{ear: c.newEar("lobby", time.Hour, notMessages), yield: func(Update, error) bool { return true }}
 	defer w.close()
 	if err := w.refresh(ctx, FreshStart); err != nil {
 		t.Fatal(err)
 	}
-	asked := make(chan *nats.Msg, 1)
-	if _, err := nc.ChanSubscribe(subjects.Command(string(room.History)), asked); err != nil {
-		t.Fatal(err)
-	}
-
-	// Whoever follows the journal waits at the first of these facts.
-	side, lobby, now := s.rep.find("side"), s.rep.head("lobby"), events.TimeOf(time.Now())
-	side.mu.Lock()
-	free := sync.OnceFunc(side.mu.Unlock)
-	defer free()
-	s.elsewhere(t, &events.Fact{ID: "1", Type: events.RoomKept, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: now}, side.revision)
-	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomKept, Room: "lobby", InstanceID: lobby.InstanceID, Sequence: 2, Time: now}, lobby.Revision)
-	go func() {
-		var q room.HistoryRequest
-		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
-			free()
-		}
-	}()
+	s.behind(t, nc)
+	lobby := s.rep.head("lobby")
+	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomKept, Room: "lobby", InstanceID: lobby.InstanceID, Sequence: 2, Time: events.TimeOf(time.Now())}, lobby.Revision)
 	if err := w.fill(ctx, 0); err != nil || w.roster.Sequence() != 2 {
 		t.Errorf("it is at %d: %v", w.roster.Sequence(), err)
 	}
