@@ -152,7 +152,7 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 		return nil, usageError{fmt.Errorf("%s is no URL of a NATS server", redact(s.Server))}
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, fmt.Errorf("%w at %s", errNoServer, redact(s.Server))
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+	case unwelcome(err):
 		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, redact(s.Server), err)
 	case errors.As(err, &slow) && slow.Timeout():
 		return nil, fmt.Errorf("%w at %s that answers (%w)", errNoServer, redact(s.Server), err)

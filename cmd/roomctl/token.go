@@ -76,8 +76,8 @@ func (s *session) bearer() ([]nats.Option, error) {
 	if cmp.Or(s.As, user) != user {
 		return nil, usageError{fmt.Errorf("the token is for %s, and --as says %s; leave --as out", word(user), word(s.As))}
 	}
-	s.As, s.userForm = user, true
-	return []nats.Option{nats.Token(token), nats.CustomInboxPrefix(subjects.UserInbox(claims.User))}, nil
+	s.As = user
+	return []nats.Option{nats.Token(token), s.speaksFor(claims.User)}, nil
 }
 
 // endUser makes who acts an end user without a token, where that is asked for.
@@ -89,6 +89,11 @@ func (s *session) endUser() ([]nats.Option, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--end-user needs the user's ID as --as: %w", err)}
 	}
+	return []nats.Option{s.speaksFor(user)}, nil
+}
+
+// speaksFor keeps to what an end user may do: its own commands, and its own inboxes.
+func (s *session) speaksFor(user subjects.User) nats.Option {
 	s.userForm = true
-	return []nats.Option{nats.CustomInboxPrefix(subjects.UserInbox(user))}, nil
+	return nats.CustomInboxPrefix(subjects.UserInbox(user))
 }
