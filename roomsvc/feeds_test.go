@@ -1,9 +1,11 @@
 package roomsvc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -114,6 +116,35 @@ func TestFeeds(t *testing.T) {
 	for _, sub := range []*nats.Subscription{alice, bob} {
 		if n, _, _ := sub.Pending(); n != 0 {
 			t.Errorf("%s: %d more", sub.Subject, n)
+		}
+	}
+}
+
+// slow is a connection on which subscriptions take their time.
+type slow struct{ net.Conn }
+
+func (c slow) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("SUB room.msg.")) {
+		time.Sleep(500 * time.Millisecond)
+	}
+	return c.Conn.Write(b)
+}
+
+func (slow) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	return slow{conn}, err
+}
+
+// Whoever asks as soon as an instance has started hears all that comes of it.
+func TestTheFirstIsHeard(t *testing.T) {
+	w, _ := newWorld(t, 0, roomsvc.Config{})
+	alice := hear(t, w.nc, "room.feed.alice.*")
+	w.start(roomsvc.Config{Feeds: true, FeedsConn: roomtest.Conn(t, w.node.Server, nats.SetCustomDialer(slow{}))})
+	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
+	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
+	for _, want := range []string{"room.created.v1 1", "hello"} {
+		if got := next(t, alice); got != want {
+			t.Errorf("alice hears %q, want %q", got, want)
 		}
 	}
 }

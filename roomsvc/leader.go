@@ -32,6 +32,7 @@ const (
 type election struct {
 	s      *Service
 	stream jetstream.Stream
+	known  func() // says that this instance leads, does not, or could not find out
 }
 
 type leaderValue struct {
@@ -50,6 +51,7 @@ func (e *election) run() {
 		case seq > 0:
 			e.lead(seq, sent)
 		}
+		e.known()
 		if err := e.s.projector.Follow(e.s.life); err != nil && !e.s.ended() {
 			e.s.log.Debug("reading how far the bucket is", "error", err)
 		}
@@ -104,19 +106,25 @@ func (e *election) put(ctx context.Context, expect uint64, value []byte, h nats.
 func (e *election) lead(seq uint64, sent time.Time) {
 	e.s.log.Info("this instance leads")
 	ctx, cancel := context.WithCancel(e.s.life)
+	silence := func() {}
+	stop := func() { cancel(); silence() }
 	duties := make(chan error, 1)
 	var others sync.WaitGroup
 	others.Go(func() { e.s.keepLeases(ctx) })
 	if e.s.feeds != nil {
 		e.s.feeds.Until(sent.Add(leaderTTL))
-		others.Go(func() {
-			if err := e.s.feeds.Lead(ctx); err != nil {
-				e.s.fail(fmt.Errorf("listening to messages for end users: %w", err))
-			}
-		})
+		call, done := context.WithTimeout(ctx, leaderRenew)
+		end, err := e.s.feeds.Lead(call)
+		done()
+		if err != nil {
+			e.s.fail(fmt.Errorf("listening to messages for end users: %w", err))
+		} else {
+			silence = end
+		}
 	}
+	e.known()
 	defer others.Wait()
-	defer cancel()
+	defer stop()
 	go func() { duties <- e.duties(ctx) }()
 	e.s.timers.lead()
 	defer e.s.timers.leading.Store(false)
@@ -128,12 +136,12 @@ func (e *election) lead(seq uint64, sent time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
-			cancel()
+			stop()
 			<-duties
 			e.resign(seq)
 			return
 		case err := <-duties:
-			cancel()
+			stop()
 			if !e.s.ended() {
 				e.s.log.Info("this instance leads no longer", "because", err)
 			}
@@ -153,7 +161,7 @@ func (e *election) lead(seq uint64, sent time.Time) {
 				continue
 			}
 			if errors.Is(err, journal.ErrConflict) || time.Since(sent) > leaderTTL-leaderRenew {
-				cancel()
+				stop()
 				e.s.log.Info("this instance leads no longer", "because", err)
 				<-duties
 				return

@@ -141,7 +141,8 @@ func (s *Service) open(ctx context.Context) (err error) {
 	if err := s.hearDisconnects(); err != nil {
 		return fmt.Errorf("listening to the system account: %w", err)
 	}
-	election := &election{s, s.leases.Stream()}
+	known, know := context.WithCancel(s.life)
+	election := &election{s, s.leases.Stream(), know}
 	s.timers.start(s)
 	s.pulse = newPulse() // not before: a start that takes long is no standstill
 	s.workers.Add(3)
@@ -151,6 +152,11 @@ func (s *Service) open(ctx context.Context) (err error) {
 	go s.pulse.run(s.life, s.woke)
 	s.workers.Add(1)
 	go func() { defer s.workers.Done(); election.run() }()
+	select { // whoever is answered hears what comes of it
+	case <-known.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("standing for the lead: %w", ctx.Err())
+	}
 	s.listenMu.Lock()
 	if s.stopping { // it has failed meanwhile
 		err = s.failure

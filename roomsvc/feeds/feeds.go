@@ -159,20 +159,24 @@ func (f *Feeds) leads() bool {
 	return f.leading.Load() && until != nil && time.Now().Before(*until)
 }
 
-// Lead publishes until ctx ends, as long as [Feeds.Until] lets it.
-func (f *Feeds) Lead(ctx context.Context) error {
+// Lead publishes from here on, as long as [Feeds.Until] lets it, until end is called. What
+// is said once it returned is heard, unless the server did not answer within ctx.
+func (f *Feeds) Lead(ctx context.Context) (end func(), err error) {
 	sub, err := f.nc.Subscribe(subjects.MessagesPattern, f.message)
 	if err == nil {
 		err = sub.SetPendingLimits(-1, 64<<20)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
 	f.leading.Store(true)
-	defer f.leading.Store(false)
-	<-ctx.Done()
-	return nil
+	if err := f.nc.FlushWithContext(ctx); err != nil {
+		f.log.Debug("waiting for the subscription to messages", "error", err)
+	}
+	return func() {
+		f.leading.Store(false)
+		_ = sub.Unsubscribe()
+	}, nil
 }
 
 // message takes a message as everybody hears it who may hear the room's own subjects.
