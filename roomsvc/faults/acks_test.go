@@ -243,10 +243,10 @@ func TestRecentFactsAreLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	since("a marker", began, 1)
-	w.until(patience, "the marker to expire", func() bool {
-		stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	w.until(patience, "the marker to expire", w.try(func(ctx context.Context) bool {
+		stream, err := w.js.Stream(ctx, subjects.StreamRooms)
 		return err == nil && stream.CachedInfo().State.Msgs == 0
-	})
+	}))
 	since("an expired one", began, 0)
 	if _, err := w.js.Publish(w.ctx, subjects.Sync, nil); err != nil {
 		t.Fatal(err)

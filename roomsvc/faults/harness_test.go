@@ -213,6 +213,20 @@ func (w *world) until(limit time.Duration, what string, ok func() bool) {
 	}
 }
 
+// brief bounds a question to the cluster: between two leaders it may have no answer at all.
+func (w *world) brief() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(w.ctx, 2*time.Second)
+}
+
+// try makes a condition to wait for of such a question.
+func (w *world) try(ask func(context.Context) bool) func() bool {
+	return func() bool {
+		ctx, cancel := w.brief()
+		defer cancel()
+		return ask(ctx)
+	}
+}
+
 // Requests, short.
 
 func as(user, request string) room.Caller { return room.Caller{UserID: user, RequestID: request} }
@@ -293,14 +307,16 @@ type stored struct {
 func (w *world) facts() (facts []stored) {
 	w.t.Helper()
 	var cons jetstream.Consumer
-	w.until(patience, "a consumer of the journal", func() (ok bool) { // a cluster that lost a server has none to give for a while
-		ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
-		defer cancel()
+	w.until(patience, "a consumer of the journal", w.try(func(ctx context.Context) bool {
 		var err error
 		cons, err = w.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.FactsPattern}})
 		return err == nil
-	})
-	defer func() { _ = w.js.DeleteConsumer(w.ctx, subjects.StreamRooms, cons.CachedInfo().Name) }()
+	}))
+	defer func() {
+		ctx, cancel := w.brief()
+		defer cancel()
+		_ = w.js.DeleteConsumer(ctx, subjects.StreamRooms, cons.CachedInfo().Name)
+	}()
 	if cons.CachedInfo().NumPending == 0 {
 		return nil
 	}
@@ -418,28 +434,28 @@ func (w *world) check() map[string]*roster {
 // would not do: a bucket that was ahead of a journal without its tail has seen higher ones.
 func (w *world) projected(newest stored) {
 	w.t.Helper()
-	w.until(patience, fmt.Sprintf("the bucket to reach %d", newest.revision), func() bool {
+	w.until(patience, fmt.Sprintf("the bucket to reach %d", newest.revision), w.try(func(ctx context.Context) bool {
 		var v struct {
 			FactID string `json:"factID"`
 			Torn   bool   `json:"torn"`
 		}
-		stream, err := w.js.Stream(w.ctx, subjects.StreamState)
+		stream, err := w.js.Stream(ctx, subjects.StreamState)
 		if err != nil {
 			return false
 		}
-		m, err := stream.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
+		m, err := stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
 		return err == nil && json.Unmarshal(m.Data, &v) == nil && v.FactID == newest.ID && !v.Torn
-	})
+	}))
 }
 
 func (w *world) checkBucket(rooms map[string]*roster) {
 	w.t.Helper()
 	var kv jetstream.KeyValue
 	var err error
-	w.until(patience, "the bucket to be bound", func() bool { // a cluster may be without a leader for a while
-		kv, err = w.js.KeyValue(w.ctx, subjects.BucketState)
+	w.until(patience, "the bucket to be bound", w.try(func(ctx context.Context) bool {
+		kv, err = w.js.KeyValue(ctx, subjects.BucketState)
 		return err == nil
-	})
+	}))
 	watch, err := kv.WatchAll(w.ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		w.t.Fatal(err)
@@ -483,14 +499,16 @@ func (w *world) checkBucket(rooms map[string]*roster) {
 
 // leader is the instance that the key of the lead names.
 func (w *world) leader() string {
-	stream, err := w.js.Stream(w.ctx, subjects.StreamSessions)
+	ctx, cancel := w.brief()
+	defer cancel()
+	stream, err := w.js.Stream(ctx, subjects.StreamSessions)
 	if err != nil {
 		return ""
 	}
 	var v struct {
 		Instance string `json:"instance"`
 	}
-	m, err := stream.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketSessions, subjects.KeyLeader))
+	m, err := stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketSessions, subjects.KeyLeader))
 	if err != nil || len(m.Data) == 0 || json.Unmarshal(m.Data, &v) != nil {
 		return ""
 	}

@@ -98,12 +98,10 @@ func TestDeposedLeader(t *testing.T) {
 	old := spawn(t, "server", string(config))
 	a, b := roomtest.Start(t, of(0).join), roomtest.Start(t, of(1).join)
 	w := callerOf(t, a.Server)
-	w.until(patience, "the cluster to take streams", func() bool {
-		ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
-		defer cancel()
+	w.until(patience, "the cluster to take streams", w.try(func(ctx context.Context) bool {
 		_, err := w.js.CreateStream(ctx, jetstream.StreamConfig{Name: "T", Replicas: 3})
 		return err == nil
-	})
+	}))
 	w.start(a.ClientURL(), roomsvc.Config{Instance: "a", Replicas: 3})
 	w.start(old.says, roomsvc.Config{Instance: "old", Replicas: 3}, nats.MaxPingsOutstanding(100))
 	w.create("before", 3600)
@@ -180,7 +178,7 @@ func TestDeposedLeader(t *testing.T) {
 }
 
 func leaderIs(w *world, name string) bool {
-	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
+	ctx, cancel := w.brief()
 	defer cancel()
 	s, err := w.js.Stream(ctx, subjects.StreamRooms)
 	return err == nil && s.CachedInfo().Cluster.Leader == name
