@@ -195,13 +195,21 @@ func (w *watch) bear(ctx context.Context, u Update) (err error) {
 // fold takes the next fact.
 func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 	w.revision, w.missing = max(w.revision, u.Revision), false
+	in := w.in()
 	if err := w.roster.fold(u.Fact, known, u.Revision); err != nil {
 		return w.refresh(ctx, FreshGap)
 	}
 	if u.Fact.Type == events.RoomDestroyed {
 		w.roster = nil
+	} else if in && !w.in() {
+		w.doubt = true // an end user may hear nothing more
 	}
 	return w.emit(u)
+}
+
+// in says whether the end user who watches is a member.
+func (w *watch) in() bool {
+	return w.c.cfg.UserForm && w.roster.state.Member(subjects.User(w.c.cfg.UserID)) != nil
 }
 
 // fill reads what was missed. revision is that of a fact behind the hole, if it is known;

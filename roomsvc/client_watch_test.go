@@ -287,24 +287,33 @@ func TestWatchAsAnEndUser(t *testing.T) {
 	}
 }
 
-// A watch outlives its end user's membership of a room for members only by its last fact.
+// A watch outlives its end user's membership of a room for members only by its last fact,
+// and tells of a room that ends with it, soon.
 func TestWatchEndsWithTheMembership(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true})
 	t.Cleanup(c.Close)
-	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
-		t.Fatal(err)
-	}
-	watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 100 * time.Millisecond}))
-	watching.step()
-	if _, err := c.Leave(w.ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
-		t.Fatal(err)
-	}
-	if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberLeft {
-		t.Errorf("leaving gives %+v", u)
-	}
-	if err := watching.fails(); !errors.Is(err, room.ErrNotAllowed) {
-		t.Errorf("then it ends with %v", err)
+	for id, delay := range map[string]int64{"stays": 3600, "ends": 0} {
+		t.Run(id, func(t *testing.T) {
+			if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}}); err != nil {
+				t.Fatal(err)
+			}
+			watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: id, Every: time.Hour}))
+			watching.step()
+			if _, err := c.Leave(w.ctx, room.RoomRequest{RoomID: id}); err != nil {
+				t.Fatal(err)
+			}
+			if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberLeft {
+				t.Errorf("leaving gives %+v", u)
+			}
+			if delay == 0 {
+				if u := watching.step(); u.Fact != nil || u.Roster != nil {
+					t.Errorf("the end gives %+v", u)
+				}
+			} else if err := watching.fails(); !errors.Is(err, room.ErrNotAllowed) {
+				t.Errorf("then it ends with %v", err)
+			}
+		})
 	}
 }
 
