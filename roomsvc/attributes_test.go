@@ -75,7 +75,10 @@ func TestAttributesOfRepeatedRequests(t *testing.T) {
 	ok[position](w, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"c":"3"}}`)
 	again := func() {
 		t.Helper()
-		r := ok[room.SetAttributesReply](w, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"a":"2","b":"2"},"requestID":"r1"}`)
+		r := &room.SetAttributesReply{}
+		for r.Attributes["c"] == "" { // what came later may not be known everywhere yet
+			r = ok[room.SetAttributesReply](w, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"a":"2","b":"2"},"requestID":"r1"}`)
+		}
 		if r.Position != first.Position || fmt.Sprint(r.ErrorKeys) != "[a]" || !maps.Equal(r.Attributes, map[string]string{"a": "1", "b": "2", "c": "3"}) {
 			t.Errorf("repeated: %+v, the first outcome was %+v", r, first)
 		}

@@ -257,6 +257,44 @@ func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
 	}
 }
 
+// A room that was made a moment ago, by another instance, is not said to be missing.
+func TestNothingIsMissingForWhoIsBehind(t *testing.T) {
+	after := uint64(0)
+	for name, ask := range map[string]func(context.Context, *Client) error{
+		"get": func(ctx context.Context, c *Client) error {
+			_, err := c.Get(ctx, room.ReadRequest{RoomID: "lobby"})
+			return err
+		},
+		"history": func(ctx context.Context, c *Client) error {
+			_, err := c.History(ctx, room.HistoryRequest{RoomID: "lobby", InstanceID: "I", AfterSequence: &after})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, nc := inside(t, Config{})
+			c, ctx := withRooms(t, nc, "side")
+			side := s.rep.find("side")
+			side.mu.Lock()
+			free := sync.OnceFunc(side.mu.Unlock)
+			t.Cleanup(free)
+			s.elsewhere(t, &events.Fact{ID: "1", Type: events.RoomKept, Room: "side", InstanceID: side.state.InstanceID, Sequence: 2, Time: events.TimeOf(time.Now())}, side.revision)
+			s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomCreated, Room: "lobby", InstanceID: "I", Sequence: 1, Time: events.TimeOf(time.Now()), Info: &events.Room{RoomID: "lobby", InstanceID: "I", Sequence: 1}}, 0)
+			markers, err := nc.SubscribeSync(subjects.Sync)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { // who asks for a proof gets it
+				if _, err := markers.NextMsgWithContext(ctx); err == nil {
+					free()
+				}
+			}()
+			if err := ask(ctx, c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // await waits for something that comes about inside.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -26,14 +26,16 @@ func (s *Service) read(q *request, f room.Freshness, r subjects.Room, answer fun
 func (s *Service) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
 	q.state.Store(deciding)
 	if !f.Sync && s.seen(f.MinRevision, r) {
-		if v, refused := answer(); refused == nil {
+		v, refused := answer()
+		switch {
+		case refused == nil:
 			s.reply(q.call, v)
 			return
-		} else if refused.Code != room.ErrNotAllowed {
+		case !unproved(refused):
 			s.sendError(q.call, refused)
 			return
 		}
-		f.Sync = true // it may have come in a moment ago, elsewhere
+		f.Sync = true
 	}
 	s.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
 }
@@ -54,8 +56,11 @@ func (s *Service) readLater(q *request, f room.Freshness, r subjects.Room, answe
 		if refused == nil {
 			v, refused = answer(ctx)
 		}
-		if refused != nil && (refused.Code == room.ErrNotAllowed || refused.Code == room.ErrUserNotInRoom) && !f.Sync && s.sync.pass(ctx) == nil {
-			v, refused = answer(ctx)
+		if unproved(refused) && !f.Sync {
+			f.Sync = true
+			if refused = s.fresh(ctx, f, r); refused == nil {
+				v, refused = answer(ctx)
+			}
 		}
 		if refused != nil {
 			s.sendError(q.call, refused)
@@ -63,6 +68,12 @@ func (s *Service) readLater(q *request, f room.Freshness, r subjects.Room, answe
 			s.reply(q.call, v)
 		}
 	}()
+}
+
+// unproved says whether memory that is behind may refuse so: whoever asks may have come in
+// a moment ago, by another instance. Such an answer needs a sync point.
+func unproved(e *room.Error) bool {
+	return e != nil && (e.Code == room.ErrRoomNotExist || e.Code == room.ErrNotAllowed || e.Code == room.ErrUserNotInRoom)
 }
 
 // fresh waits until this instance is as new as the caller asks.
