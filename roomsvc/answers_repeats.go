@@ -39,11 +39,7 @@ func (s *Service) repeated(c *call, locked map[subjects.Room]*mailbox) bool {
 	case c.cmd.Verb == room.SetAttributes || c.cmd.Verb == room.SetMemberAttributes:
 		s.repeatAttributes(c, o, locked)
 	case c.cmd.Verb == room.LeaveAll:
-		ids := make([]string, 0, len(o.left))
-		for _, p := range o.left {
-			ids = append(ids, string(p.room))
-		}
-		s.reply(c, &room.LeftAllReply{RoomIDList: ids})
+		s.sendLeftAll(c, o.left)
 	case c.cmd.Verb == room.Leave && len(o.left) > 0:
 		s.reply(c, &room.LeftReply{RoomID: string(o.left[0].room), Position: o.left[0].Position})
 	default:

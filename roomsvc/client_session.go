@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ func newPresence() *presence {
 // renewal is what the service said to a renewal.
 type renewal struct {
 	heads []room.RoomHead // where the session is
-	lost  []string        // where it was before
+	lost  []room.RoomHead // where it was before
 }
 
 // renewals are those that somebody has not looked at yet.
@@ -278,7 +279,7 @@ func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error
 
 // settle takes where the session is, and gives those rooms in which it was before, and
 // still was to its own knowledge.
-func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost []string) {
+func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost []room.RoomHead) {
 	for _, h := range heads {
 		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {
 			p.rooms[h.RoomID] = stay{h.InstanceID, h.Sequence}
@@ -288,9 +289,9 @@ func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost [
 	for id, in := range before {
 		if p.rooms[id].instance == in.instance {
 			delete(p.rooms, id)
-			lost = append(lost, id)
+			lost = append(lost, room.RoomHead{RoomID: id, InstanceID: in.instance})
 		}
 	}
-	slices.Sort(lost)
+	slices.SortFunc(lost, func(a, b room.RoomHead) int { return strings.Compare(a.RoomID, b.RoomID) })
 	return lost
 }

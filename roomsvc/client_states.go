@@ -214,24 +214,26 @@ func (s *states) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, id := range r.lost {
-			event := s.why(ctx, id)
+		for _, was := range r.lost {
+			event := s.why(ctx, was)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := s.say(id, events.Disconnected, event); err != nil {
+			if err := s.say(was.RoomID, events.Disconnected, event); err != nil {
 				return err
 			}
-			delete(s.away, id)
+			delete(s.away, was.RoomID)
 		}
 	}
 	return nil
 }
 
 // why is the reason for which the session is not in a room any more.
-func (s *states) why(ctx context.Context, roomID string) events.Event {
-	_, err := s.c.Get(ctx, room.ReadRequest{RoomID: roomID, Freshness: room.Freshness{Sync: true}})
+func (s *states) why(ctx context.Context, was room.RoomHead) events.Event {
+	is, err := s.c.Get(ctx, room.ReadRequest{RoomID: was.RoomID, Freshness: room.Freshness{Sync: true}})
 	switch {
+	case err == nil && is.InstanceID != was.InstanceID:
+		return events.RoomNotExist // another one of that name
 	case err == nil, errors.Is(err, room.ErrNotAllowed): // only members may ask
 		return events.ConnectTimeout
 	case gone(err):

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 )
 
@@ -17,7 +18,7 @@ import (
 type Config struct {
 	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
 	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
-	MessagesKeep    time.Duration // how long messages are kept; 0: 24 h
+	MessagesKeep    time.Duration // how long messages are kept: 0 is 24 h, else at least 5 min
 	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
 	Limits          room.Limits   // see [room.Settings]
 	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
@@ -29,12 +30,12 @@ type Config struct {
 	FeedsConn       *nats.Conn    // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
 	Grace           time.Duration // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
 	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end; nil: leases run their whole time
+	Server          string        // ID of the NATS server, if all clients ever connect to this one: connections to any other are of a server before it, and have closed
 	Logger          *slog.Logger  // default: slog.Default()
 }
 
 const (
 	defaultKeep     = 168 * time.Hour
-	minKeep         = 24 * time.Hour
 	defaultInFlight = 16384
 	defaultRemember = 3 * time.Minute
 	defaultSettle   = 5 * time.Minute
@@ -49,8 +50,8 @@ func (c *Config) validate() error {
 	if c.FactsKeep == 0 {
 		c.FactsKeep = defaultKeep
 	}
-	if c.FactsKeep < minKeep {
-		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, minKeep)
+	if c.FactsKeep < journal.MinKeep {
+		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, journal.MinKeep)
 	}
 	c.MessagesKeep = cmp.Or(c.MessagesKeep, defaultMessagesKeep)
 	if c.MessagesKeep < minMessagesKeep {

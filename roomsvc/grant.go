@@ -64,7 +64,7 @@ func (s *Service) Grant(ctx context.Context, u subjects.User, rooms []subjects.R
 }
 
 // add takes a token's rooms, and drops tokens that have run out. It is false if nothing
-// has to be stored for it.
+// has to be stored for it. The one that is good for longest comes first.
 func (g *grants) add(token tokenGrant) bool {
 	now := events.TimeOf(time.Now())
 	g.Tokens = slices.DeleteFunc(g.Tokens, func(t tokenGrant) bool { return t.Until <= now })
@@ -73,8 +73,8 @@ func (g *grants) add(token tokenGrant) bool {
 			if t.Until >= token.Until {
 				return false
 			}
-			g.Tokens[i].Until = token.Until
-			return true
+			g.Tokens = slices.Delete(g.Tokens, i, i+1)
+			break
 		}
 	}
 	g.Tokens = append(g.Tokens, token)

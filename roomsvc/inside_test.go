@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -508,6 +509,80 @@ func TestLastNoticeIsTrue(t *testing.T) {
 		t.Error(err)
 	}
 	end(sub, "connecting activeEnter", "disconnected enterFailed PARAM_INVALID")
+}
+
+// Grants stand in the bucket as long as the token that is good for longest, also when
+// one that was not is extended.
+func TestGrantThatIsExtended(t *testing.T) {
+	now := time.Now()
+	g := &grants{}
+	for _, token := range []tokenGrant{
+		{[]string{"b"}, events.TimeOf(now.Add(3 * time.Hour))},
+		{[]string{"a"}, events.TimeOf(now.Add(2 * time.Hour))},
+		{[]string{"a"}, events.TimeOf(now.Add(4 * time.Hour))},
+	} {
+		if !g.add(token) {
+			t.Errorf("%v is not stored", token)
+		}
+	}
+	if len(g.Tokens) != 2 || g.Tokens[0].Rooms[0] != "a" || g.Tokens[1].Rooms[0] != "b" {
+		t.Errorf("the grants are %+v", g.Tokens)
+	}
+}
+
+// Who asks for rooms that are not there leaves nothing behind.
+func TestNothingStaysOfRefusedCommands(t *testing.T) {
+	s, nc := inside(t, Config{})
+	c, ctx := withRooms(t, nc, "lobby")
+	for n := range 100 {
+		if _, err := c.Join(ctx, room.RoomRequest{Caller: room.Caller{UserID: "alice"}, RoomID: fmt.Sprint("none-", n)}); !errors.Is(err, room.ErrRoomNotExist) {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the rooms to be forgotten", func() bool { return len(s.rep.all()) == 1 })
+}
+
+// A bucket that takes nothing is told of, and written once it does again.
+func TestBucketThatTakesNothing(t *testing.T) {
+	s, nc := inside(t, Config{})
+	c, ctx := withRooms(t, nc, "lobby")
+	js := s.journal.JetStream()
+	await(t, "the bucket to be written", func() bool { return s.projector.Written() == s.rep.passed.Seq() })
+	stream, err := js.Stream(ctx, subjects.StreamState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := stream.CachedInfo()
+	full := info.Config
+	full.MaxMsgs = int64(info.State.Msgs)
+	if _, err := js.UpdateStream(ctx, full); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Create(ctx, room.CreateRequest{RoomID: "hall"}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "somebody to be told", func() bool {
+		err := s.Check(ctx)
+		return err != nil && strings.Contains(err.Error(), "cannot be written")
+	})
+	if _, err := js.UpdateStream(ctx, info.Config); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the bucket to be written again", func() bool { return s.projector.Written() == s.rep.passed.Seq() && s.Check(ctx) == nil })
+}
+
+// Of a closed connection it is said that it was closed.
+func TestClosedConnection(t *testing.T) {
+	s, _ := inside(t, Config{})
+	s.nc.Close()
+	select {
+	case <-s.Done():
+	case <-time.After(patient):
+		t.Fatal("it goes on")
+	}
+	if !errors.Is(s.Err(), nats.ErrConnectionClosed) {
+		t.Errorf("it ends with %v", s.Err())
+	}
 }
 
 // An instance that does not start leaves nothing behind on the connection.

@@ -24,6 +24,7 @@ const (
 	leaderRenew = 2 * time.Second
 	leaderPoll  = time.Second
 	keptEvery   = time.Minute
+	tellEvery   = time.Minute // that the bucket cannot be written
 )
 
 // election finds the one instance that writes the bucket and ends empty rooms. The
@@ -181,7 +182,7 @@ func (e *election) resign(seq uint64) {
 
 // duties writes the bucket. Another leader's batch in between means to read anew.
 func (e *election) duties(ctx context.Context) error {
-	for {
+	for told := (time.Time{}); ; {
 		err := e.s.projector.Lead(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -189,7 +190,10 @@ func (e *election) duties(ctx context.Context) error {
 		if errors.Is(err, projection.ErrLost) {
 			return err
 		}
-		e.s.log.Warn("writing the bucket", "error", err)
+		if time.Since(told) > tellEvery {
+			told = time.Now()
+			e.s.log.Warn("writing the bucket", "error", err)
+		}
 		e.s.pause(leaderPoll)
 	}
 }

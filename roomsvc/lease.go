@@ -35,15 +35,25 @@ const (
 )
 
 // asked is what a request says of its session's life.
-func (s *Service) asked(q *request, c *room.Caller) leases.Ask {
+func (s *Service) asked(q *request, c *room.Caller, cmd *room.Command) leases.Ask {
 	a := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Renewal: q.verb == room.Renew}
-	if q.userForm && brings(q.verb) {
+	if q.userForm && (brings(q.verb) || q.verb == room.Renew && s.present(cmd)) {
 		a.Default = s.limits.Load().LeaseSeconds
 	}
 	if q.userForm && s.cfg.Feeds {
 		a.Most = mostSessions
 	}
 	return a
+}
+
+// present says whether the command's session is in a room. Whoever renews then, and has no
+// lease, was brought in by somebody else, and begins one: it would never be missed.
+func (s *Service) present(c *room.Command) bool {
+	return slices.ContainsFunc(s.rep.users.of(c.User), func(mb *mailbox) bool {
+		mb.mu.Lock()
+		defer mb.mu.Unlock()
+		return in(mb.state, c)
+	})
 }
 
 // alive renews the lease of the call's session where it has one, and begins one where it
@@ -310,7 +320,7 @@ func (s *Service) grantAll(ctx context.Context) error {
 	lost := map[leases.Session]int{}
 	s.each(func(id leases.Session, x room.MemberSession) {
 		if known := s.leases.Of(id); x.LeaseSeconds > 0 && !known.Live && !known.Ended {
-			lost[id] = x.LeaseSeconds
+			lost[id] = max(lost[id], x.LeaseSeconds) // they may differ from room to room
 		}
 	})
 	var mu sync.Mutex
@@ -357,5 +367,8 @@ func (s *Service) hearDisconnects() error {
 		return err
 	}
 	context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
+	if s.cfg.Server != "" {
+		s.leases.Left(s.cfg.Server)
+	}
 	return s.cfg.System.FlushTimeout(commandTimeout)
 }

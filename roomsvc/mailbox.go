@@ -117,10 +117,18 @@ func (s *Service) release(mb *mailbox) {
 	}
 	mb.busy = false
 	if mb.idle() {
+		if mb.nobody() && mb.revision == 0 { // who asks for rooms that never were leaves nothing behind
+			s.rep.drop(mb)
+		}
 		mb.mu.Unlock()
 		return
 	}
 	s.begin(mb)
+}
+
+// nobody says that there is no room, and nobody at work with it. The mailbox is locked.
+func (mb *mailbox) nobody() bool {
+	return mb.state == nil && !mb.busy && mb.refusal == nil && len(mb.ahead) == 0
 }
 
 // idle says that there is nothing to commit, or no use in trying. The mailbox is locked.

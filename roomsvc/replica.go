@@ -104,12 +104,20 @@ func (r *replica) forget() {
 		if !mb.mu.TryLock() { // whoever holds it may wait for r.mu, and is at work with the room
 			continue
 		}
-		if mb.state == nil && !mb.busy && mb.refusal == nil && len(mb.ahead) == 0 {
+		if mb.nobody() {
 			mb.dropped = true
 			delete(r.boxes, id)
 		}
 		mb.mu.Unlock()
 	}
+}
+
+// drop forgets a locked mailbox.
+func (r *replica) drop(mb *mailbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mb.dropped = true
+	delete(r.boxes, mb.room)
 }
 
 // applied is a stored fact on its way into its room.

@@ -24,6 +24,7 @@
 package roomsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -259,6 +260,9 @@ func (s *Service) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	err := s.journal.CheckSubjects(ctx)
+	if trouble := s.projector.Trouble(); err == nil && trouble != nil {
+		err = fmt.Errorf("the bucket %s cannot be written, so a start takes longer and longer: %w", subjects.BucketState, trouble)
+	}
 	why := ""
 	if err != nil {
 		why = err.Error()
@@ -302,6 +306,9 @@ func (s *Service) woke() {
 // fail ends the service because of an error that it can't go on with.
 func (s *Service) fail(err error) {
 	s.failed.Do(func() {
+		if s.nc.IsClosed() { // all else comes of it
+			err = fmt.Errorf("%w (%v)", nats.ErrConnectionClosed, cmp.Or(s.nc.LastError(), err))
+		}
 		s.failure = err
 		s.log.Error("the service ends", "error", err)
 		go s.end()
@@ -325,7 +332,9 @@ func (s *Service) end() {
 }
 
 // Stop ends the instance: it takes no more commands, answers those in flight, gives
-// up the lead and returns. ctx bounds how long it waits.
+// up the lead and returns. ctx bounds how long it waits; its error says that the instance
+// ends on its own meanwhile. Another error is of the connection, which did not take the
+// last answers within 1 s.
 func (s *Service) Stop(ctx context.Context) error {
 	s.listenMu.Lock()
 	first := !s.stopping

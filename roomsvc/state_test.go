@@ -354,7 +354,7 @@ func TestLeadChanges(t *testing.T) {
 }
 
 func TestForeignStream(t *testing.T) {
-	for _, subject := range []string{"room.evt.>", "room.evt.lobby", "room.msg.*", "room.>"} {
+	for _, subject := range []string{"room.evt.>", "room.evt.lobby", "room.msg.*", "room.cmd.>", "room.cmd.join.alice", "room.>"} {
 		t.Run(subject, func(t *testing.T) {
 			w, _ := newWorld(t, 0, roomsvc.Config{})
 			foreign := jetstream.StreamConfig{Name: "ARCHIVE", Subjects: []string{subject}, NoAck: true}

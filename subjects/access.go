@@ -6,6 +6,7 @@ import "strings"
 const (
 	Everything     = "room.>"             // all that is said of rooms and to them
 	Commands       = "room.cmd.*"         // [Command] of every verb
+	AllCommands    = "room.cmd.>"         // those and the user-bound ones
 	OpenPattern    = "room.open.*"        // [Open] of every room
 	Inboxes        = "_INBOX.>"           // replies to those who need not keep them from each other
 	ServiceQuery   = "$SRV.>"             // questions to micro services, such as how they are

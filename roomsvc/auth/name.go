@@ -1,11 +1,5 @@
 package auth
 
-import (
-	"strings"
-
-	"natsrooms/subjects"
-)
-
 // What the user names of connections that came in by a token begin with. No user of a
 // server's configuration has such a name by accident, so a connection called `backend` is
 // never an end user who calls himself so.
@@ -21,15 +15,4 @@ func Name(c *Claims) string {
 		return adminName + c.User.Token()
 	}
 	return userName + c.User.Token()
-}
-
-// UserOf is the end user whose connection the server shows under a name; ok is false for
-// all others.
-func UserOf(name string) (u subjects.User, ok bool) {
-	token, ok := strings.CutPrefix(name, userName)
-	if !ok {
-		return "", false
-	}
-	u, err := subjects.UserOfToken(token)
-	return u, err == nil
 }

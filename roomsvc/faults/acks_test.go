@@ -219,16 +219,7 @@ func TestLostAcksOfTheBucket(t *testing.T) {
 func TestRecentFactsAreLost(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.node.ClientURL())
-	nc, err := nats.Connect(bad.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	j, err := journal.Open(w.ctx, nc, journal.Settings{Keep: 168 * time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
+	j := w.journalAt(bad.url)
 	since := func(when string, t0 time.Time, want uint64) {
 		t.Helper()
 		if seq, err := j.FirstSince(w.ctx, t0); err != nil || seq != want {
@@ -237,16 +228,9 @@ func TestRecentFactsAreLost(t *testing.T) {
 	}
 	began := time.Now().Add(-time.Minute)
 	since("nothing there", began, 0)
-	marker := nats.NewMsg(subjects.Sync)
-	marker.Header.Set(jetstream.MsgTTLHeader, "1s")
-	if _, err := w.js.PublishMsg(w.ctx, marker); err != nil {
-		t.Fatal(err)
-	}
+	w.mark()
 	since("a marker", began, 1)
-	w.until(patience, "the marker to expire", w.try(func(ctx context.Context) bool {
-		stream, err := w.js.Stream(ctx, subjects.StreamRooms)
-		return err == nil && stream.CachedInfo().State.Msgs == 0
-	}))
+	w.expire()
 	since("an expired one", began, 0)
 	if _, err := w.js.Publish(w.ctx, subjects.Sync, nil); err != nil {
 		t.Fatal(err)
@@ -543,4 +527,64 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// journalAt opens the journal on a connection of its own.
+func (w *world) journalAt(url string) *journal.Journal {
+	w.t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(nc.Close)
+	j, err := journal.Open(w.ctx, nc, journal.Settings{Keep: 168 * time.Hour})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(j.Close)
+	return j
+}
+
+// mark stores a marker that soon expires.
+func (w *world) mark() {
+	w.t.Helper()
+	marker := nats.NewMsg(subjects.Sync)
+	marker.Header.Set(jetstream.MsgTTLHeader, "1s")
+	if _, err := w.js.PublishMsg(w.ctx, marker); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// expire waits until the stream, of markers alone, is empty.
+func (w *world) expire() {
+	w.t.Helper()
+	w.until(patience, "markers to expire", w.try(func(ctx context.Context) bool {
+		stream, err := w.js.Stream(ctx, subjects.StreamRooms)
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	}))
+}
+
+// Whoever follows the journal and finds that something is missing asks whether it was
+// facts until that is answered.
+func TestLostAnswerAboutAGap(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	j := w.journalAt(bad.url)
+	w.mark()
+	w.expire()
+	if _, err := w.js.Publish(w.ctx, subjects.Sync, nil); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	unanswered := rule(func(f *frame) fate {
+		return fate{lose: f.subject == "$JS.API.STREAM.INFO.ROOMS" && asked.Add(1) == 1}
+	})
+	bad.toServer.Store(&unanswered)
+	taken := errors.New("taken")
+	if err := j.Follow(w.ctx, 1, func(journal.Message) error { return taken }); !errors.Is(err, journal.ErrAged) { // the stream begins behind 1
+		t.Errorf("it ends with %v", err)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("it asked %d times", n)
+	}
 }

@@ -404,6 +404,12 @@ func TestReconnect(t *testing.T) {
 				t.Error(err)
 			}
 		}, events.Disconnected, events.RoomNotExist},
+		{"the room is another one", func(t *testing.T, id string) {
+			if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: id}); err != nil {
+				t.Error(err)
+			}
+			w.create(id, 3600)
+		}, events.Disconnected, events.RoomNotExist},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := strings.ReplaceAll(c.name, " ", "-")

@@ -48,8 +48,8 @@ const (
 	batchCommitHeader   = "Nats-Batch-Commit"
 )
 
-// Entry is one message to append, under the condition that the newest one of Stored
-// has the sequence Expect (0: there is none).
+// Entry is one message to append. A guarded one is stored only if the newest message of
+// its subject, of a fact's in the stream, has the sequence Expect (0: if there is none).
 type Entry struct {
 	Subject string
 	Guarded bool

@@ -13,6 +13,13 @@ import (
 	"natsrooms/subjects"
 )
 
+// neverAged is how long everything is kept, with room for clocks that differ: behind a
+// message that is younger only markers can have gone, and there is no need to ask.
+const neverAged = MinKeep / 2
+
+// gapAgain is how soon a question about a gap that was not answered is asked again.
+const gapAgain = time.Second
+
 // ErrAged says that facts which a follower needs next are no longer kept.
 var ErrAged = errors.New("facts that have not been seen are no longer kept")
 
@@ -60,6 +67,7 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 type follower struct {
 	mu      sync.Mutex // a consumer made anew calls beside the last call of the one before
 	next    uint64
+	at      time.Time // when the one before it was stored
 	take    func(Message) error
 	gap     func(next uint64) error // checks a gap before which next was to come
 	stopped bool
@@ -87,12 +95,12 @@ func (f *follower) pass(m jetstream.Msg) error {
 	if seq < f.next {
 		return nil // a consumer made anew starts where the first one did
 	}
-	if seq > f.next {
+	if seq > f.next && time.Since(f.at) > neverAged {
 		if err := f.gap(f.next); err != nil {
 			return err
 		}
 	}
-	f.next = seq + 1
+	f.next, f.at = seq+1, meta.Timestamp
 	h := m.Headers()
 	batch := h.Get(batchIDHeader)
 	return f.take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == ""})
@@ -102,16 +110,26 @@ func (f *follower) pass(m jetstream.Msg) error {
 // were not seen in time. Facts go from the front only, so a stream that still starts
 // at or before next has lost none.
 func (j *Journal) checkGap(ctx context.Context, next uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	extent, err := j.Extent(ctx)
-	if err != nil {
-		return err
+	for {
+		once, cancel := context.WithTimeout(ctx, 5*time.Second)
+		extent, err := j.Extent(once)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrAnother), errors.Is(err, jetstream.ErrStreamNotFound):
+			return err
+		case err != nil: // there may be no leader to answer for a while
+			select {
+			case <-time.After(gapAgain):
+			case <-ctx.Done():
+			}
+		case extent.First > next:
+			return fmt.Errorf("%w: the next would be %d, the oldest kept is %d", ErrAged, next, extent.First)
+		default:
+			return nil
+		}
 	}
-	if extent.First > next {
-		return fmt.Errorf("%w: the next would be %d, the oldest kept is %d", ErrAged, next, extent.First)
-	}
-	return nil
 }
 
 // Mark appends a marker and gives its sequence: everything acknowledged before the

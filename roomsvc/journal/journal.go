@@ -26,6 +26,12 @@ const (
 	MarkerTTL     = time.Minute
 )
 
+// MinKeep is the least time for which facts are kept.
+const MinKeep = 24 * time.Hour
+
+// ErrAnother says that the stream is not the one that was opened.
+var ErrAnother = errors.New("the stream " + subjects.StreamRooms + " is no longer the one this instance opened")
+
 // Settings of the stream. Those in Shared decide answers; they are kept in the
 // stream's metadata, so that all instances agree.
 type Settings struct {
@@ -122,9 +128,10 @@ func atLeast(version, floor string) bool {
 }
 
 // CheckSubjects says which other stream takes subjects of ours, if one does. Such a
-// stream would drop nearly every copy without a word, and break the order of facts.
+// stream would drop nearly every copy without a word, and break the order of facts; one
+// that takes commands would answer them.
 func (j *Journal) CheckSubjects(ctx context.Context) error {
-	for _, subject := range []string{subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.MessagesJournal, subjects.Sync} {
+	for _, subject := range []string{subjects.AllCommands, subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.MessagesJournal, subjects.Sync} {
 		names := j.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 		for name := range names.Name() {
 			if name != subjects.StreamRooms && name != subjects.StreamMessages {
@@ -223,7 +230,7 @@ func (j *Journal) Extent(ctx context.Context) (Extent, error) {
 		return Extent{}, fmt.Errorf("asking for the state of the stream %s: %w", subjects.StreamRooms, err)
 	}
 	if id := info.Config.Metadata[metaID]; id != j.ID {
-		return Extent{}, fmt.Errorf("the stream %s is no longer the one this instance opened (journal %s, now %q)", subjects.StreamRooms, j.ID, id)
+		return Extent{}, fmt.Errorf("%w (journal %s, now %q)", ErrAnother, j.ID, id)
 	}
 	return Extent{info.State.FirstSeq, info.State.LastSeq, info.TimeStamp}, nil
 }

@@ -221,6 +221,21 @@ func (l *lease) dueAt() time.Time {
 func (b *Book) Closed(c room.Connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.close(c)
+}
+
+// Left takes that no server is left but one: what is connected to another is not.
+func (b *Book) Left(serverID string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		if c.ServerID != serverID && c != (room.Connection{}) {
+			b.close(c)
+		}
+	}
+}
+
+func (b *Book) close(c room.Connection) {
 	now := time.Now()
 	b.closed[c] = now
 	for l := range b.conns[c] {

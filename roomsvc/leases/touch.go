@@ -126,7 +126,7 @@ func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
 	switch {
 	case a.Seconds != nil:
 		seconds = *a.Seconds
-	case seconds == 0: // that it was to last does not bind who comes in now
+	case seconds == 0 && !a.Renewal: // that it was to last does not bind who comes in now
 		seconds = a.Default
 	}
 	switch {
@@ -218,9 +218,9 @@ func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error
 // beaten learns what is in the way of a write: itself, by an earlier try, or another.
 func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, error) {
 	b.mu.Lock()
-	known := uint64(0)
+	known, live := uint64(0), false
 	if l := b.leases[s]; l != nil {
-		known = l.seq
+		known, live = l.seq, l.seq > 0 && !l.ended
 	}
 	b.mu.Unlock()
 	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)))
@@ -229,7 +229,12 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil { // the marker that was known has gone
+	switch {
+	case err == nil:
+	case live: // a lease does not go without a marker: that was the word of a deposed leader
+		go b.prove()
+		return 0, journal.ErrUnknown
+	default: // the marker that was known has gone
 		l := b.entry(s)
 		b.learn(l, &record{}, true, 0)
 		b.lasts(l, 0)

@@ -55,6 +55,8 @@ type Projector struct {
 	rewrite   bool
 	projected Projected
 	marks     []timedMark
+
+	trouble error // why the newest batch was not written; under mu
 }
 
 type timedMark struct {
@@ -103,7 +105,7 @@ func (p *Projector) Follow(ctx context.Context) error {
 func (p *Projector) trim(written uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.written = max(p.written, written)
+	p.written, p.trouble = max(p.written, written), nil
 	i := 0
 	for i < len(p.pending) && p.pending[i].Revision <= written {
 		p.waiting -= p.pending[i].records()
@@ -119,8 +121,25 @@ func (p *Projector) Written() uint64 {
 	return p.written
 }
 
-// Lead writes until ctx ends or [ErrLost].
+// Lead writes until ctx ends, [ErrLost], or an error that says why the bucket takes nothing.
 func (p *Projector) Lead(ctx context.Context) error {
+	err := p.lead(ctx)
+	if ctx.Err() == nil && !errors.Is(err, ErrLost) {
+		p.mu.Lock()
+		p.trouble = err
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// Trouble is why this instance, which leads, does not get the bucket written; nil if it does.
+func (p *Projector) Trouble() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trouble
+}
+
+func (p *Projector) lead(ctx context.Context) error {
 	projected, guard, err := p.bucket.Mark(ctx)
 	if err != nil {
 		return err
@@ -283,7 +302,7 @@ func encode(entries map[string]record) ([]journal.Entry, error) {
 }
 
 // commit writes one batch and `=projected` as its last entry, and gives the new guard.
-// It sends the same batch again until the bucket's answer is known.
+// It sends the same batch again until the bucket's answer is known; a refusal is one.
 func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uint64) (uint64, error) {
 	value, err := json.Marshal(&p.projected)
 	if err != nil {
@@ -322,6 +341,9 @@ func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uin
 				return m.Sequence, nil // an earlier try was stored
 			}
 			return 0, ErrLost
+		case errors.Is(a.err, journal.ErrRefused):
+			timer.Stop()
+			return 0, a.err
 		}
 		select {
 		case <-timer.C:
