@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 )
@@ -85,7 +86,7 @@ func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
 	if _, err := client.Get(ctx, room.ReadRequest{RoomID: t.lobby}); err != nil && !errors.Is(err, room.ErrRoomNotExist) {
 		return err
 	}
-	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, redact(t.Server))
+	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, creds.Redact(t.Server))
 	return t.listen(ctx, nc)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 )
@@ -92,7 +93,7 @@ func (s *session) sentence(err error) string {
 		}
 		return fmt.Sprintf("the NATS server does not allow it (%s)", what)
 	case errors.Is(err, roomsvc.ErrNoService):
-		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", redact(s.Server))
+		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", creds.Redact(s.Server))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %s%s", s.Timeout, s.maybe())
 	case errors.Is(err, context.Canceled):
@@ -139,12 +140,12 @@ func (s *session) hint(err error) string {
 			return "the token given counts for nothing there; the log of roomd says why"
 		case unwelcome(err):
 			return "name a credentials file with --creds FILE, or a token with --token FILE"
-		case redact(s.Server) == defaultServer:
+		case creds.Redact(s.Server) == defaultServer:
 			return "start one that serves rooms: roomd"
 		}
 		return "name another with -s URL, or in " + envServer
 	case exitNoService:
-		return "start one: roomd --nats " + shellWord(redact(s.Server))
+		return "start one: roomd --nats " + shellWord(creds.Redact(s.Server))
 	case exitUnknown:
 		if s.expired() {
 			return s.newToken()

@@ -168,6 +168,17 @@ func TestServerThatLetsNobodyIn(t *testing.T) {
 	}
 }
 
+// The file that roomd takes as --creds does for roomctl too.
+func TestCredentialsFile(t *testing.T) {
+	t.Parallel()
+	s := roomtest.Server(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
+	roomctl(t, "get", "lobby", "-s", s.ClientURL(), "--creds", file(t, "u:p\n")).want(t, exitNoService, "no room service answers")
+	for _, text := range []string{"nothing", "-----BEGIN NATS USER JWT-----\nx\n"} {
+		r := roomctl(t, "get", "lobby", "-s", s.ClientURL(), "--creds", file(t, text))
+		r.want(t, exitUsage, "--creds cannot be used (", "user:password")
+	}
+}
+
 func TestNoService(t *testing.T) {
 	t.Parallel()
 	url := roomtest.Server(t).ClientURL()

@@ -13,12 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
 )
 
@@ -148,7 +148,7 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 		return l, nil
 	}
 	// Without the users of the URL, which are not of that account.
-	if l.system, err = dialAs(redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
+	if l.system, err = dialAs(creds.Redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -156,47 +156,25 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 }
 
 // dialAs connects with a file of credentials, or without if it is empty.
-func dialAs(url, flag, creds string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+func dialAs(url, flag, file string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	opts := append(connOptions(log), more...)
-	if creds != "" {
-		user, err := credentials(creds)
+	if file != "" {
+		user, err := creds.Read(file)
 		if err != nil {
-			return nil, fmt.Errorf("%s cannot be used (%w); name a .creds file, one with an nkey seed, or one with a line user:password", flag, err)
+			return nil, fmt.Errorf("%s cannot be used (%w); %s", flag, err, creds.Kinds)
 		}
 		opts = append(opts, user)
 	}
 	nc, err := nats.Connect(url, opts...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout):
-		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", redact(url))
+		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", creds.Redact(url))
 	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired):
-		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with %s", redact(url), err, flag)
+		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with %s", creds.Redact(url), err, flag)
 	case err != nil:
-		return nil, fmt.Errorf("connecting to %s: %w", redact(url), err)
+		return nil, fmt.Errorf("connecting to %s: %w", creds.Redact(url), err)
 	}
 	return nc, nil
-}
-
-// credentials reads a file that says who roomd is to a server: a .creds file as the nsc
-// tool writes it, the seed of an nkey, or a user and a password with a colon between.
-func credentials(file string) (nats.Option, error) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(raw))
-	if strings.Contains(text, "BEGIN NATS USER JWT") {
-		return nats.UserCredentials(file), nil
-	}
-	if key, err := nkeys.FromSeed([]byte(text)); err == nil {
-		public, err := key.PublicKey()
-		return nats.Nkey(public, key.Sign), err
-	}
-	user, password, ok := strings.Cut(text, ":")
-	if !ok || strings.Contains(text, "\n") {
-		return nil, errors.New("it holds no credentials")
-	}
-	return nats.UserInfo(user, password), nil
 }
 
 // hangUp closes a connection after what was published on it has arrived.
@@ -211,21 +189,6 @@ func hostPort(server string) string {
 		return server
 	}
 	return u.Host
-}
-
-// redact takes users and passwords out of a list of server URLs.
-func redact(servers string) string {
-	list := strings.Split(servers, ",")
-	for i, s := range list {
-		if at := strings.LastIndexByte(s, '@'); at >= 0 {
-			scheme, _, found := strings.Cut(s, "://")
-			list[i] = s[at+1:]
-			if found {
-				list[i] = scheme + "://" + list[i]
-			}
-		}
-	}
-	return strings.Join(list, ",")
 }
 
 // noBacklog keeps nothing for when a broken connection is back: by then copies for end
