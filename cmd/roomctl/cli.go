@@ -59,7 +59,7 @@ type cli struct {
 
 	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
 
-	Demo demoCmd `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
+	Demo demoCmd `cmd:"" help:"A tour to read, with two users. Brings its own roomd if no server is there."`
 }
 
 type roomArg struct {

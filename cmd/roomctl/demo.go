@@ -219,7 +219,8 @@ func (t *tour) stage(ctx context.Context, st stage) error {
 		t.say("%s", st.say)
 	}
 	t.prompt(commandLine(st.args))
-	flags := []string{"--server", t.Server, "--timeout", t.Timeout.String(), "--session", t.Session}
+	// The token of the environment is for another server than the tour's own.
+	flags := []string{"--server", t.Server, "--token", "", "--timeout", t.Timeout.String(), "--session", t.Session}
 	if t.Creds != "" {
 		flags = append(flags, "--creds", t.Creds)
 	}
