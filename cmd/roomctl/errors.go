@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +30,20 @@ const (
 
 var errNoServer = errors.New("there is no NATS server")
 
+// untrustedError is a server that is there, but cannot prove to be the one that was meant.
+type untrustedError struct {
+	server string
+	why    *tls.CertificateVerificationError
+}
+
+func (e untrustedError) Error() string {
+	line := "the server at " + e.server + " has a certificate that is not trusted here"
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e.why); ok {
+		return line + "; name its CA in SSL_CERT_FILE"
+	}
+	return fmt.Sprintf("%s (%v)", line, e.why.Err)
+}
+
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
@@ -42,6 +58,7 @@ func exitCode(err error) int {
 	var refused *room.Error
 	var usage usageError
 	var undone undoneError
+	var untrusted untrustedError
 	switch {
 	case err == nil:
 		return exitOK
@@ -54,7 +71,7 @@ func exitCode(err error) int {
 		return exitRefused
 	case errors.As(err, &usage), errors.Is(err, nats.ErrMaxPayload):
 		return exitUsage
-	case errors.Is(err, errNoServer):
+	case errors.Is(err, errNoServer), errors.As(err, &untrusted):
 		return exitNoServer
 	case errors.Is(err, roomsvc.ErrNoService):
 		return exitNoService
@@ -139,7 +156,9 @@ func (s *session) hint(err error) string {
 		case unwelcome(err) && s.Token != "":
 			return "the token given counts for nothing there; the log of roomd says why"
 		case unwelcome(err):
-			return "name a credentials file with --creds FILE, or a token with --token FILE"
+			return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
+		case !errors.Is(err, errNoServer):
+			return ""
 		case creds.Redact(s.Server) == defaultServer:
 			return "start one that serves rooms: roomd"
 		}
@@ -181,6 +200,14 @@ func (s *session) nextHint(args []string) string {
 		return ""
 	}
 	return "try: " + s.typed(args...)
+}
+
+// which is the command that lists rooms: all there are, or an end user's own.
+func (s *session) which() []string {
+	if s.userForm {
+		return []string{"rooms"}
+	}
+	return []string{"ls"}
 }
 
 // again is the same command line with the request's ID.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -150,11 +151,14 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 	nc, err := nats.Connect(s.Server, opts...)
 	var badURL *url.Error
 	var slow net.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return nc, nil
 	case errors.As(err, &badURL):
 		return nil, usageError{fmt.Errorf("%s is no URL of a NATS server", creds.Redact(s.Server))}
+	case errors.As(err, &untrusted):
+		return nil, untrustedError{creds.Redact(s.Server), untrusted}
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, fmt.Errorf("%w at %s", errNoServer, creds.Redact(s.Server))
 	case unwelcome(err):
