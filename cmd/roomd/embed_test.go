@@ -110,6 +110,7 @@ func TestConfigurationsThatCannotBeUsed(t *testing.T) {
 		"jetstream { store_dir: ":                                           "correct it",
 		"no_such_setting: 1":                                                "no_such_setting",
 		`cluster { name: c, listen: "127.0.0.1:6222" }`:                     "run nats-server with it, and roomd with --nats URL",
+		`gateway { name: g, listen: "127.0.0.1:-1" }`:                       "run nats-server with it, and roomd with --nats URL",
 		`accounts { A { users [{ user: a }] }, B { users [{ user: b }] } }`: "users in the accounts A, B",
 		`jetstream { key: "k", cipher: "none" }`:                            "cipher",
 		`http: "10.255.255.1:8222", jetstream { store_dir: x}`:              "does not start",
