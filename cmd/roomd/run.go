@@ -20,11 +20,14 @@ import (
 
 	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
+	"natsrooms/subjects"
 )
 
 const (
 	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
 	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
+
+	systemWithin = 3 * time.Second // at the start, for an answer in the system account
 )
 
 // link is a connection to the NATS server that the service works on.
@@ -151,6 +154,11 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	if l.system, err = dialAs(creds.Redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
 		l.close()
 		return nil, err
+	}
+	// In another account it would hear of nobody, and nothing would tell.
+	if _, err = l.system.Request(subjects.ServerPing, nil, systemWithin); err != nil {
+		l.close()
+		return nil, fmt.Errorf("--system-creds is no user of the system account of %s: nothing answers it at %s (%w); correct it, or leave it out", creds.Redact(cfg.NATS), subjects.ServerPing, err)
 	}
 	return l, nil
 }
