@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -15,6 +17,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
@@ -27,6 +30,7 @@ const (
 	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
 	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
 
+	greetWithin  = time.Second     // at the start, for what the server says first
 	systemWithin = 3 * time.Second // at the start, for an answer in the system account
 )
 
@@ -81,7 +85,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
-	suggest(stderr, l.address, cfg.Auth != "")
+	suggest(stderr, l.address, l.asks(cfg.Auth != ""))
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
@@ -102,17 +106,56 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// suggest prints what a person could do next.
-func suggest(stderr io.Writer, address string, tokens bool) {
-	roomctl := roomctl()
-	if address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
-		roomctl += " -s nats://" + address
+// asks is what the server wants of whoever connects.
+type asks struct {
+	tokens      bool // which end users have
+	credentials bool
+	tls         bool
+}
+
+// asks reads what the server says first. What it says later, to those who are in, is that
+// it asks for credentials although it lets everybody in.
+func (l *link) asks(tokens bool) asks {
+	a := asks{tokens: tokens, credentials: l.nc.AuthRequired(), tls: l.nc.TLSRequired()}
+	conn, err := net.DialTimeout("tcp", l.address, greetWithin)
+	if err != nil {
+		return a
 	}
-	if tokens {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(greetWithin))
+	line, _ := bufio.NewReader(conn).ReadBytes('\n') // nothing, where TLS or a proxy's header comes first
+	var info struct {
+		AuthRequired bool `json:"auth_required"`
+		TLSRequired  bool `json:"tls_required"`
+	}
+	if said, ok := bytes.CutPrefix(line, []byte("INFO ")); ok && json.Unmarshal(said, &info) == nil {
+		a.credentials, a.tls = info.AuthRequired, info.TLSRequired
+	}
+	return a
+}
+
+// suggest prints what a person could do next.
+func suggest(stderr io.Writer, address string, asks asks) {
+	roomctl, at := roomctl(), "nats://"
+	if asks.tls {
+		at = "tls://"
+	}
+	named := asks.credentials && !asks.tokens
+	if named {
+		at += "USER:PASSWORD@"
+	}
+	if named || asks.tls || address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
+		roomctl += " -s " + at + address
+	}
+	if asks.tokens {
 		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  %[1]s token --key KEY --sub alice > alice.token\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
 		return
 	}
-	fmt.Fprintf(stderr, "try next:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl)
+	next := "try next"
+	if named {
+		next += ", with a user that the configuration names"
+	}
+	fmt.Fprintf(stderr, "%[2]s:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl, next)
 }
 
 // roomctl is how to call the roomctl that lies beside this program, if one does.
