@@ -50,7 +50,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		st.close()
 		return nil, err
 	}
-	l := &link{address: clientAddress(s), instance: st.instance, issuer: in.issuer, xkey: in.xkey}
+	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, issuer: in.issuer, xkey: in.xkey}
 	l.close = func() {
 		l.hangUp()
 		s.Shutdown()

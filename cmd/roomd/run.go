@@ -30,7 +30,7 @@ const (
 	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
 	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
 
-	greetWithin  = time.Second     // at the start, for what the server says first
+	greetWithin  = time.Second     // at the start, for what the server of --nats says first
 	systemWithin = 3 * time.Second // at the start, for an answer in the system account
 )
 
@@ -40,6 +40,7 @@ type link struct {
 	feeds    *nats.Conn // for copies to end users; nil if they have none
 	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
 	address  string     // HOST:PORT that clients can use
+	asks     asks       // of clients there
 	instance string     // name of this instance, empty for a random one
 	close    func()     // ends the connections, and the server if it is ours
 
@@ -85,7 +86,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
-	suggest(stderr, l.address, l.asks(cfg.Auth != ""))
+	suggest(stderr, l.address, l.asks, cfg.Auth != "")
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
@@ -108,47 +109,49 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 
 // asks is what the server wants of whoever connects.
 type asks struct {
-	tokens      bool // which end users have
 	credentials bool
 	tls         bool
 }
 
-// asks reads what the server says first. What it says later, to those who are in, is that
-// it asks for credentials although it lets everybody in.
-func (l *link) asks(tokens bool) asks {
-	a := asks{tokens: tokens, credentials: l.nc.AuthRequired(), tls: l.nc.TLSRequired()}
-	conn, err := net.DialTimeout("tcp", l.address, greetWithin)
+// asksOf is what the server wants that nc is connected to, by what it says first: later, to
+// those who are in, it says that it asks for credentials although it lets everybody in. A
+// server with TLS is not asked; it would log that somebody came and went.
+func asksOf(nc *nats.Conn) asks {
+	a := asks{credentials: nc.AuthRequired(), tls: nc.TLSRequired()}
+	if a.tls {
+		return a
+	}
+	conn, err := net.DialTimeout("tcp", hostPort(nc.ConnectedUrl()), greetWithin)
 	if err != nil {
 		return a
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(greetWithin))
-	line, _ := bufio.NewReader(conn).ReadBytes('\n') // nothing, where TLS or a proxy's header comes first
+	line, _ := bufio.NewReader(conn).ReadBytes('\n') // nothing, where it waits for something else first
 	var info struct {
 		AuthRequired bool `json:"auth_required"`
-		TLSRequired  bool `json:"tls_required"`
 	}
 	if said, ok := bytes.CutPrefix(line, []byte("INFO ")); ok && json.Unmarshal(said, &info) == nil {
-		a.credentials, a.tls = info.AuthRequired, info.TLSRequired
+		a.credentials = info.AuthRequired
 	}
 	return a
 }
 
 // suggest prints what a person could do next.
-func suggest(stderr io.Writer, address string, asks asks) {
+func suggest(stderr io.Writer, address string, asks asks, tokens bool) {
 	roomctl, at := roomctl(), "nats://"
 	if asks.tls {
 		at = "tls://"
 	}
-	named := asks.credentials && !asks.tokens
+	named := asks.credentials && !tokens
 	if named {
 		at += "USER:PASSWORD@"
 	}
 	if named || asks.tls || address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
 		roomctl += " -s " + at + address
 	}
-	if asks.tokens {
-		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  %[1]s token --key KEY --sub alice > alice.token\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
+	if tokens {
+		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  (umask 077; %[1]s token --key KEY --sub alice > alice.token)\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
 		return
 	}
 	next := "try next"
@@ -183,7 +186,7 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	if l.nc, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
 		return nil, err
 	}
-	l.address = hostPort(l.nc.ConnectedUrl())
+	l.address, l.asks = hostPort(l.nc.ConnectedUrl()), asksOf(l.nc)
 	if cfg.feeds() {
 		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog); err != nil {
 			l.close()
