@@ -37,6 +37,9 @@ const (
 	// Disconnects is where NATS servers tell, in their system account, of clients'
 	// connections that have ended.
 	Disconnects = "$SYS.ACCOUNT.*.DISCONNECT"
+
+	// ServerPing is what NATS servers answer in their system account, and in no other.
+	ServerPing = "$SYS.REQ.SERVER.PING"
 )
 
 const (

@@ -138,7 +138,7 @@ func (c *attributesCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
 	return s.answer(err, func(l look) string { return l.attributes(reply) })
 }

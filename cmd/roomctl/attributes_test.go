@@ -81,7 +81,7 @@ func TestKickAndDestroy(t *testing.T) {
 		typed("kick lobby bob", exitRefused, "nobody was kicked: bob is not in lobby", "try: roomctl members lobby"),
 		{[]string{"kick", "lobby", "alice", "--reason", strings.Repeat("x", 5000)}, exitRefused, []string{"reason", "5000"}},
 		typed("history lobby --count 1", exitOK, "bob left (kicked: spam), carol left as phone (kicked: spam), 1 member"),
-		typed("access lobby", exitRefused, "access is empty"),
+		typed("access lobby", exitUsage, "give --access, --allow or --disallow", "see: roomctl access --help"),
 		typed("access none --access token", exitRefused, `there is no room "none"`),
 		typed("access lobby --access listed --allow erin --allow fay", exitOK, "lobby: only who is on its list may come in: erin, fay\n"),
 		typed("access lobby --disallow fay", exitOK, "lobby: only who is on its list may come in: erin\n"),

@@ -22,7 +22,7 @@ Exit codes:
 // options are the flags that every command has.
 type options struct {
 	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
-	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials file for the NATS server."`
+	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials for the NATS server: a .creds file, the seed of an nkey, or one line user:password."`
 	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, where the service takes such; roomctl token makes them."`
 	EndUser  bool          `help:"Connect as the end user of --as, with the commands and inboxes of that user alone, as the NATS server may demand; a token does so by itself."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
@@ -59,7 +59,7 @@ type cli struct {
 
 	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
 
-	Demo demoCmd `cmd:"" help:"A tour of one minute with two users. Brings its own roomd if no server is there."`
+	Demo demoCmd `cmd:"" help:"A tour to read, with two users. Brings its own roomd if no server is there."`
 }
 
 type roomArg struct {

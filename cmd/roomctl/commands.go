@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
@@ -88,7 +89,7 @@ func (c *getCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
 	return s.answer(err, func(l look) string { return l.room(&reply.Room) })
 }
@@ -98,7 +99,7 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	var all []room.MemberInfo
 	instance := ""
 	first := room.MembersRequest{Freshness: newest, RoomID: c.Room}
@@ -158,7 +159,7 @@ func (c *kickCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Kick(ctx, room.KickRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, UserIDs: c.Users, Reason: c.Reason})
 	if err != nil {
 		return err
@@ -170,11 +171,14 @@ func (c *kickCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *accessCmd) Run(ctx context.Context, s *session) error {
+	if c.Access == "" && len(c.Allow) == 0 && len(c.Disallow) == 0 {
+		return usageError{errors.New("give --access, --allow or --disallow")}
+	}
 	client, err := s.client()
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.SetAccess(ctx, room.SetAccessRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Access: c.Access, Allow: c.Allow, Disallow: c.Disallow})
 	return s.answer(err, func(l look) string { return l.access(c.Room, &reply.Config) })
 }
@@ -184,7 +188,7 @@ func (c *destroyCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Destroy(ctx, room.DestroyRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Reason: c.Reason})
 	return s.answer(err, func(l look) string { return l.roomID(reply.RoomID) + " is destroyed; everybody is out" })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 )
@@ -85,7 +86,7 @@ func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
 	if _, err := client.Get(ctx, room.ReadRequest{RoomID: t.lobby}); err != nil && !errors.Is(err, room.ErrRoomNotExist) {
 		return err
 	}
-	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, redact(t.Server))
+	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, creds.Redact(t.Server))
 	return t.listen(ctx, nc)
 }
 
@@ -218,7 +219,8 @@ func (t *tour) stage(ctx context.Context, st stage) error {
 		t.say("%s", st.say)
 	}
 	t.prompt(commandLine(st.args))
-	flags := []string{"--server", t.Server, "--timeout", t.Timeout.String(), "--session", t.Session}
+	// The token of the environment is for another server than the tour's own.
+	flags := []string{"--server", t.Server, "--token", "", "--timeout", t.Timeout.String(), "--session", t.Session}
 	if t.Creds != "" {
 		flags = append(flags, "--creds", t.Creds)
 	}

@@ -26,6 +26,9 @@ func TestDemoWithItsOwnRoomd(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	t.Setenv("ROOMD_NATS", "nats://127.0.0.1:1") // somebody else's roomd; must not matter
+	t.Setenv(envToken, token(t, "--key", file(t, secret), "--sub", "carol"))
+	t.Setenv(envServer, "nats://127.0.0.1:1")
+	t.Setenv(envAs, "carol")
 	r := roomctl(t, "demo", "--embed")
 	r.want(t, exitOK, append(tourTexts, "kill -9 ", "Everybody is where they were.", "garden         1")...)
 	if left, err := filepath.Glob(filepath.Join(tmp, "roomctl-demo-*")); err != nil || len(left) > 0 {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 )
@@ -27,6 +30,20 @@ const (
 
 var errNoServer = errors.New("there is no NATS server")
 
+// untrustedError is a server that is there, but cannot prove to be the one that was meant.
+type untrustedError struct {
+	server string
+	why    *tls.CertificateVerificationError
+}
+
+func (e untrustedError) Error() string {
+	line := "the server at " + e.server + " has a certificate that is not trusted here"
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e.why); ok {
+		return line + "; name its CA in SSL_CERT_FILE"
+	}
+	return fmt.Sprintf("%s (%v)", line, e.why.Err)
+}
+
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
@@ -41,6 +58,7 @@ func exitCode(err error) int {
 	var refused *room.Error
 	var usage usageError
 	var undone undoneError
+	var untrusted untrustedError
 	switch {
 	case err == nil:
 		return exitOK
@@ -53,7 +71,7 @@ func exitCode(err error) int {
 		return exitRefused
 	case errors.As(err, &usage), errors.Is(err, nats.ErrMaxPayload):
 		return exitUsage
-	case errors.Is(err, errNoServer):
+	case errors.Is(err, errNoServer), errors.As(err, &untrusted):
 		return exitNoServer
 	case errors.Is(err, roomsvc.ErrNoService):
 		return exitNoService
@@ -92,7 +110,7 @@ func (s *session) sentence(err error) string {
 		}
 		return fmt.Sprintf("the NATS server does not allow it (%s)", what)
 	case errors.Is(err, roomsvc.ErrNoService):
-		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", redact(s.Server))
+		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", creds.Redact(s.Server))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %s%s", s.Timeout, s.maybe())
 	case errors.Is(err, context.Canceled):
@@ -138,13 +156,15 @@ func (s *session) hint(err error) string {
 		case unwelcome(err) && s.Token != "":
 			return "the token given counts for nothing there; the log of roomd says why"
 		case unwelcome(err):
-			return "name a credentials file with --creds FILE, or a token with --token FILE"
-		case redact(s.Server) == defaultServer:
+			return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
+		case !errors.Is(err, errNoServer):
+			return ""
+		case creds.Redact(s.Server) == defaultServer:
 			return "start one that serves rooms: roomd"
 		}
 		return "name another with -s URL, or in " + envServer
 	case exitNoService:
-		return "start one: roomd --nats " + shellWord(redact(s.Server))
+		return "start one: roomd --nats " + shellWord(creds.Redact(s.Server))
 	case exitUnknown:
 		if s.expired() {
 			return s.newToken()
@@ -180,6 +200,14 @@ func (s *session) nextHint(args []string) string {
 		return ""
 	}
 	return "try: " + s.typed(args...)
+}
+
+// which is the command that lists rooms: all there are, or an end user's own.
+func (s *session) which() []string {
+	if s.userForm {
+		return []string{"rooms"}
+	}
+	return []string{"ls"}
 }
 
 // again is the same command line with the request's ID.

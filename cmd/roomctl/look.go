@@ -91,14 +91,22 @@ func (l look) created(user string, r *room.JoinedReply) string {
 	if user == "" {
 		return fmt.Sprintf("created %s, with nobody in it (sequence %d)", l.roomID(r.Room.RoomID), r.Sequence)
 	}
-	return fmt.Sprintf("%s created %s and is in it %s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence))
+	return fmt.Sprintf("%s created %s and is in it %s%s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence), lasting(r))
 }
 
 func (l look) joined(user string, r *room.JoinedReply) string {
 	if r.Created != nil && *r.Created {
 		return l.created(user, r)
 	}
-	return fmt.Sprintf("%s is in %s %s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence))
+	return fmt.Sprintf("%s is in %s %s%s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence), lasting(r))
+}
+
+// lasting says how long somebody is in who has a lease.
+func lasting(r *room.JoinedReply) string {
+	if r.LeaseSeconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" for %d s; each command renews it", r.LeaseSeconds)
 }
 
 func (l look) switched(user string, r *room.JoinedReply) string {
@@ -110,7 +118,7 @@ func (l look) switched(user string, r *room.JoinedReply) string {
 	if r.Created != nil && *r.Created {
 		what = "is in the new room"
 	}
-	return fmt.Sprintf("%s %s%s %s %s", l.user(user), from, what, l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence))
+	return fmt.Sprintf("%s %s%s %s %s%s", l.user(user), from, what, l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence), lasting(r))
 }
 
 func (l look) left(user string, r *room.LeftReply) string {

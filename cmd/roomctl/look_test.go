@@ -102,14 +102,3 @@ func TestShellWord(t *testing.T) {
 		}
 	}
 }
-
-func TestRedact(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"nats://u:p@a:1,nats://b:2": "nats://a:1,nats://b:2", "u:p@a:1": "a:1", "tls://s:p@ss@h": "tls://h",
-	} {
-		if got := redact(in); got != want {
-			t.Errorf("%s becomes %s, want %s", in, got, want)
-		}
-	}
-}

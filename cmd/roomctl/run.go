@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 )
@@ -140,24 +142,31 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 		}),
 	}, opts...)
 	if s.Creds != "" {
-		opts = append(opts, nats.UserCredentials(s.Creds))
+		user, err := creds.Read(s.Creds)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--creds cannot be used (%w); %s", err, creds.Kinds)}
+		}
+		opts = append(opts, user)
 	}
 	nc, err := nats.Connect(s.Server, opts...)
 	var badURL *url.Error
 	var slow net.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return nc, nil
 	case errors.As(err, &badURL):
-		return nil, usageError{fmt.Errorf("%s is no URL of a NATS server", redact(s.Server))}
+		return nil, usageError{fmt.Errorf("%s is no URL of a NATS server", creds.Redact(s.Server))}
+	case errors.As(err, &untrusted):
+		return nil, untrustedError{creds.Redact(s.Server), untrusted}
 	case errors.Is(err, nats.ErrNoServers):
-		return nil, fmt.Errorf("%w at %s", errNoServer, redact(s.Server))
+		return nil, fmt.Errorf("%w at %s", errNoServer, creds.Redact(s.Server))
 	case unwelcome(err):
-		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, redact(s.Server), err)
+		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, creds.Redact(s.Server), err)
 	case errors.As(err, &slow) && slow.Timeout():
-		return nil, fmt.Errorf("%w at %s that answers (%w)", errNoServer, redact(s.Server), err)
+		return nil, fmt.Errorf("%w at %s that answers (%w)", errNoServer, creds.Redact(s.Server), err)
 	}
-	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, redact(s.Server), err)
+	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, creds.Redact(s.Server), err)
 }
 
 func (s *session) close() {
@@ -200,24 +209,11 @@ func (s *session) line(v jsontext.Value) error {
 	return nil
 }
 
-// redact takes users and passwords out of a list of server URLs.
-func redact(servers string) string {
-	list := strings.Split(servers, ",")
-	for i, server := range list {
-		if scheme, rest, ok := strings.Cut(server, "://"); ok {
-			list[i] = scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
-		} else {
-			list[i] = server[strings.LastIndexByte(server, '@')+1:]
-		}
-	}
-	return strings.Join(list, ",")
-}
-
 // typed is a command line as a person would type it next, with the flags that this one
 // had and the environment does not say.
 func (s *session) typed(args ...string) string {
 	var flags []string
-	if s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && redact(s.Server) == s.Server {
+	if s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && creds.Redact(s.Server) == s.Server {
 		flags = append(flags, "-s", s.Server)
 	}
 	if s.Creds != "" {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
 	"reflect"
 	"strconv"
@@ -27,7 +28,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for _, name := range []string{envServer, envAs} {
+	for _, name := range []string{envServer, envAs, envToken} {
 		os.Unsetenv(name)
 	}
 	os.Exit(m.Run())
@@ -161,10 +162,34 @@ func TestNoServer(t *testing.T) {
 func TestServerThatLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	s := roomtest.Server(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
-	roomctl(t, "get", "lobby", "-s", s.ClientURL()).want(t, exitNoServer, "lets you in")
+	roomctl(t, "get", "lobby", "-s", s.ClientURL()).want(t, exitNoServer, "lets you in", "--creds FILE", "nats://USER:PASSWORD@HOST:PORT")
 	wrong := strings.Replace(s.ClientURL(), "://", "://u:secret@", 1)
 	if r := roomctl(t, "get", "lobby", "-s", wrong); r.code != exitNoServer || strings.Contains(r.stderr, "secret") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+}
+
+// The file that roomd takes as --creds does for roomctl too.
+func TestCredentialsFile(t *testing.T) {
+	t.Parallel()
+	s := roomtest.Server(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
+	roomctl(t, "get", "lobby", "-s", s.ClientURL(), "--creds", file(t, "u:p\n")).want(t, exitNoService, "no room service answers")
+	for _, text := range []string{"nothing", "-----BEGIN NATS USER JWT-----\nx\n"} {
+		r := roomctl(t, "get", "lobby", "-s", s.ClientURL(), "--creds", file(t, text))
+		r.want(t, exitUsage, "--creds cannot be used (", "user:password")
+	}
+}
+
+// A server whose certificate nobody here vouches for is there all the same.
+func TestServerThatIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	https := httptest.NewTLSServer(nil)
+	https.Close()
+	s := roomtest.Server(t, func(o *server.Options) { o.TLSConfig = https.TLS })
+	r := roomctl(t, "get", "lobby", "-s", s.ClientURL())
+	r.want(t, exitNoServer, "the server at "+s.ClientURL()+" has a certificate that is not trusted here; name its CA in SSL_CERT_FILE")
+	if strings.Contains(r.stderr, "there is no NATS server") || strings.Contains(r.stderr, "name another") {
+		t.Errorf("it says %s", r.stderr)
 	}
 }
 
@@ -300,6 +325,12 @@ func TestCommands(t *testing.T) {
 		{"leave lobby --as alice", exitOK, []string{"alice left lobby (sequence 6)"}},
 		{"members lobby", exitOK, []string{"nobody is in lobby"}},
 		{"get nowhere", exitRefused, []string{"try: roomctl ls"}},
+		{"enter brief --as dora --end-user", exitOK, []string{"dora created brief and is in it (1 member, sequence 1) for 60 s; each command renews it\n"}},
+		{"enter brief --as dora --end-user", exitOK, []string{"dora is in brief (1 member, sequence 1) for 60 s; each command renews it\n"}},
+		{"switch brief other --create --as dora --end-user", exitOK, []string{"sequence 1) for 60 s; each command renews it\n"}},
+		{"get nowhere --as dora --end-user", exitRefused, []string{"try: roomctl rooms -s " + url + " --as dora --end-user\n"}},
+		{"attributes nowhere --as dora --end-user", exitRefused, []string{"try: roomctl rooms "}},
+		{"history nowhere --as dora --end-user", exitRefused, []string{"try: roomctl rooms "}},
 	} {
 		t.Log(c.line)
 		r := roomctl(t, append(strings.Fields(c.line), "-s", url)...)

@@ -19,7 +19,7 @@ func (c *sendCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrUserNotInRoom: {"enter", c.Room}, room.ErrRoomNotExist: {"ls"}}
+	s.next = map[*room.Code][]string{room.ErrUserNotInRoom: {"enter", c.Room}, room.ErrRoomNotExist: s.which()}
 	reply, err := client.Send(ctx, room.SendRequest{
 		Caller: s.caller(c.requestFlag), RoomID: c.Room, Type: c.Type, SubType: c.SubType, Data: c.Text, Priority: c.Priority, ExtendedData: c.Extended,
 	})
@@ -91,7 +91,7 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"ls"}, room.ErrUserNotInRoom: {"members", c.Room}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which(), room.ErrUserNotInRoom: {"members", c.Room}}
 	var p *past
 	for p == nil && err == nil { // once more if another room takes its name meanwhile
 		s.replies = nil

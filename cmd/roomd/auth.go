@@ -114,12 +114,48 @@ func seed(flag, file string, want nkeys.PrefixByte) (nkeys.KeyPair, error) {
 	return read(text)
 }
 
-// warnIfOpen says once that whoever reaches the server is trusted with everything.
+// warnIfOpen says once that whoever reaches the server is trusted with everything. A server
+// that roomd embeds has no cluster and no gateway, which would be further ways in.
 func warnIfOpen(opts *server.Options, log *slog.Logger) {
-	if isLoopback(opts.Host) && (opts.Websocket.Port == 0 || isLoopback(opts.Websocket.Host)) || !letsEverybodyIn(opts) {
+	ws, leaf, mqtt := &opts.Websocket, &opts.LeafNode, &opts.MQTT
+	everybody := letsEverybodyIn(opts, opts.NoAuthUser)
+	// For those who come by these, what is said here counts, if something is.
+	wsEverybody, mqttEverybody := everybody, everybody
+	if ws.Username+ws.Token+ws.NoAuthUser != "" {
+		wsEverybody = letsEverybodyIn(opts, ws.NoAuthUser)
+	}
+	if mqtt.Username+mqtt.Token+mqtt.NoAuthUser != "" {
+		mqttEverybody = letsEverybodyIn(opts, mqtt.NoAuthUser)
+	}
+	leafEverybody := everybody && leaf.Username+leaf.Nkey == "" && len(leaf.Users) == 0
+	var open []string
+	for _, l := range []struct {
+		name, host string
+		port       int
+		everybody  bool
+	}{
+		{"clients", opts.Host, opts.Port, everybody},
+		{"websocket", ws.Host, ws.Port, wsEverybody},
+		{"leafnodes", leaf.Host, leaf.Port, leafEverybody},
+		{"mqtt", mqtt.Host, mqtt.Port, mqttEverybody},
+	} {
+		if l.everybody && l.port != 0 && !isLoopback(l.host) {
+			open = append(open, l.name)
+		}
+	}
+	if len(open) == 0 {
 		return
 	}
-	log.Warn("the server listens on more than this machine and asks nobody who he is: whoever reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "host", opts.Host)
+	log.Warn("the server listens on more than this machine and asks nobody who he is: whoever reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "listeners", strings.Join(open, ","), "host", opts.Host)
+}
+
+// warnOfPages says once that any page may connect: a browser does not ask who made the page,
+// and the address of this machine keeps none away that is looked at here.
+func warnOfPages(opts *server.Options, log *slog.Logger) {
+	if ws := &opts.Websocket; ws.Port == 0 || ws.SameOrigin || len(ws.AllowedOrigins) > 0 {
+		return
+	}
+	log.Warn("the websocket listener takes connections from every page that a user visits, at 127.0.0.1 too; name the pages that may in its allowed_origins, or set same_origin (docs/security.md)")
 }
 
 // warnIfUnguarded says once that end users are named to whom nothing is refused.
@@ -136,22 +172,22 @@ func warnIfUnguarded(opts *server.Options, log *slog.Logger) {
 	for _, u := range opts.Nkeys {
 		look(u.Nkey, u.Permissions)
 	}
-	if len(names) == 0 || letsEverybodyIn(opts) {
+	if len(names) == 0 || letsEverybodyIn(opts, opts.NoAuthUser) {
 		return
 	}
 	log.Warn("the configuration names end users, and without --feeds they may read and enter every room, and hear none; give --feeds, or take them out of it (docs/security.md)", "users", strings.Join(names, ","))
 }
 
-// letsEverybodyIn tells whether one gets in without credentials, and then may do
-// everything.
-func letsEverybodyIn(opts *server.Options) bool {
+// letsEverybodyIn tells whether one gets in without credentials, as this user, and then may
+// do everything.
+func letsEverybodyIn(opts *server.Options, noAuthUser string) bool {
 	for _, u := range opts.Users {
-		if u.Username == opts.NoAuthUser {
+		if u.Username == noAuthUser {
 			return u.Permissions == nil
 		}
 	}
 	for _, u := range opts.Nkeys {
-		if u.Nkey == opts.NoAuthUser {
+		if u.Nkey == noAuthUser {
 			return u.Permissions == nil
 		}
 	}

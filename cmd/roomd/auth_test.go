@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -92,6 +94,15 @@ func TestWarnsWhenAnybodyMayDoAnything(t *testing.T) {
 		{[]string{"--host", "0.0.0.0", "--config", shipped}, true},
 		{[]string{"--host", "127.0.0.1"}, false},
 		{[]string{"--host", "127.0.0.1", "--config", write(t, "websocket { port: -1, no_tls: true }")}, true},
+		{[]string{"--config", write(t, "websocket { listen: '127.0.0.1:-1', no_tls: true }")}, false},
+		{[]string{"--config", write(t, "leafnodes { port: -1 }")}, true},
+		{[]string{"--config", write(t, "leafnodes { listen: '127.0.0.1:-1' }")}, false},
+		{[]string{"--config", write(t, "leafnodes { port: -1, authorization { user: u, password: p } }")}, false},
+		{[]string{"--config", write(t, "leafnodes { port: -1, authorization { users [{ user: u, password: p }] } }")}, false},
+		{[]string{"--config", write(t, "mqtt { port: -1 }")}, true},
+		{[]string{"--config", write(t, "mqtt { listen: 'localhost:-1' }")}, false},
+		{[]string{"--config", write(t, "authorization { users [{ user: u, password: p }] }, leafnodes { port: -1 }, mqtt { port: -1 }")}, false},
+		{[]string{"--config", write(t, "authorization { users [{ user: u, password: p }] }, websocket { port: -1, no_tls: true, no_auth_user: u }")}, true},
 		{[]string{"--host", "0.0.0.0", "--auth", "jwt", "--auth-key", key}, false},
 		{[]string{"--host", "0.0.0.0", "--config", unlocked(t)}, false},
 		{[]string{"--host", "0.0.0.0", "--config", write(t, "authorization { token: t }")}, false},
@@ -105,6 +116,51 @@ func TestWarnsWhenAnybodyMayDoAnything(t *testing.T) {
 		l.close()
 		if n := strings.Count(log.String(), "asks nobody who he is"); n != map[bool]int{true: 1}[c.warn] {
 			t.Errorf("%v: warned %d times", c.args, n)
+		}
+	}
+}
+
+// A page in a browser on this machine reaches 127.0.0.1 too, whosever page it is.
+func TestWarnsOfPages(t *testing.T) {
+	t.Parallel()
+	for config, warn := range map[string]bool{
+		"websocket { listen: '127.0.0.1:-1', no_tls: true }":                                             true,
+		"websocket { listen: '127.0.0.1:-1', no_tls: true, same_origin: true }":                          false,
+		"websocket { listen: '127.0.0.1:-1', no_tls: true, allowed_origins: ['http://127.0.0.1:8000'] }": false,
+		"max_payload: 1MB": false,
+	} {
+		var log screen
+		l, err := embed(mustParse(t, "--config", write(t, config), "--port", "-1", "--store-dir", t.TempDir()), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.close()
+		if n := strings.Count(log.String(), "allowed_origins"); n != map[bool]int{true: 1}[warn] {
+			t.Errorf("%s: warned %d times", config, n)
+		}
+	}
+}
+
+// The example for browsers lets in its own page, and no other.
+func TestOriginsOfTheExample(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../examples/javascript/nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	websocket := freePort(t)
+	text := strings.Replace(string(raw), "port: 8080", "port: "+websocket, 1)
+	l := embedded(t, "--config", write(t, text), "--port", "-1", "--store-dir", t.TempDir())
+	defer l.close()
+	for origin, in := range map[string]bool{
+		"http://127.0.0.1:8000": true, "http://localhost:8000": true, "http://127.0.0.1:8001": false, "https://evil.example.com": false, "null": false,
+	} {
+		nc, err := nats.Connect("ws://127.0.0.1:"+websocket, nats.WebSocketConnectionHeaders(http.Header{"Origin": {origin}}))
+		if err == nil {
+			nc.Close()
+		}
+		if (err == nil) != in {
+			t.Errorf("a page of %s: %v", origin, err)
 		}
 	}
 }

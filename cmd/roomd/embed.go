@@ -40,6 +40,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	warnIfOpen(opts, log)
+	warnOfPages(opts, log)
 	if !cfg.feeds() {
 		warnIfUnguarded(opts, log)
 	}
@@ -49,7 +50,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		st.close()
 		return nil, err
 	}
-	l := &link{address: clientAddress(s), instance: st.instance, issuer: in.issuer, xkey: in.xkey}
+	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, issuer: in.issuer, xkey: in.xkey}
 	l.close = func() {
 		l.hangUp()
 		s.Shutdown()
@@ -148,7 +149,7 @@ func readConfig(opts *server.Options, file string, log *slog.Logger) error {
 		why := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 		return fmt.Errorf("%s is not a NATS server configuration that can be used; correct it: %s", file, why)
 	}
-	if opts.Cluster.Port != 0 || opts.Cluster.ListenStr != "" || opts.Cluster.Name != "" {
+	if opts.Cluster.Port != 0 || opts.Cluster.ListenStr != "" || opts.Cluster.Name != "" || opts.Gateway.Port != 0 || opts.Gateway.Name != "" {
 		return fmt.Errorf("%s makes a cluster, and the server that roomd embeds is alone; run nats-server with it, and roomd with --nats URL", file)
 	}
 	return nil

@@ -110,6 +110,7 @@ func TestConfigurationsThatCannotBeUsed(t *testing.T) {
 		"jetstream { store_dir: ":                                           "correct it",
 		"no_such_setting: 1":                                                "no_such_setting",
 		`cluster { name: c, listen: "127.0.0.1:6222" }`:                     "run nats-server with it, and roomd with --nats URL",
+		`gateway { name: g, listen: "127.0.0.1:-1" }`:                       "run nats-server with it, and roomd with --nats URL",
 		`accounts { A { users [{ user: a }] }, B { users [{ user: b }] } }`: "users in the accounts A, B",
 		`jetstream { key: "k", cipher: "none" }`:                            "cipher",
 		`http: "10.255.255.1:8222", jetstream { store_dir: x}`:              "does not start",
@@ -295,15 +296,56 @@ func TestDial(t *testing.T) {
 }
 
 func TestSuggestions(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:4222": "roomctl enter lobby",
-		"127.0.0.1:5000": "roomctl -s nats://127.0.0.1:5000 enter lobby",
-		"[::1]:4222":     "roomctl -s nats://[::1]:4222 enter lobby",
+	for _, c := range []struct {
+		address string
+		asks    asks
+		tokens  bool
+		want    string
+	}{
+		{"127.0.0.1:4222", asks{}, false, "roomctl enter lobby --as alice"},
+		{"127.0.0.1:5000", asks{}, false, "roomctl -s nats://127.0.0.1:5000 enter lobby --as alice"},
+		{"[::1]:4222", asks{}, false, "roomctl -s nats://[::1]:4222 enter lobby --as alice"},
+		{"127.0.0.1:4222", asks{tls: true}, false, "roomctl -s tls://127.0.0.1:4222 enter lobby --as alice"},
+		{"127.0.0.1:4222", asks{credentials: true}, false, "roomctl -s nats://USER:PASSWORD@127.0.0.1:4222 enter lobby --as alice"},
+		{"[::1]:4222", asks{credentials: true, tls: true}, false, "roomctl -s tls://USER:PASSWORD@[::1]:4222 enter lobby --as alice"},
+		{"127.0.0.1:4222", asks{credentials: true}, true, "roomctl token --key KEY"},
+		{"127.0.0.1:4222", asks{credentials: true, tls: true}, true, "roomctl -s tls://127.0.0.1:4222 token --key KEY"},
 	} {
 		var out strings.Builder
-		suggest(&out, address, false)
-		if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 4 || !strings.Contains(lines[1], want) {
-			t.Errorf("at %s:\n%s", address, out.String())
+		suggest(&out, c.address, c.asks, c.tokens)
+		if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 4 || !strings.Contains(lines[1], c.want) {
+			t.Errorf("at %s, %+v:\n%s", c.address, c.asks, out.String())
+		}
+	}
+}
+
+// What roomd says to type next is not refused.
+func TestSuggestionsAreOfTheServer(t *testing.T) {
+	t.Parallel()
+	locked := roomtest.Server(t, func(o *server.Options) { o.Users = []*server.User{{Username: "u", Password: "p"}} })
+	host := strings.TrimPrefix(locked.ClientURL(), "nats://")
+	cert, key := certificate(t)
+	tls := write(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q }", cert, key))
+	for _, c := range []struct {
+		args []string
+		want string // ADDRESS is what the ready line says
+	}{
+		{[]string{"--config", shipped}, "-s nats://ADDRESS enter lobby"},
+		{[]string{"--config", unlocked(t)}, "with a user that the configuration names:\n  roomctl -s nats://USER:PASSWORD@ADDRESS enter lobby --as alice\n"},
+		{[]string{"--nats", "nats://u:p@" + host}, "-s nats://USER:PASSWORD@ADDRESS enter lobby"},
+		{[]string{"--nats", roomtest.Server(t).ClientURL()}, "-s nats://ADDRESS enter lobby"},
+		{[]string{"--config", tls}, "-s tls://ADDRESS enter lobby"},
+	} {
+		if c.args[0] == "--config" {
+			c.args = append(c.args, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m")
+		}
+		r := start(t, c.args...)
+		r.end(t)
+		if want := strings.Replace(c.want, "ADDRESS", strings.TrimPrefix(r.url, "nats://"), 1); !strings.Contains(r.stderr.String(), want) {
+			t.Errorf("%v: no %q in\n%s", c.args, want, r.stderr)
+		}
+		if strings.Contains(r.stderr.String(), "level=ERROR") {
+			t.Errorf("%v: it finds that out with noise\n%s", c.args, r.stderr)
 		}
 	}
 }

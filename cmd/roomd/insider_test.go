@@ -157,7 +157,8 @@ func TestDialSystem(t *testing.T) {
 	s := roomtest.Server(t, func(o *server.Options) {
 		system := server.NewAccount("SYSTEM")
 		o.Accounts, o.SystemAccount = []*server.Account{system}, "SYSTEM"
-		o.Users = []*server.User{{Username: "service", Password: "p"}, {Username: "system", Password: "p:q", Account: system}}
+		o.Users = []*server.User{{Username: "service", Password: "p"}, {Username: "system", Password: "p:q", Account: system},
+			{Username: "bound", Password: "p", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"room.>"}}}}}
 		o.Nkeys = []*server.NkeyUser{{Nkey: public, Account: system}}
 	})
 	url := strings.Replace(s.ClientURL(), "nats://", "nats://service:p@", 1)
@@ -168,6 +169,10 @@ func TestDialSystem(t *testing.T) {
 		}
 		hearsWhoGoes(t, l, nats.UserInfo("service", "p"))
 		l.close()
+	}
+	// A user of another account is let in, and is told of nobody.
+	for _, user := range []string{"service:p", "bound:p"} {
+		refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, user)}, "--system-creds is no user of the system account of "+s.ClientURL())
 	}
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "system:wrong")}, "does not let roomd in", "with --system-creds")
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")

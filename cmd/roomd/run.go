@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -13,18 +15,23 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"natsrooms/cmd/internal/creds"
 	"natsrooms/roomsvc"
+	"natsrooms/subjects"
 )
 
 const (
 	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
 	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
+
+	greetWithin  = time.Second     // at the start, for what the server of --nats says first
+	systemWithin = 3 * time.Second // at the start, for an answer in the system account
 )
 
 // link is a connection to the NATS server that the service works on.
@@ -33,6 +40,7 @@ type link struct {
 	feeds    *nats.Conn // for copies to end users; nil if they have none
 	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
 	address  string     // HOST:PORT that clients can use
+	asks     asks       // of clients there
 	instance string     // name of this instance, empty for a random one
 	close    func()     // ends the connections, and the server if it is ours
 
@@ -78,7 +86,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
-	suggest(stderr, l.address, cfg.Auth != "")
+	suggest(stderr, l.address, l.asks, cfg.Auth != "")
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
@@ -99,17 +107,58 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	return nil
 }
 
+// asks is what the server wants of whoever connects.
+type asks struct {
+	credentials bool
+	tls         bool
+}
+
+// asksOf is what the server wants that nc is connected to, by what it says first: later, to
+// those who are in, it says that it asks for credentials although it lets everybody in. A
+// server with TLS is not asked; it would log that somebody came and went.
+func asksOf(nc *nats.Conn) asks {
+	a := asks{credentials: nc.AuthRequired(), tls: nc.TLSRequired()}
+	if a.tls {
+		return a
+	}
+	conn, err := net.DialTimeout("tcp", hostPort(nc.ConnectedUrl()), greetWithin)
+	if err != nil {
+		return a
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(greetWithin))
+	line, _ := bufio.NewReader(conn).ReadBytes('\n') // nothing, where it waits for something else first
+	var info struct {
+		AuthRequired bool `json:"auth_required"`
+	}
+	if said, ok := bytes.CutPrefix(line, []byte("INFO ")); ok && json.Unmarshal(said, &info) == nil {
+		a.credentials = info.AuthRequired
+	}
+	return a
+}
+
 // suggest prints what a person could do next.
-func suggest(stderr io.Writer, address string, tokens bool) {
-	roomctl := roomctl()
-	if address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
-		roomctl += " -s nats://" + address
+func suggest(stderr io.Writer, address string, asks asks, tokens bool) {
+	roomctl, at := roomctl(), "nats://"
+	if asks.tls {
+		at = "tls://"
+	}
+	named := asks.credentials && !tokens
+	if named {
+		at += "USER:PASSWORD@"
+	}
+	if named || asks.tls || address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
+		roomctl += " -s " + at + address
 	}
 	if tokens {
-		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  %[1]s token --key KEY --sub alice > alice.token\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
+		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  (umask 077; %[1]s token --key KEY --sub alice > alice.token)\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
 		return
 	}
-	fmt.Fprintf(stderr, "try next:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl)
+	next := "try next"
+	if named {
+		next += ", with a user that the configuration names"
+	}
+	fmt.Fprintf(stderr, "%[2]s:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl, next)
 }
 
 // roomctl is how to call the roomctl that lies beside this program, if one does.
@@ -137,7 +186,7 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	if l.nc, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
 		return nil, err
 	}
-	l.address = hostPort(l.nc.ConnectedUrl())
+	l.address, l.asks = hostPort(l.nc.ConnectedUrl()), asksOf(l.nc)
 	if cfg.feeds() {
 		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog); err != nil {
 			l.close()
@@ -148,55 +197,38 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 		return l, nil
 	}
 	// Without the users of the URL, which are not of that account.
-	if l.system, err = dialAs(redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
+	if l.system, err = dialAs(creds.Redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
 		l.close()
 		return nil, err
+	}
+	// In another account it would hear of nobody, and nothing would tell.
+	if _, err = l.system.Request(subjects.ServerPing, nil, systemWithin); err != nil {
+		l.close()
+		return nil, fmt.Errorf("--system-creds is no user of the system account of %s: nothing answers it at %s (%w); correct it, or leave it out", creds.Redact(cfg.NATS), subjects.ServerPing, err)
 	}
 	return l, nil
 }
 
 // dialAs connects with a file of credentials, or without if it is empty.
-func dialAs(url, flag, creds string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+func dialAs(url, flag, file string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	opts := append(connOptions(log), more...)
-	if creds != "" {
-		user, err := credentials(creds)
+	if file != "" {
+		user, err := creds.Read(file)
 		if err != nil {
-			return nil, fmt.Errorf("%s cannot be used (%w); name a .creds file, one with an nkey seed, or one with a line user:password", flag, err)
+			return nil, fmt.Errorf("%s cannot be used (%w); %s", flag, err, creds.Kinds)
 		}
 		opts = append(opts, user)
 	}
 	nc, err := nats.Connect(url, opts...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout):
-		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", redact(url))
+		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", creds.Redact(url))
 	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired):
-		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with %s", redact(url), err, flag)
+		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with %s", creds.Redact(url), err, flag)
 	case err != nil:
-		return nil, fmt.Errorf("connecting to %s: %w", redact(url), err)
+		return nil, fmt.Errorf("connecting to %s: %w", creds.Redact(url), err)
 	}
 	return nc, nil
-}
-
-// credentials reads a file that says who roomd is to a server: a .creds file as the nsc
-// tool writes it, the seed of an nkey, or a user and a password with a colon between.
-func credentials(file string) (nats.Option, error) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(raw))
-	if strings.Contains(text, "BEGIN NATS USER JWT") {
-		return nats.UserCredentials(file), nil
-	}
-	if key, err := nkeys.FromSeed([]byte(text)); err == nil {
-		public, err := key.PublicKey()
-		return nats.Nkey(public, key.Sign), err
-	}
-	user, password, ok := strings.Cut(text, ":")
-	if !ok || strings.Contains(text, "\n") {
-		return nil, errors.New("it holds no credentials")
-	}
-	return nats.UserInfo(user, password), nil
 }
 
 // hangUp closes a connection after what was published on it has arrived.
@@ -211,21 +243,6 @@ func hostPort(server string) string {
 		return server
 	}
 	return u.Host
-}
-
-// redact takes users and passwords out of a list of server URLs.
-func redact(servers string) string {
-	list := strings.Split(servers, ",")
-	for i, s := range list {
-		if at := strings.LastIndexByte(s, '@'); at >= 0 {
-			scheme, _, found := strings.Cut(s, "://")
-			list[i] = s[at+1:]
-			if found {
-				list[i] = scheme + "://" + list[i]
-			}
-		}
-	}
-	return strings.Join(list, ",")
 }
 
 // noBacklog keeps nothing for when a broken connection is back: by then copies for end

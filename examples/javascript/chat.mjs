@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { nuid } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { enter } from "./room.mjs";
-import { token, type } from "./wire.mjs";
+import { server, token, type } from "./wire.mjs";
 
 // What others wrote must not steer the terminal.
 const clean = (text) => text.replace(/\p{Cc}/gu, "\ufffd");
@@ -36,7 +36,7 @@ async function main() {
   });
   if (!["enter", "create", "join"].includes(verb) || !userID) throw new Error("node chat.mjs enter|create|join ROOM USER [--server URL] [--lease SECONDS] [--token FILE]");
   const nc = await connect({
-    servers: values.server,
+    ...server(values.server),
     name: "chat",
     token: values.token && readFileSync(values.token, "utf8").trim(),
     inboxPrefix: `_INBOX_${token(userID)}`,

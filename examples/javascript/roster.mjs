@@ -1,13 +1,17 @@
 // Who is in a room, from the bucket `rooms`, as a back end would have it: it is no member
 // and asks the service nothing.
 //
-//   node roster.mjs lobby [--server nats://127.0.0.1:4222]
+//   node roster.mjs lobby [--server nats://127.0.0.1:4222] [--token FILE]
+//
+// Where the server asks who one is, that is a back end: by a user and password in the URL, or
+// by a token with admin.
 
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
-import { token } from "./wire.mjs";
+import { server, token } from "./wire.mjs";
 
 /**
  * Gives the room, undefined if there is none, and its members, oldest first: as they are
@@ -41,10 +45,10 @@ function whole(records, key) {
 async function main() {
   const { values, positionals: [roomID] } = parseArgs({
     allowPositionals: true,
-    options: { server: { type: "string", default: "nats://127.0.0.1:4222" } },
+    options: { server: { type: "string", default: "nats://127.0.0.1:4222" }, token: { type: "string" } },
   });
   if (!roomID) throw new Error("which room? node roster.mjs lobby");
-  const nc = await connect({ servers: values.server, name: "roster" });
+  const nc = await connect({ ...server(values.server), name: "roster", token: values.token && readFileSync(values.token, "utf8").trim() });
   for await (const { room, members } of roster(nc, roomID)) {
     const who = members.map((m) => (m.sessions.length > 1 ? `${m.userID} (${m.sessions.length} sessions)` : m.userID));
     console.log(room ? `${room.memberCount} in ${roomID}: ${who.join(", ")}` : `there is no room ${roomID}`);

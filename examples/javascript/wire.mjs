@@ -1,4 +1,4 @@
-// What goes over the wire: subjects, commands, types of events.
+// What goes over the wire: where it goes, subjects, commands, types of events.
 
 import { nuid, TimeoutError } from "@nats-io/nats-core";
 
@@ -17,6 +17,13 @@ export class Refused extends Error {
     super(error.message);
     Object.assign(this, error); // code, number, outcome and, where they help, field, limit, actual
   }
+}
+
+/** What connect takes of a server's URL: nats.js does not read the user and password in it. */
+export function server(url) {
+  if (!url.includes("@")) return { servers: url };
+  const { protocol, host, username, password } = new URL(url.includes("://") ? url : `nats://${url}`);
+  return { servers: `${protocol}//${host}`, user: decodeURIComponent(username), pass: decodeURIComponent(password) };
 }
 
 const again = new WeakMap(); // by connection: who wants to know

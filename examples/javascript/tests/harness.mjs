@@ -100,7 +100,10 @@ export async function freePort() {
 }
 
 /** Starts roomd, with WebSocket, until the tests of the file are over. */
-export async function roomd(...flags) {
+export const roomd = (...flags) => roomdWith("", ...flags);
+
+/** The same with more in the server's configuration. */
+export async function roomdWith(more, ...flags) {
   const dir = await mkdtemp(join(tmpdir(), "natsrooms-"));
   const config = join(dir, "nats.conf");
   let process;
@@ -123,6 +126,7 @@ export async function roomd(...flags) {
       port: ${port}
       jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
       websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
+      ${more}
     `);
     if (await start()) return { url: `nats://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${wsPort}`, kill, start };
   }

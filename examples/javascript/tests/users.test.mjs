@@ -65,6 +65,12 @@ describe("end users", { concurrency: true }, () => {
       await chats.at(-1).line("in the room:");
     }
     const [alice, bob] = chats;
+    const secret = join(dir, "back end");
+    await writeFile(secret, await tokenOf("back end", "--admin"));
+    const roster = new Process(process.execPath, [file("examples/javascript/roster.mjs"), "chat", "--server", url, "--token", secret]);
+    await roster.line("2 in chat: alice, bob");
+    roster.child.kill();
+    await roster.exit();
     bob.child.stdin.end("hello\n");
     await alice.line("bob: hello");
     await alice.line("bob went out");

@@ -2,11 +2,17 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { TimeoutError } from "@nats-io/nats-core";
-import { ask, Refused, token } from "../wire.mjs";
+import { ask, Refused, server, token } from "../wire.mjs";
 import { everyCommand, outcome } from "./commands.mjs";
 import { connection, roomd } from "./harness.mjs";
 
 const { url } = await roomd();
+
+test("a user and a password stand in a URL", () => {
+  assert.deepEqual(server("nats://127.0.0.1:4222"), { servers: "nats://127.0.0.1:4222" });
+  assert.deepEqual(server("tls://u:a%40b@[::1]:4222"), { servers: "tls://[::1]:4222", user: "u", pass: "a@b" });
+  assert.deepEqual(server("u:p@localhost"), { servers: "nats://localhost", user: "u", pass: "p" });
+});
 
 test("an ID is one token", () => {
   const tokens = {
