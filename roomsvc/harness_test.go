@@ -102,6 +102,7 @@ type instance struct {
 type wire struct {
 	mu   sync.Mutex
 	conn net.Conn
+	lag  atomic.Int64 // how late all is that is heard on it, a [time.Duration]
 }
 
 func (w *wire) Dial(network, address string) (net.Conn, error) {
@@ -109,7 +110,18 @@ func (w *wire) Dial(network, address string) (net.Conn, error) {
 	w.mu.Lock()
 	w.conn = conn
 	w.mu.Unlock()
-	return conn, err
+	return lagging{conn, &w.lag}, err
+}
+
+type lagging struct {
+	net.Conn
+	by *atomic.Int64
+}
+
+func (c lagging) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	time.Sleep(time.Duration(c.by.Load()))
+	return n, err
 }
 
 // open starts an instance that may refuse to start.

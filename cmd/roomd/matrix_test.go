@@ -175,3 +175,80 @@ func TestEndUsersNever(t *testing.T) {
 		t.Error("an end user of one verb may use another")
 	}
 }
+
+// never is what none of our own programs but the service may publish on, in words of its
+// own too: what changes a stream, and what only the service says.
+var never = func() []string {
+	list := []string{
+		"$KV.rooms.lobby", "$KV.rooms.lobby.alice", "$KV.rooms.=projected", "$KV.room_sessions.=leader", "$KV.others.x",
+		"room.evt.lobby", "room.msg.lobby", "room.journal.lobby", "room.msgjournal.lobby", "room.sync",
+		"room.feed.alice.lobby", "room.open.lobby", "room.state.alice.lobby",
+		"$JS.API.CONSUMER.CREATE.KV_room_sessions.c", "$JS.API.STREAM.MSG.GET.KV_room_sessions", "$JS.API.DIRECT.GET.KV_room_sessions",
+		"$JS.API.ACCOUNT.PURGE.A", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.AUTH",
+	}
+	for _, stream := range []string{"ROOMS", "ROOM_MESSAGES", "KV_rooms", "KV_room_sessions", "ORDERS"} {
+		for _, what := range []string{"CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN", "PEER.REMOVE"} {
+			list = append(list, "$JS.API.STREAM."+what+"."+stream)
+		}
+	}
+	return list
+}()
+
+// asking is what only back ends and end users ask for: all that changes something, and
+// who is in a room and what was said there.
+var asking = []string{
+	"room.cmd.create", "room.cmd.join", "room.cmd.enter", "room.cmd.switch", "room.cmd.leave", "room.cmd.leaveAll", "room.cmd.renew",
+	"room.cmd.setAttributes", "room.cmd.setMemberAttributes", "room.cmd.send", "room.cmd.kick", "room.cmd.setAccess", "room.cmd.destroy",
+	"room.cmd.members", "room.cmd.memberOf", "room.cmd.history", "room.cmd.enter.alice", "room.cmd.send.alice",
+}
+
+// TestOthersNever holds the rows of our own programs against what must never be in them:
+// the table, and what the server lets pass with the shipped configuration.
+func TestOthersNever(t *testing.T) {
+	t.Parallel()
+	url := "nats://" + locked(t).address
+	for name, role := range map[string]struct {
+		opts         []nats.Option
+		row          policy.Role
+		never, deaf  []string
+		may, mayHear []string // so that the rest means something
+	}{
+		"backend": {named("backend"), policy.BackEnd, never, nil,
+			[]string{"room.cmd.enter", "room.cmd.kick", "$JS.API.CONSUMER.CREATE.ROOMS.c", "$JS.API.STREAM.INFO.KV_rooms"}, []string{"room.evt.*"}},
+		"back end, by token": {bearing(t, auth.Claims{User: "alice", Admin: true}), policy.BackEnd, never, nil,
+			[]string{"room.cmd.enter", "room.cmd.kick"}, []string{"room.evt.*"}},
+		"pipeline": {named("pipeline"), policy.Pipeline,
+			slices.Concat(never, asking, []string{"room.cmd.list", "$SRV.PING", "$JS.API.CONSUMER.CREATE.KV_rooms.c"}), []string{"room.>", "room.evt.*", "room.cmd.>", "$SRV.>"},
+			[]string{"$JS.API.CONSUMER.CREATE.ROOMS.c", "$JS.API.CONSUMER.CREATE.ROOM_MESSAGES.c", "$JS.ACK.ROOMS.c.1.1.1.1.0"}, []string{"_INBOX.abc"}},
+		"monitor": {named("monitor"), policy.Monitor,
+			slices.Concat(never, asking, []string{"$JS.API.CONSUMER.CREATE.ROOMS.c", "$JS.API.STREAM.MSG.GET.ROOM_MESSAGES", "$JS.API.DIRECT.GET.KV_rooms"}), []string{"room.>", "room.evt.*", "room.cmd.>", "$SRV.>"},
+			[]string{"$SRV.PING", "room.cmd.list", "room.cmd.get"}, []string{"_INBOX.abc"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, table := connected(t, url, role.opts...), policy.Of(role.row)
+			if table.Respond {
+				t.Error("it may answer what it was asked")
+			}
+			for _, subject := range role.never {
+				if allowed(table.Publish, subject) || p.mayPublish(subject) {
+					t.Errorf("it may publish on %s", subject)
+				}
+			}
+			for _, subject := range slices.Concat(role.deaf, []string{">", "*.>", "$KV.>", "$JS.>", "$SYS.>", "_INBOX_alice.>", "orders.new"}) {
+				if allowed(table.Subscribe, subject) || p.maySubscribe(subject) {
+					t.Errorf("it may subscribe to %s", subject)
+				}
+			}
+			for _, subject := range role.may {
+				if !p.mayPublish(subject) {
+					t.Errorf("it may not publish on %s", subject)
+				}
+			}
+			for _, subject := range role.mayHear {
+				if !p.maySubscribe(subject) {
+					t.Errorf("it may not subscribe to %s", subject)
+				}
+			}
+		})
+	}
+}

@@ -29,7 +29,7 @@ type crowd struct {
 	watchers []*watcher
 	links    []*link
 
-	done, cuts, dead, recovered, fresh atomic.Int64
+	done, dead, recovered, fresh atomic.Int64
 }
 
 // size is how much of everything there is.
@@ -37,15 +37,14 @@ type size struct {
 	watchers, perLink, workers int
 	changes, kills             int64
 	odds                       int           // one copy in so many is lost, one is late
-	cutEvery                   time.Duration // and now and then it is slow instead
 	timeout                    time.Duration // of one try
 }
 
 var (
-	short = size{watchers: 40, perLink: 4, workers: 16, changes: 2000, kills: 3, odds: 100, cutEvery: 100 * time.Millisecond, timeout: time.Second}
+	short = size{watchers: 40, perLink: 4, workers: 16, changes: 2000, kills: 3, odds: 100, timeout: time.Second}
 	// With the race detector, under which so many decode ten times slower than the service commits.
-	middle = size{watchers: 100, perLink: 5, workers: 32, changes: 10_000, kills: 10, odds: 300, cutEvery: 200 * time.Millisecond, timeout: 5 * time.Second}
-	full   = size{watchers: 500, perLink: 5, workers: 256, changes: 50_000, kills: 20, odds: 1000, cutEvery: 500 * time.Millisecond, timeout: 5 * time.Second}
+	middle = size{watchers: 100, perLink: 5, workers: 32, changes: 10_000, kills: 10, odds: 300, timeout: 5 * time.Second}
+	full   = size{watchers: 500, perLink: 5, workers: 256, changes: 50_000, kills: 20, odds: 1000, timeout: 5 * time.Second}
 )
 
 // link is the connection of some watchers.
@@ -53,11 +52,24 @@ type link struct {
 	wire
 	nc   *nats.Conn
 	slow sync.RWMutex // held for writing: its watchers take nothing
+
+	cuts, waits atomic.Int64
 }
 
 func (l *link) wait() {
-	l.slow.RLock()
-	defer l.slow.RUnlock()
+	if !l.slow.TryRLock() {
+		l.waits.Add(1)
+		l.slow.RLock()
+	}
+	l.slow.RUnlock()
+}
+
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn.Close() == nil {
+		l.cuts.Add(1)
+	}
 }
 
 // watcher is one of them and what it has seen.
@@ -110,18 +122,19 @@ func TestCrowdOfWatchers(t *testing.T) {
 	}
 	over, stop := context.WithCancel(w.ctx)
 	var trouble, work sync.WaitGroup
-	trouble.Go(func() { c.disturb(over) })
-	trouble.Go(func() { c.die(over, instances) })
+	trouble.Go(c.disturb)
+	trouble.Go(func() { c.die(instances) })
 	for range c.workers {
 		work.Go(func() {
-			for c.done.Load() < c.changes && !t.Failed() {
+			for over.Err() == nil && !t.Failed() {
 				c.change()
 			}
 		})
 	}
-	work.Wait()
-	stop()
 	trouble.Wait()
+	c.reach(c.changes)
+	stop()
+	work.Wait()
 	for _, id := range c.rooms {
 		w.join(id, "root")
 		if _, err := c.patient().SetAttributes(w.ctx, room.SetAttributesRequest{Caller: as("root", ""), RoomID: id, Set: map[string]string{lastWord: ""}, IsForce: true}); err != nil {
@@ -130,10 +143,11 @@ func TestCrowdOfWatchers(t *testing.T) {
 	}
 	watching.Wait()
 	if !t.Failed() {
+		c.tried()
 		c.compare()
 	}
 	roomtest.Figure(t, "%d watchers, %d changes, %d cuts, %d kills, %d copies lost and %d late, %d facts recovered, %d fresh snapshots",
-		len(c.watchers), c.done.Load(), c.cuts.Load(), c.dead.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
+		len(c.watchers), c.done.Load(), c.cuts(), c.dead.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
 }
 
 func (c *crowd) patient() *roomsvc.Client {
@@ -156,9 +170,10 @@ func (c *crowd) link(url string) *link {
 	return l
 }
 
-// watch checks that facts come once and in order, until the last one.
+// watch checks that facts come once and in order behind the snapshot that it begins with,
+// until the last one. All of them are kept, so no other snapshot may take a fact's place.
 func (c *crowd) watch(v *watcher) {
-	at := uint64(0)
+	at, begun := uint64(0), false
 	client := roomsvc.NewClient(v.nc, roomsvc.ClientConfig{Timeout: c.timeout})
 	for u, err := range client.Watch(c.ctx, roomsvc.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
 		if err != nil {
@@ -169,7 +184,10 @@ func (c *crowd) watch(v *watcher) {
 		case u.Roster == nil:
 			c.t.Errorf("%s ends", v.room)
 			return
-		case u.Fresh == "" && (u.Fact == nil || u.Fact.Sequence != at+1 || u.Roster.Sequence() != at+1):
+		case !begun && u.Fresh != roomsvc.FreshStart || begun && u.Fresh != "":
+			c.t.Errorf("after %d of %s the roster is fresh (%q) at %d", at, v.room, u.Fresh, u.Roster.Sequence())
+			return
+		case begun && (u.Fact == nil || u.Fact.Sequence != at+1 || u.Roster.Sequence() != at+1):
 			c.t.Errorf("%d of %s comes after %d", u.Roster.Sequence(), v.room, at)
 			return
 		case u.Fresh != "":
@@ -177,7 +195,7 @@ func (c *crowd) watch(v *watcher) {
 		case u.Recovered:
 			c.recovered.Add(1)
 		}
-		at = u.Roster.Sequence()
+		at, begun = u.Roster.Sequence(), true
 		v.link.wait()
 		if _, over := u.Roster.Room().Attributes[lastWord]; over {
 			v.roster, v.room0 = c.json(slices.Collect(u.Roster.All())), c.plain(u.Roster.Room().Attributes, at)
@@ -224,52 +242,83 @@ func (c *crowd) change() {
 	}
 }
 
-// disturb breaks connections, and makes watchers slow.
-func (c *crowd) disturb(ctx context.Context) {
-	tick := time.NewTicker(c.cutEvery)
+// reach waits until so many changes are done. It says no if there is nothing to wait for.
+func (c *crowd) reach(changes int64) bool {
+	return c.wait(func() bool { return c.done.Load() >= changes })
+}
+
+func (c *crowd) wait(ok func() bool) bool {
+	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for ctx.Err() == nil {
-		l := c.links[rand.IntN(len(c.links))]
-		slow := rand.IntN(3) == 0
-		if slow {
-			l.slow.Lock()
-		} else {
-			l.mu.Lock()
-			_ = l.conn.Close()
-			l.mu.Unlock()
-			c.cuts.Add(1)
-		}
+	for !ok() {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-c.ctx.Done():
+			return false
 		}
-		if slow {
-			l.slow.Unlock()
+		if c.t.Failed() {
+			return false
 		}
+	}
+	return true
+}
+
+// disturb breaks each connection once, and once makes its watchers slow, in any order.
+func (c *crowd) disturb() {
+	cut, slow := rand.Perm(len(c.links)), rand.Perm(len(c.links))
+	pace := c.changes / int64(2*len(c.links)+1)
+	for n := range c.links {
+		at := int64(2*n+1) * pace
+		if !c.reach(at) {
+			return
+		}
+		c.links[cut[n]].cut()
+		if !c.reach(at + pace) {
+			return
+		}
+		l := c.links[slow[n]]
+		before := l.waits.Load()
+		l.slow.Lock()
+		_ = c.reach(at+2*pace) && c.wait(func() bool { return l.waits.Load() > before })
+		l.slow.Unlock()
 	}
 }
 
 // die kills one of two instances now and then, and starts another.
-func (c *crowd) die(ctx context.Context, alive []*instance) {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	for c.dead.Load() < c.kills {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+func (c *crowd) die(alive []*instance) {
+	for n := range c.kills {
+		if !c.reach((n + 1) * c.changes / (c.kills + 1)) {
 			return
 		}
-		if n := c.dead.Load(); c.done.Load() > (n+1)*c.changes/(c.kills+1) {
-			alive[n%2].kill()
-			c.dead.Add(1)
-			next, err := c.open("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n+2)}, nats.NoReconnect())
-			if err != nil {
-				c.t.Errorf("starting another instance: %v", err)
-				return
-			}
-			c.t.Cleanup(next.stop)
-			alive[n%2] = next
+		alive[n%2].kill()
+		c.dead.Add(1)
+		next, err := c.open("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n+2)}, nats.NoReconnect())
+		if err != nil {
+			c.t.Errorf("starting another instance: %v", err)
+			return
 		}
+		c.t.Cleanup(next.stop)
+		alive[n%2] = next
+	}
+}
+
+func (c *crowd) cuts() (n int64) {
+	for _, l := range c.links {
+		n += l.cuts.Load()
+	}
+	return n
+}
+
+// tried checks that nothing of all that was left out.
+func (c *crowd) tried() {
+	for n, l := range c.links {
+		if cuts, back, waits := l.cuts.Load(), l.nc.Stats().Reconnects, l.waits.Load(); cuts == 0 || back == 0 || waits == 0 {
+			c.t.Errorf("link %d was cut %d times and came back %d times; its watchers were slow %d times", n, cuts, back, waits)
+		}
+	}
+	if c.dead.Load() != c.kills || c.recovered.Load() == 0 || c.fresh.Load() != int64(len(c.watchers)) {
+		c.t.Errorf("%d of %d instances were killed; %d watchers recovered %d facts and had %d fresh snapshots",
+			c.dead.Load(), c.kills, len(c.watchers), c.recovered.Load(), c.fresh.Load())
 	}
 }
 

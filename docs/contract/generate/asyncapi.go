@@ -147,30 +147,52 @@ func (d *asyncDocument) addCommand(c room.CommandInfo) {
 
 func (d *asyncDocument) addEvent(e events.TypeInfo) {
 	name := eventName(e.Type)
-	d.Components.Messages[name] = message{
-		Name: name, Summary: e.Means, ContentType: events.ContentType, Payload: reference{eventPath(shortType(e.Type))},
-		Headers: object{"type": "object", "required": []string{"Content-Type"}, "properties": object{
-			"Content-Type":       object{"const": events.ContentType},
-			"Nats-Sequence":      object{"type": "string", "description": "of what is stored: where, the revision or messageSeq"},
-			"Nats-Last-Sequence": object{"type": "string", "description": "of what is stored: the room's one before it"},
-		}},
-	}
-	at, address, what, in := "facts", strings.Replace(subjects.FactsPattern, "*", "{room}", 1), "A room's facts, in order. One subject is one room.", parameters("room")
+	headers := object{"Content-Type": object{"const": events.ContentType}}
+	text := func(what string) object { return object{"type": "string", "description": what} }
 	switch e.Type {
 	case events.MessageSent:
-		at, address, what = "messages", strings.Replace(subjects.MessagesPattern, "*", "{room}", 1), "Messages sent in a room."
+		headers["Nats-Sequence"] = text("of what is stored: its messageSeq")
+		headers["Nats-Last-Sequence"] = text("of what is stored: the messageSeq of the room's message before it, 0 if there is none")
 	case events.UserStateChanged:
-		address = strings.Replace(strings.Replace(subjects.StatesPattern, "*", "{user}", 1), "*", "{room}", 1)
-		at, what, in = "states", "What became of a user's own sessions in a room, for all the user's devices: live only, before the command's reply.", parameters("user", "room")
+	default:
+		headers["Nats-Sequence"] = text("its revision")
+		headers["Nats-Last-Sequence"] = text("the revision of the room's fact before it; end users' copies have none")
 	}
+	d.Components.Messages[name] = message{
+		Name: name, Summary: e.Means, ContentType: events.ContentType, Payload: reference{eventPath(shortType(e.Type))},
+		Headers: object{"type": "object", "required": []string{"Content-Type"}, "properties": headers},
+	}
+	switch e.Type {
+	case events.MessageSent:
+		d.send("messages", name, inRoom(subjects.MessagesPattern), "Messages sent in a room.", "room")
+	case events.UserStateChanged:
+		d.send("states", name, ofUser(subjects.UserStates), "What became of a user's own sessions in a room, for all the user's devices: live only, before the command's reply.", "user", "room")
+		return
+	default:
+		d.send("facts", name, inRoom(subjects.FactsPattern), "A room's facts, in order. One subject is one room.", "room")
+	}
+	d.send("feeds", name, ofUser(subjects.UserFeeds), "Where end users hear a room for members, each on a feed of its own and while it is one: the room's facts in order, and messages.", "user", "room")
+	d.send("open", name, inRoom(subjects.OpenPattern), "Where end users hear an open room: its facts in order, and messages.", "room")
+}
+
+// send adds a message to what is heard at an address.
+func (d *asyncDocument) send(at, name, address, what string, in ...string) {
 	if _, ok := d.Channels[at]; !ok {
-		d.Channels[at] = channel{Address: &address, Description: what, Parameters: in, Messages: map[string]reference{}}
+		d.Channels[at] = channel{Address: &address, Description: what, Parameters: parameters(in...), Messages: map[string]reference{}}
 		d.Operations[at] = operation{Action: "send", Channel: ref("channels", at), Summary: what}
 	}
 	d.Channels[at].Messages[name] = ref("components/messages", name)
 	o := d.Operations[at]
 	o.Messages = append(o.Messages, ref("channels", at, "messages", name))
 	d.Operations[at] = o
+}
+
+// inRoom is an address of what is heard of every room, ofUser one of what is heard by every
+// user.
+func inRoom(pattern string) string { return strings.Replace(pattern, "*", "{room}", 1) }
+
+func ofUser(pattern func(subjects.User) string) string {
+	return strings.Replace(inRoom(pattern("user")), ".user.", ".{user}.", 1)
 }
 
 func parameters(names ...string) map[string]reference {

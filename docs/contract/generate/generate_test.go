@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"natsrooms/events"
 )
 
 // top goes to the top of the module, where the generator runs.
@@ -127,6 +129,47 @@ func TestAsyncAPIIsValid(t *testing.T) {
 	document.(map[string]any)["operations"].(map[string]any)["join"].(map[string]any)["action"] = "dance"
 	if schema.Validate(document) == nil {
 		t.Error("the official schema accepts anything")
+	}
+}
+
+// TestEveryEventHasItsChannels holds what is heard where, and with which headers, against
+// words of its own.
+func TestEveryEventHasItsChannels(t *testing.T) {
+	d := asyncAPI()
+	channels := map[string]string{}
+	for name, o := range d.Operations {
+		if o.Action == "send" {
+			channels[name] = *d.Channels[name].Address
+		}
+	}
+	want := map[string]string{"facts": "room.evt.{room}", "messages": "room.msg.{room}", "states": "room.state.{user}.{room}", "feeds": "room.feed.{user}.{room}", "open": "room.open.{room}"}
+	if !maps.Equal(channels, want) {
+		t.Errorf("events are heard at %v, want %v", channels, want)
+	}
+	for _, e := range events.Types {
+		name := eventName(e.Type)
+		at, headers := []string{"facts", "feeds", "open"}, 3
+		switch e.Type {
+		case events.MessageSent:
+			at = []string{"feeds", "messages", "open"}
+		case events.UserStateChanged:
+			at, headers = []string{"states"}, 1
+		}
+		var got []string
+		for _, channel := range slices.Sorted(maps.Keys(channels)) {
+			if _, ok := d.Channels[channel].Messages[name]; ok {
+				got = append(got, channel)
+			}
+			if slices.Contains(d.Operations[channel].Messages, ref("channels", channel, "messages", name)) != slices.Contains(at, channel) {
+				t.Errorf("%s is not sent where it is heard: %s", name, channel)
+			}
+		}
+		if !slices.Equal(got, at) {
+			t.Errorf("%s is heard at %v, want %v", name, got, at)
+		}
+		if h := d.Components.Messages[name].Headers.(object)["properties"].(object); len(h) != headers {
+			t.Errorf("%s has the headers %v", name, h)
+		}
 	}
 }
 
