@@ -60,11 +60,10 @@ func (e *ear) close() {
 }
 
 // begin finds out whether there is a room, and where it is heard. The question is the
-// caller's own: it fails as a command of its would. It waits for what was stored before, or
-// a room just made would be missing. One that may be missing has no instance then, and it
-// is heard wherever one of its kind may be.
+// caller's own: it fails as a command of its would. A room that may be missing has no
+// instance then, and it is heard wherever one of its kind may be.
 func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*room.GetReply, error) {
-	reply, err := c.Get(ctx, room.ReadRequest{RoomID: e.roomID, Freshness: room.Freshness{Sync: true}})
+	reply, err := c.Get(ctx, room.ReadRequest{RoomID: e.roomID})
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

@@ -239,6 +239,26 @@ func TestConnectionCutUnheard(t *testing.T) {
 	}
 }
 
+// A server that died took its connections with it: whoever does not come back to the next
+// one is out after the grace time, not after its whole lease.
+func TestConnectionsOfAServerBefore(t *testing.T) {
+	node := roomtest.Start(t)
+	w, instances := newWorldAt(t, node, 1, roomsvc.Config{System: roomtest.SystemConn(t, node.Server)})
+	heard := w.outs()
+	for i, user := range []string{"alice", "bob", "carol"} {
+		conn := map[string]any{"serverID": []string{"BEFORE", "BEFORE", "NOW"}[i], "clientID": 7 + i}
+		ok[leased](w, "enter."+user, string(text(t, map[string]any{"roomID": "lobby", "leaseSeconds": 3600, "connection": conn})))
+	}
+	instances[0].stop()
+	began := time.Now()
+	w.start(roomsvc.Config{System: roomtest.SystemConn(t, node.Server), Server: "NOW", Grace: 2 * time.Second})
+	ok[leased](w, "renew.bob", `{"connection":{"serverID":"NOW","clientID":1}}`)
+	if x := heard.next(); x.UserID != "alice" || x.heard.Sub(began) < 2*time.Second {
+		t.Errorf("%s is out %v after the start", x.UserID, x.heard.Sub(began))
+	}
+	heard.none()
+}
+
 // A connection to the system account that is of no use says so at the start.
 func TestSystemConnectionClosed(t *testing.T) {
 	w, _ := newWorld(t, 0, roomsvc.Config{})

@@ -108,34 +108,6 @@ func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 
 	return a.last
 }
 
-// Whoever is asked for a room that was just made may not have heard of it yet: it can be
-// watched for all that.
-func TestWatchOfARoomJustMade(t *testing.T) {
-	s, nc := inside(t, Config{})
-	c, ctx := withRooms(t, nc, "side")
-	if err := s.sync.pass(ctx); err != nil {
-		t.Fatal(err)
-	}
-	free := s.behind(t, nc)
-	now := events.TimeOf(time.Now())
-	info := &events.Room{RoomID: "lobby", InstanceID: "new", CreatedAt: now, Sequence: 1}
-	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomCreated, Room: "lobby", InstanceID: "new", Sequence: 1, Time: now, Info: info}, 0)
-	if _, err := nc.Subscribe(subjects.Command(string(room.Get)), func(m *nats.Msg) {
-		var q room.ReadRequest
-		if err := json.Unmarshal(m.Data, &q); err != nil || q.Sync { // else it is answered at once
-			free()
-		}
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for u, err := range c.Watch(ctx, WatchRequest{RoomID: "lobby"}) {
-		if err != nil || u.Roster == nil || u.Roster.InstanceID() != "new" {
-			t.Errorf("the watch begins with %+v, %v", u, err)
-		}
-		break
-	}
-}
-
 // An instance whose clock is an hour ahead made and ended a room. The next instance of
 // the room goes on from there, also where that end has been forgotten.
 func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {

@@ -485,6 +485,28 @@ func leaderOf(w *world) string {
 	return v.Instance
 }
 
+// Whoever was brought in by a back end, without a lease, begins one with its first renewal:
+// nobody would miss it otherwise.
+func TestRenewalBeginsALease(t *testing.T) {
+	w, _ := newWorld(t, 2, roomsvc.Config{})
+	ok[position](w, "enter", `{"roomID":"lobby","userID":"bob","sessionID":"phone"}`)
+	if r := ok[leased](w, "renew", `{"userID":"bob","sessionID":"phone"}`); !r.ExpiresAt.IsZero() {
+		t.Errorf("a back end's renewal: %v", r.ExpiresAt)
+	}
+	if r := ok[leased](w, "renew.bob", `{"sessionID":"tab"}`); !r.ExpiresAt.IsZero() {
+		t.Errorf("of one that is in no room: %v", r.ExpiresAt)
+	}
+	for range 20 { // another instance may not have heard of its coming in
+		if r := ok[leased](w, "renew.bob", `{"sessionID":"phone"}`); !r.ExpiresAt.IsZero() {
+			if d := time.Until(r.ExpiresAt); d < 50*time.Second || d > 60*time.Second {
+				t.Errorf("it lasts %v", d)
+			}
+			return
+		}
+	}
+	t.Error("it has none")
+}
+
 func TestLeaseOutlivesTheLeader(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{})
 	heard := w.outs()

@@ -262,6 +262,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Feeds:        c.feeds(),
 		FeedsConn:    l.feeds,
 		System:       l.system,
+		Server:       l.only,
 		Grace:        grace,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,

@@ -51,6 +51,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, issuer: in.issuer, xkey: in.xkey}
+	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // it is in no cluster either
+		l.only = s.ID()
+	}
 	l.close = func() {
 		l.hangUp()
 		s.Shutdown()

@@ -41,6 +41,7 @@ type link struct {
 	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
 	address  string     // HOST:PORT that clients can use
 	asks     asks       // of clients there
+	only     string     // ID of the NATS server, if there is no other that clients connect to
 	instance string     // name of this instance, empty for a random one
 	close    func()     // ends the connections, and the server if it is ours
 
