@@ -588,3 +588,40 @@ func TestLostAnswerAboutAGap(t *testing.T) {
 		t.Errorf("it asked %d times", n)
 	}
 }
+
+// A deposed leader of the leases' bucket, which knows nothing of a lease that lives, does
+// not make it forgotten.
+func TestLeaseThatIsSaidToBeGone(t *testing.T) {
+	w := newWorld(t)
+	bad := newProxy(t, w.node.ClientURL())
+	w.start(bad.url, roomsvc.Config{})
+	w.create("lobby", 3600)
+	alice, seconds := as("alice", ""), 20
+	alice.LeaseSeconds = &seconds
+	if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: alice, RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	var lied atomic.Bool
+	lie := rule(func(f *frame) fate {
+		if f.subject != "$JS.API.STREAM.MSG.GET."+subjects.StreamSessions || lied.Swap(true) {
+			return fate{}
+		}
+		line, _, _ := strings.Cut(string(f.raw), "\r\n")
+		if err := w.nc.Publish(strings.Fields(line)[2], []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)); err != nil {
+			t.Error(err)
+		}
+		return fate{lose: true}
+	})
+	bad.toServer.Store(&lie)
+	renew := func() (*room.RenewReply, error) { return w.client.Renew(w.ctx, room.RenewRequest{Caller: as("alice", "")}) }
+	r, err := renew()
+	if errors.Is(err, room.ErrBusy) { // it is not known whose word counts
+		r, err = renew()
+	}
+	if err != nil || r.ExpiresAt == 0 || len(r.Rooms) != 1 {
+		t.Errorf("renewed: %+v, %v", r, err)
+	}
+	if !lied.Load() {
+		t.Error("nobody asked")
+	}
+}
