@@ -87,7 +87,7 @@ func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 // checkLease checks what a caller says of its session's life.
 func (q *Caller) checkLease() *Error {
 	if n := q.LeaseSeconds; n != nil && *n != 0 && (*n < MinLease || *n > MaxLease) {
-		return over(ErrParamInvalid, "leaseSeconds", MaxLease, *n, "is %d; it must be %d to %d, or 0 for no lease", *n, MinLease, MaxLease)
+		return over(ErrParamInvalid, "leaseSeconds", MaxLease, *n, "is %d; it must be %d to %d, or 0 for no lease, which trusted callers alone may have", *n, MinLease, MaxLease)
 	}
 	if c := q.Connection; c != nil && (c.ServerID == "" || c.ClientID == 0) {
 		return Invalid("connection", "needs the serverID and the clientID of the connection, as the server's INFO says them")
