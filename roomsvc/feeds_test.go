@@ -275,7 +275,7 @@ func TestRevocation(t *testing.T) {
 	stop := make(chan struct{})
 	var talking sync.WaitGroup
 	var sent atomic.Int64
-	const talkers = 32
+	const talkers = 64 // more than wait at once for the instance that is behind
 	for range talkers {
 		talking.Go(func() {
 			pace := time.NewTicker(talkers * time.Second / time.Duration(rate))
