@@ -613,7 +613,9 @@ func TestLeaseThatIsSaidToBeGone(t *testing.T) {
 		return fate{lose: true}
 	})
 	bad.toServer.Store(&lie)
-	renew := func() (*room.RenewReply, error) { return w.client.Renew(w.ctx, room.RenewRequest{Caller: as("alice", "")}) }
+	renew := func() (*room.RenewReply, error) {
+		return w.client.Renew(w.ctx, room.RenewRequest{Caller: as("alice", "")})
+	}
 	r, err := renew()
 	if errors.Is(err, room.ErrBusy) { // it is not known whose word counts
 		r, err = renew()
