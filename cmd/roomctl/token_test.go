@@ -24,14 +24,7 @@ const secret = "a secret that only this test knows, 48 bytes long\n"
 // file that its tokens are signed with.
 func guarded(t *testing.T) (url, key string) {
 	t.Helper()
-	issuer, err := nkeys.CreateAccount()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := issuer.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer, public, _ := roomtest.KeyPair(t, nkeys.CreateAccount)
 	s := roomtest.Server(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "service", Password: "p"}}
 		o.AuthCallout = &server.AuthCallout{Issuer: public, Account: server.DEFAULT_GLOBAL_ACCOUNT, AuthUsers: []string{"service"}}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natsrooms/roomsvc/auth"
+	"natsrooms/roomsvc/roomtest"
 )
 
 // With --auth and nothing else, nobody gets in without a token.
@@ -47,7 +48,7 @@ func TestAuthWithoutConfiguration(t *testing.T) {
 func TestConfigurationsThatCannotBeBesideAuth(t *testing.T) {
 	t.Parallel()
 	key := write(t, secret)
-	account, _ := keyPair(t, nkeys.CreateAccount)
+	_, account, _ := roomtest.KeyPair(t, nkeys.CreateAccount)
 	for config, says := range map[string]string{
 		`no_auth_user: u, authorization { users [{ user: u, password: p }] }`:                                       "no_auth_user u",
 		`authorization { users [{ user: u, password: p }] }, websocket { port: -1, no_tls: true, no_auth_user: u }`: "no_auth_user u",
@@ -61,8 +62,8 @@ func TestConfigurationsThatCannotBeBesideAuth(t *testing.T) {
 
 func TestKeyFilesThatAreRefused(t *testing.T) {
 	t.Parallel()
-	user, userSeed := keyPair(t, nkeys.CreateUser)
-	_, issuerSeed := keyPair(t, nkeys.CreateAccount)
+	_, user, userSeed := roomtest.KeyPair(t, nkeys.CreateUser)
+	_, _, issuerSeed := roomtest.KeyPair(t, nkeys.CreateAccount)
 	key, issuer := write(t, secret), write(t, issuerSeed)
 	for _, c := range []struct {
 		args []string

@@ -142,18 +142,7 @@ func TestNoSystemAccount(t *testing.T) {
 
 func TestDialSystem(t *testing.T) {
 	t.Parallel()
-	key, err := nkeys.CreateUser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed, err := key.Seed()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, public, seed := roomtest.KeyPair(t, nkeys.CreateUser)
 	s := roomtest.Server(t, func(o *server.Options) {
 		system := server.NewAccount("SYSTEM")
 		o.Accounts, o.SystemAccount = []*server.Account{system}, "SYSTEM"
@@ -162,7 +151,7 @@ func TestDialSystem(t *testing.T) {
 		o.Nkeys = []*server.NkeyUser{{Nkey: public, Account: system}}
 	})
 	url := strings.Replace(s.ClientURL(), "nats://", "nats://service:p@", 1)
-	for _, creds := range []string{"system:p:q\n", string(seed)} {
+	for _, creds := range []string{"system:p:q\n", strings.TrimSpace(seed)} {
 		l, err := dial(mustParse(t, "--nats", url, "--system-creds", write(t, creds)), quiet)
 		if err != nil {
 			t.Fatal(err)

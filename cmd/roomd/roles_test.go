@@ -121,8 +121,8 @@ func readJournal(t *testing.T, p *person) {
 // account the rooms are.
 func TestCalloutOfAnotherServer(t *testing.T) {
 	t.Parallel()
-	issuer, issuerSeed := keyPair(t, nkeys.CreateAccount)
-	xkey, xkeySeed := keyPair(t, nkeys.CreateCurveKeys)
+	_, issuer, issuerSeed := roomtest.KeyPair(t, nkeys.CreateAccount)
+	_, xkey, xkeySeed := roomtest.KeyPair(t, nkeys.CreateCurveKeys)
 	url := roomtest.Server(t, func(o *server.Options) {
 		if err := o.ProcessConfigString(fmt.Sprintf(`
 			accounts { CHAT { jetstream: enabled, users [{ user: service, password: p }] } }
@@ -159,21 +159,4 @@ func TestCalloutOfAnotherServer(t *testing.T) {
 	if err := stays.FlushTimeout(within); err != nil {
 		t.Errorf("who was in: %v", err)
 	}
-}
-
-func keyPair(t *testing.T, create func() (nkeys.KeyPair, error)) (public, seed string) {
-	t.Helper()
-	key, err := create()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := key.Seed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err = key.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return public, string(raw) + "\n"
 }

@@ -42,14 +42,7 @@ func (s *screen) String() string {
 // serve starts a server and what answers its callout, and returns how to come in.
 func serve(t *testing.T, cfg auth.Config) (connect func(...nats.Option) (*nats.Conn, error)) {
 	t.Helper()
-	issuer, err := nkeys.CreateAccount()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := issuer.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer, public, _ := roomtest.KeyPair(t, nkeys.CreateAccount)
 	s := roomtest.Server(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "service", Password: "p"}}
 		o.AuthCallout = &server.AuthCallout{Issuer: public, Account: server.DEFAULT_GLOBAL_ACCOUNT, AuthUsers: []string{"service"}}

@@ -43,22 +43,11 @@ func write(t *testing.T, text string) string {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	key, err := nkeys.CreateUser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed, err := key.Seed()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, public, seed := roomtest.KeyPair(t, nkeys.CreateUser)
 	s := roomtest.Server(t, func(o *server.Options) {
 		o.Users, o.Nkeys = []*server.User{{Username: "u", Password: "p:q"}}, []*server.NkeyUser{{Nkey: public}}
 	})
-	for _, text := range []string{"u:p:q\n", string(seed) + "\n"} {
+	for _, text := range []string{"u:p:q\n", seed} {
 		user, err := Read(write(t, text))
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +59,7 @@ func TestRead(t *testing.T) {
 		nc.Close()
 	}
 	jwt := "-----BEGIN NATS USER JWT-----\nx.y.z\n------END NATS USER JWT------\n"
-	if _, err := Read(write(t, jwt+"-----BEGIN USER NKEY SEED-----\n"+string(seed)+"\n------END USER NKEY SEED------\n")); err != nil {
+	if _, err := Read(write(t, jwt+"-----BEGIN USER NKEY SEED-----\n"+seed+"------END USER NKEY SEED------\n")); err != nil {
 		t.Errorf("a .creds file: %v", err)
 	}
 	for text, says := range map[string]string{"": "no credentials", "nothing": "no credentials", "a:b\nc:d": "no credentials", jwt: "seed"} {
