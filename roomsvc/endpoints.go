@@ -153,9 +153,11 @@ func (s *Service) start(q *request, c *room.Caller, anonymous bool, body any) (*
 func (s *Service) acting(q *request, c *room.Caller, anonymous bool) (*room.Command, *room.Error) {
 	cmd, err := c.Command(q.verb, anonymous, s.limits.Load())
 	if err == nil {
-		q.cmd, q.ask = cmd, s.asked(q, c, cmd)
+		q.cmd = cmd
 		cmd.OwnForm = q.userForm && s.cfg.Feeds
-		if lease := s.leases.Of(q.session()); lease.Live {
+		lease := s.leases.Of(q.session())
+		q.ask = s.asked(q, c, lease.Live)
+		if lease.Live {
 			q.lease = room.Lease{ExpiresAt: lease.EndAt, LeaseSeconds: lease.Seconds}
 		}
 	}

@@ -34,10 +34,10 @@ const (
 	mostSessions = 1000
 )
 
-// asked is what a request says of its session's life.
-func (s *Service) asked(q *request, c *room.Caller, cmd *room.Command) leases.Ask {
+// asked is what a request says of its session's life, which has a lease if live.
+func (s *Service) asked(q *request, c *room.Caller, live bool) leases.Ask {
 	a := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Renewal: q.verb == room.Renew}
-	if q.userForm && (brings(q.verb) || q.verb == room.Renew && s.present(cmd)) {
+	if q.userForm && (brings(q.verb) || q.verb == room.Renew && !live && s.present(q.cmd)) {
 		a.Default = s.limits.Load().LeaseSeconds
 	}
 	if q.userForm && s.cfg.Feeds {
