@@ -22,25 +22,20 @@ type flight struct {
 	boxes   []*mailbox
 	facts   []*events.Fact
 	entries []journal.Entry
-	done    chan result
-}
-
-type result struct {
-	last uint64 // sequence of the last entry
-	err  error
+	done    chan journal.Fate
 }
 
 // resolve settles the flight's fate; the first call counts.
 func (f *flight) resolve(last uint64, err error) {
 	select {
-	case f.done <- result{last, err}:
+	case f.done <- journal.Fate{Last: last, Err: err}:
 	default:
 	}
 }
 
 // launch makes the flight of one fact for each locked mailbox.
 func (s *Service) launch(boxes []*mailbox, facts []*events.Fact) (*flight, error) {
-	fl := &flight{boxes: boxes, facts: facts, entries: make([]journal.Entry, len(facts)), done: make(chan result, 1)}
+	fl := &flight{boxes: boxes, facts: facts, entries: make([]journal.Entry, len(facts)), done: make(chan journal.Fate, 1)}
 	for i, f := range facts {
 		var err error
 		if fl.entries[i], err = journal.Fact(f, s.cfg.SourcePrefix, boxes[i].revision); err != nil {
@@ -57,43 +52,17 @@ func (s *Service) launch(boxes []*mailbox, facts []*events.Fact) (*flight, error
 // the follower saw the rooms' next facts. "Not stored so far" proves nothing, so the
 // same bytes go out again under the same condition, which lets only one of them in.
 func (s *Service) commit(fl *flight) (last uint64, err error) {
-	timer := time.NewTimer(firstResend)
-	defer timer.Stop()
-	for try := 0; ; try++ {
-		acks := make(chan result, 1)
-		forget, err := s.journal.Append(fl.entries, func(last uint64, err error) { acks <- result{last, err} })
-		if err != nil {
-			acks <- result{0, err}
-		}
-		again := false
-		for !again {
-			select {
-			case r := <-fl.done:
-				forget()
-				return r.last, r.err
-			case a := <-acks:
-				switch {
-				case a.err == nil:
-					return a.last, nil
-				case errors.Is(a.err, journal.ErrConflict):
-					// This may be our own fact in the way: by an earlier try, or because a
-					// deposed leader of the stream refused what the new one has stored.
-					if s.sync.pass(s.life) == nil {
-						fl.resolve(0, journal.ErrConflict)
-					}
-				case try == 0 && !errors.Is(a.err, journal.ErrUnknown):
-					return 0, a.err
-				}
-			case <-timer.C:
-				forget()
-				timer.Reset(nextResend)
-				again = true
-			case <-s.life.Done():
-				forget()
-				return 0, journal.ErrUnknown
+	return s.journal.Commit(s.life, fl.entries, journal.Resend{
+		First: firstResend, Next: nextResend, Known: fl.done,
+		Conflict: func() (uint64, error) {
+			// This may be our own fact in the way: by an earlier try, or because a
+			// deposed leader of the stream refused what the new one has stored.
+			if s.sync.pass(s.life) == nil {
+				fl.resolve(0, journal.ErrConflict)
 			}
-		}
-	}
+			return 0, journal.ErrUnknown // what the flight was resolved with first is its fate
+		},
+	})
 }
 
 // applyOwn folds the stored facts of an append of this instance, of which last is the

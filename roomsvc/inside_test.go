@@ -97,15 +97,11 @@ func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 
 	if err != nil {
 		t.Fatal(err)
 	}
-	acks := make(chan result, 1)
-	if _, err := s.journal.Append([]journal.Entry{entry}, func(last uint64, err error) { acks <- result{last, err} }); err != nil {
+	last, err := s.journal.Store(t.Context(), []journal.Entry{entry})
+	if err != nil {
 		t.Fatal(err)
 	}
-	a := <-acks
-	if a.err != nil {
-		t.Fatal(a.err)
-	}
-	return a.last
+	return last
 }
 
 // An instance whose clock is an hour ahead made and ended a room. The next instance of

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -81,27 +80,6 @@ func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 // waiting for an answer.
 func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
 	return j.acks.send(entries, answered)
-}
-
-// Store sends entries once, like [Journal.Append], and waits for the answer. Where none has
-// come when ctx ends the error is [ErrUnknown], and that of ctx.
-func (j *Journal) Store(ctx context.Context, entries []Entry) (last uint64, err error) {
-	type answer struct {
-		last uint64
-		err  error
-	}
-	done := make(chan answer, 1)
-	forget, err := j.Append(entries, func(last uint64, err error) { done <- answer{last, err} })
-	defer forget()
-	if err != nil {
-		return 0, err
-	}
-	select {
-	case a := <-done:
-		return a.last, a.err
-	case <-ctx.Done():
-		return 0, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
-	}
 }
 
 type acks struct {

@@ -136,37 +136,12 @@ func (j *Journal) checkGap(ctx context.Context, next uint64) error {
 // call is stored before it. Unlike a read it can't be answered from the past, since
 // storing takes a quorum.
 func (j *Journal) Mark(ctx context.Context) (uint64, error) {
-	type answer struct {
-		seq uint64
-		err error
-	}
 	marker := []Entry{{Subject: subjects.Sync, Header: nats.Header{jetstream.MsgTTLHeader: {MarkerTTL.String()}}}}
-	for {
-		done := make(chan answer, 1)
-		forget, err := j.acks.send(marker, func(seq uint64, err error) { done <- answer{seq, err} })
-		if err != nil {
-			done <- answer{0, err}
-		}
-		again := time.NewTimer(markAgain) // its fate does not matter, another marker does as well
-		select {
-		case a := <-done:
-			if a.err == nil {
-				again.Stop()
-				return a.seq, nil
-			}
-			select {
-			case <-again.C:
-			case <-ctx.Done():
-			}
-		case <-again.C:
-		case <-ctx.Done():
-		}
-		again.Stop()
-		forget()
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
+	seq, err := j.Commit(ctx, marker, Resend{First: markAgain, Next: markAgain, Refusal: RefusalNever})
+	if err != nil { // what became of the last one does not matter, another marker does as well
+		return 0, ctx.Err()
 	}
+	return seq, nil
 }
 
 // markAgain is how long a marker's acknowledgement is waited for before the next one.

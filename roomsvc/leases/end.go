@@ -144,7 +144,9 @@ func (b *Book) Alive() bool {
 
 // SetAlive says so in the bucket.
 func (b *Book) SetAlive(ctx context.Context) error {
-	_, err := b.append(ctx, []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.KeyAlive), Data: []byte(b.journal.ID)}})
+	ctx, cancel := context.WithTimeout(ctx, resend)
+	defer cancel()
+	_, err := b.journal.Store(ctx, []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.KeyAlive), Data: []byte(b.journal.ID)}})
 	return err
 }
 

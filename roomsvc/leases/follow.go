@@ -108,17 +108,8 @@ func (b *Book) Check(ctx context.Context) {
 // ask stores a message that says nothing, and gives its sequence. Its fate does not
 // matter where it is not known: another one does as well.
 func (b *Book) ask(ctx context.Context) (uint64, error) {
-	for {
-		seq, err := b.append(ctx, []journal.Entry{{
-			Subject: subjects.KV(subjects.BucketSessions, subjects.KeyClock), Header: nats.Header{jetstream.MsgTTLHeader: {clockTTL.String()}},
-		}})
-		if err == nil || errors.Is(err, journal.ErrRefused) {
-			return seq, err
-		}
-		if rest(ctx, askAgain) != nil {
-			return 0, errors.Join(ctx.Err(), err)
-		}
-	}
+	question := []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.KeyClock), Header: nats.Header{jetstream.MsgTTLHeader: {clockTTL.String()}}}}
+	return b.journal.Commit(ctx, question, journal.Resend{First: resend, Next: resend, Pause: askAgain, Refusal: journal.RefusalAlways})
 }
 
 // rest waits, unless ctx ends before.

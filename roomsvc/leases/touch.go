@@ -51,7 +51,11 @@ const (
 // minutes ago among them.
 var ErrTooMany = errors.New("the user has too many sessions")
 
-var errChanged = errors.New("somebody else wrote the lease")
+// What is found in the way of a write.
+var (
+	errChanged = errors.New("somebody else wrote the lease")
+	errUnclear = errors.New("what the lease is now could not be read")
+)
 
 // Touch renews a session's lease if it is due to be, which is after a third of it, or
 // begins one, and calls then with what it has, once: at once where nothing had to be
@@ -195,24 +199,10 @@ func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline 
 	ctx, cancel := context.WithDeadline(b.life, deadline)
 	defer cancel()
 	entry := []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)), Guarded: true, Expect: expect, Header: h, Data: data}}
-	for again := false; ; again = true {
-		seq, err := b.append(ctx, entry)
-		switch {
-		case err == nil:
-			return seq, nil
-		case errors.Is(err, journal.ErrConflict):
-			return b.beaten(ctx, s, r.Nonce)
-		case errors.Is(err, journal.ErrRefused) && !again, rest(ctx, askAgain) != nil:
-			return 0, err
-		}
-	}
-}
-
-// append sends an entry once.
-func (b *Book) append(ctx context.Context, entry []journal.Entry) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, resend)
-	defer cancel()
-	return b.journal.Store(ctx, entry)
+	return b.journal.Commit(ctx, entry, journal.Resend{
+		First: resend, Next: resend, Pause: askAgain,
+		Conflict: func() (uint64, error) { return b.beaten(ctx, s, r.Nonce) },
+	})
 }
 
 // beaten learns what is in the way of a write: itself, by an earlier try, or another.
@@ -225,7 +215,7 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	b.mu.Unlock()
 	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketSessions, subjects.SessionKey(s.User, s.ID)))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, errors.Join(journal.ErrUnknown, err)
+		return 0, errors.Join(errUnclear, err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -233,7 +223,7 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	case err == nil:
 	case live: // a lease does not go without a marker: that was the word of a deposed leader
 		go b.prove()
-		return 0, journal.ErrUnknown
+		return 0, errUnclear
 	default: // the marker that was known has gone
 		l := b.entry(s)
 		b.learn(l, &record{}, true, 0)
@@ -247,7 +237,7 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	}
 	if m.Sequence < known {
 		go b.prove()
-		return 0, journal.ErrUnknown
+		return 0, errUnclear
 	}
 	b.takeLease(s, m.Data, journal.IsMarker(m.Header), m.Sequence, events.TimeOf(m.Time))
 	return 0, errChanged

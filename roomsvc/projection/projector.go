@@ -310,47 +310,15 @@ func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uin
 	}
 	subject := subjects.KV(subjects.BucketState, subjects.KeyProjected)
 	batch = append(batch, journal.Entry{Subject: subject, Guarded: true, Expect: guard, Data: value})
-	for {
-		type answer struct {
-			seq uint64
-			err error
-		}
-		done := make(chan answer, 1)
-		forget, err := p.bucket.journal.Append(batch, func(seq uint64, err error) { done <- answer{seq, err} })
-		if err != nil {
-			done <- answer{0, err}
-		}
-		timer := time.NewTimer(resend)
-		var a answer
-		select {
-		case a = <-done:
-		case <-timer.C:
-			forget()
-			continue
-		case <-ctx.Done():
-			a.err = ctx.Err()
-		}
-		forget()
-		switch {
-		case a.err == nil:
-			timer.Stop()
-			return a.seq, nil
-		case errors.Is(a.err, journal.ErrConflict):
-			timer.Stop()
+	return p.bucket.journal.Commit(ctx, batch, journal.Resend{
+		First: resend, Next: resend, Refusal: journal.RefusalAlways,
+		Conflict: func() (uint64, error) {
 			if m, err := p.bucket.stream.GetLastMsgForSubject(ctx, subject); err == nil && bytes.Equal(m.Data, value) {
 				return m.Sequence, nil // an earlier try was stored
 			}
 			return 0, ErrLost
-		case errors.Is(a.err, journal.ErrRefused):
-			timer.Stop()
-			return 0, a.err
-		}
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
+		},
+	})
 }
 
 // writeAll writes the whole state. Until its last batch the bucket says that it is

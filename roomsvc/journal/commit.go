@@ -1,0 +1,117 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Fate is what became of an append: the sequence of its last entry, or one of this
+// package's errors.
+type Fate struct {
+	Last uint64
+	Err  error
+}
+
+// Refusal says which of a stream's refusals ends [Journal.Commit]. The stream may refuse a
+// later try although it stored an earlier one.
+type Refusal int
+
+const (
+	RefusalFirst  Refusal = iota // only one of the first try, which proves that nothing was stored
+	RefusalAlways                // of any try
+	RefusalNever                 // none
+)
+
+// Resend says how [Journal.Commit] goes on while the fate of an append is not known.
+type Resend struct {
+	First, Next time.Duration // how long it waits for the answer to the first try, and to each further one
+	Pause       time.Duration // before the next try, after an answer that proves nothing; 0: what is left of the wait
+	Refusal     Refusal
+
+	// Conflict is asked what a conflict means: it may be an earlier try that is in the way.
+	// While its error is ErrUnknown the append goes on. Without it the conflict is returned.
+	Conflict func() (last uint64, err error)
+
+	// Known tells the fate where it becomes known in another way; may be nil. It goes
+	// before any answer.
+	Known <-chan Fate
+}
+
+// Commit sends entries, again and again the same bytes under the same conditions, until it
+// is known what became of them. If ctx ends first the error is [ErrUnknown], and that of ctx.
+func (j *Journal) Commit(ctx context.Context, entries []Entry, r Resend) (last uint64, err error) {
+	wait := time.NewTimer(r.First)
+	defer wait.Stop()
+	for first := true; ; first = false {
+		answer, forget := j.try(entries)
+		fate, known := r.await(ctx, answer, wait, first)
+		forget()
+		if known {
+			return fate.Last, fate.Err
+		}
+		wait.Reset(r.Next)
+	}
+}
+
+// Store sends entries once and waits for the answer. If ctx ends first the error is
+// [ErrUnknown], and that of ctx.
+func (j *Journal) Store(ctx context.Context, entries []Entry) (last uint64, err error) {
+	answer, forget := j.try(entries)
+	defer forget()
+	select {
+	case fate := <-answer:
+		return fate.Last, fate.Err
+	case <-ctx.Done():
+		return 0, unknown(ctx)
+	}
+}
+
+func (j *Journal) try(entries []Entry) (answer <-chan Fate, forget func()) {
+	answers := make(chan Fate, 1)
+	forget, err := j.Append(entries, func(last uint64, err error) { answers <- Fate{last, err} })
+	if err != nil {
+		answers <- Fate{0, err}
+	}
+	return answers, forget
+}
+
+// await returns when the fate is known, or with false when it is time for the next try.
+func (r *Resend) await(ctx context.Context, answer <-chan Fate, wait *time.Timer, first bool) (fate Fate, known bool) {
+	for {
+		select {
+		case fate = <-r.Known:
+			return fate, true
+		default:
+		}
+		select {
+		case fate = <-r.Known:
+			return fate, true
+		case fate = <-answer:
+			if fate, known = r.judge(fate, first); known {
+				return fate, true
+			}
+			if r.Pause > 0 {
+				wait.Reset(r.Pause)
+			}
+		case <-wait.C:
+			return Fate{}, false
+		case <-ctx.Done():
+			return Fate{0, unknown(ctx)}, true
+		}
+	}
+}
+
+// judge says what an answer proves; known is false if nothing.
+func (r *Resend) judge(answer Fate, first bool) (fate Fate, known bool) {
+	switch {
+	case errors.Is(answer.Err, ErrConflict) && r.Conflict != nil:
+		answer.Last, answer.Err = r.Conflict()
+	case errors.Is(answer.Err, ErrRefused):
+		return answer, r.Refusal == RefusalAlways || r.Refusal == RefusalFirst && first
+	}
+	return answer, !errors.Is(answer.Err, ErrUnknown)
+}
+
+func unknown(ctx context.Context) error { return fmt.Errorf("%w: %w", ErrUnknown, ctx.Err()) }
