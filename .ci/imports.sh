@@ -7,6 +7,7 @@
 #   roomsvc/room        events, subjects, the JSON library; of the standard library no
 #                       clock, network, randomness, context, log or file
 #   roomsvc/policy      subjects
+#   roomsvc/due         the standard library
 #   roomsvc/auth        policy, room, subjects, nats.go, the JSON library, and what reads tokens and signs for NATS
 #   roomsvc and below   + room, each other, nats.go
 #   cmd/, roomtest      whatever they need; only they reach nats-server
@@ -89,6 +90,8 @@ for package in $packages; do
 		blind "$package" "$nats|$validator" ;;
 	docs | docs/* | examples/*)
 		without "$package" "$server" ;;
+	roomsvc/due)
+		direct "$package" "$none" "$none" ;;
 	roomsvc/policy)
 		direct "$package" "$none" subjects ;;
 	roomsvc/auth)

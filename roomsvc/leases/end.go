@@ -1,7 +1,6 @@
 package leases
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"slices"
@@ -32,10 +31,7 @@ const standby = time.Second
 func (b *Book) Next() (at time.Time, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.due) == 0 {
-		return at, false
-	}
-	return b.due[0].at, true
+	return b.due.Next()
 }
 
 // Sooner is sent to when a lease ends before the one that [Book.Next] told.
@@ -46,15 +42,12 @@ func (b *Book) Due() (list []Ending) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	for len(b.due) > 0 && !b.due[0].at.After(now) {
-		d := &b.due[0]
-		at := d.endAt
-		if !d.early.IsZero() && d.early.Before(d.end) {
-			at -= events.Time(d.end.Sub(d.early) / time.Millisecond)
+	for _, l := range b.due.Take(now, now.Add(standby)) {
+		at := l.endAt
+		if !l.early.IsZero() && l.early.Before(l.end) {
+			at -= events.Time(l.end.Sub(l.early) / time.Millisecond)
 		}
-		list = append(list, Ending{d.Session, at, d.seq})
-		d.at = now.Add(standby)
-		heap.Fix(&b.due, 0)
+		list = append(list, Ending{l.Session, at, l.seq})
 	}
 	return list
 }

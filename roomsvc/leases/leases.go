@@ -11,7 +11,6 @@
 package leases
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/due"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -49,7 +49,7 @@ type Book struct {
 	mu     sync.Mutex
 	leases map[Session]*lease
 	users  map[subjects.User]int // how many of them are whose
-	due    dues
+	due    due.Queue[Session, *lease]
 	conns  map[room.Connection]map[*lease]struct{}
 	closed map[room.Connection]time.Time // connections that ended a short while ago
 	alive  bool                          // the bucket has the leases of all sessions, by its own word
@@ -71,7 +71,6 @@ type lease struct {
 	endAt   events.Time     // when it ends or ended, by the server's clock; 0: never, or not known
 	end     time.Time       // the same by the clock of this machine; zero: never
 	early   time.Time       // when it ends since its connection has closed; zero: that has not
-	index   int             // in due; -1: not there
 	writing bool            // a write is on its way
 	waiting []func()        // who comes after it
 }
@@ -165,7 +164,7 @@ func (l *lease) forgotten() bool {
 func (b *Book) entry(s Session) *lease {
 	l := b.leases[s]
 	if l == nil {
-		l = &lease{Session: s, index: -1}
+		l = &lease{Session: s}
 		b.leases[s] = l
 		b.users[s.User]++
 		b.count.Add(1)
@@ -206,7 +205,7 @@ func (b *Book) lasts(l *lease, left time.Duration) {
 			l.early = at.Add(b.grace)
 		}
 	}
-	b.place(l, l.dueAt())
+	b.place(l)
 }
 
 func (l *lease) dueAt() time.Time {
@@ -241,7 +240,7 @@ func (b *Book) close(c room.Connection) {
 	for l := range b.conns[c] {
 		if !l.end.IsZero() {
 			l.early = now.Add(b.grace)
-			b.place(l, l.dueAt())
+			b.place(l)
 		}
 	}
 }
@@ -272,45 +271,17 @@ func (b *Book) Forget() {
 // command that it sent at the last moment may still be on its way.
 const closedKept = time.Minute
 
-// place makes the lease due at a moment, or no longer if that is zero. The lock is held.
-func (b *Book) place(l *lease, at time.Time) {
-	if l.index >= 0 {
-		heap.Remove(&b.due, l.index)
-	}
+// place makes the lease due when it ends, or no longer if it lasts. The lock is held.
+func (b *Book) place(l *lease) {
+	at := l.dueAt()
 	if at.IsZero() {
+		b.due.Drop(l.Session)
 		return
 	}
-	heap.Push(&b.due, dueLease{l, at})
-	if l.index == 0 {
+	if b.due.Set(l.Session, at, l) {
 		select {
 		case b.sooner <- struct{}{}:
 		default:
 		}
 	}
-}
-
-type dueLease struct {
-	*lease
-	at time.Time
-}
-
-type dues []dueLease
-
-func (d dues) Len() int           { return len(d) }
-func (d dues) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
-func (d dues) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].index, d[j].index = i, j
-}
-func (d *dues) Push(x any) {
-	l := x.(dueLease)
-	l.index = len(*d)
-	*d = append(*d, l)
-}
-func (d *dues) Pop() any {
-	last := (*d)[len(*d)-1]
-	last.index = -1
-	(*d)[len(*d)-1] = dueLease{}
-	*d = (*d)[:len(*d)-1]
-	return last
 }

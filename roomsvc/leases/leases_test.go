@@ -414,14 +414,14 @@ func TestForget(t *testing.T) {
 		has(3, 0)
 		time.Sleep(endedTTL)
 		has(2, 0) // whoever is late is told by the bucket
-		if len(l.conns) != 1 || len(l.due) != 1 {
-			l.Errorf("%d connections, %d to end", len(l.conns), len(l.due))
+		if len(l.conns) != 1 || l.due.Len() != 1 {
+			l.Errorf("%d connections, %d to end", len(l.conns), l.due.Len())
 		}
 		l.marks("live", l.server())
 		time.Sleep(endedTTL + tick)
 		has(1, 0)
-		if len(l.conns) != 0 || len(l.due) != 0 {
-			l.Errorf("%d connections, %d to end", len(l.conns), len(l.due))
+		if len(l.conns) != 0 || l.due.Len() != 0 {
+			l.Errorf("%d connections, %d to end", len(l.conns), l.due.Len())
 		}
 	})
 }
