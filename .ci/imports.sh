@@ -9,7 +9,8 @@
 #   roomsvc/policy      subjects
 #   roomsvc/due         the standard library
 #   roomsvc/auth        policy, room, subjects, nats.go, the JSON library, and what reads tokens and signs for NATS
-#   roomsvc and below   + room, each other, nats.go
+#   roomsvc/client      events, subjects, room, nats.go, the JSON library
+#   roomsvc and below   + room, each other but for the client, nats.go
 #   cmd/, roomtest      whatever they need; only they reach nats-server
 #   docs/               the same without nats-server
 #   docs/contract       events, subjects, room, nats.go, the JSON Schema validator
@@ -97,9 +98,12 @@ for package in $packages; do
 	roomsvc/auth)
 		direct "$package" "$nats|$json|$tokens" 'subjects|roomsvc/(policy|room)'
 		without "$package" "$server" ;;
+	roomsvc/client)
+		direct "$package" "$nats|$json" 'events|subjects|roomsvc/room'
+		without "$package" "$server" ;;
 	roomsvc | roomsvc/*)
 		direct "$package" "$nats|$json" 'events|subjects|roomsvc(/.*)?'
-		without "$package" "$server|$module/roomsvc/roomtest" ;;
+		without "$package" "$server|$module/roomsvc/(roomtest|client)" ;;
 	*)
 		broken "$package has no place in the layout; give it a line in .ci/imports.sh" ;;
 	esac

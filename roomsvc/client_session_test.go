@@ -10,6 +10,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
@@ -40,11 +41,11 @@ func TestClientRenewsItsLease(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard := w.renewals("alice")
 	seconds := room.MinLease
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", SessionID: "tab", UserForm: true, LeaseSeconds: &seconds})
+	c := client.New(w.nc, client.Config{UserID: "alice", SessionID: "tab", UserForm: true, LeaseSeconds: &seconds})
 	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
 		t.Fatal(err)
 	}
-	watching := stepping(t, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{}).Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	watching := stepping(t, client.New(w.nc, client.Config{}).Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
 	watching.step()
 	third := time.Duration(seconds) * time.Second / 3
 	for last, n := time.Now(), 0; n < 2; n++ {
@@ -79,7 +80,7 @@ func TestClientRenewsItsLease(t *testing.T) {
 func TestClientRenewsAsItIsTold(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard := w.renewals("alice")
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true})
+	c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true})
 	t.Cleanup(c.Close)
 	hour := 3600
 	r, err := c.Enter(w.ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &hour}, RoomID: "lobby"})
@@ -114,7 +115,7 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 	seconds := 3600
 	var wire wire
 	nc := roomtest.Conn(t, w.node.Server, nats.SetCustomDialer(&wire))
-	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, LeaseSeconds: &seconds})
+	c := client.New(nc, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: &seconds})
 	t.Cleanup(c.Close)
 	for n := range 2 {
 		id := fmt.Sprint("room", n)
@@ -146,7 +147,7 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 	heard := w.renewals("alice")
 	hour, short := 3600, room.MinLease
 	for _, usual := range []*int{nil, &hour} {
-		c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, LeaseSeconds: usual})
+		c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: usual})
 		t.Cleanup(c.Close)
 		if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
@@ -168,12 +169,12 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 func TestOnceNamesNoConnection(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	asked := hear(t, w.nc, "room.cmd.*.alice")
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, Once: true})
+	c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true, Once: true})
 	t.Cleanup(c.Close)
 	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step()
+	stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"})).step()
 	for {
 		m, err := asked.NextMsg(patience)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
@@ -54,7 +55,7 @@ func (s *steps[T]) fails() error {
 func as(user string) room.Caller { return room.Caller{UserID: user} }
 
 // shows compares a roster with what the service answers at the same sequence.
-func (w *world) shows(c *roomsvc.Client, r *roomsvc.Roster) {
+func (w *world) shows(c *client.Client, r *client.Roster) {
 	w.t.Helper()
 	now, members := w.roster(c, r.Room().RoomID)
 	mine := r.Room()
@@ -76,7 +77,7 @@ func (w *world) shows(c *roomsvc.Client, r *roomsvc.Roster) {
 }
 
 // roster is the room as the service has it. Nobody may be changing it.
-func (w *world) roster(c *roomsvc.Client, id string) (now *room.GetReply, members []room.MemberInfo) {
+func (w *world) roster(c *client.Client, id string) (now *room.GetReply, members []room.MemberInfo) {
 	w.t.Helper()
 	now, err := c.Get(w.ctx, room.ReadRequest{RoomID: id, Freshness: room.Freshness{Sync: true}})
 	if err != nil {
@@ -105,28 +106,28 @@ func text(t *testing.T, v any) string {
 
 func TestWatch(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
-	if err := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).fails(); !errors.Is(err, room.ErrRoomNotExist) {
+	c := client.New(w.nc, client.Config{})
+	if err := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"})).fails(); !errors.Is(err, room.ErrRoomNotExist) {
 		t.Fatalf("a room that is not there: %v", err)
 	}
-	waiting := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", MayNotExist: true}))
-	if u := waiting.step(); u.Fresh != roomsvc.FreshStart || u.Roster != nil || u.Fact != nil {
+	waiting := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", MayNotExist: true}))
+	if u := waiting.step(); u.Fresh != client.FreshStart || u.Roster != nil || u.Fact != nil {
 		t.Fatalf("it begins with %+v", u)
 	}
 	if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: as("alice"), RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	if u := waiting.step(); u.Fresh != roomsvc.FreshInstance || u.Fact == nil || u.Fact.Type != events.RoomCreated || u.Roster.Len() != 1 {
+	if u := waiting.step(); u.Fresh != client.FreshInstance || u.Fact == nil || u.Fact.Type != events.RoomCreated || u.Roster.Len() != 1 {
 		t.Fatalf("a room that is made gives %+v", u)
 	}
-	watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
-	if u := watching.step(); u.Fresh != roomsvc.FreshStart || u.Fact != nil || u.Roster.Sequence() != 1 {
+	watching := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
+	if u := watching.step(); u.Fresh != client.FreshStart || u.Fact != nil || u.Roster.Sequence() != 1 {
 		t.Fatalf("it begins with %+v", u)
 	}
 	if _, err := c.Join(w.ctx, room.RoomRequest{Caller: as("bob"), RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []*steps[roomsvc.Update]{waiting, watching} {
+	for _, s := range []*steps[client.Update]{waiting, watching} {
 		u := s.step()
 		if u.Fact == nil || u.Fact.Type != events.MemberJoined || u.Fresh != "" || u.Recovered || u.Revision == 0 || u.Roster.Room().Revision != u.Revision {
 			t.Fatalf("a join gives %+v", u)
@@ -148,20 +149,20 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := watching.step()
-	if u.Fresh != roomsvc.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 || u.Roster.Sequence() != 1 {
+	if u.Fresh != client.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 || u.Roster.Sequence() != 1 {
 		t.Fatalf("the next room gives %+v", u)
 	}
 	w.shows(c, u.Roster)
 	c.Close()
-	if err := watching.fails(); !errors.Is(err, roomsvc.ErrClientClosed) {
+	if err := watching.fails(); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("a closed client ends it with %v", err)
 	}
-	if err := waiting.fails(); !errors.Is(err, roomsvc.ErrClientClosed) {
+	if err := waiting.fails(); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("a closed client ends it with %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	ended := errors.New("enough")
-	watching = stepping(t, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{}).Watch(ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	watching = stepping(t, client.New(w.nc, client.Config{}).Watch(ctx, client.WatchRequest{RoomID: "lobby"}))
 	watching.step()
 	cancel(ended)
 	if err := watching.fails(); !errors.Is(err, ended) {
@@ -173,12 +174,12 @@ func TestWatch(t *testing.T) {
 // answers at the same sequence.
 func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	c := client.New(w.nc, client.Config{})
 	cfg := &room.RoomConfig{RoomDestroyDelayTime: 3600, RoomAttributes: map[string]string{"a": "1"}}
 	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", RoomName: "The lobby", Config: cfg}); err != nil {
 		t.Fatal(err)
 	}
-	early := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	early := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
 	u := early.step()
 	w.shows(c, u.Roster)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -207,7 +208,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 			}
 		}
 		w.shows(c, u.Roster)
-		for late, err := range c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}) {
+		for late, err := range c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -221,7 +222,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 }
 
 // something changes the room, or finds nothing to change.
-func something(ctx context.Context, c *roomsvc.Client, random *rand.Rand) (changed bool, err error) {
+func something(ctx context.Context, c *client.Client, random *rand.Rand) (changed bool, err error) {
 	user := fmt.Sprintf("u%d", random.IntN(6))
 	who := room.Caller{UserID: user, UserName: "Name of " + user, SessionID: fmt.Sprintf("s%d", random.IntN(2)), UserInfo: []byte(`{"n":1}`)}
 	value := fmt.Sprint(random.IntN(100))
@@ -249,17 +250,17 @@ func TestWatchAsAnEndUser(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	for _, delivery := range []string{room.DeliveryMembers, room.DeliveryOpen} {
 		t.Run(delivery, func(t *testing.T) {
-			client := func(user string) *roomsvc.Client {
-				c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: user, UserForm: true})
+			of := func(user string) *client.Client {
+				c := client.New(w.nc, client.Config{UserID: user, UserForm: true})
 				t.Cleanup(c.Close)
 				return c
 			}
-			alice, bob := client("alice"), client("bob")
+			alice, bob := of("alice"), of("bob")
 			cfg := &room.RoomConfig{Delivery: delivery, RoomDestroyDelayTime: 3600}
 			if _, err := alice.Create(w.ctx, room.CreateRequest{RoomID: delivery, Config: cfg}); err != nil {
 				t.Fatal(err)
 			}
-			stranger := bob.Watch(w.ctx, roomsvc.WatchRequest{RoomID: delivery})
+			stranger := bob.Watch(w.ctx, client.WatchRequest{RoomID: delivery})
 			if delivery == room.DeliveryMembers {
 				if err := stepping(t, stranger).fails(); !errors.Is(err, room.ErrNotAllowed) {
 					t.Errorf("a stranger's watch: %v", err)
@@ -267,9 +268,9 @@ func TestWatchAsAnEndUser(t *testing.T) {
 			} else if u := stepping(t, stranger).step(); u.Roster.Len() != 1 {
 				t.Errorf("an open room begins with %+v", u)
 			}
-			watching := stepping(t, alice.Watch(w.ctx, roomsvc.WatchRequest{RoomID: delivery}))
+			watching := stepping(t, alice.Watch(w.ctx, client.WatchRequest{RoomID: delivery}))
 			watching.step()
-			hearing := stepping(t, alice.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: delivery}))
+			hearing := stepping(t, alice.Messages(w.ctx, client.MessagesRequest{RoomID: delivery}))
 			hearing.step()
 			if _, err := bob.Join(w.ctx, room.RoomRequest{RoomID: delivery}); err != nil {
 				t.Fatal(err)
@@ -291,14 +292,14 @@ func TestWatchAsAnEndUser(t *testing.T) {
 // and tells of a room that ends with it, soon.
 func TestWatchEndsWithTheMembership(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true})
+	c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true})
 	t.Cleanup(c.Close)
 	for id, delay := range map[string]int64{"stays": 3600, "ends": 0} {
 		t.Run(id, func(t *testing.T) {
 			if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}}); err != nil {
 				t.Fatal(err)
 			}
-			watching := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: id, Every: time.Hour}))
+			watching := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: id, Every: time.Hour}))
 			watching.step()
 			if _, err := c.Leave(w.ctx, room.RoomRequest{RoomID: id}); err != nil {
 				t.Fatal(err)
@@ -321,7 +322,7 @@ func TestWatchEndsWithTheMembership(t *testing.T) {
 // somebody who watches all the time has at the same sequence.
 func TestSnapshotOfAMovingRoom(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	c := client.New(w.nc, client.Config{})
 	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
 		t.Fatal(err)
 	}
@@ -330,12 +331,12 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	text := func(r *roomsvc.Roster) string {
+	text := func(r *client.Roster) string {
 		info := r.Room()
 		info.Revision = 0
 		return text(t, info) + text(t, slices.Collect(r.All()))
 	}
-	steady := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}))
+	steady := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
 	u := steady.step()
 	snapshots := 20
 	if testing.Short() {
@@ -364,7 +365,7 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 	}
 	seen := map[uint64]string{}
 	for range snapshots {
-		r := stepping(t, c.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"})).step().Roster
+		r := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"})).step().Roster
 		seen[r.Sequence()] = text(r)
 	}
 	close(over)
@@ -394,10 +395,10 @@ func TestLostIsSaidOnce(t *testing.T) {
 	for joined := time.Now(); joined.UnixMilli() <= last.Timestamp; joined = time.Now() { // the clock decides here
 	}
 	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
-	bob := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "bob", UserForm: true})
+	bob := client.New(w.nc, client.Config{UserID: "bob", UserForm: true})
 	t.Cleanup(bob.Close)
 	looks := hear(t, w.nc, "room.cmd.get.bob")
-	hearing := stepping(t, bob.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond}))
+	hearing := stepping(t, bob.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond}))
 	hearing.step()
 	if h := hearing.step(); !h.Lost {
 		t.Errorf("it begins with %+v", h)

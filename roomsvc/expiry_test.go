@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -113,7 +114,7 @@ func TestComingAgainBehindTheEnd(t *testing.T) {
 				}
 				s.listenMu.Unlock()
 			}
-			c := NewClient(nc, ClientConfig{})
+			c := client.New(nc, client.Config{})
 			ctx := t.Context()
 			keep := &room.RoomConfig{RoomDestroyDelayTime: 600}
 			if _, err := c.Create(ctx, room.CreateRequest{RoomID: "target", Config: keep}); err != nil {
@@ -195,7 +196,7 @@ func TestComingAgainBehindTheEnd(t *testing.T) {
 func TestManyComeAgainAtOnce(t *testing.T) {
 	s, nc := inside(t, Config{Instance: "first"})
 	second := beside(t, nc, Config{Instance: "second"})
-	c := NewClient(nc, ClientConfig{})
+	c := client.New(nc, client.Config{})
 	ctx := t.Context()
 	for i := range 10 {
 		user := fmt.Sprintf("u%d", i)
@@ -241,7 +242,7 @@ func TestManyComeAgainAtOnce(t *testing.T) {
 // What was judged over before a renewal does not end what the renewal made.
 func TestJudgedBeforeARenewal(t *testing.T) {
 	s, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{})
+	c := client.New(nc, client.Config{})
 	ctx := t.Context()
 	caller := room.Caller{UserID: "alice", LeaseSeconds: seconds(60)}
 	if _, err := c.Enter(ctx, room.CreateRequest{Caller: caller, RoomID: "lobby"}); err != nil {
@@ -305,7 +306,7 @@ func TestEndedBehindTheJudgement(t *testing.T) {
 // marker. Whoever leads looks once more.
 func TestStoredBehindTheMarker(t *testing.T) {
 	s, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{})
+	c := client.New(nc, client.Config{})
 	ctx := t.Context()
 	if _, err := c.Enter(ctx, room.CreateRequest{Caller: room.Caller{UserID: "alice", LeaseSeconds: seconds(60)}, RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 600}}); err != nil {
 		t.Fatal(err)
@@ -361,7 +362,7 @@ func awaitStory(t *testing.T, s *Service, want []string) {
 // that takes another one's place. The next one to lead finishes it.
 func TestLeaderFinishesWhatADeadOneBegan(t *testing.T) {
 	s, nc := inside(t, Config{Limits: room.Limits{ReplaceDevices: 1}})
-	c := NewClient(nc, ClientConfig{})
+	c := client.New(nc, client.Config{})
 	ctx := t.Context()
 	keep := &room.RoomConfig{RoomDestroyDelayTime: 600}
 	if _, err := c.Enter(ctx, room.CreateRequest{Caller: room.Caller{UserID: "alice"}, RoomID: "lobby", Config: keep}); err != nil {

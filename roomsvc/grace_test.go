@@ -13,6 +13,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
@@ -183,7 +184,7 @@ func TestNobodyIsPutOutByReconnects(t *testing.T) {
 		group.Go(func() {
 			d := w.device(fmt.Sprint("u", n), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 			lease := 600
-			c := roomsvc.NewClient(d.nc, roomsvc.ClientConfig{UserID: d.user, UserForm: true, LeaseSeconds: &lease})
+			c := client.New(d.nc, client.Config{UserID: d.user, UserForm: true, LeaseSeconds: &lease})
 			defer c.Close()
 			states, err := c.States(w.ctx)
 			if err != nil {

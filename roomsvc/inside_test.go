@@ -1,6 +1,7 @@
 package roomsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
@@ -55,11 +57,11 @@ func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
 }
 
 // withRooms is a client whose rooms are there, and how long it may take.
-func withRooms(t *testing.T, nc *nats.Conn, ids ...string) (*Client, context.Context) {
+func withRooms(t *testing.T, nc *nats.Conn, ids ...string) (*client.Client, context.Context) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	t.Cleanup(cancel)
-	c := NewClient(nc, ClientConfig{})
+	c := client.New(nc, client.Config{})
 	for _, id := range ids {
 		if _, err := c.Create(ctx, room.CreateRequest{RoomID: id}); err != nil {
 			t.Fatal(err)
@@ -108,7 +110,7 @@ func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 
 // the room goes on from there, also where that end has been forgotten.
 func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {
 	s, nc := inside(t, Config{})
-	client := NewClient(nc, ClientConfig{})
+	caller := client.New(nc, client.Config{})
 	ahead := events.TimeOf(time.Now().Add(time.Hour))
 	for _, id := range []subjects.Room{"known", "forgotten", "switched"} {
 		info := &events.Room{RoomID: string(id), InstanceID: "1", CreatedAt: ahead, Sequence: 1}
@@ -124,16 +126,16 @@ func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {
 			t.Errorf("%s: it is made at %v, ended at %v; %v", id, r.Room.CreatedAt.Time(), ahead.Time(), err)
 		}
 	}
-	r, err := client.Create(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: "alice"}, RoomID: "known"})
+	r, err := caller.Create(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: "alice"}, RoomID: "known"})
 	check("known", r, err)
 	to := room.SwitchRequest{Caller: room.Caller{UserID: "alice"}, FromRoomID: "known", ToRoomInfo: room.RoomInfo{RoomID: "switched"}, IsCreateWhenRoomNotExisted: true}
-	r, err = client.Switch(t.Context(), to)
+	r, err = caller.Switch(t.Context(), to)
 	check("switched", r, err)
 	s.rep.forget()
 	if s.rep.find("forgotten") != nil {
 		t.Fatal("it is not forgotten")
 	}
-	r, err = client.Create(t.Context(), room.CreateRequest{RoomID: "forgotten"})
+	r, err = caller.Create(t.Context(), room.CreateRequest{RoomID: "forgotten"})
 	check("forgotten", r, err)
 }
 
@@ -236,33 +238,81 @@ func TestUnknownFact(t *testing.T) {
 	}
 }
 
-// A renewal says that a fact was missed, and whoever is asked for it has not got there
-// yet: it does not have to wait for the next renewal.
-func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
-	s, nc := inside(t, Config{})
-	c, ctx := withRooms(t, nc, "lobby", "side")
-	w := &watch{ear: c.newEar("lobby", time.Hour, notMessages), yield: func(Update, error) bool { return true }}
-	defer w.close()
-	if err := w.refresh(ctx, FreshStart); err != nil {
-		t.Fatal(err)
+// Whoever asks for all that is stored gets it of an instance that has not got there yet:
+// a fact, a message of a room made anew, and where the messages of a new room end.
+func TestHistoryOfAnInstanceThatIsBehind(t *testing.T) {
+	now := events.TimeOf(time.Now())
+	made := func(id string) *events.Fact {
+		info := &events.Room{RoomID: "lobby", InstanceID: id, CreatedAt: now, Sequence: 1}
+		return &events.Fact{ID: id, Type: events.RoomCreated, Room: "lobby", InstanceID: id, Sequence: 1, Time: now, Info: info}
 	}
-	s.behind(t, nc)
-	lobby := s.rep.head("lobby")
-	s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomKept, Room: "lobby", InstanceID: lobby.InstanceID, Sequence: 2, Time: events.TimeOf(time.Now())}, lobby.Revision)
-	if err := w.fill(ctx, 0); err != nil || w.roster.Sequence() != 2 {
-		t.Errorf("it is at %d: %v", w.roster.Sequence(), err)
+	say := func(t *testing.T, s *Service, id string) uint64 {
+		t.Helper()
+		m := &events.Message{ID: "hello", Room: "lobby", InstanceID: id, Time: now, Type: events.Text, Data: "hello"}
+		data, err := m.Encode("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ack, err := s.journal.JetStream().Publish(t.Context(), subjects.MessageJournal("lobby"), data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack.Sequence
+	}
+	one, none := uint64(1), uint64(0)
+	for name, c := range map[string]struct {
+		rooms []string
+		store func(*testing.T, *Service) (id string, head uint64)
+		ask   room.HistoryRequest
+	}{
+		"a fact": {[]string{"lobby", "side"}, func(t *testing.T, s *Service) (string, uint64) {
+			is := s.rep.head("lobby")
+			s.elsewhere(t, &events.Fact{ID: "2", Type: events.RoomKept, Room: "lobby", InstanceID: is.InstanceID, Sequence: 2, Time: now}, is.Revision)
+			return is.InstanceID, 2
+		}, room.HistoryRequest{AfterSequence: &one}},
+		"a message of a room made anew": {[]string{"lobby", "side"}, func(t *testing.T, s *Service) (string, uint64) {
+			was := s.rep.head("lobby")
+			info := &events.Room{RoomID: "lobby", InstanceID: was.InstanceID, CreatedAt: was.CreatedAt, Sequence: 2}
+			end := &events.Fact{ID: "2", Type: events.RoomDestroyed, Room: "lobby", InstanceID: was.InstanceID, Sequence: 2, Time: now, Info: info, Reason: events.DestroyedEmpty}
+			s.elsewhere(t, made("anew"), s.elsewhere(t, end, was.Revision))
+			return "anew", say(t, s, "anew")
+		}, room.HistoryRequest{AfterMessageSeq: &none}},
+		"the end of a new room's messages": {[]string{"side"}, func(t *testing.T, s *Service) (string, uint64) {
+			s.elsewhere(t, made("new"), 0)
+			return "new", say(t, s, "new")
+		}, room.HistoryRequest{BeforeMessageSeq: &none, Count: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, nc := inside(t, Config{})
+			caller, ctx := withRooms(t, nc, c.rooms...)
+			if err := s.sync.pass(ctx); err != nil {
+				t.Fatal(err)
+			}
+			free := s.behind(t, nc)
+			q := c.ask
+			id, head := c.store(t, s)
+			q.RoomID, q.InstanceID, q.Sync = "lobby", id, true
+			page, err := caller.History(ctx, q)
+			free()
+			if err != nil || page.InstanceID != id || len(page.Events) != 1 || !page.Complete {
+				t.Fatalf("it gives %+v: %v", page, err)
+			}
+			if at := cmp.Or(page.Sequence, *cmp.Or(page.MessageSeq, new(uint64))); at != head {
+				t.Errorf("it is at %d, want %d", at, head)
+			}
+		})
 	}
 }
 
 // A room that was made a moment ago, by another instance, is not said to be missing.
 func TestNothingIsMissingForWhoIsBehind(t *testing.T) {
 	after := uint64(0)
-	for name, ask := range map[string]func(context.Context, *Client) error{
-		"get": func(ctx context.Context, c *Client) error {
+	for name, ask := range map[string]func(context.Context, *client.Client) error{
+		"get": func(ctx context.Context, c *client.Client) error {
 			_, err := c.Get(ctx, room.ReadRequest{RoomID: "lobby"})
 			return err
 		},
-		"history": func(ctx context.Context, c *Client) error {
+		"history": func(ctx context.Context, c *client.Client) error {
 			_, err := c.History(ctx, room.HistoryRequest{RoomID: "lobby", InstanceID: "I", AfterSequence: &after})
 			return err
 		},
@@ -306,9 +356,9 @@ func await(t *testing.T, what string, ok func() bool) {
 // the limit on rooms.
 func TestRoomOnItsWayCountsOnce(t *testing.T) {
 	s, nc := inside(t, Config{Limits: room.Limits{MaxRooms: 2}})
-	client := NewClient(nc, ClientConfig{Once: true})
+	caller := client.New(nc, client.Config{Once: true})
 	enter := func(id, user string) error {
-		_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
+		_, err := caller.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
 		return err
 	}
 	mb := s.acquire("a")
@@ -343,9 +393,9 @@ func TestRoomOnItsWayCountsOnce(t *testing.T) {
 // what it brings counts twice. Nobody is refused for that.
 func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
 	s, nc := inside(t, Config{Limits: room.Limits{MaxRooms: 2, MaxRoomsPerUser: 2}})
-	client := NewClient(nc, ClientConfig{Once: true})
+	caller := client.New(nc, client.Config{Once: true})
 	enter := func(id, user string) error {
-		_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
+		_, err := caller.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{UserID: user}, RoomID: id})
 		return err
 	}
 	if err := enter("a", "alice"); err != nil {
@@ -367,7 +417,7 @@ func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		if _, err := client.Leave(t.Context(), room.RoomRequest{Caller: room.Caller{UserID: c.user}, RoomID: "b"}); err != nil {
+		if _, err := caller.Leave(t.Context(), room.RoomRequest{Caller: room.Caller{UserID: c.user}, RoomID: "b"}); err != nil {
 			t.Error(err)
 		}
 		await(t, "the end of b", func() bool { return s.rep.living.Load() == 1 })
@@ -378,8 +428,8 @@ func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
 // it have run out of time.
 func TestLeaveAllBehindOneThatIsTooLate(t *testing.T) {
 	s, nc := inside(t, Config{})
-	client := NewClient(nc, ClientConfig{UserID: "alice"})
-	if _, err := client.Enter(t.Context(), room.CreateRequest{RoomID: "known"}); err != nil {
+	caller := client.New(nc, client.Config{UserID: "alice"})
+	if _, err := caller.Enter(t.Context(), room.CreateRequest{RoomID: "known"}); err != nil {
 		t.Fatal(err)
 	}
 	of := func(user subjects.User, left time.Duration) *call {
@@ -425,7 +475,7 @@ func told(t *testing.T, sub *nats.Subscription) (list []string) {
 // of it is where the session stands.
 func TestLastNoticeIsTrue(t *testing.T) {
 	s, nc := inside(t, Config{})
-	client := NewClient(nc, ClientConfig{UserID: "alice", Once: true})
+	caller := client.New(nc, client.Config{UserID: "alice", Once: true})
 	begin := func(id, request string) (*nats.Subscription, *mailbox, chan error) {
 		t.Helper()
 		sub, err := nc.SubscribeSync("room.state.alice." + id)
@@ -434,7 +484,7 @@ func TestLastNoticeIsTrue(t *testing.T) {
 		}
 		mb, done := s.acquire(subjects.Room(id)), make(chan error, 1)
 		go func() {
-			_, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: request}, RoomID: id})
+			_, err := caller.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: request}, RoomID: id})
 			done <- err
 		}()
 		await(t, "the command", func() bool { mb.mu.Lock(); defer mb.mu.Unlock(); return len(mb.queue) == 1 })
@@ -497,7 +547,7 @@ func TestLastNoticeIsTrue(t *testing.T) {
 
 	// Its request ID was taken meanwhile.
 	sub, mb, done = begin("other", "3")
-	if _, err := client.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: "3"}, RoomID: "lobby"}); err != nil {
+	if _, err := caller.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: "3"}, RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	s.release(mb)

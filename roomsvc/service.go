@@ -20,7 +20,7 @@
 // and says it again. If the acknowledgement is lost, append.go sends the same bytes
 // again under the same condition, until it sees what became of them.
 //
-// [Client], in client.go and its neighbours, is what callers in Go use.
+// Callers in Go use the package client, below this one.
 package roomsvc
 
 import (

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/internal/creds"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
@@ -82,8 +82,8 @@ func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
 	suffix := "-" + id[len(id)-5:]
 	t.alice, t.bob, t.lobby, t.garden = t.alice+suffix, t.bob+suffix, t.lobby+suffix, t.garden+suffix
 	t.nc = nc
-	client := roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: t.Timeout, Once: true})
-	if _, err := client.Get(ctx, room.ReadRequest{RoomID: t.lobby}); err != nil && !errors.Is(err, room.ErrRoomNotExist) {
+	c := client.New(nc, client.Config{Timeout: t.Timeout, Once: true})
+	if _, err := c.Get(ctx, room.ReadRequest{RoomID: t.lobby}); err != nil && !errors.Is(err, room.ErrRoomNotExist) {
 		return err
 	}
 	t.say("A tour with two users, %s and %s, on the server at %s.", t.alice, t.bob, creds.Redact(t.Server))
@@ -127,10 +127,10 @@ func (t *tour) listen(ctx context.Context, nc *nats.Conn) error {
 	}
 	t.nc, t.heard = nc, make(chan step)
 	ctx, t.quiet = context.WithCancel(ctx)
-	client := roomsvc.NewClient(nc, roomsvc.ClientConfig{Timeout: t.Timeout, Once: true})
+	c := client.New(nc, client.Config{Timeout: t.Timeout, Once: true})
 	rooms := []string{t.lobby, t.garden}
 	for _, id := range rooms {
-		follow(ctx, client, id, t.heard)
+		follow(ctx, c, id, t.heard)
 	}
 	for range 2 * len(rooms) { // each begins with a step that says so
 		if _, err := t.next(ctx); err != nil {
@@ -299,10 +299,10 @@ func (t *tour) end() error {
 func (t *tour) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), demoCleanUp)
 	defer cancel()
-	client := roomsvc.NewClient(t.nc, roomsvc.ClientConfig{SessionID: t.Session, Once: true})
+	c := client.New(t.nc, client.Config{SessionID: t.Session, Once: true})
 	for _, user := range []string{t.alice, t.bob} {
-		_, err := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: room.Caller{UserID: user}})
-		if err != nil && !errors.Is(err, roomsvc.ErrNoService) {
+		_, err := c.LeaveAll(ctx, room.LeaveAllRequest{Caller: room.Caller{UserID: user}})
+		if err != nil && !errors.Is(err, client.ErrNoService) {
 			t.remark("%s may still be in a room of the demo: %v", user, err)
 		}
 	}

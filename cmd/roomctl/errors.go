@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/cmd/internal/creds"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
@@ -73,7 +73,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, errNoServer), errors.As(err, &untrusted):
 		return exitNoServer
-	case errors.Is(err, roomsvc.ErrNoService):
+	case errors.Is(err, client.ErrNoService):
 		return exitNoService
 	}
 	return exitUnknown
@@ -109,7 +109,7 @@ func (s *session) sentence(err error) string {
 			what = after
 		}
 		return fmt.Sprintf("the NATS server does not allow it (%s)", what)
-	case errors.Is(err, roomsvc.ErrNoService):
+	case errors.Is(err, client.ErrNoService):
 		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", creds.Redact(s.Server))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %s%s", s.Timeout, s.maybe())

@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/internal/creds"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
@@ -98,11 +98,11 @@ type session struct {
 }
 
 // client connects.
-func (s *session) client() (*roomsvc.Client, error) {
+func (s *session) client() (*client.Client, error) {
 	if err := s.dial(); err != nil {
 		return nil, err
 	}
-	return roomsvc.NewClient(s.nc, roomsvc.ClientConfig{
+	return client.New(s.nc, client.Config{
 		UserID: s.As, UserForm: s.userForm, SessionID: s.Session, Timeout: s.Timeout, Once: true,
 		OnReply: func(_ room.Verb, reply jsontext.Value) { s.replies = append(s.replies, reply) },
 	}), nil
@@ -118,16 +118,16 @@ func (s *session) dial(opts ...nats.Option) error {
 }
 
 // actor connects for a command that somebody must give.
-func (s *session) actor() (*roomsvc.Client, error) {
+func (s *session) actor() (*client.Client, error) {
 	nobody := usageError{errors.New("nobody acts; name a user with --as USER, or for all that follows in " + envAs)}
 	if s.As == "" && s.Token == "" {
 		return nil, nobody
 	}
-	client, err := s.client()
+	c, err := s.client()
 	if err == nil && s.As == "" { // a back end's token names nobody to act for
 		return nil, nobody
 	}
-	return client, err
+	return c, err
 }
 
 // connect waits for nothing: a server that is not there now is not there.

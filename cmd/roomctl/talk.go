@@ -10,17 +10,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
 func (c *sendCmd) Run(ctx context.Context, s *session) error {
-	client, err := s.client()
+	rooms, err := s.client()
 	if err != nil {
 		return err
 	}
 	s.next = map[*room.Code][]string{room.ErrUserNotInRoom: {"enter", c.Room}, room.ErrRoomNotExist: s.which()}
-	reply, err := client.Send(ctx, room.SendRequest{
+	reply, err := rooms.Send(ctx, room.SendRequest{
 		Caller: s.caller(c.requestFlag), RoomID: c.Room, Type: c.Type, SubType: c.SubType, Data: c.Text, Priority: c.Priority, ExtendedData: c.Extended,
 	})
 	return s.answer(err, func(l look) string { return l.sent(s.As, c.Room, reply) })
@@ -87,7 +87,7 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	case c.Count < 0:
 		return usageError{fmt.Errorf("--count is %d; it must be the number of lines to show, or 0 for all", c.Count)}
 	}
-	client, err := s.client()
+	rooms, err := s.client()
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	var p *past
 	for p == nil && err == nil { // once more if another room takes its name meanwhile
 		s.replies = nil
-		p, err = c.read(ctx, s, client)
+		p, err = c.read(ctx, s, rooms)
 	}
 	if err != nil || s.JSON {
 		return s.answer(err, nil)
@@ -105,8 +105,8 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 
 // read asks for what is wanted of the room as it is now, page by page. There is no past
 // if the room became another one between the pages.
-func (c *historyCmd) read(ctx context.Context, s *session, client *roomsvc.Client) (*past, error) {
-	now, err := client.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
+func (c *historyCmd) read(ctx context.Context, s *session, rooms *client.Client) (*past, error) {
+	now, err := rooms.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (c *historyCmd) read(ctx context.Context, s *session, client *roomsvc.Clien
 		if c.Count > 0 {
 			q.Count = min(c.Count-len(p.events), room.MaxPage)
 		}
-		reply, err := client.History(ctx, q)
+		reply, err := rooms.History(ctx, q)
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/subjects"
 )
 
@@ -63,25 +63,25 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 
 // watcher is a client for watching. A trusted one watches for nobody; an end user's keeps
 // the user's session in its rooms meanwhile.
-func (s *session) watcher() *roomsvc.Client {
-	cfg := roomsvc.ClientConfig{Timeout: s.Timeout, Once: true}
+func (s *session) watcher() *client.Client {
+	cfg := client.Config{Timeout: s.Timeout, Once: true}
 	if s.userForm {
 		cfg.UserID, cfg.SessionID, cfg.UserForm = s.As, s.Session, true
 	}
-	return roomsvc.NewClient(s.nc, cfg)
+	return client.New(s.nc, cfg)
 }
 
 // step is one of a room's watch, of what is said there, or its error.
 type step struct {
 	room   string
-	update *roomsvc.Update
-	heard  *roomsvc.Heard
+	update *client.Update
+	heard  *client.Heard
 	err    error
 }
 
 // follow watches a room, which may not be there yet, and listens to what is said in it,
 // until ctx ends.
-func follow(ctx context.Context, client *roomsvc.Client, id string, steps chan<- step) {
+func follow(ctx context.Context, c *client.Client, id string, steps chan<- step) {
 	send := func(st step) {
 		select {
 		case steps <- st:
@@ -89,12 +89,12 @@ func follow(ctx context.Context, client *roomsvc.Client, id string, steps chan<-
 		}
 	}
 	go func() {
-		for u, err := range client.Watch(ctx, roomsvc.WatchRequest{RoomID: id, MayNotExist: true}) {
+		for u, err := range c.Watch(ctx, client.WatchRequest{RoomID: id, MayNotExist: true}) {
 			send(step{room: id, update: &u, err: err})
 		}
 	}()
 	go func() {
-		for h, err := range client.Messages(ctx, roomsvc.MessagesRequest{RoomID: id, MayNotExist: true}) {
+		for h, err := range c.Messages(ctx, client.MessagesRequest{RoomID: id, MayNotExist: true}) {
 			send(step{room: id, heard: &h, err: err})
 		}
 	}()
@@ -168,17 +168,17 @@ func (p *printer) comment(st step) {
 	p.recovered = recovered
 }
 
-func (p *printer) commentRoom(u *roomsvc.Update) {
+func (p *printer) commentRoom(u *client.Update) {
 	id := word(p.room)
 	switch {
 	case u.Fact != nil:
-	case u.Roster == nil && u.Fresh == roomsvc.FreshStart:
+	case u.Roster == nil && u.Fresh == client.FreshStart:
 		p.remark("there is no room %s yet; what happens in it will be shown", id)
 	case u.Roster == nil:
 		p.remark("the room %s is gone", id)
-	case u.Fresh == roomsvc.FreshStart:
+	case u.Fresh == client.FreshStart:
 		p.remark("watching %s %s", id, size(u.Roster.Len(), u.Roster.Sequence()))
-	case u.Fresh == roomsvc.FreshInstance:
+	case u.Fresh == client.FreshInstance:
 		p.remark("%s is another room of that name now %s", id, size(u.Roster.Len(), u.Roster.Sequence()))
 	default:
 		p.remark("some facts were missed that are no longer kept; the room is now %s", size(u.Roster.Len(), u.Roster.Sequence()))

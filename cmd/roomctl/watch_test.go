@@ -9,6 +9,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
@@ -58,13 +59,13 @@ func TestWatchTellsWhatIsNoEvent(t *testing.T) {
 	p := &printer{session: &session{stdout: &out, stderr: &remarks, look: plain}, room: "lobby"}
 	kept := encoded(t, events.Fact{Type: events.RoomKept, Sequence: 8})
 	hi := said(t, events.Message{Sender: "alice", Type: events.Text, Data: "hi"})
-	fact := func(recovered bool) *roomsvc.Update {
-		return &roomsvc.Update{Fact: &events.Fact{}, Raw: kept, Recovered: recovered}
+	fact := func(recovered bool) *client.Update {
+		return &client.Update{Fact: &events.Fact{}, Raw: kept, Recovered: recovered}
 	}
 	for _, st := range []step{
-		{update: &roomsvc.Update{Fresh: roomsvc.FreshStart}}, {heard: &roomsvc.Heard{After: 3}},
-		{update: fact(false)}, {update: fact(true)}, {update: fact(true)}, {heard: &roomsvc.Heard{Message: &events.Message{Seq: 12}, Raw: hi, Recovered: true}},
-		{update: &roomsvc.Update{}}, {heard: &roomsvc.Heard{Lost: true}},
+		{update: &client.Update{Fresh: client.FreshStart}}, {heard: &client.Heard{After: 3}},
+		{update: fact(false)}, {update: fact(true)}, {update: fact(true)}, {heard: &client.Heard{Message: &events.Message{Seq: 12}, Raw: hi, Recovered: true}},
+		{update: &client.Update{}}, {heard: &client.Heard{Lost: true}},
 	} {
 		if err := p.print(st); err != nil {
 			t.Fatal(err)
@@ -96,7 +97,7 @@ func TestWatchOutlivesTheConnection(t *testing.T) {
 	enter := func(user string) {
 		t.Helper()
 		caller := room.Caller{UserID: user}
-		if _, err := roomsvc.NewClient(roomtest.Conn(t, n.Server), roomsvc.ClientConfig{}).Enter(t.Context(), room.CreateRequest{Caller: caller, RoomID: "lobby"}); err != nil {
+		if _, err := client.New(roomtest.Conn(t, n.Server), client.Config{}).Enter(t.Context(), room.CreateRequest{Caller: caller, RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
@@ -37,7 +37,7 @@ const talkers = 2
 func newTalk(ctx context.Context, nc *nats.Conn) (*talk, error) {
 	k := &talk{room: "talk", nc: nc, answered: map[string]*room.SendReply{}, heard: map[uint64]string{}, over: make(chan struct{})}
 	for n := range talkers {
-		c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: k.user(n)})
+		c := client.New(nc, client.Config{UserID: k.user(n)})
 		if _, err := c.Enter(ctx, room.CreateRequest{RoomID: k.room, Config: &room.RoomConfig{RoomDestroyDelayTime: room.MaxDestroyDelay}}); err != nil {
 			return nil, err
 		}
@@ -49,7 +49,7 @@ func (k *talk) user(n int) string { return fmt.Sprintf("talker-%d", n) }
 
 // say sends numbered messages until stop; each until its outcome is known.
 func (k *talk) say(ctx context.Context, n int, stop <-chan struct{}) error {
-	c := roomsvc.NewClient(k.nc, roomsvc.ClientConfig{UserID: k.user(n), Timeout: 500 * time.Millisecond})
+	c := client.New(k.nc, client.Config{UserID: k.user(n), Timeout: 500 * time.Millisecond})
 	for i := 0; ; i++ {
 		select {
 		case <-stop:
@@ -79,7 +79,7 @@ func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 	listening := make(chan struct{})
 	go func() {
 		defer close(k.over)
-		for h, err := range roomsvc.NewClient(nc, roomsvc.ClientConfig{}).Messages(ctx, roomsvc.MessagesRequest{RoomID: k.room, Every: time.Second}) {
+		for h, err := range client.New(nc, client.Config{}).Messages(ctx, client.MessagesRequest{RoomID: k.room, Every: time.Second}) {
 			switch {
 			case err != nil || h.Lost:
 				t.Errorf("after %d, lost %v: %v", h.After, h.Lost, err)
@@ -111,7 +111,7 @@ const lastWords = "that is all"
 // verify holds what was answered, and what was heard, against what is stored.
 func (k *talk) verify(ctx context.Context, t *testing.T) {
 	t.Helper()
-	if _, err := roomsvc.NewClient(k.nc, roomsvc.ClientConfig{}).Send(ctx, room.SendRequest{RoomID: k.room, Type: string(events.Text), Data: lastWords}); err != nil {
+	if _, err := client.New(k.nc, client.Config{}).Send(ctx, room.SendRequest{RoomID: k.room, Type: string(events.Text), Data: lastWords}); err != nil {
 		t.Fatal(err)
 	}
 	<-k.over

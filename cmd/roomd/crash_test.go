@@ -23,7 +23,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
@@ -196,7 +196,7 @@ func TestKill(t *testing.T) {
 	for u := range users {
 		wg.Go(func() {
 			user, at := fmt.Sprintf("user-%d", u), u%rooms
-			c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user, Timeout: 3 * time.Second})
+			c := client.New(nc, client.Config{UserID: user, Timeout: 3 * time.Second})
 			for first := true; ; first = false {
 				select {
 				case <-stop:
@@ -254,7 +254,7 @@ func TestKill(t *testing.T) {
 	for k := range kills() {
 		waitFor(50 + rand.Int64N(400))
 		// A room that is empty when the process dies ends on time all the same.
-		c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "guest"})
+		c := client.New(nc, client.Config{UserID: "guest"})
 		guest := fmt.Sprintf("guest-room-%d", k)
 		if _, err := c.Create(ctx, room.CreateRequest{RoomID: guest, Config: &room.RoomConfig{RoomDestroyDelayTime: 2}}); err != nil {
 			t.Fatal(err)
@@ -346,7 +346,7 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 		t.Fatal(err)
 	}
 	waitProjected(ctx, t, kv, last)
-	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{})
+	c := client.New(nc, client.Config{})
 	for r, members := range rooms {
 		reply, err := c.Members(ctx, room.MembersRequest{RoomID: r, Freshness: room.Freshness{Sync: true}})
 		if err != nil {

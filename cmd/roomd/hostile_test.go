@@ -17,8 +17,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/auth"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
@@ -98,7 +98,7 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 		}
 		defer nc.Close()
 		all.Go(func() {
-			c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user, UserForm: own, Timeout: mostWait})
+			c := client.New(nc, client.Config{UserID: user, UserForm: own, Timeout: mostWait})
 			for ctx.Err() == nil {
 				began := time.Now()
 				if err := visit(c, n); err != nil {
@@ -127,7 +127,7 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 }
 
 // visit is what a client does in a room.
-func visit(c *roomsvc.Client, n int) error {
+func visit(c *client.Client, n int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), mostWait)
 	defer cancel()
 	id := fmt.Sprint("honest-", n%2)

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
@@ -55,7 +55,7 @@ func beClient(user, url, lease string) error {
 		return err
 	}
 	caller := room.Caller{LeaseSeconds: &seconds, Connection: &room.Connection{ServerID: nc.ConnectedServerId(), ClientID: id}}
-	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user, UserForm: true})
+	c := client.New(nc, client.Config{UserID: user, UserForm: true})
 	in, err := c.Enter(context.Background(), room.CreateRequest{Caller: caller, RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 600}})
 	if err != nil {
 		return err
@@ -74,16 +74,16 @@ func beClient(user, url, lease string) error {
 	return nil
 }
 
-// client is such a process.
-type client struct {
+// clientProcess is such a process.
+type clientProcess struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	until chan time.Time // its lease's end, each time that it is told
 }
 
-func newClient(t *testing.T, url, user string, lease int) *client {
+func startClient(t *testing.T, url, user string, lease int) *clientProcess {
 	t.Helper()
-	c := &client{t: t, cmd: exec.Command(os.Args[0], url, strconv.Itoa(lease)), until: make(chan time.Time, 1000)}
+	c := &clientProcess{t: t, cmd: exec.Command(os.Args[0], url, strconv.Itoa(lease)), until: make(chan time.Time, 1000)}
 	c.cmd.Env = append(os.Environ(), clientIs+"="+user)
 	var errs strings.Builder
 	c.cmd.Stderr = &errs
@@ -116,7 +116,7 @@ func newClient(t *testing.T, url, user string, lease int) *client {
 }
 
 // renewed waits until it has been told so often.
-func (c *client) renewed(times int) (until time.Time) {
+func (c *clientProcess) renewed(times int) (until time.Time) {
 	c.t.Helper()
 	for range times {
 		select {
@@ -128,7 +128,7 @@ func (c *client) renewed(times int) (until time.Time) {
 	return until
 }
 
-func (c *client) signal(s syscall.Signal) time.Time {
+func (c *clientProcess) signal(s syscall.Signal) time.Time {
 	c.t.Helper()
 	if err := c.cmd.Process.Signal(s); err != nil {
 		c.t.Fatal(err)
@@ -172,8 +172,8 @@ func TestClientsThatVanish(t *testing.T) {
 			}
 		}
 	}
-	stays := newClient(t, v.url(), "stays", 6)
-	stopped, killed := newClient(t, v.url(), "stopped", 6), newClient(t, v.url(), "killed", 3600)
+	stays := startClient(t, v.url(), "stays", 6)
+	stopped, killed := startClient(t, v.url(), "stopped", 6), startClient(t, v.url(), "killed", 3600)
 	killed.renewed(1)
 	stays.renewed(1)
 	until := stopped.renewed(3)
@@ -199,7 +199,7 @@ func TestClientsThatVanish(t *testing.T) {
 		t.Errorf("%s left at %v, heard %v after its lease, which ended at %v", l.UserID, l.LeftAt, heard.Sub(until), until)
 	}
 	stays.renewed(3)
-	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{})
+	c := client.New(nc, client.Config{})
 	m, err := c.Members(t.Context(), room.MembersRequest{RoomID: "lobby", Freshness: room.Freshness{Sync: true}})
 	if err != nil || m.MemberCount != 1 || m.MemberList[0].UserID != "stays" {
 		t.Errorf("in are %+v, %v", m, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -40,7 +41,7 @@ func TestRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Stop(context.Background()) })
-	alice := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "alice"})
+	alice := client.New(nc, client.Config{UserID: "alice"})
 	complaints := make(chan error, 64)
 	for range 2 { // it makes its bucket, then finds it
 		if _, err := alice.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -43,7 +44,7 @@ type command struct {
 	got      outcome
 }
 
-func (c *command) send(ctx context.Context, client *roomsvc.Client) (o outcome, err error) {
+func (c *command) send(ctx context.Context, by *client.Client) (o outcome, err error) {
 	joined := func(r *room.JoinedReply, err error) {
 		if err == nil {
 			o = outcome{r.InstanceID, r.Sequence, r.Created != nil && *r.Created, ""}
@@ -54,28 +55,28 @@ func (c *command) send(ctx context.Context, client *roomsvc.Client) (o outcome, 
 	}
 	switch c.verb {
 	case room.Create:
-		r, e := client.Create(ctx, room.CreateRequest{Caller: c.caller, RoomID: c.room, Config: c.config})
+		r, e := by.Create(ctx, room.CreateRequest{Caller: c.caller, RoomID: c.room, Config: c.config})
 		err = e
 		joined(r, e)
 	case room.Join:
-		r, e := client.Join(ctx, room.RoomRequest{Caller: c.caller, RoomID: c.room})
+		r, e := by.Join(ctx, room.RoomRequest{Caller: c.caller, RoomID: c.room})
 		err = e
 		joined(r, e)
 	case room.Enter:
-		r, e := client.Enter(ctx, room.CreateRequest{Caller: c.caller, RoomID: c.room, Config: c.config})
+		r, e := by.Enter(ctx, room.CreateRequest{Caller: c.caller, RoomID: c.room, Config: c.config})
 		err = e
 		joined(r, e)
 	case room.Switch:
-		r, e := client.Switch(ctx, room.SwitchRequest{Caller: c.caller, FromRoomID: c.room, ToRoomInfo: room.RoomInfo{RoomID: c.to}, IsCreateWhenRoomNotExisted: true, Config: c.config})
+		r, e := by.Switch(ctx, room.SwitchRequest{Caller: c.caller, FromRoomID: c.room, ToRoomInfo: room.RoomInfo{RoomID: c.to}, IsCreateWhenRoomNotExisted: true, Config: c.config})
 		err = e
 		joined(r, e)
 	case room.Leave:
-		r, e := client.Leave(ctx, room.RoomRequest{Caller: c.caller, RoomID: c.room})
+		r, e := by.Leave(ctx, room.RoomRequest{Caller: c.caller, RoomID: c.room})
 		if err = e; e == nil {
 			o = outcome{instance: r.InstanceID, sequence: r.Sequence}
 		}
 	case room.LeaveAll:
-		r, e := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: c.caller})
+		r, e := by.LeaveAll(ctx, room.LeaveAllRequest{Caller: c.caller})
 		if err = e; e == nil {
 			slices.Sort(r.RoomIDList)
 			o.left = fmt.Sprint(r.RoomIDList)
@@ -98,7 +99,7 @@ func (c *command) settle(w *world, mayDie bool) (err error) {
 		if took := time.Since(began); took > answerBy && !mayDie {
 			w.t.Errorf("%s of %s was answered after %v: %v", c.verb, c.caller.UserID, took, err)
 		}
-		if mayDie && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, roomsvc.ErrNoService)) {
+		if mayDie && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, client.ErrNoService)) {
 			continue
 		}
 		if !open(err) {
@@ -474,7 +475,7 @@ func TestStuckAppends(t *testing.T) {
 				bad.pause()
 				w.start("", roomsvc.Config{Instance: "near"})
 				outcomes := map[string]outcome{}
-				quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 2 * time.Second, Once: true})
+				quick := client.New(w.nc, client.Config{Timeout: 2 * time.Second, Once: true})
 				again := func(c *command) {
 					t.Helper()
 					w.until(patience, "the other instance's answer", func() bool {

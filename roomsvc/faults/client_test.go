@@ -19,6 +19,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -39,13 +40,13 @@ func stepping[T any](t *testing.T, seq iter.Seq2[T, error]) func() T {
 
 // listener is a client behind a proxy that loses what it is told to.
 type listener struct {
-	*roomsvc.Client
+	*client.Client
 	p    *proxy
 	nc   *nats.Conn
 	deaf atomic.Pointer[string] // the subjects, by their beginning, of which nothing comes through
 }
 
-func (w *world) listener(cfg roomsvc.ClientConfig, opts ...nats.Option) *listener {
+func (w *world) listener(cfg client.Config, opts ...nats.Option) *listener {
 	w.t.Helper()
 	l := &listener{p: newProxy(w.t, w.node.ClientURL())}
 	lose := rule(func(f *frame) fate {
@@ -59,7 +60,7 @@ func (w *world) listener(cfg roomsvc.ClientConfig, opts ...nats.Option) *listene
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(l.nc.Close)
-	l.Client = roomsvc.NewClient(l.nc, cfg)
+	l.Client = client.New(l.nc, cfg)
 	w.t.Cleanup(l.Close)
 	return l
 }
@@ -76,11 +77,11 @@ const (
 	messagesOf = "room.msg."
 )
 
-func leased(user string, seconds int) roomsvc.ClientConfig {
-	return roomsvc.ClientConfig{UserID: user, LeaseSeconds: &seconds}
+func leased(user string, seconds int) client.Config {
+	return client.Config{UserID: user, LeaseSeconds: &seconds}
 }
 
-func enter(t *testing.T, c *roomsvc.Client, ctx context.Context, id string) *room.JoinedReply {
+func enter(t *testing.T, c *client.Client, ctx context.Context, id string) *room.JoinedReply {
 	t.Helper()
 	r, err := c.Enter(ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
 	if err != nil {
@@ -94,12 +95,12 @@ func enter(t *testing.T, c *roomsvc.Client, ctx context.Context, id string) *roo
 func TestLostLastFact(t *testing.T) {
 	w := newWorld(t)
 	w.start("", roomsvc.Config{Instance: "only"})
-	member, guest := w.listener(leased("alice", 5)), w.listener(roomsvc.ClientConfig{})
+	member, guest := w.listener(leased("alice", 5)), w.listener(client.Config{})
 	enter(t, member.Client, w.ctx, "lobby")
 	const asks = 300 * time.Millisecond
-	steps := map[string]func() roomsvc.Update{
-		"member": stepping(t, member.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: time.Hour})),
-		"guest":  stepping(t, guest.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: asks})),
+	steps := map[string]func() client.Update{
+		"member": stepping(t, member.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: time.Hour})),
+		"guest":  stepping(t, guest.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: asks})),
 	}
 	for _, step := range steps {
 		step()
@@ -131,8 +132,8 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 	w := newWorld(t)
 	w.start("", roomsvc.Config{Instance: "only"})
 	old := w.create("lobby", 3600, "alice")
-	l := w.listener(roomsvc.ClientConfig{})
-	step := stepping(t, l.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
+	l := w.listener(client.Config{})
+	step := stepping(t, l.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
 	step()
 	l.loses(factsOf)
 	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
@@ -141,7 +142,7 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 	w.until(patience, "the old room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
 	young := w.create("lobby", 3600, "bob")
 	u := step()
-	if u.Fresh != roomsvc.FreshInstance || u.Fact != nil || u.Roster == nil || u.Roster.InstanceID() != young.InstanceID {
+	if u.Fresh != client.FreshInstance || u.Fact != nil || u.Roster == nil || u.Roster.InstanceID() != young.InstanceID {
 		t.Fatalf("it goes on with %+v", u)
 	}
 	if _, in := u.Roster.Member("bob"); !in || u.Roster.Len() != 1 {
@@ -164,8 +165,8 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	w := newWorld(t)
 	w.start("", roomsvc.Config{Instance: "only"})
 	w.create("lobby", 3600, "alice")
-	l := w.listener(roomsvc.ClientConfig{})
-	step := stepping(t, l.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
+	l := w.listener(client.Config{})
+	step := stepping(t, l.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
 	step()
 	l.loses(factsOf)
 	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
@@ -176,7 +177,7 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	}
 	l.loses("")
 	w.create("lobby", 3600, "bob")
-	if u := step(); u.Fresh != roomsvc.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
+	if u := step(); u.Fresh != client.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Errorf("the next room is %+v", u)
 	}
 	// The facts of its end are late, and not taken for lost too.
@@ -203,9 +204,9 @@ func TestWatchHearsTheEndBehindAHole(t *testing.T) {
 	w := newWorld(t)
 	w.start("", roomsvc.Config{Instance: "only"})
 	w.create("lobby", 0, "alice")
-	l := w.listener(roomsvc.ClientConfig{})
+	l := w.listener(client.Config{})
 	n := 0
-	for u, err := range l.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby"}) {
+	for u, err := range l.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}) {
 		switch n++; {
 		case n == 1 && err == nil:
 			l.loses(factsOf)
@@ -220,7 +221,7 @@ func TestWatchHearsTheEndBehindAHole(t *testing.T) {
 			}
 		case n == 2 && err == nil && u.Fact == nil && u.Roster == nil:
 			l.Close()
-		case n != 3 || !errors.Is(err, roomsvc.ErrClientClosed):
+		case n != 3 || !errors.Is(err, client.ErrClosed):
 			t.Fatalf("step %d is %+v, %v", n, u, err)
 		}
 	}
@@ -241,10 +242,10 @@ func TestMessagesThroughLosses(t *testing.T) {
 		return r.MessageSeq
 	}
 	first := say("before", events.Text)
-	l := w.listener(roomsvc.ClientConfig{})
+	l := w.listener(client.Config{})
 	// It does not ask by itself, so what it hears decides what it gives.
-	step := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
-	all := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
+	step := stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
+	all := stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
 	if h := step(); h.Message != nil || h.After != first || h.Lost {
 		t.Fatalf("it begins with %+v", h)
 	}
@@ -278,12 +279,12 @@ func TestMessagesThroughLosses(t *testing.T) {
 	expect("three", true)
 	expect("four", true)
 	l.loses(messagesOf)
-	step = stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
+	step = stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
 	step()
 	say("five", events.Text) // shows itself by asking
 	expect("five", true)
 	l.loses("")
-	step = stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
+	step = stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
 	step()
 	// The room is made again: messages go on in the same order.
 	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
@@ -300,8 +301,8 @@ func TestMessagesThatAreDiscarded(t *testing.T) {
 	w := newWorld(t)
 	w.start("", roomsvc.Config{Instance: "only", MessagesPerRoom: 3})
 	w.create("lobby", 3600, "alice")
-	l := w.listener(roomsvc.ClientConfig{})
-	step := stepping(t, l.Messages(w.ctx, roomsvc.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
+	l := w.listener(client.Config{})
+	step := stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
 	step()
 	l.loses(messagesOf)
 	for n := range 8 {
@@ -333,10 +334,10 @@ func TestRetryThroughADeath(t *testing.T) {
 	w.create("lobby", 3600)
 	mute := rule(func(f *frame) fate { return fate{lose: strings.HasPrefix(f.subject, "_INBOX.")} })
 	p.toServer.Store(&mute)
-	client := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", Timeout: 500 * time.Millisecond})
+	c := client.New(w.nc, client.Config{UserID: "alice", Timeout: 500 * time.Millisecond})
 	joined := make(chan error, 1)
 	go func() {
-		_, err := client.Join(w.ctx, room.RoomRequest{RoomID: "lobby"})
+		_, err := c.Join(w.ctx, room.RoomRequest{RoomID: "lobby"})
 		joined <- err
 	}()
 	w.until(patience, "the join to be stored", func() bool { return len(w.facts()) == 2 })
@@ -354,10 +355,10 @@ func TestRetryThroughADeath(t *testing.T) {
 // While no service runs a patient client waits for one, and one that asks once says so.
 func TestClientWithoutService(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.client.Enter(w.ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, roomsvc.ErrNoService) {
+	if _, err := w.client.Enter(w.ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, client.ErrNoService) {
 		t.Errorf("once: %v", err)
 	}
-	patient := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{})
+	patient := client.New(w.nc, client.Config{})
 	short, cancel := context.WithTimeout(w.ctx, 100*time.Millisecond)
 	defer cancel()
 	if _, err := patient.Enter(short, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, context.DeadlineExceeded) {

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -530,7 +531,7 @@ func testWatchOverALostTail(t *testing.T, lost []string) {
 	}
 	w.node.Start()
 	i := w.start("", roomsvc.Config{})
-	step := stepping(t, w.client.Watch(w.ctx, roomsvc.WatchRequest{RoomID: "lobby", Every: time.Second}))
+	step := stepping(t, w.client.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: time.Second}))
 	step()
 	for range 10 {
 		w.join("lobby", "bob")
@@ -546,9 +547,9 @@ func testWatchOverALostTail(t *testing.T, lost []string) {
 	}
 	w.node.Start()
 	w.start("", roomsvc.Config{})
-	fresh := roomsvc.FreshInstance
+	fresh := client.FreshInstance
 	if len(lost) > 1 {
-		fresh = roomsvc.FreshGap
+		fresh = client.FreshGap
 	}
 	if u := step(); u.Fresh != fresh || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Fatalf("it goes on with %+v", u)

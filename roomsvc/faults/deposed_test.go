@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -111,7 +112,7 @@ func TestStaleReadThatStays(t *testing.T) {
 	w.pretend(bad, "lobby", first.Revision, 1<<32)
 	// One command may have no time for as many doubts as it takes; the next one goes on.
 	w.until(patience, "the instance to end", func() bool {
-		if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"}); !open(err) && !errors.Is(err, roomsvc.ErrNoService) {
+		if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"}); !open(err) && !errors.Is(err, client.ErrNoService) {
 			t.Fatalf("it is answered %v", err)
 		}
 		select {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -34,7 +35,7 @@ func TestGrantsThatCannotBeRead(t *testing.T) {
 		return fate{lose: true}
 	})
 	bad.toServer.Store(&rules)
-	alice := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{UserID: "alice", UserForm: true, Once: true})
+	alice := client.New(w.nc, client.Config{UserID: "alice", UserForm: true, Once: true})
 	if _, err := alice.Join(w.ctx, room.RoomRequest{RoomID: "exam"}); err != nil {
 		t.Errorf("it is answered %v", err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
@@ -44,7 +45,7 @@ type world struct {
 	store  string
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	client *roomsvc.Client
+	client *client.Client
 	ctx    context.Context
 }
 
@@ -72,7 +73,7 @@ func callerOf(t *testing.T, s *server.Server) *world {
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		t.Fatal(err)
 	}
-	w.client = roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Once: true})
+	w.client = client.New(w.nc, client.Config{Once: true})
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(t.Context(), 8*patience)
 	t.Cleanup(cancel)

@@ -13,6 +13,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -38,7 +39,7 @@ func TestLeaderDies(t *testing.T) {
 	died := time.Now()
 	bob := &command{verb: room.Join, caller: as("bob", "bob"), room: "stays"}
 	w.until(patience, "a join", func() bool { // the server may still hand some to the dead one
-		_, err := bob.send(w.ctx, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: time.Second, Once: true}))
+		_, err := bob.send(w.ctx, client.New(w.nc, client.Config{Timeout: time.Second, Once: true}))
 		return err == nil
 	})
 	young := w.leads(followedBy, old)
@@ -76,7 +77,7 @@ func TestPausedLeader(t *testing.T) {
 
 	// Joins all the time; those that the paused one gets are lost.
 	over, stop := context.WithCancel(w.ctx)
-	quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: time.Second, Once: true})
+	quick := client.New(w.nc, client.Config{Timeout: time.Second, Once: true})
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
@@ -141,10 +142,10 @@ func TestStandstill(t *testing.T) {
 	}
 	<-still
 	child.wake()
-	quick := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: time.Second, Once: true})
+	quick := client.New(w.nc, client.Config{Timeout: time.Second, Once: true})
 	w.until(patience, "new commands to be served", func() bool {
 		_, err := quick.Join(w.ctx, room.RoomRequest{Caller: as("after", "after"), RoomID: "lobby"})
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, roomsvc.ErrNoService) {
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, client.ErrNoService) {
 			t.Error(err)
 		}
 		return err == nil

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -38,7 +39,7 @@ func TestRenewalBeforeTheOneBeforeIsHeard(t *testing.T) {
 		return late(f)
 	})
 	p.toClient.Store(&nearOnly)
-	c := roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 200 * time.Millisecond})
+	c := client.New(w.nc, client.Config{Timeout: 200 * time.Millisecond})
 	if _, err := c.Renew(w.ctx, room.RenewRequest{Caller: lease(5)}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
@@ -112,7 +113,7 @@ func TestDeposedLeader(t *testing.T) {
 	}
 	t.Cleanup(near.Close)
 	w.until(patience, "the instance at the child to serve", func() bool {
-		_, err := roomsvc.NewClient(near, roomsvc.ClientConfig{Timeout: time.Second, Once: true}).Join(w.ctx, room.RoomRequest{Caller: as("first", "first"), RoomID: "before"})
+		_, err := client.New(near, client.Config{Timeout: time.Second, Once: true}).Join(w.ctx, room.RoomRequest{Caller: as("first", "first"), RoomID: "before"})
 		return err == nil
 	})
 
@@ -132,7 +133,7 @@ func TestDeposedLeader(t *testing.T) {
 		made := &command{verb: room.Create, caller: as("maker", id), room: id, config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}
 		// What is sent to the instance at the stopped server nobody answers.
 		w.until(patience, "a room to be made", func() bool {
-			_, err := made.send(w.ctx, roomsvc.NewClient(w.nc, roomsvc.ClientConfig{Timeout: 500 * time.Millisecond, Once: true}))
+			_, err := made.send(w.ctx, client.New(w.nc, client.Config{Timeout: 500 * time.Millisecond, Once: true}))
 			return err == nil
 		})
 		t.Logf("another leader acknowledged after %v", time.Since(began))

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
@@ -150,8 +151,8 @@ func TestCrowdOfWatchers(t *testing.T) {
 		len(c.watchers), c.done.Load(), c.cuts(), c.dead.Load(), p.lost.Load(), p.held.Load(), c.recovered.Load(), c.fresh.Load())
 }
 
-func (c *crowd) patient() *roomsvc.Client {
-	return roomsvc.NewClient(c.nc, roomsvc.ClientConfig{Timeout: c.timeout})
+func (c *crowd) patient() *client.Client {
+	return client.New(c.nc, client.Config{Timeout: c.timeout})
 }
 
 func (c *crowd) instance(n int) *instance {
@@ -174,8 +175,8 @@ func (c *crowd) link(url string) *link {
 // until the last one. All of them are kept, so no other snapshot may take a fact's place.
 func (c *crowd) watch(v *watcher) {
 	at, begun := uint64(0), false
-	client := roomsvc.NewClient(v.nc, roomsvc.ClientConfig{Timeout: c.timeout})
-	for u, err := range client.Watch(c.ctx, roomsvc.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
+	rooms := client.New(v.nc, client.Config{Timeout: c.timeout})
+	for u, err := range rooms.Watch(c.ctx, client.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
 		if err != nil {
 			c.t.Errorf("a watcher of %s ends at %d: %v", v.room, at, err)
 			return
@@ -184,7 +185,7 @@ func (c *crowd) watch(v *watcher) {
 		case u.Roster == nil:
 			c.t.Errorf("%s ends", v.room)
 			return
-		case !begun && u.Fresh != roomsvc.FreshStart || begun && u.Fresh != "":
+		case !begun && u.Fresh != client.FreshStart || begun && u.Fresh != "":
 			c.t.Errorf("after %d of %s the roster is fresh (%q) at %d", at, v.room, u.Fresh, u.Roster.Sequence())
 			return
 		case begun && (u.Fact == nil || u.Fact.Sequence != at+1 || u.Roster.Sequence() != at+1):
@@ -220,18 +221,18 @@ func (c *crowd) plain(attributes map[string]string, at uint64) string {
 func (c *crowd) change() {
 	user, id := fmt.Sprintf("u%d", rand.IntN(300)), c.rooms[rand.IntN(len(c.rooms))]
 	who := room.Caller{UserID: user, SessionID: fmt.Sprintf("s%d", rand.IntN(2))}
-	client, err := c.patient(), error(nil)
+	by, err := c.patient(), error(nil)
 	switch rand.IntN(6) {
 	case 0, 1:
-		_, err = client.Enter(c.ctx, room.CreateRequest{Caller: who, RoomID: id})
+		_, err = by.Enter(c.ctx, room.CreateRequest{Caller: who, RoomID: id})
 	case 2:
-		_, err = client.Leave(c.ctx, room.RoomRequest{Caller: who, RoomID: id})
+		_, err = by.Leave(c.ctx, room.RoomRequest{Caller: who, RoomID: id})
 	case 3:
-		_, err = client.Switch(c.ctx, room.SwitchRequest{Caller: who, FromRoomID: id, ToRoomInfo: room.RoomInfo{RoomID: c.rooms[0]}})
+		_, err = by.Switch(c.ctx, room.SwitchRequest{Caller: who, FromRoomID: id, ToRoomInfo: room.RoomInfo{RoomID: c.rooms[0]}})
 	case 4:
-		_, err = client.SetAttributes(c.ctx, room.SetAttributesRequest{Caller: who, RoomID: id, Set: map[string]string{fmt.Sprint("k", rand.IntN(20)): user}, IsForce: true})
+		_, err = by.SetAttributes(c.ctx, room.SetAttributesRequest{Caller: who, RoomID: id, Set: map[string]string{fmt.Sprint("k", rand.IntN(20)): user}, IsForce: true})
 	default:
-		_, err = client.SetMemberAttributes(c.ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: id, UserIDs: []string{user}, Attributes: map[string]string{"hand": user}})
+		_, err = by.SetMemberAttributes(c.ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: id, UserIDs: []string{user}, Attributes: map[string]string{"hand": user}})
 	}
 	switch {
 	case err == nil:

@@ -1,4 +1,4 @@
-package roomsvc
+package client
 
 import (
 	"bufio"
@@ -87,7 +87,7 @@ func TestRepeatsEndWithoutAConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		_, err = NewClient(nc, ClientConfig{}).Enter(t.Context(), room.CreateRequest{RoomID: "lobby"})
+		_, err = New(nc, Config{}).Enter(t.Context(), room.CreateRequest{RoomID: "lobby"})
 		if !unsure(err) || time.Since(now) > repeatFor {
 			t.Errorf("after %v it ends with %v", time.Since(now), err)
 		}
@@ -153,18 +153,18 @@ func TestTheErrorOfTheTryThatLeavesMostOpen(t *testing.T) {
 // A client without a lease has no goroutine, and one whose session is in no room renews
 // once more and no longer.
 func TestClientStopsRenewing(t *testing.T) {
-	_, nc := inside(t, Config{})
+	nc := served(t)
 	kept := func(c *Client) bool {
 		c.own.mu.Lock()
 		defer c.own.mu.Unlock()
 		return c.own.kept
 	}
-	without := NewClient(nc, ClientConfig{UserID: "bob"})
+	without := New(nc, Config{UserID: "bob"})
 	if _, err := without.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil || kept(without) {
 		t.Errorf("without a lease: %v, renewed: %v", err, kept(without))
 	}
 	seconds := 3600
-	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &seconds})
+	c := New(nc, Config{UserID: "alice", LeaseSeconds: &seconds})
 	defer c.Close()
 	for range 2 {
 		if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil || !kept(c) {
@@ -185,8 +185,8 @@ func TestClientStopsRenewing(t *testing.T) {
 // Whoever takes no notice for so long that the connection's changes are too many to be
 // kept learns of its end all the same.
 func TestStatesOfASlowListener(t *testing.T) {
-	_, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{UserID: "alice"})
+	nc := served(t)
+	c := New(nc, Config{UserID: "alice"})
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	states, err := c.States(ctx)
@@ -216,8 +216,8 @@ func TestStatesOfASlowListener(t *testing.T) {
 // A session is put out, and told so, while a renewal that still found it there is on its
 // way. It is not told once more, for another reason, by the next one.
 func TestPutOutDuringARenewal(t *testing.T) {
-	_, nc := inside(t, Config{})
-	trusted := NewClient(nc, ClientConfig{})
+	nc := served(t)
+	trusted := New(nc, Config{})
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	lease := 3600
@@ -235,7 +235,7 @@ func TestPutOutDuringARenewal(t *testing.T) {
 			}
 		}
 	}
-	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &lease, OnReply: kick})
+	c := New(nc, Config{UserID: "alice", LeaseSeconds: &lease, OnReply: kick})
 	defer c.Close()
 	states, err := c.States(ctx)
 	if err != nil {
@@ -263,8 +263,8 @@ func TestPutOutDuringARenewal(t *testing.T) {
 
 // A session leaves a room and comes again, and is told so only later: it is there.
 func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
-	_, nc := inside(t, Config{})
-	c := NewClient(nc, ClientConfig{UserID: "alice"})
+	nc := served(t)
+	c := New(nc, Config{UserID: "alice"})
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	states, err := c.States(ctx)
@@ -305,15 +305,15 @@ func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
 // A session is put out while a leave of its own, of another room, is under way. The renewal
 // that finds it so can't tell, and is not the last one.
 func TestPutOutDuringALeave(t *testing.T) {
-	_, nc := inside(t, Config{})
+	nc := served(t)
 	lease := 3600
-	c := NewClient(nc, ClientConfig{UserID: "alice", LeaseSeconds: &lease})
+	c := New(nc, Config{UserID: "alice", LeaseSeconds: &lease})
 	defer c.Close()
 	if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	left := c.own.leaving()
-	if _, err := NewClient(nc, ClientConfig{}).Kick(t.Context(), room.KickRequest{RoomID: "lobby", UserIDs: []string{"alice"}}); err != nil {
+	if _, err := New(nc, Config{}).Kick(t.Context(), room.KickRequest{RoomID: "lobby", UserIDs: []string{"alice"}}); err != nil {
 		t.Fatal(err)
 	}
 	if !c.keeps(time.Second) {

@@ -1,4 +1,4 @@
-package roomsvc_test
+package client_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
@@ -24,12 +25,12 @@ func ExampleClient_Watch() {
 	defer cancel()
 
 	lease := 60 // seconds that alice stays in her rooms if this program vanishes
-	alice := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "alice", LeaseSeconds: &lease})
+	alice := client.New(nc, client.Config{UserID: "alice", LeaseSeconds: &lease})
 	defer alice.Close()
 	if _, err := alice.Enter(ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 		log.Fatal(err)
 	}
-	for u, err := range alice.Watch(ctx, roomsvc.WatchRequest{RoomID: "lobby"}) {
+	for u, err := range alice.Watch(ctx, client.WatchRequest{RoomID: "lobby"}) {
 		switch {
 		case err != nil:
 			log.Fatal(err)
@@ -53,14 +54,14 @@ func ExampleClient_Messages() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	bob := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: "bob"})
+	bob := client.New(nc, client.Config{UserID: "bob"})
 	if _, err := bob.Enter(ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 		log.Fatal(err)
 	}
 	if _, err := bob.Send(ctx, room.SendRequest{RoomID: "lobby", Type: "text", Data: "hello"}); err != nil {
 		log.Fatal(err)
 	}
-	for h, err := range bob.Messages(ctx, roomsvc.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}) {
+	for h, err := range bob.Messages(ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}) {
 		switch {
 		case err != nil:
 			log.Fatal(err)
@@ -75,7 +76,7 @@ func ExampleClient_Messages() {
 }
 
 func join(ctx context.Context, nc *nats.Conn, user string) {
-	c := roomsvc.NewClient(nc, roomsvc.ClientConfig{UserID: user})
+	c := client.New(nc, client.Config{UserID: user})
 	if _, err := c.Join(ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
 		log.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func serve() (nc *nats.Conn, stop func()) {
 		log.Fatal(err)
 	}
 	s.Start()
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(30 * time.Second) {
 		log.Fatal("the server takes no connections")
 	}
 	if nc, err = nats.Connect(s.ClientURL()); err != nil {

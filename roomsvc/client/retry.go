@@ -1,4 +1,4 @@
-package roomsvc
+package client
 
 import (
 	"context"

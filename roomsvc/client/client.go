@@ -1,4 +1,4 @@
-package roomsvc
+package client
 
 import (
 	"cmp"
@@ -25,12 +25,12 @@ var ErrNoService = errors.New("a NATS server is there, but no room service answe
 // clientTimeout is longer than the service takes for any answer.
 const clientTimeout = 15 * time.Second
 
-// ErrClientClosed is what ends a watch of a closed [Client].
-var ErrClientClosed = errors.New("the client is closed")
+// ErrClosed is what ends a watch of a closed [Client].
+var ErrClosed = errors.New("the client is closed")
 
-// ClientConfig says for whom a [Client] acts. The zero value acts for nobody: then
+// Config says for whom a [Client] acts. The zero value acts for nobody: then
 // each request names its user itself.
-type ClientConfig struct {
+type Config struct {
 	UserID    string // of requests that name none
 	SessionID string // of requests that name none; if empty the service takes [room.DefaultSession]
 
@@ -62,7 +62,7 @@ type ClientConfig struct {
 //
 // A request goes out again, the same with the same RequestID, when the service is busy or
 // not there, does not know whether it was stored, or does not answer within
-// [ClientConfig.Timeout]: until its context ends, and for 110 s at most, because the
+// [Config.Timeout]: until its context ends, and for 110 s at most, because the
 // service knows an outcome for two minutes. Its methods return
 //   - a [*room.Error] for a refusal, so that errors.Is(err, room.ErrRoomNotExist) works;
 //   - [ErrNoService] if nobody takes commands: nothing happened;
@@ -77,12 +77,12 @@ type ClientConfig struct {
 // method that changes something makes a RequestID where there is none, but takes its
 // request by value; who wants to send it again sets the RequestID.
 //
-// If the session of [ClientConfig] gets a lease, the client renews it, every third of its
+// If the session of [Config] gets a lease, the client renews it, every third of its
 // time and whenever the connection is back, until the session is in no room any more or
 // the client is closed. Only then does it have a goroutine of its own.
 type Client struct {
 	nc   *nats.Conn
-	cfg  ClientConfig
+	cfg  Config
 	life context.Context // ends when it is closed
 	end  context.CancelFunc
 	own  *presence
@@ -90,15 +90,15 @@ type Client struct {
 	unnamed bool // its connection
 }
 
-// NewClient makes a client of nc, which stays the caller's to close. It changes none of
+// New makes a client of nc, which stays the caller's to close. It changes none of
 // its handlers.
-func NewClient(nc *nats.Conn, as ClientConfig) *Client {
+func New(nc *nats.Conn, as Config) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancel(context.Background())
 	return &Client{nc, as, life, end, newPresence(), as.Once}
 }
 
-// Close ends the client's watches with [ErrClientClosed] and lets the lease of its
+// Close ends the client's watches with [ErrClosed] and lets the lease of its
 // session run out. It leaves no room, and the connection stays open; commands still work.
 func (c *Client) Close() { c.end() }
 

@@ -1,4 +1,4 @@
-package roomsvc
+package client
 
 import (
 	"context"
@@ -86,7 +86,7 @@ func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*room.Get
 // living is a context for a watch: it ends with the client too.
 func (c *Client) living(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.life, func() { cancel(ErrClientClosed) })
+	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
 	return ctx, func() { stop(); cancel(nil) }
 }
 
@@ -169,7 +169,7 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err e
 		}
 	}
 	if e.c.life.Err() != nil {
-		return nil, nil, ErrClientClosed
+		return nil, nil, ErrClosed
 	}
 	return nil, nil, context.Cause(ctx)
 }

@@ -1,4 +1,4 @@
-package roomsvc
+package client
 
 import (
 	"context"
@@ -57,7 +57,7 @@ type Update struct {
 // made again, the watch goes on with the new one.
 //
 // It stops when the caller breaks off, or with an error:
-//   - the cause that ctx ended with, [ErrClientClosed], or [nats.ErrConnectionClosed];
+//   - the cause that ctx ended with, [ErrClosed], or [nats.ErrConnectionClosed];
 //   - [room.ErrRoomNotExist] at the first step, see [WatchRequest.MayNotExist];
 //   - any other refusal, as of a user who may not see the room.
 //

@@ -1,4 +1,4 @@
-package roomsvc
+package client
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const restoreWithin = time.Minute
 
 // States gives what becomes of the client's own session, room by room: the service's
 // notices, and those that only the client can know of, because its connection was lost.
-// [ClientConfig.UserID] says whose.
+// [Config.UserID] says whose.
 //
 //	the connection is lost            connecting, networkInterrupted
 //	it is back                        connecting, networkInterrupted

@@ -1,0 +1,2 @@
+// Package client is the Go client of the room service.
+package client

@@ -1,0 +1,76 @@
+package client
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+)
+
+// behind answers questions for a room's history as an instance of the service that knows
+// only an earlier room of that name, unless it is asked for all that is stored.
+func behind(t *testing.T, nc *nats.Conn, stored *room.HistoryReply) {
+	t.Helper()
+	answer(t, nc, room.History, func(q *room.HistoryRequest) any {
+		if !q.Sync {
+			return &room.HistoryReply{InstanceID: "before"}
+		}
+		return stored
+	})
+}
+
+// The first message of a room made anew is missed, and whoever is asked for it has not
+// heard of that room yet: it is not lost for that.
+func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
+	nc := alone(t)
+	ctx := bounded(t)
+	said := func(text string, seq uint64) jsontext.Value {
+		m := &events.Message{ID: text, Room: "lobby", InstanceID: "anew", Time: events.TimeOf(time.Now()), Type: events.Text, Data: text, Seq: seq}
+		data, err := m.Encode("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	head := uint64(2)
+	behind(t, nc, &room.HistoryReply{InstanceID: "anew", Events: []jsontext.Value{said("first", 1), said("second", 2)}, Complete: true, MessageSeq: &head})
+	var given []string
+	h := &hearing{ear: New(nc, Config{}).newEar("lobby", time.Hour, notFacts), yield: func(n Heard, _ error) bool {
+		if n.Message == nil {
+			given = append(given, fmt.Sprintf("lost: %v", n.Lost))
+		} else {
+			given = append(given, n.Message.Data)
+		}
+		return true
+	}}
+	defer h.close()
+	second := nats.NewMsg("lobby")
+	second.Data = said("second", 0)
+	second.Header.Set(nats.JSSequence, "2")
+	second.Header.Set(nats.JSLastSequence, "1")
+	if err := h.take(ctx, second); err != nil {
+		t.Error(err)
+	}
+	if fmt.Sprint(given) != "[first second]" {
+		t.Errorf("it gives %q", given)
+	}
+}
+
+// Whoever is asked where a new room's messages end may not have heard of it yet: what was
+// said before is not heard for that.
+func TestFromNowOnInANewRoom(t *testing.T) {
+	nc := alone(t)
+	ctx := bounded(t)
+	head := uint64(7)
+	behind(t, nc, &room.HistoryReply{InstanceID: "new", Complete: true, MessageSeq: &head})
+	h := &hearing{ear: New(nc, Config{}).newEar("lobby", time.Hour, notFacts)}
+	defer h.close()
+	if err := h.start(ctx, "new"); err != nil || h.last != head {
+		t.Errorf("it begins behind %d: %v; want %d", h.last, err, head)
+	}
+}
