@@ -18,7 +18,6 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
-	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
@@ -41,13 +40,13 @@ func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
 	for i := range rounds {
 		for u := range users {
 			c := client.New(nc, client.Config{UserID: fmt.Sprintf("user-%d", u)})
-			if _, err := c.Enter(t.Context(), room.CreateRequest{RoomID: fmt.Sprintf("room-%d", (i+u)%3)}); err != nil {
+			if _, err := c.Enter(t.Context(), client.CreateRequest{RoomID: fmt.Sprintf("room-%d", (i+u)%3)}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for u := range users {
 			c := client.New(nc, client.Config{UserID: fmt.Sprintf("user-%d", u)})
-			reply, err := c.Leave(t.Context(), room.RoomRequest{RoomID: fmt.Sprintf("room-%d", (i+u)%3)})
+			reply, err := c.Leave(t.Context(), client.RoomRequest{RoomID: fmt.Sprintf("room-%d", (i+u)%3)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,6 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/policy"
-	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
 
@@ -44,10 +43,10 @@ func TestRights(t *testing.T) {
 	alice := client.New(nc, client.Config{UserID: "alice"})
 	complaints := make(chan error, 64)
 	for range 2 { // it makes its bucket, then finds it
-		if _, err := alice.Enter(t.Context(), room.CreateRequest{RoomID: "lobby"}); err != nil {
+		if _, err := alice.Enter(t.Context(), client.CreateRequest{RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := alice.Leave(t.Context(), room.RoomRequest{RoomID: "lobby"}); err != nil {
+		if _, err := alice.Leave(t.Context(), client.RoomRequest{RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
 		own, err := nats.Connect(srv.ClientURL(), nats.UserInfo("billing", "p"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

@@ -32,7 +32,7 @@ var ErrClosed = errors.New("the client is closed")
 // each request names its user itself.
 type Config struct {
 	UserID    string // of requests that name none
-	SessionID string // of requests that name none; if empty the service takes [room.DefaultSession]
+	SessionID string // of requests that name none; if empty the service takes [DefaultSession]
 
 	// UserForm sends commands where only the user's own clients may, so that the
 	// connection needs no more rights than that. Every request must have a user then.
@@ -40,7 +40,7 @@ type Config struct {
 
 	// LeaseSeconds is how long the user's session stays in its rooms without a sign of life:
 	// 5 to 3600, or 0 for as long as it likes. Nil leaves it to the service. See
-	// [room.Caller].
+	// [Caller].
 	LeaseSeconds *int
 
 	// Timeout is how long to wait for an answer to one try; 15 s if zero. A context that
@@ -54,7 +54,7 @@ type Config struct {
 
 	// OnReply is shown each success reply to a command as it came, before it is decoded.
 	// It is called by the goroutine that asked.
-	OnReply func(room.Verb, jsontext.Value)
+	OnReply func(Verb, jsontext.Value)
 }
 
 // Client sends commands to the service, and watches rooms. Any number of goroutines may
@@ -64,14 +64,14 @@ type Config struct {
 // not there, does not know whether it was stored, or does not answer within
 // [Config.Timeout]: until its context ends, and for 110 s at most, because the
 // service knows an outcome for two minutes. Its methods return
-//   - a [*room.Error] for a refusal, so that errors.Is(err, room.ErrRoomNotExist) works;
+//   - a [*Error] for a refusal, so that errors.Is(err, ErrRoomNotExist) works;
 //   - [ErrNoService] if nobody takes commands: nothing happened;
 //   - an error that wraps [context.DeadlineExceeded], or the cause that the context was
 //     cancelled with, if no answer came in time;
 //   - [nats.ErrConnectionClosed] if the connection was closed, and [nats.ErrDisconnected] if
 //     it was broken for 110 s.
 //
-// After the last two of these, and after a refusal whose Outcome is [room.Unknown], the
+// After the last two of these, and after a refusal whose Outcome is [OutcomeUnknown], the
 // command may have had its effect. The same request with the same RequestID, sent again
 // within two minutes, tells: it has no second effect and gets the first outcome. Each
 // method that changes something makes a RequestID where there is none, but takes its
@@ -111,43 +111,43 @@ func (c *Client) patient() *Client {
 
 // Create makes a room with the user as its first member, or an empty one if there is
 // no user.
-func (c *Client) Create(ctx context.Context, q room.CreateRequest) (*room.JoinedReply, error) {
-	r, err := ask[room.JoinedReply](ctx, c, room.Create, c.changing(&q.Caller), &q)
+func (c *Client) Create(ctx context.Context, q CreateRequest) (*JoinedReply, error) {
+	r, err := ask[JoinedReply](ctx, c, room.Create, c.changing(&q.Caller), &q)
 	return r, c.came(&q.Caller, r, err)
 }
 
 // Join puts the user's session into a room that exists.
-func (c *Client) Join(ctx context.Context, q room.RoomRequest) (*room.JoinedReply, error) {
-	r, err := ask[room.JoinedReply](ctx, c, room.Join, c.changing(&q.Caller), &q)
+func (c *Client) Join(ctx context.Context, q RoomRequest) (*JoinedReply, error) {
+	r, err := ask[JoinedReply](ctx, c, room.Join, c.changing(&q.Caller), &q)
 	return r, c.came(&q.Caller, r, err)
 }
 
 // Enter puts the user's session into a room, which it makes if there is none. It
 // succeeds too if the session is in the room already.
-func (c *Client) Enter(ctx context.Context, q room.CreateRequest) (*room.JoinedReply, error) {
-	r, err := ask[room.JoinedReply](ctx, c, room.Enter, c.changing(&q.Caller), &q)
+func (c *Client) Enter(ctx context.Context, q CreateRequest) (*JoinedReply, error) {
+	r, err := ask[JoinedReply](ctx, c, room.Enter, c.changing(&q.Caller), &q)
 	return r, c.came(&q.Caller, r, err)
 }
 
 // Switch takes the user's session from one room into another; it is never in both and
 // never in neither.
-func (c *Client) Switch(ctx context.Context, q room.SwitchRequest) (*room.JoinedReply, error) {
+func (c *Client) Switch(ctx context.Context, q SwitchRequest) (*JoinedReply, error) {
 	defer c.own.leaving()()
-	r, err := ask[room.JoinedReply](ctx, c, room.Switch, c.changing(&q.Caller), &q)
+	r, err := ask[JoinedReply](ctx, c, room.Switch, c.changing(&q.Caller), &q)
 	return r, c.came(&q.Caller, r, err)
 }
 
 // Leave takes the user's session out of a room.
-func (c *Client) Leave(ctx context.Context, q room.RoomRequest) (*room.LeftReply, error) {
+func (c *Client) Leave(ctx context.Context, q RoomRequest) (*LeftReply, error) {
 	defer c.own.leaving()()
-	r, err := ask[room.LeftReply](ctx, c, room.Leave, c.changing(&q.Caller), &q)
+	r, err := ask[LeftReply](ctx, c, room.Leave, c.changing(&q.Caller), &q)
 	return r, c.went(&q.Caller, err, q.RoomID)
 }
 
 // LeaveAll takes the user's session out of every room that it is in.
-func (c *Client) LeaveAll(ctx context.Context, q room.LeaveAllRequest) (*room.LeftAllReply, error) {
+func (c *Client) LeaveAll(ctx context.Context, q LeaveAllRequest) (*LeftAllReply, error) {
 	defer c.own.leaving()()
-	r, err := ask[room.LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
+	r, err := ask[LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
 	if err != nil {
 		return nil, err
 	}
@@ -155,78 +155,78 @@ func (c *Client) LeaveAll(ctx context.Context, q room.LeaveAllRequest) (*room.Le
 }
 
 // Get describes a room.
-func (c *Client) Get(ctx context.Context, q room.ReadRequest) (*room.GetReply, error) {
-	return ask[room.GetReply](ctx, c, room.Get, c.caller(&q.Caller), &q)
+func (c *Client) Get(ctx context.Context, q ReadRequest) (*GetReply, error) {
+	return ask[GetReply](ctx, c, room.Get, c.caller(&q.Caller), &q)
 }
 
 // Members lists a page of a room's members, oldest first. Where NextFlag is not empty
 // there are more; a page of another InstanceID belongs to another room of that name.
-func (c *Client) Members(ctx context.Context, q room.MembersRequest) (*room.MembersReply, error) {
-	return ask[room.MembersReply](ctx, c, room.Members, c.caller(&q.Caller), &q)
+func (c *Client) Members(ctx context.Context, q MembersRequest) (*MembersReply, error) {
+	return ask[MembersReply](ctx, c, room.Members, c.caller(&q.Caller), &q)
 }
 
 // MemberOf tells which of some users are in a room.
-func (c *Client) MemberOf(ctx context.Context, q room.MemberOfRequest) (*room.MemberOfReply, error) {
-	return ask[room.MemberOfReply](ctx, c, room.MemberOf, c.caller(&q.Caller), &q)
+func (c *Client) MemberOf(ctx context.Context, q MemberOfRequest) (*MemberOfReply, error) {
+	return ask[MemberOfReply](ctx, c, room.MemberOf, c.caller(&q.Caller), &q)
 }
 
 // Rooms lists a page of the rooms that the user is in.
-func (c *Client) Rooms(ctx context.Context, q room.RoomsRequest) (*room.RoomsReply, error) {
-	return ask[room.RoomsReply](ctx, c, room.Rooms, c.caller(&q.Caller), &q)
+func (c *Client) Rooms(ctx context.Context, q RoomsRequest) (*RoomsReply, error) {
+	return ask[RoomsReply](ctx, c, room.Rooms, c.caller(&q.Caller), &q)
 }
 
 // List lists a page of all rooms, or of those whose ID starts with a prefix. It is for
 // trusted callers.
-func (c *Client) List(ctx context.Context, q room.ListRequest) (*room.ListReply, error) {
-	return ask[room.ListReply](ctx, c, room.List, c.caller(&q.Caller), &q)
+func (c *Client) List(ctx context.Context, q ListRequest) (*ListReply, error) {
+	return ask[ListReply](ctx, c, room.List, c.caller(&q.Caller), &q)
 }
 
 // Renew says that the session is still there. It lists the rooms that it is in, with
 // how far each has got: whoever has not got there has missed something.
-func (c *Client) Renew(ctx context.Context, q room.RenewRequest) (*room.RenewReply, error) {
-	return ask[room.RenewReply](ctx, c, room.Renew, c.caller(&q.Caller), &q)
+func (c *Client) Renew(ctx context.Context, q RenewRequest) (*RenewReply, error) {
+	return ask[RenewReply](ctx, c, room.Renew, c.caller(&q.Caller), &q)
 }
 
 // SetAttributes changes attributes of a room, all of them together. Keys that belong to
 // somebody else are left as they are and named in ErrorKeys. With IfRevision a change
-// since then is a [room.ErrRevisionMismatch], whose Attributes and At say what is there.
-func (c *Client) SetAttributes(ctx context.Context, q room.SetAttributesRequest) (*room.SetAttributesReply, error) {
-	return ask[room.SetAttributesReply](ctx, c, room.SetAttributes, c.changing(&q.Caller), &q)
+// since then is a [ErrRevisionMismatch], whose Attributes and At say what is there.
+func (c *Client) SetAttributes(ctx context.Context, q SetAttributesRequest) (*SetAttributesReply, error) {
+	return ask[SetAttributesReply](ctx, c, room.SetAttributes, c.changing(&q.Caller), &q)
 }
 
 // SetMemberAttributes sets attributes of members of a room.
-func (c *Client) SetMemberAttributes(ctx context.Context, q room.SetMemberAttributesRequest) (*room.SetMemberAttributesReply, error) {
-	return ask[room.SetMemberAttributesReply](ctx, c, room.SetMemberAttributes, c.changing(&q.Caller), &q)
+func (c *Client) SetMemberAttributes(ctx context.Context, q SetMemberAttributesRequest) (*SetMemberAttributesReply, error) {
+	return ask[SetMemberAttributesReply](ctx, c, room.SetMemberAttributes, c.changing(&q.Caller), &q)
 }
 
 // Send says something in a room. Text and custom messages are stored when it returns;
 // the others are live only. Without a user it is a message of the server's own.
-func (c *Client) Send(ctx context.Context, q room.SendRequest) (*room.SendReply, error) {
-	return ask[room.SendReply](ctx, c, room.Send, c.changing(&q.Caller), &q)
+func (c *Client) Send(ctx context.Context, q SendRequest) (*SendReply, error) {
+	return ask[SendReply](ctx, c, room.Send, c.changing(&q.Caller), &q)
 }
 
 // History reads a page of what happened, or was said, in an instance of a room.
-func (c *Client) History(ctx context.Context, q room.HistoryRequest) (*room.HistoryReply, error) {
-	return ask[room.HistoryReply](ctx, c, room.History, c.caller(&q.Caller), &q)
+func (c *Client) History(ctx context.Context, q HistoryRequest) (*HistoryReply, error) {
+	return ask[HistoryReply](ctx, c, room.History, c.caller(&q.Caller), &q)
 }
 
 // Kick puts users out of a room, with all their sessions. It is for trusted callers.
-func (c *Client) Kick(ctx context.Context, q room.KickRequest) (*room.KickReply, error) {
-	return ask[room.KickReply](ctx, c, room.Kick, c.changing(&q.Caller), &q)
+func (c *Client) Kick(ctx context.Context, q KickRequest) (*KickReply, error) {
+	return ask[KickReply](ctx, c, room.Kick, c.changing(&q.Caller), &q)
 }
 
 // Destroy ends a room and puts everybody out. It is for trusted callers.
-func (c *Client) Destroy(ctx context.Context, q room.DestroyRequest) (*room.DestroyReply, error) {
-	return ask[room.DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
+func (c *Client) Destroy(ctx context.Context, q DestroyRequest) (*DestroyReply, error) {
+	return ask[DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
 }
 
 // SetAccess says who may come into a room as an end user. It is for trusted callers.
-func (c *Client) SetAccess(ctx context.Context, q room.SetAccessRequest) (*room.SetAccessReply, error) {
-	return ask[room.SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)
+func (c *Client) SetAccess(ctx context.Context, q SetAccessRequest) (*SetAccessReply, error) {
+	return ask[SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)
 }
 
 // caller fills in for whom a request acts, and of the client's own session where it is.
-func (c *Client) caller(q *room.Caller) *room.Caller {
+func (c *Client) caller(q *Caller) *Caller {
 	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)
 	q.SessionID = cmp.Or(q.SessionID, c.cfg.SessionID)
 	if c.isOwn(q) && q.LeaseSeconds == nil {
@@ -236,7 +236,7 @@ func (c *Client) caller(q *room.Caller) *room.Caller {
 }
 
 // changing does the same for a request that changes something.
-func (c *Client) changing(q *room.Caller) *room.Caller {
+func (c *Client) changing(q *Caller) *Caller {
 	if q.RequestID == "" {
 		q.RequestID = nuid.Next()
 	}
@@ -244,7 +244,7 @@ func (c *Client) changing(q *room.Caller) *room.Caller {
 }
 
 // subject is where a command for q is sent.
-func (c *Client) subject(verb room.Verb, q *room.Caller) (string, error) {
+func (c *Client) subject(verb Verb, q *Caller) (string, error) {
 	if !c.cfg.UserForm {
 		return subjects.Command(string(verb)), nil
 	}
@@ -256,7 +256,7 @@ func (c *Client) subject(verb room.Verb, q *room.Caller) (string, error) {
 }
 
 // ask sends a request and waits for its answer.
-func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Caller, request any) (*Reply, error) {
+func ask[Reply any](ctx context.Context, c *Client, verb Verb, q *Caller, request any) (*Reply, error) {
 	subject, err := c.subject(verb, q)
 	if err != nil {
 		return nil, err
@@ -272,7 +272,7 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 		}
 		return c.try(ctx, subject, body)
 	})
-	if err != nil && !errors.As(err, new(*room.Error)) {
+	if err != nil && !errors.As(err, new(*Error)) {
 		err = fmt.Errorf("%s: %w", verb, err)
 	}
 	if err != nil {
@@ -285,7 +285,7 @@ func ask[Reply any](ctx context.Context, c *Client, verb room.Verb, q *room.Call
 	if err := json.Unmarshal(answer.Data, reply); err != nil {
 		return nil, fmt.Errorf("%s succeeded, but its reply is not understood: %w", verb, err)
 	}
-	if r, ok := any(reply).(interface{ Session() room.Lease }); ok && c.isOwn(q) {
+	if r, ok := any(reply).(interface{ Session() Lease }); ok && c.isOwn(q) {
 		c.leased(r.Session())
 	}
 	return reply, nil
@@ -301,7 +301,7 @@ func refusal(answer *nats.Msg) error {
 	var body room.ErrorBody
 	if err := json.Unmarshal(answer.Data, &body); err != nil || body.Error.Code == "" {
 		n, _ := strconv.Atoi(number)
-		body.Error = room.ErrorInfo{Code: name, Number: n, Message: "the service says no more than that", Outcome: room.Unknown}
+		body.Error = room.ErrorInfo{Code: name, Number: n, Message: "the service says no more than that", Outcome: OutcomeUnknown}
 	}
 	return body.Err()
 }

@@ -14,7 +14,6 @@ import (
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
-	"natsrooms/roomsvc/room"
 )
 
 // A user enters a room and watches it: first as it is, then every fact, once and in order.
@@ -27,7 +26,7 @@ func ExampleClient_Watch() {
 	lease := 60 // seconds that alice stays in her rooms if this program vanishes
 	alice := client.New(nc, client.Config{UserID: "alice", LeaseSeconds: &lease})
 	defer alice.Close()
-	if _, err := alice.Enter(ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+	if _, err := alice.Enter(ctx, client.CreateRequest{RoomID: "lobby"}); err != nil {
 		log.Fatal(err)
 	}
 	for u, err := range alice.Watch(ctx, client.WatchRequest{RoomID: "lobby"}) {
@@ -55,10 +54,10 @@ func ExampleClient_Messages() {
 	defer cancel()
 
 	bob := client.New(nc, client.Config{UserID: "bob"})
-	if _, err := bob.Enter(ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+	if _, err := bob.Enter(ctx, client.CreateRequest{RoomID: "lobby"}); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := bob.Send(ctx, room.SendRequest{RoomID: "lobby", Type: "text", Data: "hello"}); err != nil {
+	if _, err := bob.Send(ctx, client.SendRequest{RoomID: "lobby", Type: "text", Data: "hello"}); err != nil {
 		log.Fatal(err)
 	}
 	for h, err := range bob.Messages(ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}) {
@@ -77,7 +76,7 @@ func ExampleClient_Messages() {
 
 func join(ctx context.Context, nc *nats.Conn, user string) {
 	c := client.New(nc, client.Config{UserID: user})
-	if _, err := c.Join(ctx, room.RoomRequest{RoomID: "lobby"}); err != nil {
+	if _, err := c.Join(ctx, client.RoomRequest{RoomID: "lobby"}); err != nil {
 		log.Fatal(err)
 	}
 }

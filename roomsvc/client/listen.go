@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -62,15 +61,15 @@ func (e *ear) close() {
 // begin finds out whether there is a room, and where it is heard. The question is the
 // caller's own: it fails as a command of its would. A room that may be missing has no
 // instance then, and it is heard wherever one of its kind may be.
-func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*room.GetReply, error) {
-	reply, err := c.Get(ctx, room.ReadRequest{RoomID: e.roomID})
+func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*GetReply, error) {
+	reply, err := c.Get(ctx, ReadRequest{RoomID: e.roomID})
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case !gone(err) || !mayNotExist:
 		return reply, err
 	}
-	reply = &room.GetReply{}
+	reply = &GetReply{}
 	id, err := subjects.ParseRoom(e.roomID)
 	user, err2 := subjects.ParseUser(c.cfg.UserID)
 	switch {
@@ -137,7 +136,7 @@ func (c *Client) flush(ctx context.Context) error {
 
 // next waits for a copy, m; or until the head of the room is told, head; or, with neither,
 // until somebody should ask for it.
-func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err error) {
+func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error) {
 	for ctx.Err() == nil && e.c.life.Err() == nil {
 		e.noticeDrops()
 		select {
@@ -203,7 +202,7 @@ func (e *ear) noticeDrops() {
 }
 
 // told is the room's head as the newest renewal had it.
-func (e *ear) told() (head *room.RoomHead) {
+func (e *ear) told() (head *RoomHead) {
 	for _, r := range e.renewals.take() {
 		for i := range r.heads {
 			if r.heads[i].RoomID == e.roomID {
@@ -218,7 +217,7 @@ func (e *ear) told() (head *room.RoomHead) {
 func (e *ear) sure() { e.timer.Reset(e.every) }
 
 // gone says whether the answer is that there is no such room.
-func gone(err error) bool { return errors.Is(err, room.ErrRoomNotExist) }
+func gone(err error) bool { return errors.Is(err, ErrRoomNotExist) }
 
 // persist asks until there is an answer that asking again would not change.
 func persist[R any](ctx context.Context, ask func() (*R, error)) (*R, error) {
@@ -235,15 +234,15 @@ func persist[R any](ctx context.Context, ask func() (*R, error)) (*R, error) {
 	}
 }
 
-func (e *ear) get(ctx context.Context) (*room.GetReply, error) {
-	return persist(ctx, func() (*room.GetReply, error) {
-		return e.c.Get(ctx, room.ReadRequest{RoomID: e.roomID, Freshness: room.Freshness{Sync: true}})
+func (e *ear) get(ctx context.Context) (*GetReply, error) {
+	return persist(ctx, func() (*GetReply, error) {
+		return e.c.Get(ctx, ReadRequest{RoomID: e.roomID, Freshness: Freshness{Sync: true}})
 	})
 }
 
-func (e *ear) history(ctx context.Context, q room.HistoryRequest) (*room.HistoryReply, error) {
+func (e *ear) history(ctx context.Context, q HistoryRequest) (*HistoryReply, error) {
 	q.RoomID = e.roomID
-	return persist(ctx, func() (*room.HistoryReply, error) { return e.c.History(ctx, q) })
+	return persist(ctx, func() (*HistoryReply, error) { return e.c.History(ctx, q) })
 }
 
 // number is a header of a live copy, 0 if it has none.

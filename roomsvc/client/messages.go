@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc/room"
 )
 
 // MessagesRequest says whose messages to hear, and from where.
@@ -29,7 +28,7 @@ type MessagesRequest struct {
 type Heard struct {
 	// Message is what was said, with its Seq if it is stored. It is nil in the first step,
 	// which says that messages behind After come from here on, and where some were lost.
-	Message   *events.Message
+	Message   *Message
 	Raw       jsontext.Value // the message as it came
 	Recovered bool           // it did not arrive, it was missed and read by history
 
@@ -111,7 +110,7 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 	if instanceID == "" {
 		return nil
 	}
-	page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
+	page, err := h.history(ctx, HistoryRequest{Freshness: Freshness{Sync: true}, InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
 	if err == nil && page.MessageSeq != nil {
 		h.instance, h.last = page.InstanceID, *page.MessageSeq
 	}
@@ -175,7 +174,7 @@ func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) err
 	other := h.instance != "" && h.instance != instanceID
 	for {
 		after := h.last
-		page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, AfterMessageSeq: &after})
+		page, err := h.history(ctx, HistoryRequest{Freshness: Freshness{Sync: true}, InstanceID: instanceID, AfterMessageSeq: &after})
 		switch {
 		case gone(err):
 			return h.lose(missing)

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"natsrooms/roomsvc/room"
 )
 
 // A request goes out again after a pause that doubles each time, less up to a half so
@@ -32,14 +30,14 @@ var errMoved = errors.New("the room changed while it was read")
 
 // repeatable says whether the same request, sent again, may fare better.
 func repeatable(err error) bool {
-	return errors.Is(err, room.ErrBusy) || errors.Is(err, room.ErrUnavailable) || errors.Is(err, ErrNoService) ||
+	return errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoService) ||
 		errors.Is(err, errNoAnswer) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, errMoved) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
 // unsure says whether the request may have had its effect all the same.
 func unsure(err error) bool {
-	var refused *room.Error
-	return errors.Is(err, errNoAnswer) || errors.As(err, &refused) && refused.Outcome == room.Unknown
+	var refused *Error
+	return errors.Is(err, errNoAnswer) || errors.As(err, &refused) && refused.Outcome == OutcomeUnknown
 }
 
 // again calls try until it succeeds, fails for good, or repeatFor or ctx is over. Then
@@ -56,7 +54,7 @@ func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
 			worst = err
 		}
 		wait := pause/2 + rand.N(pause/2)
-		var refused *room.Error
+		var refused *Error
 		if errors.As(err, &refused) {
 			wait = max(wait, time.Duration(refused.RetryAfterMs)*time.Millisecond)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -19,7 +18,7 @@ type Roster struct {
 }
 
 // Room describes the room. Its Revision is the newest that the watch has heard of.
-func (r *Roster) Room() events.Room {
+func (r *Roster) Room() Room {
 	info := r.state.Info(r.state.Room)
 	info.Revision = r.revision
 	return info
@@ -35,7 +34,7 @@ func (r *Roster) Sequence() uint64 { return r.state.Sequence }
 func (r *Roster) Len() int { return r.state.Members }
 
 // Member finds a member; ok is false if the user is none.
-func (r *Roster) Member(userID string) (m room.MemberInfo, ok bool) {
+func (r *Roster) Member(userID string) (m MemberInfo, ok bool) {
 	if found := r.state.Member(subjects.User(userID)); found != nil {
 		return found.Wire(), true
 	}
@@ -43,8 +42,8 @@ func (r *Roster) Member(userID string) (m room.MemberInfo, ok bool) {
 }
 
 // All is the members, oldest first.
-func (r *Roster) All() iter.Seq[room.MemberInfo] {
-	return func(yield func(room.MemberInfo) bool) {
+func (r *Roster) All() iter.Seq[MemberInfo] {
+	return func(yield func(MemberInfo) bool) {
 		r.state.After(0, func(m *room.Member) bool { return yield(m.Wire()) })
 	}
 }
@@ -53,13 +52,13 @@ func (r *Roster) All() iter.Seq[room.MemberInfo] {
 // reads does not always tell the latter. Within an instance both grow together.
 
 // born makes a roster of a room's first fact.
-func born(f *events.Fact, revision uint64) (*Roster, error) {
+func born(f *Fact, revision uint64) (*Roster, error) {
 	state, _, err := room.Apply(nil, f, f.Sequence)
 	return &Roster{state, revision}, err
 }
 
 // fold takes the next fact. One of a type that this version does not know just counts.
-func (r *Roster) fold(f *events.Fact, known bool, revision uint64) (err error) {
+func (r *Roster) fold(f *Fact, known bool, revision uint64) (err error) {
 	if known {
 		if after, _, err := room.Apply(r.state, f, f.Sequence); err != nil || after == nil { // nil: the room ends
 			return err
@@ -81,13 +80,13 @@ type pages struct {
 	newest  uint64
 }
 
-func newPages(id subjects.Room, r *room.GetReply) *pages {
+func newPages(id subjects.Room, r *GetReply) *pages {
 	return &pages{id: id, head: headOf(r), members: map[string]*room.Member{}, newest: r.Sequence}
 }
 
 // headOf reads a room's description back. When an empty room became so is told by when
 // it ends.
-func headOf(r *room.GetReply) room.Head {
+func headOf(r *GetReply) room.Head {
 	i := r.Room
 	h := room.Head{
 		Name: i.RoomName, InstanceID: r.InstanceID, CreatedAt: i.CreatedAt, CreatedBy: i.CreatedBy, Config: i.Config, Attributes: i.Attributes,
@@ -96,17 +95,17 @@ func headOf(r *room.GetReply) room.Head {
 	if i.DestroyAt == 0 {
 		return h
 	}
-	first := events.Time(max(i.Config.RoomDestroyDelayTime, room.FirstMemberSeconds)) * 1000
+	first := Time(max(i.Config.RoomDestroyDelayTime, room.FirstMemberSeconds)) * 1000
 	if h.Unborn = i.DestroyAt == i.CreatedAt+first; h.Unborn {
 		h.EmptySince = i.CreatedAt
 	} else {
-		h.EmptySince = i.DestroyAt - events.Time(i.Config.RoomDestroyDelayTime)*1000
+		h.EmptySince = i.DestroyAt - Time(i.Config.RoomDestroyDelayTime)*1000
 	}
 	return h
 }
 
 // add takes a page; false means that it is of another instance.
-func (p *pages) add(page *room.MembersReply) bool {
+func (p *pages) add(page *MembersReply) bool {
 	if page.InstanceID != p.head.InstanceID {
 		return false
 	}
@@ -132,7 +131,7 @@ func (p *pages) state() *room.State {
 }
 
 // merge takes the next fact into a state that may hold parts of it already.
-func merge(s *room.State, f *events.Fact, known bool) (*room.State, error) {
+func merge(s *room.State, f *Fact, known bool) (*room.State, error) {
 	if !known {
 		s.Sequence, s.Revision = f.Sequence, f.Sequence
 		return s, nil

@@ -40,8 +40,8 @@ func newPresence() *presence {
 
 // renewal is what the service said to a renewal.
 type renewal struct {
-	heads []room.RoomHead // where the session is
-	lost  []room.RoomHead // where it was before
+	heads []RoomHead // where the session is
+	lost  []RoomHead // where it was before
 }
 
 // renewals are those that somebody has not looked at yet.
@@ -122,16 +122,16 @@ func (p *presence) out(roomID string, then stay) bool {
 }
 
 // session is the ID of the client's own session.
-func (c *Client) session() string { return cmp.Or(c.cfg.SessionID, room.DefaultSession) }
+func (c *Client) session() string { return cmp.Or(c.cfg.SessionID, DefaultSession) }
 
 // isOwn says whether a request is the client's own session's.
-func (c *Client) isOwn(q *room.Caller) bool {
-	return c.cfg.UserID != "" && q.UserID == c.cfg.UserID && cmp.Or(q.SessionID, room.DefaultSession) == c.session()
+func (c *Client) isOwn(q *Caller) bool {
+	return c.cfg.UserID != "" && q.UserID == c.cfg.UserID && cmp.Or(q.SessionID, DefaultSession) == c.session()
 }
 
 // connection is where the service may see that the session is gone. One that wants no
 // lease is not to be taken for gone, nor one that somebody else goes on with.
-func (c *Client) connection() *room.Connection {
+func (c *Client) connection() *Connection {
 	if c.unnamed || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
 		return nil
 	}
@@ -140,11 +140,11 @@ func (c *Client) connection() *room.Connection {
 	if err != nil || server == "" {
 		return nil
 	}
-	return &room.Connection{ServerID: server, ClientID: id}
+	return &Connection{ServerID: server, ClientID: id}
 }
 
 // came takes where the session is after a command that brought it somewhere.
-func (c *Client) came(q *room.Caller, r *room.JoinedReply, err error) error {
+func (c *Client) came(q *Caller, r *JoinedReply, err error) error {
 	if err == nil && c.isOwn(q) {
 		c.own.put(r.Room.RoomID, stay{r.InstanceID, r.Sequence})
 		if r.Left != nil {
@@ -155,8 +155,8 @@ func (c *Client) came(q *room.Caller, r *room.JoinedReply, err error) error {
 }
 
 // went takes where the session is no more.
-func (c *Client) went(q *room.Caller, err error, roomIDs ...string) error {
-	gone := err == nil || errors.Is(err, room.ErrUserNotInRoom) || errors.Is(err, room.ErrRoomNotExist)
+func (c *Client) went(q *Caller, err error, roomIDs ...string) error {
+	gone := err == nil || errors.Is(err, ErrUserNotInRoom) || errors.Is(err, ErrRoomNotExist)
 	if gone && c.isOwn(q) {
 		c.own.drop(roomIDs...)
 	}
@@ -178,7 +178,7 @@ func (p *presence) leaving() (left func()) {
 }
 
 // leased takes the session's lease as a reply has it.
-func (c *Client) leased(l room.Lease) {
+func (c *Client) leased(l Lease) {
 	if l.ExpiresAt == 0 {
 		return
 	}
@@ -257,7 +257,7 @@ func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error
 	p.mu.Unlock()
 	var n renewal
 	for next := ""; ; {
-		page, err := c.Renew(ctx, room.RenewRequest{NextFlag: next})
+		page, err := c.Renew(ctx, RenewRequest{NextFlag: next})
 		if err != nil {
 			return false, 0, err
 		}
@@ -279,7 +279,7 @@ func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error
 
 // settle takes where the session is, and gives those rooms in which it was before, and
 // still was to its own knowledge.
-func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost []room.RoomHead) {
+func (p *presence) settle(before map[string]stay, heads []RoomHead) (lost []RoomHead) {
 	for _, h := range heads {
 		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {
 			p.rooms[h.RoomID] = stay{h.InstanceID, h.Sequence}
@@ -289,9 +289,9 @@ func (p *presence) settle(before map[string]stay, heads []room.RoomHead) (lost [
 	for id, in := range before {
 		if p.rooms[id].instance == in.instance {
 			delete(p.rooms, id)
-			lost = append(lost, room.RoomHead{RoomID: id, InstanceID: in.instance})
+			lost = append(lost, RoomHead{RoomID: id, InstanceID: in.instance})
 		}
 	}
-	slices.SortFunc(lost, func(a, b room.RoomHead) int { return strings.Compare(a.RoomID, b.RoomID) })
+	slices.SortFunc(lost, func(a, b RoomHead) int { return strings.Compare(a.RoomID, b.RoomID) })
 	return lost
 }

@@ -36,13 +36,13 @@ const restoreWithin = time.Minute
 //
 // It listens from this call on until ctx ends or the iteration does, so ask for it before
 // entering a room. There is one iteration.
-func (c *Client) States(ctx context.Context) (iter.Seq2[*events.Notice, error], error) {
+func (c *Client) States(ctx context.Context) (iter.Seq2[*Notice, error], error) {
 	user, err := subjects.ParseUser(c.cfg.UserID)
 	if err != nil {
 		return nil, room.Invalid("userID", "%v", err)
 	}
 	ctx, cancel := c.living(ctx)
-	s := &states{c: c.patient(), user: user, away: map[string]events.State{}, heard: make(chan *nats.Msg, heardAhead)}
+	s := &states{c: c.patient(), user: user, away: map[string]State{}, heard: make(chan *nats.Msg, heardAhead)}
 	s.status = c.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	s.renewals = c.own.listen()
 	sub, err := c.nc.ChanSubscribe(subjects.UserStates(user), s.heard)
@@ -58,7 +58,7 @@ func (c *Client) States(ctx context.Context) (iter.Seq2[*events.Notice, error], 
 		cancel()
 		return nil, err
 	}
-	return func(yield func(*events.Notice, error) bool) {
+	return func(yield func(*Notice, error) bool) {
 		defer cancel()
 		s.yield = yield
 		for err == nil {
@@ -74,8 +74,8 @@ func (c *Client) States(ctx context.Context) (iter.Seq2[*events.Notice, error], 
 type states struct {
 	c     *Client
 	user  subjects.User
-	yield func(*events.Notice, error) bool
-	away  map[string]events.State // what was said of rooms that a broken connection made doubtful
+	yield func(*Notice, error) bool
+	away  map[string]State // what was said of rooms that a broken connection made doubtful
 
 	heard    chan *nats.Msg
 	status   chan nats.Status
@@ -108,16 +108,16 @@ func (s *states) next(ctx context.Context) error {
 }
 
 // say makes a notice of the client's own.
-func (s *states) say(roomID string, state events.State, event events.Event) error {
-	if delete(s.away, roomID); event == events.NetworkInterrupted || event == events.NetworkDisconnected {
+func (s *states) say(roomID string, state State, event Event) error {
+	if delete(s.away, roomID); event == NetworkInterrupted || event == NetworkDisconnected {
 		s.away[roomID] = state
 	}
-	return s.emit(&events.Notice{
+	return s.emit(&Notice{
 		Time: events.TimeOf(time.Now()), Room: subjects.Room(roomID), User: s.user, SessionID: s.c.session(), State: state, Event: event,
 	})
 }
 
-func (s *states) emit(n *events.Notice) error {
+func (s *states) emit(n *Notice) error {
 	if !s.yield(n, nil) {
 		return errBrokenOff
 	}
@@ -130,7 +130,7 @@ func (s *states) notice(m *nats.Msg) error {
 	if err != nil || n.SessionID != s.c.session() {
 		return nil
 	}
-	if n.State == events.Disconnected && s.c.own.out(string(n.Room), stay{n.InstanceID, n.Sequence}) {
+	if n.State == Disconnected && s.c.own.out(string(n.Room), stay{n.InstanceID, n.Sequence}) {
 		delete(s.away, string(n.Room))
 	}
 	return s.emit(n)
@@ -150,9 +150,9 @@ func (s *states) network(ctx context.Context, now nats.Status, ok bool) error {
 	}
 	s.lost = now == nats.RECONNECTING
 	rooms := s.doubtful()
-	state, event := events.Connecting, events.NetworkInterrupted
+	state, event := Connecting, NetworkInterrupted
 	if now == nats.CLOSED {
-		state, event = events.Disconnected, events.NetworkDisconnected
+		state, event = Disconnected, NetworkDisconnected
 	}
 	for _, id := range rooms {
 		if err := s.say(id, state, event); err != nil {
@@ -177,7 +177,7 @@ func (s *states) doubtful() []string {
 	slices.Sort(rooms)
 	return slices.DeleteFunc(slices.Compact(rooms), func(id string) bool {
 		state, away := s.away[id]
-		return away && state == events.Disconnected
+		return away && state == Disconnected
 	})
 }
 
@@ -196,7 +196,7 @@ func (s *states) restore(ctx context.Context, rooms []string) error {
 		return context.Cause(ctx)
 	}
 	for _, id := range rooms {
-		if err := s.say(id, events.Disconnected, events.NetworkDisconnected); err != nil {
+		if err := s.say(id, Disconnected, NetworkDisconnected); err != nil {
 			return err
 		}
 	}
@@ -210,7 +210,7 @@ func (s *states) settle(ctx context.Context) error {
 			if _, away := s.away[h.RoomID]; !away || !s.c.nc.IsConnected() { // of before it was lost
 				continue
 			}
-			if err := s.say(h.RoomID, events.Connected, events.Success); err != nil {
+			if err := s.say(h.RoomID, Connected, Success); err != nil {
 				return err
 			}
 		}
@@ -219,7 +219,7 @@ func (s *states) settle(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := s.say(was.RoomID, events.Disconnected, event); err != nil {
+			if err := s.say(was.RoomID, Disconnected, event); err != nil {
 				return err
 			}
 			delete(s.away, was.RoomID)
@@ -229,15 +229,15 @@ func (s *states) settle(ctx context.Context) error {
 }
 
 // why is the reason for which the session is not in a room any more.
-func (s *states) why(ctx context.Context, was room.RoomHead) events.Event {
-	is, err := s.c.Get(ctx, room.ReadRequest{RoomID: was.RoomID, Freshness: room.Freshness{Sync: true}})
+func (s *states) why(ctx context.Context, was RoomHead) Event {
+	is, err := s.c.Get(ctx, ReadRequest{RoomID: was.RoomID, Freshness: Freshness{Sync: true}})
 	switch {
 	case err == nil && is.InstanceID != was.InstanceID:
-		return events.RoomNotExist // another one of that name
-	case err == nil, errors.Is(err, room.ErrNotAllowed): // only members may ask
-		return events.ConnectTimeout
+		return RoomNotExist // another one of that name
+	case err == nil, errors.Is(err, ErrNotAllowed): // only members may ask
+		return ConnectTimeout
 	case gone(err):
-		return events.RoomNotExist
+		return RoomNotExist
 	}
-	return events.NetworkDisconnected
+	return NetworkDisconnected
 }

@@ -19,7 +19,7 @@ type WatchRequest struct {
 	RoomID string
 
 	// MayNotExist waits for a room that is not there yet. Without it that is
-	// [room.ErrRoomNotExist].
+	// [ErrRoomNotExist].
 	MayNotExist bool
 
 	// Every is how often the watch asks how far the room has got, when nothing is heard of it
@@ -41,7 +41,7 @@ const (
 type Update struct {
 	// Fact is what happened. It is nil where a snapshot takes its place, and where a room
 	// was found to be gone. Of a type that this version does not know it has what all facts have.
-	Fact      *events.Fact
+	Fact      *Fact
 	Raw       jsontext.Value // the fact as it came
 	Revision  uint64         // of the fact; 0 if it is not known, as when it was recovered
 	Recovered bool           // the fact did not arrive, it was missed and read by history
@@ -58,7 +58,7 @@ type Update struct {
 //
 // It stops when the caller breaks off, or with an error:
 //   - the cause that ctx ended with, [ErrClosed], or [nats.ErrConnectionClosed];
-//   - [room.ErrRoomNotExist] at the first step, see [WatchRequest.MayNotExist];
+//   - [ErrRoomNotExist] at the first step, see [WatchRequest.MayNotExist];
 //   - any other refusal, as of a user who may not see the room.
 //
 // Everything runs in the caller's goroutine. A slow one loses nothing while history
@@ -162,7 +162,7 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	switch r := w.roster; {
 	case r == nil && f.InstanceID == w.instance:
 		return nil // of the room that ended
-	case r == nil && f.Type == events.RoomCreated:
+	case r == nil && f.Type == RoomCreated:
 		return w.bear(ctx, u)
 	case r == nil || f.InstanceID != w.instance:
 		return w.refresh(ctx, FreshInstance)
@@ -176,7 +176,7 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 }
 
 // readFact reads a fact, also of a type that is not known. ok is false for all else.
-func readFact(raw []byte) (f *events.Fact, known, ok bool) {
+func readFact(raw []byte) (f *Fact, known, ok bool) {
 	f, err := events.DecodeFact(raw)
 	known = err == nil
 	return f, known, known || errors.Is(err, events.ErrUnknownType) && f.Sequence > 0
@@ -199,7 +199,7 @@ func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 	if err := w.roster.fold(u.Fact, known, u.Revision); err != nil {
 		return w.refresh(ctx, FreshGap)
 	}
-	if u.Fact.Type == events.RoomDestroyed {
+	if u.Fact.Type == RoomDestroyed {
 		w.roster = nil
 	} else if in && !w.in() {
 		w.doubt = true // an end user may hear nothing more
@@ -217,7 +217,7 @@ func (w *watch) in() bool {
 func (w *watch) fill(ctx context.Context, revision uint64) error {
 	for {
 		after := w.roster.Sequence()
-		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{MinRevision: revision, Sync: revision == 0}, InstanceID: w.instance, AfterSequence: &after})
+		page, err := w.history(ctx, HistoryRequest{Freshness: Freshness{MinRevision: revision, Sync: revision == 0}, InstanceID: w.instance, AfterSequence: &after})
 		switch {
 		case gone(err):
 			return w.absent(ctx)
@@ -299,7 +299,7 @@ func (w *watch) absent(ctx context.Context) error {
 // shutOut takes the answer that the user may not read the room any more. The fact of its
 // own going, which it may hear, gets a moment to come.
 func (w *watch) shutOut(ctx context.Context, why error) error {
-	if w.missing || !errors.Is(why, room.ErrNotAllowed) {
+	if w.missing || !errors.Is(why, ErrNotAllowed) {
 		return why
 	}
 	if err := w.catchUp(ctx, w.take); err != nil {
@@ -343,12 +343,12 @@ func (w *watch) read(ctx context.Context) (*Roster, error) {
 }
 
 // pages reads all members.
-func (w *watch) pages(ctx context.Context, reply *room.GetReply) (*pages, error) {
+func (w *watch) pages(ctx context.Context, reply *GetReply) (*pages, error) {
 	p := newPages(subjects.Room(w.roomID), reply)
 	for next := ""; ; {
-		page, err := persist(ctx, func() (*room.MembersReply, error) {
-			return w.c.Members(ctx, room.MembersRequest{
-				RoomID: w.roomID, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: reply.Revision},
+		page, err := persist(ctx, func() (*MembersReply, error) {
+			return w.c.Members(ctx, MembersRequest{
+				RoomID: w.roomID, Page: Page{NextFlag: next}, Freshness: Freshness{MinRevision: reply.Revision},
 			})
 		})
 		if err != nil {
@@ -367,7 +367,7 @@ func (w *watch) pages(ctx context.Context, reply *room.GetReply) (*pages, error)
 func (w *watch) level(ctx context.Context, s *room.State, newest uint64) (*room.State, error) {
 	for s.Sequence < newest {
 		after := s.Sequence
-		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: s.InstanceID, AfterSequence: &after})
+		page, err := w.history(ctx, HistoryRequest{Freshness: Freshness{Sync: true}, InstanceID: s.InstanceID, AfterSequence: &after})
 		if err != nil {
 			return nil, err
 		}
