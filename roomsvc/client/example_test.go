@@ -35,7 +35,7 @@ func ExampleClient_Watch() {
 			log.Fatal(err)
 		case u.Fresh != "":
 			fmt.Println("the room as it is:", u.Roster.Len(), "member")
-			join(ctx, nc, "bob") // anybody, anywhere
+			join(ctx, nc, "bob") // any user, from any program
 			continue
 		}
 		fmt.Println(u.Fact.Type, u.Fact.Joined[0].UserID, u.Roster.Len())
@@ -46,7 +46,8 @@ func ExampleClient_Watch() {
 	// io.natsrooms.member.joined.v1 bob 2
 }
 
-// Stored messages come once and in order, those that are missed from the history.
+// Stored messages arrive once and in order; those that were missed are read from the
+// history.
 func ExampleClient_Messages() {
 	nc, stop := serve()
 	defer stop()
@@ -65,7 +66,7 @@ func ExampleClient_Messages() {
 		case err != nil:
 			log.Fatal(err)
 		case h.Message == nil:
-			continue // it listens now, or some messages are no longer kept
+			continue // it listens from now on, or some messages are no longer kept
 		}
 		fmt.Println(h.Message.Sender, "says", h.Message.Data)
 		break

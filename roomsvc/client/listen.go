@@ -13,17 +13,17 @@ import (
 	"natsrooms/subjects"
 )
 
-// A watch keeps so many copies while its caller is busy, or while it asks. What comes
-// beyond is dropped, noticed, and read by history.
+// heardAhead is how many copies a watch keeps while its caller is busy, or while it asks
+// the service. Further ones are dropped; the watch notices that and reads them by history.
 const heardAhead = 4096
 
-// askEvery is how often a watch that nobody tells how far the room has got asks: a third
-// of the usual lease.
+// askEvery is how often a watch asks for the room's position if nothing else tells it: a
+// third of the usual lease.
 const askEvery = 20 * time.Second
 
-// ear hears a room, and knows when something may have been missed.
+// ear listens to a room, and knows when it may have missed something.
 type ear struct {
-	c      *Client // patient
+	c      *Client // it retries
 	roomID string
 	want   func(subject string) bool
 	every  time.Duration
@@ -31,7 +31,7 @@ type ear struct {
 	heard   chan *nats.Msg
 	subs    map[string]*nats.Subscription
 	dropped int
-	doubt   bool // something was dropped since all was looked at
+	doubt   bool // something was dropped since the last look at everything
 
 	status   chan nats.Status
 	renewals *renewals
@@ -58,9 +58,10 @@ func (e *ear) close() {
 	e.timer.Stop()
 }
 
-// begin finds out whether there is a room, and where it is heard. The question is the
-// caller's own: it fails as a command of its would. A room that may be missing has no
-// instance then, and it is heard wherever one of its kind may be.
+// begin finds out whether there is a room, and on which subjects to listen. It asks with
+// the caller's own client, so it fails as a command of the caller would. If there is no
+// room and that is allowed, the reply has no instance, and the subjects are those on which
+// a room of that name could be heard.
 func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*GetReply, error) {
 	reply, err := c.Get(ctx, ReadRequest{RoomID: e.roomID})
 	switch {
@@ -82,15 +83,15 @@ func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*GetReply
 	return reply, nil
 }
 
-// living is a context for a watch: it ends with the client too.
+// living is a context for a watch: it also ends when the client is closed.
 func (c *Client) living(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// listen hears these subjects from now on and no others. changed is false if it did
-// already.
+// listen subscribes to these subjects from now on and to no others. changed is false if it
+// already did.
 func (e *ear) listen(ctx context.Context, names []string) (changed bool, err error) {
 	names = slices.DeleteFunc(slices.Clone(names), func(s string) bool { return !e.want(s) })
 	slices.Sort(names)
@@ -114,7 +115,7 @@ func (e *ear) listen(ctx context.Context, names []string) (changed bool, err err
 	return true, e.c.flush(ctx)
 }
 
-// flush waits until the server knows of all subscriptions.
+// flush waits until the server has taken all subscriptions.
 func (c *Client) flush(ctx context.Context) error {
 	for {
 		if err := c.connected(ctx, repeatFor); err != nil && ctx.Err() != nil {
@@ -134,8 +135,8 @@ func (c *Client) flush(ctx context.Context) error {
 	}
 }
 
-// next waits for a copy, m; or until the head of the room is told, head; or, with neither,
-// until somebody should ask for it.
+// next waits for one of three things: a copy, m; the room's position as a renewal told it,
+// head; or, if it returns neither, the time to ask for the position.
 func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error) {
 	for ctx.Err() == nil && e.c.life.Err() == nil {
 		e.noticeDrops()
@@ -158,7 +159,7 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error)
 			return nil, nil, nil
 		case <-e.renewals.signal:
 			if head := e.told(); head != nil {
-				e.timer.Reset(e.every + e.every/2) // the next one comes before it
+				e.timer.Reset(e.every + e.every/2) // the next renewal comes before the timer
 				return nil, head, nil
 			}
 		case <-e.timer.C:
@@ -173,7 +174,7 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error)
 	return nil, nil, context.Cause(ctx)
 }
 
-// catchUp gives take what was heard so far. That may catch up itself.
+// catchUp passes to take what was heard so far. take may call catchUp itself.
 func (e *ear) catchUp(ctx context.Context, take func(context.Context, *nats.Msg) error) error {
 	for range len(e.heard) {
 		select {
@@ -201,7 +202,7 @@ func (e *ear) noticeDrops() {
 	e.dropped = n
 }
 
-// told is the room's head as the newest renewal had it.
+// told is the room's position as the newest renewal told it.
 func (e *ear) told() (head *RoomHead) {
 	for _, r := range e.renewals.take() {
 		for i := range r.heads {
@@ -213,13 +214,13 @@ func (e *ear) told() (head *RoomHead) {
 	return head
 }
 
-// sure says that nothing is known to be missing now; asking can wait.
+// sure notes that nothing is known to be missing now, so that asking can wait.
 func (e *ear) sure() { e.timer.Reset(e.every) }
 
-// gone says whether the answer is that there is no such room.
+// gone says whether the error means that there is no such room.
 func gone(err error) bool { return errors.Is(err, ErrRoomNotExist) }
 
-// persist asks until there is an answer that asking again would not change.
+// persist asks until there is an answer that would not change if it asked again.
 func persist[R any](ctx context.Context, ask func() (*R, error)) (*R, error) {
 	for {
 		r, err := ask()
@@ -245,7 +246,7 @@ func (e *ear) history(ctx context.Context, q HistoryRequest) (*HistoryReply, err
 	return persist(ctx, func() (*HistoryReply, error) { return e.c.History(ctx, q) })
 }
 
-// number is a header of a live copy, 0 if it has none.
+// number reads a number from a header of a live copy. It is 0 if the header is missing.
 func number(m *nats.Msg, header string) uint64 {
 	n, _ := strconv.ParseUint(m.Header.Get(header), 10, 64)
 	return n

@@ -12,34 +12,35 @@ import (
 	"natsrooms/events"
 )
 
-// MessagesRequest says whose messages to hear, and from where.
+// MessagesRequest says which room's messages to listen to, and where to start.
 type MessagesRequest struct {
 	RoomID string
 
-	// AfterMessageSeq begins with the messages behind it, as far as they are kept, instead of
-	// from now on. 0 begins with the oldest.
+	// AfterMessageSeq starts with the messages after this one, as far as they are kept, and
+	// 0 with the oldest. Nil starts with those that are sent from now on.
 	AfterMessageSeq *uint64
 
-	MayNotExist bool          // as in [WatchRequest]
-	Every       time.Duration // as in [WatchRequest]
+	MayNotExist bool          // see [WatchRequest]
+	Every       time.Duration // see [WatchRequest]
 }
 
 // Heard is one step of [Client.Messages].
 type Heard struct {
-	// Message is what was said, with its Seq if it is stored. It is nil in the first step,
-	// which says that messages behind After come from here on, and where some were lost.
+	// Message is what was said; its Seq is set if it is stored. Message is nil in the first
+	// step, which says that the messages after After come from here on, and in a step that
+	// says that some were lost.
 	Message   *Message
-	Raw       jsontext.Value // the message as it came
-	Recovered bool           // it did not arrive, it was missed and read by history
+	Raw       jsontext.Value // the message as it arrived
+	Recovered bool           // the message was missed and then read by history
 
 	After uint64 // the newest message before this step, 0 if there is none
-	Lost  bool   // some behind After may have been missed that are no longer kept
+	Lost  bool   // some messages after After may have been missed and are no longer kept
 }
 
-// Messages gives every stored message of a room exactly once, in order of its messageSeq,
-// for ever: what is missed is read by history. Messages that are live only come as they
-// come, at most once. It goes on through the end of a room with the next one of that
-// name. It stops as [Client.Watch] does.
+// Messages yields every stored message of a room exactly once, in order of its messageSeq,
+// without end: what is missed is read by history. Messages that are live only are yielded
+// as they arrive, at most once. When a room ends, Messages goes on with the next room of
+// that name. It stops as [Client.Watch] does.
 func (c *Client) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard, error] {
 	return func(yield func(Heard, error) bool) {
 		ctx, cancel := c.living(ctx)
@@ -52,13 +53,13 @@ func (c *Client) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Hear
 	}
 }
 
-// hearing is one Messages under way.
+// hearing is the state of one call of Messages.
 type hearing struct {
 	*ear
 	yield    func(Heard, error) bool
-	instance string // of the newest message, or as the service said
+	instance string // the instance of the newest message, or as the service said
 	last     uint64
-	lost     bool // it was said that some behind last may be gone
+	lost     bool // the caller was told that some messages after last may be lost
 }
 
 func (h *hearing) emit(n Heard) error {
@@ -105,7 +106,7 @@ func (h *hearing) run(ctx context.Context, c *Client, q MessagesRequest) error {
 	}
 }
 
-// start begins behind the room's newest message, if there is a room.
+// start starts after the room's newest message, if there is a room.
 func (h *hearing) start(ctx context.Context, instanceID string) error {
 	if instanceID == "" {
 		return nil
@@ -120,7 +121,7 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 	return err
 }
 
-// take takes a copy that was heard. What is no message, or can't be read, counts for nothing.
+// take handles a copy that was heard. It ignores what is not a message or cannot be read.
 func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	m, err := events.DecodeMessage(n.Data)
 	if err != nil || string(m.Room) != h.roomID {
@@ -142,14 +143,14 @@ func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	return h.give(Heard{Message: m, Raw: n.Data})
 }
 
-// give hands a stored message on.
+// give yields a stored message.
 func (h *hearing) give(n Heard) error {
 	err := h.emit(n)
 	h.last, h.lost = n.Message.Seq, false
 	return err
 }
 
-// look reads what was said since the last message. What was heard comes first.
+// look reads what was said after the last message. It handles what was heard first.
 func (h *hearing) look(ctx context.Context) error {
 	reply, err := h.get(ctx)
 	if err == nil {
@@ -167,9 +168,9 @@ func (h *hearing) look(ctx context.Context) error {
 	return h.fill(ctx, reply.InstanceID, false)
 }
 
-// fill reads what an instance of the room said since the last message. If something
-// is missing for certain, or said at all, then the end of the instance before may have
-// been missed, and can't be asked for any more.
+// fill reads what was said in an instance of the room after the last message. If something
+// is certainly missing, or if anything was said at all, then the end of the instance before
+// may have been missed, and it cannot be read any more.
 func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) error {
 	other := h.instance != "" && h.instance != instanceID
 	for {
@@ -203,7 +204,7 @@ func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) err
 	}
 }
 
-// lose says that some messages may be gone for good, once behind each message.
+// lose says that some messages may be lost for good. It says so once after each message.
 func (h *hearing) lose(some bool) error {
 	if !some || h.lost {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// behind answers questions for a room's history as an instance of the service that knows
-// only an earlier room of that name, unless it is asked for all that is stored.
+// behind answers requests for a room's history like an instance of the service that knows
+// only an earlier room of that name, unless it is asked for everything that is stored.
 func behind(t *testing.T, nc *nats.Conn, stored *room.HistoryReply) {
 	t.Helper()
 	answer(t, nc, room.History, func(q *room.HistoryRequest) any {
@@ -24,8 +24,8 @@ func behind(t *testing.T, nc *nats.Conn, stored *room.HistoryReply) {
 	})
 }
 
-// The first message of a room made anew is missed, and whoever is asked for it has not
-// heard of that room yet: it is not lost for that.
+// The first message of a room that was made again is missed, and the instance that is asked
+// for it has not heard of that room yet: the message is not lost.
 func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 	nc := alone(t)
 	ctx := bounded(t)
@@ -61,8 +61,8 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 	}
 }
 
-// Whoever is asked where a new room's messages end may not have heard of it yet: what was
-// said before is not heard for that.
+// The instance that is asked where a new room's messages end may not have heard of the room
+// yet: messages from before the call are still not yielded.
 func TestFromNowOnInANewRoom(t *testing.T) {
 	nc := alone(t)
 	ctx := bounded(t)

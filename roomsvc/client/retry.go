@@ -10,38 +10,38 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A request goes out again after a pause that doubles each time, less up to a half so
-// that many clients do not come back in step.
+// A request is sent again after a pause. The pause doubles each time, and is shortened at
+// random by up to a half so that many clients do not retry in step.
 const (
 	firstPause = 20 * time.Millisecond
 	maxPause   = 2 * time.Second
 )
 
 // repeatFor is how long after its first try a request may be sent again. The service
-// knows an outcome for two minutes; what is left of them is more than a command may be
-// under way.
+// remembers an outcome for two minutes; the rest of them is longer than a command can be on
+// its way.
 const repeatFor = 2*time.Minute - 10*time.Second
 
-// errNoAnswer is a request of which nobody knows what became.
+// errNoAnswer says that nobody knows the outcome of a request.
 var errNoAnswer = errors.New("no answer")
 
-// errMoved is a room that changed too much while it was read.
+// errMoved says that the room changed too much while it was read.
 var errMoved = errors.New("the room changed while it was read")
 
-// repeatable says whether the same request, sent again, may fare better.
+// repeatable says whether the same request may succeed if it is sent again.
 func repeatable(err error) bool {
 	return errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoService) ||
 		errors.Is(err, errNoAnswer) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, errMoved) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
-// unsure says whether the request may have had its effect all the same.
+// unsure says whether the request may have had its effect in spite of the error.
 func unsure(err error) bool {
 	var refused *Error
 	return errors.Is(err, errNoAnswer) || errors.As(err, &refused) && refused.Outcome == OutcomeUnknown
 }
 
-// again calls try until it succeeds, fails for good, or repeatFor or ctx is over. Then
-// the error is that of the try which leaves the most open.
+// again calls try until it succeeds, fails for good, or repeatFor or ctx is over. In the
+// last two cases it returns the error of the try that leaves the most open.
 func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
 	began, pause := time.Now(), firstPause
 	var worst error
@@ -75,7 +75,8 @@ func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
 	}
 }
 
-// request waits for a success of try, which sends a command, as often as the client may.
+// request calls try, which sends a command, until it succeeds or the client may not retry
+// any more.
 func (c *Client) request(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
 	if c.cfg.Once {
 		return try(ctx)
@@ -84,9 +85,9 @@ func (c *Client) request(ctx context.Context, try func(context.Context) (*nats.M
 	return again(ctx, func() (*nats.Msg, error) { return c.connectedTry(ctx, end, try) })
 }
 
-// connectedTry waits until the client is connected, so that no request waits in a buffer
-// for a connection that comes when the request is forgotten. A try whose connection is
-// lost is over: its answer won't come.
+// connectedTry waits until the client is connected before it calls try. Otherwise a request
+// could wait in the buffer for a connection that comes when the service has forgotten the
+// request. If the connection is lost, the try is over, because its answer will not arrive.
 func (c *Client) connectedTry(ctx context.Context, end time.Time, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
 	if err := c.connected(ctx, time.Until(end)); err != nil {
 		return nil, err
@@ -106,14 +107,14 @@ func (c *Client) connectedTry(ctx context.Context, end time.Time, try func(conte
 	return try(ctx)
 }
 
-// connected waits, so long at most, while the connection is being made anew.
+// connected waits while the client is reconnecting, but no longer than most.
 func (c *Client) connected(ctx context.Context, most time.Duration) error {
 	if !c.nc.IsReconnecting() {
 		return nil
 	}
 	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer c.nc.RemoveStatusListener(status)
-	if !c.nc.IsReconnecting() { // it came back before anybody listened
+	if !c.nc.IsReconnecting() { // it reconnected before anybody listened
 		return nil
 	}
 	timer := time.NewTimer(most)
@@ -128,7 +129,7 @@ func (c *Client) connected(ctx context.Context, most time.Duration) error {
 	}
 }
 
-// try sends a request once. A refusal is an error.
+// try sends a request once. A refusal is returned as an error.
 func (c *Client) try(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

@@ -19,7 +19,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Nothing is sent again when the service may have forgotten the first try, and pauses
+// A request is not sent again once the service may have forgotten the first try, and pauses
 // grow up to two seconds.
 func TestRepeatsEndBeforeTheServiceForgets(t *testing.T) {
 	t.Parallel()
@@ -46,7 +46,7 @@ func TestRepeatsEndBeforeTheServiceForgets(t *testing.T) {
 	})
 }
 
-// mute is a NATS server that answers no request. It is away for a while.
+// mute is a NATS server that answers no request, and that cannot be reached for a while.
 type mute struct {
 	began, from, to time.Time
 	asked           chan time.Duration
@@ -76,7 +76,7 @@ func (s *mute) Dial(string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// Nor is anything sent again when a connection that was lost meanwhile is back too late.
+// A request is not sent again either if the client reconnects too late.
 func TestRepeatsEndWithoutAConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestRepeatsHonourTheServicesWish(t *testing.T) {
 	})
 }
 
-// What is left open by one try is not settled by a later one that found nobody.
+// What one try leaves open is not settled by a later one that found no service.
 func TestTheErrorOfTheTryThatLeavesMostOpen(t *testing.T) {
 	t.Parallel()
 	lost := fmt.Errorf("join: %w: %w", errNoAnswer, context.DeadlineExceeded)
@@ -151,7 +151,7 @@ func TestTheErrorOfTheTryThatLeavesMostOpen(t *testing.T) {
 }
 
 // A client without a lease has no goroutine, and one whose session is in no room renews
-// once more and no longer.
+// once more and then stops.
 func TestClientStopsRenewing(t *testing.T) {
 	nc := served(t)
 	kept := func(c *Client) bool {
@@ -182,8 +182,8 @@ func TestClientStopsRenewing(t *testing.T) {
 	}
 }
 
-// Whoever takes no notice for so long that the connection's changes are too many to be
-// kept learns of its end all the same.
+// A caller that reads no notice for so long that the connection's changes are too many to
+// be kept still learns that the connection was closed.
 func TestStatesOfASlowListener(t *testing.T) {
 	nc := served(t)
 	c := New(nc, Config{UserID: "alice"})
@@ -213,8 +213,8 @@ func TestStatesOfASlowListener(t *testing.T) {
 	}
 }
 
-// A session is put out, and told so, while a renewal that still found it there is on its
-// way. It is not told once more, for another reason, by the next one.
+// A session is kicked, and told so, while a renewal that still found it in the room is on
+// its way. The next renewal does not give another reason.
 func TestPutOutDuringARenewal(t *testing.T) {
 	nc := served(t)
 	trusted := New(nc, Config{})
@@ -261,7 +261,8 @@ func TestPutOutDuringARenewal(t *testing.T) {
 	}
 }
 
-// A session leaves a room and comes again, and is told so only later: it is there.
+// A session leaves a room and joins it again, and only then hears that it left: it is still
+// in the room.
 func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
 	nc := served(t)
 	c := New(nc, Config{UserID: "alice"})
@@ -302,8 +303,8 @@ func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
 	}
 }
 
-// A session is put out while a leave of its own, of another room, is under way. The renewal
-// that finds it so can't tell, and is not the last one.
+// A session is kicked while it is leaving another room. The renewal that finds this out
+// cannot tell which of the two happened, and is not the last one.
 func TestPutOutDuringALeave(t *testing.T) {
 	nc := served(t)
 	lease := 3600

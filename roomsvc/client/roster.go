@@ -9,31 +9,31 @@ import (
 )
 
 // Roster is one instance of a room with its members, as a [Client.Watch] knows it at one
-// update. It changes with the next one; what its methods give stays as it is and is not to
-// be changed. A watch has one goroutine, so another one needs a copy, for example
-// slices.Collect(r.All()).
+// update. The next update changes it. What its methods return stays as it is and must not
+// be changed. The roster belongs to the goroutine of the watch, so another one needs a
+// copy, for example slices.Collect(r.All()).
 type Roster struct {
 	state    *room.State
 	revision uint64
 }
 
-// Room describes the room. Its Revision is the newest that the watch has heard of.
+// Room describes the room. Its Revision is the newest that the watch has seen.
 func (r *Roster) Room() Room {
 	info := r.state.Info(r.state.Room)
 	info.Revision = r.revision
 	return info
 }
 
-// InstanceID tells the room from others of its name, before and after it.
+// InstanceID tells the room from earlier and later rooms of the same name.
 func (r *Roster) InstanceID() string { return r.state.InstanceID }
 
-// Sequence is how many facts of the instance have made the roster.
+// Sequence is the number of facts of the instance up to this roster.
 func (r *Roster) Sequence() uint64 { return r.state.Sequence }
 
-// Len is how many members there are.
+// Len is the number of members.
 func (r *Roster) Len() int { return r.state.Members }
 
-// Member finds a member; ok is false if the user is none.
+// Member finds a member; ok is false if the user is not a member.
 func (r *Roster) Member(userID string) (m MemberInfo, ok bool) {
 	if found := r.state.Member(subjects.User(userID)); found != nil {
 		return found.Wire(), true
@@ -41,23 +41,24 @@ func (r *Roster) Member(userID string) (m MemberInfo, ok bool) {
 	return m, false
 }
 
-// All is the members, oldest first.
+// All lists the members, oldest first.
 func (r *Roster) All() iter.Seq[MemberInfo] {
 	return func(yield func(MemberInfo) bool) {
 		r.state.After(0, func(m *room.Member) bool { return yield(m.Wire()) })
 	}
 }
 
-// In a roster sequences stand where the service has revisions, because what a client
-// reads does not always tell the latter. Within an instance both grow together.
+// A roster's state has sequences where the service's has revisions, because what a client
+// reads does not always include a revision. Within an instance both grow together.
 
-// born makes a roster of a room's first fact.
+// born makes a roster from the first fact of a room.
 func born(f *Fact, revision uint64) (*Roster, error) {
 	state, _, err := room.Apply(nil, f, f.Sequence)
 	return &Roster{state, revision}, err
 }
 
-// fold takes the next fact. One of a type that this version does not know just counts.
+// fold applies the next fact. A fact of a type that this version does not know is only
+// counted.
 func (r *Roster) fold(f *Fact, known bool, revision uint64) (err error) {
 	if known {
 		if after, _, err := room.Apply(r.state, f, f.Sequence); err != nil || after == nil { // nil: the room ends
@@ -70,8 +71,8 @@ func (r *Roster) fold(f *Fact, known bool, revision uint64) (err error) {
 	return nil
 }
 
-// pages puts pages of members together. They need not be of the same moment; facts behind the
-// lowest of their sequences, merged up to the highest, make them so.
+// pages combines pages of members. The pages may be of different moments. To bring them to
+// the same moment, merge the facts after the lowest of their sequences, up to the highest.
 type pages struct {
 	id      subjects.Room
 	head    room.Head
@@ -84,8 +85,8 @@ func newPages(id subjects.Room, r *GetReply) *pages {
 	return &pages{id: id, head: headOf(r), members: map[string]*room.Member{}, newest: r.Sequence}
 }
 
-// headOf reads a room's description back. When an empty room became so is told by when
-// it ends.
+// headOf turns a room's description back into a head. It computes when an empty room became
+// empty from the time at which it ends.
 func headOf(r *GetReply) room.Head {
 	i := r.Room
 	h := room.Head{
@@ -104,7 +105,7 @@ func headOf(r *GetReply) room.Head {
 	return h
 }
 
-// add takes a page; false means that it is of another instance.
+// add adds a page. It returns false if the page is of another instance.
 func (p *pages) add(page *MembersReply) bool {
 	if page.InstanceID != p.head.InstanceID {
 		return false
@@ -112,7 +113,7 @@ func (p *pages) add(page *MembersReply) bool {
 	p.newest = max(p.newest, page.Sequence)
 	for i := range page.MemberList {
 		m := &page.MemberList[i]
-		p.order++ // one that left and came back is on two pages, and counts as the later one
+		p.order++ // a member that left and joined again is on two pages, and the later one counts
 		p.members[m.UserID] = &room.Member{
 			User: subjects.User(m.UserID), Name: m.UserName, Info: m.UserInfo, Since: m.JoinedAt, Sessions: m.Sessions,
 			Order: p.order, Revision: page.Sequence, Attributes: m.Attributes,
@@ -121,7 +122,7 @@ func (p *pages) add(page *MembersReply) bool {
 	return true
 }
 
-// state is what the pages say together.
+// state is the state that the pages make together.
 func (p *pages) state() *room.State {
 	members := make([]*room.Member, 0, len(p.members))
 	for _, m := range p.members {
@@ -130,7 +131,7 @@ func (p *pages) state() *room.State {
 	return room.NewState(p.id, p.head, members, nil)
 }
 
-// merge takes the next fact into a state that may hold parts of it already.
+// merge applies the next fact to a state that may already include parts of it.
 func merge(s *room.State, f *Fact, known bool) (*room.State, error) {
 	if !known {
 		s.Sequence, s.Revision = f.Sequence, f.Sequence

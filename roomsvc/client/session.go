@@ -15,20 +15,20 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// presence is what a client knows of its own session.
+// presence is what the client knows about its own session.
 type presence struct {
 	mu     sync.Mutex
-	rooms  map[string]stay // where it is
-	moves  int             // leaves that were begun so far, and goings that were heard of
-	moving int             // of them, those that have not ended
-	leases int             // replies that named a lease
-	lease  time.Duration   // how long the newest is
-	kept   bool            // somebody renews it
-	sooner chan struct{}   // it is to be renewed sooner than that took it for
+	rooms  map[string]stay // where the session is
+	moves  int             // how many leaves were begun so far, and how many were told by notices
+	moving int             // how many of the former have not ended
+	leases int             // how many replies named a lease
+	lease  time.Duration   // the length of the newest one
+	kept   bool            // a goroutine renews it
+	sooner chan struct{}   // tells that goroutine that the lease is shorter now
 	told   map[*renewals]struct{}
 }
 
-// stay is the session's being in an instance of a room, where it was at a sequence.
+// stay says which instance of a room the session is in, and at which sequence it was.
 type stay struct {
 	instance string
 	at       uint64
@@ -38,13 +38,13 @@ func newPresence() *presence {
 	return &presence{rooms: map[string]stay{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}
 }
 
-// renewal is what the service said to a renewal.
+// renewal is the service's answer to a renewal.
 type renewal struct {
 	heads []RoomHead // where the session is
-	lost  []RoomHead // where it was before
+	lost  []RoomHead // where it was before, and is not any more
 }
 
-// renewals are those that somebody has not looked at yet.
+// renewals are the answers that one listener has not looked at yet.
 type renewals struct {
 	mu     sync.Mutex
 	list   []renewal
@@ -69,7 +69,7 @@ func (r *renewals) take() []renewal {
 	return list
 }
 
-// listen hears of every renewal until it is forgotten.
+// listen returns renewals that get every answer from now on, until they are forgotten.
 func (p *presence) listen() *renewals {
 	r := &renewals{signal: make(chan struct{}, 1)}
 	p.mu.Lock()
@@ -84,7 +84,7 @@ func (p *presence) forget(r *renewals) {
 	delete(p.told, r)
 }
 
-// in is where the session is, sorted.
+// in lists the rooms that the session is in, sorted.
 func (p *presence) in() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,8 +97,8 @@ func (p *presence) put(roomID string, in stay) {
 	p.rooms[roomID] = in
 }
 
-// drop takes that the session is out of rooms. What a renewal that is on its way says of
-// them may be from before.
+// drop notes that the session left rooms. A renewal that is on its way may still say what
+// was true of them before.
 func (p *presence) drop(roomIDs ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,8 +108,8 @@ func (p *presence) drop(roomIDs ...string) {
 	}
 }
 
-// out takes a notice that the session was out of a room. It is false if that was before
-// it came in, or says nothing of where it is.
+// out notes that a notice said that the session left a room. It returns false if the notice
+// is older than the session's joining, or says nothing about where the session is now.
 func (p *presence) out(roomID string, then stay) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,13 +124,14 @@ func (p *presence) out(roomID string, then stay) bool {
 // session is the ID of the client's own session.
 func (c *Client) session() string { return cmp.Or(c.cfg.SessionID, DefaultSession) }
 
-// isOwn says whether a request is the client's own session's.
+// isOwn says whether a request acts for the client's own session.
 func (c *Client) isOwn(q *Caller) bool {
 	return c.cfg.UserID != "" && q.UserID == c.cfg.UserID && cmp.Or(q.SessionID, DefaultSession) == c.session()
 }
 
-// connection is where the service may see that the session is gone. One that wants no
-// lease is not to be taken for gone, nor one that somebody else goes on with.
+// connection is what tells the service that the session is gone when it closes. It is nil
+// for a session that wants no lease, and for one that another process goes on with: neither
+// is gone when this connection closes.
 func (c *Client) connection() *Connection {
 	if c.unnamed || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
 		return nil
@@ -143,7 +144,7 @@ func (c *Client) connection() *Connection {
 	return &Connection{ServerID: server, ClientID: id}
 }
 
-// came takes where the session is after a command that brought it somewhere.
+// came notes where the session is after a command that made it join a room.
 func (c *Client) came(q *Caller, r *JoinedReply, err error) error {
 	if err == nil && c.isOwn(q) {
 		c.own.put(r.Room.RoomID, stay{r.InstanceID, r.Sequence})
@@ -154,7 +155,7 @@ func (c *Client) came(q *Caller, r *JoinedReply, err error) error {
 	return err
 }
 
-// went takes where the session is no more.
+// went notes which rooms the session is not in any more.
 func (c *Client) went(q *Caller, err error, roomIDs ...string) error {
 	gone := err == nil || errors.Is(err, ErrUserNotInRoom) || errors.Is(err, ErrRoomNotExist)
 	if gone && c.isOwn(q) {
@@ -163,8 +164,9 @@ func (c *Client) went(q *Caller, err error, roomIDs ...string) error {
 	return err
 }
 
-// leaving is called before a command that leaves rooms, and what it gives after it. A
-// renewal meanwhile may or may not find the session there, and neither means a loss.
+// leaving is called before a command that leaves rooms, and the function that it returns is
+// called after it. A renewal in between may or may not find the session in them, and
+// neither means that a room was lost.
 func (p *presence) leaving() (left func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,7 +179,7 @@ func (p *presence) leaving() (left func()) {
 	}
 }
 
-// leased takes the session's lease as a reply has it.
+// leased notes the session's lease as a reply states it.
 func (c *Client) leased(l Lease) {
 	if l.ExpiresAt == 0 {
 		return
@@ -200,7 +202,7 @@ func (c *Client) leased(l Lease) {
 	}
 }
 
-// keep renews the session's lease until it has none, or is in no room.
+// keep renews the session's lease until the session has none, or is in no room.
 func (c *Client) keep() {
 	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer c.nc.RemoveStatusListener(status)
@@ -219,14 +221,14 @@ func (c *Client) keep() {
 	}
 }
 
-// third is of the session's lease.
+// third is a third of the session's lease.
 func (p *presence) third() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lease / 3
 }
 
-// keeps renews once and says whether there is more to do.
+// keeps renews once and says whether the session has to be renewed again.
 func (c *Client) keeps(patience time.Duration) bool {
 	c.own.mu.Lock()
 	leases := c.own.leases
@@ -238,18 +240,18 @@ func (c *Client) keeps(patience time.Duration) bool {
 	defer c.own.mu.Unlock()
 	over := c.life.Err() != nil || c.nc.IsClosed()
 	if leased && rooms == 0 {
-		leases++ // by this renewal; more are those of a command that may have come in since
+		leases++ // by this renewal; further ones are of a command that may have joined a room since
 	}
 	idle := err == nil && (!leased || rooms == 0) && c.own.leases == leases
-	if rooms == 0 && len(c.own.rooms) > 0 { // it could not be told what has become of them
+	if rooms == 0 && len(c.own.rooms) > 0 { // it is not known whether they are lost
 		idle = false
 	}
 	c.own.kept = !over && !idle
 	return c.own.kept
 }
 
-// renewal renews the session, tells whoever listens what came of it, and gives whether
-// the session has a lease and in how many rooms it is.
+// renewal renews the session and passes the result to all listeners. It returns whether the
+// session has a lease, and in how many rooms it is.
 func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error) {
 	p := c.own
 	p.mu.Lock()
@@ -277,8 +279,8 @@ func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error
 	return leased, len(n.heads), nil
 }
 
-// settle takes where the session is, and gives those rooms in which it was before, and
-// still was to its own knowledge.
+// settle notes where the session is. It returns the rooms that the session was in before
+// and, as far as the client knew, was still in.
 func (p *presence) settle(before map[string]stay, heads []RoomHead) (lost []RoomHead) {
 	for _, h := range heads {
 		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {

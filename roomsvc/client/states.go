@@ -14,13 +14,13 @@ import (
 	"natsrooms/subjects"
 )
 
-// restoreWithin is how long the client tries to learn what became of its session when
-// the connection is back, unless the session's lease is longer.
+// restoreWithin is for how long the client tries to find out whether its session is still
+// in its rooms after it has reconnected, unless the session's lease is longer.
 const restoreWithin = time.Minute
 
-// States gives what becomes of the client's own session, room by room: the service's
-// notices, and those that only the client can know of, because its connection was lost.
-// [Config.UserID] says whose.
+// States yields what happens to the client's own session, room by room: the service's
+// notices, and those that only the client can make, because its connection was lost.
+// [Config.UserID] says whose session it is.
 //
 //	the connection is lost            connecting, networkInterrupted
 //	it is back                        connecting, networkInterrupted
@@ -29,13 +29,14 @@ const restoreWithin = time.Minute
 //	the room is gone                  disconnected, roomNotExist
 //	that can't be known               disconnected, networkDisconnected
 //
-// The client's own notices have no ID and no instance. The last of these is said too when
-// the connection is closed for good. A session that is found in a room after all is
-// connected, success. Notices of the service come at most once; what they would have said
-// of a session that is out is said after the next renewal. It stops as [Client.Watch] does.
+// The client's own notices have no ID and no instance. The last of these is also yielded
+// when the connection is closed for good. If the session is found in a room after all, the
+// notice is connected, success. The service's notices arrive at most once; if one is lost
+// that would have said that the session left a room, the client says so after the next
+// renewal. The iteration stops as [Client.Watch] does.
 //
-// It listens from this call on until ctx ends or the iteration does, so ask for it before
-// entering a room. There is one iteration.
+// States listens from this call on until ctx or the iteration ends, so call it before
+// entering a room. The sequence can be iterated over once.
 func (c *Client) States(ctx context.Context) (iter.Seq2[*Notice, error], error) {
 	user, err := subjects.ParseUser(c.cfg.UserID)
 	if err != nil {
@@ -70,29 +71,29 @@ func (c *Client) States(ctx context.Context) (iter.Seq2[*Notice, error], error) 
 	}, nil
 }
 
-// states is one States under way.
+// states is the state of one call of States.
 type states struct {
 	c     *Client
 	user  subjects.User
 	yield func(*Notice, error) bool
-	away  map[string]State // what was said of rooms that a broken connection made doubtful
+	away  map[string]State // the state that was yielded for rooms that a broken connection made doubtful
 
 	heard    chan *nats.Msg
 	status   chan nats.Status
-	lost     bool // the connection, as far as was told by status
+	lost     bool // the connection is lost, as far as status has told
 	renewals *renewals
 }
 
-// next waits for what comes next. The connection comes first: what a renewal said is
-// of the connection after it.
+// next handles the next event. The connection comes first, because the answer to a renewal
+// belongs to the connection after it.
 func (s *states) next(ctx context.Context) error {
-	connected := s.c.nc.IsConnected() // asked before the look: what it says was told before
+	connected := s.c.nc.IsConnected() // asked before status is read: what it says was sent there before
 	select {
 	case now, ok := <-s.status:
 		return s.network(ctx, now, ok)
 	default:
 	}
-	if connected && s.lost { // not told to who had too many changes before it
+	if connected && s.lost { // status was full of earlier changes, so this one was not sent
 		return s.network(ctx, nats.CONNECTED, true)
 	}
 	select {
@@ -107,7 +108,7 @@ func (s *states) next(ctx context.Context) error {
 	}
 }
 
-// say makes a notice of the client's own.
+// say yields a notice of the client's own.
 func (s *states) say(roomID string, state State, event Event) error {
 	if delete(s.away, roomID); event == NetworkInterrupted || event == NetworkDisconnected {
 		s.away[roomID] = state
@@ -124,7 +125,7 @@ func (s *states) emit(n *Notice) error {
 	return nil
 }
 
-// notice hands on what the service says of this session.
+// notice yields what the service says of this session.
 func (s *states) notice(m *nats.Msg) error {
 	n, err := events.DecodeNotice(m.Data)
 	if err != nil || n.SessionID != s.c.session() {
@@ -136,16 +137,16 @@ func (s *states) notice(m *nats.Msg) error {
 	return s.emit(n)
 }
 
-// network says what the state of the connection means for every room. Nobody listens any
-// more, and ctx has ended, when it is not ok.
+// network says what the state of the connection means for every room. If ok is false,
+// nobody listens any more and ctx has ended.
 func (s *states) network(ctx context.Context, now nats.Status, ok bool) error {
 	if !ok {
 		return context.Cause(ctx)
 	}
-	if s.c.nc.IsClosed() { // likewise
+	if s.c.nc.IsClosed() { // this may not have been sent either
 		now = nats.CLOSED
 	}
-	if now == nats.RECONNECTING && s.lost { // an attempt that failed
+	if now == nats.RECONNECTING && s.lost { // an attempt to reconnect failed
 		return nil
 	}
 	s.lost = now == nats.RECONNECTING
@@ -168,7 +169,8 @@ func (s *states) network(ctx context.Context, now nats.Status, ok bool) error {
 	return nil
 }
 
-// doubtful is where the session is, and where it was when the connection was lost.
+// doubtful lists the rooms that the session is in, and those it was in when the connection
+// was lost.
 func (s *states) doubtful() []string {
 	rooms := s.c.own.in()
 	for id := range s.away {
@@ -181,7 +183,7 @@ func (s *states) doubtful() []string {
 	})
 }
 
-// restore asks what became of the session.
+// restore asks whether the session is still in its rooms.
 func (s *states) restore(ctx context.Context, rooms []string) error {
 	s.c.own.mu.Lock()
 	within := max(restoreWithin, s.c.own.lease)
@@ -207,7 +209,7 @@ func (s *states) restore(ctx context.Context, rooms []string) error {
 func (s *states) settle(ctx context.Context) error {
 	for _, r := range s.renewals.take() {
 		for _, h := range r.heads {
-			if _, away := s.away[h.RoomID]; !away || !s.c.nc.IsConnected() { // of before it was lost
+			if _, away := s.away[h.RoomID]; !away || !s.c.nc.IsConnected() { // the renewal is older than the loss of the connection
 				continue
 			}
 			if err := s.say(h.RoomID, Connected, Success); err != nil {
@@ -228,7 +230,7 @@ func (s *states) settle(ctx context.Context) error {
 	return nil
 }
 
-// why is the reason for which the session is not in a room any more.
+// why is the reason why the session is not in a room any more.
 func (s *states) why(ctx context.Context, was RoomHead) Event {
 	is, err := s.c.Get(ctx, ReadRequest{RoomID: was.RoomID, Freshness: Freshness{Sync: true}})
 	switch {

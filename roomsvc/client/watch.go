@@ -18,12 +18,13 @@ import (
 type WatchRequest struct {
 	RoomID string
 
-	// MayNotExist waits for a room that is not there yet. Without it that is
+	// MayNotExist waits for a room that does not exist yet. Without it, a missing room is
 	// [ErrRoomNotExist].
 	MayNotExist bool
 
-	// Every is how often the watch asks how far the room has got, when nothing is heard of it
-	// and no renewal tells: so long the last fact before a silence may be missing. 20 s if zero.
+	// Every is how often the watch asks for the room's position when it hears nothing of
+	// the room and no renewal tells it. The last fact before a silence may be missing for
+	// as long as that. Zero means 20 s.
 	Every time.Duration
 }
 
@@ -34,35 +35,36 @@ type Fresh string
 const (
 	FreshStart    Fresh = "start"    // the first one
 	FreshInstance Fresh = "instance" // the room is another one of that name now
-	FreshGap      Fresh = "gap"      // facts were missed that are no longer kept, or the journal has lost some since
+	FreshGap      Fresh = "gap"      // some facts were missed and are no longer kept, or the journal has lost some since
 )
 
 // Update is one step of a [Client.Watch].
 type Update struct {
-	// Fact is what happened. It is nil where a snapshot takes its place, and where a room
-	// was found to be gone. Of a type that this version does not know it has what all facts have.
+	// Fact is what happened. It is nil if a snapshot takes its place, and if the room was
+	// found to be gone. If this version does not know the fact's type, only the fields that
+	// all facts have are set.
 	Fact      *Fact
-	Raw       jsontext.Value // the fact as it came
-	Revision  uint64         // of the fact; 0 if it is not known, as when it was recovered
-	Recovered bool           // the fact did not arrive, it was missed and read by history
+	Raw       jsontext.Value // the fact as it arrived
+	Revision  uint64         // the fact's revision; 0 if it is not known, for example because the fact was recovered
+	Recovered bool           // the fact was missed and then read by history
 
-	Fresh  Fresh   // why the roster begins anew; empty if it follows from the one before
-	Roster *Roster // the room after it; nil if there is none
+	Fresh  Fresh   // why the roster starts over; empty if it follows from the one before
+	Roster *Roster // the room after the fact; nil if there is none
 }
 
-// Watch gives a room as it is, and then every fact of it exactly once and in order, for
-// ever. What is lost on the way, by a dropped copy, a broken connection or a service that
-// is away, is read by history; only where that is not kept any more, a fresh snapshot
-// takes its place, and says so. A room that ends is an update without a roster; if it is
-// made again, the watch goes on with the new one.
+// Watch yields a room as it is, and then every fact of it exactly once and in order, without
+// end. What is lost on the way, because of a dropped copy, a broken connection or a service
+// that is away, is read by history. Only if it is not kept any more, a fresh snapshot takes
+// its place, and the update says so. When a room ends, the update has no roster; if the room
+// is made again, the watch goes on with the new one.
 //
-// It stops when the caller breaks off, or with an error:
+// The watch stops when the caller breaks out of the loop, or with an error:
 //   - the cause that ctx ended with, [ErrClosed], or [nats.ErrConnectionClosed];
 //   - [ErrRoomNotExist] at the first step, see [WatchRequest.MayNotExist];
-//   - any other refusal, as of a user who may not see the room.
+//   - any other refusal, for example if the user may not see the room.
 //
-// Everything runs in the caller's goroutine. A slow one loses nothing while history
-// reaches back so far.
+// Everything runs in the caller's goroutine. A slow caller loses nothing as long as the
+// history reaches back far enough.
 func (c *Client) Watch(ctx context.Context, q WatchRequest) iter.Seq2[Update, error] {
 	return func(yield func(Update, error) bool) {
 		ctx, cancel := c.living(ctx)
@@ -75,25 +77,25 @@ func (c *Client) Watch(ctx context.Context, q WatchRequest) iter.Seq2[Update, er
 	}
 }
 
-// errBrokenOff says that the caller wants no more.
+// errBrokenOff says that the caller broke out of the loop.
 var errBrokenOff = errors.New("broken off")
 
-// Facts and messages may have subjects of their own, or come together.
+// Facts and messages may have separate subjects or share one.
 func notMessages(subject string) bool { _, is := subjects.RoomOfMessages(subject); return !is }
 func notFacts(subject string) bool    { _, is := subjects.RoomOfFacts(subject); return !is }
 
-// endsWithin is how soon the fact of a room's end comes after the service answers that
-// there is no such room. If it has not come by then it is lost.
+// endsWithin is how long to wait for the fact of a room's end after the service has
+// answered that there is no such room. If the fact has not arrived by then, it is lost.
 const endsWithin = 2 * time.Second
 
-// watch is one Watch under way.
+// watch is the state of one call of Watch.
 type watch struct {
 	*ear
 	yield func(Update, error) bool
 
-	roster   *Roster // nil: there is no room
+	roster   *Roster // nil if there is no room
 	instance string  // the roster's, or that of the room that ended
-	revision uint64  // the highest that was heard or snapped
+	revision uint64  // the highest that was heard or in a snapshot
 	missing  bool    // the service said that the room is gone, and nothing was heard since
 }
 
@@ -133,7 +135,7 @@ func (w *watch) run(ctx context.Context, c *Client, q WatchRequest) error {
 	}
 }
 
-// refresh gives a fresh snapshot.
+// refresh yields a fresh snapshot.
 func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	roster, err := w.snapshot(ctx)
 	switch {
@@ -145,13 +147,13 @@ func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	case err != nil:
 		return err
 	}
-	// What was heard is older, or of a journal that has lost its end since.
+	// What was heard before is older, or of a journal that has lost its end since.
 	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), roster.revision, false
 	return w.emit(Update{Fresh: why})
 }
 
-// take takes a copy that was heard. What is no fact, or can't be read, counts for nothing:
-// if it was a fact, the next one shows a hole.
+// take handles a copy that was heard. It ignores what is not a fact or cannot be read: if
+// that was a fact, the next one shows that it is missing.
 func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	f, known, ok := readFact(m.Data)
 	revision := number(m, nats.JSSequence)
@@ -161,7 +163,7 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	u := Update{Fact: f, Raw: m.Data, Revision: revision}
 	switch r := w.roster; {
 	case r == nil && f.InstanceID == w.instance:
-		return nil // of the room that ended
+		return nil // the fact is of the room that ended
 	case r == nil && f.Type == RoomCreated:
 		return w.bear(ctx, u)
 	case r == nil || f.InstanceID != w.instance:
@@ -175,14 +177,14 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	return w.fold(ctx, u, known)
 }
 
-// readFact reads a fact, also of a type that is not known. ok is false for all else.
+// readFact reads a fact, even one of an unknown type. ok is false for everything else.
 func readFact(raw []byte) (f *Fact, known, ok bool) {
 	f, err := events.DecodeFact(raw)
 	known = err == nil
 	return f, known, known || errors.Is(err, events.ErrUnknownType) && f.Sequence > 0
 }
 
-// bear begins with a room that was just made.
+// bear starts over with a room that was just made.
 func (w *watch) bear(ctx context.Context, u Update) (err error) {
 	roster, err := born(u.Fact, u.Revision)
 	if err != nil {
@@ -192,7 +194,7 @@ func (w *watch) bear(ctx context.Context, u Update) (err error) {
 	return w.emit(u)
 }
 
-// fold takes the next fact.
+// fold applies the next fact.
 func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 	w.revision, w.missing = max(w.revision, u.Revision), false
 	in := w.in()
@@ -212,8 +214,9 @@ func (w *watch) in() bool {
 	return w.c.cfg.UserForm && w.roster.state.Member(subjects.User(w.c.cfg.UserID)) != nil
 }
 
-// fill reads what was missed. revision is that of a fact behind the hole, if it is known;
-// without it whoever is asked may not have got there yet.
+// fill reads the facts that were missed. revision is that of a fact after the missing ones,
+// if it is known. If it is not, the instance that is asked may not have seen the facts yet,
+// so it is told to look first.
 func (w *watch) fill(ctx context.Context, revision uint64) error {
 	for {
 		after := w.roster.Sequence()
@@ -243,7 +246,7 @@ func (w *watch) fill(ctx context.Context, revision uint64) error {
 	}
 }
 
-// look asks how far the room has got.
+// look asks the service for the room's position.
 func (w *watch) look(ctx context.Context) error {
 	reply, err := w.get(ctx)
 	switch {
@@ -261,8 +264,8 @@ func (w *watch) look(ctx context.Context) error {
 	return w.compare(ctx, reply.InstanceID, reply.Sequence, reply.Revision)
 }
 
-// compare looks whether something is missing of what the service knows. What was heard
-// meanwhile comes first. Without a revision the instance may be one that was before.
+// compare checks whether the watch lacks facts that the service knows. It handles what was
+// heard meanwhile first. Without a revision the instance may be an earlier one.
 func (w *watch) compare(ctx context.Context, instanceID string, sequence, revision uint64) error {
 	if err := w.catchUp(ctx, w.take); err != nil {
 		return err
@@ -271,7 +274,7 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 	case (w.roster == nil || instanceID != w.instance) && revision == 0:
 		return w.look(ctx)
 	case w.roster == nil && instanceID == w.instance:
-		return nil // it ended since
+		return nil // the room ended since
 	case w.roster == nil || instanceID != w.instance:
 		return w.refresh(ctx, FreshInstance)
 	case sequence > w.roster.Sequence():
@@ -280,11 +283,11 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 	return nil
 }
 
-// absent takes the answer that there is no such room. A room that is about to end is
-// answered like that too, so the fact of its end gets a moment to come.
+// absent handles the answer that there is no such room. The service also answers that for a
+// room that is about to end, so the fact of its end gets a moment to arrive.
 func (w *watch) absent(ctx context.Context) error {
 	asked := w.instance
-	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil || w.instance != asked { // or there is another one since
+	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil || w.instance != asked { // or there is another room since
 		return err
 	}
 	if !w.missing {
@@ -296,8 +299,8 @@ func (w *watch) absent(ctx context.Context) error {
 	return w.emit(Update{})
 }
 
-// shutOut takes the answer that the user may not read the room any more. The fact of its
-// own going, which it may hear, gets a moment to come.
+// shutOut handles the answer that the user may not read the room any more. The fact that
+// the user itself left, which it may hear, gets a moment to arrive.
 func (w *watch) shutOut(ctx context.Context, why error) error {
 	if w.missing || !errors.Is(why, ErrNotAllowed) {
 		return why
@@ -310,7 +313,7 @@ func (w *watch) shutOut(ctx context.Context, why error) error {
 	return nil
 }
 
-// snapshot reads the room as it is, all of one moment.
+// snapshot reads the room as it is at one moment.
 func (w *watch) snapshot(ctx context.Context) (*Roster, error) {
 	return persist(ctx, func() (*Roster, error) {
 		return again(ctx, func() (*Roster, error) { return w.read(ctx) })
@@ -321,7 +324,7 @@ func (w *watch) snapshot(ctx context.Context) (*Roster, error) {
 func (w *watch) read(ctx context.Context) (*Roster, error) {
 	reply, err := w.get(ctx)
 	for changed := true; err == nil && changed; {
-		if changed, err = w.listen(ctx, reply.Subscribe); err == nil && changed { // something may have happened before
+		if changed, err = w.listen(ctx, reply.Subscribe); err == nil && changed { // something may have happened before it listened
 			reply, err = w.get(ctx)
 		}
 	}
@@ -363,7 +366,7 @@ func (w *watch) pages(ctx context.Context, reply *GetReply) (*pages, error) {
 	}
 }
 
-// level merges into pages what happened between the oldest and the newest of them.
+// level merges into a state made of pages the facts between the oldest and the newest page.
 func (w *watch) level(ctx context.Context, s *room.State, newest uint64) (*room.State, error) {
 	for s.Sequence < newest {
 		after := s.Sequence

@@ -10,8 +10,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// A renewal says that a fact was missed, and whoever is asked for it has not got there
-// yet: it does not have to wait for the next renewal.
+// A renewal says that a fact was missed, and the instance that is asked for it has not seen
+// it yet: the fact does not have to wait for the next renewal.
 func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
 	nc := alone(t)
 	ctx := bounded(t)
