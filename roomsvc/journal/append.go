@@ -86,7 +86,7 @@ type acks struct {
 	nc      *nats.Conn
 	sub     *nats.Subscription
 	prefix  string
-	mu      sync.Mutex
+	mu      sync.Mutex // guards next and waiting
 	next    uint64
 	waiting map[string]func(uint64, error)
 }

@@ -35,7 +35,8 @@ type Message struct {
 }
 
 // Follow calls take for every stored message from sequence from on, in order and each
-// once, and goes on for ever: until ctx ends, take fails, or [ErrAged].
+// once, and goes on for ever: until ctx ends, take fails, or [ErrAged]. Nothing is taken
+// any more when it returns.
 func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) error) error {
 	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
@@ -48,7 +49,11 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 	if err != nil {
 		return fmt.Errorf("following the stream %s: %w", subjects.StreamRooms, err)
 	}
-	defer cc.Stop()
+	defer func() {
+		cc.Stop()
+		f.stop()
+		<-cc.Closed()
+	}()
 	select {
 	case err := <-f.failed:
 		return err
@@ -65,7 +70,9 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 // follower takes what a consumer delivers, one message at a time. What was delivered
 // behind one that can't be taken is not taken either: who follows must not pass it.
 type follower struct {
-	mu      sync.Mutex // a consumer made anew calls beside the last call of the one before
+	// mu guards next, at and stopped: a consumer made anew calls beside the last call of the
+	// one before.
+	mu      sync.Mutex
 	next    uint64
 	at      time.Time // when the one before it was stored
 	take    func(Message) error
@@ -84,6 +91,13 @@ func (f *follower) message(m jetstream.Msg) {
 		f.stopped = true
 		f.failed <- err
 	}
+}
+
+// stop returns when nothing is being taken, and nothing will be.
+func (f *follower) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopped = true
 }
 
 func (f *follower) pass(m jetstream.Msg) error {

@@ -11,7 +11,7 @@ import (
 // value has not begun.
 type Passed struct {
 	seq     atomic.Uint64
-	mu      sync.Mutex
+	mu      sync.Mutex // guards waiting
 	waiting []waiter
 }
 

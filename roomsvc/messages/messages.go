@@ -37,7 +37,7 @@ type Store struct {
 	journal *journal.Journal
 	stream  jetstream.Stream
 
-	mu    sync.RWMutex
+	mu    sync.RWMutex // guards heads
 	heads map[subjects.Room]head
 }
 

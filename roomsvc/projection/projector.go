@@ -46,17 +46,18 @@ type Projector struct {
 	settle time.Duration
 	all    func() (Mark, []Change)
 
-	mu      sync.Mutex
-	pending []Change
-	waiting int // records in pending
-	wake    chan struct{}
-	written uint64 // revision of the bucket, as far as this instance knows
+	wake chan struct{}
 
-	rewrite   bool
+	mu      sync.Mutex // guards the five fields below it
+	pending []Change
+	waiting int    // records in pending
+	written uint64 // revision of the bucket, as far as this instance knows
+	rewrite bool   // the next leading starts by writing everything anew
+	trouble error  // why the newest batch was not written
+
+	// Of whoever leads alone.
 	projected Projected
 	marks     []timedMark
-
-	trouble error // why the newest batch was not written; under mu
 }
 
 type timedMark struct {
