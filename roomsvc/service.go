@@ -38,6 +38,7 @@ import (
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/leases"
+	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
@@ -76,8 +77,7 @@ type Service struct {
 	gen      *generation
 	stopping bool
 
-	life    context.Context // ends with the service
-	die     context.CancelFunc
+	life    *life.Life // ends with the service
 	workers sync.WaitGroup
 	failure error
 	failed  sync.Once
@@ -95,7 +95,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	s.multi.wake = make(chan struct{}, 1)
 	s.timers.init()
 	s.sync.s = s
-	s.life, s.die = context.WithCancel(context.Background())
+	s.life = life.New(s.fail)
 	if err := s.open(ctx); err != nil {
 		s.failed.Do(func() { go s.end() })
 		<-s.done // nothing stays behind on the connection
@@ -136,7 +136,7 @@ func (s *Service) open(ctx context.Context) (err error) {
 	if err = s.load(ctx); err != nil {
 		return err
 	}
-	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log, s.fail); err != nil {
+	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log); err != nil {
 		return err
 	}
 	if err := s.hearDisconnects(); err != nil {
@@ -316,7 +316,7 @@ func (s *Service) fail(err error) {
 }
 
 func (s *Service) end() {
-	s.die()
+	s.life.Cancel()
 	s.listenMu.Lock()
 	s.stopping = true
 	if s.gen != nil {
@@ -324,6 +324,7 @@ func (s *Service) end() {
 	}
 	s.listenMu.Unlock()
 	s.workers.Wait()
+	s.life.End()
 	s.refuseAll()
 	if s.journal != nil {
 		s.journal.Close()

@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -50,19 +51,20 @@ type Feeds struct {
 	prove   func(context.Context) error // passes a sync point
 	leading atomic.Bool
 	until   atomic.Pointer[time.Time] // when the lead ends unless it is renewed
-	life    context.Context
+	life    *life.Life
 
 	// Of the publishing goroutine alone.
 	rooms map[subjects.Room]*audience
 	drops int       // since it was told of
 	told  time.Time // that there were some
 
-	mu      sync.Mutex
-	heard   []item        // messages that wait for a proof
-	arrived chan struct{} // there are some
-	out     []item        // what waits to go out
-	goes    chan struct{} // there is something
-	lost    int           // messages that had no place there
+	arrived chan struct{} // some messages are heard
+	goes    chan struct{} // something waits to go out
+
+	mu    sync.Mutex // guards the fields below
+	heard []item     // messages that wait for a proof
+	out   []item     // what waits to go out
+	lost  int        // messages that had no place there
 }
 
 // audience is who hears a room.
@@ -96,14 +98,14 @@ func New(nc *nats.Conn, log *slog.Logger, prove func(context.Context) error) *Fe
 }
 
 // Start takes the rooms as they are before the first fact, and runs until life ends.
-func (f *Feeds) Start(life context.Context, rooms []*room.State) {
+func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 	f.life = life
 	for _, st := range rooms {
 		a := f.audience(st.Room, &st.Head)
 		st.After(0, func(m *room.Member) bool { a.add(m, st.Room); return true })
 	}
-	go f.publish()
-	go f.proving()
+	life.Go(f.publish)
+	life.Go(f.proving)
 }
 
 // Fact takes a stored fact, in the journal's order.
@@ -226,7 +228,7 @@ func (f *Feeds) proving() {
 		cancel()
 		pace.Reset(between)
 		if err != nil {
-			if f.life.Err() == nil {
+			if !f.life.Over() {
 				f.log.Warn("messages did not reach end users, who will miss and ask for them", "messages", len(heard), "error", err)
 			}
 			continue
@@ -245,8 +247,8 @@ func (f *Feeds) publish() {
 		case <-f.life.Done():
 			return
 		}
-		for i, many := f.next(); i != nil && f.life.Err() == nil; i, many = f.next() {
-			if err := f.pass(i, many); err != nil && f.life.Err() == nil {
+		for i, many := f.next(); i != nil && !f.life.Over(); i, many = f.next() {
+			if err := f.pass(i, many); err != nil && !f.life.Over() {
 				f.dropped(i.room, "the connection does not take copies for end users; they miss some and ask for them", "error", err)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -52,6 +53,31 @@ func text(m *nats.Msg) string {
 func lead(f *Feeds, until time.Time) {
 	f.leading.Store(true)
 	f.Until(until)
+}
+
+// start starts f without rooms, until the test ends.
+func start(t *testing.T, f *Feeds) {
+	t.Helper()
+	l := life.New(func(err error) { t.Error(err) })
+	t.Cleanup(l.End)
+	f.Start(l, nil)
+}
+
+// proof is a sync point that says when it begins, and passes as it is told.
+func proof(begins chan<- struct{}, told <-chan error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case begins <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case err := <-told:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // An instance whose lead is over says nothing, before it learns that another one leads.
@@ -154,7 +180,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error { return nil })
-	f.Start(t.Context(), nil)
+	start(t, f)
 	lead(f, time.Now().Add(time.Hour))
 	d.held.Lock()
 	free := sync.OnceFunc(d.held.Unlock)
@@ -198,17 +224,8 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 func TestMessagesWaitForAProof(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	proofs, ask := make(chan error), make(chan struct{})
-	f := New(nc, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
-		select {
-		case ask <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		return <-proofs
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	f.Start(ctx, nil)
+	f := New(nc, slog.New(slog.DiscardHandler), proof(ask, proofs))
+	start(t, f)
 	lead(f, time.Now().Add(time.Hour))
 	sub, err := nc.SubscribeSync("room.feed.>")
 	if err != nil {
@@ -247,11 +264,8 @@ func TestMessagesWaitForAProof(t *testing.T) {
 func TestMessagesOfThePast(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	proofs, ask := make(chan error), make(chan struct{})
-	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error {
-		ask <- struct{}{}
-		return <-proofs
-	})
-	f.Start(t.Context(), nil)
+	f := New(nc, slog.New(slog.DiscardHandler), proof(ask, proofs))
+	start(t, f)
 	lead(f, time.Now().Add(time.Hour))
 	sub, err := nc.SubscribeSync("room.>")
 	if err != nil {

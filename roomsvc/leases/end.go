@@ -31,25 +31,17 @@ const standby = time.Second
 func (b *Book) Next() (at time.Time, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.due.Next()
+	return b.known.due.Next()
 }
 
 // Sooner is sent to when a lease ends before the one that [Book.Next] told.
-func (b *Book) Sooner() <-chan struct{} { return b.sooner }
+func (b *Book) Sooner() <-chan struct{} { return b.known.sooner }
 
 // Due is the leases that have run out by now. Until they are ended they come again.
 func (b *Book) Due() (list []Ending) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
-	for _, l := range b.due.Take(now, now.Add(standby)) {
-		at := l.endAt
-		if !l.early.IsZero() && l.early.Before(l.end) {
-			at -= events.Time(l.end.Sub(l.early) / time.Millisecond)
-		}
-		list = append(list, Ending{l.Session, at, l.seq})
-	}
-	return list
+	return b.known.over()
 }
 
 // End puts a marker over each of these leases, so that no renewal can be stored any
@@ -92,12 +84,12 @@ func (b *Book) end(ctx context.Context, e *Ending) bool {
 	e.Seq = seq
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l := b.entry(e.Session); seq > l.seq {
-		b.learn(l, r, true, seq)
+	if l := b.known.entry(e.Session); seq > l.seq {
+		b.known.learn(l, r, true, seq)
 		if l.endAt = r.EndedAt; l.endAt == 0 {
-			l.endAt = b.clock.now()
+			l.endAt = b.known.clock.now()
 		}
-		b.lasts(l, 0)
+		b.known.lasts(l, 0)
 	}
 	return true
 }
@@ -106,7 +98,7 @@ func (b *Book) end(ctx context.Context, e *Ending) bool {
 func (b *Book) marked(s Session) (e Ending, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l := b.leases[s]; l != nil {
+	if l := b.known.leases[s]; l != nil {
 		return Ending{s, l.endAt, l.seq}, l.seq > 0 && l.ended
 	}
 	return e, false
@@ -121,7 +113,7 @@ func (b *Book) Still(ctx context.Context, ended []Ending) ([]Ending, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.DeleteFunc(ended, func(e Ending) bool {
-		l := b.leases[e.Session]
+		l := b.known.leases[e.Session]
 		return l != nil && l.seq > e.Seq && !l.ended
 	}), nil
 }
@@ -132,7 +124,7 @@ func (b *Book) Still(ctx context.Context, ended []Ending) ([]Ending, error) {
 func (b *Book) Alive() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.alive
+	return b.known.alive
 }
 
 // SetAlive says so in the bucket.

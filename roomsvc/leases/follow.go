@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -36,44 +35,48 @@ func (b *Book) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(b.life, cc.Stop)
-	if err := b.pass(ctx); err != nil {
-		cc.Stop()
+	if err = b.pass(ctx); err == nil && !b.life.Go(func() { b.following(cc) }) {
+		err = b.life.Err()
+	}
+	if err != nil {
+		stop(cc)
 		return err
 	}
-	go func() {
-		<-cc.Closed()
-		if b.life.Err() == nil {
-			b.failed(errGone)
-		}
-	}()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.start(b.heard)
+	b.known.start(b.known.heard)
 	return nil
 }
 
-// start begins to count from a moment. What was read before lay in the bucket when this
-// instance came; how much of it is left is counted by the server's clock. The lock is held.
-func (b *Book) start(m moment) {
-	b.clock = m
-	for _, l := range b.leases {
-		l.heard = m.local.Add(-time.Duration(m.at-l.stored) * time.Millisecond) // as if by who was there
-		b.lasts(l, time.Duration(l.endAt-m.at)*time.Millisecond)
+// following waits until the life ends, which it fails if the consumer ends before.
+func (b *Book) following(cc jetstream.ConsumeContext) {
+	select {
+	case <-cc.Closed():
+		if !b.life.Over() {
+			b.life.Fail(errGone)
+		}
+	case <-b.life.Done():
 	}
+	stop(cc)
+}
+
+// stop ends a consumer, and returns when it delivers nothing more.
+func stop(cc jetstream.ConsumeContext) {
+	cc.Stop()
+	<-cc.Closed()
 }
 
 // pass returns when all that was stored in the bucket before the call is known.
 func (b *Book) pass(ctx context.Context) error {
 	b.mu.Lock()
-	before := b.heard.seq
+	before := b.known.heard.seq
 	b.mu.Unlock()
 	seq, err := b.ask(ctx)
 	if err != nil {
 		return err
 	}
 	if seq <= before {
-		b.failed(errGone)
+		b.life.Fail(errGone)
 		return errGone
 	}
 	return b.passed.Wait(ctx, seq)
@@ -95,11 +98,11 @@ func (b *Book) Check(ctx context.Context) {
 		info, err = b.stream.Info(ctx)
 	}
 	b.mu.Lock()
-	heard := b.heard.seq
+	heard := b.known.heard.seq
 	b.mu.Unlock()
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(b.created):
-		b.failed(errGone)
+		b.life.Fail(errGone)
 	case err == nil && info.State.LastSeq < heard: // or a deposed leader says so
 		b.prove()
 	}
@@ -140,54 +143,18 @@ func (b *Book) take(m jetstream.Msg) {
 	gone := journal.IsMarker(m.Headers())
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if meta.Sequence.Stream < b.heard.seq {
-		go b.prove()
+	if meta.Sequence.Stream < b.known.heard.seq {
+		b.life.Go(b.prove)
 		return
 	}
-	defer b.reach(moment{meta.Sequence.Stream, events.TimeOf(meta.Timestamp), time.Now()})
+	b.known.heard = moment{meta.Sequence.Stream, events.TimeOf(meta.Timestamp), time.Now()}
+	defer b.passed.Reach(meta.Sequence.Stream)
 	switch key {
 	case subjects.KeyAlive:
-		b.takeAlive(m.Data(), gone)
+		b.known.alive = !gone && string(m.Data()) == b.journal.ID
 	default:
 		if u, session, ok := subjects.ParseSessionKey(key); ok {
-			b.takeLease(Session{u, session}, m.Data(), gone, meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
+			b.known.takeLease(Session{u, session}, m.Data(), gone, meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
 		}
 	}
-}
-
-// reach notes how far the bucket is known. The lock is held.
-func (b *Book) reach(m moment) {
-	b.heard = m
-	b.passed.Reach(m.seq)
-}
-
-// takeLease learns a session's lease. The lock is held.
-func (b *Book) takeLease(s Session, data []byte, ended bool, seq uint64, at events.Time) {
-	l := b.entry(s)
-	if seq < l.seq || seq == l.seq && l.stored != 0 {
-		return
-	}
-	var r record
-	if err := json.Unmarshal(data, &r); err != nil && !ended {
-		b.log.Warn("a lease can't be read", "user", s.User, "session", s.ID, "error", err)
-		return
-	}
-	b.learn(l, &r, ended, seq)
-	l.stored = at
-	switch {
-	case !ended && l.seconds == 0:
-		l.endAt = 0
-	case !ended:
-		l.endAt = at + events.Time(l.seconds)*1000
-	case r.EndedAt != 0:
-		l.endAt = r.EndedAt
-	}
-	if b.clock.at != 0 {
-		b.lasts(l, time.Duration(l.seconds)*time.Second)
-	}
-}
-
-// takeAlive learns whether the bucket has every lease. The lock is held.
-func (b *Book) takeAlive(data []byte, gone bool) {
-	b.alive = !gone && string(data) == b.journal.ID
 }

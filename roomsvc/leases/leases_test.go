@@ -12,9 +12,9 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// ledger is a book without a server, in a time of its own. The server's clock is off from
+// offline is a book without a server, in a time of its own. The server's clock is off from
 // the machine's.
-type ledger struct {
+type offline struct {
 	*testing.T
 	*Book
 	off time.Duration
@@ -23,56 +23,56 @@ type ledger struct {
 
 const tick = time.Millisecond
 
-func newLedger(t *testing.T, off time.Duration) *ledger {
-	return &ledger{t, newBook(10*time.Second, slog.New(slog.DiscardHandler)), off, 0}
+func newOffline(t *testing.T, off time.Duration) *offline {
+	return &offline{t, &Book{known: newLedger(10*time.Second, slog.New(slog.DiscardHandler))}, off, 0}
 }
 
-func inBubble(t *testing.T, off time.Duration, test func(*ledger)) {
+func inBubble(t *testing.T, off time.Duration, test func(*offline)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(newLedger(t, off)) })
+	synctest.Test(t, func(t *testing.T) { test(newOffline(t, off)) })
 }
 
 // everywhere runs a test under server clocks that are off by an hour either way.
-func everywhere(t *testing.T, test func(*ledger)) {
+func everywhere(t *testing.T, test func(*offline)) {
 	for name, off := range map[string]time.Duration{"right": 0, "ahead": time.Hour, "behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) { inBubble(t, off, test) })
 	}
 }
 
-func (l *ledger) server() events.Time { return events.TimeOf(time.Now().Add(l.off)) }
+func (l *offline) server() events.Time { return events.TimeOf(time.Now().Add(l.off)) }
 
 // started is the moment from which the book counts by itself.
-func (l *ledger) started() { l.start(moment{l.seq, l.server(), time.Now()}) }
+func (l *offline) started() { l.known.start(moment{l.seq, l.server(), time.Now()}) }
 
 // hears takes a lease that was stored a while ago.
-func (l *ledger) hears(s string, seconds int, c *room.Connection, ago time.Duration) {
+func (l *offline) hears(s string, seconds int, c *room.Connection, ago time.Duration) {
 	l.Helper()
 	data, err := json.Marshal(&record{Seconds: seconds, Connection: c})
 	if err != nil {
 		l.Fatal(err)
 	}
 	l.seq++
-	l.takeLease(Session{"u", s}, data, false, l.seq, l.server()-events.Time(ago/time.Millisecond))
+	l.known.takeLease(Session{"u", s}, data, false, l.seq, l.server()-events.Time(ago/time.Millisecond))
 }
 
 // marks takes a marker over a lease.
-func (l *ledger) marks(s string, at events.Time) {
+func (l *offline) marks(s string, at events.Time) {
 	l.Helper()
 	data, err := json.Marshal(&record{EndedAt: at})
 	if err != nil {
 		l.Fatal(err)
 	}
 	l.seq++
-	l.takeLease(Session{"u", s}, data, true, l.seq, l.server())
+	l.known.takeLease(Session{"u", s}, data, true, l.seq, l.server())
 }
 
 // over checks which sessions are due, and that they ended when the server's clock says.
-func (l *ledger) over(want map[string]events.Time) {
+func (l *offline) over(want map[string]events.Time) {
 	l.Helper()
 	due := l.Due()
 	for _, e := range due {
 		at, ok := want[e.ID]
-		if !ok || e.At != at || e.Seq != l.leases[e.Session].seq {
+		if !ok || e.At != at || e.Seq != l.known.leases[e.Session].seq {
 			l.Errorf("%s is over since %v by %d; want %v", e.ID, e.At.Time(), e.Seq, at.Time())
 		}
 	}
@@ -82,13 +82,13 @@ func (l *ledger) over(want map[string]events.Time) {
 }
 
 // asks judges what a session asks for, and says whether something is to be stored.
-func (l *ledger) asks(s string, a Ask) (Grant, *record) {
+func (l *offline) asks(s string, a Ask) (Grant, *record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.judge(l.leases[Session{"u", s}], &a)
+	return l.known.judge(l.known.leases[Session{"u", s}], &a)
 }
 
-func (l *ledger) stores(s string, a Ask, want bool) {
+func (l *offline) stores(s string, a Ask, want bool) {
 	l.Helper()
 	if _, r := l.asks(s, a); (r != nil) != want {
 		l.Errorf("%+v of %s stores %+v", a, s, r)
@@ -96,7 +96,7 @@ func (l *ledger) stores(s string, a Ask, want bool) {
 }
 
 func TestEnds(t *testing.T) {
-	everywhere(t, func(l *ledger) {
+	everywhere(t, func(l *offline) {
 		l.started()
 		l.hears("short", 5, nil, 0)
 		l.hears("long", 3600, nil, 0)
@@ -131,7 +131,7 @@ func TestEnds(t *testing.T) {
 }
 
 func TestRenewalMovesTheEnd(t *testing.T) {
-	everywhere(t, func(l *ledger) {
+	everywhere(t, func(l *offline) {
 		l.started()
 		for range 10 {
 			l.hears("s", 5, nil, 0)
@@ -146,7 +146,7 @@ func TestRenewalMovesTheEnd(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		l.over(nil)
 		// What an earlier message says no longer counts.
-		l.takeLease(Session{"u", "s"}, []byte(`{"leaseSeconds":5}`), false, l.seq-1, l.server())
+		l.known.takeLease(Session{"u", "s"}, []byte(`{"leaseSeconds":5}`), false, l.seq-1, l.server())
 		if s := l.Of(Session{"u", "s"}); s.Seconds != 60 {
 			l.Errorf("it is %+v", s)
 		}
@@ -154,7 +154,7 @@ func TestRenewalMovesTheEnd(t *testing.T) {
 }
 
 func TestStoredAfterAThird(t *testing.T) {
-	everywhere(t, func(l *ledger) {
+	everywhere(t, func(l *offline) {
 		l.started()
 		l.hears("s", 60, nil, 0)
 		end := l.server() + 60_000
@@ -185,7 +185,7 @@ func TestStoredAfterAThird(t *testing.T) {
 // What lay in the bucket at the start is counted by the server's clock alone, and so is
 // the third of it that has to be over before a renewal is stored.
 func TestLeasesFromBeforeTheStart(t *testing.T) {
-	everywhere(t, func(l *ledger) {
+	everywhere(t, func(l *offline) {
 		now := l.server()
 		l.hears("over", 5, nil, time.Minute)
 		l.hears("fresh", 60, nil, time.Second)
@@ -214,7 +214,7 @@ func TestLeasesFromBeforeTheStart(t *testing.T) {
 
 func TestEndOfAConnection(t *testing.T) {
 	a, b := &room.Connection{ServerID: "S", ClientID: 1}, &room.Connection{ServerID: "S", ClientID: 2}
-	start := func(l *ledger) {
+	start := func(l *offline) {
 		l.started()
 		l.hears("s", 60, a, 0)
 		l.hears("beside", 60, b, 0)
@@ -222,7 +222,7 @@ func TestEndOfAConnection(t *testing.T) {
 		l.hears("unknown", 60, nil, 0)
 	}
 	t.Run("grace", func(t *testing.T) {
-		everywhere(t, func(l *ledger) {
+		everywhere(t, func(l *offline) {
 			start(l)
 			time.Sleep(3 * time.Second)
 			l.Closed(*a)
@@ -243,7 +243,7 @@ func TestEndOfAConnection(t *testing.T) {
 		})
 	})
 	t.Run("longer than the lease", func(t *testing.T) {
-		inBubble(t, 0, func(l *ledger) {
+		inBubble(t, 0, func(l *offline) {
 			l.started()
 			l.hears("s", 5, a, 0)
 			time.Sleep(time.Second)
@@ -253,7 +253,7 @@ func TestEndOfAConnection(t *testing.T) {
 		})
 	})
 	t.Run("renewed by another one", func(t *testing.T) {
-		inBubble(t, 0, func(l *ledger) {
+		inBubble(t, 0, func(l *offline) {
 			start(l)
 			l.Closed(*a)
 			time.Sleep(9 * time.Second)
@@ -270,7 +270,7 @@ func TestEndOfAConnection(t *testing.T) {
 		})
 	})
 	t.Run("a late command by the one before", func(t *testing.T) {
-		inBubble(t, 0, func(l *ledger) {
+		inBubble(t, 0, func(l *offline) {
 			start(l)
 			l.Closed(*a)
 			l.hears("s", 60, b, 0)
@@ -282,7 +282,7 @@ func TestEndOfAConnection(t *testing.T) {
 		})
 	})
 	t.Run("closed before it is known", func(t *testing.T) {
-		inBubble(t, 0, func(l *ledger) {
+		inBubble(t, 0, func(l *offline) {
 			l.started()
 			l.Closed(*a)
 			time.Sleep(4 * time.Second)
@@ -294,7 +294,7 @@ func TestEndOfAConnection(t *testing.T) {
 		})
 	})
 	t.Run("what comes later came by another one", func(t *testing.T) {
-		inBubble(t, 0, func(l *ledger) {
+		inBubble(t, 0, func(l *offline) {
 			start(l)
 			l.Closed(*a)
 			if _, r := l.asks("s", Ask{}); r == nil || r.Connection == nil || *r.Connection != *a {
@@ -313,7 +313,7 @@ func TestEndOfAConnection(t *testing.T) {
 
 func TestShortestAndLongest(t *testing.T) {
 	for _, seconds := range []int{room.MinLease, room.MaxLease} {
-		inBubble(t, 0, func(l *ledger) {
+		inBubble(t, 0, func(l *offline) {
 			l.started()
 			if g, r := l.asks("s", Ask{Seconds: &seconds}); r == nil || r.Seconds != seconds || g.Ended {
 				l.Errorf("%d: %+v, %+v", seconds, g, r)
@@ -329,7 +329,7 @@ func TestShortestAndLongest(t *testing.T) {
 
 // What a session can get that has no lease, or one that is over.
 func TestJudgeWithoutALease(t *testing.T) {
-	inBubble(t, 0, func(l *ledger) {
+	inBubble(t, 0, func(l *offline) {
 		l.started()
 		l.hears("ended", 60, nil, 0)
 		l.marks("ended", l.server())
@@ -371,7 +371,7 @@ func TestJudgeWithoutALease(t *testing.T) {
 // That a session was once to last does not go beyond what it was asked with: who comes in
 // as an end user and asks for nothing gets a lease.
 func TestLeaseOverWhatLasts(t *testing.T) {
-	inBubble(t, 0, func(l *ledger) {
+	inBubble(t, 0, func(l *offline) {
 		l.started()
 		l.hears("s", 0, nil, 0)
 		none := 0
@@ -386,7 +386,7 @@ func TestLeaseOverWhatLasts(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	a := room.Connection{ServerID: "S", ClientID: 1}
-	inBubble(t, 0, func(l *ledger) {
+	inBubble(t, 0, func(l *offline) {
 		l.started()
 		if !l.None() {
 			l.Error("an empty book has leases")
@@ -395,33 +395,33 @@ func TestForget(t *testing.T) {
 		l.hears("ended", 60, &a, 0)
 		l.marks("ended", l.server())
 		l.mu.Lock()
-		l.entry(Session{"u", "never"})
-		l.entry(Session{"u", "writing"}).writing = true
+		l.known.entry(Session{"u", "never"})
+		l.known.entry(Session{"u", "writing"}).writing = true
 		l.mu.Unlock()
 		l.Closed(a)
 		l.Closed(room.Connection{ServerID: "S", ClientID: 2})
 		has := func(sessions, closed int) {
 			l.Helper()
 			l.Forget()
-			if len(l.leases) != sessions || int(l.count.Load()) != sessions || len(l.closed) != closed {
-				l.Errorf("it knows %d sessions, counts %d, and %d connections; want %d and %d", len(l.leases), l.count.Load(), len(l.closed), sessions, closed)
+			if len(l.known.leases) != sessions || int(l.known.count.Load()) != sessions || len(l.known.closed) != closed {
+				l.Errorf("it knows %d sessions, counts %d, and %d connections; want %d and %d", len(l.known.leases), l.known.count.Load(), len(l.known.closed), sessions, closed)
 			}
 		}
 		has(3, 2)
-		time.Sleep(l.grace + closedKept)
+		time.Sleep(l.known.grace + closedKept)
 		has(3, 2)
 		time.Sleep(tick)
 		has(3, 0)
 		time.Sleep(endedTTL)
 		has(2, 0) // whoever is late is told by the bucket
-		if len(l.conns) != 1 || l.due.Len() != 1 {
-			l.Errorf("%d connections, %d to end", len(l.conns), l.due.Len())
+		if len(l.known.conns) != 1 || l.known.due.Len() != 1 {
+			l.Errorf("%d connections, %d to end", len(l.known.conns), l.known.due.Len())
 		}
 		l.marks("live", l.server())
 		time.Sleep(endedTTL + tick)
 		has(1, 0)
-		if len(l.conns) != 0 || l.due.Len() != 0 {
-			l.Errorf("%d connections, %d to end", len(l.conns), l.due.Len())
+		if len(l.known.conns) != 0 || l.known.due.Len() != 0 {
+			l.Errorf("%d connections, %d to end", len(l.known.conns), l.known.due.Len())
 		}
 	})
 }
@@ -429,10 +429,10 @@ func TestForget(t *testing.T) {
 // Markers from before the start are forgotten when the bucket drops them, and no later: who
 // came in since, without a lease, has none that could have ended.
 func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
-	everywhere(t, func(l *ledger) {
+	everywhere(t, func(l *offline) {
 		const old = endedTTL - time.Minute
 		l.seq++
-		l.takeLease(Session{"u", "s"}, []byte(`{}`), true, l.seq, l.server()-events.Time(old/time.Millisecond))
+		l.known.takeLease(Session{"u", "s"}, []byte(`{}`), true, l.seq, l.server()-events.Time(old/time.Millisecond))
 		l.started()
 		time.Sleep(time.Minute)
 		if s := l.Of(Session{"u", "s"}); !s.Ended {
@@ -450,7 +450,7 @@ func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
 
 // Many leases end in the order of their ends, however they were renewed.
 func TestManyEnd(t *testing.T) {
-	inBubble(t, 0, func(l *ledger) {
+	inBubble(t, 0, func(l *offline) {
 		l.started()
 		const many = 2000
 		names := make([]string, many)

@@ -62,105 +62,71 @@ var (
 // stored, or from another goroutine. An error says that it was not stored, or is not
 // known to be, before the deadline.
 func (b *Book) Touch(s Session, a Ask, deadline time.Time, then func(Grant, error)) {
-	b.touch(s, a, deadline, mostBeat, then)
+	b.touch(touch{s, a, deadline, mostBeat, then})
 }
 
-func (b *Book) touch(s Session, a Ask, deadline time.Time, tries int, then func(Grant, error)) {
+// touch is a call of [Book.Touch] that is to be answered.
+type touch struct {
+	Session
+	Ask
+	deadline time.Time
+	tries    int // that it has left
+	then     func(Grant, error)
+}
+
+func (b *Book) touch(t touch) {
 	b.mu.Lock()
-	l := b.leases[s]
+	l := b.known.leases[t.Session]
 	if l != nil && l.writing {
-		l.waiting = append(l.waiting, func() { b.touch(s, a, deadline, tries, then) })
+		l.waiting = append(l.waiting, t)
 		b.mu.Unlock()
 		return
 	}
-	grant, r := b.judge(l, &a)
-	ask := r == nil && a.Renewal && !a.asked // what is promised of it must not be from the past
+	grant, r := b.known.judge(l, &t.Ask)
+	ask := r == nil && t.Renewal && !t.asked // what is promised of it must not be from the past
 	if r == nil && !ask {
 		b.mu.Unlock()
-		then(grant, nil)
+		t.then(grant, nil)
 		return
 	}
-	if l == nil && a.Most > 0 && b.users[s.User] >= a.Most {
+	if l == nil && t.Most > 0 && b.known.users[t.User] >= t.Most {
 		b.mu.Unlock()
-		then(Grant{}, ErrTooMany)
+		t.then(Grant{}, ErrTooMany)
 		return
 	}
-	l = b.entry(s)
+	l = b.known.entry(t.Session)
 	l.writing = true
 	judged := l.seq // what is heard from here on, an end too, is not what was judged
 	b.mu.Unlock()
-	go func() {
-		var err error
+	started := b.life.Go(func() {
 		if ask { // another instance may have stored what this one has not heard of
-			a.asked = true
-			err = b.look(s, deadline)
-		} else {
-			grant, err = b.write(l, r, judged, deadline)
+			t.asked = true
+			b.settle(l, t, grant, b.look(t.Session, t.deadline))
+			return
 		}
-		b.mu.Lock()
-		waiting := l.waiting
-		l.writing, l.waiting = false, nil
-		b.mu.Unlock()
-		if errors.Is(err, errChanged) && tries > 0 {
-			b.touch(s, a, deadline, tries-1, then)
-		} else {
-			then(grant, err)
-		}
-		for _, next := range waiting {
-			next()
-		}
-	}()
+		grant, err := b.write(l, r, judged, t.deadline)
+		b.settle(l, t, grant, err)
+	})
+	if !started {
+		b.settle(l, t, Grant{}, b.life.Err())
+	}
 }
 
-// judge says what a session has, and what is to be stored so that it has what it asks for.
-// The lock is held.
-func (b *Book) judge(l *lease, a *Ask) (Grant, *record) {
-	if l == nil || !l.live() {
-		seconds := a.Default
-		if a.Seconds != nil {
-			seconds = *a.Seconds
-		}
-		over := l != nil && l.seq > 0
-		if over && !a.Afresh || !over && seconds == 0 {
-			return Grant{Ended: over}, nil
-		}
-		return Grant{}, &record{Seconds: seconds, Connection: a.Connection} // also one that lasts, over what says that it has ended
+// settle answers a touch, or begins it once more, and lets those go on that came after it.
+func (b *Book) settle(l *lease, t touch, grant Grant, err error) {
+	b.mu.Lock()
+	waiting := l.waiting
+	l.writing, l.waiting = false, nil
+	b.mu.Unlock()
+	if errors.Is(err, errChanged) && t.tries > 0 {
+		t.tries--
+		b.touch(t)
+	} else {
+		t.then(grant, err)
 	}
-	seconds, conn := l.seconds, l.conn
-	switch {
-	case a.Seconds != nil:
-		seconds = *a.Seconds
-	case seconds == 0 && !a.Renewal: // that it was to last does not bind who comes in now
-		seconds = a.Default
+	for _, next := range waiting {
+		b.touch(next)
 	}
-	switch {
-	case a.Connection != nil && b.late(l, *a.Connection):
-	case a.Connection != nil:
-		conn = *a.Connection
-	case a.Renewal || b.otherwise(l):
-		conn = room.Connection{}
-	}
-	if seconds == l.seconds && conn == l.conn && l.early.IsZero() && (seconds == 0 || time.Until(l.end) > time.Duration(seconds)*time.Second*2/3) {
-		return Grant{Seconds: seconds, EndAt: l.endAt}, nil
-	}
-	r := &record{Seconds: seconds}
-	if conn != (room.Connection{}) {
-		r.Connection = &conn
-	}
-	return Grant{}, r
-}
-
-// otherwise says that a session whose connection has closed so long ago that nothing of
-// it is on its way any more speaks by another one. The lock is held.
-func (b *Book) otherwise(l *lease) bool {
-	return !l.early.IsZero() && time.Since(l.early.Add(-b.grace)) > min(onItsWay, b.grace/2)
-}
-
-// late says that a command names a connection that has ended, and its session has gone on
-// by another one since. The lock is held.
-func (b *Book) late(l *lease, c room.Connection) bool {
-	_, closed := b.closed[c]
-	return closed && l.conn != c && l.conn != (room.Connection{}) && l.early.IsZero()
 }
 
 // write stores a lease behind a message of its key, if that is still the newest.
@@ -171,7 +137,7 @@ func (b *Book) write(l *lease, r *record, behind uint64, deadline time.Time) (Gr
 		header[jetstream.MsgTTLHeader] = []string{(time.Duration(r.Seconds)*time.Second + keep).String()}
 	}
 	b.mu.Lock()
-	endAt := b.clock.now() + events.Time(r.Seconds)*1000
+	endAt := b.known.clock.now() + events.Time(r.Seconds)*1000
 	b.mu.Unlock()
 	seq, err := b.put(l.Session, r, header, behind, deadline)
 	if err != nil {
@@ -180,11 +146,11 @@ func (b *Book) write(l *lease, r *record, behind uint64, deadline time.Time) (Gr
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if seq > l.seq { // else it was heard already
-		b.learn(l, r, false, seq)
+		b.known.learn(l, r, false, seq)
 		if l.endAt = endAt; r.Seconds == 0 {
 			l.endAt = 0
 		}
-		b.lasts(l, time.Duration(r.Seconds)*time.Second)
+		b.known.lasts(l, time.Duration(r.Seconds)*time.Second)
 	}
 	return Grant{Seconds: l.seconds, EndAt: l.endAt, Ended: l.ended}, nil
 }
@@ -209,7 +175,7 @@ func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline 
 func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, error) {
 	b.mu.Lock()
 	known, live := uint64(0), false
-	if l := b.leases[s]; l != nil {
+	if l := b.known.leases[s]; l != nil {
 		known, live = l.seq, l.seq > 0 && !l.ended
 	}
 	b.mu.Unlock()
@@ -222,12 +188,12 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	switch {
 	case err == nil:
 	case live: // a lease does not go without a marker: that was the word of a deposed leader
-		go b.prove()
+		b.life.Go(b.prove)
 		return 0, errUnclear
 	default: // the marker that was known has gone
-		l := b.entry(s)
-		b.learn(l, &record{}, true, 0)
-		b.lasts(l, 0)
+		l := b.known.entry(s)
+		b.known.learn(l, &record{}, true, 0)
+		b.known.lasts(l, 0)
 		return 0, errChanged
 	}
 	var r record
@@ -236,10 +202,10 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 		return m.Sequence, nil
 	}
 	if m.Sequence < known {
-		go b.prove()
+		b.life.Go(b.prove)
 		return 0, errUnclear
 	}
-	b.takeLease(s, m.Data, journal.IsMarker(m.Header), m.Sequence, events.TimeOf(m.Time))
+	b.known.takeLease(s, m.Data, journal.IsMarker(m.Header), m.Sequence, events.TimeOf(m.Time))
 	return 0, errChanged
 }
 
