@@ -85,3 +85,16 @@ func (c *Config) validate() error {
 	}
 	return nil
 }
+
+// sharedFeeds is a shared setting: some instance has been told that end users connect as
+// themselves. From then on none may answer as if everybody were trusted.
+const sharedFeeds = "feeds"
+
+// shared is the settings that this instance wants all to have.
+func (c *Config) shared() map[string]int {
+	table := c.Limits.Table()
+	if c.Feeds {
+		table[sharedFeeds] = 1
+	}
+	return table
+}

@@ -302,9 +302,9 @@ func TestTwoLeaders(t *testing.T) {
 			}
 		}
 	}
-	change := func(revision uint64, name string) projection.Change {
+	change := func(revision uint64, name string) room.Change {
 		h := room.Head{Name: name, InstanceID: at.InstanceID, Members: 1, Sequence: revision, Revision: revision}
-		return projection.Change{Mark: projection.Mark{Revision: revision, FactID: name}, Room: "lobby", InstanceID: at.InstanceID, Changes: room.Changes{Head: &h}}
+		return room.Change{Mark: room.Mark{Revision: revision, FactID: name}, Room: "lobby", InstanceID: at.InstanceID, Changes: room.Changes{Head: &h}}
 	}
 	old, oldEnd := leader()
 	old.Add(change(at.Revision+1000, "old"))

@@ -24,7 +24,6 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/life"
-	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -46,12 +45,11 @@ const (
 
 // Feeds publishes to end users.
 type Feeds struct {
-	nc      *nats.Conn
-	log     *slog.Logger
-	prove   func(context.Context) error // passes a sync point
-	leading atomic.Bool
-	until   atomic.Pointer[time.Time] // when the lead ends unless it is renewed
-	life    *life.Life
+	nc    *nats.Conn
+	log   *slog.Logger
+	prove func(context.Context) error      // passes a sync point
+	until atomic.Pointer[func() time.Time] // when the lead ends; nil: this instance does not lead
+	life  *life.Life
 
 	// Of the publishing goroutine alone.
 	rooms map[subjects.Room]*audience
@@ -85,8 +83,8 @@ type listener struct {
 type item struct {
 	at     time.Time // when it came; zero: it goes to nobody
 	room   subjects.Room
-	change *projection.Change // nil: a message
-	said   *events.Message    // nil: a fact
+	change *room.Change    // nil: a message
+	said   *events.Message // nil: a fact
 	header nats.Header
 	data   []byte
 }
@@ -109,7 +107,7 @@ func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 }
 
 // Fact takes a stored fact, in the journal's order.
-func (f *Feeds) Fact(c projection.Change, data []byte) {
+func (f *Feeds) Fact(c room.Change, data []byte) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
 	f.send(item{time.Now(), c.Room, &c, nil, h, data})
 }
@@ -152,18 +150,16 @@ func (f *Feeds) next() (i *item, many bool) {
 	return &first, len(f.out) > tooMany
 }
 
-// Until says when the lead ends by itself: an instance that stood still leads no longer,
-// before it learns so, and its copies would come behind another one's.
-func (f *Feeds) Until(t time.Time) { f.until.Store(&t) }
-
+// leads says whether what is published now counts: an instance that stood still leads no
+// longer, before it learns so, and its copies would come after another one's.
 func (f *Feeds) leads() bool {
 	until := f.until.Load()
-	return f.leading.Load() && until != nil && time.Now().Before(*until)
+	return until != nil && time.Now().Before((*until)())
 }
 
-// Lead publishes from here on, as long as [Feeds.Until] lets it, until end is called. What
+// Lead publishes from here on, until end is called or the moment comes that until gives. What
 // is said once it returned is heard, unless the server did not answer within ctx.
-func (f *Feeds) Lead(ctx context.Context) (end func(), err error) {
+func (f *Feeds) Lead(ctx context.Context, until func() time.Time) (end func(), err error) {
 	sub, err := f.nc.Subscribe(subjects.MessagesPattern, f.message)
 	if err == nil {
 		err = sub.SetPendingLimits(-1, 64<<20)
@@ -171,12 +167,12 @@ func (f *Feeds) Lead(ctx context.Context) (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	f.leading.Store(true)
+	f.until.Store(&until)
 	if err := f.nc.FlushWithContext(ctx); err != nil {
 		f.log.Debug("waiting for the subscription to messages", "error", err)
 	}
 	return func() {
-		f.leading.Store(false)
+		f.until.Store(nil)
 		_ = sub.Unsubscribe()
 	}, nil
 }

@@ -14,15 +14,14 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/life"
-	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
 // change is a fact that lets users in and takes others out.
-func change(revision uint64, in, out []subjects.User) *projection.Change {
-	c := &projection.Change{Room: "lobby", InstanceID: "1"}
+func change(revision uint64, in, out []subjects.User) *room.Change {
+	c := &room.Change{Room: "lobby", InstanceID: "1"}
 	c.Revision, c.Head, c.Del = revision, &room.Head{InstanceID: "1"}, out
 	for _, u := range in {
 		c.Put = append(c.Put, &room.Member{User: u})
@@ -51,8 +50,8 @@ func text(m *nats.Msg) string {
 
 // lead makes f what it is while its instance leads.
 func lead(f *Feeds, until time.Time) {
-	f.leading.Store(true)
-	f.Until(until)
+	at := func() time.Time { return until }
+	f.until.Store(&at)
 }
 
 // start starts f without rooms, until the test ends.
@@ -272,11 +271,11 @@ func TestMessagesOfThePast(t *testing.T) {
 		t.Fatal(err)
 	}
 	fact := func(instance, what string, config events.Config, in ...*room.Member) {
-		c := projection.Change{Room: "lobby", InstanceID: instance}
+		c := room.Change{Room: "lobby", InstanceID: instance}
 		c.Head, c.Put = &room.Head{InstanceID: instance, Config: config}, in
 		f.Fact(c, []byte(what))
 	}
-	end := func(instance string) { f.Fact(projection.Change{Room: "lobby", InstanceID: instance}, []byte("end")) }
+	end := func(instance string) { f.Fact(room.Change{Room: "lobby", InstanceID: instance}, []byte("end")) }
 	open, hidden := events.Config{Delivery: room.DeliveryOpen}, events.Config{HistoryForJoiners: new(bool)}
 
 	fact("1", "made", events.Config{}, &room.Member{User: "alice"})

@@ -20,18 +20,12 @@ import (
 // markerTTL is how long a deleted key is still to be seen as deleted.
 const markerTTL = time.Hour
 
-// Mark names a fact that the bucket has got to.
-type Mark struct {
-	Revision uint64 `json:"revision"`
-	FactID   string `json:"factID"`
-}
-
 // Projected is the value of the key `=projected`.
 type Projected struct {
-	Mark    `json:",embed"`
-	Journal string `json:"journal"` // identity of the journal that the bucket follows
-	Safe    Mark   `json:"safe"`    // the mark of some minutes ago, surely on the disk
-	Torn    bool   `json:"torn,omitzero"`
+	room.Mark `json:",embed"`
+	Journal   string    `json:"journal"` // identity of the journal that the bucket follows
+	Safe      room.Mark `json:"safe"`    // the mark of some minutes ago, surely on the disk
+	Torn      bool      `json:"torn,omitzero"`
 }
 
 // Bucket is the open bucket.

@@ -26,16 +26,6 @@ const (
 	safeStep = 30 // how many marks are kept of the time in which one becomes safe
 )
 
-// Change is what one fact changed, as values.
-type Change struct {
-	Mark
-	Room subjects.Room
-	room.Changes
-	InstanceID string
-}
-
-func (c *Change) records() int { return 1 + len(c.Put) + len(c.Del) + len(c.Keep) }
-
 // ErrLost says that somebody else wrote the bucket: this instance does not lead.
 var ErrLost = errors.New("another instance wrote the bucket")
 
@@ -44,12 +34,12 @@ var ErrLost = errors.New("another instance wrote the bucket")
 type Projector struct {
 	bucket *Bucket
 	settle time.Duration
-	all    func() (Mark, []Change)
+	all    func() (room.Mark, []room.Change)
 
 	wake chan struct{}
 
 	mu      sync.Mutex // guards the five fields below it
-	pending []Change
+	pending []room.Change
 	waiting int    // records in pending
 	written uint64 // revision of the bucket, as far as this instance knows
 	rewrite bool   // the next leading starts by writing everything anew
@@ -61,14 +51,14 @@ type Projector struct {
 }
 
 type timedMark struct {
-	Mark
+	room.Mark
 	at time.Time
 }
 
 // NewProjector starts with the bucket as it was loaded. What was written settle ago is
 // surely on the disk. all gives the whole state, and a fact that it surely holds, for
 // when everything must be written anew.
-func NewProjector(b *Bucket, loaded Projected, settle time.Duration, all func() (Mark, []Change)) *Projector {
+func NewProjector(b *Bucket, loaded Projected, settle time.Duration, all func() (room.Mark, []room.Change)) *Projector {
 	return &Projector{bucket: b, settle: settle, all: all, wake: make(chan struct{}, 1), written: loaded.Revision}
 }
 
@@ -80,11 +70,11 @@ func (p *Projector) Rewrite() {
 }
 
 // Add takes the next change in the journal's order.
-func (p *Projector) Add(c Change) {
+func (p *Projector) Add(c room.Change) {
 	p.mu.Lock()
 	if c.Revision > p.written {
 		p.pending = append(p.pending, c)
-		p.waiting += c.records()
+		p.waiting += c.Records()
 	}
 	p.mu.Unlock()
 	select {
@@ -109,7 +99,7 @@ func (p *Projector) trim(written uint64) {
 	p.written, p.trouble = max(p.written, written), nil
 	i := 0
 	for i < len(p.pending) && p.pending[i].Revision <= written {
-		p.waiting -= p.pending[i].records()
+		p.waiting -= p.pending[i].Records()
 		i++
 	}
 	p.pending = p.pending[i:]
@@ -202,7 +192,7 @@ func (p *Projector) behind() bool {
 func (p *Projector) writeSome(ctx context.Context, guard *uint64) (full bool, err error) {
 	p.mu.Lock()
 	entries, n := collect(p.pending)
-	var last Mark
+	var last room.Mark
 	if n > 0 {
 		last = p.pending[n-1].Mark
 	}
@@ -224,7 +214,7 @@ func (p *Projector) writeSome(ctx context.Context, guard *uint64) (full bool, er
 	return full, nil
 }
 
-func (p *Projector) safe(now Mark) Mark {
+func (p *Projector) safe(now room.Mark) room.Mark {
 	at := time.Now()
 	if n := len(p.marks); n == 0 || at.Sub(p.marks[n-1].at) >= p.settle/safeStep {
 		p.marks = append(p.marks, timedMark{now, at})
@@ -247,23 +237,23 @@ type record struct {
 }
 
 // collect gathers, from the front, the changes that one batch takes; n says how many.
-func collect(pending []Change) (entries map[string]record, n int) {
+func collect(pending []room.Change) (entries map[string]record, n int) {
 	entries = map[string]record{}
 	for _, c := range pending {
-		if n > 0 && len(entries)+c.records()+1 > journal.MaxBatch {
+		if n > 0 && len(entries)+c.Records()+1 > journal.MaxBatch {
 			return entries, n
 		}
 		n++
 		for _, u := range c.Del {
 			entries[subjects.MemberKey(c.Room, u)] = record{room: c.Room}
 		}
-		c.put(entries)
+		put(&c, entries)
 	}
 	return entries, n
 }
 
 // put adds what is there after the change to the records of a batch.
-func (c *Change) put(entries map[string]record) {
+func put(c *room.Change, entries map[string]record) {
 	entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
 	for _, m := range c.Put {
 		entries[subjects.MemberKey(c.Room, m.User)] = record{room: c.Room, instance: c.InstanceID, member: m}
@@ -339,13 +329,13 @@ func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) 
 	p.mu.Unlock()
 	mark, changes := p.all()
 	for _, c := range changes {
-		c.put(entries)
+		put(&c, entries)
 	}
 	batch, err := encode(entries)
 	if err != nil {
 		return 0, err
 	}
-	p.projected.Mark, p.projected.Safe, p.projected.Torn = Mark{}, Mark{}, true
+	p.projected.Mark, p.projected.Safe, p.projected.Torn = room.Mark{}, room.Mark{}, true
 	for len(batch) >= journal.MaxBatch {
 		if guard, err = p.commit(ctx, batch[:journal.MaxBatch-1:journal.MaxBatch-1], guard); err != nil {
 			return 0, err

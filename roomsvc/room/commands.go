@@ -1,36 +1,103 @@
 package room
 
+import (
+	"natsrooms/events"
+)
+
+// Kind is what a command does, and so the way that it takes through the service.
+type Kind string
+
+// The kinds of commands.
+const (
+	Reads          Kind = "reads"            // it answers from memory or from the streams
+	ChangesOne     Kind = "changes one room" // it is decided in a [Run] of its room
+	ChangesSeveral Kind = "changes several"  // it is decided in runs of several rooms, all or none: see [AddSeveral]
+	Says           Kind = "says"             // it sends a message
+)
+
 // CommandInfo is one row of the table of commands.
 type CommandInfo struct {
 	Verb    Verb
+	Kind    Kind
 	Trusted bool // not in the user form
 	Request any  // a nil pointer to the type of its body
 	Reply   any  // a nil pointer to the type of its answer
 	Refused []*Code
 	Means   string // one line for people
+
+	// What the user's devices are told when a command arrives that brings its session into a
+	// room, and when it is refused. Zero: it brings nobody in, and they are told nothing.
+	Begins, Fails events.Event
+
+	rule    func(*Run, *Command) Verdict   // of one that changes one room
+	several func([]*Run, *Command) Verdict // of one that changes several
 }
+
+// Brings says whether the command can bring its session into a room.
+func (i *CommandInfo) Brings() bool { return i.Begins != 0 }
+
+// Info is the verb's row of the table; nil if it is no command.
+func (v Verb) Info() *CommandInfo { return byVerb[v] }
+
+var byVerb = func() map[Verb]*CommandInfo {
+	rows := make(map[Verb]*CommandInfo, len(Commands))
+	for i := range Commands {
+		rows[Commands[i].Verb] = &Commands[i]
+	}
+	return rows
+}()
 
 // Commands is the table of commands: what the service answers, and what README and the
 // schemas say of it. Beside the codes of its row any command may be refused with
 // PARAM_INVALID, NOT_ALLOWED, BUSY and UNAVAILABLE.
 var Commands = []CommandInfo{
-	{Create, false, (*CreateRequest)(nil), (*JoinedReply)(nil), []*Code{ErrRoomAlreadyExists, ErrRoomLimit, ErrUserRoomLimit}, "the room; the creator is in it"},
-	{Join, false, (*RoomRequest)(nil), (*JoinedReply)(nil), []*Code{ErrRoomNotExist, ErrUserAlreadyInRoom, ErrRoomFull, ErrUserRoomLimit}, "the room, which must exist"},
-	{Enter, false, (*CreateRequest)(nil), (*JoinedReply)(nil), []*Code{ErrRoomLimit, ErrRoomFull, ErrUserRoomLimit}, "the room, `created` when it was missing; already in is fine"},
-	{Switch, false, (*SwitchRequest)(nil), (*JoinedReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrRoomLimit, ErrRoomFull}, "the room come into, and `left`"},
-	{Leave, false, (*RoomRequest)(nil), (*LeftReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "the position after it"},
-	{LeaveAll, false, (*LeaveAllRequest)(nil), (*LeftAllReply)(nil), nil, "`roomIDList`: what this session left"},
-	{Get, false, (*ReadRequest)(nil), (*GetReply)(nil), []*Code{ErrRoomNotExist}, "the room, and `subscribe`: where the caller hears it"},
-	{Members, false, (*MembersRequest)(nil), (*MembersReply)(nil), []*Code{ErrRoomNotExist}, "a page of members, oldest first"},
-	{MemberOf, false, (*MemberOfRequest)(nil), (*MemberOfReply)(nil), []*Code{ErrRoomNotExist}, "who of these is in"},
-	{Rooms, false, (*RoomsRequest)(nil), (*RoomsReply)(nil), nil, "the user's rooms and their heads"},
-	{List, true, (*ListRequest)(nil), (*ListReply)(nil), nil, "a page of all rooms"},
-	{Renew, false, (*RenewRequest)(nil), (*RenewReply)(nil), nil, "`rooms`: where this session still is, and each one's head now; `expiresAt`: when its lease ends"},
-	{SetAttributes, false, (*SetAttributesRequest)(nil), (*SetAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrAttributeCount, ErrAttributeKey, ErrAttributeValue, ErrAttributeTotal, ErrRevisionMismatch}, "all attributes, and `errorKeys`: keys of somebody else, left as they were"},
-	{SetMemberAttributes, false, (*SetMemberAttributesRequest)(nil), (*SetMemberAttributesReply)(nil), []*Code{ErrUserNotInRoom, ErrMemberAttributeTotal, ErrMemberAttributeKey, ErrMemberAttributeValue}, "`infos`: the members' attributes; `errorUserList`: who is not in the room"},
-	{Send, false, (*SendRequest)(nil), (*SendReply)(nil), []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited}, "`messageID`, `messageSeq` if it is stored, `timestamp`"},
-	{History, false, (*HistoryRequest)(nil), (*HistoryReply)(nil), []*Code{ErrRoomNotExist, ErrUserNotInRoom}, "a page of facts or messages as CloudEvents, behind or before the one position given; `complete` false: some are gone"},
-	{Kick, true, (*KickRequest)(nil), (*KickReply)(nil), []*Code{ErrRoomNotExist}, "`kicked`: who is out, with all sessions; `errorUserList`: who was not in the room"},
-	{SetAccess, true, (*SetAccessRequest)(nil), (*SetAccessReply)(nil), []*Code{ErrRoomNotExist}, "`config` as it is now; who is in stays in"},
-	{DestroyRoom, true, (*DestroyRequest)(nil), (*DestroyReply)(nil), []*Code{ErrRoomNotExist}, "the room's ID; everybody is out"},
+	{Verb: Create, Kind: ChangesOne, Request: (*CreateRequest)(nil), Reply: (*JoinedReply)(nil), Refused: []*Code{ErrRoomAlreadyExists, ErrRoomLimit, ErrUserRoomLimit},
+		Means:  "the room; the creator is in it",
+		Begins: events.ActiveCreate, Fails: events.CreateFailed, rule: (*Run).admit},
+	{Verb: Join, Kind: ChangesOne, Request: (*RoomRequest)(nil), Reply: (*JoinedReply)(nil), Refused: []*Code{ErrRoomNotExist, ErrUserAlreadyInRoom, ErrRoomFull, ErrUserRoomLimit},
+		Means:  "the room, which must exist",
+		Begins: events.ActiveEnter, Fails: events.EnterFailed, rule: (*Run).admit},
+	{Verb: Enter, Kind: ChangesOne, Request: (*CreateRequest)(nil), Reply: (*JoinedReply)(nil), Refused: []*Code{ErrRoomLimit, ErrRoomFull, ErrUserRoomLimit},
+		Means:  "the room, `created` when it was missing; already in is fine",
+		Begins: events.ActiveEnter, Fails: events.EnterFailed, rule: (*Run).admit},
+	{Verb: Switch, Kind: ChangesSeveral, Request: (*SwitchRequest)(nil), Reply: (*JoinedReply)(nil), Refused: []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrRoomLimit, ErrRoomFull},
+		Means:  "the room come into, and `left`",
+		Begins: events.ActiveSwitch, Fails: events.SwitchFailed, several: switchRooms},
+	{Verb: Leave, Kind: ChangesOne, Request: (*RoomRequest)(nil), Reply: (*LeftReply)(nil), Refused: []*Code{ErrRoomNotExist, ErrUserNotInRoom},
+		Means: "the position after it",
+		rule:  (*Run).leaveAsked},
+	{Verb: LeaveAll, Kind: ChangesSeveral, Request: (*LeaveAllRequest)(nil), Reply: (*LeftAllReply)(nil),
+		Means:   "`roomIDList`: what this session left",
+		several: leaveAll},
+	{Verb: Get, Kind: Reads, Request: (*ReadRequest)(nil), Reply: (*GetReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "the room, and `subscribe`: where the caller hears it"},
+	{Verb: Members, Kind: Reads, Request: (*MembersRequest)(nil), Reply: (*MembersReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "a page of members, oldest first"},
+	{Verb: MemberOf, Kind: Reads, Request: (*MemberOfRequest)(nil), Reply: (*MemberOfReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "who of these is in"},
+	{Verb: Rooms, Kind: Reads, Request: (*RoomsRequest)(nil), Reply: (*RoomsReply)(nil),
+		Means: "the user's rooms and their heads"},
+	{Verb: List, Kind: Reads, Trusted: true, Request: (*ListRequest)(nil), Reply: (*ListReply)(nil),
+		Means: "a page of all rooms"},
+	{Verb: Renew, Kind: Reads, Request: (*RenewRequest)(nil), Reply: (*RenewReply)(nil),
+		Means: "`rooms`: where this session still is, and each one's head now; `expiresAt`: when its lease ends"},
+	{Verb: SetAttributes, Kind: ChangesOne, Request: (*SetAttributesRequest)(nil), Reply: (*SetAttributesReply)(nil), Refused: []*Code{ErrUserNotInRoom, ErrAttributeCount, ErrAttributeKey, ErrAttributeValue, ErrAttributeTotal, ErrRevisionMismatch},
+		Means: "all attributes, and `errorKeys`: keys of somebody else, left as they were",
+		rule:  (*Run).setAttributes},
+	{Verb: SetMemberAttributes, Kind: ChangesOne, Request: (*SetMemberAttributesRequest)(nil), Reply: (*SetMemberAttributesReply)(nil), Refused: []*Code{ErrUserNotInRoom, ErrMemberAttributeTotal, ErrMemberAttributeKey, ErrMemberAttributeValue},
+		Means: "`infos`: the members' attributes; `errorUserList`: who is not in the room",
+		rule:  (*Run).setMemberAttributes},
+	{Verb: Send, Kind: Says, Request: (*SendRequest)(nil), Reply: (*SendReply)(nil), Refused: []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited},
+		Means: "`messageID`, `messageSeq` if it is stored, `timestamp`"},
+	{Verb: History, Kind: Reads, Request: (*HistoryRequest)(nil), Reply: (*HistoryReply)(nil), Refused: []*Code{ErrRoomNotExist, ErrUserNotInRoom},
+		Means: "a page of facts or messages as CloudEvents, behind or before the one position given; `complete` false: some are gone"},
+	{Verb: Kick, Kind: ChangesOne, Trusted: true, Request: (*KickRequest)(nil), Reply: (*KickReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "`kicked`: who is out, with all sessions; `errorUserList`: who was not in the room",
+		rule:  (*Run).kick},
+	{Verb: SetAccess, Kind: ChangesOne, Trusted: true, Request: (*SetAccessRequest)(nil), Reply: (*SetAccessReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "`config` as it is now; who is in stays in",
+		rule:  (*Run).setAccess},
+	{Verb: DestroyRoom, Kind: ChangesOne, Trusted: true, Request: (*DestroyRequest)(nil), Reply: (*DestroyReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "the room's ID; everybody is out",
+		rule:  (*Run).destroy},
 }

@@ -48,6 +48,12 @@ func (m *Member) Session(id string) *MemberSession {
 	return nil
 }
 
+// Has says whether a command's session is in the room.
+func (s *State) Has(c *Command) bool {
+	m := s.Member(c.User)
+	return m != nil && m.Session(c.Session) != nil
+}
+
 // Wire is the member as replies show it.
 func (m *Member) Wire() MemberInfo {
 	info := MemberInfo{string(m.User), m.Name, m.Info, m.Since, m.Attributes, m.Sessions}

@@ -122,33 +122,41 @@ func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
 
 func (r *Run) ending() bool { return r.over || r.Ending() }
 
-// Add decides a command of one room.
-func (r *Run) Add(c *Command) Verdict {
-	switch c.Verb {
-	case Leave:
-		return r.leave(c, events.ReasonLeft, "")
-	case SetAttributes:
-		return r.setAttributes(c)
-	case SetMemberAttributes:
-		return r.setMemberAttributes(c)
-	case Kick:
-		return r.kick(c)
-	case DestroyRoom:
-		return r.destroy(c)
-	case SetAccess:
-		return r.setAccess(c)
+// Add decides a command that changes one room.
+func (r *Run) Add(c *Command) Verdict { return c.Verb.Info().rule(r, c) }
+
+// AddSeveral decides a command that changes several rooms, on the runs of those rooms: all
+// of them change, or none. For [Switch] they are the run of the room to leave and the run
+// of the room to join; for [LeaveAll] those of the rooms that the command's session is in.
+func AddSeveral(runs []*Run, c *Command) Verdict { return c.Verb.Info().several(runs, c) }
+
+// Named is the rooms that a command names: the one to leave first. A command about the rooms
+// that its session is in names none.
+func (c *Command) Named() []subjects.Room {
+	switch {
+	case c.From != "":
+		return []subjects.Room{c.From, c.Room}
+	case c.Room != "":
+		return []subjects.Room{c.Room}
 	}
-	return r.admit(c)
+	return nil
 }
 
-// AddLeave decides the going out of a command about several rooms: leaveAll, and a
-// switch by a session that is in the room to come into.
-func (r *Run) AddLeave(c *Command, reason events.LeftReason, to subjects.Room) Verdict {
-	return r.leave(c, reason, to)
+// leaveAll decides a leaveAll: its session leaves all the rooms, or does so later.
+func leaveAll(runs []*Run, c *Command) Verdict {
+	for _, r := range runs {
+		if !r.takesLeave(c) {
+			return later
+		}
+	}
+	for _, r := range runs {
+		r.leave(c, events.ReasonLeft, "")
+	}
+	return Verdict{Changed: len(runs) > 0}
 }
 
-// TakesLeave says whether AddLeave would decide the command now.
-func (r *Run) TakesLeave(c *Command) bool {
+// takesLeave says whether leave would decide the command now.
+func (r *Run) takesLeave(c *Command) bool {
 	if r.busy(c.User) || r.creating() || r.over {
 		return false
 	}
@@ -156,15 +164,16 @@ func (r *Run) TakesLeave(c *Command) bool {
 	return m == nil || r.takes(leaveType(m), r.leftSize(c, m))
 }
 
-// AddSwitch decides a switch on the runs of both its rooms: both change, or neither.
-func AddSwitch(from, to *Run, c *Command) Verdict {
+// switchRooms decides a switch on the runs of both its rooms: both change, or neither.
+func switchRooms(runs []*Run, c *Command) Verdict {
+	from, to := runs[0], runs[1]
 	if from.busy(c.User) || to.busy(c.User) || from.creating() || to.ending() {
 		return later
 	}
 	if v := from.checkLeave(c); v.Refused != nil {
 		return v
 	}
-	if m := to.state.Member(c.User); m != nil && m.Session(c.Session) != nil {
+	if to.state.Has(c) {
 		return from.leave(c, events.ReasonSwitched, c.Room)
 	}
 	if m := from.state.Member(c.User); !from.takes(leaveType(m), from.leftSize(c, m)) {
@@ -343,6 +352,9 @@ func leaveType(m *Member) string {
 	}
 	return events.MemberLeft
 }
+
+// leaveAsked decides a leave.
+func (r *Run) leaveAsked(c *Command) Verdict { return r.leave(c, events.ReasonLeft, "") }
 
 func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verdict {
 	if r.busy(c.User) || r.creating() {

@@ -136,7 +136,7 @@ func (w *world) decide(commands ...*room.Command) (verdicts []room.Verdict, fact
 		var v room.Verdict
 		switch c.Verb {
 		case room.Switch:
-			v = room.AddSwitch(run(c.From), run(c.Room), c)
+			v = room.AddSeveral([]*room.Run{run(c.From), run(c.Room)}, c)
 		case room.LeaveAll:
 			v = w.leaveAll(run, c)
 		default:
@@ -178,22 +178,14 @@ func (w *world) bounded(f *events.Fact, bound int) {
 	}
 }
 
-func (w *world) leaveAll(run func(subjects.Room) *room.Run, c *room.Command) (v room.Verdict) {
+func (w *world) leaveAll(run func(subjects.Room) *room.Run, c *room.Command) room.Verdict {
 	var in []*room.Run
 	for _, r := range slices.Sorted(maps.Keys(w.rooms)) {
 		if m := w.rooms[r].Member(c.User); m != nil && m.Session(c.Session) != nil && !w.rooms[r].Ending() {
 			in = append(in, run(r))
 		}
 	}
-	for _, r := range in {
-		if !r.TakesLeave(c) {
-			return room.Verdict{Later: true}
-		}
-	}
-	for _, r := range in {
-		v = r.AddLeave(c, events.ReasonLeft, "")
-	}
-	return v
+	return room.AddSeveral(in, c)
 }
 
 // run decides lines in one batch, and stores what comes of them.

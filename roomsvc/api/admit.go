@@ -1,0 +1,91 @@
+package api
+
+import (
+	"regexp"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// traceParent is the header of W3C Trace Context, version 00.
+var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// acting makes the command of a request, as far as its caller says it.
+func (a *API) acting(q *request, c *room.Caller, anonymous bool) (*room.Command, *room.Error) {
+	cmd, err := c.Command(q.info.Verb, anonymous, a.Limits())
+	if err == nil {
+		q.Cmd = cmd
+		cmd.OwnForm = q.userForm && a.Feeds
+		lease := a.Leases.Of(q.session())
+		q.ask = a.asked(q, c, lease.Live)
+		if lease.Live {
+			q.lease = room.Lease{ExpiresAt: lease.EndAt, LeaseSeconds: lease.Seconds}
+		}
+	}
+	return cmd, err
+}
+
+// begin reads the body of a request that changes or says something, and makes its command,
+// up to what is the verb's own. It has answered if ok is false.
+func begin[T any, P interface {
+	*T
+	asking
+}](a *API, q *request, body P, anonymous bool) (cmd *room.Command, ok bool) {
+	if !parse(a, q, body) {
+		return nil, false
+	}
+	c := body.For()
+	cmd, err := a.acting(q, c, anonymous && !q.userForm)
+	if err != nil {
+		a.sendError(q, err)
+		return nil, false
+	}
+	c.Connection = nil // a repeat may come by another one
+	if cmd.RequestID != "" {
+		cmd.Digest = digest(q.info.Verb, body)
+	}
+	if parent := q.headers.Get("traceparent"); parent != "" && traceParent.MatchString(parent) {
+		cmd.TraceParent = parent
+	}
+	return cmd, true
+}
+
+// changeRoom reads the body of a command that changes one room, and hands it on.
+func changeRoom[T any, P interface {
+	*T
+	asking
+}](a *API, q *request, body P, roomID *string, anonymous bool, fill func(*room.Command, *room.Limits) *room.Error) {
+	cmd, ok := begin(a, q, body, anonymous)
+	if !ok {
+		return
+	}
+	if err := setRoom(&cmd.Room, "roomID", *roomID); err != nil {
+		a.sendError(q, err)
+		return
+	}
+	a.admit(q, fill(cmd, a.Limits()))
+}
+
+func setRoom(r *subjects.Room, field, id string) *room.Error {
+	*r = subjects.Room(id)
+	return room.ParseID(field, id)
+}
+
+// admit hands a checked command on, or refuses it; from here on the user's devices are told.
+func (a *API) admit(q *request, err *room.Error) {
+	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
+		return
+	}
+	if q.info.Brings() && q.Cmd.User != "" {
+		a.notify(q.Cmd, replica.Place{Room: q.Cmd.Room}, events.Connecting, q.info.Begins)
+		q.told = true
+	}
+	if err != nil {
+		a.Commit.Refuse(&q.Call, err)
+		return
+	}
+	a.Commit.Track(&q.Call)
+	a.alive(q, func() { a.Commit.Enqueue(&q.Call) })
+}

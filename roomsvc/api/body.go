@@ -1,0 +1,140 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/roomsvc/room"
+)
+
+// parse reads a request's body into v. It has answered if it is false.
+func parse[T any, P interface {
+	*T
+	asking
+}](a *API, q *request, v P) bool {
+	var body struct {
+		Known   P              `json:",embed"`
+		Unknown jsontext.Value `json:",embed"`
+	}
+	body.Known = v
+	if len(q.data) > 0 {
+		if err := json.Unmarshal(q.data, &body); err != nil {
+			a.sendError(q, badJSON(err))
+			return false
+		}
+	}
+	q.data = nil
+	if len(body.Unknown) > 0 {
+		q.ignored = names(body.Unknown)
+	}
+	c := v.For()
+	if q.userForm {
+		if c.UserID != "" && c.UserID != string(q.user) {
+			a.sendError(q, room.Refuse(room.ErrNotAllowed, "userID is %q, but this connection speaks for %q", c.UserID, q.user))
+			return false
+		}
+		c.UserID = string(q.user)
+	}
+	if q.userForm && c.LeaseSeconds != nil && *c.LeaseSeconds == 0 {
+		a.sendError(q, room.Invalid("leaseSeconds", "is 0; sessions that last are for trusted callers, here it must be %d to %d", room.MinLease, room.MaxLease))
+		return false
+	}
+	if c.RequestID == "" {
+		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
+	}
+	return true
+}
+
+// badJSON names the field that a body failed at.
+func badJSON(err error) *room.Error {
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		e := room.Refuse(room.ErrParamInvalid, "the body is not one JSON object: %v", syntax)
+		e.Field = field(syntax.JSONPointer)
+		return e
+	}
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) && semantic.JSONPointer != "" {
+		name := field(semantic.JSONPointer)
+		if errors.Is(err, json.ErrUnknownName) {
+			return room.Invalid(name, "is no field there; check its spelling")
+		}
+		want := "another type"
+		if semantic.GoType != nil {
+			want = jsonType(semantic.GoType.Kind().String())
+		}
+		return room.Invalid(name, "is a %s; it must be %s", kind(semantic.JSONKind), want)
+	}
+	return room.Refuse(room.ErrParamInvalid, "the body must be one JSON object")
+}
+
+func field(p jsontext.Pointer) string {
+	var parts []string
+	for token := range p.Tokens() {
+		parts = append(parts, token)
+	}
+	return strings.Join(parts, ".")
+}
+
+func jsonType(goKind string) string {
+	switch {
+	case goKind == "string":
+		return "a string"
+	case goKind == "bool":
+		return "true or false"
+	case strings.HasPrefix(goKind, "int"), strings.HasPrefix(goKind, "uint"):
+		return "a whole number in range"
+	case goKind == "slice":
+		return "a list"
+	}
+	return "an object"
+}
+
+func kind(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindString:
+		return "string"
+	case jsontext.KindNumber:
+		return "number"
+	case jsontext.KindBeginObject:
+		return "object"
+	case jsontext.KindBeginArray:
+		return "list"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "boolean"
+	}
+	return "value of a wrong kind"
+}
+
+// names lists an object's fields, for a header.
+func names(object jsontext.Value) string {
+	var fields map[string]jsontext.Value
+	if json.Unmarshal(object, &fields) != nil {
+		return ""
+	}
+	var list []string
+	for name := range fields {
+		if strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) < 0 && len(name) <= 64 && len(list) < 16 {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
+
+// digest is the same for the same request, however its JSON was laid out.
+func digest(verb room.Verb, v any) string {
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(append(data, verb...))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}

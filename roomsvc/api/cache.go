@@ -1,0 +1,24 @@
+package api
+
+import "natsrooms/roomsvc/room"
+
+// cache keeps the encoded replies of one run, which differ little.
+type cache struct{ replies []cached }
+
+type cached struct {
+	kind     string
+	position room.Position
+	data     []byte
+}
+
+// get is the reply of a kind at a position, made when it is not there.
+func (c *cache) get(kind string, p room.Position, encode func() []byte) []byte {
+	for i := range c.replies {
+		if c.replies[i].kind == kind && c.replies[i].position == p {
+			return c.replies[i].data
+		}
+	}
+	data := encode()
+	c.replies = append(c.replies, cached{kind, p, data})
+	return data
+}

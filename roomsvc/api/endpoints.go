@@ -1,0 +1,118 @@
+package api
+
+import (
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// maxRequest is the most bytes that a request may have.
+const maxRequest = 64 << 10
+
+// Endpoints is the set of endpoints that takes requests now. When the process has stood
+// still, the requests that piled up meanwhile are of a past that nobody waits for; the
+// whole set is dropped and a new one made.
+type Endpoints struct {
+	micro.Service
+	stale func() bool
+}
+
+// Watch notices that the process stood still, and calls woke each time, as long as the life
+// lasts.
+func (a *API) Watch(woke func()) { a.pulse.Run(a.Life, woke) }
+
+// Listen begins to take requests. Stop of what it gives ends that.
+func (a *API) Listen() (*Endpoints, error) {
+	epoch := a.pulse.Epoch()
+	e := &Endpoints{stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
+	var err error
+	if e.Service, err = micro.AddService(a.Conn, micro.Config{
+		Name: subjects.MicroService, Version: a.Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup,
+		StatsHandler: func(*micro.Endpoint) any { return a.Stats() },
+	}); err != nil {
+		return nil, err
+	}
+	for i := range room.Commands {
+		info := &room.Commands[i]
+		handle := func(user bool) micro.HandlerFunc {
+			return func(r micro.Request) { a.receive(e, info, user, r) }
+		}
+		if err = e.AddEndpoint(string(info.Verb), handle(false), micro.WithEndpointSubject(subjects.Command(string(info.Verb)))); err == nil {
+			err = e.AddEndpoint(string(info.Verb)+"-user", handle(true), micro.WithEndpointSubject(subjects.UserCommandPattern(string(info.Verb))))
+		}
+		if err != nil {
+			return nil, errors.Join(err, e.Stop())
+		}
+	}
+	return e, nil
+}
+
+// receive takes one request in and hands it on at once; it is answered later.
+func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, r micro.Request) {
+	if e.stale() {
+		return
+	}
+	if !subjects.ReplyAllowed(r.Subject(), r.Reply()) {
+		a.Log.Debug("a command that wants its answer where none may go is dropped", "subject", r.Subject(), "reply", r.Reply())
+		return
+	}
+	q := &request{info: info, reply: r.Reply(), userForm: userForm, data: r.Data(), headers: r.Headers()}
+	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, time.Now().Add(commit.Timeout), q
+	a.inFlight.Add(1)
+	if refused := a.door(q, r.Subject()); refused != nil {
+		a.sendError(q, refused)
+		return
+	}
+	table[info.Verb].take(a, q)
+}
+
+// door refuses what is not to be looked at any closer, and learns whose request it is.
+func (a *API) door(q *request, subject string) *room.Error {
+	if a.Life.Over() {
+		return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service ends; try again")
+	}
+	if a.inFlight.Load() > int64(a.MaxInFlight) {
+		return busy("nothing happened: %d commands are being worked on here, as many as may be; try again", a.MaxInFlight)
+	}
+	if q.userForm {
+		if refused := a.userDoor(q, subject); refused != nil {
+			return refused
+		}
+	}
+	if len(q.data) > maxRequest {
+		big := room.Refuse(room.ErrParamInvalid, "the request has %d bytes; it may have %d", len(q.data), maxRequest)
+		big.Limit, big.Actual = maxRequest, int64(len(q.data))
+		return big
+	}
+	return nil
+}
+
+// userDoor does so in the user form.
+func (a *API) userDoor(q *request, subject string) *room.Error {
+	user, err := subjects.UserOfToken(subjects.UserToken(subject))
+	if err != nil {
+		return room.Invalid("userID", "in the subject %v", err)
+	}
+	if q.info.Trusted {
+		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.info.Verb, subjects.Command(string(q.info.Verb)))
+	}
+	if a.Feeds && !a.share.take(user, a.MaxInFlight) {
+		return busy("nothing happened: %d commands of %q are being worked on here, as many as one user's may be; try again", shareOf(a.MaxInFlight), user)
+	}
+	q.user = user
+	if a.Feeds {
+		q.sharer = user
+	}
+	return nil
+}
+
+func busy(format string, args ...any) *room.Error {
+	e := room.Refuse(room.ErrBusy, format, args...)
+	e.RetryAfterMs = 100
+	return e
+}

@@ -1,0 +1,206 @@
+package api
+
+import (
+	"slices"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+func takeCreate(a *API, q *request) {
+	body := &room.CreateRequest{}
+	changeRoom(a, q, body, &body.RoomID, q.info.Verb == room.Create, func(c *room.Command, l *room.Limits) *room.Error {
+		return c.Making("roomName", body.RoomName, body.Config, l)
+	})
+}
+
+func takeRoom(a *API, q *request) {
+	body := &room.RoomRequest{}
+	changeRoom(a, q, body, &body.RoomID, false, func(*room.Command, *room.Limits) *room.Error { return nil })
+}
+
+func takeKick(a *API, q *request) {
+	body := &room.KickRequest{}
+	changeRoom(a, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Kick(body) })
+}
+
+func takeDestroy(a *API, q *request) {
+	body := &room.DestroyRequest{}
+	changeRoom(a, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.Destroy(body) })
+}
+
+func takeAccess(a *API, q *request) {
+	body := &room.SetAccessRequest{}
+	changeRoom(a, q, body, &body.RoomID, true, func(c *room.Command, _ *room.Limits) *room.Error { return c.SetAccess(body) })
+}
+
+func takeSwitch(a *API, q *request) {
+	body := &room.SwitchRequest{}
+	cmd, ok := begin(a, q, body, false)
+	if !ok {
+		return
+	}
+	err := setRoom(&cmd.From, "fromRoomID", body.FromRoomID)
+	if err == nil {
+		err = setRoom(&cmd.Room, "toRoomInfo.roomID", body.ToRoomInfo.RoomID)
+	}
+	if err != nil {
+		a.sendError(q, err)
+		return
+	}
+	cmd.CreateMissing = body.IsCreateWhenRoomNotExisted
+	if err = cmd.Making("toRoomInfo.roomName", body.ToRoomInfo.RoomName, body.Config, a.Limits()); err == nil && cmd.From == cmd.Room {
+		err = room.Invalid("toRoomInfo.roomID", "is %q, and so is fromRoomID; a switch needs two rooms", cmd.Room)
+	}
+	a.admit(q, err)
+}
+
+func takeLeaveAll(a *API, q *request) {
+	if _, ok := begin(a, q, &room.LeaveAllRequest{}, false); ok {
+		a.admit(q, nil)
+	}
+}
+
+// answerJoined answers create, join and enter. The replies of a run are the same but for
+// who made the room.
+func answerJoined(a *API, q *request, r *commit.Result, same *cache) {
+	flag := created(q, r.Created)
+	key := "joined"
+	if flag != nil && *flag {
+		key = "created"
+	} else if flag != nil {
+		key = "entered"
+	}
+	encode := func() []byte {
+		info := info(a.shown(q, r.State), r.At)
+		return a.encode(&room.JoinedReply{Room: info, Created: flag, Subscribe: a.subscribe(q, r.At.Room, info.Config), Position: r.At.Position})
+	}
+	if a.Feeds && q.userForm { // what it subscribes to may be its own
+		a.send(q, encode(), nil)
+		return
+	}
+	a.send(q, same.get(key, r.At.Position, encode), nil)
+}
+
+// created is what a reply says of it, for those verbs that may make a room and may not.
+func created(q *request, yes bool) *bool {
+	if q.info.Verb == room.Enter || q.info.Verb == room.Switch {
+		return &yes
+	}
+	return nil
+}
+
+func answerSwitched(a *API, q *request, r *commit.Result, _ *cache) {
+	info := info(a.shown(q, r.State), r.At)
+	a.reply(q, &room.JoinedReply{
+		Room: info, Created: created(q, r.Created), Subscribe: a.subscribe(q, r.At.Room, info.Config), Position: r.At.Position, Left: leftRoom(r.Left),
+	})
+}
+
+// leftRoom is the room that a switch left, if that is known.
+func leftRoom(left []replica.Place) *room.LeftRoom {
+	if len(left) == 0 {
+		return nil
+	}
+	return &room.LeftRoom{RoomID: string(left[0].Room), InstanceID: left[0].InstanceID, Sequence: left[0].Sequence}
+}
+
+// repeatJoined answers a repeated create, join, enter or switch.
+func repeatJoined(a *API, q *request, r *commit.Result) {
+	o := r.Before
+	p := replica.Place{Room: q.Cmd.Room}
+	if o.Joined != nil {
+		p = *o.Joined
+	}
+	st := a.shown(q, r.State)
+	if st != nil && o.Joined == nil { // it was in already: no fact says where the room was then
+		p.Position = st.Position()
+	}
+	info := info(st, p)
+	a.reply(q, &room.JoinedReply{
+		Room: info, Created: created(q, o.Created), Subscribe: a.subscribe(q, q.Cmd.Room, info.Config), Position: p.Position, Left: leftRoom(o.Left),
+	})
+}
+
+// info is the room as it is now, or what is left to say of one that has ended since, or
+// that whoever asks may not see any more.
+func info(st *room.State, p replica.Place) events.Room {
+	if st != nil {
+		return st.Info(p.Room)
+	}
+	return events.Room{RoomID: string(p.Room), InstanceID: p.InstanceID, Attributes: map[string]string{}}
+}
+
+func answerLeft(a *API, q *request, r *commit.Result, _ *cache) { a.replyLeft(q, r.At) }
+
+// repeatLeft answers a repeated leave.
+func repeatLeft(a *API, q *request, r *commit.Result) {
+	p := replica.Place{Room: q.Cmd.Room}
+	if len(r.Before.Left) > 0 {
+		p = r.Before.Left[0]
+	}
+	a.replyLeft(q, p)
+}
+
+func (a *API) replyLeft(q *request, p replica.Place) {
+	a.reply(q, &room.LeftReply{RoomID: string(p.Room), Position: p.Position})
+}
+
+func answerLeftAll(a *API, q *request, r *commit.Result, _ *cache) { a.replyLeftAll(q, r.Left) }
+
+func repeatLeftAll(a *API, q *request, r *commit.Result) { a.replyLeftAll(q, r.Before.Left) }
+
+func (a *API) replyLeftAll(q *request, left []replica.Place) {
+	ids := make([]string, 0, len(left))
+	for _, p := range left {
+		ids = append(ids, string(p.Room))
+	}
+	a.reply(q, &room.LeftAllReply{RoomIDList: ids})
+}
+
+func answerKicked(a *API, q *request, r *commit.Result, _ *cache) { a.replyKicked(q, r.Users) }
+
+func repeatKicked(a *API, q *request, r *commit.Result) { a.replyKicked(q, r.Before.Users) }
+
+func (a *API) replyKicked(q *request, kicked []subjects.User) {
+	reply := &room.KickReply{Kicked: []string{}}
+	for _, u := range kicked {
+		reply.Kicked = append(reply.Kicked, string(u))
+	}
+	reply.ErrorUserList = notIn(q.Cmd.Users, func(u subjects.User) bool { return slices.Contains(kicked, u) })
+	a.reply(q, reply)
+}
+
+// notIn lists those whom a command could not serve because they were not in the room.
+func notIn(users []subjects.User, served func(subjects.User) bool) []room.ErrorUser {
+	list := []room.ErrorUser{}
+	for _, u := range users {
+		if !served(u) {
+			list = append(list, room.ErrorUser{UserID: string(u), Code: room.ErrUserNotInRoom.Name, Number: room.ErrUserNotInRoom.Number})
+		}
+	}
+	return list
+}
+
+func answerDestroyed(a *API, q *request, _ *commit.Result, _ *cache) { a.replyDestroyed(q) }
+
+func repeatDestroyed(a *API, q *request, _ *commit.Result) { a.replyDestroyed(q) }
+
+func (a *API) replyDestroyed(q *request) {
+	a.reply(q, &room.DestroyReply{RoomID: string(q.Cmd.Room)})
+}
+
+func answerAccess(a *API, q *request, r *commit.Result, _ *cache) {
+	a.reply(q, &room.SetAccessReply{Config: info(r.State, r.At).Config, Position: r.At.Position})
+}
+
+func repeatAccess(a *API, q *request, r *commit.Result) {
+	reply := &room.SetAccessReply{Position: r.Before.At.Position}
+	if r.State != nil {
+		reply.Config = r.State.Config
+	}
+	a.reply(q, reply)
+}

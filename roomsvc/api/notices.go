@@ -1,0 +1,121 @@
+package api
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+var noticeHeader = nats.Header{"Content-Type": {events.ContentType}}
+
+// notify tells the devices of a command's user where its session stands in a room.
+func (a *API) notify(c *room.Command, p replica.Place, st events.State, ev events.Event) {
+	if c.User != "" {
+		a.publishNotice(a.notice(c, p, st, ev))
+	}
+}
+
+func (a *API) notice(c *room.Command, p replica.Place, st events.State, ev events.Event) *events.Notice {
+	return &events.Notice{
+		ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: p.Room, InstanceID: p.InstanceID, Sequence: p.Sequence,
+		User: c.User, SessionID: c.Session, State: st, Event: ev, RequestID: c.RequestID,
+	}
+}
+
+func (a *API) publishNotice(n *events.Notice) {
+	data, err := n.Encode(a.Source)
+	if err == nil {
+		err = a.Conn.PublishMsg(&nats.Msg{Subject: subjects.UserState(n.User, n.Room), Header: noticeHeader, Data: data})
+	}
+	if err != nil {
+		a.Log.Warn("a notice was lost", "user", n.User, "room", n.Room, "error", err)
+	}
+}
+
+// tellDone tells the user's devices of a command that was carried out.
+func (a *API) tellDone(r *commit.Result) {
+	if r.Cmd.Verb.Info().Brings() {
+		a.notify(r.Cmd, r.At, events.Connected, events.Success)
+	}
+	for _, p := range r.Left {
+		a.notify(r.Cmd, p, events.Disconnected, events.Success)
+	}
+}
+
+// tellRefused tells them of one that was refused: the session stands where it did.
+func (a *API) tellRefused(q *request, r *commit.Result) {
+	if !q.info.Brings() || r.Cmd.User == "" {
+		return
+	}
+	n := a.notice(r.Cmd, replica.Place{Room: r.Cmd.Room}, events.Disconnected, q.info.Fails)
+	if r.State.Has(r.Cmd) {
+		n.State = events.Connected
+	}
+	n.Error = noticeError(r.Refused)
+	a.publishNotice(n)
+}
+
+// tellRepeated tells them where the session of a repeated command stands. They heard it come,
+// for its first try was not known yet, and may have reached an instance that died.
+func (a *API) tellRepeated(q *request, r *commit.Result) {
+	n := a.notice(r.Cmd, replica.Place{Room: r.Cmd.Room}, events.Disconnected, events.Success)
+	if r.State.Has(r.Cmd) {
+		p := r.State.Position()
+		n.State, n.InstanceID, n.Sequence = events.Connected, p.InstanceID, p.Sequence
+	}
+	if r.Refused != nil {
+		n.Event, n.Error = q.info.Fails, noticeError(r.Refused)
+	}
+	a.publishNotice(n)
+}
+
+func noticeError(e *room.Error) *events.NoticeError {
+	return &events.NoticeError{Code: e.Code.Name, Number: e.Code.Number}
+}
+
+// PutOut makes the notices for the sessions that a fact puts out of a room, of which st is
+// the state before. tell publishes them; it is nil if there are none.
+func (a *API) PutOut(st *room.State, f *events.Fact) (tell func()) {
+	var notices []*events.Notice
+	for i := range f.Left {
+		l := &f.Left[i]
+		event, sessions := whyOut(l, st)
+		for _, session := range sessions {
+			notices = append(notices, &events.Notice{
+				ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: f.Room, InstanceID: f.InstanceID, Sequence: f.Sequence,
+				User: subjects.User(l.UserID), SessionID: session.SessionID, State: events.Disconnected, Event: event, ReasonText: l.ReasonText, RequestID: l.RequestID,
+			})
+		}
+	}
+	if len(notices) == 0 {
+		return nil
+	}
+	return func() {
+		for _, n := range notices {
+			a.publishNotice(n)
+		}
+	}
+}
+
+// whyOut says which sessions an entry puts out without their having asked, and why.
+func whyOut(l *events.Left, st *room.State) (events.Event, []room.MemberSession) {
+	one := []room.MemberSession{{SessionID: l.SessionID}}
+	switch l.Reason {
+	case events.ReasonKicked:
+		return events.KickedOut, st.Member(subjects.User(l.UserID)).Sessions
+	case events.ReasonDestroyed:
+		return events.RoomNotExist, st.Member(subjects.User(l.UserID)).Sessions
+	case events.ReasonExpired:
+		return events.ConnectTimeout, one
+	case events.ReasonReplaced:
+		return events.KickedOutByOtherDevice, one
+	}
+	return events.Success, nil
+}

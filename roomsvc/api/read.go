@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// read answers from memory, once that is as new as the caller asks.
+func (a *API) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	a.alive(q, func() { a.readNow(q, f, r, answer) })
+}
+
+func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	if !f.Sync && a.seen(f.MinRevision, r) {
+		v, refused := answer()
+		switch {
+		case refused == nil:
+			a.reply(q, v)
+			return
+		case !unproved(refused):
+			a.sendError(q, refused)
+			return
+		}
+		f.Sync = true
+	}
+	a.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
+}
+
+// readAside answers what may take a while: until this instance is new enough, or a
+// stream has been asked.
+func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	a.alive(q, func() { a.readLater(q, f, r, answer) })
+}
+
+func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	a.Life.Go(func() {
+		ctx, cancel := context.WithDeadline(a.Life, q.Deadline)
+		defer cancel()
+		refused := a.fresh(ctx, f, r)
+		var v any
+		if refused == nil {
+			v, refused = answer(ctx)
+		}
+		if unproved(refused) && !f.Sync {
+			f.Sync = true
+			if refused = a.fresh(ctx, f, r); refused == nil {
+				v, refused = answer(ctx)
+			}
+		}
+		if refused != nil {
+			a.sendError(q, refused)
+		} else {
+			a.reply(q, v)
+		}
+	})
+}
+
+// unproved says whether memory that is behind may refuse so: whoever asks may have come in
+// a moment ago, by another instance. Such an answer needs a sync point.
+func unproved(e *room.Error) bool {
+	return e != nil && (e.Code == room.ErrRoomNotExist || e.Code == room.ErrNotAllowed || e.Code == room.ErrUserNotInRoom)
+}
+
+// fresh waits until this instance is as new as the caller asks.
+func (a *API) fresh(ctx context.Context, f room.Freshness, r subjects.Room) *room.Error {
+	var err error
+	if f.Sync {
+		err = a.Sync.Pass(ctx)
+	}
+	if err == nil && !a.seen(f.MinRevision, r) {
+		err = a.Replica.Passed.Wait(ctx, f.MinRevision)
+	}
+	if err == nil {
+		return nil
+	}
+	e := room.Refuse(room.ErrBusy, "nothing happened: this instance has not seen what you ask for, it is at revision %d; try again", a.Replica.Passed.Seq())
+	if !f.Sync {
+		e.Field, e.Limit, e.Actual = "minRevision", int64(a.Replica.Passed.Seq()), int64(f.MinRevision)
+	}
+	return e
+}
+
+// seen says whether a revision has been applied: by the follower, or in that room.
+func (a *API) seen(revision uint64, r subjects.Room) bool {
+	if revision <= a.Replica.Passed.Seq() {
+		return true
+	}
+	head := a.Replica.Head(r)
+	return head != nil && head.Revision >= revision
+}
+
+// view calls f with the room's state under its lock, if the room exists and whoever
+// asks may read it.
+func (a *API) view(q *request, r subjects.Room, f func(*room.State) any) (any, *room.Error) {
+	var v any
+	refused := room.Refuse(room.ErrRoomNotExist, "there is no room %q; enter creates it", r)
+	a.Replica.View(r, func(st *room.State) {
+		if st == nil || st.Ending() {
+			return
+		}
+		if refused = a.mayRead(q, st); refused == nil {
+			v = f(st)
+		}
+	})
+	return v, refused
+}
+
+// beginFor reads a request's body, and for whom it acts. It has answered if it is false.
+func beginFor[T any, P interface {
+	*T
+	asking
+}](a *API, q *request, body P, anonymous bool) bool {
+	if !parse(a, q, body) {
+		return false
+	}
+	if _, err := a.acting(q, body.For(), anonymous); err != nil {
+		a.sendError(q, err)
+		return false
+	}
+	return true
+}
+
+// beginRead reads the body of a read; roomID is nil where it names no room.
+func beginRead[T any, P interface {
+	*T
+	asking
+}](a *API, q *request, body P, roomID *string) (r subjects.Room, ok bool) {
+	if !beginFor(a, q, body, !q.userForm) {
+		return "", false
+	}
+	if roomID != nil {
+		if err := setRoom(&r, "roomID", *roomID); err != nil {
+			a.sendError(q, err)
+			return "", false
+		}
+	}
+	return r, true
+}

@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+
+	"github.com/go-json-experiment/json"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+func takeGet(a *API, q *request) {
+	var body room.ReadRequest
+	r, ok := beginRead(a, q, &body, &body.RoomID)
+	if !ok {
+		return
+	}
+	a.read(q, body.Freshness, r, func() (any, *room.Error) {
+		return a.view(q, r, func(st *room.State) any {
+			return &room.GetReply{Room: st.Info(r), Subscribe: a.subscribe(q, r, st.Config), Position: st.Position()}
+		})
+	})
+}
+
+func takeMembers(a *API, q *request) {
+	var body room.MembersRequest
+	r, ok := beginRead(a, q, &body, &body.RoomID)
+	if !ok {
+		return
+	}
+	order, err := room.PageOrder(body.NextFlag)
+	count, refused := pageCount(body.Count)
+	if err != nil {
+		refused = room.Invalid("nextFlag", "is %q, which no page ended with; start with an empty one", body.NextFlag)
+	}
+	if refused != nil {
+		a.sendError(q, refused)
+		return
+	}
+	a.read(q, body.Freshness, r, func() (any, *room.Error) {
+		return a.view(q, r, func(st *room.State) any { return page(st, order, count) })
+	})
+}
+
+func pageCount(count int) (int, *room.Error) {
+	if count < 0 || count > room.MaxPage {
+		e := room.Invalid("count", "is %d; it must be 1 to %d", count, room.MaxPage)
+		e.Limit, e.Actual = room.MaxPage, int64(count)
+		return 0, e
+	}
+	if count == 0 {
+		count = room.MaxPage
+	}
+	return count, nil
+}
+
+// page is the members that joined after order, until count or the reply is full.
+func page(st *room.State, order uint64, count int) *room.MembersReply {
+	reply := &room.MembersReply{MemberList: []room.MemberInfo{}, MemberCount: st.Members, Position: st.Position()}
+	var last *room.Member
+	size := 0
+	st.After(order, func(m *room.Member) bool {
+		info := m.Wire()
+		data, _ := json.Marshal(&info)
+		if size += len(data) + 1; last != nil && (len(reply.MemberList) == count || size > pageRoom) {
+			reply.NextFlag = room.PageFlag(last)
+			return false
+		}
+		reply.MemberList = append(reply.MemberList, info)
+		last = m
+		return true
+	})
+	return reply
+}
+
+func takeMemberOf(a *API, q *request) {
+	var body room.MemberOfRequest
+	r, ok := beginRead(a, q, &body, &body.RoomID)
+	if !ok {
+		return
+	}
+	if n := len(body.UserIDs); n > room.MaxUserIDs {
+		e := room.Invalid("userIDs", "has %d users; it may have %d", n, room.MaxUserIDs)
+		e.Limit, e.Actual = room.MaxUserIDs, int64(n)
+		a.sendError(q, e)
+		return
+	}
+	for _, id := range body.UserIDs {
+		if err := room.ParseID("userIDs", id); err != nil {
+			a.sendError(q, err)
+			return
+		}
+	}
+	a.read(q, body.Freshness, r, func() (any, *room.Error) {
+		v, refused := a.view(q, r, func(st *room.State) any {
+			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
+			for _, id := range body.UserIDs {
+				if m := st.Member(subjects.User(id)); m != nil {
+					reply.MemberList = append(reply.MemberList, m.Wire())
+				} else {
+					reply.ErrorUserList = append(reply.ErrorUserList, room.ErrorUser{UserID: id, Code: room.ErrUserNotInRoom.Name, Number: room.ErrUserNotInRoom.Number})
+				}
+			}
+			return reply
+		})
+		if refused == nil {
+			if size := len(a.encode(v)) + leaseRoom; size > maxReply {
+				refused = room.Invalid("userIDs", "ask for %d bytes of members; a reply may have %d, ask for fewer users at once", size, maxReply)
+				refused.Limit, refused.Actual = maxReply, int64(size)
+			}
+		}
+		return v, refused
+	})
+}
+
+func takeRooms(a *API, q *request) {
+	var body room.RoomsRequest
+	if !beginFor(a, q, &body, false) {
+		return
+	}
+	a.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
+		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, func(*replica.Room) bool { return true })
+		return &room.RoomsReply{Rooms: rooms, NextFlag: next}, nil
+	})
+}
+
+func takeRenew(a *API, q *request) {
+	var body room.RenewRequest
+	if !beginFor(a, q, &body, false) {
+		return
+	}
+	// A room that is missing in the answer is lost to whoever asks. Where the session came
+	// in a moment ago, elsewhere, it must not be.
+	a.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
+		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, func(known *replica.Room) (in bool) {
+			known.View(func(st *room.State) { in = !q.over && st.Has(q.Cmd) })
+			return in
+		})
+		return &room.RenewReply{Rooms: rooms, NextFlag: next}, nil
+	})
+}
+
+// heads is a page of the user's rooms that want takes, behind after, and how far each has got.
+func (a *API) heads(ctx context.Context, u subjects.User, after string, want func(*replica.Room) bool) (rooms []room.RoomHead, next string) {
+	rooms = []room.RoomHead{}
+	var ids []subjects.Room
+	size := 0
+	for _, known := range a.Replica.Users.Of(u) {
+		h := known.Head()
+		if after != "" && string(known.ID) <= after || h == nil || h.Ending() || !want(known) {
+			continue
+		}
+		if size += 128 + 2*len(known.ID); size > pageRoom {
+			next = rooms[len(rooms)-1].RoomID
+			break
+		}
+		rooms = append(rooms, room.RoomHead{RoomID: string(known.ID), InstanceID: h.InstanceID, Sequence: h.Sequence})
+		ids = append(ids, known.ID)
+	}
+	heads := a.Messages.Heads(ctx, ids)
+	for i, id := range ids {
+		rooms[i].MessageSeq = heads[id]
+	}
+	return rooms, next
+}
+
+func takeList(a *API, q *request) {
+	var body room.ListRequest
+	_, ok := beginRead(a, q, &body, nil)
+	if !ok {
+		return
+	}
+	count, refused := pageCount(body.Count)
+	if refused != nil {
+		a.sendError(q, refused)
+		return
+	}
+	a.read(q, body.Freshness, "", func() (any, *room.Error) {
+		return listPage(a.Replica.From(body.Prefix, body.NextFlag), count), nil
+	})
+}
+
+// listPage is the rooms of a list that exist, as many as a page takes.
+func listPage(rooms []*replica.Room, count int) *room.ListReply {
+	reply := &room.ListReply{RoomList: []events.Room{}}
+	size := 0
+	for _, known := range rooms {
+		h := known.Head()
+		if h == nil || h.Ending() {
+			continue
+		}
+		info := h.Info(known.ID)
+		data, _ := json.Marshal(&info)
+		if size += len(data) + 1; len(reply.RoomList) > 0 && (len(reply.RoomList) == count || size > pageRoom) {
+			reply.NextFlag = reply.RoomList[len(reply.RoomList)-1].RoomID
+			return reply
+		}
+		reply.RoomList = append(reply.RoomList, info)
+	}
+	return reply
+}

@@ -1,0 +1,49 @@
+package api
+
+import (
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/room"
+)
+
+// Settle answers calls that were decided, or refused, or carried out before. The locks of
+// their rooms are held.
+func (a *API) Settle(results []commit.Result) {
+	var same cache
+	for i := range results {
+		r := &results[i]
+		q := r.From.(*request)
+		switch row := table[q.info.Verb]; {
+		case r.Repeat:
+			a.settleRepeated(q, r, row)
+		case r.Refused != nil:
+			a.settleRefused(q, r)
+		default:
+			a.tellDone(r)
+			if !r.Late {
+				row.answer(a, q, r, &same)
+			}
+		}
+	}
+}
+
+// settleRefused answers a refusal, and tells the user's devices where its session stands.
+func (a *API) settleRefused(q *request, r *commit.Result) {
+	if st := a.shown(q, r.State); r.Refused.Code == room.ErrRevisionMismatch && st != nil { // else the room has ended since
+		at := st.Position()
+		r.Refused.Attributes, r.Refused.At = st.Attributes, &at
+	}
+	a.tellRefused(q, r)
+	a.sendError(q, r.Refused)
+}
+
+// settleRepeated answers a request that was carried out before, with the first outcome.
+func (a *API) settleRepeated(q *request, r *commit.Result, row verb) {
+	if q.told {
+		a.tellRepeated(q, r)
+	}
+	if r.Refused != nil {
+		a.sendError(q, r.Refused)
+		return
+	}
+	row.repeat(a, q, r)
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/leases"
+	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+)
+
+// Sizes of answers.
+const (
+	maxReply  = 256 << 10 // the most bytes that a reply may have; pages end before it
+	leaseRoom = 64        // what a session's lease takes in a reply
+	pageRoom  = maxReply - 48<<10
+)
+
+// ignoredHeader names the unknown fields of a request.
+const ignoredHeader = "Room-Ignored-Fields"
+
+// Config is what an API works with. All of it is needed.
+type Config struct {
+	Life     *life.Life
+	Log      *slog.Logger
+	Conn     *nats.Conn
+	Journal  *journal.Journal
+	Replica  *replica.Replica
+	Sync     *replica.Sync
+	Commit   *commit.Committer
+	Messages *messages.Store
+	Outbox   *messages.Outbox
+	Leases   *leases.Book
+	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases
+	Limits   func() *room.Limits                                                                    // as they are now
+
+	Feeds       bool   // end users connect as themselves
+	Source      string // before the source of every event
+	MaxInFlight int    // requests worked on at once
+	Version     string
+	Stats       func() any // what the micro service tells under "data"
+}
+
+// API takes requests and answers them, for one instance.
+type API struct {
+	Config
+	inFlight atomic.Int64
+	share    share
+	paces    paces
+	pulse    *life.Pulse
+}
+
+// New makes an API, which takes requests from [API.Listen] on.
+func New(c Config) *API { return &API{Config: c, pulse: life.NewPulse()} }
+
+// InFlight is how many requests are worked on.
+func (a *API) InFlight() int64 { return a.inFlight.Load() }
+
+// Forget drops what no longer counts of the pace of senders.
+func (a *API) Forget() { a.paces.forget(time.Now()) }
+
+func (a *API) encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		a.Log.Error("a reply can't be encoded", "error", err)
+	}
+	return data
+}
+
+// reply sends a success.
+func (a *API) reply(q *request, v any) { a.send(q, a.encode(v), nil) }
+
+// answer sends a success, unless the request has been answered.
+func (a *API) answer(q *request, v any) {
+	if q.Answer() {
+		a.reply(q, v)
+	}
+}
+
+// sendError sends a refusal.
+func (a *API) sendError(q *request, e *room.Error) {
+	a.send(q, a.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
+}
+
+// withLease is a reply, which may go to many callers, with the lease of one session.
+func withLease(reply []byte, l room.Lease) []byte {
+	data := make([]byte, 0, len(reply)+leaseRoom)
+	data = append(data, reply[:len(reply)-1]...)
+	data, _ = l.ExpiresAt.AppendText(append(data, `,"expiresAt":"`...))
+	data = strconv.AppendInt(append(data, `","leaseSeconds":`...), int64(l.LeaseSeconds), 10)
+	return append(data, '}')
+}
+
+// send publishes the one answer of a request.
+func (a *API) send(q *request, data []byte, h nats.Header) {
+	a.inFlight.Add(-1)
+	a.share.give(q.sharer)
+	if q.reply == "" {
+		return
+	}
+	if h == nil && q.lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is at work
+		data = withLease(data, q.lease)
+	}
+	m := &nats.Msg{Subject: q.reply, Header: h, Data: data}
+	if q.ignored != "" {
+		if m.Header == nil {
+			m.Header = nats.Header{}
+		}
+		m.Header[ignoredHeader] = []string{q.ignored}
+	}
+	if err := a.Conn.PublishMsg(m); err != nil {
+		a.Log.Warn("an answer was lost", "verb", q.info.Verb, "error", err)
+	}
+}

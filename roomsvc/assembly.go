@@ -1,0 +1,245 @@
+package roomsvc
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/api"
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/feeds"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/lead"
+	"natsrooms/roomsvc/leases"
+	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/load"
+	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/upkeep"
+	"natsrooms/subjects"
+)
+
+// assembly is the parts of a service, in the order in which they are made.
+type assembly struct {
+	cfg    Config
+	nc     *nats.Conn
+	log    *slog.Logger
+	life   *life.Life
+	stats  func() any
+	limits atomic.Pointer[room.Limits] // those of all instances
+
+	journal   *journal.Journal
+	bucket    *projection.Bucket
+	messages  *messages.Store
+	rep       *replica.Replica
+	sync      *replica.Sync
+	projector *projection.Projector
+	feeds     *feeds.Feeds // nil: no end users connect as themselves
+	empty     *upkeep.EmptyRooms
+	leases    *leases.Book
+	grants    *leases.Grants
+	commit    *commit.Committer
+	expiry    *upkeep.Leases
+	api       *api.API
+}
+
+// assemble makes the parts and loads the rooms. When it returns this instance leads, or
+// knows that it does not.
+func (s *assembly) assemble(ctx context.Context) error {
+	if err := s.openStreams(ctx); err != nil {
+		return err
+	}
+	loaded, found, err := load.Load(ctx, load.Config{
+		Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Live: s.live,
+	})
+	if err != nil {
+		return err
+	}
+	if found.Rewrite {
+		s.projector.Rewrite()
+	}
+	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log); err != nil {
+		return err
+	}
+	if err := s.hearDisconnects(); err != nil {
+		return fmt.Errorf("listening to the system account: %w", err)
+	}
+	s.wire(loaded.Replica)
+	s.renewLost(found.Lost)
+	known := s.start()
+	select { // whoever is answered hears what comes of it
+	case <-known:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("standing for the lead: %w", ctx.Err())
+	}
+}
+
+// openStreams opens what is stored, and takes the settings that all instances share.
+func (s *assembly) openStreams(ctx context.Context) (err error) {
+	if s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, Shared: s.cfg.shared()}); err != nil {
+		return err
+	}
+	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
+		return err
+	}
+	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas}); err != nil {
+		return err
+	}
+	shared, err := s.readSettings(ctx)
+	if err == nil && shared[sharedFeeds] != 0 && !s.cfg.Feeds {
+		s.log.Warn("end users connect to this deployment as themselves, so this instance has feeds too, although it was not told to")
+		s.cfg.Feeds = true
+	}
+	return err
+}
+
+// live connects what hears of facts to the replica, before the first that is passed live.
+func (s *assembly) live(loaded *load.Replica) {
+	s.rep = loaded.Replica
+	s.sync = replica.NewSync(s.life, s.journal.Mark, &s.rep.Passed)
+	s.projector = projection.NewProjector(s.bucket, loaded.Projected, s.cfg.Settle, s.rep.Everything)
+	for _, c := range loaded.Pending {
+		s.projector.Add(c)
+	}
+	s.rep.Changed = s.projector.Add
+	s.empty = upkeep.NewEmptyRooms(func(id subjects.Room, t commit.Task) { s.commit.AssignOnce(id, t) })
+	s.rep.Due = s.empty.Changed
+	if !s.cfg.Feeds {
+		return
+	}
+	var rooms []*room.State
+	for _, known := range s.rep.All() {
+		known.View(func(st *room.State) { // nobody else is at work yet
+			if st != nil {
+				rooms = append(rooms, st)
+			}
+		})
+	}
+	s.feeds = feeds.New(cmp.Or(s.cfg.FeedsConn, s.nc), s.log, s.sync.Pass)
+	s.feeds.Start(s.life, rooms)
+	s.rep.Heard = s.feeds.Fact
+}
+
+// wire makes the parts that need the replica.
+func (s *assembly) wire(rep *replica.Replica) {
+	limits := s.limits.Load
+	s.grants = &leases.Grants{Journal: s.journal, Stream: s.leases.Stream()}
+	s.commit = commit.New(commit.Config{
+		Life: s.life, Log: s.log, Journal: s.journal, Replica: rep, Sync: s.sync, Source: s.cfg.SourcePrefix, Limits: limits, Prove: s.prove,
+		PutOut: func(st *room.State, f *events.Fact) func() { return s.api.PutOut(st, f) },
+		Settle: func(results []commit.Result) { s.api.Settle(results) },
+	})
+	s.expiry = &upkeep.Leases{Life: s.life, Log: s.log, Book: s.leases, Replica: rep, Sync: s.sync, Commit: s.commit, Limits: limits}
+	s.api = api.New(api.Config{
+		Life: s.life, Log: s.log, Conn: s.nc, Journal: s.journal, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Messages: s.messages, Outbox: messages.NewOutbox(s.life, s.journal), Leases: s.leases, Expire: s.expiry.Expire, Limits: limits,
+		Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
+	})
+}
+
+// prove looks whether a token of a call's user names its room, where that matters.
+func (s *assembly) prove(ctx context.Context, c *commit.Call) error {
+	head := s.rep.Head(c.Cmd.Room)
+	if !c.Cmd.OwnForm || !c.Cmd.Verb.Info().Brings() || head == nil || head.Config.Access != room.AccessToken {
+		c.Cmd.Granted = false
+		return nil
+	}
+	granted, err := s.grants.Names(ctx, c.Cmd.User, c.Cmd.Room)
+	if err == nil {
+		c.Cmd.Granted = granted
+	}
+	return err
+}
+
+// renewLost gives a new instance to rooms that lost facts: their members hear that the old
+// one ended, and whoever held a position in it takes a new snapshot.
+func (s *assembly) renewLost(ids []subjects.Room) {
+	for _, id := range ids {
+		var renewal *room.Renewal
+		s.rep.View(id, func(st *room.State) {
+			if st != nil {
+				s.log.Warn("a room lost facts and goes on as a new instance", "room", id, "instance", st.InstanceID)
+				renewal = room.NewRenewal(st)
+			}
+		})
+		if renewal != nil {
+			s.commit.Assign(id, renewal.Next)
+		}
+	}
+}
+
+// start starts what the service does by itself. What it gives is closed once this instance
+// knows whether it leads.
+func (s *assembly) start() (known <-chan struct{}) {
+	for _, r := range s.rep.All() {
+		s.empty.Resume(r.ID, r.Head())
+	}
+	s.life.Go(func() { s.empty.Run(s.life) })
+	election := lead.New(lead.Config{
+		Life: s.life, Log: s.log, Journal: s.journal, Stream: s.leases.Stream(), Instance: s.cfg.Instance, Duties: s.duties(),
+		Between: func(ctx context.Context) {
+			if err := s.projector.Follow(ctx); err != nil && !s.life.Over() {
+				s.log.Debug("reading how far the bucket is", "error", err)
+			}
+		},
+	})
+	s.life.Go(election.Run)
+	return election.Known()
+}
+
+// duties are what this instance does while it leads.
+func (s *assembly) duties() []lead.Duty {
+	list := []lead.Duty{
+		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.cfg.FactsKeep),
+	}
+	if s.feeds != nil {
+		list = append(list, upkeep.Feeds(s.feeds, s.life))
+	}
+	return list
+}
+
+// readSettings takes the settings that all instances share.
+func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
+	shared, err := s.journal.Shared(ctx)
+	if err == nil {
+		s.limits.Store(room.LimitsOf(shared))
+	}
+	return shared, err
+}
+
+// hearDisconnects learns of clients' connections that end, from the system account.
+func (s *assembly) hearDisconnects() error {
+	if s.cfg.System == nil {
+		return nil
+	}
+	sub, err := s.cfg.System.Subscribe(subjects.Disconnects, func(m *nats.Msg) {
+		var e struct {
+			Server struct {
+				ID string `json:"id"`
+			} `json:"server"`
+			Client struct {
+				ID uint64 `json:"id"`
+			} `json:"client"`
+		}
+		if json.Unmarshal(m.Data, &e) == nil && e.Client.ID != 0 {
+			s.leases.Closed(room.Connection{ServerID: e.Server.ID, ClientID: e.Client.ID})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
+	if s.cfg.Server != "" {
+		s.leases.Left(s.cfg.Server)
+	}
+	return s.cfg.System.FlushTimeout(commit.Timeout)
+}

@@ -1,0 +1,136 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/replica"
+)
+
+// Timing of appends.
+const (
+	firstResend = time.Second
+	nextResend  = 2 * time.Second
+	mostDoubts  = 8
+	firstDoubt  = 20 * time.Millisecond // each further one twice as long, five seconds in all
+)
+
+// doubt counts how often in a row the room's newest fact was read as one older than
+// expect, which this instance has seen. Each was a read, and had a sync point before it.
+type doubt struct {
+	expect uint64
+	times  int
+}
+
+// flight is an append on its way: one fact each of one or more rooms.
+type flight struct {
+	entries []journal.Entry
+	appends []*replica.Append // of each room of the round; nil where it has no fact
+	fate    chan journal.Fate // the first that becomes known
+}
+
+// resolve settles the flight's fate; the first call counts.
+func (f *flight) resolve(last uint64, err error) {
+	select {
+	case f.fate <- journal.Fate{Last: last, Err: err}:
+	default:
+	}
+}
+
+// launch makes the flight of a round's facts.
+func (k *Committer) launch(r *round) (*flight, error) {
+	fl := &flight{appends: make([]*replica.Append, len(r.facts)), fate: make(chan journal.Fate, 1)}
+	for i, f := range r.facts {
+		if f == nil {
+			continue
+		}
+		entry, err := journal.Fact(f, k.Source, r.views[i].Revision)
+		if err != nil {
+			return nil, errors.Join(journal.ErrRefused, err)
+		}
+		fl.entries = append(fl.entries, entry)
+		fl.appends[i] = fl.of(f, entry.Data, len(fl.entries))
+	}
+	return fl, nil
+}
+
+// of is the n-th entry's append, which learns the fate of all of them.
+func (f *flight) of(fact *events.Fact, data []byte, n int) *replica.Append {
+	return &replica.Append{Fact: fact, Data: data, Decided: func(revision uint64, ours bool) {
+		if ours {
+			f.resolve(revision+uint64(len(f.entries)-n), nil)
+		} else {
+			f.resolve(0, journal.ErrConflict)
+		}
+	}}
+}
+
+// append sends the flight until its fate is known: by an acknowledgement, or because the
+// follower saw the rooms' next facts. "Not stored so far" proves nothing, so the same bytes
+// go out again under the same condition, which lets only one of them in.
+func (k *Committer) append(fl *flight) (last uint64, err error) {
+	return k.Journal.Commit(k.Life, fl.entries, journal.Resend{
+		First: firstResend, Next: nextResend, Known: fl.fate,
+		Conflict: func() (uint64, error) {
+			// This may be our own fact in the way: by an earlier try, or because a deposed
+			// leader of the stream refused what the new one has stored.
+			if k.Sync.Pass(k.Life) != nil {
+				return 0, journal.ErrUnknown
+			}
+			fl.resolve(0, journal.ErrConflict)
+			fate := <-fl.fate
+			return fate.Last, fate.Err
+		},
+	})
+}
+
+// catchUp makes sure that a room, whose baton is held, is as new as what was in the way of
+// its fact, which was to follow the one at expect.
+func (k *Committer) catchUp(b *mailbox, expect uint64) {
+	ctx, cancel := context.WithTimeout(k.Life, Timeout)
+	defer cancel()
+	moved := func() bool { return b.room.Revision() != expect }
+	if moved() || k.Sync.Pass(ctx) != nil || moved() {
+		return
+	}
+	// Nothing new, and yet a conflict: the room's newest fact is one from before this
+	// instance's time, or has left the journal by age, or by damage.
+	last, err := k.Journal.LastOf(ctx, b.room.ID)
+	if err != nil || last.Seq == expect {
+		return
+	}
+	extent, err := k.Journal.Extent(ctx)
+	if err != nil {
+		k.Log.Warn("reading the journal's extent", "error", err)
+		return
+	}
+	switch {
+	case last.Seq > expect && b.room.Head() == nil && last.Seq <= k.Replica.Passed.Seq(), last.Seq == 0 && extent.First > expect:
+		at := events.Time(0)
+		if f, err := replica.Decode(last); err == nil {
+			at = f.Time
+		}
+		b.room.Skip(expect, last.Seq, at)
+	case last.Seq < expect && !moved():
+		k.doubt(b, expect, extent)
+	}
+}
+
+// doubt lets a while go by where the journal does not have the room's fact at expect: the
+// journal lost it, or a deposed leader refuses and answers from a past that it takes for
+// the present. The latter ends with the first word from its successor; the former stays,
+// or shows itself by a marker.
+func (k *Committer) doubt(b *mailbox, expect uint64, extent journal.Extent) {
+	if b.doubt.expect != expect {
+		b.doubt = doubt{expect: expect}
+	}
+	if b.doubt.times++; b.doubt.times > mostDoubts {
+		k.Life.Fail(journal.TailLost(expect, extent))
+		return
+	}
+	k.Life.Pause(firstDoubt<<(b.doubt.times-1) + rand.N(jitterHigh))
+}

@@ -1,0 +1,58 @@
+package commit
+
+import (
+	"sync/atomic"
+	"time"
+
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+)
+
+// Timeout is how long a call may take: it is answered within the contract's ten seconds.
+const Timeout = 9 * time.Second
+
+// Call is one command on its way.
+type Call struct {
+	Cmd      *room.Command
+	Deadline time.Time
+	From     any // whoever asked, for [Config.Settle] alone
+
+	state atomic.Int32
+
+	// Of whoever decides it.
+	synced   bool // a sync point was passed since it came: refusing it is proved
+	reserved bool // it holds a place among its user's rooms
+	creating bool // it holds a place among all rooms
+}
+
+// States of a call.
+const (
+	waiting int32 = iota
+	deciding
+	answered
+)
+
+// Answer takes the right to answer the call, which can be had once.
+func (c *Call) Answer() bool { return c.state.Swap(answered) != answered }
+
+// Answered says that the right to answer was taken.
+func (c *Call) Answered() bool { return c.state.Load() == answered }
+
+// take begins to decide a call that waits; it is false if the call's time ran out.
+func (c *Call) take() bool { return c.state.CompareAndSwap(waiting, deciding) }
+
+// reopen makes a call that was being decided wait again; it is false if its time ran out.
+func (c *Call) reopen() bool { return c.state.CompareAndSwap(deciding, waiting) }
+
+// Result is what became of a call. It says so once, while the room's lock is held.
+type Result struct {
+	*Call
+	room.Verdict
+
+	At     replica.Place   // its room after its fact, or as it is now
+	Left   []replica.Place // the rooms that its session has left by it
+	Repeat bool            // its request was seen before: Before says what it came to, or Refused that it was another one
+	Before *replica.Outcome
+	State  *room.State // of its room now; nil: there is none
+	Late   bool        // its caller was told that nobody knows; its user's devices are still to hear
+}

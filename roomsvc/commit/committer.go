@@ -1,0 +1,141 @@
+package commit
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nuid"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Config is what a committer works with. All of it is needed.
+type Config struct {
+	Life    *life.Life
+	Log     *slog.Logger
+	Journal *journal.Journal
+	Replica *replica.Replica
+	Sync    *replica.Sync
+	Source  string              // before the source of every event
+	Limits  func() *room.Limits // as they are now
+
+	// Prove looks, after a sync point, for what a refusal of the call depends on beside the
+	// rooms, and puts it into the call's command.
+	Prove func(context.Context, *Call) error
+
+	// PutOut makes ready what the sessions are told that a fact puts out of a room, of which
+	// st is the state before. What it gives is called once the fact is stored; nil: nobody is
+	// put out.
+	PutOut func(st *room.State, f *events.Fact) (tell func())
+
+	// Settle answers calls. The lock of each call's room is held; it must not wait.
+	Settle func([]Result)
+}
+
+// Committer commits for one instance.
+type Committer struct {
+	Config
+	making  atomic.Int64 // rooms that are being created
+	multi   multi
+	tracked tracked
+
+	mu    sync.Mutex // guards boxes
+	boxes map[subjects.Room]*mailbox
+}
+
+// New makes a committer and starts what it does by itself.
+func New(c Config) *Committer {
+	k := &Committer{Config: c, boxes: map[subjects.Room]*mailbox{}}
+	k.multi.wake = make(chan struct{}, 1)
+	c.Life.Go(k.runMulti)
+	c.Life.Go(k.sweeping)
+	return k
+}
+
+// Enqueue takes a call in, which is settled later. A call whose time runs out is answered
+// then; see [Committer.Track].
+func (k *Committer) Enqueue(c *Call) {
+	k.Track(c)
+	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
+		k.multi.add(c)
+	} else {
+		k.put(c.Cmd.Room, func(b *mailbox) { b.queue = append(b.queue, c) })
+	}
+	if k.Life.Over() {
+		k.timeOut(c) // nobody else does any more
+	}
+}
+
+// Task is work of the service's own in a room. It is asked for the next fact to append
+// until it gives nil.
+type Task func(*room.State, room.Input) *events.Fact
+
+// Assign takes in work of the service's own.
+func (k *Committer) Assign(id subjects.Room, t Task) {
+	k.put(id, func(b *mailbox) { b.tasks = append(b.tasks, t) })
+}
+
+// AssignOnce does the same unless work of the service's own waits there already.
+func (k *Committer) AssignOnce(id subjects.Room, t Task) {
+	k.put(id, func(b *mailbox) {
+		if len(b.tasks) == 0 {
+			b.tasks = append(b.tasks, t)
+		}
+	})
+}
+
+// Repeat answers a call whose request was carried out before, with the first outcome.
+func (k *Committer) Repeat(c *Call) bool {
+	c.state.Store(deciding)
+	o, refused := k.Replica.Outcomes.Look(c.Cmd)
+	if o == nil && refused == nil {
+		c.state.Store(waiting)
+		return false
+	}
+	k.settle(Result{Call: c, Repeat: true, Before: o, Verdict: room.Verdict{Refused: refused}})
+	return true
+}
+
+// Refuse refuses a call that nobody decides any more, unless it has been answered.
+func (k *Committer) Refuse(c *Call, e *room.Error) {
+	k.settle(Result{Call: c, Verdict: room.Verdict{Refused: e}})
+}
+
+// settle settles one call, unless it has been answered.
+func (k *Committer) settle(r Result) {
+	if r.Answer() {
+		k.answer(r)
+	}
+}
+
+// answer settles a call by whoever took the right to.
+func (k *Committer) answer(r Result) {
+	k.Replica.View(r.Cmd.Room, func(st *room.State) {
+		r.State = st
+		k.Settle([]Result{r})
+	})
+}
+
+// input is the input to a decision on a room. Time never goes back in a room, not even
+// from one instance of it to the next.
+func (k *Committer) input(v *replica.View) room.Input {
+	return room.Input{Now: max(events.TimeOf(time.Now()), v.FactAt), FactID: nuid.Next(), InstanceID: nuid.Next(), Limits: k.Limits()}
+}
+
+// Another instance may be faster many times in a row; then a pause lets one of them through.
+const (
+	patientTries = 5
+	jitterLow    = 2 * time.Millisecond
+	jitterHigh   = 20 * time.Millisecond
+)
+
+func (k *Committer) jitter() { k.Life.Pause(jitterLow + rand.N(jitterHigh-jitterLow)) }

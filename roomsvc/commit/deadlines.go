@@ -1,0 +1,105 @@
+package commit
+
+import (
+	"sync"
+	"time"
+
+	"natsrooms/roomsvc/room"
+)
+
+const sweepEvery = 250 * time.Millisecond
+
+// tracked is every changing call that may be unanswered, oldest first.
+type tracked struct {
+	mu    sync.Mutex // guards both
+	calls []*Call
+	open  int // of them, at the last look
+}
+
+// Track has a call answered when its time runs out.
+func (k *Committer) Track(c *Call) {
+	k.tracked.mu.Lock()
+	defer k.tracked.mu.Unlock()
+	k.tracked.calls = append(k.tracked.calls, c)
+}
+
+// sweeping answers calls that run out of time. It asks nobody anything, so that a server
+// that does not answer holds no answer up.
+func (k *Committer) sweeping() {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-k.Life.Done():
+			return
+		case now := <-sweep.C:
+			for _, c := range k.tracked.expired(now) {
+				k.timeOut(c)
+			}
+		}
+	}
+}
+
+// expired takes out calls that have run out of time or are answered.
+func (t *tracked) expired(now time.Time) (expired []*Call) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	calls := t.calls
+	for len(calls) > 0 && (calls[0].Answered() || now.After(calls[0].Deadline)) {
+		expired = append(expired, calls[0])
+		calls = calls[1:]
+	}
+	if len(calls) > 2*t.open+1024 {
+		kept := make([]*Call, 0, t.open)
+		for _, c := range calls {
+			if !c.Answered() {
+				kept = append(kept, c)
+			}
+		}
+		calls, t.open = kept, len(kept)
+	}
+	t.calls = calls
+	return expired
+}
+
+// timeOut answers a call that has run out of time. One that waits in line, in no append,
+// has surely had no effect and will have none.
+func (k *Committer) timeOut(c *Call) {
+	if c.Answered() {
+		return
+	}
+	if c.state.Load() == waiting && !k.flying(c) && c.state.CompareAndSwap(waiting, answered) {
+		e := room.Refuse(room.ErrBusy, "nothing happened: its turn did not come in %v; try again", Timeout)
+		e.RetryAfterMs = 1000
+		k.answer(Result{Call: c, Verdict: room.Verdict{Refused: e}})
+		return
+	}
+	e := room.Refuse(room.ErrUnavailable, "it is not known whether this was stored; send it again with the same requestID to learn it")
+	e.Outcome = room.Unknown
+	k.Refuse(c, e)
+}
+
+// flying says whether the fate of an append that the call waits for is open.
+func (k *Committer) flying(c *Call) bool {
+	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
+		return k.multi.working.Load()
+	}
+	b := k.find(c.Cmd.Room)
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.flying
+}
+
+// End answers the calls that are left when the service has ended.
+func (k *Committer) End() {
+	k.tracked.mu.Lock()
+	calls := k.tracked.calls
+	k.tracked.calls = nil
+	k.tracked.mu.Unlock()
+	for _, c := range calls {
+		k.timeOut(c)
+	}
+}

@@ -1,0 +1,332 @@
+package commit
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// round is one decision about rooms whose batons are held, and what comes of it: the facts
+// are appended together, all or none.
+type round struct {
+	k       *Committer
+	rooms   []*replica.Room // by ID
+	views   []replica.View  // of them, while they are decided or settled
+	facts   []*events.Fact  // of each room, nil where it has none
+	decided []decision      // to be settled with the facts
+	failed  []Result        // to be refused without them
+	open    []*Call         // to be decided again, after a sync point
+}
+
+// decision is a call that was decided, and where its session was then.
+type decision struct {
+	Result
+	leaves []subjects.Room // by the facts
+	was    *replica.Place  // its room, where the facts say nothing of it
+}
+
+// carry decides, appends and settles one round. decide fills it in under the locks of its
+// rooms. The error is one of the journal's: the facts are not stored.
+func (k *Committer) carry(r *round, decide func()) error {
+	var fl *flight
+	var err error
+	var tell []func()
+	replica.Decide(r.rooms, func(views []replica.View) []*replica.Append {
+		r.views, r.facts = views, make([]*events.Fact, len(views))
+		decide()
+		if !r.changes() {
+			r.settle(nil, 0)
+			return nil
+		}
+		if fl, err = k.launch(r); err != nil {
+			return nil
+		}
+		for i, f := range r.facts {
+			if f == nil {
+				continue
+			}
+			if t := k.PutOut(views[i].State, f); t != nil {
+				tell = append(tell, t)
+			}
+		}
+		return fl.appends
+	})
+	if err == nil && fl != nil {
+		err = k.land(r, fl, tell)
+	}
+	for _, f := range r.failed {
+		k.settle(f)
+	}
+	if len(r.open) > 0 {
+		k.prove(r.open)
+	}
+	return err
+}
+
+// land waits until it is known what became of the flight, and applies and settles it.
+func (k *Committer) land(r *round, fl *flight, tell []func()) error {
+	last, err := k.append(fl)
+	if err != nil {
+		replica.Failed(r.rooms)
+		return err
+	}
+	err = k.Replica.Stored(r.rooms, r.facts, last, func(views []replica.View) {
+		r.views = views
+		for _, f := range tell {
+			f()
+		}
+		r.settle(fl, last)
+	})
+	if err != nil { // it is stored: the end leaves its calls UNAVAILABLE
+		k.Life.Fail(err)
+	}
+	return nil
+}
+
+// changes says whether any room has a fact.
+func (r *round) changes() bool {
+	return slices.ContainsFunc(r.facts, func(f *events.Fact) bool { return f != nil })
+}
+
+// index is where a room is in the round; -1 if it is not.
+func (r *round) index(id subjects.Room) int {
+	i, ok := slices.BinarySearchFunc(r.rooms, id, func(a *replica.Room, id subjects.Room) int { return cmp.Compare(a.ID, id) })
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// view is a room of the round; nil if it is none.
+func (r *round) view(id subjects.Room) *replica.View {
+	if i := r.index(id); i >= 0 {
+		return &r.views[i]
+	}
+	return nil
+}
+
+// settle settles what was decided. The facts, which are stored, prove what they follow, but
+// know nothing of other rooms, nor of users' tokens; what they do not prove is left open.
+func (r *round) settle(fl *flight, last uint64) {
+	places := r.places(fl, last)
+	results := make([]Result, 0, len(r.decided))
+	for i := range r.decided {
+		d := &r.decided[i]
+		if !d.synced && (fl == nil || !proves(d.Refused)) {
+			if d.Call.reopen() {
+				r.open = append(r.open, d.Call)
+			}
+			continue
+		}
+		r.k.unreserve(d.Call)
+		d.Late = !d.state.CompareAndSwap(deciding, answered)
+		if d.Late && !d.Changed {
+			continue
+		}
+		results = append(results, r.result(d, places))
+	}
+	r.k.Settle(results)
+}
+
+// proves says whether a stored fact proves a refusal that was decided with it.
+func proves(e *room.Error) bool {
+	return e == nil || !errors.Is(e, room.ErrUserRoomLimit) && !errors.Is(e, room.ErrRoomLimit) && !errors.Is(e, room.ErrNotAllowed)
+}
+
+// places is the rooms that have facts, after them.
+func (r *round) places(fl *flight, last uint64) map[subjects.Room]replica.Place {
+	if fl == nil {
+		return nil
+	}
+	places := make(map[subjects.Room]replica.Place, len(fl.entries))
+	at := last - uint64(len(fl.entries)-1)
+	for _, f := range r.facts {
+		if f != nil {
+			places[f.Room] = replica.PlaceOf(f, at)
+			at++
+		}
+	}
+	return places
+}
+
+// result is what became of a call, which is to be answered now.
+func (r *round) result(d *decision, places map[subjects.Room]replica.Place) Result {
+	res := d.Result
+	if v := r.view(d.Cmd.Room); v != nil {
+		res.State = v.State
+		res.At = replica.Place{Room: v.ID, Position: v.Position()}
+	}
+	if d.Refused != nil {
+		return res
+	}
+	if d.was != nil {
+		res.At = *d.was
+	} else if p, ok := places[d.Cmd.Room]; ok && d.Changed {
+		res.At = p
+	}
+	for _, id := range d.leaves {
+		res.Left = append(res.Left, places[id])
+	}
+	if !d.Changed {
+		r.k.remember(res.Cmd, res.At, res.ErrorKeys)
+	}
+	return res
+}
+
+// remember takes the outcome of a request that had nothing to change.
+func (k *Committer) remember(c *room.Command, at replica.Place, errorKeys []string) {
+	in := &at
+	if c.Room == "" {
+		in = nil
+	}
+	k.Replica.Outcomes.Content(c, in, errorKeys)
+}
+
+// step decides one run of a room, whose baton is held, and commits it. It is false if
+// another instance was faster.
+func (k *Committer) step(b *mailbox) bool {
+	r := &round{k: k, rooms: b.only}
+	err := k.carry(r, func() {
+		r.decideOne(b)
+		if r.changes() {
+			b.flies(true)
+		}
+	})
+	b.flies(false)
+	if err == nil {
+		r.replaceDevices(b, r.facts[0])
+		b.putBack(r.open, nil)
+		return true
+	}
+	return k.unstored(b, r, err)
+}
+
+// decideOne takes the longest prefix of what waits in a mailbox that one fact can carry.
+// Without a fact every call is refused, or content as it is.
+func (r *round) decideOne(b *mailbox) {
+	v := &r.views[0]
+	in := r.k.input(v)
+	queue, tasks := b.takeAll()
+	defer func() { b.putBack(queue, tasks) }()
+	for ; len(tasks) > 0; tasks = tasks[1:] {
+		if r.facts[0] = tasks[0](v.State, in); r.facts[0] != nil {
+			return
+		}
+	}
+	if v.State != nil && v.State.Ending() {
+		r.facts[0] = room.EndNext(v.State, in)
+		return
+	}
+	run := room.NewRun(v.ID, v.State, in)
+	for ; len(queue) > 0; queue = queue[1:] {
+		c := queue[0]
+		if !c.take() || r.repeated(c) {
+			continue
+		}
+		r.k.reserve(v.State, c)
+		verdict := run.Add(c.Cmd)
+		r.k.spare(c, verdict)
+		if verdict.Later {
+			c.reopen()
+			break
+		}
+		d := decision{Result: Result{Call: c, Verdict: verdict}}
+		if c.Cmd.Verb == room.Leave {
+			d.leaves = []subjects.Room{c.Cmd.Room}
+		}
+		r.decided = append(r.decided, d)
+	}
+	r.facts[0] = run.Fact()
+}
+
+// repeated answers a call whose request was carried out before, with the first outcome.
+func (r *round) repeated(c *Call) bool {
+	o, refused := r.k.Replica.Outcomes.Look(c.Cmd)
+	if o == nil && refused == nil {
+		return false
+	}
+	if c.state.CompareAndSwap(deciding, answered) {
+		res := Result{Call: c, Repeat: true, Before: o, Verdict: room.Verdict{Refused: refused}}
+		if v := r.view(c.Cmd.Room); v != nil {
+			res.State = v.State
+		}
+		r.k.Settle([]Result{res})
+	}
+	return true
+}
+
+// replaceDevices has sessions put out, where a member may have one only, that those of a
+// stored fact take the place of.
+func (r *round) replaceDevices(b *mailbox, f *events.Fact) {
+	if f == nil || f.Type != events.SessionJoined || r.k.Limits().ReplaceDevices == 0 {
+		return
+	}
+	var outs []room.Out
+	b.room.View(func(st *room.State) { outs = room.Replaced(st, f) })
+	if len(outs) > 0 {
+		b.putBack(nil, []Task{func(st *room.State, in room.Input) *events.Fact { return room.Expel(st, outs, in) }})
+	}
+}
+
+// unstored puts a run back that another fact was ahead of, and refuses one that the journal
+// would not take. Without a run it was the service's own work that was refused: what waits
+// after that is refused too, and the room rests.
+func (k *Committer) unstored(b *mailbox, r *round, err error) bool {
+	r.unreserve()
+	if errors.Is(err, journal.ErrConflict) {
+		b.putBack(r.reopen(), nil)
+		k.catchUp(b, r.views[0].Revision)
+		return false
+	}
+	r.refuse(err)
+	if len(r.decided) == 0 && errors.Is(err, journal.ErrRefused) {
+		for _, c := range k.rest(b, err) {
+			k.Refuse(c, NotStored(err))
+		}
+	}
+	return true
+}
+
+// unreserve gives back what the round's calls hold: their facts will not be stored.
+func (r *round) unreserve() {
+	for i := range r.decided {
+		r.k.unreserve(r.decided[i].Call)
+	}
+}
+
+// reopen makes the round's calls wait again, and gives those whose time is not over.
+func (r *round) reopen() []*Call {
+	calls := make([]*Call, 0, len(r.decided)+8)
+	for i := range r.decided {
+		if c := r.decided[i].Call; c.reopen() {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// refuse refuses the round's calls, whose facts were not stored.
+func (r *round) refuse(err error) {
+	for i := range r.decided {
+		r.k.Refuse(r.decided[i].Call, NotStored(err))
+	}
+}
+
+// NotStored is the refusal of a command whose fact or message was not stored, or may not
+// have been.
+func NotStored(err error) *room.Error {
+	if errors.Is(err, journal.ErrUnknown) {
+		e := room.Refuse(room.ErrUnavailable, "the service ends before it could learn whether this was stored; send it again with the same requestID")
+		e.Outcome = room.Unknown
+		return e
+	}
+	e := room.Refuse(room.ErrBusy, "nothing happened: %v; try again later", err)
+	e.RetryAfterMs = 1000
+	return e
+}

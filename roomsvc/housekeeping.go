@@ -1,0 +1,61 @@
+package roomsvc
+
+import (
+	"errors"
+	"time"
+
+	"natsrooms/subjects"
+)
+
+const (
+	settingsRefresh = 10 * time.Second
+	checkEvery      = 30 * time.Second
+	forgetEvery     = time.Minute
+)
+
+// housekeeping does what comes round by the clock.
+func housekeeping(s *Service) {
+	settings, check, forget := time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
+	defer settings.Stop()
+	defer check.Stop()
+	defer forget.Stop()
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-settings.C:
+			refresh(s)
+		case <-check.C:
+			if err := s.Check(s.life); err != nil && !s.life.Over() {
+				s.log.Error("not ready", "error", err)
+			}
+		case <-forget.C:
+			s.rep.Forget()
+			s.messages.Forget(func(r subjects.Room) bool { return s.rep.Head(r) == nil })
+			s.api.Forget()
+			s.leases.Forget()
+		}
+	}
+}
+
+// refresh reads the shared settings, and looks whether what is stored went back.
+func refresh(s *Service) {
+	shared, err := s.readSettings(s.life)
+	if err != nil && !s.life.Over() {
+		s.log.Warn("reading the shared settings", "error", err)
+	}
+	if err == nil && shared[sharedFeeds] != 0 && !s.cfg.Feeds {
+		s.fail(errors.New("another instance has been started with feeds for end users, and this one would still trust everybody; start it again, with the same settings"))
+	}
+	checkTail(s)
+	s.leases.Check(s.life)
+}
+
+// checkTail notices a journal that went back while nobody asked for anything. The extent may
+// be a deposed leader's word; the sync point then proves it, or ends the service.
+func checkTail(s *Service) {
+	seen := s.rep.Passed.Seq()
+	if extent, err := s.journal.Extent(s.life); err == nil && extent.Last < seen {
+		s.life.Go(func() { _ = s.sync.Pass(s.life) })
+	}
+}

@@ -1,0 +1,227 @@
+// Package load makes the replica at a start: from the bucket and the facts after the
+// bucket's mark, or, where the bucket cannot be trusted, from the journal alone. It checks
+// that whole rooms came of it, finds those that lost facts, and leaves the journal's
+// follower running.
+//
+// The facts before a first marker are replayed over what the bucket held; from there on
+// each is passed as it happens. In between, once, the caller is told ([Config.Live]): what
+// it connects to the replica then misses nothing and hears nothing twice.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// errIncomplete says that the bucket and the journal together do not make the rooms.
+var errIncomplete = errors.New("the bucket and the journal do not make whole rooms")
+
+// nudge is how often a start that waits for the follower stores another marker, since
+// one may expire before it is read.
+const nudge = 20 * time.Second
+
+// Config is what a replica is made from. All of it is needed.
+type Config struct {
+	Life     *life.Life
+	Log      *slog.Logger
+	Journal  *journal.Journal
+	Bucket   *projection.Bucket
+	Remember time.Duration // how long outcomes of requests are known
+
+	// Live is called once, when the replica is as of a marker and before the next fact is
+	// passed; no lock is held.
+	Live func(*Replica)
+}
+
+// Replica is what was loaded.
+type Replica struct {
+	*replica.Replica
+	Projected projection.Projected // what the bucket held is as of this; zero: it is of no use
+	Pending   []room.Change        // made by facts after that
+}
+
+// Found is what a start found out that is to be put right.
+type Found struct {
+	Rewrite bool            // the bucket lacks what the journal has
+	Lost    []subjects.Room // rooms that lost facts
+}
+
+// Load makes the replica. An error is a sentence that says what to do.
+func Load(ctx context.Context, c Config) (*Replica, Found, error) {
+	for {
+		l := &loading{Config: c}
+		found, err := l.load(ctx)
+		if !errors.Is(err, journal.ErrAged) || ctx.Err() != nil {
+			return l.rep, found, err
+		}
+		// Where the journal began when it was looked at, something has expired meanwhile: a
+		// marker, or facts. Looked at again it says which.
+	}
+}
+
+// loading is one try.
+type loading struct {
+	Config
+	snap   *projection.Snapshot
+	extent journal.Extent
+	ahead  time.Duration // of this machine's clock before the server's
+	rep    *Replica
+}
+
+// load loads once.
+func (l *loading) load(ctx context.Context) (found Found, err error) {
+	if err := l.look(ctx); err != nil {
+		return found, err
+	}
+	from, tailLost, err := l.judge(ctx, l.snap.Projected)
+	if err != nil {
+		return found, err
+	}
+	if from > 0 {
+		err := l.overBucket(ctx, from)
+		if err == nil && !l.mirrors() {
+			l.Log.Warn("the bucket lacked what the journal has; writing it anew")
+			found.Rewrite = true
+		}
+		if !errors.Is(err, errIncomplete) && !errors.Is(err, room.ErrDamaged) {
+			return found, err
+		}
+		l.Log.Warn("the bucket has holes; making the rooms from the journal", "because", err)
+	}
+	sought := seek(l.snap.Heads)
+	if err := l.fromJournal(ctx, sought); err != nil {
+		return found, err
+	}
+	found.Rewrite = true
+	if tailLost {
+		found.Lost = l.lost(sought)
+	}
+	return found, nil
+}
+
+// look reads the bucket, and how far the journal reaches.
+func (l *loading) look(ctx context.Context) (err error) {
+	if l.snap, err = l.Bucket.Load(ctx); err != nil {
+		return err
+	}
+	if id := l.snap.Projected.Journal; id != "" && id != l.Journal.ID {
+		return fmt.Errorf("the bucket %s belongs to journal %s, but the stream %s is journal %s: one of them is from another deployment or an old copy; restore the one that fits, or delete the bucket to have it made from the journal",
+			subjects.BucketState, id, subjects.StreamRooms, l.Journal.ID)
+	}
+	if l.extent, err = l.Journal.Extent(ctx); err != nil {
+		return err
+	}
+	l.ahead = time.Since(l.extent.At)
+	return nil
+}
+
+// overBucket makes the replica of the bucket and the facts from a sequence on.
+func (l *loading) overBucket(ctx context.Context, from uint64) error {
+	l.begin(l.snap.Projected)
+	if err := l.fill(); err != nil {
+		return err
+	}
+	return l.follow(ctx, from, l.snap.Projected.Revision, nil)
+}
+
+// fromJournal makes the replica of the journal alone, and looks in it for what the bucket
+// knew.
+func (l *loading) fromJournal(ctx context.Context, sought map[subjects.Room]*sought) error {
+	l.begin(projection.Projected{})
+	err := l.follow(ctx, max(l.extent.First, 1), nothing, sought)
+	if errors.Is(err, errIncomplete) || errors.Is(err, room.ErrDamaged) {
+		return fmt.Errorf("the bucket %s can't be used, and the stream %s does not reach back to the beginning of every room (%w): restore a bucket of journal %s that is newer than revision %d, or start with an empty stream and bucket",
+			subjects.BucketState, subjects.StreamRooms, err, l.Journal.ID, l.extent.First)
+	}
+	return err
+}
+
+func (l *loading) begin(p projection.Projected) {
+	l.rep = &Replica{Replica: replica.New(l.Remember), Projected: p}
+	l.rep.Reached(p.Mark)
+}
+
+// judge says from where the journal must be read over the bucket's content; 0 if that
+// content is of no use. tailLost says that the journal lost facts that the bucket has.
+func (l *loading) judge(ctx context.Context, p projection.Projected) (from uint64, tailLost bool, err error) {
+	if p.Journal == "" || p.Torn || p.Revision == 0 {
+		return 0, false, nil
+	}
+	same, err := l.holds(ctx, p.Mark)
+	if err != nil {
+		return 0, false, err
+	}
+	switch {
+	case !same:
+		l.Log.Error("the journal lost its newest facts; rooms go on from what it holds, those that lost facts as new instances", "bucket", p.Revision, "journal", l.extent.Last)
+		return 0, true, nil
+	case p.Revision+1 < l.extent.First:
+		l.Log.Warn("the journal no longer reaches back to where the bucket ends", "bucket", p.Revision, "journal", l.extent.First)
+		return 0, false, nil
+	}
+	from = min(p.Safe.Revision, p.Revision) + 1
+	recent, err := l.Journal.FirstSince(ctx, l.extent.At.Add(-l.Remember))
+	if err != nil {
+		return 0, false, err
+	}
+	if recent > 0 {
+		from = min(from, recent)
+	}
+	return max(from, l.extent.First, 1), false, nil
+}
+
+// holds says whether the journal has the fact that the mark names, as far as it can be
+// told: one that has left it by age is taken on trust.
+func (l *loading) holds(ctx context.Context, m room.Mark) (bool, error) {
+	if m.Revision > l.extent.Last {
+		return false, nil
+	}
+	if m.Revision < l.extent.First {
+		return true, nil
+	}
+	data, ok, err := l.Journal.At(ctx, m.Revision)
+	if err != nil || !ok {
+		return false, err
+	}
+	f, err := events.DecodeFact(data)
+	if err != nil {
+		return false, nil
+	}
+	return f.ID == m.FactID, nil
+}
+
+// fill puts the bucket's rooms into the replica.
+func (l *loading) fill() error {
+	for r, members := range l.snap.Members {
+		if _, ok := l.snap.Heads[r]; !ok && len(members) > 0 {
+			return fmt.Errorf("%w: %q has members but no record of its own", errIncomplete, r)
+		}
+	}
+	for r, h := range l.snap.Heads {
+		members := make([]*room.Member, 0, len(l.snap.Members[r]))
+		for _, m := range l.snap.Members[r] {
+			if m.InstanceID == h.InstanceID {
+				members = append(members, m.Member)
+			}
+		}
+		var kept []room.Kept
+		for _, k := range l.snap.Kept[r] {
+			if k.InstanceID == h.InstanceID {
+				kept = append(kept, k.Kept)
+			}
+		}
+		l.rep.Fill(r, h, members, kept)
+	}
+	return nil
+}

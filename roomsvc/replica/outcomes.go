@@ -1,0 +1,212 @@
+package replica
+
+import (
+	"sync"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Outcomes remembers what became of requests. Those that changed something are learnt from
+// the journal, so they outlive rooms, instances and restarts; those that found everything
+// as they wanted it left no fact, and only this instance knows of them.
+type Outcomes struct {
+	keep time.Duration // how long an outcome is known
+
+	mu    sync.Mutex // guards known and queue, and the outcomes in them
+	known map[requestKey]*Outcome
+	queue []timedKey // by time
+}
+
+type requestKey struct {
+	user subjects.User
+	id   string
+}
+
+type timedKey struct {
+	requestKey
+	at time.Time
+}
+
+// Outcome is what a request came to.
+type Outcome struct {
+	Joined  *Place
+	Created bool
+	Left    []Place
+	At      Place           // of changes of attributes or access
+	Keys    []string        // setAttributes: keys of somebody else
+	Users   []subjects.User // kick: who is out; setMemberAttributes: whose were set
+	Said    *room.SendReply // send of what is live only
+
+	digest string
+	time   time.Time
+}
+
+// Place is a room at a moment.
+type Place struct {
+	Room subjects.Room
+	room.Position
+}
+
+// PlaceOf is the room of a fact once that is stored at a revision.
+func PlaceOf(f *events.Fact, revision uint64) Place {
+	return Place{f.Room, room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence, Revision: revision}}
+}
+
+func (q *Outcomes) init(keep time.Duration) { q.keep, q.known = keep, map[requestKey]*Outcome{} }
+
+// learn takes the outcomes that the stored facts of one append carry, all at once.
+func (q *Outcomes) learn(facts []applied) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire(time.Now())
+	for _, a := range facts {
+		l := lesson{q, a.fact, PlaceOf(a.fact, a.seq), a.at}
+		l.fact()
+		l.entries()
+	}
+}
+
+// lesson is what one stored fact says of requests, learnt under the lock of outcomes.
+type lesson struct {
+	*Outcomes
+	f  *events.Fact
+	p  Place
+	at time.Time
+}
+
+// of is the outcome of one of the fact's requests, of which digest is the i-th.
+func (l *lesson) of(user, requestID string, i int) *Outcome {
+	digest := ""
+	if i < len(l.f.Digests) {
+		digest = l.f.Digests[i]
+	}
+	return l.outcome(requestKey{subjects.User(user), requestID}, digest, l.at)
+}
+
+// fact learns of the request that the fact as a whole comes from, if it is one's.
+func (l *lesson) fact() {
+	f, id := l.f, l.f.RequestID
+	if id == "" {
+		return
+	}
+	switch f.Type {
+	case events.RoomCreated:
+		o := l.of("", id, 0)
+		o.Joined, o.Created = &l.p, true
+	case events.RoomDestroyed:
+		l.of(f.Operator, id, 0)
+	case events.MemberAttributesChanged:
+		o := l.of(f.User, id, 0)
+		o.At, o.Users = l.p, usersOf(f.Infos)
+	case events.RoomAccessChanged:
+		l.of(f.User, id, 0).At = l.p
+	}
+}
+
+// entries learns of the requests of the fact's entries.
+func (l *lesson) entries() {
+	for i := range l.f.Changes {
+		if c := &l.f.Changes[i]; c.RequestID != "" {
+			o := l.of(c.UserID, c.RequestID, i)
+			o.At, o.Keys = l.p, c.ErrorKeys
+		}
+	}
+	for i := range l.f.Joined {
+		if j := &l.f.Joined[i]; j.RequestID != "" {
+			o := l.of(j.UserID, j.RequestID, i)
+			o.Joined, o.Created = &l.p, l.f.Type == events.RoomCreated && i == 0
+		}
+	}
+	for i := range l.f.Left {
+		left := &l.f.Left[i]
+		if left.RequestID == "" {
+			continue
+		}
+		by := left.UserID
+		if left.Reason == events.ReasonKicked || left.Reason == events.ReasonDestroyed {
+			by = left.Operator
+		}
+		o := l.of(by, left.RequestID, i)
+		o.Left, o.Users = append(o.Left, l.p), append(o.Users, subjects.User(left.UserID))
+	}
+}
+
+func usersOf(infos []events.MemberAttributes) []subjects.User {
+	users := make([]subjects.User, len(infos))
+	for i := range infos {
+		users[i] = subjects.User(infos[i].UserID)
+	}
+	return users
+}
+
+// Content takes the outcome of a request that had nothing to change: where its session
+// is in, and of a setAttributes the keys of somebody else.
+func (q *Outcomes) Content(c *room.Command, in *Place, keys []string) {
+	q.remember(c, func(o *Outcome) {
+		o.Joined, o.Keys = in, keys
+		if in != nil {
+			o.At = *in
+		}
+	})
+}
+
+// Said takes the outcome of a send that no stream remembers.
+func (q *Outcomes) Said(c *room.Command, reply *room.SendReply) {
+	q.remember(c, func(o *Outcome) { o.Said = reply })
+}
+
+func (q *Outcomes) remember(c *room.Command, what func(*Outcome)) {
+	if c.RequestID == "" {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	q.expire(now)
+	what(q.outcome(requestKey{c.User, c.RequestID}, c.Digest, now))
+}
+
+// outcome is the request's, made when it is not known yet, under the lock.
+func (q *Outcomes) outcome(k requestKey, digest string, at time.Time) *Outcome {
+	o := q.known[k]
+	if o == nil {
+		o = &Outcome{digest: digest, time: at}
+		q.known[k] = o
+		q.queue = append(q.queue, timedKey{k, at})
+	}
+	return o
+}
+
+func (q *Outcomes) expire(now time.Time) {
+	for len(q.queue) > 0 && now.Sub(q.queue[0].at) > q.keep {
+		delete(q.known, q.queue[0].requestKey)
+		q.queue = q.queue[1:]
+	}
+}
+
+// Look gives the first outcome of a repeated request: nil if there is none, a refusal if
+// another request came under the same ID.
+func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
+	if c.RequestID == "" {
+		return nil, nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o := q.known[requestKey{c.User, c.RequestID}]
+	if o == nil || time.Since(o.time) > q.keep {
+		return nil, nil
+	}
+	if o.digest != "" && o.digest != c.Digest {
+		return nil, OtherRequest(c)
+	}
+	copied := *o
+	return &copied, nil
+}
+
+// OtherRequest refuses a command whose request ID stands for another request.
+func OtherRequest(c *room.Command) *room.Error {
+	return room.Invalid("requestID", "%q stands for another request of %q already; a new request needs a new random ID", c.RequestID, c.User)
+}

@@ -1,0 +1,196 @@
+package replica
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Replica is every room in memory.
+type Replica struct {
+	Users    Users
+	Outcomes Outcomes
+	Recent   Recent
+	Passed   journal.Passed // how far the follower has got
+
+	// Who is told, set before the follower begins. Each is called with the locks of rooms
+	// held, and must not wait.
+	Changed func(room.Change)                              // of every change, in the journal's order
+	Heard   func(room.Change, []byte)                      // the same with the fact as it is stored; nil: nobody
+	Due     func(id subjects.Room, h *room.Head, own bool) // that a room is due to end, or is not any more; own: by this instance's own fact; nil: nobody
+
+	living atomic.Int64 // rooms that exist
+
+	mu    sync.RWMutex // guards rooms
+	rooms map[subjects.Room]*Room
+
+	markMu sync.Mutex // guards mark
+	mark   room.Mark  // of the fact last handed on
+
+	batch []journal.Message // of the follower alone: facts of an append that goes on
+}
+
+// New is a replica without rooms, that knows the outcomes of requests for so long.
+func New(remember time.Duration) *Replica {
+	r := &Replica{rooms: map[subjects.Room]*Room{}}
+	r.Users.init()
+	r.Outcomes.init(remember)
+	return r
+}
+
+// Find is what is known of rooms of an ID, or nil.
+func (r *Replica) Find(id subjects.Room) *Room {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.rooms[id]
+}
+
+// Head is what a room was last seen to be; nil if there is none. It takes no room's lock.
+func (r *Replica) Head(id subjects.Room) *room.Head {
+	if known := r.Find(id); known != nil {
+		return known.Head()
+	}
+	return nil
+}
+
+// View calls f with a room's state, nil if there is no such room.
+func (r *Replica) View(id subjects.Room, f func(*room.State)) {
+	if known := r.Find(id); known != nil {
+		known.View(f)
+		return
+	}
+	f(nil)
+}
+
+// In says whether a command's session is in a room.
+func (r *Replica) In(id subjects.Room, c *room.Command) (in bool) {
+	r.View(id, func(st *room.State) { in = st.Has(c) })
+	return in
+}
+
+// All is every room, also those that have ended a short while ago, by ID.
+func (r *Replica) All() []*Room {
+	r.mu.RLock()
+	rooms := make([]*Room, 0, len(r.rooms))
+	for _, known := range r.rooms {
+		rooms = append(rooms, known)
+	}
+	r.mu.RUnlock()
+	sortRooms(rooms)
+	return rooms
+}
+
+// From is the rooms after one whose IDs start with a prefix, by ID.
+func (r *Replica) From(prefix, after string) (rooms []*Room) {
+	r.mu.RLock()
+	for id, known := range r.rooms {
+		if strings.HasPrefix(string(id), prefix) && string(id) > after {
+			rooms = append(rooms, known)
+		}
+	}
+	r.mu.RUnlock()
+	sortRooms(rooms)
+	return rooms
+}
+
+func sortRooms(rooms []*Room) {
+	slices.SortFunc(rooms, func(a, b *Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
+}
+
+// Living is how many rooms exist.
+func (r *Replica) Living() int64 { return r.living.Load() }
+
+// Mark is the newest fact up to which every fact has been applied.
+func (r *Replica) Mark() room.Mark {
+	r.markMu.Lock()
+	defer r.markMu.Unlock()
+	return r.mark
+}
+
+// Reached sets what [Replica.Mark] gives.
+func (r *Replica) Reached(m room.Mark) {
+	r.markMu.Lock()
+	defer r.markMu.Unlock()
+	r.mark = m
+}
+
+// Hold gives a room, which stays known until [Replica.Release] however little there is to
+// know of it.
+func (r *Replica) Hold(id subjects.Room) *Room {
+	held := r.open(id)
+	defer held.mu.Unlock()
+	held.held++
+	return held
+}
+
+// Release takes back one [Replica.Hold]. Whoever asked for rooms that never were leaves
+// nothing in memory.
+func (r *Replica) Release(held *Room) {
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	if held.held--; held.unused() && held.revision == 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		held.dropped = true
+		delete(r.rooms, held.ID)
+	}
+}
+
+// Forget drops rooms that ended and that nobody commits for. What is still known of them,
+// the revision and the time of their last fact, the journal knows too.
+func (r *Replica) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, known := range r.rooms {
+		if !known.mu.TryLock() { // whoever holds it may wait for r.mu, and is at work with the room
+			continue
+		}
+		if known.unused() {
+			known.dropped = true
+			delete(r.rooms, id)
+		}
+		known.mu.Unlock()
+	}
+}
+
+// open is a room, made when nothing is known of it, with its lock taken.
+func (r *Replica) open(id subjects.Room) *Room {
+	for {
+		known := r.Find(id)
+		if known == nil {
+			known = r.add(id)
+		}
+		known.mu.Lock()
+		if !known.dropped {
+			return known
+		}
+		known.mu.Unlock()
+	}
+}
+
+func (r *Replica) add(id subjects.Room) *Room {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.rooms[id]
+	if known == nil {
+		known = &Room{ID: id}
+		r.rooms[id] = known
+	}
+	return known
+}
+
+// Decode reads a stored fact.
+func Decode(m journal.Message) (*events.Fact, error) {
+	f, err := events.DecodeFact(m.Data)
+	if err == nil && m.Digests != "" {
+		f.Digests = strings.Split(m.Digests, ",")
+	}
+	return f, err
+}

@@ -1,0 +1,138 @@
+package replica
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Room is what an instance knows of the rooms of one ID: of the one that lives, and of the
+// newest fact where that was its end.
+type Room struct {
+	ID   subjects.Room
+	head atomic.Pointer[room.Head] // of state, to be read without the lock
+
+	mu        sync.Mutex    // guards all that follows
+	state     *room.State   // nil: there is no such room
+	revision  uint64        // of the newest fact, also after the room has ended
+	factAt    events.Time   // its time
+	ahead     []room.Change // applied, and not yet passed by the follower
+	appending *Append       // of this instance; nil: none
+	held      int           // by those who commit for it
+	dropped   bool          // it is no longer in the replica
+}
+
+// View is a room under its lock.
+type View struct {
+	ID       subjects.Room
+	State    *room.State // nil: there is no such room
+	Revision uint64      // of the newest fact, also of a room that has ended; 0: none is known
+	FactAt   events.Time // its time
+}
+
+// Position is where the room has got to; zero if there is none.
+func (v *View) Position() room.Position {
+	if v.State == nil {
+		return room.Position{}
+	}
+	return v.State.Position()
+}
+
+// Append is a fact of one room that this instance is appending. Whoever passes the room's
+// next fact tells whether it is this one.
+type Append struct {
+	Fact    *events.Fact
+	Data    []byte                           // as it is stored
+	Decided func(revision uint64, ours bool) // must not wait
+}
+
+// Head is what the room was last seen to be; nil if there is none. It takes no lock.
+func (r *Room) Head() *room.Head { return r.head.Load() }
+
+// View calls f with the room's state, nil if there is no such room.
+func (r *Room) View(f func(*room.State)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(r.state)
+}
+
+// Revision is that of the newest fact; 0 if none is known.
+func (r *Room) Revision() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.revision
+}
+
+// Skip takes that the newest fact of a room is the one at a revision, whatever was known of
+// it, unless it is no longer the one after expect.
+func (r *Room) Skip(expect, revision uint64, at events.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.revision == expect {
+		r.revision, r.factAt = revision, max(r.factAt, at)
+	}
+}
+
+func (r *Room) view() View { return View{r.ID, r.state, r.revision, r.factAt} }
+
+// unused says that there is no room, and nobody who commits for it.
+func (r *Room) unused() bool { return r.state == nil && r.held == 0 && len(r.ahead) == 0 }
+
+// Decide calls f with rooms as they are, and keeps them so until it returns. The appends
+// that it gives, nil or one or nil for each of the rooms, are on their way from then on:
+// see [Replica.Stored] and [Failed]. The rooms must be in the order of their IDs.
+func Decide(rooms []*Room, f func([]View) []*Append) {
+	defer lock(rooms)()
+	for i, a := range f(views(rooms)) {
+		rooms[i].appending = a
+	}
+}
+
+// Failed takes that appends of the rooms are not on their way any more, and not stored.
+func Failed(rooms []*Room) {
+	defer lock(rooms)()
+	for _, r := range rooms {
+		r.appending = nil
+	}
+}
+
+// lock locks rooms, which must be in the order of their IDs.
+func lock(rooms []*Room) (unlock func()) {
+	for _, r := range rooms {
+		r.mu.Lock()
+	}
+	return func() {
+		for _, r := range rooms {
+			r.mu.Unlock()
+		}
+	}
+}
+
+func views(rooms []*Room) []View {
+	list := make([]View, len(rooms))
+	for i, r := range rooms {
+		list[i] = r.view()
+	}
+	return list
+}
+
+// meet looks at a stored fact of the room: known says that it is applied already. An append
+// that it decides is told. The room's lock is held.
+func (r *Room) meet(m journal.Message) (a applied, known bool, err error) {
+	if m.Seq <= r.revision {
+		return a, true, nil
+	}
+	if own := r.appending; own != nil {
+		ours := string(own.Data) == string(m.Data)
+		own.Decided(m.Seq, ours)
+		if ours {
+			return appliedNow(r, own.Fact, m.Seq), false, nil
+		}
+	}
+	f, err := Decode(m)
+	return appliedNow(r, f, m.Seq), false, err
+}

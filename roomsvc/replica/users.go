@@ -1,0 +1,104 @@
+package replica
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"natsrooms/subjects"
+)
+
+// Users says which rooms a user is in.
+type Users struct{ shards [64]userShard }
+
+type userShard struct {
+	sync.Mutex // guards both maps
+	rooms      map[subjects.User][]*Room
+	pending    map[subjects.User]int // joins that are decided and not yet stored
+}
+
+func (u *Users) init() {
+	for i := range u.shards {
+		u.shards[i].rooms = map[subjects.User][]*Room{}
+		u.shards[i].pending = map[subjects.User]int{}
+	}
+}
+
+func (u *Users) shard(id subjects.User) *userShard {
+	h := uint32(2166136261)
+	for i := range len(id) {
+		h = (h ^ uint32(id[i])) * 16777619
+	}
+	return &u.shards[h%uint32(len(u.shards))]
+}
+
+// move is a user that has joined a room, or left it.
+type move struct {
+	user subjects.User
+	room *Room
+	in   bool
+}
+
+// move makes the moves of one append, all those of a user at once.
+func (u *Users) move(moves []move) {
+	slices.SortStableFunc(moves, func(a, b move) int { return strings.Compare(string(a.user), string(b.user)) })
+	for len(moves) > 0 {
+		n := 1
+		for n < len(moves) && moves[n].user == moves[0].user {
+			n++
+		}
+		s := u.shard(moves[0].user)
+		s.Lock()
+		for _, m := range moves[:n] {
+			s.move(m)
+		}
+		s.Unlock()
+		moves = moves[n:]
+	}
+}
+
+func (s *userShard) move(m move) {
+	rooms := s.rooms[m.user]
+	at := slices.Index(rooms, m.room)
+	switch {
+	case m.in && at < 0:
+		s.rooms[m.user] = append(rooms, m.room)
+	case !m.in && at >= 0 && len(rooms) == 1:
+		delete(s.rooms, m.user)
+	case !m.in && at >= 0:
+		s.rooms[m.user] = slices.Delete(rooms, at, at+1)
+	}
+}
+
+// Of is the rooms that a user is in, by ID.
+func (u *Users) Of(id subjects.User) []*Room {
+	s := u.shard(id)
+	s.Lock()
+	rooms := slices.Clone(s.rooms[id])
+	s.Unlock()
+	sortRooms(rooms)
+	return rooms
+}
+
+// Reserve takes a place among the rooms that a user may be in, if one is left. full says
+// that the user is in all of them.
+func (u *Users) Reserve(id subjects.User, limit int) (ok, full bool) {
+	s := u.shard(id)
+	s.Lock()
+	defer s.Unlock()
+	if n := len(s.rooms[id]); n+s.pending[id] >= limit {
+		return false, n >= limit
+	}
+	s.pending[id]++
+	return true, false
+}
+
+// Release gives a reserved place back.
+func (u *Users) Release(id subjects.User) {
+	s := u.shard(id)
+	s.Lock()
+	defer s.Unlock()
+	if s.pending[id]--; s.pending[id] == 0 {
+		delete(s.pending, id)
+	}
+}

@@ -1,0 +1,160 @@
+package upkeep
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/due"
+	"natsrooms/roomsvc/lead"
+	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// standby is how soon an instance that does not lead looks again whether a due room has
+// been ended.
+const standby = time.Second
+
+// EmptyRooms ends empty rooms when they are due. Every instance keeps them; only the one
+// that leads acts. Waiting goes by the monotonic clock: a room whose emptying was seen as
+// it happened waits its whole delay from there. The wall clock only says how much of a
+// delay was over before this instance was there.
+type EmptyRooms struct {
+	assign  func(subjects.Room, commit.Task) // see [commit.Committer.AssignOnce]
+	leading atomic.Bool
+	wake    chan struct{}
+
+	mu    sync.Mutex // guards queue
+	queue due.Queue[subjects.Room, dueRoom]
+}
+
+// dueRoom is an empty room and the fact that emptied it: should it fill and empty again,
+// that will be another dueRoom.
+type dueRoom struct {
+	room       subjects.Room
+	instanceID string
+	emptyBy    uint64
+}
+
+// NewEmptyRooms is without rooms. assign hands what ends a room to the committer.
+func NewEmptyRooms(assign func(subjects.Room, commit.Task)) *EmptyRooms {
+	return &EmptyRooms{assign: assign, wake: make(chan struct{}, 1)}
+}
+
+// Resume takes a room that may have become empty before this instance was there.
+func (e *EmptyRooms) Resume(id subjects.Room, h *room.Head) {
+	if h != nil && h.Due() {
+		e.wait(id, h, time.Duration(h.DestroyAt()-events.TimeOf(time.Now()))*time.Millisecond)
+	}
+}
+
+// Changed takes a room that has become due just now, or that was due; nil if it has ended.
+// own says that this instance's committer is at work with it.
+func (e *EmptyRooms) Changed(id subjects.Room, h *room.Head, own bool) {
+	switch {
+	case h == nil || !h.Due():
+		e.drop(id)
+	case h.Ending() && own: // it is ended where the fact comes from
+	case h.End != nil: // whoever began it goes on, or is dead
+		e.wait(id, h, standby)
+	default:
+		e.wait(id, h, time.Duration(h.DestroyAt()-h.EmptySince)*time.Millisecond)
+	}
+}
+
+// wait makes a room due after a while, unless it waits already since this emptying.
+func (e *EmptyRooms) wait(id subjects.Room, h *room.Head, left time.Duration) {
+	d := dueRoom{id, h.InstanceID, h.EmptyBy}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old, ok := e.queue.Get(id); ok && old == d {
+		return
+	}
+	if e.queue.Set(id, time.Now().Add(max(left, 0)), d) {
+		e.look()
+	}
+}
+
+// drop forgets a room that waits no longer.
+func (e *EmptyRooms) drop(id subjects.Room) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queue.Drop(id)
+}
+
+// look wakes whoever waits for the first moment.
+func (e *EmptyRooms) look() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Lead is the duty: this instance acts. What it had to leave to others it looks at at once.
+func (e *EmptyRooms) Lead(ctx context.Context, t *lead.Term) error {
+	e.leading.Store(true)
+	defer e.leading.Store(false)
+	e.recall()
+	t.Begun()
+	<-ctx.Done()
+	return nil
+}
+
+func (e *EmptyRooms) recall() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queue.Recall()
+	e.look()
+}
+
+// Run waits for what becomes due, as long as the life lasts.
+func (e *EmptyRooms) Run(l *life.Life) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(e.next())
+		select {
+		case <-timer.C:
+			e.fire()
+		case <-e.wake:
+		case <-l.Done():
+			return
+		}
+	}
+}
+
+// next is how long it takes until something is due.
+func (e *EmptyRooms) next() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at, ok := e.queue.Next(); ok {
+		return time.Until(at)
+	}
+	return time.Hour
+}
+
+// fire ends what is due. Rooms that are still there come up again until they are gone.
+func (e *EmptyRooms) fire() {
+	now := time.Now()
+	e.mu.Lock()
+	rooms := e.queue.Take(now, now.Add(standby))
+	e.mu.Unlock()
+	if !e.leading.Load() {
+		return
+	}
+	for _, d := range rooms {
+		e.assign(d.room, d.end)
+	}
+}
+
+// end is the next fact that ends the room, if it still is the one that was due.
+func (d dueRoom) end(st *room.State, in room.Input) *events.Fact {
+	if st != nil && st.InstanceID == d.instanceID && st.Ending() {
+		return room.EndNext(st, in)
+	}
+	return room.Destroy(st, d.emptyBy, d.instanceID, in)
+}
