@@ -14,6 +14,9 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
+// Version is the version of the service, as its micro service tells it.
+const Version = "0.1.0"
+
 // Config is a service's settings. The zero value works.
 type Config struct {
 	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random

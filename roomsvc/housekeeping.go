@@ -1,6 +1,7 @@
 package roomsvc
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -13,8 +14,8 @@ const (
 	forgetEvery     = time.Minute
 )
 
-// housekeeping does what comes round by the clock.
-func housekeeping(s *Service) {
+// housekeeping does what comes round by the clock; ready says why the instance is not.
+func (s *assembly) housekeeping(ready func(context.Context) error) {
 	settings, check, forget := time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
 	defer settings.Stop()
 	defer check.Stop()
@@ -24,9 +25,9 @@ func housekeeping(s *Service) {
 		case <-s.life.Done():
 			return
 		case <-settings.C:
-			refresh(s)
+			s.refresh()
 		case <-check.C:
-			if err := s.Check(s.life); err != nil && !s.life.Over() {
+			if err := ready(s.life); err != nil && !s.life.Over() {
 				s.log.Error("not ready", "error", err)
 			}
 		case <-forget.C:
@@ -39,21 +40,21 @@ func housekeeping(s *Service) {
 }
 
 // refresh reads the shared settings, and looks whether what is stored went back.
-func refresh(s *Service) {
+func (s *assembly) refresh() {
 	shared, err := s.readSettings(s.life)
 	if err != nil && !s.life.Over() {
 		s.log.Warn("reading the shared settings", "error", err)
 	}
 	if err == nil && shared[sharedFeeds] != 0 && !s.cfg.Feeds {
-		s.fail(errors.New("another instance has been started with feeds for end users, and this one would still trust everybody; start it again, with the same settings"))
+		s.life.Fail(errors.New("another instance has been started with feeds for end users, and this one would still trust everybody; start it again, with the same settings"))
 	}
-	checkTail(s)
+	s.checkTail()
 	s.leases.Check(s.life)
 }
 
 // checkTail notices a journal that went back while nobody asked for anything. The extent may
 // be a deposed leader's word; the sync point then proves it, or ends the service.
-func checkTail(s *Service) {
+func (s *assembly) checkTail() {
 	seen := s.rep.Passed.Seq()
 	if extent, err := s.journal.Extent(s.life); err == nil && extent.Last < seen {
 		s.life.Go(func() { _ = s.sync.Pass(s.life) })

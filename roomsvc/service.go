@@ -45,9 +45,6 @@ import (
 	"natsrooms/subjects"
 )
 
-// Version is the version of the service, as its micro service tells it.
-const Version = "0.1.0"
-
 // Service is a running instance.
 type Service struct {
 	assembly
@@ -89,7 +86,7 @@ func (s *Service) open(ctx context.Context) error {
 	if err := s.assemble(ctx); err != nil {
 		return err
 	}
-	s.life.Go(func() { housekeeping(s) })
+	s.life.Go(func() { s.housekeeping(s.Check) })
 	s.life.Go(func() { s.api.Watch(s.woke) })
 	if err := s.listen(); err != nil {
 		return err

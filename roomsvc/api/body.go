@@ -3,7 +3,6 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 
@@ -26,7 +25,7 @@ func parse[T any, P interface {
 	body.Known = v
 	if len(q.data) > 0 {
 		if err := json.Unmarshal(q.data, &body); err != nil {
-			a.sendError(q, badJSON(err))
+			a.sendError(q, room.BadBody(err))
 			return false
 		}
 	}
@@ -50,67 +49,6 @@ func parse[T any, P interface {
 		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
 	}
 	return true
-}
-
-// badJSON names the field that a body failed at.
-func badJSON(err error) *room.Error {
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
-		e := room.Refuse(room.ErrParamInvalid, "the body is not one JSON object: %v", syntax)
-		e.Field = field(syntax.JSONPointer)
-		return e
-	}
-	var semantic *json.SemanticError
-	if errors.As(err, &semantic) && semantic.JSONPointer != "" {
-		name := field(semantic.JSONPointer)
-		if errors.Is(err, json.ErrUnknownName) {
-			return room.Invalid(name, "is no field there; check its spelling")
-		}
-		want := "another type"
-		if semantic.GoType != nil {
-			want = jsonType(semantic.GoType.Kind().String())
-		}
-		return room.Invalid(name, "is a %s; it must be %s", kind(semantic.JSONKind), want)
-	}
-	return room.Refuse(room.ErrParamInvalid, "the body must be one JSON object")
-}
-
-func field(p jsontext.Pointer) string {
-	var parts []string
-	for token := range p.Tokens() {
-		parts = append(parts, token)
-	}
-	return strings.Join(parts, ".")
-}
-
-func jsonType(goKind string) string {
-	switch {
-	case goKind == "string":
-		return "a string"
-	case goKind == "bool":
-		return "true or false"
-	case strings.HasPrefix(goKind, "int"), strings.HasPrefix(goKind, "uint"):
-		return "a whole number in range"
-	case goKind == "slice":
-		return "a list"
-	}
-	return "an object"
-}
-
-func kind(k jsontext.Kind) string {
-	switch k {
-	case jsontext.KindString:
-		return "string"
-	case jsontext.KindNumber:
-		return "number"
-	case jsontext.KindBeginObject:
-		return "object"
-	case jsontext.KindBeginArray:
-		return "list"
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return "boolean"
-	}
-	return "value of a wrong kind"
 }
 
 // names lists an object's fields, for a header.

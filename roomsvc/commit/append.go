@@ -19,13 +19,6 @@ const (
 	firstDoubt  = 20 * time.Millisecond // each further one twice as long, five seconds in all
 )
 
-// doubt counts how often in a row the room's newest fact was read as one older than
-// expect, which this instance has seen. Each was a read, and had a sync point before it.
-type doubt struct {
-	expect uint64
-	times  int
-}
-
 // flight is an append on its way: one fact each of one or more rooms.
 type flight struct {
 	entries []journal.Entry
@@ -41,14 +34,14 @@ func (f *flight) resolve(last uint64, err error) {
 	}
 }
 
-// launch makes the flight of a round's facts.
-func (k *Committer) launch(r *round) (*flight, error) {
-	fl := &flight{appends: make([]*replica.Append, len(r.facts)), fate: make(chan journal.Fate, 1)}
-	for i, f := range r.facts {
+// launch makes the flight of facts, one or none of each room.
+func (k *Committer) launch(views []replica.View, facts []*events.Fact) (*flight, error) {
+	fl := &flight{appends: make([]*replica.Append, len(facts)), fate: make(chan journal.Fate, 1)}
+	for i, f := range facts {
 		if f == nil {
 			continue
 		}
-		entry, err := journal.Fact(f, k.Source, r.views[i].Revision)
+		entry, err := journal.Fact(f, k.Source, views[i].Revision)
 		if err != nil {
 			return nil, errors.Join(journal.ErrRefused, err)
 		}

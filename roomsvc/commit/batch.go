@@ -4,49 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
-
-// multi is the queue of calls that change several rooms at once: switch and leaveAll.
-// Everything that waits shares one atomic batch, with one fact a room, so that a class
-// moving to its break-out rooms costs one append. One batch is on its way at a time.
-type multi struct {
-	mu    sync.Mutex // guards queue
-	queue []*Call
-	wake  chan struct{}
-
-	working atomic.Bool // a batch is being decided or is on its way
-}
-
-func (m *multi) add(c *Call) {
-	m.mu.Lock()
-	m.queue = append(m.queue, c)
-	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (m *multi) takeAll() []*Call {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	calls := m.queue
-	m.queue = nil
-	return calls
-}
-
-func (m *multi) putBack(calls []*Call) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.queue = append(calls, m.queue...)
-}
 
 // runMulti makes batches as long as the service lives.
 func (k *Committer) runMulti() {

@@ -1,20 +1,12 @@
 package commit
 
 import (
-	"sync"
 	"time"
 
 	"natsrooms/roomsvc/room"
 )
 
 const sweepEvery = 250 * time.Millisecond
-
-// tracked is every changing call that may be unanswered, oldest first.
-type tracked struct {
-	mu    sync.Mutex // guards both
-	calls []*Call
-	open  int // of them, at the last look
-}
 
 // Track has a call answered when its time runs out.
 func (k *Committer) Track(c *Call) {
@@ -38,28 +30,6 @@ func (k *Committer) sweeping() {
 			}
 		}
 	}
-}
-
-// expired takes out calls that have run out of time or are answered.
-func (t *tracked) expired(now time.Time) (expired []*Call) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	calls := t.calls
-	for len(calls) > 0 && (calls[0].Answered() || now.After(calls[0].Deadline)) {
-		expired = append(expired, calls[0])
-		calls = calls[1:]
-	}
-	if len(calls) > 2*t.open+1024 {
-		kept := make([]*Call, 0, t.open)
-		for _, c := range calls {
-			if !c.Answered() {
-				kept = append(kept, c)
-			}
-		}
-		calls, t.open = kept, len(kept)
-	}
-	t.calls = calls
-	return expired
 }
 
 // timeOut answers a call that has run out of time. One that waits in line, in no append,

@@ -44,7 +44,7 @@ func (k *Committer) carry(r *round, decide func()) error {
 			r.settle(nil, 0)
 			return nil
 		}
-		if fl, err = k.launch(r); err != nil {
+		if fl, err = k.launch(views, r.facts); err != nil {
 			return nil
 		}
 		for i, f := range r.facts {
@@ -188,25 +188,6 @@ func (k *Committer) remember(c *room.Command, at replica.Place, errorKeys []stri
 	k.Replica.Outcomes.Content(c, in, errorKeys)
 }
 
-// step decides one run of a room, whose baton is held, and commits it. It is false if
-// another instance was faster.
-func (k *Committer) step(b *mailbox) bool {
-	r := &round{k: k, rooms: b.only}
-	err := k.carry(r, func() {
-		r.decideOne(b)
-		if r.changes() {
-			b.flies(true)
-		}
-	})
-	b.flies(false)
-	if err == nil {
-		r.replaceDevices(b, r.facts[0])
-		b.putBack(r.open, nil)
-		return true
-	}
-	return k.unstored(b, r, err)
-}
-
 // decideOne takes the longest prefix of what waits in a mailbox that one fact can carry.
 // Without a fact every call is refused, or content as it is.
 func (r *round) decideOne(b *mailbox) {
@@ -272,25 +253,6 @@ func (r *round) replaceDevices(b *mailbox, f *events.Fact) {
 	if len(outs) > 0 {
 		b.putBack(nil, []Task{func(st *room.State, in room.Input) *events.Fact { return room.Expel(st, outs, in) }})
 	}
-}
-
-// unstored puts a run back that another fact was ahead of, and refuses one that the journal
-// would not take. Without a run it was the service's own work that was refused: what waits
-// after that is refused too, and the room rests.
-func (k *Committer) unstored(b *mailbox, r *round, err error) bool {
-	r.unreserve()
-	if errors.Is(err, journal.ErrConflict) {
-		b.putBack(r.reopen(), nil)
-		k.catchUp(b, r.views[0].Revision)
-		return false
-	}
-	r.refuse(err)
-	if len(r.decided) == 0 && errors.Is(err, journal.ErrRefused) {
-		for _, c := range k.rest(b, err) {
-			k.Refuse(c, NotStored(err))
-		}
-	}
-	return true
 }
 
 // unreserve gives back what the round's calls hold: their facts will not be stored.

@@ -11,6 +11,10 @@ import (
 	"natsrooms/subjects"
 )
 
+// nudge is how often a start that waits for the follower stores another marker, since
+// one may expire before it is read.
+const nudge = 20 * time.Second
+
 // nothing stands for the mark of a bucket that is not used: no fact has to be handed on to
 // it one by one, since all of it is written anew.
 const nothing = ^uint64(0)

@@ -12,50 +12,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
-	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
-
-// errIncomplete says that the bucket and the journal together do not make the rooms.
-var errIncomplete = errors.New("the bucket and the journal do not make whole rooms")
-
-// nudge is how often a start that waits for the follower stores another marker, since
-// one may expire before it is read.
-const nudge = 20 * time.Second
-
-// Config is what a replica is made from. All of it is needed.
-type Config struct {
-	Life     *life.Life
-	Log      *slog.Logger
-	Journal  *journal.Journal
-	Bucket   *projection.Bucket
-	Remember time.Duration // how long outcomes of requests are known
-
-	// Live is called once, when the replica is as of a marker and before the next fact is
-	// passed; no lock is held.
-	Live func(*Replica)
-}
-
-// Replica is what was loaded.
-type Replica struct {
-	*replica.Replica
-	Projected projection.Projected // what the bucket held is as of this; zero: it is of no use
-	Pending   []room.Change        // made by facts after that
-}
-
-// Found is what a start found out that is to be put right.
-type Found struct {
-	Rewrite bool            // the bucket lacks what the journal has
-	Lost    []subjects.Room // rooms that lost facts
-}
 
 // Load makes the replica. An error is a sentence that says what to do.
 func Load(ctx context.Context, c Config) (*Replica, Found, error) {
@@ -68,15 +33,6 @@ func Load(ctx context.Context, c Config) (*Replica, Found, error) {
 		// Where the journal began when it was looked at, something has expired meanwhile: a
 		// marker, or facts. Looked at again it says which.
 	}
-}
-
-// loading is one try.
-type loading struct {
-	Config
-	snap   *projection.Snapshot
-	extent journal.Extent
-	ahead  time.Duration // of this machine's clock before the server's
-	rep    *Replica
 }
 
 // load loads once.

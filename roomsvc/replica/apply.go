@@ -9,16 +9,6 @@ import (
 	"natsrooms/subjects"
 )
 
-// applied is a stored fact on its way into its room.
-type applied struct {
-	room *Room
-	fact *events.Fact
-	seq  uint64
-	at   time.Time // by this machine's clock: the server's may be another
-}
-
-func appliedNow(r *Room, f *events.Fact, seq uint64) applied { return applied{r, f, seq, time.Now()} }
-
 // Stored applies facts that this instance has appended, one or none for each of the rooms,
 // as one append of which last is the revision of the last fact, unless the follower was
 // faster. settle is called with the rooms as they are then. The error says that the

@@ -1,13 +1,11 @@
 package replica
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -100,10 +98,6 @@ func (r *Replica) From(prefix, after string) (rooms []*Room) {
 	return rooms
 }
 
-func sortRooms(rooms []*Room) {
-	slices.SortFunc(rooms, func(a, b *Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
-}
-
 // Living is how many rooms exist.
 func (r *Replica) Living() int64 { return r.living.Load() }
 
@@ -184,13 +178,4 @@ func (r *Replica) add(id subjects.Room) *Room {
 		r.rooms[id] = known
 	}
 	return known
-}
-
-// Decode reads a stored fact.
-func Decode(m journal.Message) (*events.Fact, error) {
-	f, err := events.DecodeFact(m.Data)
-	if err == nil && m.Digests != "" {
-		f.Digests = strings.Split(m.Digests, ",")
-	}
-	return f, err
 }

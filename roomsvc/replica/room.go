@@ -1,8 +1,11 @@
 package replica
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -135,4 +138,28 @@ func (r *Room) meet(m journal.Message) (a applied, known bool, err error) {
 	}
 	f, err := Decode(m)
 	return appliedNow(r, f, m.Seq), false, err
+}
+
+// applied is a stored fact on its way into its room.
+type applied struct {
+	room *Room
+	fact *events.Fact
+	seq  uint64
+	at   time.Time // by this machine's clock: the server's may be another
+}
+
+func appliedNow(r *Room, f *events.Fact, seq uint64) applied { return applied{r, f, seq, time.Now()} }
+
+// Decode reads a stored fact.
+func Decode(m journal.Message) (*events.Fact, error) {
+	f, err := events.DecodeFact(m.Data)
+	if err == nil && m.Digests != "" {
+		f.Digests = strings.Split(m.Digests, ",")
+	}
+	return f, err
+}
+
+// sortRooms sorts rooms by ID.
+func sortRooms(rooms []*Room) {
+	slices.SortFunc(rooms, func(a, b *Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
 }

@@ -237,16 +237,8 @@ func (r *Run) admit(c *Command) Verdict {
 	}
 	typ := events.MemberJoined
 	if m := r.state.Member(c.User); m != nil {
-		if m.Session(c.Session) != nil {
-			if c.Verb == Enter {
-				return Verdict{}
-			}
-			return Verdict{Refused: Refuse(ErrUserAlreadyInRoom, "%q (session %s) is in %q already; nothing changed; use enter if that is fine", c.User, c.Session, r.room)}
-		}
-		if n := len(m.Sessions); n >= MaxSessions {
-			e := Invalid("sessionID", "%q would be session %d of %q in %q; a member may have %d, leave with one first", c.Session, n+1, c.User, r.room, MaxSessions)
-			e.Limit, e.Actual = MaxSessions, int64(n+1)
-			return Verdict{Refused: e}
+		if v, in := r.another(c, m); in {
+			return v
 		}
 		typ = events.SessionJoined
 	}
@@ -271,6 +263,22 @@ func (r *Run) admit(c *Command) Verdict {
 	r.start(typ)
 	r.join(c, size)
 	return Verdict{Changed: true}
+}
+
+// another decides a further session of a member, unless there is nothing against it.
+func (r *Run) another(c *Command, m *Member) (v Verdict, decided bool) {
+	if m.Session(c.Session) != nil {
+		if c.Verb == Enter {
+			return Verdict{}, true
+		}
+		return Verdict{Refused: Refuse(ErrUserAlreadyInRoom, "%q (session %s) is in %q already; nothing changed; use enter if that is fine", c.User, c.Session, r.room)}, true
+	}
+	if n := len(m.Sessions); n >= MaxSessions {
+		e := Invalid("sessionID", "%q would be session %d of %q in %q; a member may have %d, leave with one first", c.Session, n+1, c.User, r.room, MaxSessions)
+		e.Limit, e.Actual = MaxSessions, int64(n+1)
+		return Verdict{Refused: e}, true
+	}
+	return v, false
 }
 
 func (r *Run) full(c *Command) *Error {

@@ -1,0 +1,43 @@
+package commit
+
+import (
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// New makes a committer and starts what it does by itself.
+func New(c Config) *Committer {
+	k := &Committer{Config: c, boxes: map[subjects.Room]*mailbox{}}
+	k.multi.wake = make(chan struct{}, 1)
+	c.Life.Go(k.runMulti)
+	c.Life.Go(k.sweeping)
+	return k
+}
+
+// Enqueue takes a call in, which is settled later. A call whose time runs out is answered
+// then; see [Committer.Track].
+func (k *Committer) Enqueue(c *Call) {
+	k.Track(c)
+	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
+		k.multi.add(c)
+	} else {
+		k.put(c.Cmd.Room, func(b *mailbox) { b.queue = append(b.queue, c) })
+	}
+	if k.Life.Over() {
+		k.timeOut(c) // nobody else does any more
+	}
+}
+
+// Assign takes in work of the service's own.
+func (k *Committer) Assign(id subjects.Room, t Task) {
+	k.put(id, func(b *mailbox) { b.tasks = append(b.tasks, t) })
+}
+
+// AssignOnce does the same unless work of the service's own waits there already.
+func (k *Committer) AssignOnce(id subjects.Room, t Task) {
+	k.put(id, func(b *mailbox) {
+		if len(b.tasks) == 0 {
+			b.tasks = append(b.tasks, t)
+		}
+	})
+}
