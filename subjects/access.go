@@ -2,14 +2,14 @@ package subjects
 
 import "strings"
 
-// Subjects that permissions are given for, beside those that commands and events use.
+// Subjects that permissions name, besides those that commands and events use.
 const (
-	Everything     = "room.>"             // all that is said of rooms and to them
+	Everything     = "room.>"             // everything about rooms and to them
 	Commands       = "room.cmd.*"         // [Command] of every verb
-	AllCommands    = "room.cmd.>"         // those and the user-bound ones
+	AllCommands    = "room.cmd.>"         // those, and the ones bound to a user
 	OpenPattern    = "room.open.*"        // [Open] of every room
-	Inboxes        = "_INBOX.>"           // replies to those who need not keep them from each other
-	ServiceQuery   = "$SRV.>"             // questions to micro services, such as how they are
+	Inboxes        = "_INBOX.>"           // replies to callers that need not hide them from each other
+	ServiceQuery   = "$SRV.>"             // queries to micro services, such as their status
 	AuthRequests   = "$SYS.REQ.USER.AUTH" // the NATS server asks who somebody is
 	ConnectionInfo = "$SYS.REQ.USER.INFO" // tells a connection what it is itself
 )
@@ -24,7 +24,7 @@ const (
 // UserCommands matches [UserCommand] of one user, every verb.
 func UserCommands(u User) string { return UserCommand("*", u) }
 
-// OneUsers tells whether a permission to publish is for commands of one user, as
+// OneUsers reports whether a permission to publish is for one user's commands only, as
 // [UserCommands] and [UserCommand] are.
 func OneUsers(permission string) bool {
 	verb, isCommand := strings.CutPrefix(permission, commandPrefix)
@@ -39,8 +39,8 @@ func UserFeeds(u User) string { return feedPrefix + u.Token() + ".*" }
 // UserInbox is the prefix of a user's own inboxes, which nobody else hears.
 func UserInbox(u User) string { return userInbox + u.Token() }
 
-// ReadStream is what to publish on to read a stream: by sequence or subject, and by
-// consumers, with all that is done with those.
+// ReadStream is the subjects to publish on in order to read a stream: by sequence or subject, and
+// through consumers, with everything that takes.
 func ReadStream(stream string) []string {
 	return []string{
 		api + "STREAM.INFO." + stream,
@@ -55,8 +55,8 @@ func ReadStream(stream string) []string {
 	}
 }
 
-// OwnStream is what to publish on to make a stream, to change its settings and to read it.
-// Nobody may empty or delete one, the service neither.
+// OwnStream is the subjects to publish on in order to make a stream, change its settings and read it.
+// Nobody may empty or delete one, not even the service.
 func OwnStream(stream string) []string {
 	return append([]string{
 		api + "STREAM.CREATE." + stream,
@@ -64,17 +64,17 @@ func OwnStream(stream string) []string {
 	}, ReadStream(stream)...)
 }
 
-// FindStreams is what to publish on to learn which streams there are.
+// FindStreams is the subjects to publish on in order to find out which streams exist.
 func FindStreams() []string {
 	return []string{api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST"}
 }
 
-// ReplyAllowed tells whether a command that came at subject may have its answer at reply.
-// The NATS server asks nobody who sends a command whether he may publish at the reply
-// subject that he names, and the service may publish where he may not: an answer at
-// `room.journal.lobby` would be a forged fact, one at `$JS.API.STREAM.PURGE.KV_rooms` an
-// emptied bucket. So answers stay out of what is the service's own, and those to a user's
-// own clients go to inboxes only, and to nobody else's.
+// ReplyAllowed reports whether a command received on subject may be answered on reply.
+// The NATS server does not check whether the sender of a command may publish on the reply
+// subject it names, and the service may publish where the sender may not: an answer on
+// `room.journal.lobby` would be a forged fact, one on `$JS.API.STREAM.PURGE.KV_rooms` would
+// empty the bucket. So no answer goes to a subject of the service's own, and answers to a
+// user's own clients go only to inboxes, never to another user's.
 func ReplyAllowed(subject, reply string) bool {
 	verb, isCommand := strings.CutPrefix(subject, commandPrefix)
 	_, token, userForm := strings.Cut(verb, ".")

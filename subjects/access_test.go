@@ -55,7 +55,7 @@ func TestReplyAllowed(t *testing.T) {
 		{"room.cmd.get.alice", "orders.new", false},
 	} {
 		if got := subjects.ReplyAllowed(c.subject, c.reply); got != c.want {
-			t.Errorf("%s with its answer at %q: %v", c.subject, c.reply, got)
+			t.Errorf("%s with its answer on %q: %v", c.subject, c.reply, got)
 		}
 	}
 }

@@ -30,16 +30,16 @@ type Room string
 // User is a valid user ID, under the same rules as [Room].
 type User string
 
-// ParseRoom checks a room ID as people write it. The error is one of this package's.
+// ParseRoom checks a room ID as people write it. The error is one of those above.
 func ParseRoom(id string) (Room, error) { return Room(id), checkID(id) }
 
-// ParseUser checks a user ID as people write it. The error is one of this package's.
+// ParseUser checks a user ID as people write it. The error is one of those above.
 func ParseUser(id string) (User, error) { return User(id), checkID(id) }
 
-// RoomOfToken decodes a subject token or key part. Only the canonical form is taken.
+// RoomOfToken decodes a subject token or key part. It accepts only the canonical form.
 func RoomOfToken(token string) (Room, error) { id, err := decode(token); return Room(id), err }
 
-// UserOfToken decodes a subject token or key part. Only the canonical form is taken.
+// UserOfToken decodes a subject token or key part. It accepts only the canonical form.
 func UserOfToken(token string) (User, error) { id, err := decode(token); return User(id), err }
 
 // Token is the ID as one subject token, legal as a key part and as a URI part too.
@@ -106,7 +106,7 @@ func decode(token string) (string, error) {
 	return id, nil
 }
 
-// unescape undoes encode, of the canonical form alone.
+// unescape reverses encode, for the canonical form only.
 func unescape(token string) (string, error) {
 	if token == "" {
 		return "", ErrEmpty

@@ -111,8 +111,8 @@ func TestRefusedTokens(t *testing.T) {
 
 var tokenForm = regexp.MustCompile(`\A[A-Za-z0-9_=-]{1,384}\z`)
 
-// FuzzID: an ID that is taken has a token of its own, fit for every place; one that is
-// refused has none, not even when its encoding is built by force.
+// FuzzID: an accepted ID has a token of its own that is legal everywhere; a refused ID
+// has none, even if its encoding is built by hand.
 func FuzzID(f *testing.F) {
 	for _, id := range []string{"lobby", "a.b>c", "a=2Eb", "日", "a\nb", "\uFFFE", "\uFDD0", "=41", "", strings.Repeat(".", 129)} {
 		f.Add(id, "A")
@@ -155,15 +155,15 @@ func FuzzID(f *testing.F) {
 			t.Fatalf("%q is of %q and %q, %v", kept, kr, ku, ok)
 		}
 		if _, _, _, ok := subjects.ParseKey(kept); ok {
-			t.Fatalf("%q is a room's or member's", kept)
+			t.Fatalf("%q is taken for a room's or a member's key", kept)
 		}
 		if _, _, ok := subjects.ParseKeptKey(member); ok {
-			t.Fatalf("%q is what somebody left behind", member)
+			t.Fatalf("%q is taken for the key of what somebody left behind", member)
 		}
 	})
 }
 
-// FuzzKeys: a key of the bucket that is taken is the only one of what it stands for.
+// FuzzKeys: an accepted key of the bucket is the only key for what it stands for.
 func FuzzKeys(f *testing.F) {
 	for _, key := range []string{"lobby", "lobby.alice", "=kept.lobby.alice", "=kept.lobby", "=kept.", "=kept", "=kept.a=2Eb.c.d", subjects.KeyProjected, "."} {
 		f.Add(key)
@@ -181,7 +181,7 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// FuzzToken: a token that is taken is the only one of its ID.
+// FuzzToken: an accepted token is the only one for its ID.
 func FuzzToken(f *testing.F) {
 	for _, token := range []string{"lobby", "a=2Eb=3Ec", "=E6=97=A5", "=41", "=4a", "=2", "=", "a.b", "*", subjects.KeyProjected, subjects.KeyLeader} {
 		f.Add(token)
@@ -204,15 +204,15 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// FuzzSessionKey: a session has a key of its own, which is one of two tokens and none of
-// the service's own; a key that is taken is the only one of its session.
+// FuzzSessionKey: a session has a key of its own, which has two tokens and is none of the
+// service's keys; an accepted key is the only one for its session.
 func FuzzSessionKey(f *testing.F) {
 	for _, s := range []string{"default", "tab.1", "a=2Eb", "é\x00", "=leader", "\xff", ""} {
 		f.Add("alice", s, "alice."+s)
 	}
 	f.Fuzz(func(t *testing.T, user, session, key string) {
 		if u, s, ok := subjects.ParseSessionKey(key); ok && subjects.SessionKey(u, s) != key {
-			t.Errorf("%q is taken, but the key of %q and %q is %q", key, u, s, subjects.SessionKey(u, s))
+			t.Errorf("%q is accepted, but the key of %q and %q is %q", key, u, s, subjects.SessionKey(u, s))
 		}
 		u, err := subjects.ParseUser(user)
 		if err != nil {

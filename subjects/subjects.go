@@ -11,15 +11,15 @@ const (
 	StreamMessages = "ROOM_MESSAGES" // messages that are stored
 	StreamState    = "KV_rooms"      // the stream under [BucketState]
 	StreamSessions = "KV_room_sessions"
-	BucketState    = "rooms"         // the state of every room, for others to read
+	BucketState    = "rooms"         // the state of every room, for other programs to read
 	BucketSessions = "room_sessions" // who leads; leases
 	MicroService   = "rooms"         // name of the NATS micro service
 	QueueGroup     = "rooms"         // queue group of its endpoints
-	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has got
-	keyGrant       = "=grant."       // start of keys in [BucketSessions]: rooms that a user's tokens name
-	keyKept        = "=kept."        // start of keys in [BucketState]: what absent users left behind
+	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has been written
+	keyGrant       = "=grant."       // prefix of keys in [BucketSessions]: rooms that a user's tokens name
+	keyKept        = "=kept."        // prefix of keys in [BucketState]: what absent users left behind
 	KeyLeader      = "=leader"       // key in [BucketSessions]: the instance with the leader's duties
-	KeyAlive       = "=alive"        // key in [BucketSessions]: it holds the lease of every session that has one
+	KeyAlive       = "=alive"        // key in [BucketSessions]: says that the bucket holds the lease of every session that has one
 	KeyClock       = "=clock"        // key in [BucketSessions]: what an instance stores to learn the server's time
 )
 
@@ -27,15 +27,15 @@ const (
 const (
 	Sync              = "room.sync"      // markers that prove how new a state is
 	JournalPattern    = "room.journal.*" // where facts are appended
-	FactsPattern      = "room.evt.*"     // as what they are stored and heard
+	FactsPattern      = "room.evt.*"     // where facts are stored and heard
 	FactsTransform    = "room.evt.{{wildcard(1)}}"
 	MessagesPattern   = "room.msg.*"        // messages sent in rooms
 	MessagesJournal   = "room.msgjournal.*" // where messages are stored
 	MessagesTransform = "room.msg.{{wildcard(1)}}"
 	StatesPattern     = "room.state.*.*" // roomStateChanged of every user in every room
 
-	// Disconnects is where NATS servers tell, in their system account, of clients'
-	// connections that have ended.
+	// Disconnects is where NATS servers announce, in their system account, clients'
+	// connections that have closed.
 	Disconnects = "$SYS.ACCOUNT.*.DISCONNECT"
 
 	// ServerPing is what NATS servers answer in their system account, and in no other.
@@ -54,10 +54,10 @@ const (
 	kvPrefix      = "$KV."
 )
 
-// Command is where trusted callers send a verb.
+// Command is where trusted callers send commands of one verb.
 func Command(verb string) string { return commandPrefix + verb }
 
-// UserCommand is where u's own clients send a verb.
+// UserCommand is where u's own clients send commands of one verb.
 func UserCommand(verb string, u User) string { return commandPrefix + verb + "." + u.Token() }
 
 // UserCommandPattern matches [UserCommand] of every user.
@@ -114,15 +114,15 @@ func MemberKey(r Room, u User) string { return r.Token() + "." + u.Token() }
 // KeptKey is the key in [BucketState] of what a user who is gone left behind in a room.
 func KeptKey(r Room, u User) string { return keyKept + MemberKey(r, u) }
 
-// ParseKeptKey takes a key of [KeptKey] apart; ok is false for all others.
+// ParseKeptKey splits a key of [KeptKey]; ok is false for all other keys.
 func ParseKeptKey(key string) (r Room, u User, ok bool) {
 	key, ok = strings.CutPrefix(key, keyKept)
 	r, u, member, known := ParseKey(key)
 	return r, u, ok && member && known
 }
 
-// ParseKey takes a key of [BucketState] apart. member is false for a room's own key;
-// ok is false for the service's own keys and for what is no key of ours.
+// ParseKey splits a key of [BucketState]. member is false for a room's own key;
+// ok is false for the service's own keys and for anything that is not one of our keys.
 func ParseKey(key string) (r Room, u User, member, ok bool) {
 	room, user, member := strings.Cut(key, ".")
 	r, err := RoomOfToken(room)
@@ -135,11 +135,11 @@ func ParseKey(key string) (r Room, u User, member, ok bool) {
 // GrantKey is the key in [BucketSessions] of the rooms that a user's tokens name.
 func GrantKey(u User) string { return keyGrant + u.Token() }
 
-// SessionKey is the key in [BucketSessions] of the lease of a user's session, whose ID
+// SessionKey is the key in [BucketSessions] of the lease of a user's session. The session ID
 // may be any UTF-8.
 func SessionKey(u User, session string) string { return u.Token() + "." + encode(session) }
 
-// ParseSessionKey takes a key of [SessionKey] apart; ok is false for all others.
+// ParseSessionKey splits a key of [SessionKey]; ok is false for all other keys.
 func ParseSessionKey(key string) (u User, session string, ok bool) {
 	user, token, ok := strings.Cut(key, ".")
 	if !ok {

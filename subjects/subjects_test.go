@@ -39,7 +39,7 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
-// A room's two streams see the same rooms, each by subjects of its own.
+// Both streams know the same rooms, each by subjects of its own.
 func TestRoomOf(t *testing.T) {
 	for what, of := range map[string]struct {
 		prefix, other string
@@ -138,7 +138,7 @@ func TestParseSessionKey(t *testing.T) {
 		subjects.SessionKey("a.b>c", "tab.*.>"):  true,
 		subjects.SessionKey("alice", "=leader"):  true,
 		subjects.SessionKey("alice", long):       true,
-		subjects.SessionKey("alice", "\uFFFE"):   true, // no ID, but a session's may be anything
+		subjects.SessionKey("alice", "\uFFFE"):   true, // not a valid ID, but a session may be called anything
 		subjects.SessionKey("alice", ""):         false,
 		subjects.SessionKey("alice", "\xff"):     false,
 		subjects.KeyLeader:                       false,
@@ -155,7 +155,7 @@ func TestParseSessionKey(t *testing.T) {
 		"=leader.tab":                            false,
 		"alice.ta b":                             false,
 		"alice.*":                                false,
-		"x" + subjects.SessionKey("a.b", "tab"):  true, // of somebody else
+		"x" + subjects.SessionKey("a.b", "tab"):  true, // somebody else's
 		subjects.SessionKey("alice", "tab") + "=": false,
 	} {
 		u, session, got := subjects.ParseSessionKey(key)
