@@ -2,12 +2,12 @@ package events
 
 import "natsrooms/subjects"
 
-// contradiction says what in a fact can't be; empty: nothing. Whoever folds facts
-// relies on it.
+// contradiction says what is impossible about a fact, or "" if nothing is. Code that
+// folds facts relies on it.
 func (f *Fact) contradiction() string {
 	created := f.Type == RoomCreated
 	if f.ID == "" || f.InstanceID == "" || f.Sequence == 0 || created != (f.Sequence == 1) || created && f.Info == nil {
-		return "no id, instance, room or sequence where there must be one"
+		return "the id, instance, room or sequence is missing or wrong"
 	}
 	switch f.Type {
 	case RoomCreated:
@@ -18,7 +18,7 @@ func (f *Fact) contradiction() string {
 		}
 	case MemberJoined, SessionJoined:
 		if len(f.Joined) == 0 {
-			return "nobody came in"
+			return "nobody joined"
 		}
 	case MemberLeft, SessionLeft:
 		if len(f.Left) == 0 {
@@ -38,20 +38,20 @@ func (f *Fact) contradiction() string {
 	}
 	for i := range f.Joined {
 		if !within(f.Joined[i].DeleteAfterOwnerLeft, f.Joined[i].Attributes) {
-			return "deleteAfterOwnerLeft names what the member does not have"
+			return "deleteAfterOwnerLeft names an attribute that the member does not have"
 		}
 	}
 	return ""
 }
 
-// contradiction holds an ownership against the attributes that it is of.
+// contradiction checks an ownership against the attributes it describes.
 func (o *Ownership) contradiction(attributes map[string]string) string {
 	if len(o.Owners) != len(attributes) {
-		return "owners and attributes are not of the same keys"
+		return "owners and attributes do not have the same keys"
 	}
 	for k, id := range o.Owners {
 		if _, ok := attributes[k]; !ok {
-			return "owners names what is not set"
+			return "owners names a key that is not set"
 		}
 		if id != nil {
 			if _, err := subjects.ParseUser(*id); err != nil {
@@ -60,12 +60,12 @@ func (o *Ownership) contradiction(attributes map[string]string) string {
 		}
 	}
 	if !within(o.DeleteAfterOwnerLeft, attributes) {
-		return "deleteAfterOwnerLeft names what is not set"
+		return "deleteAfterOwnerLeft names a key that is not set"
 	}
 	return ""
 }
 
-// within says whether keys are all of attributes, none of them twice.
+// within reports whether all keys are among the attributes, none of them twice.
 func within(keys []string, attributes map[string]string) bool {
 	seen := make(map[string]struct{}, len(keys))
 	for _, k := range keys {

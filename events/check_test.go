@@ -8,21 +8,21 @@ import (
 	"natsrooms/events"
 )
 
-// What is well formed but can't be is refused: whoever folds facts relies on it.
+// A fact that is well formed but contradicts itself is refused: code that folds facts relies on it.
 func TestContradictions(t *testing.T) {
 	facts := map[string]string{}
 	for _, f := range sampleFacts() {
 		facts[f.Type] = string(must(f.Encode("")))
 	}
 	for _, c := range []struct{ name, typ, old, new string }{
-		{"an owner of what is not set", events.RoomAttributesChanged, `"owners":{`, `"owners":{"other":"eve",`},
+		{"an owner of a key that is not set", events.RoomAttributesChanged, `"owners":{`, `"owners":{"other":"eve",`},
 		{"an owner of another key", events.RoomAttributesChanged, `"owners":{"<b>"`, `"owners":{"other"`},
-		{"no owner of what is set", events.RoomAttributesChanged, `"<b>":null,`, ``},
+		{"no owner of a key that is set", events.RoomAttributesChanged, `"<b>":null,`, ``},
 		{"no owners at all", events.RoomAttributesChanged, `"owners"`, `"others"`},
 		{"an empty owner", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":"",`},
-		{"an owner that can't be", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":"a\n",`},
+		{"an owner with a bad ID", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":"a\n",`},
 		{"an owner that is no string", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":7,`},
-		{"deleteAfterOwnerLeft of what is not set", events.RoomAttributesChanged, `"deleteAfterOwnerLeft":[`, `"deleteAfterOwnerLeft":["other",`},
+		{"deleteAfterOwnerLeft of a key that is not set", events.RoomAttributesChanged, `"deleteAfterOwnerLeft":[`, `"deleteAfterOwnerLeft":["other",`},
 		{"deleteAfterOwnerLeft twice", events.RoomAttributesChanged, `"deleteAfterOwnerLeft":[`, `"deleteAfterOwnerLeft":["seat-1",`},
 		{"set and deleted", events.RoomAttributesChanged, `"delete":[`, `"delete":["topic",`},
 		{"set twice", events.RoomAttributesChanged, `"set":{`, `"set":{"topic":"x",`},
@@ -34,7 +34,7 @@ func TestContradictions(t *testing.T) {
 		{"no session joined", events.SessionJoined, `"memberList"`, `"others"`},
 		{"nobody left", events.MemberLeft, `"memberList"`, `"others"`},
 		{"no session left", events.SessionLeft, `"memberList"`, `"others"`},
-		{"joined with what goes but is not there", events.MemberJoined, `"deleteAfterOwnerLeft":["mic"]`, `"deleteAfterOwnerLeft":["cam"]`},
+		{"joined with deleteAfterOwnerLeft of a missing attribute", events.MemberJoined, `"deleteAfterOwnerLeft":["mic"]`, `"deleteAfterOwnerLeft":["cam"]`},
 	} {
 		raw := facts[c.typ]
 		if !strings.Contains(raw, c.old) {
@@ -44,7 +44,7 @@ func TestContradictions(t *testing.T) {
 			t.Errorf("%s: error %v", c.name, err)
 		}
 	}
-	// Facts of before there were owners, and sets that only delete.
+	// Facts from before there were owners, and changes that only delete.
 	for _, c := range []struct{ name, typ, old, new string }{
 		{"created without owners", events.RoomCreated, `"owners":{"free":null,"topic":"alice"},"deleteAfterOwnerLeft":["topic"]`, `"later":1`},
 		{"nothing set", events.RoomAttributesChanged, `"set":{"<b>":"","seat-1":"bob","topic":"tea & <milk>"},"delete":["old","older"],"owners":{"<b>":null,"seat-1":"bob","topic":"alice"},"deleteAfterOwnerLeft":["seat-1"]`, `"set":{},"delete":["old"],"owners":{}`},

@@ -16,7 +16,7 @@ import (
 // ContentType is the Content-Type header of every fact and notice.
 const ContentType = event.ApplicationCloudEventsJSON
 
-// Errors of the decoders, beside those of malformed JSON.
+// Errors of the decoders, besides those for malformed JSON.
 var (
 	ErrUnknownType = errors.New("unknown event type")
 	ErrMalformed   = errors.New("malformed event")
@@ -39,15 +39,15 @@ type TypeInfo struct {
 // schemas say of it. The facts come first.
 var Types = []TypeInfo{
 	{RoomCreated, (*createdData)(nil), "a room begins; its first members are in it"},
-	{MemberJoined, (*joinedData)(nil), "users come in, with their first session"},
-	{MemberLeft, (*leftData)(nil), "users are out, with their last session; `leftAt - joinedAt` is the stay"},
+	{MemberJoined, (*joinedData)(nil), "users join, with their first session"},
+	{MemberLeft, (*leftData)(nil), "users leave, with their last session; `leftAt - joinedAt` is the stay"},
 	{SessionJoined, (*joinedData)(nil), "a further device of a member"},
-	{SessionLeft, (*leftData)(nil), "one of several devices is gone"},
+	{SessionLeft, (*leftData)(nil), "one of a member's several devices leaves"},
 	{RoomAttributesChanged, (*attributesData)(nil), "attributes of the room were set or deleted; whose they are, and by whom"},
 	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
-	{RoomAccessChanged, (*accessData)(nil), "who may come in as an end user is another matter from here on"},
+	{RoomAccessChanged, (*accessData)(nil), "who may join as an end user has changed"},
 	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
-	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last one of its instance"},
+	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last fact of its instance"},
 	{MessageSent, (*messageData)(nil), "something is said in the room"},
 	{UserStateChanged, (*noticeData)(nil), "a notice to one user's devices: connecting, connected, disconnected and why"},
 }
@@ -137,7 +137,7 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	e := event.New()
 	e.SetType(f.Type)
 	e.SetSource(Source(prefix, f.Room, f.InstanceID))
-	// Not by their setters, which trim: an ID may begin or end with a space.
+	// Not with their setters, which trim: an ID may begin or end with a space.
 	c := e.Context.(*event.EventContextV1)
 	c.ID, c.Subject, c.Time = f.ID, &pos.RoomID, &types.Timestamp{Time: f.Time.Time()}
 	e.SetExtension("sequence", fmt.Sprintf("%020d", f.Sequence))
@@ -159,8 +159,8 @@ func marshal(e *event.Event, data any) ([]byte, error) {
 	return e.MarshalJSON()
 }
 
-// envelope is what the decoders want of a CloudEvent. They do without the SDK's reader:
-// it takes bytes after the event and invalid UTF-8, and panics on some CloudEvents 0.3.
+// envelope is what the decoders need of a CloudEvent. They do not use the SDK's reader:
+// it accepts bytes after the event and invalid UTF-8, and panics on some CloudEvents 0.3.
 type envelope struct {
 	SpecVersion string         `json:"specversion"`
 	ID          string         `json:"id"`
@@ -182,8 +182,8 @@ func open(raw []byte) (*envelope, error) {
 }
 
 // DecodeFact reads a stored fact. The error is [ErrUnknownType] for an event that
-// this version does not know, [ErrMalformed] for one that contradicts itself. Of an event
-// of unknown type comes what all facts have; if its Sequence is 0 it is no fact.
+// this version does not know, [ErrMalformed] for one that contradicts itself. With
+// [ErrUnknownType] it returns the fields that all facts have; if Sequence is 0, it is no fact.
 func DecodeFact(raw []byte) (*Fact, error) {
 	e, err := open(raw)
 	if err != nil {
@@ -244,7 +244,7 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	return f, nil
 }
 
-// noticeData is flat, as the encoder is quickest with.
+// noticeData is flat: the encoder is fastest that way.
 type noticeData struct {
 	RoomID     string       `json:"roomID"`
 	InstanceID string       `json:"instanceID,omitempty"`
@@ -260,9 +260,9 @@ type noticeData struct {
 	RequestID  string       `json:"requestID,omitempty"`
 }
 
-// noticeEvent is the envelope of a notice. Two notices go out with every command, so
-// they are written in one go by the quickest encoder for small structs, at a third of
-// the SDK's cost; tests read them by the SDK.
+// noticeEvent is the envelope of a notice. Every command sends two notices, so they are
+// written in one go by the fastest encoder for small structs, at a third of the SDK's
+// cost; tests read them with the SDK.
 type noticeEvent struct {
 	SpecVersion     string     `json:"specversion"`
 	ID              string     `json:"id"`
@@ -285,7 +285,7 @@ func (n *Notice) Encode(prefix string) ([]byte, error) {
 	})
 }
 
-// openAs reads an event that must be of one type, and its data.
+// openAs reads an event that must have the given type, and its data.
 func openAs(raw []byte, typ string, data any) (*envelope, error) {
 	e, err := open(raw)
 	if err != nil {

@@ -84,7 +84,7 @@ func sampleNotice() *events.Notice {
 	}
 }
 
-// must is for encoders, whose input here is always valid.
+// must unwraps an encoder's result; its input here is always valid.
 func must(raw []byte, err error) []byte {
 	if err != nil {
 		panic(err)
@@ -92,7 +92,7 @@ func must(raw []byte, err error) []byte {
 	return raw
 }
 
-// sdkEvent reads an event as a stranger would, and checks what all of ours have.
+// sdkEvent reads an event as any consumer would, and checks what all our events have.
 func sdkEvent(t *testing.T, raw []byte) *event.Event {
 	t.Helper()
 	e := new(event.Event)
@@ -201,8 +201,8 @@ func TestNoticeRoundTrip(t *testing.T) {
 	}
 }
 
-// IDs may begin and end with spaces, and be nothing else; the envelope keeps them whole.
-func TestSpacesStay(t *testing.T) {
+// IDs may begin and end with spaces, or consist of spaces; the envelope keeps them unchanged.
+func TestSpacesInIDsAreKept(t *testing.T) {
 	for _, r := range []subjects.Room{" lobby ", "\u00a0lobby", "lobby\u3000"} {
 		f := &events.Fact{ID: " E1", Type: events.RoomKept, Room: r, InstanceID: "I1", Sequence: 2, Time: t0}
 		n := &events.Notice{ID: "N1", Time: t0, Room: r, User: " ", SessionID: " "}
@@ -251,7 +251,7 @@ func TestTime(t *testing.T) {
 	for _, text := range []string{"", "now", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"} {
 		var got events.Time
 		if err := got.UnmarshalText([]byte(text)); err == nil || got != 0 {
-			t.Errorf("%q is taken as %v", text, got)
+			t.Errorf("%q is read as %v", text, got)
 		}
 	}
 }
@@ -297,7 +297,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"fact: sequence -1", decodeFact, fact, `"sequence":2`, `"sequence":-1`, events.ErrMalformed},
 		{"fact: sequence 1", decodeFact, fact, `"sequence":2`, `"sequence":1`, events.ErrMalformed},
 		{"fact: wrong shape", decodeFact, fact, `"memberCount":2`, `"memberCount":"two"`, events.ErrMalformed},
-		{"fact: created as the second", decodeFact, created, `"sequence":1`, `"sequence":2`, events.ErrMalformed},
+		{"fact: created with sequence 2", decodeFact, created, `"sequence":1`, `"sequence":2`, events.ErrMalformed},
 		{"fact: created without a room", decodeFact, created, `"room":`, `"other":`, events.ErrMalformed},
 		{"notice: a fact", decodeNotice, fact, "", "", events.ErrUnknownType},
 		{"notice: nothing", decodeNotice, "", "", "", events.ErrMalformed},

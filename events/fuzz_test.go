@@ -11,8 +11,8 @@ import (
 	"natsrooms/events"
 )
 
-// asJSON shows every field of a value; spaces in raw JSON and nil against empty, which
-// mean nothing, do not show.
+// asJSON shows every field of a value, but not the differences that mean nothing: spaces
+// in raw JSON, and nil versus empty.
 func asJSON(v any) string {
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err == nil {
@@ -21,7 +21,7 @@ func asJSON(v any) string {
 	return string(must(b, err))
 }
 
-// FuzzDecodeFact: whatever is taken can be written again and stays the same.
+// FuzzDecodeFact: whatever is accepted can be written again and stays the same.
 func FuzzDecodeFact(f *testing.F) {
 	for _, fact := range sampleFacts() {
 		f.Add(must(fact.Encode("")))

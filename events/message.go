@@ -16,14 +16,14 @@ type MessageType string
 const (
 	Text    MessageType = "text"
 	Custom  MessageType = "custom"
-	Signal  MessageType = "command" // for programs: a state to show, a typing hint
-	Barrage MessageType = "barrage" // for the eye: comments that fly by
+	Signal  MessageType = "command" // for programs: a state to show, a typing indicator
+	Barrage MessageType = "barrage" // for people: comments that fly across the screen
 )
 
-// Stored says whether messages of the type are kept, in order and with a messageSeq.
+// Stored reports whether messages of the type are kept, in order and with a messageSeq.
 func (t MessageType) Stored() bool { return t == Text || t == Custom }
 
-// Priority is how important a message is where a rate limit is met.
+// Priority is how important a message is when a rate limit is reached.
 type Priority string
 
 // Priorities of messages.
@@ -45,7 +45,7 @@ type Message struct {
 	Data       string
 	Priority   Priority
 	Extended   string
-	Seq        uint64 // where it is stored; only in what history answers, live copies have it in a header
+	Seq        uint64 // where it is stored; only in replies of history, live copies have it in a header
 }
 
 type messageData struct {
@@ -62,7 +62,7 @@ type messageData struct {
 	Timestamp    int64       `json:"timestamp"` // milliseconds
 }
 
-// messageEvent is the envelope of a message, written in one go like that of a notice.
+// messageEvent is the envelope of a message, written in one go like a notice's.
 type messageEvent struct {
 	SpecVersion     string      `json:"specversion"`
 	ID              string      `json:"id"`
@@ -102,7 +102,7 @@ func DecodeMessage(raw []byte) (*Message, error) {
 		}
 	}
 	if d.MessageID == "" || d.MessageID != e.ID || d.InstanceID == "" || d.Type == "" || Time(d.Timestamp) != e.Time {
-		return nil, fmt.Errorf("%w: no type, instance, id or time, or two of them", ErrMalformed)
+		return nil, fmt.Errorf("%w: the type, instance, id or time is missing or contradictory", ErrMalformed)
 	}
 	return &Message{
 		ID: d.MessageID, Time: Time(d.Timestamp), Room: r, InstanceID: d.InstanceID, Sender: d.SenderUserID, Type: d.Type, SubType: d.SubType,

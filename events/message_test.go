@@ -37,7 +37,7 @@ func TestMessageRoundTrip(t *testing.T) {
 			t.Errorf("extensions %v, want %v", e.Extensions(), want)
 		}
 	}
-	// What is live only has no sequence, and a server's message no sender but the field.
+	// A live-only message has no sequence, and in a server's message the sender field is empty.
 	var d map[string]any
 	if err := json.Unmarshal(sdkEvent(t, must(plain.Encode(""))).Data(), &d); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestDecodeMessageRefuses(t *testing.T) {
 	}
 	for old, later := range map[string]string{`"custom"`: `"sticker"`, `"high"`: `"urgent"`, `"priority"`: `"mood":1,"priority"`} {
 		if _, err := events.DecodeMessage([]byte(strings.Replace(message, old, later, 1))); err != nil {
-			t.Errorf("what a later version may write, %s, is refused: %v", later, err)
+			t.Errorf("%s, which a later version may write, is refused: %v", later, err)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestMessageNoHTMLEscapes(t *testing.T) {
 	}
 }
 
-// FuzzDecodeMessage: whatever is taken can be written again and stays the same.
+// FuzzDecodeMessage: whatever is accepted can be written again and stays the same.
 func FuzzDecodeMessage(f *testing.F) {
 	f.Add(must(sampleMessage().Encode("")))
 	f.Add(must((&events.Message{ID: "M", Room: "r", InstanceID: "I", Type: events.Text}).Encode("")))

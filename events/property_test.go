@@ -76,7 +76,7 @@ func TestFactRoundTripProperty(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, f) {
 			t.Fatalf("%v\n got %+v\nwant %+v\n%s", err, got, f, raw)
 		}
-		for range 3 { // maps have another order each time
+		for range 3 { // maps iterate in a different order each time
 			if again := must(got.Encode("")); !bytes.Equal(again, raw) {
 				t.Fatalf("first\n%s\nthen\n%s", raw, again)
 			}

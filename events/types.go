@@ -15,7 +15,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Types of facts and notices, as they stand in a CloudEvent's type.
+// Types of facts and notices, as they appear in a CloudEvent's type.
 const (
 	TypePrefix              = "io.natsrooms."
 	RoomCreated             = TypePrefix + "room.created.v1"
@@ -35,10 +35,10 @@ const (
 // MaxFactBytes is the most an encoded fact may have.
 const MaxFactBytes = 64 << 10
 
-// Via says by which command a session came in.
+// Via says by which command a session joined.
 type Via string
 
-// How a session came in.
+// How a session joined.
 const (
 	ViaCreate Via = "create"
 	ViaJoin   Via = "join"
@@ -46,10 +46,10 @@ const (
 	ViaSwitch Via = "switch"
 )
 
-// LeftReason says why a session is out.
+// LeftReason says why a session left.
 type LeftReason string
 
-// Why a session is out.
+// Why a session left.
 const (
 	ReasonLeft      LeftReason = "left"
 	ReasonSwitched  LeftReason = "switched"
@@ -77,7 +77,7 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 // TimeOf is t in whole milliseconds.
 func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
 
-// Time is the moment as the standard library has it, in UTC.
+// Time is the moment as a [time.Time], in UTC.
 func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
 func (t Time) String() string { return t.Time().Format(timeLayout) }
@@ -104,10 +104,10 @@ type Config struct {
 	RoomDestroyDelayTime int64  `json:"roomDestroyDelayTime,omitzero"` // seconds, 0 to 10800
 	MaxMembers           int    `json:"maxMembers,omitzero"`           // 0: only the service's own limit
 	Delivery             string `json:"delivery,omitzero"`             // "members" or "open"
-	Access               string `json:"access,omitzero"`               // who may come in as an end user: "open", "listed" or "token"
-	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // may a member read messages from before it joined; true if not given
+	Access               string `json:"access,omitzero"`               // who may join as an end user: "open", "listed" or "token"
+	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // whether a member may read messages from before it joined; true if not given
 
-	AllowedUsers []string `json:"allowedUsers,omitzero"` // those who may come in where access is "listed"; its creator always may
+	AllowedUsers []string `json:"allowedUsers,omitzero"` // who may join when access is "listed"; the room's creator always may
 }
 
 // Room describes a room as replies, facts and the state bucket show it.
@@ -125,7 +125,7 @@ type Room struct {
 	DestroyAt   Time              `json:"destroyAt,omitzero"`
 }
 
-// Joined is one session's coming in.
+// Joined is one session that joins.
 type Joined struct {
 	UserID     string         `json:"userID"`
 	UserName   string         `json:"userName"`
@@ -136,16 +136,16 @@ type Joined struct {
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
 
-	LeaseSeconds int `json:"leaseSeconds,omitzero"` // how long it stays without a sign of life; 0: for as long as it likes
+	LeaseSeconds int `json:"leaseSeconds,omitzero"` // how long it stays without a sign of life; 0: without limit
 
-	// Attributes are those that the member has from the start: what it left behind when it
-	// was here before, or all that it had where the room goes on as a new instance. Those
-	// in DeleteAfterOwnerLeft go when it leaves, the others outlive the membership.
+	// Attributes are those that the member has from the start: what it left behind last
+	// time, or everything it had if the room continues as a new instance. Those in
+	// DeleteAfterOwnerLeft go when it leaves; the others outlive the membership.
 	Attributes           map[string]string `json:"attributes,omitzero"`
 	DeleteAfterOwnerLeft []string          `json:"deleteAfterOwnerLeft,omitzero"`
 }
 
-// Left is one session's going out. LeftAt minus JoinedAt is the stay.
+// Left is one session that leaves. LeftAt minus JoinedAt is the stay.
 type Left struct {
 	UserID     string     `json:"userID"`
 	UserName   string     `json:"userName"`
@@ -159,38 +159,38 @@ type Left struct {
 	RequestID  string     `json:"requestID,omitzero"`
 }
 
-// AttributesChange is what one command had a part in. The keys of one fact's changes
-// may meet; what came of them together says the fact.
+// AttributesChange is one command's part in a fact. Several commands of one fact may
+// change the same key; the fact itself says what came of them together.
 type AttributesChange struct {
 	UserID    string   `json:"userID"`
 	RequestID string   `json:"requestID,omitzero"`
 	Set       []string `json:"set,omitzero"`
 	Delete    []string `json:"delete,omitzero"`
-	ErrorKeys []string `json:"errorKeys,omitzero"` // of somebody else, left as they were
+	ErrorKeys []string `json:"errorKeys,omitzero"` // owned by somebody else, left unchanged
 }
 
-// MemberAttributes are attributes of one member that were set. Others that it has stay.
+// MemberAttributes are attributes of one member that were set. Its other attributes stay.
 type MemberAttributes struct {
 	UserID     string            `json:"userID"`
 	Attributes map[string]string `json:"attributes"`
 }
 
-// Ownership says whose attributes are, and which of them go when their owner leaves.
+// Ownership says who owns attributes, and which of them go when their owner leaves.
 type Ownership struct {
-	Owners               map[string]*string `json:"owners,omitzero"`               // by key; null: nobody's
+	Owners               map[string]*string `json:"owners,omitzero"`               // by key; null: nobody owns it
 	DeleteAfterOwnerLeft []string           `json:"deleteAfterOwnerLeft,omitzero"` // of these keys
 }
 
 // Fact is one change of one room: the commit, the record and the live event in one.
-// Which of the fields below the line are set depends on Type.
+// Which of the fields after the blank line are set depends on Type.
 type Fact struct {
-	ID          string // unique; a fact decided anew has a new one
+	ID          string // unique; a fact that is decided again gets a new one
 	Type        string
 	Room        subjects.Room
 	InstanceID  string
 	Sequence    uint64 // 1, 2, 3, ... within the instance
-	Time        Time   // never before the room's fact before it
-	TraceParent string // W3C trace context of the one command it comes of, if any
+	Time        Time   // never earlier than that of the room's previous fact
+	TraceParent string // W3C trace context of the command that caused it, if exactly one did
 
 	Info        *Room         // RoomCreated, RoomDestroyed
 	Joined      []Joined      // RoomCreated, MemberJoined, SessionJoined
@@ -199,27 +199,27 @@ type Fact struct {
 	Reason      DestroyReason // RoomDestroyed
 	RequestID   string        // RoomCreated and RoomDestroyed without entries, MemberAttributesChanged, RoomAccessChanged: the command's request
 
-	Deleted   []string           // MemberLeft: attributes of the room that went with their owners
+	Deleted   []string           // MemberLeft: attributes of the room that were deleted with their owners
 	Set       map[string]string  // RoomAttributesChanged
 	Delete    []string           // RoomAttributesChanged
-	Ownership Ownership          // RoomAttributesChanged: of Set. RoomCreated: of its attributes, if not all are the creator's
+	Ownership Ownership          // RoomAttributesChanged: of Set. RoomCreated: of its attributes, unless the creator owns them all
 	Changes   []AttributesChange // RoomAttributesChanged
 	Infos     []MemberAttributes // MemberAttributesChanged
 	Staying   bool               // MemberAttributesChanged: those set outlive the membership
 	User      string             // RoomAttributesChanged, MemberAttributesChanged, RoomAccessChanged: who did it (the last of several)
 	Operator  string             // RoomDestroyed: who asked for it
-	Access    string             // RoomAccessChanged: who may come in from now on
+	Access    string             // RoomAccessChanged: who may join from now on
 	Allowed   []string           // RoomAccessChanged: the whole list
 
-	// Digests, one for each entry (or for RequestID), let a repeated request be told
-	// from another one under the same ID. They travel beside the event, in a header.
+	// Digests, one for each entry (or for RequestID), tell a repeated request from a
+	// different one under the same ID. They travel beside the event, in a header.
 	Digests []string
 }
 
 // State is what is true for one session and one room.
 type State int
 
-// What is true after a moment.
+// What is true afterwards.
 const (
 	Disconnected State = iota
 	Connecting
@@ -230,10 +230,10 @@ var stateNames = [...]string{"disconnected", "connecting", "connected"}
 
 func (s State) String() string { return stateNames[s] }
 
-// Event says what made the moment.
+// Event says what happened to the session.
 type Event int
 
-// What made the moment; the numbers are those of the seed system's enum.
+// What happened; the numbers are those of ZIM's enum, see docs/from-zim.md.
 const (
 	Success Event = iota
 	NetworkInterrupted

@@ -585,7 +585,7 @@ export interface MemberAttributesChanged {
   data: MemberAttributesData;
 }
 
-/** Joined is one session's coming in. */
+/** Joined is one session that joins. */
 export interface Joined {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID: string;
@@ -599,11 +599,11 @@ export interface Joined {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   fromRoomID?: string;
   requestID?: string;
-  /** how long it stays without a sign of life; 0: for as long as it likes */
+  /** how long it stays without a sign of life; 0: without limit */
   leaseSeconds?: number;
-  /** Attributes are those that the member has from the start: what it left behind when it
-was here before, or all that it had where the room goes on as a new instance. Those
-in DeleteAfterOwnerLeft go when it leaves, the others outlive the membership.; at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  /** Attributes are those that the member has from the start: what it left behind last
+time, or everything it had if the room continues as a new instance. Those in
+DeleteAfterOwnerLeft go when it leaves; the others outlive the membership.; at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
   attributes?: Record<string, string>;
   deleteAfterOwnerLeft?: string[];
 }
@@ -617,7 +617,7 @@ export interface JoinedData {
   memberCount: number;
 }
 
-/** users come in, with their first session */
+/** users join, with their first session */
 export interface MemberJoined {
   specversion: "1.0";
   /** unique */
@@ -641,7 +641,7 @@ export interface MemberJoined {
   data: JoinedData;
 }
 
-/** Left is one session's going out. */
+/** Left is one session that leaves. */
 export interface Left {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID: string;
@@ -671,7 +671,7 @@ export interface LeftData {
   deletedAttributes?: string[];
 }
 
-/** users are out, with their last session; `leftAt - joinedAt` is the stay */
+/** users leave, with their last session; `leftAt - joinedAt` is the stay */
 export interface MemberLeft {
   specversion: "1.0";
   /** unique */
@@ -745,7 +745,7 @@ export interface AccessData {
   requestID?: string;
 }
 
-/** who may come in as an end user is another matter from here on */
+/** who may join as an end user has changed */
 export interface RoomAccessChanged {
   specversion: "1.0";
   /** unique */
@@ -769,14 +769,14 @@ export interface RoomAccessChanged {
   data: AccessData;
 }
 
-/** AttributesChange is what one command had a part in. */
+/** AttributesChange is one command's part in a fact. */
 export interface AttributesChange {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID: string;
   requestID?: string;
   set?: string[];
   delete?: string[];
-  /** of somebody else, left as they were */
+  /** owned by somebody else, left unchanged */
   errorKeys?: string[];
 }
 
@@ -788,7 +788,7 @@ export interface AttributesData {
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
   set: Record<string, string>;
   delete: string[];
-  /** by key; null: nobody's */
+  /** by key; null: nobody owns it */
   owners?: Record<string, string | null>;
   /** of these keys */
   deleteAfterOwnerLeft?: string[];
@@ -829,11 +829,11 @@ export interface Config {
   maxMembers?: number;
   /** "members" or "open" */
   delivery?: "members" | "open";
-  /** who may come in as an end user: "open", "listed" or "token" */
+  /** who may join as an end user: "open", "listed" or "token" */
   access?: "open" | "listed" | "token";
-  /** may a member read messages from before it joined; true if not given */
+  /** whether a member may read messages from before it joined; true if not given */
   historyForJoiners?: boolean;
-  /** those who may come in where access is "listed"; its creator always may */
+  /** who may join when access is "listed"; the room's creator always may */
   allowedUsers?: string[];
 }
 
@@ -845,7 +845,7 @@ export interface CreatedData {
   room: Room;
   memberList: Joined[];
   requestID?: string;
-  /** by key; null: nobody's */
+  /** by key; null: nobody owns it */
   owners?: Record<string, string | null>;
   /** of these keys */
   deleteAfterOwnerLeft?: string[];
@@ -907,7 +907,7 @@ export interface DestroyedData {
   requestID?: string;
 }
 
-/** the room ends; the last one of its instance */
+/** the room ends; the last fact of its instance */
 export interface RoomDestroyed {
   specversion: "1.0";
   /** unique */
@@ -986,7 +986,7 @@ export interface SessionJoined {
   data: JoinedData;
 }
 
-/** one of several devices is gone */
+/** one of a member's several devices leaves */
 export interface SessionLeft {
   specversion: "1.0";
   /** unique */
