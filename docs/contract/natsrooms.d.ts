@@ -26,7 +26,7 @@ export interface RoomConfig {
 
 /** CreateRequest is the body of create and enter. */
 export interface CreateRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -37,12 +37,12 @@ export interface CreateRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
@@ -53,7 +53,7 @@ lease to be taken for gone. */
 
 /** DestroyRequest is the body of destroy. */
 export interface DestroyRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -64,12 +64,12 @@ export interface DestroyRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
@@ -79,7 +79,7 @@ lease to be taken for gone. */
 
 /** ReadRequest is the body of get. */
 export interface ReadRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -90,12 +90,12 @@ export interface ReadRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
@@ -107,7 +107,7 @@ lease to be taken for gone. */
 
 /** HistoryRequest is the body of history. */
 export interface HistoryRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -118,12 +118,12 @@ export interface HistoryRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
@@ -141,7 +141,7 @@ lease to be taken for gone. */
 
 /** RoomRequest is the body of join and leave. */
 export interface RoomRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -152,12 +152,12 @@ export interface RoomRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
@@ -165,7 +165,7 @@ lease to be taken for gone. */
 
 /** KickRequest is the body of kick. */
 export interface KickRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -176,12 +176,12 @@ export interface KickRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
@@ -193,7 +193,7 @@ lease to be taken for gone. */
 
 /** LeaveAllRequest is the body of leaveAll. */
 export interface LeaveAllRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -204,18 +204,18 @@ export interface LeaveAllRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
 }
 
 /** ListRequest is the body of list. */
 export interface ListRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -226,12 +226,12 @@ export interface ListRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
@@ -246,7 +246,7 @@ lease to be taken for gone. */
 
 /** MemberOfRequest is the body of memberOf. */
 export interface MemberOfRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -257,12 +257,12 @@ export interface MemberOfRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
@@ -276,7 +276,7 @@ lease to be taken for gone. */
 
 /** MembersRequest is the body of members. */
 export interface MembersRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -287,12 +287,12 @@ export interface MembersRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
@@ -308,7 +308,7 @@ lease to be taken for gone. */
 
 /** RenewRequest is the body of renew. */
 export interface RenewRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -319,19 +319,19 @@ export interface RenewRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   nextFlag?: string;
 }
 
 /** RoomsRequest is the body of rooms. */
 export interface RoomsRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -342,12 +342,12 @@ export interface RoomsRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** wait until this revision has been seen */
   minRevision?: number;
@@ -358,7 +358,7 @@ lease to be taken for gone. */
 
 /** SendRequest is the body of send. */
 export interface SendRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -369,12 +369,12 @@ export interface SendRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
@@ -391,7 +391,7 @@ lease to be taken for gone. */
 
 /** SetAccessRequest is the body of setAccess. */
 export interface SetAccessRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -402,26 +402,26 @@ export interface SetAccessRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
-  /** open, listed, token; as it is if empty */
+  /** open, listed, token; unchanged if empty */
   access?: "open" | "listed" | "token";
   /** at most 500 */
   allow?: string[];
-  /** at most 500; who is in stays in */
+  /** at most 500; members stay in the room */
   disallow?: string[];
 }
 
-/** SetAttributesRequest is the body of setAttributes: one change, of some attributes together. */
+/** SetAttributesRequest is the body of setAttributes: one change to several attributes together. */
 export interface SetAttributesRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -432,31 +432,31 @@ export interface SetAttributesRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
   set?: Record<string, string>;
   delete?: string[];
-  /** also what belongs to others */
+  /** also attributes that others own */
   isForce?: boolean;
-  /** what is set is the caller's from then on */
+  /** the caller becomes the owner of what is set */
   isUpdateOwner?: boolean;
-  /** not given: as it is; false for new ones */
+  /** not given: unchanged; false for new attributes */
   isDeleteAfterOwnerLeft?: boolean;
-  /** refuse if attributes were changed after it */
+  /** refuse if attributes were changed after this revision */
   ifRevision?: number;
 }
 
 /** SetMemberAttributesRequest is the body of setMemberAttributes. */
 export interface SetMemberAttributesRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -467,12 +467,12 @@ export interface SetMemberAttributesRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   roomID: string;
@@ -494,7 +494,7 @@ export interface RoomInfo {
 
 /** SwitchRequest is the body of switch. */
 export interface SwitchRequest {
-  /** in the user form the subject says it; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -505,12 +505,12 @@ export interface SwitchRequest {
   /** 1 to 64 characters, random */
   requestID?: string;
   /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-newest that a session asked for counts. One that asks for nothing gets, with its
-first room, 60 s in the user form and no lease in the trusted form. */
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
   leaseSeconds?: number;
-  /** Connection is the session's own: when it closes, the session need not outlive its
-lease to be taken for gone. */
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
   connection?: Connection;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   fromRoomID: string;
@@ -1107,17 +1107,17 @@ export interface HistoryReply {
   }[];
   /** the position to ask for next, empty at the end */
   nextFlag: string;
-  /** false: some are no longer kept, or the room is another instance now */
+  /** false: some are no longer kept, or the room is now another instance */
   complete: boolean;
-  /** of facts: the head now */
+  /** with facts: the sequence of the newest one */
   sequence?: number;
-  /** of messages: the head now, 0 if there is none */
+  /** with messages: the messageSeq of the newest one, 0 if there is none */
   messageSeq?: number;
   expiresAt?: string;
   leaseSeconds?: number;
 }
 
-/** ErrorUser is a user that a command naming several could not serve. */
+/** ErrorUser is a user for whom a command that names several could do nothing. */
 export interface ErrorUser {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
   userID: string;
@@ -1177,7 +1177,7 @@ export interface MemberSession {
   /** at most 64 bytes */
   sessionID: string;
   joinedAt: string;
-  /** as it joined; 0: it has no lease */
+  /** what it joined with; 0: it has no lease */
   leaseSeconds?: number;
 }
 
@@ -1231,7 +1231,7 @@ export interface RoomsReply {
 
 /** SendReply answers send. */
 export interface SendReply {
-  /** empty of a repeated request whose message is no longer kept */
+  /** empty if a repeated request's message is no longer kept */
   messageID: string;
   /** of messages that are stored */
   messageSeq?: number;
@@ -1256,7 +1256,7 @@ export interface SetAccessReply {
 export interface SetAttributesReply {
   /** all of the room's, as they are now; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
   attributes: Record<string, string>;
-  /** of somebody else, left as they were */
+  /** owned by somebody else, left unchanged */
   errorKeys: string[];
   instanceID: string;
   sequence: number;

@@ -8,8 +8,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// Who may come into a room as an end user. Trusted callers let in whom they like, and
-// whoever created the room may always come back.
+// Who may join a room as an end user. Trusted callers may let in anybody, and the room's
+// creator may always come back.
 const (
 	AccessOpen   = "open"   // everybody; the default
 	AccessListed = "listed" // the users that its config names
@@ -39,7 +39,7 @@ func allowedSize(list []string) int {
 	return size
 }
 
-// allowedFit checks a room's whole list, beside what else its facts must have room for.
+// allowedFit checks a room's whole list; beside is what else its facts must have room for.
 func allowedFit(field string, list []string, beside int) *Error {
 	if n := len(list); n > MaxAllowed {
 		return over(ErrParamInvalid, field, MaxAllowed, n, "would make %d users; a room's list may have %d", n, MaxAllowed)
@@ -54,7 +54,7 @@ func allowedFit(field string, list []string, beside int) *Error {
 	return nil
 }
 
-// allowing is a list with users added and taken away, in order and each once.
+// allowing is a list with users added and removed, in order and each once.
 func allowing(list []string, add, remove []subjects.User) []string {
 	after := slices.Clone(list)
 	for _, u := range add {
@@ -88,7 +88,7 @@ func (c *Command) SetAccess(q *SetAccessRequest) (err *Error) {
 	return err
 }
 
-// setAccess decides a setAccess. A fact carries one of them.
+// setAccess decides a setAccess. A fact carries only one of them.
 func (r *Run) setAccess(c *Command) Verdict {
 	if r.fact != nil || r.ending() {
 		return later
@@ -109,11 +109,11 @@ func (r *Run) setAccess(c *Command) Verdict {
 	}
 	r.start(events.RoomAccessChanged)
 	r.fact.Access, r.fact.Allowed, r.fact.User, r.fact.RequestID = access, list, string(c.User), c.RequestID
-	r.note(c, events.MaxFactBytes) // nothing beside it
+	r.note(c, events.MaxFactBytes) // nothing else fits beside it
 	return Verdict{Changed: true}
 }
 
-// keptOut refuses an end user whom the room's access keeps out.
+// keptOut refuses an end user that the room's access keeps out.
 func (r *Run) keptOut(c *Command) *Error {
 	if !c.OwnForm {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// enter is how a user comes in: by its own client, or by a back end.
+// enter lets a user join: through its own client, or through a back end.
 func (w *world) enter(u string, own, granted bool) room.Verdict {
 	c := w.command("enter " + u + " lobby")
 	c.OwnForm, c.Granted = own, granted
@@ -60,13 +60,13 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	if !allowed(w.enter("bob", false, false)) {
-		t.Error("a back end can't let bob in")
+		t.Error("a back end can't bring bob in")
 	}
 	if v := w.enter("bob", true, false); v.Refused != nil || v.Changed {
-		t.Errorf("who is in already: %+v", v)
+		t.Errorf("a user who is in already: %+v", v)
 	}
 	if v := w.setAccess(room.SetAccessRequest{Disallow: []string{"carol", "nobody"}}); !v.Changed || w.rooms["lobby"].Member("carol") == nil {
-		t.Errorf("carol is no longer in: %+v", v)
+		t.Errorf("carol was put out: %+v", v)
 	}
 	if v := w.setAccess(room.SetAccessRequest{Access: "listed", Disallow: []string{"nobody"}}); v.Changed || v.Refused != nil {
 		t.Errorf("nothing to do: %+v", v)
@@ -85,7 +85,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// That a room is full is not for those whom it keeps out.
+// A user who is kept out of a room does not learn that it is full.
 func TestAccessBeforeFull(t *testing.T) {
 	w := newWorld(t)
 	c := w.command("create alice lobby")
@@ -96,11 +96,11 @@ func TestAccessBeforeFull(t *testing.T) {
 		t.Errorf("a stranger: %+v", v)
 	}
 	if v := w.enter("carol", true, false); v.Refused == nil || v.Refused.Code != room.ErrRoomFull {
-		t.Errorf("who is on the list: %+v", v)
+		t.Errorf("a user on the list: %+v", v)
 	}
 }
 
-// Rules of one room hold for those who come with its creator too, and for a switch.
+// A room's rules hold for users who join together with its creator too, and for a switch.
 func TestAccessOfNewRooms(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.command("enter alice lobby"), w.command("enter bob lobby")
@@ -137,19 +137,19 @@ func TestAccessChecks(t *testing.T) {
 		q     room.SetAccessRequest
 		field string
 	}{
-		"nothing":       {room.SetAccessRequest{}, "access"},
-		"another word":  {room.SetAccessRequest{Access: "Open"}, "access"},
-		"no user":       {room.SetAccessRequest{Allow: []string{""}}, "allow"},
-		"too many":      {room.SetAccessRequest{Allow: many}, "allow"},
-		"too many away": {room.SetAccessRequest{Disallow: many}, "disallow"},
-		"too long":      {room.SetAccessRequest{Allow: long}, "allow"},
+		"nothing":      {room.SetAccessRequest{}, "access"},
+		"another word": {room.SetAccessRequest{Access: "Open"}, "access"},
+		"no user":      {room.SetAccessRequest{Allow: []string{""}}, "allow"},
+		"too many":     {room.SetAccessRequest{Allow: many}, "allow"},
+		"too many off": {room.SetAccessRequest{Disallow: many}, "disallow"},
+		"too long":     {room.SetAccessRequest{Allow: long}, "allow"},
 	} {
 		v := w.setAccess(c.q)
 		if v.Refused == nil || v.Refused.Code != room.ErrParamInvalid || v.Refused.Field != c.field || v.Changed {
 			t.Errorf("%s: %+v", name, v.Refused)
 		}
 	}
-	for range 2 { // the second half is too much
+	for range 2 { // together they are too much
 		v := w.setAccess(room.SetAccessRequest{Allow: many[:300]})
 		if v.Refused != nil {
 			t.Errorf("%+v", v.Refused)
@@ -173,7 +173,7 @@ func TestAccessChecks(t *testing.T) {
 	}
 }
 
-// A room that is full of attributes and of users on its list still has room to end, and to be made anew.
+// A room with as many attributes and listed users as may be can still end, and be renewed.
 func TestAccessBesideAttributes(t *testing.T) {
 	w := newWorld(t)
 	c := w.command("create alice lobby")
@@ -189,7 +189,7 @@ func TestAccessBesideAttributes(t *testing.T) {
 		list[i] = string(subjects.User(fmt.Sprintf("%03d%s", i, strings.Repeat("x", 125))))
 	}
 	if v := w.setAccess(room.SetAccessRequest{Allow: list}); v.Refused == nil || v.Refused.Field != "allow" {
-		t.Errorf("attributes and list are more than a fact takes: %+v", v)
+		t.Errorf("attributes and list together exceed a fact: %+v", v)
 	}
 	refused := false
 	for i := 0; i < len(list) && !refused; i += 5 {

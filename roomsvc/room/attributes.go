@@ -8,13 +8,13 @@ import (
 	"natsrooms/subjects"
 )
 
-// Owner says whose an attribute is.
+// Owner says who owns an attribute.
 type Owner struct {
-	User    subjects.User // empty: nobody's
+	User    subjects.User // empty: nobody owns it
 	Leaving bool          // the attribute goes when its owner leaves
 }
 
-// draft is what a run's commands make of a room's attributes, one after another.
+// draft is a room's attributes as a run's commands change them, one after another.
 type draft struct {
 	values  map[string]string
 	owners  map[string]Owner
@@ -30,7 +30,7 @@ func (r *Run) attributes() (map[string]string, map[string]Owner) {
 	return r.state.Attributes, r.state.Owners
 }
 
-// inRoom refuses a command of a session that is not in.
+// inRoom refuses a command of a session that is not in the room.
 func (r *Run) inRoom(c *Command) *Error {
 	if r.state == nil {
 		return Refuse(ErrUserNotInRoom, "there is no room %q, so %q is not in it; nothing changed", r.room, c.User)
@@ -41,11 +41,11 @@ func (r *Run) inRoom(c *Command) *Error {
 	return nil
 }
 
-// setAttributes decides a setAttributes. The condition comes before "already so": of two
-// who count up from the same value, the second one must not find its work done.
+// setAttributes decides a setAttributes. The condition is checked before "already so": if
+// two commands count up from the same value, the second must not find its work done.
 func (r *Run) setAttributes(c *Command) Verdict {
 	if r.busy(c.User) || r.ending() || r.fact != nil && r.fact.Type != events.RoomAttributesChanged {
-		return later // who leaves by the run's fact may take attributes along
+		return later // members who leave in the run's fact may take attributes with them
 	}
 	if e := r.inRoom(c); e != nil {
 		return Verdict{Refused: e}
@@ -117,10 +117,10 @@ func (r *Run) setAttributes(c *Command) Verdict {
 	return Verdict{Changed: true, ErrorKeys: change.ErrorKeys}
 }
 
-// mayChange says whether the command may set or delete what has that owner.
+// mayChange reports whether the command may set or delete an attribute with that owner.
 func (c *Command) mayChange(o Owner) bool { return c.Force || o.User == "" || o.User == c.User }
 
-// put writes the draft into the run's fact: what is true of each key that was touched.
+// put writes the draft into the run's fact: the outcome for each key that was touched.
 func (d *draft) put(f *events.Fact) {
 	f.Set, f.Delete, f.Changes = map[string]string{}, []string{}, d.changes
 	f.Ownership = events.Ownership{Owners: map[string]*string{}}
@@ -146,7 +146,7 @@ func addOwner(o *events.Ownership, k string, owner Owner) {
 	}
 }
 
-// ownership is whose attributes are, as a fact says it.
+// ownership is the attributes' owners in the form of a fact.
 func ownership(attributes map[string]string, owners map[string]Owner) events.Ownership {
 	o := events.Ownership{Owners: map[string]*string{}}
 	for _, k := range slices.Sorted(maps.Keys(attributes)) {
@@ -155,7 +155,7 @@ func ownership(attributes map[string]string, owners map[string]Owner) events.Own
 	return o
 }
 
-// bornOwners is whose the attributes of a new room are: all its creator's, unless it is said.
+// bornOwners is the owners of a new room's attributes: the creator, unless the fact says otherwise.
 func bornOwners(info *events.Room, o events.Ownership) map[string]Owner {
 	owners := ownersOf(o)
 	if o.Owners == nil {
@@ -166,7 +166,7 @@ func bornOwners(info *events.Room, o events.Ownership) map[string]Owner {
 	return owners
 }
 
-// ownersOf reads what a fact says of the attributes that it sets.
+// ownersOf reads the owners of the attributes that a fact sets.
 func ownersOf(o events.Ownership) map[string]Owner {
 	owners := make(map[string]Owner, len(o.Owners))
 	for k, id := range o.Owners {
@@ -190,7 +190,7 @@ func (r *Run) goesWith(u subjects.User) (keys []string) {
 	return keys
 }
 
-// setMemberAttributes decides a setMemberAttributes. A fact carries one of them.
+// setMemberAttributes decides a setMemberAttributes. A fact carries only one of them.
 func (r *Run) setMemberAttributes(c *Command) Verdict {
 	if r.fact != nil || r.ending() {
 		return later
@@ -218,7 +218,7 @@ func (r *Run) setMemberAttributes(c *Command) Verdict {
 	}
 	r.start(events.MemberAttributesChanged)
 	r.fact.Infos, r.fact.Staying, r.fact.User, r.fact.RequestID = infos, staying, string(c.User), c.RequestID
-	r.note(c, events.MaxFactBytes) // nothing beside it
+	r.note(c, events.MaxFactBytes) // nothing else fits beside it
 	return Verdict{Changed: true}
 }
 
@@ -243,7 +243,7 @@ func (m *Member) with(set map[string]string, staying bool) *Member {
 	return &after
 }
 
-// leaves is what stays in the room of a member that goes, nil if nothing.
+// leaves is the attributes that a leaving member leaves behind in the room; nil if none.
 func (m *Member) leaves() map[string]string {
 	var kept map[string]string
 	for k := range m.staying {
@@ -255,7 +255,7 @@ func (m *Member) leaves() map[string]string {
 	return kept
 }
 
-// leaving is the attributes that go with the membership.
+// leaving is the attributes that end with the membership.
 func (m *Member) leaving() (keys []string) {
 	for k := range m.Attributes {
 		if _, ok := m.staying[k]; !ok {
@@ -268,7 +268,7 @@ func (m *Member) leaving() (keys []string) {
 
 const infoFrame = 64
 
-// carriedSize bounds what a member's attributes take in an entry that lets it in.
+// carriedSize bounds what a member's attributes take in the entry with which it joins.
 func carriedSize(attributes map[string]string) int {
 	const frame = 48
 	size := frame + AttributesSize(attributes)
@@ -287,7 +287,7 @@ func ownedSize(attributes map[string]string, owners map[string]Owner) int {
 	return size
 }
 
-// changeSize bounds what a setAttributes takes in an encoded fact; owners are those after it.
+// changeSize bounds what a setAttributes takes in an encoded fact; owners are as they are after it.
 func (c *Command) changeSize(change *events.AttributesChange, owners map[string]Owner) int {
 	const frame = 128
 	size := frame + jsonSize(string(c.User)) + jsonSize(c.RequestID)

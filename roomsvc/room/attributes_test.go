@@ -23,8 +23,8 @@ func TestSetAttributes(t *testing.T) {
 			"lobby.1 at 3, 2 members: alice/default bob/default {seat=bob(bob) topic=tea(alice)}",
 		},
 		{"no room", "", "setAttributes bob lobby +seat=bob", "USER_NOT_IN_ROOM", "", ""},
-		{"without being in", lobby, "setAttributes eve lobby +seat=eve", "USER_NOT_IN_ROOM", "", ""},
-		{"of a session that is not in", lobby, "setAttributes bob/tab lobby +seat=bob", "USER_NOT_IN_ROOM", "", ""},
+		{"not a member", lobby, "setAttributes eve lobby +seat=eve", "USER_NOT_IN_ROOM", "", ""},
+		{"a session that is not in", lobby, "setAttributes bob/tab lobby +seat=bob", "USER_NOT_IN_ROOM", "", ""},
 		{"one's own", seat, "setAttributes bob lobby +seat=2", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default {seat=2(bob~) topic=tea(alice)}"},
 		{"the creator's, by the creator", lobby, "setAttributes alice lobby +topic=2", "changed", "*", "lobby.1 at 3, 2 members: alice/default bob/default {topic=2(alice)}"},
 		{"somebody else's", lobby, "setAttributes bob lobby +topic=2", "nothing errors=topic", "", ""},
@@ -38,7 +38,7 @@ func TestSetAttributes(t *testing.T) {
 		},
 		{"somebody else's by force, and taken", lobby, "setAttributes bob lobby +topic=2 force own", "changed", "*", "lobby.1 at 3, 2 members: alice/default bob/default {topic=2(bob)}"},
 		{"taking needs force", lobby, "setAttributes bob lobby +topic=tea own", "nothing errors=topic", "", ""},
-		{"only taken", lobby, "setAttributes bob lobby +topic=tea force own", "changed", "*", "lobby.1 at 3, 2 members: alice/default bob/default {topic=tea(bob)}"},
+		{"only ownership changes", lobby, "setAttributes bob lobby +topic=tea force own", "changed", "*", "lobby.1 at 3, 2 members: alice/default bob/default {topic=tea(bob)}"},
 		{"as it is already", lobby, "setAttributes alice lobby +topic=tea -none", "nothing", "", ""},
 		{"somebody else's, as it is already", lobby, "setAttributes bob lobby +topic=tea", "nothing", "", ""},
 		{"delete one's own", seat, "setAttributes bob lobby -seat", "changed", "lobby.1 room.attributes.changed.v1 4 at 100: [bob delete=seat] {} gone=seat", "lobby.1 at 4, 2 members: alice/default bob/default {topic=tea(alice)}"},
@@ -51,17 +51,17 @@ func TestSetAttributes(t *testing.T) {
 		{"nobody's, taken", "create - lobby +topic=tea\njoin bob lobby", "setAttributes bob lobby +topic=2 own go", "changed", "*", "lobby.1 at 3, 1 members: bob/default {topic=2(bob~)}"},
 		{"nobody's, deleted", "create - lobby +topic=tea\njoin bob lobby", "setAttributes bob lobby -topic", "changed", "*", "lobby.1 at 3, 1 members: bob/default"},
 
-		{"whether it goes, not given", seat, "setAttributes bob lobby +seat=2", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default {seat=2(bob~) topic=tea(alice)}"},
-		{"whether it goes, no longer", seat, "setAttributes bob lobby +seat=bob stay", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default {seat=bob(bob) topic=tea(alice)}"},
-		{"whether it goes, as it is", seat, "setAttributes bob lobby +seat=bob go", "nothing", "", ""},
-		{"whether somebody else's goes", seat, "setAttributes alice lobby +seat=bob stay", "nothing errors=seat", "", ""},
+		{"deleteAfterOwnerLeft not given", seat, "setAttributes bob lobby +seat=2", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default {seat=2(bob~) topic=tea(alice)}"},
+		{"deleteAfterOwnerLeft now false", seat, "setAttributes bob lobby +seat=bob stay", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default {seat=bob(bob) topic=tea(alice)}"},
+		{"deleteAfterOwnerLeft unchanged", seat, "setAttributes bob lobby +seat=bob go", "nothing", "", ""},
+		{"deleteAfterOwnerLeft of somebody else's", seat, "setAttributes alice lobby +seat=bob stay", "nothing errors=seat", "", ""},
 
 		{"if unchanged since the creation", lobby, "setAttributes alice lobby +topic=2 if=1", "changed", "*", ""},
 		{"if unchanged since joining", lobby, "setAttributes alice lobby +topic=2 if=2", "changed", "*", ""},
 		{"if unchanged since the last change", seat, "setAttributes alice lobby +topic=2 if=3", "changed", "*", ""},
 		{"if unchanged, but it was", seat, "setAttributes alice lobby +topic=2 if=2", "REVISION_MISMATCH", "", ""},
-		{"if unchanged goes before already so", seat, "setAttributes bob lobby +seat=bob if=2", "REVISION_MISMATCH", "", ""},
-		{"if unchanged goes after being in", seat, "setAttributes eve lobby +seat=bob if=2", "USER_NOT_IN_ROOM", "", ""},
+		{"if unchanged is checked before already so", seat, "setAttributes bob lobby +seat=bob if=2", "REVISION_MISMATCH", "", ""},
+		{"if unchanged is checked after membership", seat, "setAttributes eve lobby +seat=bob if=2", "USER_NOT_IN_ROOM", "", ""},
 		{"if unchanged, and already so", seat, "setAttributes bob lobby +seat=bob if=3", "nothing", "", ""},
 		{"if unchanged, but a key went with its owner", seat + "leave bob lobby", "setAttributes alice lobby +topic=2 if=3", "REVISION_MISMATCH", "", ""},
 		{"joining changes no attributes", seat + "join eve lobby", "setAttributes alice lobby +topic=2 if=3", "changed", "*", ""},
@@ -83,7 +83,7 @@ func TestSetAttributes(t *testing.T) {
 		{"after one that changed nothing", lobby, "setAttributes bob lobby +topic=tea if=2; setAttributes alice lobby +topic=2 if=2", "nothing; changed", "*", ""},
 		{"twice by one user", lobby, "setAttributes bob lobby +n=1; setAttributes bob lobby +n=2", "changed; later", "*", ""},
 		{"one type a run", lobby, "setAttributes bob lobby +n=1; join eve lobby; leave alice lobby; kick ops lobby alice; destroy ops lobby; setMemberAttributes alice lobby alice +a=1", "changed; later; later; later; later; later", "*", ""},
-		{"beside somebody who may take keys along", seat, "leave bob lobby; setAttributes alice lobby +seat=bob; setAttributes eve lobby +n=1", "changed; later; later", "*", ""},
+		{"beside a member who may take keys along", seat, "leave bob lobby; setAttributes alice lobby +seat=bob; setAttributes eve lobby +n=1", "changed; later; later", "*", ""},
 		{"while it is created", "", "create alice lobby +seat=alice; setAttributes bob lobby +seat=bob", "created; later", "*", ""},
 		{"a room that is ending waits", "create alice lobby\nleave alice lobby", "setAttributes alice lobby +n=1", "later", "", ""},
 	})
@@ -98,16 +98,16 @@ func TestSetMemberAttributes(t *testing.T) {
 			"lobby.1 member.attributes.changed.v1 3 at 100: [alice req=1 digest=d1] bob{hand=up~}", "lobby.1 at 3, 2 members: alice/default bob/default{hand=up~}",
 		},
 		{"of several, some not in", lobby, "setMemberAttributes alice lobby eve,bob,alice +hand=up", "changed", "lobby.1 member.attributes.changed.v1 3 at 100: [alice] bob{hand=up~} alice{hand=up~}", ""},
-		{"of nobody who is in", lobby, "setMemberAttributes alice lobby eve +hand=up", "nothing", "", ""},
+		{"of nobody in the room", lobby, "setMemberAttributes alice lobby eve +hand=up", "nothing", "", ""},
 		{"no room", "", "setMemberAttributes alice lobby alice +hand=up", "USER_NOT_IN_ROOM", "", ""},
-		{"without being in", lobby, "setMemberAttributes eve lobby bob +hand=up", "USER_NOT_IN_ROOM", "", ""},
-		{"of a session that is not in", lobby, "setMemberAttributes alice/tab lobby bob +hand=up", "USER_NOT_IN_ROOM", "", ""},
+		{"not a member", lobby, "setMemberAttributes eve lobby bob +hand=up", "USER_NOT_IN_ROOM", "", ""},
+		{"a session that is not in", lobby, "setMemberAttributes alice/tab lobby bob +hand=up", "USER_NOT_IN_ROOM", "", ""},
 		{"another one beside it", hand, "setMemberAttributes bob lobby bob +mic=on stay", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default{hand=up~,mic=on}"},
 		{"as it is already", hand, "setMemberAttributes bob lobby bob +hand=up", "nothing", "", ""},
 		{"to stay from now on", hand, "setMemberAttributes bob lobby bob +hand=up stay", "changed", "*", "lobby.1 at 4, 2 members: alice/default bob/default{hand=up}"},
 		{"to go again", hand + "setMemberAttributes bob lobby bob +hand=up stay", "setMemberAttributes bob lobby bob +hand=up", "changed", "*", "lobby.1 at 5, 2 members: alice/default bob/default{hand=up~}"},
 		{"changed for one of two", hand, "setMemberAttributes alice lobby bob,alice +hand=up", "changed", "*", "lobby.1 at 4, 2 members: alice/default{hand=up~} bob/default{hand=up~}"},
-		{"a fact has one", lobby, "setMemberAttributes alice lobby bob +hand=up; setMemberAttributes bob lobby alice +hand=up; join eve lobby; setAttributes bob lobby +n=1", "changed; later; later; later", "*", ""},
+		{"one command a fact", lobby, "setMemberAttributes alice lobby bob +hand=up; setMemberAttributes bob lobby alice +hand=up; join eve lobby; setAttributes bob lobby +n=1", "changed; later; later; later", "*", ""},
 		{"they don't change the room's", lobby + "setAttributes alice lobby +n=1\nsetMemberAttributes alice lobby bob +hand=up", "setAttributes alice lobby +n=2 if=3", "changed", "*", ""},
 		{"gone with the membership", hand + "leave bob lobby", "join bob lobby", "changed", "lobby.1 member.joined.v1 5 at 100: [bob/default join] count=2", "lobby.1 at 5, 2 members: alice/default bob/default"},
 		{
@@ -121,7 +121,7 @@ func TestSetMemberAttributes(t *testing.T) {
 	})
 }
 
-// A room keeps what so many users left behind; then those go who have been gone longest.
+// A room keeps what a limited number of users left behind; beyond it, users gone longest lose theirs.
 func TestKept(t *testing.T) {
 	w := newWorld(t)
 	w.run("create keeper lobby")
@@ -167,7 +167,7 @@ func TestKept(t *testing.T) {
 		t.Fatalf("at the limit: %d left behind", len(got))
 	}
 	if got := keptOf(w.again("lobby", before)); !slices.EqualFunc(got, keptOf(w.rooms["lobby"]), func(a, b room.Kept) bool { return a.User == b.User }) {
-		t.Fatalf("the guest, read again, took a place: %d left behind, from %s", len(got), got[0].User)
+		t.Fatalf("the guest's past, read again, took a place: %d left behind, from %s", len(got), got[0].User)
 	}
 	var changes room.Changes
 	w.changed = func(ch room.Changes, _ *events.Fact) { changes = ch }
@@ -184,12 +184,12 @@ func TestKept(t *testing.T) {
 	if len(changes.Keep) != 6 || gone != 3 {
 		t.Errorf("changes: %d records, %d of them gone", len(changes.Keep), gone)
 	}
-	// Somebody who comes back makes place; and the past, read again, takes nobody's.
+	// A user who comes back frees a place, and reading the past again takes nobody's.
 	w.run("join "+all[100]+" lobby", "join "+all[0]+" lobby")
 	if m := w.rooms["lobby"].Member("u0100"); m == nil || m.Attributes["badge"] != "u0100" || w.rooms["lobby"].Member("u0000").Attributes != nil {
 		t.Errorf("came back with %v", m)
 	}
-	// (Of those who had to go, some may be there again where there is place now.)
+	// (Some of those that were dropped may be back where there is a free place now.)
 	lobby := w.rooms["lobby"]
 	for _, last := range []int{1, 2, 3, 5, 100, len(w.journal) - 1} {
 		again := w.again("lobby", len(w.journal)-last)
@@ -221,8 +221,8 @@ func (w *world) again(r subjects.Room, from int) *room.State {
 	return s
 }
 
-// However many count up by compare-and-set, together or one after another, and whichever
-// of their facts are not stored: the number is that of the successes.
+// However many users count up by compare-and-set, together or one after another, and
+// whichever of their facts are not stored: the counter equals the number of successes.
 func TestCounting(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
@@ -238,7 +238,7 @@ func TestCounting(t *testing.T) {
 				if line, ok := read[u]; ok {
 					delete(read, u)
 					commands = append(commands, w.command(line))
-				} else { // it will write later what follows from what it sees now
+				} else { // it writes later what follows from what it sees now
 					s := w.rooms["lobby"]
 					n, _ := strconv.Atoi(s.Attributes["n"])
 					read[u] = fmt.Sprintf("setAttributes %s lobby +n=%d force if=%d", u, n+1, s.Revision)

@@ -7,8 +7,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// key is a record's key in the bucket: a room's, a member's, or of what an absent user
-// left behind.
+// key is a record's key in the bucket: a room's, a member's, or that of what an absent
+// user left behind.
 type key struct {
 	room subjects.Room
 	user subjects.User
@@ -49,7 +49,7 @@ func (b bucket) put(t tb, r subjects.Room, instance string, ch room.Changes) {
 	}
 }
 
-// load makes states of a bucket as a start does: a member counts only beside a head of
+// load makes states from a bucket as a start does: a member counts only beside a head of
 // its instance.
 func load(t tb, b bucket) map[subjects.Room]*room.State {
 	heads := map[subjects.Room]room.Head{}

@@ -12,7 +12,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Limits of single fields that are no setting, in bytes unless said otherwise.
+// Limits of single fields that are not settings, in bytes unless noted otherwise.
 const (
 	MaxUserInfo     = 1 << 10
 	MaxSessionID    = 64
@@ -30,17 +30,17 @@ const (
 	MaxServerID     = 64
 )
 
-// What a room's delivery can be: how end users hear it.
+// The values of a room's delivery: how end users hear it.
 const (
-	DeliveryMembers = "members" // each member for itself, while it is one; the default
-	DeliveryOpen    = "open"    // whoever is connected
+	DeliveryMembers = "members" // each member on a feed of its own, while it is a member; the default
+	DeliveryOpen    = "open"    // everybody who is connected
 )
 
 // DefaultSession is the session of callers that name none.
 const DefaultSession = "default"
 
 // Command checks the fields that every request has and starts a command with them.
-// A caller may go without a user only if anonymous is true.
+// A caller may leave out the user only if anonymous is true.
 func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 	c := &Command{Verb: v, User: subjects.User(q.UserID), Name: q.UserName, Session: q.SessionID, RequestID: q.RequestID}
 	if q.UserID != "" || !anonymous {
@@ -62,7 +62,7 @@ func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 		e.Limit, e.Actual = MaxRequestID, int64(n)
 		return nil, e
 	}
-	if !utf8.ValidString(q.RequestID) { // it may come from a header
+	if !utf8.ValidString(q.RequestID) { // it may be from a header
 		return nil, Invalid("requestID", "is not valid UTF-8")
 	}
 	if err := q.checkLease(); err != nil {
@@ -84,7 +84,7 @@ func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 	return c, nil
 }
 
-// checkLease checks what a caller says of its session's life.
+// checkLease checks what a caller says about its session's lease and connection.
 func (q *Caller) checkLease() *Error {
 	if n := q.LeaseSeconds; n != nil && *n != 0 && (*n < MinLease || *n > MaxLease) {
 		return over(ErrParamInvalid, "leaseSeconds", MaxLease, *n, "is %d; it must be %d to %d, or 0 for no lease, which trusted callers alone may have", *n, MinLease, MaxLease)
@@ -98,7 +98,7 @@ func (q *Caller) checkLease() *Error {
 	return nil
 }
 
-// ParseID checks a room or user ID that came in field.
+// ParseID checks a room or user ID that was given in field.
 func ParseID(field, id string) *Error {
 	if _, err := subjects.ParseRoom(id); err != nil {
 		e := Invalid(field, "%v", err)
@@ -110,7 +110,7 @@ func ParseID(field, id string) *Error {
 	return nil
 }
 
-// Text checks a short text for people: its length, and that it is plain UTF-8.
+// Text checks a short text for people: its length, and that it is UTF-8 without control characters.
 func Text(field, s string, limit int) *Error {
 	if len(s) > limit {
 		e := Invalid(field, "has %d bytes; it may have %d", len(s), limit)
@@ -126,7 +126,7 @@ func Text(field, s string, limit int) *Error {
 	return nil
 }
 
-// Making fills in what a command needs that may create its room.
+// Making fills in what a command that may create its room needs.
 func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Error {
 	c.RoomName = name
 	if err := Text(nameField, name, l.RoomName); err != nil {
@@ -171,7 +171,7 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}), allowedSize(c.Config.AllowedUsers))
 }
 
-// pairLimits bound the single pairs of some attributes.
+// pairLimits bound each key and value of some attributes.
 type pairLimits struct {
 	key, value         int
 	keyCode, valueCode *Code
@@ -209,7 +209,7 @@ func checkAttributes(field string, attributes map[string]string, l *Limits) *Err
 }
 
 // attributesFit checks all attributes that a room would have. They must fit into one
-// fact, with their owners and what is beside them: that of the room's renewal.
+// fact, with their owners and what is beside them: the fact that renews the room.
 func (l *Limits) attributesFit(field string, all map[string]string, owners map[string]Owner, beside int) *Error {
 	if n := len(all); n > l.Attributes {
 		return over(ErrAttributeCount, field, l.Attributes, n, "would make %d attributes; a room may have %d", n, l.Attributes)
@@ -246,7 +246,7 @@ func bytesOf(attributes map[string]string) int {
 	return total
 }
 
-// users checks a list of users that came in userIDs.
+// users checks a list of users that was given in userIDs.
 func users(ids []string, most int) ([]subjects.User, *Error) { return userList("userIDs", ids, most) }
 
 func userList(field string, ids []string, most int) ([]subjects.User, *Error) {
@@ -325,7 +325,7 @@ func (c *Command) Destroy(q *DestroyRequest) *Error {
 	return Text("reason", q.Reason, MaxReason)
 }
 
-// Say checks a send and makes its message, up to its ID and time.
+// Say checks a send and makes its message, except for its ID and time.
 func (c *Command) Say(q *SendRequest, l *Limits) (*events.Message, *Error) {
 	m := &events.Message{
 		Room: c.Room, Sender: string(c.User), Type: events.MessageType(q.Type), SubType: q.SubType, Data: q.Data,

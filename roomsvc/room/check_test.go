@@ -85,11 +85,11 @@ func TestMaking(t *testing.T) {
 		{"roomName of 63", long(63), nil, nil, "", 0},
 		{"roomName of 64", long(64), nil, nil, "", 0},
 		{"roomName of 65", long(65), nil, room.ErrParamInvalid, "roomName", 64},
-		{"delay below", "", &room.RoomConfig{RoomDestroyDelayTime: -1}, room.ErrParamInvalid, config + "roomDestroyDelayTime", 10800},
+		{"delay below 0", "", &room.RoomConfig{RoomDestroyDelayTime: -1}, room.ErrParamInvalid, config + "roomDestroyDelayTime", 10800},
 		{"delay 1", "", &room.RoomConfig{RoomDestroyDelayTime: 1}, nil, "", 0},
-		{"delay at the end", "", &room.RoomConfig{RoomDestroyDelayTime: 10800}, nil, "", 0},
-		{"delay past it", "", &room.RoomConfig{RoomDestroyDelayTime: 10801}, room.ErrParamInvalid, config + "roomDestroyDelayTime", 10800},
-		{"members below", "", &room.RoomConfig{MaxMembers: -1}, room.ErrParamInvalid, config + "maxMembers", 0},
+		{"the longest delay", "", &room.RoomConfig{RoomDestroyDelayTime: 10800}, nil, "", 0},
+		{"a longer delay", "", &room.RoomConfig{RoomDestroyDelayTime: 10801}, room.ErrParamInvalid, config + "roomDestroyDelayTime", 10800},
+		{"members below 0", "", &room.RoomConfig{MaxMembers: -1}, room.ErrParamInvalid, config + "maxMembers", 0},
 		{"members 1", "", &room.RoomConfig{MaxMembers: 1}, nil, "", 0},
 		{"delivery members", "", &room.RoomConfig{Delivery: "members", Access: "open"}, nil, "", 0},
 		{"delivery open", "", &room.RoomConfig{Delivery: "open"}, nil, "", 0},
@@ -120,7 +120,7 @@ func TestMaking(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, cmd)
 		}
 	}
-	// Of several faults it is always the same one that is named.
+	// If there are several faults, the error always names the same one.
 	faulty := merged(merged(many(40, 2, 1), strings.Repeat("y", 65), ""), "x", long(4097))
 	first := (&room.Command{}).Making("roomName", "", attributes(faulty), defaults).Error()
 	for range 20 {
@@ -155,7 +155,7 @@ func refusal(t *testing.T, name string, err *room.Error, code *room.Code, field 
 	}
 }
 
-// The longest of everything, in the characters that take most, makes facts that fit.
+// Facts fit even with the longest of everything, in the characters that take most.
 func TestLargestFacts(t *testing.T) {
 	w := newWorld(t)
 	q := room.Caller{
@@ -188,7 +188,7 @@ func TestErrorTable(t *testing.T) {
 	last := 0
 	for _, c := range room.Codes {
 		if numbers[c.Number] || names[c.Name] || c.Name == "" || c.Means == "" || c.Error() != c.Name {
-			t.Errorf("%+v is there twice, or not whole", c)
+			t.Errorf("%+v is there twice, or incomplete", c)
 		}
 		if c.Number <= last || c.Number/1_000_000 != 6 && c.Number/1_000_000 != 7 {
 			t.Errorf("%s: %d after %d", c.Name, c.Number, last)

@@ -19,7 +19,7 @@ const (
 type CommandInfo struct {
 	Verb    Verb
 	Kind    Kind
-	Trusted bool // not in the user form
+	Trusted bool // has no user form
 	Request any  // a nil pointer to the type of its body
 	Reply   any  // a nil pointer to the type of its answer
 	Refused []*Code
@@ -48,7 +48,7 @@ var byVerb = func() map[Verb]*CommandInfo {
 }()
 
 // Commands is the table of commands: what the service answers, and what README and the
-// schemas say of it. Beside the codes of its row any command may be refused with
+// schemas say about it. Besides the codes in its row, any command may be refused with
 // PARAM_INVALID, NOT_ALLOWED, BUSY and UNAVAILABLE.
 var Commands = []CommandInfo{
 	{Verb: Create, Kind: ChangesOne, Request: (*CreateRequest)(nil), Reply: (*JoinedReply)(nil), Refused: []*Code{ErrRoomAlreadyExists, ErrRoomLimit, ErrUserRoomLimit},

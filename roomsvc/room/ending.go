@@ -7,14 +7,14 @@ import (
 	"natsrooms/subjects"
 )
 
-// End is who ended a room that still has members, or had, and what for.
+// End is who asked for the end of a room that has, or had, members, and why.
 type End struct {
 	Operator   string `json:"operator,omitzero"`
 	ReasonText string `json:"reasonText,omitzero"`
 	RequestID  string `json:"requestID,omitzero"`
 }
 
-// kick decides a kick: those of its users who are in are out, with all their sessions.
+// kick decides a kick: those of its users who are in the room leave it, with all their sessions.
 func (r *Run) kick(c *Command) Verdict {
 	if r.ending() || r.creating() || slices.ContainsFunc(c.Users, r.busy) {
 		return later
@@ -67,7 +67,7 @@ func removedSize(m *Member, c *Command) int {
 	return leftFrame + jsonSize(m.Name) + jsonSize(string(m.User)) + jsonSize(m.Sessions[0].SessionID) + jsonSize(c.ReasonText) + jsonSize(string(c.User)) + jsonSize(c.RequestID)
 }
 
-// goingSize bounds what the keys take that go with a user.
+// goingSize bounds what the keys that go with a user take.
 func (r *Run) goingSize(u subjects.User) int {
 	size := 0
 	for _, k := range r.goesWith(u) {
@@ -76,8 +76,8 @@ func (r *Run) goingSize(u subjects.User) int {
 	return size
 }
 
-// destroy decides a destroy: its first fact. From that on the room is ending, and
-// [EndNext] makes the others.
+// destroy decides a destroy, that is, its first fact. From then on the room is ending,
+// and [EndNext] makes the other facts.
 func (r *Run) destroy(c *Command) Verdict {
 	if r.fact != nil || r.ending() {
 		return later
@@ -99,7 +99,7 @@ func (r *Run) destroy(c *Command) Verdict {
 	return Verdict{Changed: true}
 }
 
-// clear makes as many members leave as the fact takes.
+// clear makes as many members leave as fit into the fact.
 func (r *Run) clear(c *Command) {
 	r.state.After(0, func(m *Member) bool {
 		r.size += removedSize(m, c)
@@ -110,11 +110,11 @@ func (r *Run) clear(c *Command) {
 		r.users[m.User] = struct{}{}
 		return true
 	})
-	r.fact.Deleted = nil // they end with the room
+	r.fact.Deleted = nil // attributes end with the room
 }
 
 // EndNext is the next fact of a room that is ending, see [Head.Ending]: members that
-// leave, as many as it takes, and at last its destruction.
+// leave, as many as fit, and finally the room's destruction.
 func EndNext(s *State, in Input) *events.Fact {
 	reason, end := events.DestroyedEmpty, End{}
 	if s.End != nil {
@@ -131,8 +131,8 @@ func EndNext(s *State, in Input) *events.Fact {
 	return r.Fact()
 }
 
-// Destroy makes the fact that ends an empty room. It is nil if the room is no longer
-// the one, emptied by sequence emptyBy, that was to end.
+// Destroy makes the fact that ends an empty room. It is nil if the room is no longer the
+// one that sequence emptyBy emptied.
 func Destroy(s *State, emptyBy uint64, instanceID string, in Input) *events.Fact {
 	if s == nil || s.InstanceID != instanceID || s.EmptySince == 0 || s.EmptyBy != emptyBy {
 		return nil

@@ -17,16 +17,16 @@ func TestKick(t *testing.T) {
 			"lobby.1 member.left.v1 5 at 100: [eve/default kicked by=ops text=spam req=1 digest=d1] [bob/default kicked by=ops text=spam req=1 digest=d1] count=1",
 			"lobby.1 at 5, 1 members: alice/default",
 		},
-		{"nobody who is in", lobby, "kick ops lobby zoe", "nothing", "", ""},
+		{"nobody in the room", lobby, "kick ops lobby zoe", "nothing", "", ""},
 		{"no room", "", "kick ops lobby bob", "ROOM_NOT_EXIST", "", ""},
 		{"everybody", lobby, "kick ops lobby alice,bob,eve", "changed users=alice bob eve", "*", "lobby.1 at 5, 0 members: empty since 100 by 5, ends at 109"},
 		{"without an operator", lobby, "kick - lobby eve", "changed users=eve", "lobby.1 member.left.v1 5 at 100: [eve/default kicked] count=2", ""},
-		{"by a member, who goes on", lobby, "kick alice lobby eve; leave alice lobby", "changed users=eve; changed", "lobby.1 member.left.v1 5 at 100: [eve/default kicked by=alice] [alice/default left] count=1", ""},
+		{"by a member, who then leaves", lobby, "kick alice lobby eve; leave alice lobby", "changed users=eve; changed", "lobby.1 member.left.v1 5 at 100: [eve/default kicked by=alice] [alice/default left] count=1", ""},
 		{"oneself", lobby, "kick alice lobby alice; leave alice lobby", "changed users=alice; later", "*", ""},
 		{"two at once", lobby, "kick ops lobby eve req=1; kick ops lobby bob req=2", "changed users=eve; changed users=bob", "lobby.1 member.left.v1 5 at 100: [eve/default kicked by=ops req=1 digest=d1] [bob/default kicked by=ops req=2 digest=d2] count=1", ""},
 		{"the same one twice", lobby, "kick ops lobby eve; kick ops lobby eve", "changed users=eve; later", "*", ""},
-		{"who is just leaving", lobby, "leave eve lobby; kick ops lobby eve", "changed; later", "*", ""},
-		{"who is just coming", lobby, "join zoe lobby; kick ops lobby zoe", "changed; later", "*", ""},
+		{"a user who is just leaving", lobby, "leave eve lobby; kick ops lobby eve", "changed; later", "*", ""},
+		{"a user who is just joining", lobby, "join zoe lobby; kick ops lobby zoe", "changed; later", "*", ""},
 		{"one type a run", lobby, "kick ops lobby eve; join zoe lobby; leave bob lobby; enter eve lobby", "changed users=eve; later; later; later", "*", ""},
 		{"while it is created", "", "create alice lobby; kick ops lobby bob", "created; later", "*", ""},
 		{"of several keeps its trace", lobby, "kick ops lobby eve,bob trace=t1", "changed users=eve bob", "lobby.1 member.left.v1 5 at 100: [eve/default kicked by=ops] [bob/default kicked by=ops] count=1 trace=t1", ""},
@@ -55,15 +55,15 @@ func TestDestroyRoom(t *testing.T) {
 		{"without an operator", "create - lobby", "destroy - lobby", "changed", "lobby.1 room.destroyed.v1 2 at 100: requested count=0 digests without entry: [\"\"]", "lobby: none"},
 		{"twice", lobby, "destroy ops lobby; destroy ops lobby", "changed; later", "*", ""},
 		{"in a run of its own", lobby, "join eve lobby; destroy ops lobby", "changed; later", "*", ""},
-		{"takes nothing left behind", lobby + "setAttributes bob lobby +seat=bob go\nsetMemberAttributes bob lobby bob +badge=1 stay", "destroy ops lobby", "changed", "*", "lobby.1 at 6, 0 members: {seat=bob(bob~) topic=tea(alice)} empty since 100 by 6, ends at 109, ending"},
+		{"attributes end with the room", lobby + "setAttributes bob lobby +seat=bob go\nsetMemberAttributes bob lobby bob +badge=1 stay", "destroy ops lobby", "changed", "*", "lobby.1 at 6, 0 members: {seat=bob(bob~) topic=tea(alice)} empty since 100 by 6, ends at 109, ending"},
 		{"everybody else in the run is too late", lobby, "destroy ops lobby; leave alice lobby; leave eve lobby; leaveAll bob lobby", "changed; later; ROOM_NOT_EXIST; later", "*", ""},
 		{"also where it is empty", "create - lobby", "destroy ops lobby; join eve lobby; create eve lobby; enter eve lobby; kick ops lobby eve; leave eve lobby", "changed; later; later; later; later; ROOM_NOT_EXIST", "*", ""},
 		{"a room that is ending waits", "create alice lobby\nleave alice lobby", "destroy ops lobby", "later", "", ""},
 	})
 }
 
-// From the first fact of its end on a room answers as if it were gone, or waits until
-// it is, whoever is still in it.
+// From the first fact of its end on, a room answers as if it were gone, or waits until
+// it is, no matter who is still in it.
 func TestWhileEnding(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"create zoe lobby", "later"},
@@ -102,7 +102,7 @@ func TestWhileEnding(t *testing.T) {
 	}
 }
 
-// A session that leaves all its rooms waits for the one that a destruction has begun in.
+// A session that leaves all its rooms waits for a room whose destruction has begun.
 func TestLeaveAllBesideDestroy(t *testing.T) {
 	w := newWorld(t)
 	w.run("create - lobby delay=600")
@@ -117,7 +117,7 @@ func TestLeaveAllBesideDestroy(t *testing.T) {
 	}
 }
 
-// Wherever a destruction stops, a start from the bucket and the journal carries it on.
+// Wherever a destruction stops, a start from the bucket and the journal continues it.
 func TestDestroyGoesOn(t *testing.T) {
 	const size = 1000
 	for stop := 1; ; stop++ {
@@ -144,7 +144,7 @@ func TestDestroyGoesOn(t *testing.T) {
 			}
 		}
 		done := w.rooms["lobby"] == nil
-		if !done { // a start now, with a bucket some facts behind
+		if !done { // a start now, with a bucket that is some facts behind
 			for behind := range min(stop, 2) {
 				h := &history{w, nil}
 				states, err := h.merge(buckets[len(buckets)-1-behind], uint64(len(buckets)-behind+1))
@@ -185,7 +185,7 @@ func TestDestroyGoesOn(t *testing.T) {
 	}
 }
 
-// A kick of more than a fact has room for is refused; a single one never is.
+// A kick of more users than a fact has room for is refused; a kick of one user never is.
 func TestKickTooMuch(t *testing.T) {
 	w := newWorld(t)
 	w.run("create - lobby")
@@ -221,6 +221,6 @@ func TestKickTooMuch(t *testing.T) {
 		}
 	}
 	if n < 20 {
-		t.Errorf("of the longest only %d can be kicked together", n)
+		t.Errorf("with the longest names only %d can be kicked together", n)
 	}
 }

@@ -8,7 +8,7 @@ type Outcome string
 // What an error leaves behind.
 const (
 	None    Outcome = "none"    // nothing happened
-	Unknown Outcome = "unknown" // stored or not: repeat with the same requestID to learn it
+	Unknown Outcome = "unknown" // stored or not: repeat with the same requestID to find out
 )
 
 // Code is one row of the error table. It is an error, so that a caller can write
@@ -21,8 +21,8 @@ type Code struct {
 
 func (c *Code) Error() string { return c.Name }
 
-// The error table. Rows are only ever added. Numbers starting with 6 are the seed
-// system's own; the 7000000 block is for what it has no code for.
+// The error table. Rows are only ever added. Numbers starting with 6 are ZIM's, see
+// docs/from-zim.md; the 7000000 block is for errors that ZIM has no code for.
 var (
 	ErrParamInvalid         = row("PARAM_INVALID", 6000001, "a field is missing, malformed or out of its limits; `field` names it")
 	ErrRateLimited          = row("RATE_LIMITED", 6000005, "too many messages of this sender in this room; `retryAfterMs` says when to go on")
@@ -59,14 +59,14 @@ func row(name string, number int, means string) *Code {
 // Error is a refusal as a caller sees it.
 type Error struct {
 	Code         *Code
-	Message      string // names the thing, says what is true and what to do
+	Message      string // names what it is about, says what is true and what to do
 	Field        string // the field at fault, if one is
-	Limit        int64  // the limit that was met, if one was
-	Actual       int64  // what was asked for where Limit says less
+	Limit        int64  // the limit that was reached, if one was
+	Actual       int64  // what was asked for, if Limit is set
 	RetryAfterMs int64  // when to try again, 0 if that is up to the caller
 	Outcome      Outcome
 
-	// Of ErrRevisionMismatch: the room's attributes as they are, and where the room is.
+	// With ErrRevisionMismatch: the room's attributes as they are, and its position.
 	Attributes map[string]string
 	At         *Position
 }
@@ -76,7 +76,7 @@ func (e *Error) Error() string { return e.Code.Name + ": " + e.Message }
 // Unwrap is the row of the error table.
 func (e *Error) Unwrap() error { return e.Code }
 
-// Refuse makes a refusal that left nothing behind.
+// Refuse makes a refusal with [None] as its outcome.
 func Refuse(c *Code, format string, args ...any) *Error {
 	return &Error{Code: c, Message: fmt.Sprintf(format, args...), Outcome: None}
 }

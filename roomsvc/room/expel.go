@@ -5,18 +5,18 @@ import (
 	"natsrooms/subjects"
 )
 
-// Out is a session that is to be out of a room without having asked for it.
+// Out is a session to be taken out of a room without having asked for it.
 type Out struct {
 	User     subjects.User
 	Session  string
-	JoinedAt events.Time // of the session; one that has come in again since stays
-	LeftAt   events.Time // when it was over; 0: now
+	JoinedAt events.Time // of the session; one that has joined again since then stays
+	LeftAt   events.Time // when its stay ended; 0: now
 	Reason   events.LeftReason
 }
 
 // Expel makes the next fact that takes sessions out of a room: those of outs that are
-// still in, as many as one fact takes. It is nil when none is left. A member's last
-// session goes for any reason but [events.ReasonReplaced].
+// still in, as many as fit into one fact. It is nil when none is left. A member's last
+// session leaves for any reason except [events.ReasonReplaced].
 func Expel(s *State, outs []Out, in Input) *events.Fact {
 	if s == nil || s.Ending() {
 		return nil

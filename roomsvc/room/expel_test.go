@@ -12,7 +12,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// out is a session of a room as it stands, to be put out.
+// out is a session that is in a room now, to be put out.
 func (w *world) out(r subjects.Room, u subjects.User, session string, reason events.LeftReason, left events.Time) room.Out {
 	w.Helper()
 	m := w.rooms[r].Member(u)
@@ -22,7 +22,7 @@ func (w *world) out(r subjects.Room, u subjects.User, session string, reason eve
 	return room.Out{User: u, Session: session, JoinedAt: m.Session(session).JoinedAt, LeftAt: left, Reason: reason}
 }
 
-// expel stores what comes of it, and describes that.
+// expel puts sessions out, stores the facts and describes them.
 func (w *world) expel(r subjects.Room, outs ...room.Out) (facts []string) {
 	w.Helper()
 	for range 1000 {
@@ -40,7 +40,7 @@ func (w *world) expel(r subjects.Room, outs ...room.Out) (facts []string) {
 		}
 		facts = append(facts, line)
 	}
-	w.Fatalf("it does not end")
+	w.Fatalf("expelling does not end")
 	return nil
 }
 
@@ -65,22 +65,22 @@ func TestExpel(t *testing.T) {
 	w.now = 110_000
 	stale := expired("bob", "tab", 0)
 	stale.JoinedAt++
-	storyIs(t, "who came in again stays", w.expel("lobby", stale))
-	storyIs(t, "who is not in", w.expel("lobby", room.Out{User: "eve", Session: "default"}, room.Out{User: "bob", Session: "none"}))
+	storyIs(t, "a session that joined again stays", w.expel("lobby", stale))
+	storyIs(t, "sessions that are not in", w.expel("lobby", room.Out{User: "eve", Session: "default"}, room.Out{User: "bob", Session: "none"}))
 
-	// Each type of fact by itself, a member with both its sessions in two, and the stay is the member's.
+	// Each type of fact by itself; a member's two sessions go in two facts, and the stay is the member's.
 	storyIs(t, "several", w.expel("lobby", expired("bob", "default", 108_000), expired("bob", "tab", 109_000), expired("carol", "default", 107_000), expired("alice", "tab", 106_000)),
 		"session.left 3 bob/default expired 101000-108000 alice/tab expired 102000-106000",
 		"member.left 1 bob/tab expired 101000-109000 carol/default expired 101000-107000 -seat")
 
-	// The end is not before the coming in, and not behind the fact.
+	// LeftAt is not before the join, and not after the fact.
 	w.now = 120_000
 	w.run("join bob lobby", "join carol lobby", "join dave lobby")
 	w.now = 121_000
 	storyIs(t, "odd clocks", w.expel("lobby", expired("bob", "default", 5), expired("carol", "default", 999_000), expired("dave", "default", 0)),
 		"member.left 1 bob/default expired 120000-120000 carol/default expired 120000-121000 dave/default expired 120000-121000")
 
-	// A device takes another one's place; a member's only session is no device too many.
+	// A device takes another one's place; a member's only session is never replaced.
 	w.now = 130_000
 	w.run("join alice/tab lobby")
 	replaced := func(session string) room.Out {
@@ -98,23 +98,23 @@ func TestExpel(t *testing.T) {
 	}
 }
 
-// A room that is being destroyed puts everybody out by itself.
+// A room that is being destroyed puts everybody out itself.
 func TestExpelBesideADestruction(t *testing.T) {
 	w := newWorld(t)
 	w.run("create alice lobby")
 	w.crowd("lobby", 2000, "x")
 	o := w.out("lobby", "alice", room.DefaultSession, events.ReasonExpired, 0)
 	for _, m := range membersOf(w.rooms["lobby"]) {
-		o = w.out("lobby", m.User, m.Sessions[0].SessionID, events.ReasonExpired, 0) // the last one to be reached
+		o = w.out("lobby", m.User, m.Sessions[0].SessionID, events.ReasonExpired, 0) // the last one that the destruction reaches
 	}
 	w.run("destroy ops lobby")
 	if w.rooms["lobby"].Member(o.User) == nil {
-		t.Fatal("one fact ends it all")
+		t.Fatal("one fact ends everything")
 	}
 	storyIs(t, "ending", w.expel("lobby", o))
 }
 
-// However long everybody's names are, a fact takes no more than it may, and all go.
+// However long everybody's names are, no fact is too large, and everybody is put out.
 func TestExpelledFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
@@ -148,7 +148,7 @@ func TestExpelledFit(t *testing.T) {
 			}
 		}
 		owner := membersOf(w.rooms["lobby"])[1]
-		for k := range 40 { // what goes with one of them
+		for k := range 40 { // attributes that go with one of them
 			goes := true
 			c := &room.Command{Verb: room.SetAttributes, Room: "lobby", User: owner.User, Session: device}
 			q := &room.SetAttributesRequest{Set: map[string]string{fmt.Sprintf("%02d%s", k, strings.Repeat(`"`, 126)): "v"}, IsDeleteAfterOwnerLeft: &goes}
@@ -164,9 +164,9 @@ func TestExpelledFit(t *testing.T) {
 			outs = append(outs, w.out("lobby", m.User, device, events.ReasonExpired, 1))
 		}
 		w.now += 1000
-		facts := w.expel("lobby", outs...) // [world.store] sees to the bytes
+		facts := w.expel("lobby", outs...) // [world.store] checks the size
 		if len(membersOf(w.rooms["lobby"])) != 1 || n == 300 && len(facts) < 2 {
-			t.Fatalf("%d members are left behind %d facts", len(membersOf(w.rooms["lobby"])), len(facts))
+			t.Fatalf("%d members are left after %d facts", len(membersOf(w.rooms["lobby"])), len(facts))
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // between them is missing.
 var ErrDamaged = errors.New("a fact does not follow from the state before it")
 
-// Changes is what a fact changed, as values that stay as they are. Head is nil when
+// Changes is what a fact changed, as values that never change. Head is nil when
 // the room has ended.
 type Changes struct {
 	Head *Head
@@ -23,9 +23,9 @@ type Changes struct {
 	Keep []Kept
 }
 
-// Apply folds one fact, stored at revision, into the room's state and gives the state
-// after it: nil when the room has ended. The fact must be the room's next one, else
-// [ErrDamaged]. The state it was given may be changed.
+// Apply folds one fact, stored at revision, into the room's state and returns the state
+// after it: nil when the room has ended. If the fact is not the room's next one, the
+// error is [ErrDamaged]. Apply may change the state it is given.
 func Apply(s *State, f *events.Fact, revision uint64) (*State, Changes, error) {
 	if f.Type == events.RoomCreated {
 		if s != nil {
@@ -59,7 +59,7 @@ func (s *State) gone(ch Changes) Changes {
 
 // Merge folds a fact into a state that may already hold it, or parts of it, as when
 // the journal is read again over a stored state. Each part changes only if it is older
-// than revision. known is false for a fact of an instance that the state knows nothing of.
+// than revision. known is false for a fact of an instance unknown to the state.
 func Merge(s *State, f *events.Fact, revision uint64) (after *State, ch Changes, known bool, err error) {
 	switch {
 	case s == nil && f.Type != events.RoomCreated:
@@ -95,10 +95,9 @@ func born(f *events.Fact) *State {
 	}}
 }
 
-// fold applies a fact's parts. With merging, a member whose value is as new as the
-// fact stays as it is, and so does the head; and one that is not there has left by a
-// fact that the stored state held already, or is missing, which [State.Whole] tells in
-// the end.
+// fold applies a fact's parts. With merging, a member or head that is as new as the fact
+// stays as it is. A member that is not there has either left in a fact that the stored
+// state already held, or is missing, which [State.Whole] reveals at the end.
 func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes, err error) {
 	newer := revision > s.Revision
 	for i := range f.Joined {
@@ -176,7 +175,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	return ch, nil
 }
 
-// advance takes what a fact says of the room itself.
+// advance applies what a fact says about the room itself.
 func (s *State) advance(f *events.Fact, revision uint64) {
 	s.Sequence, s.Revision, s.FactAt = f.Sequence, revision, f.Time
 	switch f.Type {
@@ -209,7 +208,7 @@ func (s *State) advance(f *events.Fact, revision uint64) {
 	}
 }
 
-// change makes the room's attributes other ones; those of a Head stay as they are.
+// change gives the room new maps of attributes; those that a Head holds never change.
 func (s *State) change(set map[string]string, owners map[string]Owner, del []string, revision uint64) {
 	values, whose := make(map[string]string, len(s.Attributes)+len(set)), make(map[string]Owner, len(s.Owners)+len(set))
 	maps.Copy(values, s.Attributes)

@@ -11,7 +11,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// asked reads a body as that of a verb, as the service does; nil: it is refused.
+// asked reads a verb's body as the service does; nil: it is refused.
 func asked(t *testing.T, verb room.Verb, raw []byte) *room.Command {
 	var q struct {
 		room.Caller `json:",embed"`
@@ -86,8 +86,9 @@ func asked(t *testing.T, verb room.Verb, raw []byte) *room.Command {
 	return c
 }
 
-// FuzzRequests reads anything as the bodies of all commands, and decides them one after
-// another, on a room with members and in an empty world; [world.store] sees to the facts.
+// FuzzRequests reads arbitrary input as the bodies of all commands, and decides them one
+// after another, on a room with members and in an empty world; [world.store] checks the
+// facts.
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte(`{"roomID":"lobby","userID":"alice","userInfo":{"a":1},"requestID":"r","config":{"roomDestroyDelayTime":5,"roomAttributes":{"k":"v"}}}`))
 	f.Add([]byte(`{"fromRoomID":"a","toRoomInfo":{"roomID":"b"},"userID":"x","isCreateWhenRoomNotExisted":true}`))
@@ -96,7 +97,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add([]byte(`{"roomID":"lobby","userID":"bob","type":"custom","subType":7,"data":"\u2028<","priority":"high","extendedData":"{}"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > 64<<10 {
-			return // no request is longer
+			return // a request is never longer
 		}
 		var swtch room.SwitchRequest
 		_ = json.Unmarshal(raw, &swtch)
@@ -130,7 +131,7 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// FuzzFacts folds anything that the decoder takes: it fits or it is refused, nothing else.
+// FuzzFacts folds anything that the decoder accepts: it either fits or is refused.
 func FuzzFacts(f *testing.F) {
 	w := newWorld(f)
 	for _, line := range []string{
@@ -177,7 +178,7 @@ func FuzzFacts(f *testing.F) {
 	})
 }
 
-// FuzzRecords reads anything as records of the bucket; what is read is written the same.
+// FuzzRecords reads arbitrary input as records of the bucket; what is read is written back the same.
 func FuzzRecords(f *testing.F) {
 	f.Add([]byte(`{"roomID":"r","instanceID":"i","sequence":3,"factAt":"2026-01-02T03:04:05.678Z"}`))
 	f.Add([]byte(`{"roomID":"r","instanceID":"i","createdBy":"a","attributes":{"k":"v","x":""},"owners":{"k":"a","x":null},"deleteAfterOwnerLeft":["k"],"attributesAt":7,"end":{"operator":"o","reasonText":"t","requestID":"q"}}`))

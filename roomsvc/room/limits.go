@@ -6,8 +6,8 @@ import (
 	"natsrooms/events"
 )
 
-// Limits are the settings that decide answers. Those that count rooms and members are
-// unlimited at 0; the others are at their default then. A nil *Limits is all defaults.
+// Limits are the settings that decide answers. 0 means unlimited for those that count
+// rooms and members, and the default for the others. A nil *Limits is all defaults.
 type Limits struct {
 	MaxRooms        int
 	MaxMembers      int // of one room
@@ -25,7 +25,7 @@ type Limits struct {
 	MemberTotal          int // bytes of a member's keys and values
 	MessageData          int // bytes
 	MessageRate          int // messages a second of one sender in one room; 0: unlimited
-	LeaseSeconds         int // of a session that asks for nothing, in the user form
+	LeaseSeconds         int // of a session in the user form that does not ask for a lease
 	ReplaceDevices       int // 1: a member's new session takes the place of its others
 }
 
@@ -33,16 +33,16 @@ type Limits struct {
 type Setting struct {
 	Name    string // as in roomd's flags and in the stream's metadata
 	Default int    // 0: unlimited, or off
-	Least   int    // what it can be set to, beside 0 for the default
-	Most    int    // what it can be set to
+	Least   int    // the least it can be set to, besides 0 for the default
+	Most    int    // the most it can be set to
 	Means   string // one line for people
 	Of      func(*Limits) *int
 }
 
 const unbounded = 1 << 31
 
-// Settings is the table of limits. The rooms of a stream keep them in its metadata, so
-// that all instances agree. What bounds sizes is bounded by what a fact has room for.
+// Settings is the table of limits. The stream keeps them in its metadata, so that all
+// instances agree. Limits on sizes are bounded by what a fact has room for.
 var Settings = []Setting{
 	{"max-rooms", 0, 1, unbounded, "rooms that may exist", func(l *Limits) *int { return &l.MaxRooms }},
 	{"max-members", 0, 1, unbounded, "members that a room may have", func(l *Limits) *int { return &l.MaxMembers }},
@@ -63,7 +63,7 @@ var Settings = []Setting{
 	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it comes beside them", func(l *Limits) *int { return &l.ReplaceDevices }},
 }
 
-// Filled is l with defaults where it has nothing.
+// Filled is l with defaults where it is 0.
 func (l *Limits) Filled() *Limits {
 	var filled Limits
 	if l != nil {
@@ -77,7 +77,7 @@ func (l *Limits) Filled() *Limits {
 	return &filled
 }
 
-// Check says what a limit is set to that it can't be, for people.
+// Check returns an error, for people, that names a limit set to an impossible value.
 func (l *Limits) Check() error {
 	for _, s := range Settings {
 		if v := *s.Of(l); v != 0 && (v < s.Least || v > s.Most) {
@@ -96,7 +96,7 @@ func (l *Limits) Table() map[string]int {
 	return table
 }
 
-// LimitsOf makes limits of a table, filled.
+// LimitsOf makes limits from a table, filled.
 func LimitsOf(table map[string]int) *Limits {
 	l := &Limits{}
 	for _, s := range Settings {
@@ -105,7 +105,7 @@ func LimitsOf(table map[string]int) *Limits {
 	return l.Filled()
 }
 
-// over refuses a count that is past its limit.
+// over refuses a count that exceeds its limit.
 func over(c *Code, field string, limit, actual int, format string, args ...any) *Error {
 	e := Refuse(c, field+" "+format, args...)
 	e.Field, e.Limit, e.Actual = field, int64(limit), int64(actual)
@@ -117,5 +117,5 @@ func wouldNotFit(field string, size int) *Error {
 	return over(ErrParamInvalid, field, events.MaxFactBytes-factRoom, size, "takes %d bytes as JSON; a fact has room for %d", size, events.MaxFactBytes-factRoom)
 }
 
-// factRoom is what a fact keeps free of any one command's lists.
+// factRoom is the part of a fact that no single command's lists may fill.
 const factRoom = 12 << 10

@@ -13,7 +13,7 @@ import (
 
 func letters(n int) string { return strings.Repeat("x", max(n, 0)) }
 
-// pairsFor makes n attributes with keys of that length and values that make total bytes.
+// pairsFor makes n attributes with keys of the given length and values that add up to total bytes.
 func pairsFor(n, key, total int) map[string]string {
 	m := map[string]string{}
 	for i := range n {
@@ -23,7 +23,7 @@ func pairsFor(n, key, total int) map[string]string {
 	return m
 }
 
-// limitWorld is a room with a member, to try limits in.
+// limitWorld is a room with one member, to try limits in.
 func limitWorld(t *testing.T, l room.Limits) *world {
 	w := newWorld(t)
 	w.limits, w.most = l, l.MaxMembers
@@ -60,7 +60,7 @@ func say(q room.SendRequest, l *room.Limits) *room.Error {
 	return err
 }
 
-// probe sends what has n of what a limit is about; field and code are those of its refusal.
+// probe sends a request with n of what a limit counts; field and code are those of the refusal.
 type probe struct {
 	code  *room.Code
 	field string
@@ -75,7 +75,7 @@ func making(l room.Limits, title string, q *room.RoomConfig) *room.Error {
 	return (&room.Command{User: "u"}).Making("roomName", title, q, l.Filled())
 }
 
-// probes has what the core decides of each setting. The others are counted by its callers.
+// probes tries the settings that the core decides. Its callers count the others.
 var probes = map[string][]probe{
 	"max-rooms": nil, "max-rooms-per-user": nil, "message-rate": nil,
 	"max-members": {{room.ErrRoomFull, "", func(t *testing.T, l room.Limits, n int) *room.Error {
@@ -153,11 +153,11 @@ var probes = map[string][]probe{
 	}}},
 }
 
-// Every limit is met at it and one below, and not one above: as it is by default, at the
-// most that it can be set to, and in between.
+// Every limit allows exactly its value and one less, but not one more: as it is by
+// default, at the most that it can be set to, and in between.
 func TestLimits(t *testing.T) {
 	for _, s := range room.Settings {
-		if s.Name == "lease-seconds" || s.Name == "replace-devices" { // no request can meet them
+		if s.Name == "lease-seconds" || s.Name == "replace-devices" { // no request can exceed them
 			continue
 		}
 		if _, ok := probes[s.Name]; !ok {
@@ -165,7 +165,7 @@ func TestLimits(t *testing.T) {
 		}
 		most := s.Most
 		if s.Name == "attribute-value" {
-			most -= 2 // with its key, the longest is as much as all may have
+			most -= 2 // with its key, the longest value is as long as all attributes together may be
 		}
 		for _, limit := range []int{s.Default, most, 41} {
 			if limit == 0 || limit > 1<<20 {
@@ -173,7 +173,7 @@ func TestLimits(t *testing.T) {
 			}
 			for i, p := range probes[s.Name] {
 				l := room.Limits{}
-				if limit == most { // what else would be met first
+				if limit == most { // other limits would be reached first
 					l = *largest()
 				}
 				*s.Of(&l) = limit
@@ -191,7 +191,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// The table of limits is what the contract says, and fits what fills it.
+// The table of limits matches the contract, and survives its conversions.
 func TestSettings(t *testing.T) {
 	for name, want := range map[string]int{
 		"max-rooms": 0, "max-members": 0, "max-rooms-per-user": 0, "room-name": 64, "user-name": 256, "attributes": 64, "attribute-key": 64, "attribute-value": 4096,
@@ -209,7 +209,7 @@ func TestSettings(t *testing.T) {
 	seen, fields := map[string]bool{}, room.Limits{}
 	for i, s := range room.Settings {
 		if seen[s.Name] || s.Means == "" || s.Default > s.Most || *s.Of(&fields) != 0 {
-			t.Errorf("%+v is there twice, or not whole", s)
+			t.Errorf("%+v is there twice, or incomplete", s)
 		}
 		seen[s.Name], *s.Of(&fields) = true, i+1
 	}
@@ -233,7 +233,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Limits that were lowered take nothing away, and let what is there only shrink.
+// Lowered limits take nothing away, and let what is there only shrink.
 func TestLoweredLimits(t *testing.T) {
 	w := limitWorld(t, room.Limits{})
 	if err := errors.Join(asError(w.set(pairsFor(10, 1, 100))), asError(w.setMember(pairsFor(10, 1, 100)))); err != nil {
@@ -264,7 +264,7 @@ func asError(e *room.Error) error {
 	return e
 }
 
-// The longest of everything that the defaults allow fits, if it is plain.
+// The longest of everything that the defaults allow fits, if it is plain text.
 func TestPlainLimits(t *testing.T) {
 	user := letters(subjects.MaxIDBytes)
 	w := newWorld(t)

@@ -203,7 +203,7 @@ func pairs(attributes map[string]string, going []string) string {
 	return "{" + strings.Join(list, ",") + "}"
 }
 
-// owned is a room's attributes, (whose) they are, and ~ if they go with their owner.
+// owned is a room's attributes, with their (owner), and ~ if they go with the owner.
 func owned(attributes map[string]string, o events.Ownership) string {
 	var list []string
 	for _, k := range slices.Sorted(maps.Keys(attributes)) {
@@ -219,7 +219,7 @@ func owned(attributes map[string]string, o events.Ownership) string {
 	return "{" + strings.Join(list, " ") + "}"
 }
 
-// stays is those of a member's attributes that outlive the membership, by its record.
+// stays is those of a member's attributes that outlive the membership, according to its record.
 func stays(t tb, m *room.Member) []string {
 	raw, err := m.Record("")
 	var rec struct{ Staying []string }
@@ -242,7 +242,7 @@ func goes(t tb, m *room.Member) (keys []string) {
 	return keys
 }
 
-// ownershipOf is a head's owners as facts have them.
+// ownershipOf is a head's owners in the form of a fact.
 func ownershipOf(h *room.Head) events.Ownership {
 	o := events.Ownership{Owners: map[string]*string{}}
 	for k, owner := range h.Owners {

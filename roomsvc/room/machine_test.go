@@ -44,7 +44,7 @@ func newMachine(t *rapid.T) *machine {
 func (m *machine) Fatalf(format string, args ...any) { m.T.Helper(); m.T.Fatalf(format, args...) }
 func (m *machine) Helper()                           { m.T.Helper() }
 
-// draw makes a command about a room; a switch comes into any.
+// draw makes a command about a room; a switch may go to any room.
 func (m *machine) draw(only subjects.Room, verbs ...room.Verb) *room.Command {
 	t := m.T
 	q := room.Caller{UserID: string(someUsers.Draw(t, "user")), UserName: longText.Draw(t, "name"), SessionID: sessions.Draw(t, "session")}
@@ -110,7 +110,7 @@ func (m *machine) drawSet(c *room.Command) *room.Error {
 	return c.SetAttributes(q, defaults)
 }
 
-// batch decides commands in as many batches as they need, and does the same in the model.
+// batch decides commands in as many batches as needed, and does the same in the model.
 func (m *machine) batch(waiting []*room.Command) {
 	for len(waiting) > 0 {
 		for _, r := range slices.Sorted(maps.Keys(m.rooms)) {
@@ -120,7 +120,7 @@ func (m *machine) batch(waiting []*room.Command) {
 		}
 		verdicts, facts := m.decide(waiting...)
 		if verdicts[0].Later {
-			m.Fatalf("nothing is decided of %+v", waiting[0])
+			m.Fatalf("no command was decided, starting with %+v", waiting[0])
 		}
 		var rest []*room.Command
 		changed := map[subjects.Room]bool{}
@@ -169,7 +169,7 @@ func (m *machine) stored(f *events.Fact) {
 	}
 }
 
-// settle lets time do its work.
+// settle ends the rooms that are due.
 func (m *machine) settle() {
 	for id, r := range m.model {
 		if r.ended(m.now) {
@@ -195,14 +195,14 @@ func (m *machine) destroy(id subjects.Room) {
 	}
 	f := room.Destroy(s, s.EmptyBy, s.InstanceID, m.input(id))
 	if f == nil || !m.model[id].ended(m.now) || s.DestroyAt() > max(m.now, s.FactAt) {
-		m.Fatalf("%s to end: %v, by the model %v", m.show(id), f, m.model[id])
+		m.Fatalf("%s should end: %v, according to the model %v", m.show(id), f, m.model[id])
 	}
 	m.store(f)
 	delete(m.model, id)
 }
 
-// expel puts sessions out of a room: of some that are in and some that are not, in as
-// many facts as that takes.
+// expel puts sessions out of a room, some that are in and some that are not, in as many
+// facts as needed.
 func (m *machine) expel(id subjects.Room) {
 	t, s, r := m.T, m.rooms[id], m.model[id]
 	var outs []room.Out
@@ -245,8 +245,8 @@ func (m *machine) expel(id subjects.Room) {
 	m.settle()
 }
 
-// renew makes a room go on as a new instance, with one session of each member and
-// without what others left behind.
+// renew makes a room continue as a new instance, with one session of each member and
+// without what absent users left behind.
 func (m *machine) renew(id subjects.Room) {
 	r, s := m.model[id], m.rooms[id]
 	for u := range r.in {
@@ -307,7 +307,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 	}
 }
 
-// compare holds the core's rooms against the model's.
+// compare compares the core's rooms with the model's.
 func (m *machine) compare() {
 	if len(m.rooms) != len(m.model) {
 		m.Fatalf("%d rooms; want %d", len(m.rooms), len(m.model))

@@ -15,24 +15,24 @@ type Member struct {
 	User     subjects.User
 	Name     string
 	Info     jsontext.Value
-	Since    events.Time     // when the user became a member, by its first session
+	Since    events.Time     // when the user became a member, with its first session
 	Sessions []MemberSession // in order of joining, never empty
-	Order    uint64          // grows with every joining; the order of pages
+	Order    uint64          // grows with every join; the order of pages
 	Revision uint64          // stream sequence of the fact that made this value
 
 	Attributes map[string]string
-	staying    map[string]struct{} // of them, those that outlive the membership
+	staying    map[string]struct{} // those of Attributes that outlive the membership
 }
 
-// Kept is what a user who is gone left behind in a room, to have it again.
+// Kept is what an absent user left behind in a room and gets back on returning.
 type Kept struct {
 	User       subjects.User
-	Attributes map[string]string // nil: nothing any more
+	Attributes map[string]string // nil: nothing left
 	Revision   uint64
 }
 
-// MaxKept is how many users' attributes a room keeps for when they come back; past it
-// those go first who have been gone longest.
+// MaxKept is for how many absent users a room keeps attributes; beyond that it drops
+// those of the users who have been gone longest.
 const MaxKept = 500
 
 // order is the place of a fact's i-th entry among all that ever joined the instance.
@@ -71,7 +71,7 @@ func (s *State) place(m *Member) {
 			s.order = s.order[:len(s.order)-1]
 		}
 		i := len(s.order)
-		if i > 0 && s.order[i-1].Order > m.Order { // only when merging, where the past may come after
+		if i > 0 && s.order[i-1].Order > m.Order { // only when merging, where older members may be added later
 			i = sort.Search(i, func(i int) bool { return s.orderFrom(i) > m.Order })
 		}
 		s.order = slices.Insert(s.order, i, m)
@@ -113,15 +113,15 @@ func (s *State) keptBy(u subjects.User) map[string]string {
 	return s.kept[u].Attributes
 }
 
-// Kept calls f for everything that absent users left behind, in no order.
+// Kept calls f for everything that absent users left behind, in no particular order.
 func (s *State) Kept(f func(Kept)) {
 	for _, k := range s.kept {
 		f(k)
 	}
 }
 
-// keep takes what a user left behind, and drops the oldest where it is too much. Where
-// the past is read again nobody's is dropped for it: the user may have come back since.
+// keep adds what a user left behind, and drops the oldest if that is too much. When the
+// past is read again it drops nobody's: the user may have come back since.
 func (s *State) keep(k Kept, past bool, ch *Changes) {
 	if past && len(s.kept) >= MaxKept {
 		return
@@ -150,7 +150,7 @@ func (s *State) drop(u subjects.User, ch *Changes) {
 	}
 }
 
-// stayingOf is those of the attributes that a member comes with that outlive its membership.
+// stayingOf is those attributes of a joining member that outlive its membership.
 func stayingOf(j *events.Joined) map[string]struct{} {
 	if len(j.Attributes) == len(j.DeleteAfterOwnerLeft) {
 		return nil

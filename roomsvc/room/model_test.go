@@ -11,9 +11,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// model is what the contract says, as dumb as can be: it knows who is in which room and
-// does one command after another. A room that is left empty stays for the rest of its
-// batch, since the batch is decided on what was there before it.
+// model does what the contract says in the simplest way: it knows who is in which room
+// and does one command after another. A room that becomes empty stays for the rest of
+// the batch, since a batch is decided on the state before it.
 type model map[subjects.Room]*modelRoom
 
 type modelRoom struct {
@@ -25,8 +25,8 @@ type modelRoom struct {
 	over       bool        // it is being destroyed
 
 	attributes map[string]modelAttribute
-	touched    bool   // they have changed, by a fact that is not stored yet
-	touchedAt  uint64 // the revision that changed them last
+	touched    bool   // they have changed in a fact that is not stored yet
+	touchedAt  uint64 // the revision at which they last changed
 	pairs      map[subjects.User]map[string]modelPair
 	kept       map[subjects.User]map[string]string
 }
@@ -42,7 +42,7 @@ type modelPair struct {
 	stays bool
 }
 
-// do gives what verdict would print, without numbers, and the rooms that change.
+// do returns what verdict would print, without numbers, and the rooms that change.
 func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []subjects.Room) {
 	r := m[c.Room]
 	here := []subjects.Room{c.Room}
@@ -281,7 +281,7 @@ func (r *modelRoom) setPair(u subjects.User, k string, p modelPair) {
 	r.pairs[u][k] = p
 }
 
-// ended says that the room is over.
+// ended reports that the room has ended.
 func (r *modelRoom) ended(now events.Time) bool {
 	return r.over || len(r.in) == 0 && r.emptyAt+r.delay <= max(now, r.at)
 }

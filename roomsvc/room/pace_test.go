@@ -14,7 +14,7 @@ func TestPace(t *testing.T) {
 	for _, limit := range []int{1, 2, 3, 7, 100, 999} {
 		var p room.Pace
 		if !p.Idle(start) {
-			t.Error("nothing was sent, and it counts")
+			t.Error("nothing was sent, but something is counted")
 		}
 		for n := range limit {
 			if wait := p.Take(start, limit, events.Low); wait != 0 {
@@ -26,16 +26,16 @@ func TestPace(t *testing.T) {
 			t.Errorf("%d a second: message %d waits %d", limit, limit+1, wait)
 		}
 		if again := p.Take(start, limit, events.Low); again != wait {
-			t.Errorf("%d a second: what is refused is counted: %d, then %d", limit, wait, again)
+			t.Errorf("%d a second: a refused message is counted: %d, then %d", limit, wait, again)
 		}
 		if wait := p.Take(start, limit, events.High); wait != 0 {
 			t.Errorf("%d a second: one of high priority waits %d", limit, wait)
 		}
 		if early := p.Take(start+wait-1, limit, events.Low); early != 1 {
-			t.Errorf("%d a second: a microsecond early it waits %d", limit, early)
+			t.Errorf("%d a second: a microsecond early, it waits %d", limit, early)
 		}
 		if late := p.Take(start+wait, limit, events.Low); late != 0 {
-			t.Errorf("%d a second: in time it waits %d", limit, late)
+			t.Errorf("%d a second: on time, it waits %d", limit, late)
 		}
 		if p.Idle(start+second-second/int64(limit)) && limit > 1 || !p.Idle(start+2*second) {
 			t.Errorf("%d a second: idle too early or never", limit)
@@ -43,8 +43,9 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// In no second do more than twice the limit pass, in a long time no more than the limit
-// a second and one second's worth; and whoever waits as told is not refused again.
+// No more than twice the limit passes in any second, and over a long time no more than
+// the limit per second plus one second's worth; a sender that waits as told is not
+// refused again.
 func TestPaceProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 999).Draw(t, "limit")
@@ -56,25 +57,25 @@ func TestPaceProperty(t *testing.T) {
 			if wait > 0 && rapid.Bool().Draw(t, "patient") {
 				now += wait
 				if wait = p.Take(now, limit, events.Low); wait != 0 {
-					t.Fatalf("having waited it must wait %d more", wait)
+					t.Fatalf("having waited, it must wait %d more", wait)
 				}
 			}
 			if wait == 0 {
 				passed++
 			}
 			if most := int64(limit) + now*int64(limit)/1_000_000 + 1 + now/1_000_000; int64(passed) > most {
-				t.Fatalf("%d passed in %d us of %d a second", passed, now, limit)
+				t.Fatalf("%d passed in %d us at %d a second", passed, now, limit)
 			}
 		}
 	})
 }
 
-// Commands is whole: each verb once, with what its body and its answer are.
+// Commands is complete: each verb once, with the types of its body and its reply.
 func TestCommandTable(t *testing.T) {
 	seen, trusted := map[room.Verb]bool{}, 0
 	for _, c := range room.Commands {
 		if seen[c.Verb] || c.Verb == "" || c.Request == nil || c.Reply == nil || c.Means == "" {
-			t.Errorf("%+v is there twice, or not whole", c)
+			t.Errorf("%+v is there twice, or incomplete", c)
 		}
 		seen[c.Verb] = true
 		if c.Trusted {
@@ -92,6 +93,6 @@ func TestCommandTable(t *testing.T) {
 		}
 	}
 	if trusted != 4 {
-		t.Errorf("%d commands are for the trusted only", trusted)
+		t.Errorf("%d commands are for trusted callers only", trusted)
 	}
 }

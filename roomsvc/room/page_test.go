@@ -11,7 +11,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Pages of any size go through the members oldest first, whoever has left in between.
+// Pages of any size list the members oldest first, whoever leaves in between.
 func TestPages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)

@@ -30,7 +30,7 @@ type memberRecord struct {
 	Revision   uint64 `json:"revision"`
 	Order      uint64 `json:"order"`
 
-	Staying []string `json:"staying,omitzero"` // of its attributes, those that outlive the membership
+	Staying []string `json:"staying,omitzero"` // those of its attributes that outlive the membership
 }
 
 // keptRecord is what an absent user left behind, in the state bucket.
@@ -64,7 +64,7 @@ func (m *Member) Record(instanceID string) ([]byte, error) {
 	return json.Marshal(&memberRecord{m.Wire(), instanceID, m.Revision, m.Order, slices.Sorted(maps.Keys(m.staying))}, json.Deterministic(true))
 }
 
-// DecodeMember reads a record of [Member.Record] and the instance that it belongs to.
+// DecodeMember reads a record of [Member.Record], and the instance it belongs to.
 func DecodeMember(raw []byte) (m *Member, instanceID string, err error) {
 	var rec memberRecord
 	if err := json.Unmarshal(raw, &rec); err != nil {
@@ -91,7 +91,7 @@ func (k *Kept) Record(instanceID string) ([]byte, error) {
 	return json.Marshal(&keptRecord{instanceID, k.Revision, k.Attributes}, json.Deterministic(true))
 }
 
-// DecodeKept reads a record of [Kept.Record] and the instance that it belongs to.
+// DecodeKept reads a record of [Kept.Record], and the instance it belongs to.
 func DecodeKept(u subjects.User, raw []byte) (k Kept, instanceID string, err error) {
 	var rec keptRecord
 	if err := json.Unmarshal(raw, &rec); err != nil {

@@ -9,40 +9,40 @@ import (
 
 // Renewal ends an instance of a room and begins another one with the same members. It
 // is for a room that lost facts which somebody may have seen: their sequences must not
-// come again with other content. A member's further sessions must join again, what
-// absent users left behind is gone, and a room that everybody has left only ends.
+// be used again for other content. A member's further sessions must join again, what
+// absent users left behind is gone, and a room that everybody has left just ends.
 //
 // Other instances of the service may change the room meanwhile, or renew it too, so
-// each fact is made of the room as it stands.
+// each fact is made from the room as it is at that moment.
 type Renewal struct {
 	room    subjects.Room
 	old     string // the instance that ends
 	info    events.Room
 	owners  map[string]Owner
-	unborn  bool      // it still waits for its first member
+	unborn  bool      // it is still waiting for its first member
 	members []*Member // to carry over
-	carried int       // of them, how many are done with
+	carried int       // how many of them are done
 	fresh   string    // the instance that begins
 	last    []events.Joined
 	lastAt  uint64 // the sequence of last's fact
 }
 
-// NewRenewal plans the renewal of a room as it stands.
+// NewRenewal plans the renewal of a room as it is now.
 func NewRenewal(s *State) *Renewal {
 	r := &Renewal{room: s.Room, old: s.InstanceID}
 	r.plan(s)
 	return r
 }
 
-// plan takes what is to be carried over.
+// plan notes what is to be carried over.
 func (r *Renewal) plan(s *State) {
 	r.info, r.owners, r.unborn, r.members = s.Info(s.Room), s.Owners, s.Unborn, nil
 	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
 }
 
-// Next is the renewal's next fact on the room's state now; nil when it is complete, or
-// when the room has become another one meanwhile. A fact that was not stored is made
-// anew.
+// Next is the renewal's next fact, given the room's present state; nil when the renewal
+// is complete, or when the room has become another one meanwhile. A fact that was not
+// stored is made again.
 func (r *Renewal) Next(s *State, in Input) *events.Fact {
 	switch {
 	case s == nil && r.carried == 0 && (r.unborn || len(r.members) > 0):
@@ -91,8 +91,8 @@ func (r *Renewal) carry(s *State, in Input) *events.Fact {
 	return f
 }
 
-// entries lets members in that are still to be carried over, as many as a fact takes
-// beside size: one at least where that is nothing. It drops those that are in s already.
+// entries makes entries for members still to be carried over, as many as fit into a fact
+// beside size; at least one if size is 0. It drops members that are already in s.
 func (r *Renewal) entries(s *State, size int, now events.Time) []events.Joined {
 	var list []events.Joined
 	size += factOverhead

@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// renew lets a renewal run to its end; every fact of it is refused once before it is stored.
+// renew runs a renewal to its end; each of its facts is refused once before it is stored.
 func renew(t *testing.T, w *world, r subjects.Room) {
 	t.Helper()
 	renewal := room.NewRenewal(w.rooms[r])
@@ -21,13 +21,13 @@ func renew(t *testing.T, w *world, r subjects.Room) {
 		lost := renewal.Next(w.rooms[r], w.input(r))
 		f := renewal.Next(w.rooms[r], w.input(r))
 		if (lost == nil) != (f == nil) {
-			t.Fatalf("%v, and after it was not stored %v", lost, f)
+			t.Fatalf("%v, and %v after it was not stored", lost, f)
 		}
 		if f == nil {
 			return
 		}
 		if again, first := plain(f), plain(lost); again.ID == first.ID || fmt.Sprint(again.Joined, again.Left, again.Type, again.Sequence) != fmt.Sprint(first.Joined, first.Left, first.Type, first.Sequence) {
-			t.Fatalf("%s was made anew as %s", describe(lost), describe(f))
+			t.Fatalf("%s was made again as %s", describe(lost), describe(f))
 		}
 		w.store(f)
 	}
@@ -80,7 +80,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// Whatever others do between the facts of a renewal, what it makes fits the room.
+// Whatever others do between the facts of a renewal, its facts fit the room.
 func TestRenewalMeetsOthers(t *testing.T) {
 	start := func() *world {
 		w := newWorld(t)
@@ -100,7 +100,7 @@ func TestRenewalMeetsOthers(t *testing.T) {
 	t.Run("members", func(t *testing.T) {
 		w := start()
 		r := room.NewRenewal(w.rooms["lobby"])
-		if f := r.Next(w.rooms["lobby"], w.input("lobby")); f == nil { // refused for what comes now
+		if f := r.Next(w.rooms["lobby"], w.input("lobby")); f == nil { // refused because of what follows
 			t.Fatal("nothing to do")
 		}
 		w.run("leave u003 lobby")
@@ -111,7 +111,7 @@ func TestRenewalMeetsOthers(t *testing.T) {
 		for w.rooms["lobby"] == nil || w.births["lobby"] == 1 {
 			step(w, r)
 		}
-		r.Next(w.rooms["lobby"], w.input("lobby")) // refused for what comes now
+		r.Next(w.rooms["lobby"], w.input("lobby")) // refused because of what follows
 		w.run("join u149 lobby")
 		w.run("join new lobby")
 		w.run("leave u000 lobby")
@@ -139,7 +139,7 @@ func TestRenewalMeetsOthers(t *testing.T) {
 			got := members(w.rooms["lobby"])
 			slices.Sort(got)
 			if slices.Sort(was); !slices.Equal(got, was) || w.births["lobby"] != 2 {
-				t.Errorf("after %d steps ahead: %d members of %d, instance %d", skip, len(got), len(was), w.births["lobby"])
+				t.Errorf("the other %d steps ahead: %d members of %d, instance %d", skip, len(got), len(was), w.births["lobby"])
 			}
 		}
 	})
@@ -150,7 +150,7 @@ func TestRenewalMeetsOthers(t *testing.T) {
 		}
 		w.run("create alice lobby")
 		if f := step(w, r); f != nil {
-			t.Errorf("it goes on with %s", describe(f))
+			t.Errorf("it continues with %s", describe(f))
 		}
 		if users := slices.Collect(maps.Keys(w.rooms)); len(users) != 1 || w.rooms["lobby"].Members != 1 {
 			t.Error(w.show("lobby"))
@@ -158,8 +158,8 @@ func TestRenewalMeetsOthers(t *testing.T) {
 	})
 }
 
-// Attributes, their owners, and what members have go over as they are, with what is to
-// become of them.
+// Attributes, their owners and members' attributes are carried over unchanged, and so is
+// which of them go when their owner leaves.
 func TestRenewalAttributes(t *testing.T) {
 	w := newWorld(t)
 	w.run("create alice lobby delay=60 +topic=tea")
@@ -169,7 +169,7 @@ func TestRenewalAttributes(t *testing.T) {
 	w.run("setMemberAttributes alice lobby bob,gone +badge=1 stay")
 	w.run("leave gone lobby", "leave eve lobby")
 	renewal := room.NewRenewal(w.rooms["lobby"])
-	if f := renewal.Next(w.rooms["lobby"], w.input("lobby")); f == nil { // refused for what comes now
+	if f := renewal.Next(w.rooms["lobby"], w.input("lobby")); f == nil { // refused because of what follows
 		t.Fatal("nothing to do")
 	}
 	w.run("setAttributes alice lobby +topic=milk")
@@ -190,7 +190,7 @@ func TestRenewalAttributes(t *testing.T) {
 	}
 }
 
-// A room that is full of the longest attributes, with members who are, too.
+// A room full of the longest attributes, whose members have the longest ones too.
 func TestRenewalFull(t *testing.T) {
 	w := newWorld(t)
 	w.limits = *largest()

@@ -21,7 +21,7 @@ type history struct {
 	buckets []bucket
 }
 
-// newHistory lets a machine run, and keeps the bucket by what each fact changed.
+// newHistory runs a machine, and keeps the bucket as each fact changes it.
 func newHistory(t *rapid.T) *history {
 	m := newMachine(t)
 	h := &history{m.world, []bucket{{}}}
@@ -37,8 +37,8 @@ func newHistory(t *rapid.T) *history {
 	return h
 }
 
-// merge reads the journal from a revision on over a bucket. The error says that what
-// came of it can't be used.
+// merge reads the journal over a bucket, from a revision on. The error says that the
+// result can't be used.
 func (h *history) merge(b bucket, from uint64) (map[subjects.Room]*room.State, error) {
 	states, orphans := load(h, b), map[subjects.Room]string{}
 	for _, f := range h.journal[from-1:] {
@@ -62,19 +62,19 @@ func (h *history) merge(b bucket, from uint64) (map[subjects.Room]*room.State, e
 	}
 	for r, s := range states {
 		if !s.Whole() {
-			return nil, fmt.Errorf("%q is not whole", r)
+			return nil, fmt.Errorf("%q is incomplete", r)
 		}
 	}
 	return states, nil
 }
 
-// same says where states differ from the full fold's.
+// same says where states differ from those of a full fold.
 func (h *history) same(states map[subjects.Room]*room.State) error { return same(h, states, h.rooms) }
 
 func same(t tb, got, want map[subjects.Room]*room.State) error {
 	for _, r := range []subjects.Room{"a", "b", "c"} {
 		if got, want := dump(t, r, got[r]), dump(t, r, want[r]); got != want {
-			return fmt.Errorf("%q is\n%s\nand must be\n%s", r, got, want)
+			return fmt.Errorf("%q is\n%s\nwant\n%s", r, got, want)
 		}
 	}
 	return nil
@@ -106,7 +106,7 @@ func TestReplayTwice(t *testing.T) {
 		}
 		last := h.buckets[len(h.buckets)-1]
 		if err := h.same(load(h, last)); err != nil {
-			t.Fatalf("the records of the end: %v", err)
+			t.Fatalf("the records at the end: %v", err)
 		}
 		for k, raw := range last {
 			head, err := room.DecodeHead([]byte(raw))
@@ -117,10 +117,10 @@ func TestReplayTwice(t *testing.T) {
 	})
 }
 
-// A scan of the bucket while it is written sees each record as it was at some moment
-// between the watermark and the scan's end, but what a user left behind not before that
-// user's membership, since one batch writes both. The journal from the watermark on, or
-// from anywhere before it, makes the rooms of it.
+// A scan of the bucket while it is being written sees each record as it was at some
+// moment between the watermark and the scan's end, but what a user left behind no earlier
+// than that user's membership, since one batch writes both. Reading the journal over it,
+// from the watermark or from any point before, gives the rooms.
 func TestMergeScan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHistory(t)
@@ -161,8 +161,8 @@ func TestMergeScan(t *testing.T) {
 	})
 }
 
-// What is wrong with a bucket is noticed, unless the facts after it make up for it. What
-// absent users left behind is counted by nothing, so its loss is not.
+// Damage to a bucket is noticed, unless later facts make up for it. Nothing counts what
+// absent users left behind, so its loss is not noticed.
 func TestMergeDamage(t *testing.T) {
 	noticed := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -171,8 +171,8 @@ func TestMergeDamage(t *testing.T) {
 		if end == 0 {
 			return
 		}
-		// try gives the error of a start from a damaged bucket, and insists on one if
-		// nothing follows, or must.
+		// try starts from a damaged bucket, and insists on an error if no fact follows, or
+		// if must is true.
 		try := func(what string, b bucket, mark int, must bool) {
 			states, err := h.merge(b, uint64(mark)+1)
 			if err != nil {
@@ -193,7 +193,7 @@ func TestMergeDamage(t *testing.T) {
 				continue
 			}
 			keys := slices.SortedFunc(maps.Keys(b), compareKeys)
-			keys = slices.DeleteFunc(keys, func(k key) bool { return k.kept }) // nothing counts them
+			keys = slices.DeleteFunc(keys, func(k key) bool { return k.kept }) // these are not counted
 			k := rapid.SampledFrom(keys).Draw(t, "hole")
 			hole := maps.Clone(b)
 			delete(hole, k)
@@ -214,7 +214,7 @@ func TestMergeDamage(t *testing.T) {
 					torn[key{f.Room, u, false}] = raw
 				}
 				lives := h.rooms[f.Room]
-				try("the room was written ahead of a member", torn, mark, lives != nil && lives.Revision == uint64(mark))
+				try("the room was written before a member", torn, mark, lives != nil && lives.Revision == uint64(mark))
 			}
 		}
 	})
@@ -241,8 +241,8 @@ func usersOf(f *events.Fact) (users []subjects.User) {
 	return users
 }
 
-// Facts that don't follow from the state are refused, and merging tells the past from
-// what is missing.
+// Facts that don't follow from the state are refused, and merging distinguishes the past
+// from what is missing.
 func TestDamaged(t *testing.T) {
 	at := func(f events.Fact) *events.Fact {
 		f.ID, f.Room = "x", "lobby"
@@ -267,7 +267,7 @@ func TestDamaged(t *testing.T) {
 		none     bool
 		fact     *events.Fact
 		revision uint64
-		merge    string // what merging says: damaged, unknown, past, or a member count
+		merge    string // what merging says: damaged, unknown, past, or not whole
 	}{
 		{"no room", true, at(events.Fact{Type: events.RoomKept, Sequence: 3}), 3, "unknown"},
 		{"the end of no room", true, at(events.Fact{Type: events.RoomDestroyed, Sequence: 3}), 3, "unknown"},
@@ -322,8 +322,8 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// The two ways in which reading the past again went wrong: a member that has gone comes
-// and goes once more, behind one that came after it, or with a session from before.
+// The two ways in which reading the past again went wrong: a member that has left joins
+// and leaves once more, after one that joined later, or with a session from before.
 func TestMergePast(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"order":   {"create keeper a", "join alice a", "join bob a", "leave alice a", "join carol a"},

@@ -6,17 +6,17 @@ import (
 	"natsrooms/events"
 )
 
-// Lease says, in the reply to a session that has one, when it ends unless it is renewed,
-// and how many seconds a renewal gives it.
+// Lease says, in the reply to a session that has one, when the lease ends unless it is
+// renewed, and how many seconds a renewal gives it.
 type Lease struct {
 	ExpiresAt    events.Time `json:"expiresAt,omitzero"`
 	LeaseSeconds int         `json:"leaseSeconds,omitzero"`
 }
 
-// Session is the lease of whoever asked; every reply has it.
+// Session is the lease of the session that asked; every reply has it.
 func (l Lease) Session() Lease { return l }
 
-// Position is where an instance of a room has got to.
+// Position is how far an instance of a room has got.
 type Position struct {
 	InstanceID string `json:"instanceID"`
 	Sequence   uint64 `json:"sequence"`
@@ -65,7 +65,7 @@ type GetReply struct {
 type MemberSession struct {
 	SessionID    string      `json:"sessionID"`
 	JoinedAt     events.Time `json:"joinedAt"`
-	LeaseSeconds int         `json:"leaseSeconds,omitzero"` // as it joined; 0: it has no lease
+	LeaseSeconds int         `json:"leaseSeconds,omitzero"` // what it joined with; 0: it has no lease
 }
 
 // MemberInfo is a member as replies and the state bucket show it.
@@ -87,7 +87,7 @@ type MembersReply struct {
 	Lease       `json:",embed"`
 }
 
-// ErrorUser is a user that a command naming several could not serve.
+// ErrorUser is a user for whom a command that names several could do nothing.
 type ErrorUser struct {
 	UserID string `json:"userID"`
 	Code   string `json:"code"`
@@ -117,8 +117,8 @@ type RoomsReply struct {
 	Lease    `json:",embed"`
 }
 
-// RenewReply answers renew: the rooms that the session is still in. One that is missing
-// there is lost to it.
+// RenewReply answers renew: the rooms that the session is still in. If a room is missing,
+// the session is no longer in it.
 type RenewReply struct {
 	Rooms    []RoomHead `json:"rooms"`
 	NextFlag string     `json:"nextFlag"`
@@ -135,7 +135,7 @@ type ListReply struct {
 // SetAttributesReply answers setAttributes.
 type SetAttributesReply struct {
 	Attributes map[string]string `json:"attributes"` // all of the room's, as they are now
-	ErrorKeys  []string          `json:"errorKeys"`  // of somebody else, left as they were
+	ErrorKeys  []string          `json:"errorKeys"`  // owned by somebody else, left unchanged
 	Position   `json:",embed"`
 	Lease      `json:",embed"`
 }
@@ -150,7 +150,7 @@ type SetMemberAttributesReply struct {
 
 // SendReply answers send.
 type SendReply struct {
-	MessageID  string `json:"messageID"`           // empty of a repeated request whose message is no longer kept
+	MessageID  string `json:"messageID"`           // empty if a repeated request's message is no longer kept
 	MessageSeq uint64 `json:"messageSeq,omitzero"` // of messages that are stored
 	Timestamp  int64  `json:"timestamp"`           // milliseconds
 	Lease      `json:",embed"`
@@ -161,9 +161,9 @@ type HistoryReply struct {
 	InstanceID string           `json:"instanceID"`
 	Events     []jsontext.Value `json:"events"`              // CloudEvents, oldest first
 	NextFlag   string           `json:"nextFlag"`            // the position to ask for next, empty at the end
-	Complete   bool             `json:"complete"`            // false: some are no longer kept, or the room is another instance now
-	Sequence   uint64           `json:"sequence,omitzero"`   // of facts: the head now
-	MessageSeq *uint64          `json:"messageSeq,omitzero"` // of messages: the head now, 0 if there is none
+	Complete   bool             `json:"complete"`            // false: some are no longer kept, or the room is now another instance
+	Sequence   uint64           `json:"sequence,omitzero"`   // with facts: the sequence of the newest one
+	MessageSeq *uint64          `json:"messageSeq,omitzero"` // with messages: the messageSeq of the newest one, 0 if there is none
 	Lease      `json:",embed"`
 }
 
@@ -188,7 +188,7 @@ type SetAccessReply struct {
 }
 
 // ErrorBody is the body of every refusal. A REVISION_MISMATCH comes with the attributes
-// that are there, and where the room is.
+// as they are, and the room's position.
 type ErrorBody struct {
 	Error      ErrorInfo         `json:"error"`
 	Attributes map[string]string `json:"attributes,omitzero"`

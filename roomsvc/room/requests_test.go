@@ -40,7 +40,7 @@ func TestSetAttributesRequest(t *testing.T) {
 		{"an empty key to delete", room.SetAttributesRequest{Delete: []string{"a", ""}}, room.ErrAttributeKey, "delete", 64},
 		{"a long key to delete", room.SetAttributesRequest{Delete: []string{key}}, room.ErrAttributeKey, "delete", 64},
 		{"a key of any characters", room.SetAttributesRequest{Set: map[string]string{"a.b>c\n\"\x00": "\x01"}}, nil, "", 0},
-		{"many to delete that can't be", room.SetAttributesRequest{Delete: many}, nil, "", 0},
+		{"many to delete that don't exist", room.SetAttributesRequest{Delete: many}, nil, "", 0},
 	} {
 		cmd := &room.Command{}
 		err := cmd.SetAttributes(&c.in, defaults)
@@ -89,7 +89,7 @@ func TestUserLists(t *testing.T) {
 		t.Errorf("a list with repeats: %+v, %v", c, err)
 	}
 	_, err = kick([]string{"a", "b\n"}, "")
-	refusal(t, "a user that can't be", err, room.ErrParamInvalid, "userIDs", 0)
+	refusal(t, "a user with a bad ID", err, room.ErrParamInvalid, "userIDs", 0)
 	_, err = members([]string{"a", ""}, pair)
 	refusal(t, "an empty user", err, room.ErrParamInvalid, "userIDs", 0)
 	_, err = members([]string{letters(129)}, pair)
@@ -172,7 +172,7 @@ func TestSay(t *testing.T) {
 	}
 }
 
-// The bodies that clients write are read as the contract has them.
+// The bodies that clients write are read as the contract says.
 func TestRequestBodies(t *testing.T) {
 	no := false
 	for _, c := range []struct{ raw, got, want any }{
@@ -194,7 +194,7 @@ func TestRequestBodies(t *testing.T) {
 	}
 }
 
-// A member has so many sessions and no more, by whichever command.
+// A member has at most MaxSessions sessions, whichever command adds one.
 func TestMaxSessions(t *testing.T) {
 	w := newWorld(t)
 	w.run("create u lobby")

@@ -9,18 +9,18 @@ import (
 	"natsrooms/subjects"
 )
 
-// Command is a checked wish of one session about one room, or two for [Switch].
+// Command is a checked request of one session about one room, or two for [Switch].
 type Command struct {
 	Verb        Verb
-	Room        subjects.Room // for Switch the room to come into
+	Room        subjects.Room // for Switch, the room to join
 	From        subjects.Room // Switch
 	User        subjects.User // empty: create without a user
 	Name        string
 	Info        jsontext.Value
 	Session     string
-	Lease       int // seconds, 0: none; of what comes in
+	Lease       int // seconds, 0: none; of a session that joins
 	RequestID   string
-	Digest      string // of the whole request, beside RequestID
+	Digest      string // of the whole request except RequestID
 	TraceParent string
 
 	RoomName      string
@@ -40,10 +40,10 @@ type Command struct {
 	Allow        []subjects.User   // SetAccess
 	Disallow     []subjects.User   // SetAccess
 
-	OwnForm bool // it comes from an end user, whom the room's access may keep out
-	Granted bool // whose token names the room
+	OwnForm bool // it is from an end user, whom the room's access may keep out
+	Granted bool // and that user's token names the room
 
-	// Met limits, as the caller counted them just before deciding.
+	// Limits that are reached, as the caller counted just before deciding.
 	RoomsFull     bool // as many rooms exist as may
 	UserRoomsFull bool // the user is in as many rooms as it may be
 }
@@ -51,8 +51,8 @@ type Command struct {
 // Input is what a decision needs from the world.
 type Input struct {
 	Now        events.Time
-	FactID     string // of the fact, should there be one
-	InstanceID string // of the room, should it be created
+	FactID     string // of the fact, if there is one
+	InstanceID string // of the room, if it is created
 	Limits     *Limits
 
 	limits *Limits // the same, filled
@@ -61,18 +61,18 @@ type Input struct {
 // Verdict is what became of a command in a run.
 type Verdict struct {
 	Later   bool   // it belongs to a later run; nothing was decided
-	Refused *Error // a refusal; true of the state the run was decided on
+	Refused *Error // a refusal; true for the state the run was decided on
 	Changed bool   // the run's fact has an entry for it
 	Created bool   // and the room is created for it
 
-	ErrorKeys []string        // SetAttributes: of somebody else, left as they were
-	Users     []subjects.User // Kick: those who are out
+	ErrorKeys []string        // SetAttributes: owned by somebody else, left unchanged
+	Users     []subjects.User // Kick: those who were removed
 }
 
 var later = Verdict{Later: true}
 
-// Run gathers the commands of one room that one fact can carry. At most one command a
-// user, and all that change something change it by one type of fact. It never changes
+// Run gathers the commands of one room that one fact can carry: at most one command per
+// user, and all that change something do so with the same type of fact. It never changes
 // the state.
 type Run struct {
 	state  *State
@@ -84,7 +84,7 @@ type Run struct {
 	size   int
 	traces int
 	draft  *draft // what its commands make of the attributes
-	over   bool   // its fact is the first of the room's end
+	over   bool   // its fact begins the room's end
 }
 
 // NewRun starts a run on a room's state; nil is a room that does not exist.
@@ -117,7 +117,7 @@ func (r *Run) Fact() *events.Fact {
 	return r.fact
 }
 
-// Ending says that the room must end before any command is decided; see [Destroy].
+// Ending reports that the room must end before any command is decided; see [Destroy].
 func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
 
 func (r *Run) ending() bool { return r.over || r.Ending() }
@@ -197,7 +197,7 @@ func (r *Run) creating() bool { return r.fact != nil && r.fact.Type == events.Ro
 
 func (r *Run) busy(u subjects.User) bool { _, ok := r.users[u]; return ok }
 
-// takes says whether an entry of that type and size fits into this run.
+// takes reports whether an entry of that type and size fits into this run.
 func (r *Run) takes(typ string, size int) bool {
 	if r.fact == nil {
 		return true
@@ -224,9 +224,9 @@ func (r *Run) start(typ string) {
 	}
 }
 
-// admit decides create, join, enter, and the coming in of a switch.
+// admit decides create, join, enter, and the joining part of a switch.
 func (r *Run) admit(c *Command) Verdict {
-	if r.ending() || r.busy(c.User) { // no user is busy too: that creation may be this very request's
+	if r.ending() || r.busy(c.User) { // even without a user: the creation may be this very request
 		return later
 	}
 	if r.state == nil && !r.creating() {
@@ -242,7 +242,7 @@ func (r *Run) admit(c *Command) Verdict {
 		}
 		typ = events.SessionJoined
 	}
-	if kept := r.keptOut(c); kept != nil { // first: how full the room is, is not for whom it keeps out
+	if kept := r.keptOut(c); kept != nil { // first: whoever is kept out must not learn how full the room is
 		return Verdict{Refused: kept}
 	}
 	if typ == events.MemberJoined {
@@ -341,8 +341,8 @@ func (r *Run) join(c *Command, size int) {
 	r.note(c, size)
 }
 
-// checkLeave refuses the going out of a session that is not in; of a room that is gone,
-// a switch is told no more than that.
+// checkLeave refuses the leaving of a session that is not in the room; if the room is
+// gone, a switch is told no more than that.
 func (r *Run) checkLeave(c *Command) Verdict {
 	gone := r.state == nil || r.ending()
 	if gone && c.Verb != Switch {

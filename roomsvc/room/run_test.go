@@ -8,7 +8,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Every line of given is stored by itself; those of when, split at ";", are one batch.
+// Every line of given is stored separately; those of when, split at ";", are one batch.
 type runCase struct {
 	name, given, when string
 	want              string // verdicts
@@ -21,13 +21,13 @@ func TestCreate(t *testing.T) {
 		{"a new room", "", "create alice lobby req=1", "created", "lobby.1 room.created.v1 1 at 100: [alice/default create req=1 digest=d1] count=1", "lobby.1 at 1, 1 members: alice/default"},
 		{"a room that exists", "create alice lobby", "create bob lobby", "ROOM_ALREADY_EXISTS", "", ""},
 		{"by a member", "create alice lobby", "create alice lobby", "ROOM_ALREADY_EXISTS", "", ""},
-		{"existence goes before limits", "create alice lobby", "create bob lobby rooms=full user=full", "ROOM_ALREADY_EXISTS", "", ""},
+		{"existence is checked before limits", "create alice lobby", "create bob lobby rooms=full user=full", "ROOM_ALREADY_EXISTS", "", ""},
 		{"too many rooms", "", "create alice lobby rooms=full user=full", "ROOM_LIMIT", "", ""},
 		{"too many rooms of the user", "", "create alice lobby user=full", "USER_ROOM_LIMIT", "", ""},
 		{"two at once", "", "create alice lobby; create bob lobby", "created; ROOM_ALREADY_EXISTS", "lobby.1 room.created.v1 1 at 100: [alice/default create] count=1", ""},
 		{"twice by one user", "", "create alice lobby; create alice/tab lobby", "created; later", "lobby.1 room.created.v1 1 at 100: [alice/default create] count=1", ""},
 		{
-			"and others come in by the same fact", "", "create alice lobby req=1; join bob lobby req=2; enter eve lobby", "created; changed; changed",
+			"and others join in the same fact", "", "create alice lobby req=1; join bob lobby req=2; enter eve lobby", "created; changed; changed",
 			"lobby.1 room.created.v1 1 at 100: [alice/default create req=1 digest=d1] [bob/default join req=2 digest=d2] [eve/default enter] count=3",
 			"lobby.1 at 1, 3 members: alice/default bob/default eve/default",
 		},
@@ -49,7 +49,7 @@ func TestJoin(t *testing.T) {
 		{"a room", lobby, "join bob lobby req=1", "changed", "lobby.1 member.joined.v1 2 at 100: [bob/default join req=1 digest=d1] count=2", "lobby.1 at 2, 2 members: alice/default bob/default"},
 		{"no room", "", "join bob lobby rooms=full user=full", "ROOM_NOT_EXIST", "", ""},
 		{"twice", lobby, "join alice lobby", "USER_ALREADY_IN_ROOM", "", ""},
-		{"being in goes before limits", "create alice lobby max=1", "join alice lobby user=full", "USER_ALREADY_IN_ROOM", "", ""},
+		{"membership is checked before limits", "create alice lobby max=1", "join alice lobby user=full", "USER_ALREADY_IN_ROOM", "", ""},
 		{"on a second device", lobby, "join alice/tab lobby", "changed", "lobby.1 session.joined.v1 2 at 100: [alice/tab join] count=1", "lobby.1 at 2, 1 members: alice/default/tab"},
 		{"on a second device, past every limit", "create alice lobby max=1", "join alice/tab lobby user=full", "changed", "lobby.1 session.joined.v1 2 at 100: [alice/tab join] count=1", ""},
 		{"full by its own limit", "most 3\ncreate alice lobby max=2\njoin bob lobby", "join eve lobby", "ROOM_FULL limit=2 actual=2", "", ""},
@@ -78,7 +78,7 @@ func TestEnter(t *testing.T) {
 		{"no room and too many of the user", "", "enter bob lobby user=full", "USER_ROOM_LIMIT", "", ""},
 		{"a room", lobby, "enter bob lobby rooms=full", "changed", "lobby.1 member.joined.v1 2 at 100: [bob/default enter] count=2", ""},
 		{"already in", lobby, "enter alice lobby", "nothing", "", ""},
-		{"already in goes before limits", "create alice lobby max=1", "enter alice lobby rooms=full user=full", "nothing", "", ""},
+		{"already in is checked before limits", "create alice lobby max=1", "enter alice lobby rooms=full user=full", "nothing", "", ""},
 		{"on a second device", lobby, "enter alice/tab lobby user=full", "changed", "lobby.1 session.joined.v1 2 at 100: [alice/tab enter] count=1", ""},
 		{"full", "create alice lobby max=1", "enter bob lobby", "ROOM_FULL limit=1 actual=1", "", ""},
 		{"too many rooms of the user", lobby, "enter bob lobby user=full", "USER_ROOM_LIMIT", "", ""},
@@ -96,8 +96,8 @@ func TestSwitch(t *testing.T) {
 		{"from no room", "create bob games", "switch alice lobby games", "USER_NOT_IN_ROOM", "", ""},
 		{"from no room to no room", "create bob games", "switch alice lobby nowhere", "USER_NOT_IN_ROOM", "", ""},
 		{"from a room that is ending", both + "leave alice lobby", "switch alice lobby games", "USER_NOT_IN_ROOM", "", ""},
-		{"without being in", both, "switch eve lobby games", "USER_NOT_IN_ROOM", "", ""},
-		{"of a session that is not in", both, "switch alice/tab lobby games", "USER_NOT_IN_ROOM", "", ""},
+		{"not a member", both, "switch eve lobby games", "USER_NOT_IN_ROOM", "", ""},
+		{"a session that is not in", both, "switch alice/tab lobby games", "USER_NOT_IN_ROOM", "", ""},
 		{"to no room", "create alice lobby", "switch alice lobby games", "ROOM_NOT_EXIST", "", "lobby.1 at 1, 1 members: alice/default\ngames: none"},
 		{"to no room, with too many rooms", "create alice lobby", "switch alice lobby games rooms=full", "ROOM_NOT_EXIST", "", ""},
 		{"to no room, to be created", "create alice lobby", "switch alice lobby games create user=full", "created", "games.1 room.created.v1 1 at 100: [alice/default switch from=lobby] count=1\nlobby.1 member.left.v1 2 at 100: [alice/default switched to=games] count=0", ""},
@@ -125,7 +125,7 @@ func TestSwitch(t *testing.T) {
 		{"two ways at once", both, "switch alice lobby games; switch bob games lobby", "changed; later", "*", ""},
 		{"two of one user", both, "switch alice lobby games; switch alice lobby arcade create", "changed; later", "*", ""},
 		{"the last place", "create alice lobby\njoin eve lobby\ncreate bob games max=2", "switch alice lobby games; switch eve lobby games", "changed; ROOM_FULL limit=2 actual=2", "*", "lobby.1 at 3, 1 members: eve/default\ngames.1 at 2, 2 members: bob/default alice/default"},
-		{"neither if one can't", both + "join eve/tab games\njoin eve lobby", "switch alice lobby games; switch eve lobby games", "changed; later", "*", "lobby.1 at 3, 1 members: eve/default\ngames.1 at 3, 3 members: bob/default eve/tab alice/default"},
+		{"neither room changes if one can't", both + "join eve/tab games\njoin eve lobby", "switch alice lobby games; switch eve lobby games", "changed; later", "*", "lobby.1 at 3, 1 members: eve/default\ngames.1 at 3, 3 members: bob/default eve/tab alice/default"},
 	})
 }
 
@@ -138,7 +138,7 @@ func TestLeave(t *testing.T) {
 		{"no room", "", "leave alice lobby", "ROOM_NOT_EXIST", "", ""},
 		{"a room that is ending", "create alice lobby\nleave alice lobby", "leave alice lobby; leave bob lobby", "ROOM_NOT_EXIST; ROOM_NOT_EXIST", "", ""},
 		{"an empty room", lobby + "leave alice lobby", "leave alice lobby", "USER_NOT_IN_ROOM", "", ""},
-		{"without being in", lobby, "leave bob lobby", "USER_NOT_IN_ROOM", "", ""},
+		{"not a member", lobby, "leave bob lobby", "USER_NOT_IN_ROOM", "", ""},
 		{"on another session", lobby, "leave alice/tab lobby", "USER_NOT_IN_ROOM", "", ""},
 		{"twice at once", lobby, "leave alice lobby req=1; leave alice lobby req=1", "changed; later", left, ""},
 		{"on one of two devices", lobby + "join alice/tab lobby", "leave alice lobby; leave alice/tab lobby", "changed; later", "lobby.1 session.left.v1 3 at 100: [alice/default left] count=1", "lobby.1 at 3, 1 members: alice/tab"},
@@ -166,7 +166,7 @@ func TestLeaveAll(t *testing.T) {
 	w.run("create bob lobby")
 	alice := w.command("leaveAll alice lobby")
 	if v := verdict(room.NewRun("lobby", w.rooms["lobby"], w.input("lobby")).AddLeave(alice, events.ReasonLeft, "")); v != "USER_NOT_IN_ROOM" {
-		t.Errorf("AddLeave without being in: %s", v)
+		t.Errorf("AddLeave of a user who is not in: %s", v)
 	}
 	if r := room.NewRun("lobby", w.rooms["lobby"], w.input("lobby")); !r.TakesLeave(alice) || r.Fact() != nil {
 		t.Error("TakesLeave decided something")
@@ -221,7 +221,7 @@ func runCases(t *testing.T, cases []runCase) {
 	}
 }
 
-// A refusal says what is true, names the room and leaves nothing behind.
+// A refusal says what is true, names the room and changes nothing.
 func TestRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.run("create alice lobby max=1")

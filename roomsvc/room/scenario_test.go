@@ -14,9 +14,9 @@ import (
 	"natsrooms/subjects"
 )
 
-var update = flag.Bool("update", false, "write what the scenarios give into their files")
+var update = flag.Bool("update", false, "write the scenarios' results into their files")
 
-// A scenario file is a list of blocks: directives, ----, what they give, an empty line.
+// A scenario file is a list of blocks: directives, ----, their results, an empty line.
 // Lines that start with # say what it is about.
 //
 //	run          indented lines follow: one batch of commands, and its facts are stored
@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	fill ROOM N  u0000 and N-1 others join
 //	destroy ROOM [by=SEQUENCE]   ends the empty room, if it is still the one emptied by that
 //	next ROOM    the next fact of a room that is ending
-//	reload ROOM  goes on with the room as the state bucket has it
+//	reload ROOM  continues with the room as the state bucket has it
 //	limit NAME N    keep ROOM    show ROOM    now SECONDS    most MEMBERS
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -54,7 +54,7 @@ func TestScenarios(t *testing.T) {
 			if *update {
 				err = os.WriteFile(file, []byte(out.String()), 0o644)
 			} else if out.String() != string(raw) {
-				t.Errorf("%s: not as it was; it gives now\n%s", file, out.String())
+				t.Errorf("%s: the result has changed; it is now\n%s", file, out.String())
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -63,7 +63,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// block follows the directives of one block.
+// block executes the directives of one block.
 func (w *world) block(input string) (out string) {
 	w.Helper()
 	lines := strings.Split(input, "\n")
@@ -80,7 +80,7 @@ func (w *world) block(input string) (out string) {
 	return out
 }
 
-// directive follows one directive and says what came of it.
+// directive executes one directive and returns its result.
 func (w *world) directive(line string, rest []string) string {
 	w.Helper()
 	words := strings.Fields(line)
@@ -174,7 +174,7 @@ func (w *world) batch(lines []string, stored bool) (out string) {
 	return out
 }
 
-// fill makes users with short names join, in as few runs as they need.
+// fill makes users with short names join, in as few runs as possible.
 func (w *world) fill(r subjects.Room, n int) string {
 	w.Helper()
 	var waiting []*room.Command
@@ -189,7 +189,7 @@ func (w *world) fill(r subjects.Room, n int) string {
 	return w.show(r) + "\n"
 }
 
-// reload makes the room's state anew of its records.
+// reload makes the room's state again from its records.
 func (w *world) reload(r subjects.Room) {
 	w.Helper()
 	s, b := w.rooms[r], bucket{}
@@ -202,7 +202,7 @@ func membersOf(s *room.State) (list []*room.Member) {
 	return list
 }
 
-// crowd makes many join in as few runs as they need. [world.store] sees to the bytes.
+// crowd makes many join in as few runs as possible. [world.store] checks the sizes.
 func (w *world) crowd(r subjects.Room, n int, char string) (out string) {
 	w.Helper()
 	if hex, ok := strings.CutPrefix(char, "U+"); ok {

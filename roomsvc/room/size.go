@@ -2,10 +2,10 @@ package room
 
 import "unicode/utf8"
 
-// factOverhead bounds what an encoded fact has beside its entries and its room.
+// factOverhead bounds what an encoded fact has besides its entries and its room.
 const factOverhead = 4 << 10
 
-// The sizes bound what an entry takes in an encoded fact: every string as JSON writes
+// These sizes bound what an entry takes in an encoded fact: every string as JSON writes
 // it, field names and times with room to spare.
 
 const (

@@ -12,7 +12,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// largest is every limit at its most.
+// largest is every limit at its maximum.
 func largest() *room.Limits {
 	l := &room.Limits{}
 	for _, s := range room.Settings {
@@ -23,8 +23,8 @@ func largest() *room.Limits {
 	return l
 }
 
-// fillAttributes sets attributes by their creator until the room takes no more, and says
-// whether it refused in the end.
+// fillAttributes makes the room's creator set attributes until the room takes no more,
+// and says whether it refused in the end.
 func (w *world) fillAttributes(r subjects.Room, char string, key int) bool {
 	w.Helper()
 	by := membersOf(w.rooms[r])[0]
@@ -44,7 +44,7 @@ func (w *world) fillAttributes(r subjects.Room, char string, key int) bool {
 	return false
 }
 
-// fillMember does the same with a member.
+// fillMember does the same for a member.
 func (w *world) fillMember(r subjects.Room, u subjects.User, char string, key int) bool {
 	w.Helper()
 	by := membersOf(w.rooms[r])[0]
@@ -64,7 +64,7 @@ func (w *world) fillMember(r subjects.Room, u subjects.User, char string, key in
 	return false
 }
 
-// hostile draws texts of up to n bytes, of characters that take much in JSON or little.
+// hostile draws texts of up to n bytes, of characters that take much or little space in JSON.
 func hostile(n int, control bool) *rapid.Generator[string] {
 	chars := []string{`"`, `\`, "<", "x", "\u2028", "\u0080", "é", "日", "\uFFFD", "\U0001F389"}
 	if control {
@@ -80,7 +80,7 @@ func hostile(n int, control bool) *rapid.Generator[string] {
 	})
 }
 
-// hostileWorld is a world whose callers send the worst that its limits take.
+// hostileWorld is a world whose callers send the worst that its limits allow.
 type hostileWorld struct {
 	*world
 	t       *rapid.T
@@ -175,8 +175,8 @@ func (h *hostileWorld) step() {
 	}
 }
 
-// However hostile the texts and whatever the limits are set to, every fact fits: also
-// those that nobody can be refused, of leaving, of a room's end and of its renewal.
+// However hostile the texts and whatever the limits are set to, every fact fits, including
+// those that nobody can be refused: of leaving, of a room's end and of its renewal.
 func TestSizes(t *testing.T) {
 	facts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -235,8 +235,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// Those who come back bring much with them; a fact takes fewer of them.
-func TestComingBackSizes(t *testing.T) {
+// Users who come back bring many attributes with them; a fact takes fewer of these users.
+func TestSizesOfReturningMembers(t *testing.T) {
 	w := newWorld(t)
 	w.run("create keeper lobby")
 	w.fill("lobby", 30)

@@ -12,7 +12,7 @@ import (
 // member, unless its destroy delay is longer.
 const FirstMemberSeconds = 300
 
-// Head is what there is to say of a room beside its members. It is a value: nothing
+// Head is everything about a room except its members. It is a value: nothing
 // it points to is ever changed.
 type Head struct {
 	Name       string
@@ -29,7 +29,7 @@ type Head struct {
 	EmptySince events.Time // when the last member left; 0 while there are members
 	EmptyBy    uint64      // the sequence that emptied it
 	Unborn     bool        // created without a user and never had a member
-	End        *End        // its end was asked for, and has begun
+	End        *End        // its end was requested, and has begun
 
 	AttributesAt uint64 // stream sequence of the newest change of Attributes
 }
@@ -46,10 +46,10 @@ func (h *Head) DestroyAt() events.Time {
 	return h.EmptySince + events.Time(delay)*1000
 }
 
-// Due says that the room waits for its end, or has begun it.
+// Due reports that the room is waiting to end, or has begun to.
 func (h *Head) Due() bool { return h.EmptySince != 0 || h.End != nil }
 
-// Ending says that the room has nothing left to wait for: to every command and every
+// Ending reports that the room has nothing left to wait for: to every command and every
 // reader it is gone, and its next facts end it, see [EndNext].
 func (h *Head) Ending() bool {
 	return h.End != nil || h.EmptySince != 0 && h.DestroyAt() == h.EmptySince
@@ -63,15 +63,15 @@ func (h *Head) Info(r subjects.Room) events.Room {
 	}
 }
 
-// Position is where the room has got to.
+// Position is how far the room has got.
 func (h *Head) Position() Position { return Position{h.InstanceID, h.Sequence, h.Revision} }
 
-// State is one living instance of a room. The nil State is a room that does not exist.
+// State is one live instance of a room. The nil State is a room that does not exist.
 type State struct {
 	Room subjects.Room
 	Head
 	members map[subjects.User]*Member
-	order   []*Member // by Member.Order; nil where one has gone
+	order   []*Member // by Member.Order; nil where a member has left
 	kept    map[subjects.User]Kept
 }
 
@@ -93,7 +93,7 @@ func NewState(r subjects.Room, h Head, members []*Member, kept []Kept) *State {
 	return s
 }
 
-// Whole says whether the members are as many as the head says.
+// Whole reports whether there are as many members as the head says.
 func (s *State) Whole() bool { return s.Members == len(s.members) }
 
 // Member is the user's membership, or nil.
@@ -104,7 +104,7 @@ func (s *State) Member(u subjects.User) *Member {
 	return s.members[u]
 }
 
-// After calls f for the members that joined after order, oldest first, until it says false.
+// After calls f for the members that joined after order, oldest first, until it returns false.
 func (s *State) After(order uint64, f func(*Member) bool) {
 	i := sort.Search(len(s.order), func(i int) bool { return s.orderFrom(i) > order })
 	for ; i < len(s.order); i++ {
@@ -114,7 +114,7 @@ func (s *State) After(order uint64, f func(*Member) bool) {
 	}
 }
 
-// orderFrom is the order of the first member at or behind i. Holes are never more than half.
+// orderFrom is the order of the first member at or after i. Never more than half are holes.
 func (s *State) orderFrom(i int) uint64 {
 	for ; i < len(s.order); i++ {
 		if s.order[i] != nil {

@@ -32,22 +32,22 @@ const (
 	SetAccess           Verb = "setAccess"
 )
 
-// Caller says for whom a command acts. Every request has these fields.
+// Caller says on whose behalf a command acts. Every request has these fields.
 type Caller struct {
-	UserID    string         `json:"userID,omitzero"`    // in the user form the subject says it
+	UserID    string         `json:"userID,omitzero"`    // in the user form the subject names the user
 	UserName  string         `json:"userName,omitzero"`  // at most 256 bytes
 	UserInfo  jsontext.Value `json:"userInfo,omitzero"`  // one JSON object, at most 1 KiB
 	SessionID string         `json:"sessionID,omitzero"` // "default" if empty; at most 64 bytes
 	RequestID string         `json:"requestID,omitzero"` // 1 to 64 characters, random
 
 	// LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-	// 3600, or 0 for as long as it likes, which trusted callers alone may ask for. The
-	// newest that a session asked for counts. One that asks for nothing gets, with its
-	// first room, 60 s in the user form and no lease in the trusted form.
+	// 3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+	// a session asked for counts. A session that asks for nothing gets, with its first room,
+	// 60 s in the user form and no lease in the trusted form.
 	LeaseSeconds *int `json:"leaseSeconds,omitzero"`
 
-	// Connection is the session's own: when it closes, the session need not outlive its
-	// lease to be taken for gone.
+	// Connection is the session's own connection: when it closes, the session is considered
+	// gone without waiting for its lease to end.
 	Connection *Connection `json:"connection,omitzero"`
 }
 
@@ -57,7 +57,7 @@ type Connection struct {
 	ClientID uint64 `json:"clientID"` // client_id
 }
 
-// For is the caller of any request.
+// For is the request's caller; every request has it.
 func (q *Caller) For() *Caller { return q }
 
 // RoomConfig is what a creator may choose.
@@ -71,7 +71,7 @@ type RoomConfig struct {
 	HistoryForJoiners    *bool             `json:"historyForJoiners,omitzero"` // true if not given
 }
 
-// UnmarshalJSONFrom refuses unknown fields: a misspelt setting must not be lost.
+// UnmarshalJSONFrom refuses unknown fields: a misspelt setting must not be ignored.
 func (c *RoomConfig) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	type plain RoomConfig
 	return json.UnmarshalDecode(d, (*plain)(c), json.RejectUnknownMembers(true))
@@ -117,7 +117,7 @@ type LeaveAllRequest struct {
 	Caller `json:",embed"`
 }
 
-// Freshness says how new the state must be that a read answers from.
+// Freshness says how new the state that a read answers from must be.
 type Freshness struct {
 	MinRevision uint64 `json:"minRevision,omitzero"` // wait until this revision has been seen
 	Sync        bool   `json:"sync,omitzero"`        // wait for everything stored before the request
@@ -130,7 +130,7 @@ type ReadRequest struct {
 	RoomID    string `json:"roomID"`
 }
 
-// Page asks for a part of a long answer.
+// Page asks for one part of a long answer.
 type Page struct {
 	NextFlag string `json:"nextFlag,omitzero"` // of the page before; empty for the first
 	Count    int    `json:"count,omitzero"`    // 1 to 500; 0: 500
@@ -167,17 +167,17 @@ type ListRequest struct {
 	Prefix    string `json:"prefix,omitzero"`
 }
 
-// SetAttributesRequest is the body of setAttributes: one change, of some attributes
+// SetAttributesRequest is the body of setAttributes: one change to several attributes
 // together.
 type SetAttributesRequest struct {
 	Caller                 `json:",embed"`
 	RoomID                 string            `json:"roomID"`
 	Set                    map[string]string `json:"set,omitzero"`
 	Delete                 []string          `json:"delete,omitzero"`
-	IsForce                bool              `json:"isForce,omitzero"`                // also what belongs to others
-	IsUpdateOwner          bool              `json:"isUpdateOwner,omitzero"`          // what is set is the caller's from then on
-	IsDeleteAfterOwnerLeft *bool             `json:"isDeleteAfterOwnerLeft,omitzero"` // not given: as it is; false for new ones
-	IfRevision             uint64            `json:"ifRevision,omitzero"`             // refuse if attributes were changed after it
+	IsForce                bool              `json:"isForce,omitzero"`                // also attributes that others own
+	IsUpdateOwner          bool              `json:"isUpdateOwner,omitzero"`          // the caller becomes the owner of what is set
+	IsDeleteAfterOwnerLeft *bool             `json:"isDeleteAfterOwnerLeft,omitzero"` // not given: unchanged; false for new attributes
+	IfRevision             uint64            `json:"ifRevision,omitzero"`             // refuse if attributes were changed after this revision
 }
 
 // SetMemberAttributesRequest is the body of setMemberAttributes.
@@ -200,7 +200,7 @@ type SendRequest struct {
 	ExtendedData string `json:"extendedData,omitzero"`
 }
 
-// HistoryRequest is the body of history. One of the three positions says what is asked
+// HistoryRequest is the body of history. Exactly one of the three positions says what is asked
 // for: facts, or messages in one direction or the other.
 type HistoryRequest struct {
 	Caller           `json:",embed"`
@@ -232,9 +232,9 @@ type DestroyRequest struct {
 type SetAccessRequest struct {
 	Caller   `json:",embed"`
 	RoomID   string   `json:"roomID"`
-	Access   string   `json:"access,omitzero"`   // open, listed, token; as it is if empty
+	Access   string   `json:"access,omitzero"`   // open, listed, token; unchanged if empty
 	Allow    []string `json:"allow,omitzero"`    // at most 500
-	Disallow []string `json:"disallow,omitzero"` // at most 500; who is in stays in
+	Disallow []string `json:"disallow,omitzero"` // at most 500; members stay in the room
 }
 
 // RenewRequest is the body of renew.

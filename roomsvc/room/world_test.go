@@ -11,7 +11,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// defaults are the limits that nobody set.
+// defaults are the limits when none is set.
 var defaults = (*room.Limits)(nil).Filled()
 
 // tb is what *testing.T and *rapid.T have in common here.
@@ -30,20 +30,20 @@ type tb interface {
 //	kick ops lobby bob,eve reason=spam               destroy ops lobby
 //
 // where alice stands for alice/default, and - for no user; own is isUpdateOwner, and go
-// and stay are the two values of isDeleteAfterOwnerLeft.
+// and stay are the two values of isDeleteAfterOwnerLeft, true and false.
 type world struct {
 	tb
 	rooms   map[subjects.Room]*room.State
 	births  map[subjects.Room]int
 	now     events.Time
-	most    int // members of a room, by the service's settings
+	most    int // members of a room, as the service is set
 	limits  room.Limits
 	facts   int
 	journal []record
 	changed func(room.Changes, *events.Fact)
 }
 
-// record is a stored fact, as it is read back.
+// record is a stored fact as it is read back.
 type record struct {
 	*events.Fact
 	revision uint64
@@ -79,17 +79,17 @@ func (w *world) store(f *events.Fact) {
 		w.Fatalf("read back %+v\nwritten   %+v\nas %s", plain(back), want, raw)
 	}
 	if s := w.rooms[f.Room]; s != nil && f.Time < s.FactAt {
-		w.Fatalf("%s is before the fact before it", describe(f))
+		w.Fatalf("%s is earlier than the fact before it", describe(f))
 	}
 	for _, j := range f.Joined {
 		if j.JoinedAt != f.Time {
-			w.Fatalf("%s joined at %s by a fact of %s", j.UserID, j.JoinedAt, f.Time)
+			w.Fatalf("%s joined at %s in a fact of %s", j.UserID, j.JoinedAt, f.Time)
 		}
 	}
 	for _, l := range f.Left {
-		// A lease ends before that is noticed.
+		// A lease ends before anybody notices.
 		if l.LeftAt > f.Time || l.LeftAt < f.Time && l.Reason != events.ReasonExpired && l.Reason != events.ReasonReplaced || l.JoinedAt > l.LeftAt {
-			w.Fatalf("%s was in from %s to %s by a fact of %s", l.UserID, l.JoinedAt, l.LeftAt, f.Time)
+			w.Fatalf("%s was in from %s to %s in a fact of %s", l.UserID, l.JoinedAt, l.LeftAt, f.Time)
 		}
 	}
 	revision := uint64(len(w.journal)) + 1
@@ -122,7 +122,7 @@ func plain(f *events.Fact) events.Fact {
 	return p
 }
 
-// decide takes commands into one batch of runs, and gives what became of each and the
+// decide takes commands into one batch of runs, and returns each one's verdict and the
 // facts, which are not stored yet.
 func (w *world) decide(commands ...*room.Command) (verdicts []room.Verdict, facts []*events.Fact) {
 	runs := map[subjects.Room]*room.Run{}
@@ -153,12 +153,12 @@ func (w *world) decide(commands ...*room.Command) (verdicts []room.Verdict, fact
 	return verdicts, facts
 }
 
-// bounded holds what a run's commands take in its fact against what they are counted with.
+// bounded checks what a run's commands take in its fact against what the run counted for them.
 func (w *world) bounded(f *events.Fact, bound int) {
 	w.Helper()
 	switch f.Type {
 	case events.MemberAttributesChanged, events.RoomDestroyed:
-		return // they are alone in their facts
+		return // such a command has a fact of its own
 	}
 	bare := *f
 	bare.Joined, bare.Left, bare.Deleted, bare.Set, bare.Delete, bare.Ownership, bare.Changes = nil, nil, nil, nil, nil, events.Ownership{}, nil
@@ -174,7 +174,7 @@ func (w *world) bounded(f *events.Fact, bound int) {
 	rest, _ := bare.Encode("")
 	const names = 64 // of the lists themselves
 	if took := len(whole) - len(rest); took > bound+names {
-		w.Fatalf("%s takes %d bytes, but is counted with %d", describe(f), took, bound)
+		w.Fatalf("%s takes %d bytes, but is counted as %d", describe(f), took, bound)
 	}
 }
 
@@ -188,7 +188,7 @@ func (w *world) leaveAll(run func(subjects.Room) *room.Run, c *room.Command) roo
 	return room.AddSeveral(in, c)
 }
 
-// run decides lines in one batch, and stores what comes of them.
+// run decides lines in one batch, and stores the facts.
 func (w *world) run(lines ...string) (verdicts []string, facts []*events.Fact) {
 	w.Helper()
 	var commands []*room.Command
