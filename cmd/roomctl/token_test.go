@@ -130,7 +130,7 @@ func TestTokensThatMakeNoSense(t *testing.T) {
 		{[]string{"--key", key}, "--sub"},
 		{[]string{"--key", key, "--sub", ""}, "its sub is empty"},
 		{[]string{"--key", file(t, "short"), "--sub", "alice"}, "HS256 needs 32"},
-		{[]string{"--key", key, "--sub", "alice", "--verbs", "fly"}, `"fly" is no command`},
+		{[]string{"--key", key, "--sub", "alice", "--verbs", "fly"}, `"fly" is not a command`},
 		{[]string{"--key", key, "--sub", "alice", "--admin", "--rooms", "a"}, "cannot both be meant"},
 		{[]string{"--key", key, "--sub", "alice", "--ttl", "-1s"}, "--ttl is negative"},
 	} {

@@ -19,35 +19,35 @@ import (
 
 const (
 	queueGroup   = "rooms-auth"            // each question goes to one of the instances
-	maxInFlight  = 64                      // questions worked on at once; further ones wait
+	maxInFlight  = 64                      // questions worked on at once; more have to wait
 	grantTimeout = 1500 * time.Millisecond // the NATS server waits 2 s for its answer
 	askTimeout   = 5 * time.Second
-	serverKey    = "Nats-Server-Xkey" // header of an encrypted question: whom to encrypt the answer for
+	serverKey    = "Nats-Server-Xkey" // header of an encrypted question: the key to encrypt the answer for
 )
 
 // Config is what [Serve] needs.
 type Config struct {
 	Keys     *Keys         // verify tokens
-	Audience string        // what the `aud` of a token must have; empty: anything
+	Audience string        // what the `aud` of a token must contain; empty: anything
 	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer
-	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions come in clear
+	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions are not encrypted
 	Logger   *slog.Logger  // default: slog.Default()
 	Grant    Grant         // may be nil
 }
 
-// Grant is told, before a user gets in, which rooms the token names, and until when it
-// counts. An error keeps the user out.
+// Grant is told, before a user is let in, which rooms the token names, and until when the
+// token is valid. An error keeps the user out.
 type Grant = func(ctx context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error
 
-// Callout answers a NATS server that asks who may come in.
+// Callout answers a NATS server that asks who may connect.
 type Callout struct {
 	cfg     Config
-	account string // where those who get in are placed
+	account string // where users who are let in are placed
 	sub     *nats.Subscription
 	slots   chan struct{}
 	life    context.Context
 	die     context.CancelFunc
-	ended   chan struct{} // no further question comes
+	ended   chan struct{} // no more questions arrive
 	work    sync.WaitGroup
 	refused *refusals
 }
@@ -74,12 +74,12 @@ func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
 	return c, nc.FlushTimeout(askTimeout)
 }
 
-// Stop takes no more questions and returns when those at work are answered.
+// Stop takes no more questions and returns when those in progress are answered.
 func (c *Callout) Stop() {
-	if c.sub.Drain() == nil { // else the connection is gone
+	if c.sub.Drain() == nil { // otherwise the connection is gone
 		select {
 		case <-c.ended:
-		case <-time.After(askTimeout): // the server is
+		case <-time.After(askTimeout): // the server is gone
 		}
 	}
 	c.die()
@@ -98,12 +98,12 @@ func accountOf(nc *nats.Conn) (string, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(m.Data, &info); err != nil || info.Data.Account == "" {
-		return "", fmt.Errorf("the server does not tell the connection's account (%w)", err)
+		return "", fmt.Errorf("the server does not say which account the connection is in (%w)", err)
 	}
 	return info.Data.Account, nil
 }
 
-// take hands a question on: the grants of many users at once must not wait for each other.
+// take answers a question in a goroutine: grants of many users must not wait for each other.
 func (c *Callout) take(m *nats.Msg) {
 	c.slots <- struct{}{}
 	c.work.Add(1)
@@ -123,13 +123,13 @@ func (c *Callout) answer(m *nats.Msg) error {
 	}
 	question, err := jwt.DecodeAuthorizationRequestClaims(string(data))
 	if err != nil {
-		return fmt.Errorf("it is not signed as servers do: %w", err)
+		return fmt.Errorf("it is not signed by a server: %w", err)
 	}
 	answer := jwt.NewAuthorizationResponseClaims(question.UserNkey)
 	answer.Audience = question.Server.ID
 	if answer.Jwt, err = c.admit(question); err != nil {
 		c.refused.add("somebody was not let in", err, "from", question.ClientInformation.Host, "name", cut(question.ConnectOptions.Name))
-		answer.Error = "the token was refused" // why is for our log alone
+		answer.Error = "the token was refused" // the reason is only for our log
 	}
 	text, err := answer.Encode(c.cfg.Issuer)
 	if err != nil {
@@ -147,7 +147,7 @@ func (c *Callout) open(data []byte, asker string) ([]byte, error) {
 	case asker == "":
 		return data, nil
 	case c.cfg.XKey == nil:
-		return nil, errors.New("it is encrypted, for a key that roomd was not given")
+		return nil, errors.New("it is encrypted for a key that roomd was not given")
 	}
 	return c.cfg.XKey.Open(data, asker)
 }
@@ -186,7 +186,7 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 	u := jwt.NewUserClaims(nkey)
 	u.Audience = c.account
 	u.Name = Name(claims)
-	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // and no leaf node
+	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // but no leaf node
 	if !claims.Admin {
 		u.Subs = mostSubscriptions
 	}
@@ -196,14 +196,14 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 	return encode(u, claims.Permissions(), c.cfg.Issuer)
 }
 
-// mostSubscriptions is how many an end user's connection may have at a time: one for each
-// room that it is in, and then some.
+// mostSubscriptions is how many subscriptions an end user's connection may have at a
+// time: one for each room that it is in, and then some.
 const mostSubscriptions = 10_000
 
-// encode puts permissions into a user. To a server an empty list is no limit at all.
+// encode puts permissions into a user. To a server an empty list means no limit at all.
 func encode(u *jwt.UserClaims, p policy.Permissions, issuer nkeys.KeyPair) (string, error) {
 	if len(p.Publish) == 0 || len(p.Subscribe) == 0 {
-		return "", errors.New("its permissions would be empty, which to a NATS server means everything")
+		return "", errors.New("its permissions would be empty, which a NATS server takes to mean everything")
 	}
 	u.Pub.Allow.Add(p.Publish...)
 	u.Sub.Allow.Add(p.Subscribe...)

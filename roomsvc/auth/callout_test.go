@@ -21,7 +21,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// screen is a log that several goroutines write and a test reads.
+// screen is a log that several goroutines write to and a test reads.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -39,7 +39,7 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-// serve starts a server and what answers its callout, and returns how to come in.
+// serve starts a server and a [auth.Callout] that answers it, and returns a way to connect.
 func serve(t *testing.T, cfg auth.Config) (connect func(...nats.Option) (*nats.Conn, error)) {
 	t.Helper()
 	issuer, public, _ := roomtest.KeyPair(t, nkeys.CreateAccount)
@@ -100,7 +100,7 @@ func TestGrant(t *testing.T) {
 		_, err := connect(bearer(t, c.claims))
 		got := ""
 		select {
-		case got = <-granted: // before the connection got in
+		case got = <-granted: // before the connection was let in
 		default:
 		}
 		if (err == nil) != c.in || got != c.want {
@@ -112,7 +112,7 @@ func TestGrant(t *testing.T) {
 	}
 }
 
-// However many are turned away, the log stays readable, and the reason is in it.
+// However many are turned away, the log stays readable and gives the reason.
 func TestRefusalsAreLogged(t *testing.T) {
 	t.Parallel()
 	var log screen

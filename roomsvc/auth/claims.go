@@ -18,14 +18,14 @@ import (
 // Claims is what a token says.
 type Claims struct {
 	User    subjects.User   // `sub`
-	Rooms   []subjects.Room // `rooms`: those that the user is granted until it expires; nil if it says nothing of rooms
+	Rooms   []subjects.Room // `rooms`: the rooms that the user is granted until the token expires; nil if the claim is missing
 	Verbs   []string        // `verbs`: the commands that the user may give; nil for all
 	Admin   bool            // `admin`: this is no end user but a back end
 	Expires time.Time       // `exp`; zero: never
 }
 
-// wire is a token's payload. What may be missing is told apart from null, because a null
-// where a list was meant would give more than the list.
+// wire is a token's payload. It distinguishes a missing claim from null, because a null
+// where a list was meant would grant more than the list.
 type wire struct {
 	jwt.RegisteredClaims
 	Rooms json.RawMessage `json:"rooms,omitempty"`
@@ -33,8 +33,8 @@ type wire struct {
 	Admin json.RawMessage `json:"admin,omitempty"`
 }
 
-// UnmarshalJSON takes claims by their exact names, each once. Tokens of an identity provider
-// may have an `Admin` of its own, which encoding/json would take for ours.
+// UnmarshalJSON accepts claims by their exact names, each once. Tokens of an identity
+// provider may have an `Admin` of their own, which encoding/json would take for ours.
 func (w *wire) UnmarshalJSON(data []byte) error {
 	type plain wire
 	var times struct {
@@ -45,24 +45,24 @@ func (w *wire) UnmarshalJSON(data []byte) error {
 		checkTime("exp", times.Expires), checkTime("nbf", times.NotBefore))
 }
 
-// latest is the end of the year 9999. Times far beyond it come out as any other.
+// latest is the end of the year 9999. Times far beyond it overflow into arbitrary ones.
 const latest = 253402300799
 
-// checkTime refuses what would be no time, and so no limit.
+// checkTime refuses a value that is not a time, since it would set no limit.
 func checkTime(name string, raw json.RawMessage) error {
 	var seconds *float64
 	if raw == nil {
 		return nil
 	}
 	if err := json.Unmarshal(raw, &seconds); err != nil || seconds == nil || *seconds < 0 || *seconds > latest {
-		return fmt.Errorf("its %s is no time in seconds", name)
+		return fmt.Errorf("its %s is not a time in seconds", name)
 	}
 	return nil
 }
 
-// Read verifies a token and reads what it says. audience is what its `aud` must have, if
-// not empty. The error says why it counts for nothing; it is for logs and not for whoever
-// sent it.
+// Read verifies a token and reads its claims. audience, if not empty, is what its `aud`
+// must contain. The error says why the token is refused; it is for logs and not for
+// whoever sent the token.
 func (k *Keys) Read(token, audience string) (*Claims, error) {
 	options := []jwt.ParserOption{jwt.WithStrictDecoding()}
 	if audience != "" {
@@ -88,7 +88,7 @@ func (w *wire) claims() (*Claims, error) {
 		return nil, err
 	}
 	if c.Rooms != nil && c.Expires.IsZero() {
-		return nil, errors.New("it names rooms and has no exp; what it grants must end")
+		return nil, errors.New("it names rooms and has no exp; a grant must end")
 	}
 	if c.Verbs, err = list("verbs", w.Verbs); err != nil {
 		return nil, err
@@ -119,14 +119,14 @@ func rooms(raw json.RawMessage) ([]subjects.Room, error) {
 	return rooms, nil
 }
 
-// list reads a list of strings; nil if it is not there.
+// list reads a list of strings; nil if the claim is missing.
 func list(name string, raw json.RawMessage) ([]string, error) {
 	if raw == nil {
 		return nil, nil
 	}
 	var entries []*string
 	if err := json.Unmarshal(raw, &entries); err != nil || entries == nil || slices.Contains(entries, nil) {
-		return nil, fmt.Errorf("its %s is no list of strings", name)
+		return nil, fmt.Errorf("its %s is not a list of strings", name)
 	}
 	list := make([]string, len(entries))
 	for i, s := range entries {
@@ -135,8 +135,8 @@ func list(name string, raw json.RawMessage) ([]string, error) {
 	return list, nil
 }
 
-// checkVerbs refuses what is no command of an end user, since each becomes a subject, and
-// a list of none, which to a NATS server would be no limit.
+// checkVerbs refuses anything that is not an end user's command, since each becomes a
+// subject, and an empty list, which a NATS server would take to mean no limit.
 func checkVerbs(verbs []string) error {
 	if verbs != nil && len(verbs) == 0 {
 		return errors.New("its verbs is empty; leave it out for all of them")
@@ -144,10 +144,10 @@ func checkVerbs(verbs []string) error {
 	for _, verb := range verbs {
 		i := slices.IndexFunc(room.Commands, func(c room.CommandInfo) bool { return string(c.Verb) == verb })
 		if i < 0 {
-			return fmt.Errorf("in verbs %.64q is no command", verb)
+			return fmt.Errorf("in verbs %.64q is not a command", verb)
 		}
 		if room.Commands[i].Trusted {
-			return fmt.Errorf("in verbs %q is for back ends alone", verb)
+			return fmt.Errorf("in verbs %q is for back ends only", verb)
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-func TestClaimsThatAreRefused(t *testing.T) {
+func TestRefusedClaims(t *testing.T) {
 	t.Parallel()
 	keys := parse(t, []byte(secret))
 	for name, c := range map[string]struct {
@@ -55,26 +55,26 @@ func TestClaimsThatAreRefused(t *testing.T) {
 		"a control":         {jwt.MapClaims{"sub": "al\nice"}, "control character"},
 		"a number":          {jwt.MapClaims{"sub": 7}, "malformed"},
 		"expired":           {jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(-time.Second).Unix()}, "expired"},
-		"exp of a text":     {jwt.MapClaims{"sub": "alice", "exp": "tomorrow"}, "malformed"},
+		"exp a text":        {jwt.MapClaims{"sub": "alice", "exp": "tomorrow"}, "malformed"},
 		"not yet":           {jwt.MapClaims{"sub": "alice", "nbf": time.Now().Add(time.Hour).Unix()}, "not valid yet"},
-		"rooms of a text":   {jwt.MapClaims{"sub": "alice", "rooms": "lobby"}, "rooms is no list"},
-		"rooms of null":     {jwt.MapClaims{"sub": "alice", "rooms": nil}, "rooms is no list"},
-		"a room of none":    {jwt.MapClaims{"sub": "alice", "rooms": []string{""}}, "in rooms an ID is empty"},
-		"a room of null":    {jwt.MapClaims{"sub": "alice", "rooms": []any{"a", nil}}, "rooms is no list"},
-		"verbs of null":     {jwt.MapClaims{"sub": "alice", "verbs": nil}, "verbs is no list"},
-		"verbs of a text":   {jwt.MapClaims{"sub": "alice", "verbs": "get"}, "verbs is no list"},
+		"rooms a text":      {jwt.MapClaims{"sub": "alice", "rooms": "lobby"}, "rooms is not a list"},
+		"rooms null":        {jwt.MapClaims{"sub": "alice", "rooms": nil}, "rooms is not a list"},
+		"an empty room":     {jwt.MapClaims{"sub": "alice", "rooms": []string{""}}, "in rooms an ID is empty"},
+		"a null room":       {jwt.MapClaims{"sub": "alice", "rooms": []any{"a", nil}}, "rooms is not a list"},
+		"verbs null":        {jwt.MapClaims{"sub": "alice", "verbs": nil}, "verbs is not a list"},
+		"verbs a text":      {jwt.MapClaims{"sub": "alice", "verbs": "get"}, "verbs is not a list"},
 		"no verbs":          {jwt.MapClaims{"sub": "alice", "verbs": []string{}}, "verbs is empty"},
-		"an unknown verb":   {jwt.MapClaims{"sub": "alice", "verbs": []string{"get", "fly"}}, `"fly" is no command`},
-		"a wildcard":        {jwt.MapClaims{"sub": "alice", "verbs": []string{"*"}}, `"*" is no command`},
+		"an unknown verb":   {jwt.MapClaims{"sub": "alice", "verbs": []string{"get", "fly"}}, `"fly" is not a command`},
+		"a wildcard":        {jwt.MapClaims{"sub": "alice", "verbs": []string{"*"}}, `"*" is not a command`},
 		"a trusted verb":    {jwt.MapClaims{"sub": "alice", "verbs": []string{"kick"}}, `"kick" is for back ends`},
-		"admin of a text":   {jwt.MapClaims{"sub": "alice", "admin": "true"}, "neither true nor false"},
-		"admin of null":     {jwt.MapClaims{"sub": "alice", "admin": nil}, "neither true nor false"},
-		"admin of verbs":    {jwt.MapClaims{"sub": "alice", "admin": true, "verbs": []string{"get"}}, "cannot both be meant"},
-		"admin of rooms":    {jwt.MapClaims{"sub": "alice", "admin": true, "exp": time.Now().Add(time.Hour).Unix(), "rooms": []string{"a"}}, "cannot both be meant"},
-		"exp of null":       {jwt.MapClaims{"sub": "alice", "exp": nil}, "exp is no time"},
-		"exp of too much":   {jwt.MapClaims{"sub": "alice", "exp": 1e18}, "exp is no time"},
-		"nbf of null":       {jwt.MapClaims{"sub": "alice", "nbf": nil}, "nbf is no time"},
-		"nbf of too much":   {jwt.MapClaims{"sub": "alice", "nbf": 1e300}, "nbf is no time"},
+		"admin a text":      {jwt.MapClaims{"sub": "alice", "admin": "true"}, "neither true nor false"},
+		"admin null":        {jwt.MapClaims{"sub": "alice", "admin": nil}, "neither true nor false"},
+		"admin and verbs":   {jwt.MapClaims{"sub": "alice", "admin": true, "verbs": []string{"get"}}, "cannot both be meant"},
+		"admin and rooms":   {jwt.MapClaims{"sub": "alice", "admin": true, "exp": time.Now().Add(time.Hour).Unix(), "rooms": []string{"a"}}, "cannot both be meant"},
+		"exp null":          {jwt.MapClaims{"sub": "alice", "exp": nil}, "exp is not a time"},
+		"exp too large":     {jwt.MapClaims{"sub": "alice", "exp": 1e18}, "exp is not a time"},
+		"nbf null":          {jwt.MapClaims{"sub": "alice", "nbf": nil}, "nbf is not a time"},
+		"nbf too large":     {jwt.MapClaims{"sub": "alice", "nbf": 1e300}, "nbf is not a time"},
 		"rooms for ever":    {jwt.MapClaims{"sub": "alice", "rooms": []string{"a"}}, "has no exp"},
 		"no audience":       {jwt.MapClaims{"sub": "alice"}, "aud"},
 		"for somebody else": {jwt.MapClaims{"sub": "alice", "aud": []string{"shop"}}, "aud"},
@@ -93,13 +93,13 @@ func TestClaimsThatAreRefused(t *testing.T) {
 	}
 }
 
-// Claims are told apart by every letter, and there is no second word on any.
-func TestClaimsByTheirExactNames(t *testing.T) {
+// Claims are matched by their exact names, and none may be given twice.
+func TestClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
 	keys := parse(t, []byte(secret))
 	got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "Admin": true, "SUB": "bob", "Rooms": "all", "VERBS": nil, "EXP": 1}), "")
 	if want := (auth.Claims{User: "alice"}); err != nil || !reflect.DeepEqual(*got, want) {
-		t.Errorf("claims of somebody else's make %+v, %v", got, err)
+		t.Errorf("another provider's claims give %+v, %v", got, err)
 	}
 	sign := func(header, payload string) string {
 		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
@@ -114,21 +114,21 @@ func TestClaimsByTheirExactNames(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for name, token := range map[string]string{
-		"two users":             sign(header, `{"sub":"alice","sub":"bob"}`),
-		"two words on admin":    sign(header, `{"sub":"alice","admin":false,"admin":true}`),
-		"a critical extension":  sign(`{"alg":"HS256","crit":["exp"],"exp":1}`, payload),
-		"a payload not encoded": sign(`{"alg":"HS256","crit":["b64"],"b64":false}`, payload),
-		"alg in small letters":  sign(`{"alg":"hs256"}`, payload),
-		"alg of a list":         sign(`{"alg":["HS256"]}`, payload),
-		"a token in a token":    sign(`{"alg":"HS256","cty":"JWT"}`, `"`+sign(header, payload)+`"`),
-		"more behind the end":   sign(header, payload+payload),
-		"four parts":            sign(header, payload) + ".x",
+		"two users":            sign(header, `{"sub":"alice","sub":"bob"}`),
+		"admin twice":          sign(header, `{"sub":"alice","admin":false,"admin":true}`),
+		"a critical extension": sign(`{"alg":"HS256","crit":["exp"],"exp":1}`, payload),
+		"an unencoded payload": sign(`{"alg":"HS256","crit":["b64"],"b64":false}`, payload),
+		"alg in small letters": sign(`{"alg":"hs256"}`, payload),
+		"alg a list":           sign(`{"alg":["HS256"]}`, payload),
+		"a token in a token":   sign(`{"alg":"HS256","cty":"JWT"}`, `"`+sign(header, payload)+`"`),
+		"more after the end":   sign(header, payload+payload),
+		"four parts":           sign(header, payload) + ".x",
 	} {
 		if got, err := keys.Read(token, ""); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	// Where a token says its key is to be found does not matter.
+	// Where a token says its key can be found does not matter.
 	for _, more := range []string{`"jku":"http://127.0.0.1:1/keys"`, `"jwk":{"kty":"oct","k":"c2VjcmV0"}`, `"x5u":"http://127.0.0.1:1/"`, `"kid":"../../etc/passwd"`} {
 		if got, err := keys.Read(sign(`{"alg":"HS256",`+more+`}`, payload), ""); err != nil || got.User != "alice" {
 			t.Errorf("%s: %+v, %v", more, got, err)
@@ -136,7 +136,7 @@ func TestClaimsByTheirExactNames(t *testing.T) {
 	}
 }
 
-func TestSignMakesNothingThatIsRefused(t *testing.T) {
+func TestSignRefusesBadClaims(t *testing.T) {
 	t.Parallel()
 	for _, c := range []auth.Claims{{}, {User: "alice", Verbs: []string{"fly"}}, {User: "alice", Admin: true, Verbs: []string{"get"}}} {
 		if token, err := auth.Sign([]byte(secret), "", c); err == nil {

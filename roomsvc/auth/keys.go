@@ -15,7 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Keys are too weak below these: RFC 7518, sections 3.2 and 3.3.
+// Keys smaller than these are too weak: RFC 7518, sections 3.2 and 3.3.
 const (
 	minSecretBytes = 32
 	minRSABits     = 2048
@@ -24,7 +24,7 @@ const (
 // Keys verify tokens. Each key goes with one algorithm.
 type Keys struct {
 	keys  []key
-	named bool // a token must say which of them it is signed with, by `kid`
+	named bool // a token must say with its `kid` which of them it is signed with
 }
 
 type key struct {
@@ -34,8 +34,8 @@ type key struct {
 }
 
 // ParseKeys reads a key file: a JSON Web Key Set (RFC 7517), a public key in PEM (RSA for
-// RS256, Ed25519 for EdDSA), or else a secret for HS256 of at least 32 bytes, without the line
-// ends behind it.
+// RS256, Ed25519 for EdDSA), or else a secret for HS256 of at least 32 bytes, not counting
+// trailing line ends.
 func ParseKeys(file []byte) (*Keys, error) {
 	text := bytes.TrimSpace(file)
 	switch {
@@ -48,14 +48,14 @@ func ParseKeys(file []byte) (*Keys, error) {
 		}
 		return one(public)
 	case isPublic(file):
-		return nil, errors.New("that is a public key or a key set in a form that roomd does not read, and no secret: everybody may know it; give it as PEM, or as a JSON Web Key Set that begins with {")
+		return nil, errors.New("this is a public key or a key set in a form that roomd does not read, and no secret, since anybody may know it; give it as PEM, or as a JSON Web Key Set that begins with {")
 	}
 	return one(trimEnd(file))
 }
 
-// isPublic tells whether a file that would be a secret is a public key without its PEM lines,
-// or of SSH, or a key set behind a byte order mark or without its object: whoever knows it
-// could sign tokens with it.
+// isPublic reports whether a file that would count as a secret is a public key without its
+// PEM lines, an SSH key, or a key set after a byte order mark or without its object:
+// anybody who knows it could sign tokens with it.
 func isPublic(file []byte) bool {
 	text := bytes.TrimSpace(bytes.TrimPrefix(file, []byte("\uFEFF")))
 	if bytes.HasPrefix(text, []byte("ssh-")) || (bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("["))) && json.Valid(text) {
@@ -90,7 +90,7 @@ func newKey(id string, material any) (key, error) {
 	switch m := material.(type) {
 	case []byte:
 		if len(m) < minSecretBytes {
-			return key{}, fmt.Errorf("the secret has %d bytes; HS256 needs %d or more, such as openssl rand -base64 48 prints", len(m), minSecretBytes)
+			return key{}, fmt.Errorf("the secret has %d bytes; HS256 needs %d or more; openssl rand -base64 48 prints one", len(m), minSecretBytes)
 		}
 		return key{id, jwt.SigningMethodHS256, m}, nil
 	case *rsa.PublicKey:
@@ -101,9 +101,9 @@ func newKey(id string, material any) (key, error) {
 	case ed25519.PublicKey:
 		return key{id, jwt.SigningMethodEdDSA, m}, nil
 	case *rsa.PrivateKey, ed25519.PrivateKey:
-		return key{}, errors.New("that is the private key, which only whoever makes tokens should have; give roomd the public one")
+		return key{}, errors.New("this is the private key, which only the maker of the tokens should have; give roomd the public one")
 	}
-	return key{}, fmt.Errorf("a key of the kind %T is none for HS256, RS256 or EdDSA with Ed25519", material)
+	return key{}, fmt.Errorf("a key of type %T can't be used for HS256, RS256 or EdDSA with Ed25519", material)
 }
 
 // parsePEM reads the one key of a PEM file, public or private.
@@ -132,12 +132,12 @@ func parsePEM(text []byte) (any, error) {
 	return k, nil
 }
 
-// parseSet reads a key set. Keys for encryption are left out; any other one that cannot be
+// parseSet reads a key set. It leaves out keys for encryption; any other key that cannot be
 // used is an error, because tokens signed with it would be refused for no visible reason.
 func parseSet(text []byte) (*Keys, error) {
 	var set jwkset.JWKSMarshal
 	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, fmt.Errorf("the key set is no JSON: %w", err)
+		return nil, fmt.Errorf("the key set is not valid JSON: %w", err)
 	}
 	keys := &Keys{named: len(set.Keys) > 1}
 	for i, entry := range set.Keys {
@@ -163,7 +163,7 @@ func parseSet(text []byte) (*Keys, error) {
 }
 
 func fromSet(entry jwkset.JWKMarshal) (key, error) {
-	entry.X5U, entry.X5C = "", nil // the key stands in the file; nothing is fetched for it
+	entry.X5U, entry.X5C = "", nil // the key is in the file; nothing is fetched
 	jwk, err := jwkset.NewJWKFromMarshal(entry, jwkset.JWKMarshalOptions{Private: true}, jwkset.JWKValidateOptions{})
 	if err != nil {
 		return key{}, err
@@ -184,12 +184,12 @@ func (k *Keys) find(id string) *key {
 	return nil
 }
 
-// of is the key that a token must be signed with. The token's own word for its algorithm
-// is only compared: whoever could choose it would sign with HS256 and the bytes of a public
-// key, or not at all.
+// of is the key that a token must be signed with. The algorithm that the token names is
+// only compared: an attacker who could choose it would sign with HS256 and the bytes of a
+// public key, or not at all.
 func (k *Keys) of(token *jwt.Token) (any, error) {
 	if _, ok := token.Header["crit"]; ok { // RFC 7515, section 4.1.11
-		return nil, errors.New("it has crit, whose extensions are not understood here")
+		return nil, errors.New("it has crit, whose extensions are not supported")
 	}
 	found := &k.keys[0]
 	if id, _ := token.Header["kid"].(string); k.named || found.id != "" && id != "" {

@@ -63,7 +63,7 @@ func privatePEM(t *testing.T, k crypto.Signer) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// set is a key set; ids go with keys.
+// set makes a key set from keys by their IDs.
 func set(t *testing.T, keys map[string]any) []byte {
 	t.Helper()
 	var s jwkset.JWKSMarshal
@@ -96,7 +96,7 @@ func parse(t *testing.T, file []byte) *auth.Keys {
 	return k
 }
 
-// forge signs as it is told, whatever sense that makes.
+// forge signs exactly as told, even if it makes no sense.
 func forge(t *testing.T, method jwt.SigningMethod, key any, kid string, claims jwt.MapClaims) string {
 	t.Helper()
 	token := jwt.NewWithClaims(method, claims)
@@ -138,7 +138,7 @@ func TestEachKindOfKey(t *testing.T) {
 	}
 }
 
-func TestTokensOfTheWrongKey(t *testing.T) {
+func TestTokensSignedWithTheWrongKey(t *testing.T) {
 	t.Parallel()
 	m := makeKeys(t)
 	alice := jwt.MapClaims{"sub": "alice"}
@@ -149,33 +149,33 @@ func TestTokensOfTheWrongKey(t *testing.T) {
 		file  []byte
 		token string
 	}{
-		"no algorithm":                          {rsaKey, forge(t, jwt.SigningMethodNone, none, "", alice)},
-		"no algorithm, secret":                  {[]byte(secret), forge(t, jwt.SigningMethodNone, none, "", alice)},
-		"no algorithm, set":                     {both, forge(t, jwt.SigningMethodNone, none, "a", alice)},
-		"HS256 by the public key's file":        {rsaKey, forge(t, jwt.SigningMethodHS256, rsaKey, "", alice)},
-		"HS256 by its trimmed file":             {rsaKey, forge(t, jwt.SigningMethodHS256, []byte(strings.TrimSpace(string(rsaKey))), "", alice)},
-		"HS256 by the public key, Ed25519":      {publicPEM(t, m.ed), forge(t, jwt.SigningMethodHS256, []byte(m.ed.Public().(ed25519.PublicKey)), "", alice)},
-		"HS256 by a key of the set":             {both, forge(t, jwt.SigningMethodHS256, []byte(m.ed.Public().(ed25519.PublicKey)), "b", alice)},
-		"HS512 by the right secret":             {[]byte(secret), forge(t, jwt.SigningMethodHS512, []byte(secret), "", alice)},
-		"PS256 by the right key":                {rsaKey, forge(t, jwt.SigningMethodPS256, m.rsa, "", alice)},
-		"another secret":                        {[]byte(secret), forge(t, jwt.SigningMethodHS256, []byte(secret+"x"), "", alice)},
-		"another RSA key":                       {rsaKey, forge(t, jwt.SigningMethodRS256, m.otherRSA, "", alice)},
-		"another key of the set":                {both, forge(t, jwt.SigningMethodRS256, m.rsa, "b", alice)},
-		"a kid that is not in the set":          {both, forge(t, jwt.SigningMethodRS256, m.rsa, "z", alice)},
-		"no kid, several keys":                  {both, forge(t, jwt.SigningMethodRS256, m.rsa, "", alice)},
-		"another kid than that of the only key": {set(t, map[string]any{"a": &m.rsa.PublicKey}), forge(t, jwt.SigningMethodRS256, m.rsa, "b", alice)},
-		"signature cut off":                     {rsaKey, good[:strings.LastIndexByte(good, '.')+1]},
-		"signature of another payload":          {rsaKey, good[:strings.IndexByte(good, '.')] + ".eyJzdWIiOiJib2IifQ" + good[strings.LastIndexByte(good, '.'):]},
-		"no token":                              {rsaKey, "password"},
-		"nothing":                               {rsaKey, ""},
+		"no algorithm":                     {rsaKey, forge(t, jwt.SigningMethodNone, none, "", alice)},
+		"no algorithm, secret":             {[]byte(secret), forge(t, jwt.SigningMethodNone, none, "", alice)},
+		"no algorithm, set":                {both, forge(t, jwt.SigningMethodNone, none, "a", alice)},
+		"HS256 by the public key's file":   {rsaKey, forge(t, jwt.SigningMethodHS256, rsaKey, "", alice)},
+		"HS256 by its trimmed file":        {rsaKey, forge(t, jwt.SigningMethodHS256, []byte(strings.TrimSpace(string(rsaKey))), "", alice)},
+		"HS256 by the public key, Ed25519": {publicPEM(t, m.ed), forge(t, jwt.SigningMethodHS256, []byte(m.ed.Public().(ed25519.PublicKey)), "", alice)},
+		"HS256 by a key of the set":        {both, forge(t, jwt.SigningMethodHS256, []byte(m.ed.Public().(ed25519.PublicKey)), "b", alice)},
+		"HS512 by the right secret":        {[]byte(secret), forge(t, jwt.SigningMethodHS512, []byte(secret), "", alice)},
+		"PS256 by the right key":           {rsaKey, forge(t, jwt.SigningMethodPS256, m.rsa, "", alice)},
+		"another secret":                   {[]byte(secret), forge(t, jwt.SigningMethodHS256, []byte(secret+"x"), "", alice)},
+		"another RSA key":                  {rsaKey, forge(t, jwt.SigningMethodRS256, m.otherRSA, "", alice)},
+		"another key of the set":           {both, forge(t, jwt.SigningMethodRS256, m.rsa, "b", alice)},
+		"a kid that is not in the set":     {both, forge(t, jwt.SigningMethodRS256, m.rsa, "z", alice)},
+		"no kid, several keys":             {both, forge(t, jwt.SigningMethodRS256, m.rsa, "", alice)},
+		"a kid that is not the only key's": {set(t, map[string]any{"a": &m.rsa.PublicKey}), forge(t, jwt.SigningMethodRS256, m.rsa, "b", alice)},
+		"signature cut off":                {rsaKey, good[:strings.LastIndexByte(good, '.')+1]},
+		"signature of another payload":     {rsaKey, good[:strings.IndexByte(good, '.')] + ".eyJzdWIiOiJib2IifQ" + good[strings.LastIndexByte(good, '.'):]},
+		"no token":                         {rsaKey, "password"},
+		"nothing":                          {rsaKey, ""},
 	} {
 		if claims, err := parse(t, c.file).Read(c.token, ""); err == nil {
-			t.Errorf("%s lets %q in", name, claims.User)
+			t.Errorf("%s: %q gets in", name, claims.User)
 		}
 	}
 }
 
-func TestKeyFilesThatCannotBeUsed(t *testing.T) {
+func TestUnusableKeyFiles(t *testing.T) {
 	t.Parallel()
 	m := makeKeys(t)
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -192,10 +192,10 @@ func TestKeyFilesThatCannotBeUsed(t *testing.T) {
 		"a private key":         {string(privatePEM(t, m.rsa)), "the private key"},
 		"two keys":              {string(publicPEM(t, m.rsa)) + string(publicPEM(t, m.ed)), "one key and nothing else"},
 		"a weak key":            {string(publicPEM(t, weak)), "has 1024 bits"},
-		"another curve":         {string(publicPEM(t, ec)), "none for HS256"},
+		"another curve":         {string(publicPEM(t, ec)), "can't be used for HS256"},
 		"a certificate":         {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", `"CERTIFICATE"`},
 		"a torn key":            {"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cannot be read"},
-		"no JSON":               {"{", "no JSON"},
+		"no JSON":               {"{", "not valid JSON"},
 		"no keys":               {`{"keys":[]}`, "has no key"},
 		"one key alone":         {`{"kty":"oct","k":"AAAA"}`, `a list "keys"`},
 		"private keys of a set": {string(set(t, map[string]any{"a": m.rsa})), "the private key"},
@@ -209,8 +209,8 @@ func TestKeyFilesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// What everybody may know is no secret: whoever took it for one would sign tokens with it.
-func TestPublicKeysAreNoSecrets(t *testing.T) {
+// What anybody may know is no secret: with it anybody could sign tokens.
+func TestPublicKeysAreNotSecrets(t *testing.T) {
 	t.Parallel()
 	m := makeKeys(t)
 	block, _ := pem.Decode(publicPEM(t, m.rsa))
@@ -230,7 +230,7 @@ func TestPublicKeysAreNoSecrets(t *testing.T) {
 		keys, err := auth.ParseKeys([]byte(file))
 		if err == nil {
 			_, err = keys.Read(forge(t, jwt.SigningMethodHS256, []byte(strings.TrimRight(file, "\r\n")), "", jwt.MapClaims{"sub": "mallory", "admin": true}), "")
-			t.Errorf("%s is taken for a secret; who signs with it: %v", name, err)
+			t.Errorf("%s is taken for a secret; signing with it: %v", name, err)
 		} else if !strings.Contains(err.Error(), "no secret") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,8 +1,8 @@
 package auth
 
-// What the user names of connections that came in by a token begin with. No user of a
-// server's configuration has such a name by accident, so a connection called `backend` is
-// never an end user who calls himself so.
+// Prefixes of the user names of connections with a token. No user in a server's
+// configuration has such a name by accident, so a connection called `backend` is never an
+// end user who chose that name.
 const (
 	userName  = "user:"
 	adminName = "admin:"

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// refusals logs those who are not let in: the first few at once, and however many try,
-// about one a second. The next line tells how many had none.
+// refusals logs who is not let in: the first few at once, then about one a second, however
+// many try. The next line says how many were not logged.
 type refusals struct {
 	log     *slog.Logger
 	limit   *rate.Limiter

@@ -12,9 +12,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Sign makes a token, for trying things and as an example of what a back end makes. file is
+// Sign makes a token, to try things out and as an example of what a back end makes. file is
 // what tokens are signed with: a private key in PEM, or the secret for HS256. keyID is the
-// `kid` of its key in a set, if there is a set.
+// `kid` of that key in a key set, if there is one.
 func Sign(file []byte, keyID string, c Claims) (string, error) {
 	method, private, err := signer(file)
 	if err != nil {
@@ -34,7 +34,7 @@ func Sign(file []byte, keyID string, c Claims) (string, error) {
 		w.Admin = json.RawMessage("true")
 	}
 	if _, err := w.claims(); err != nil {
-		return "", fmt.Errorf("nobody would take that token: %w", err)
+		return "", fmt.Errorf("nobody would accept that token: %w", err)
 	}
 	token := jwt.NewWithClaims(method, &w)
 	if keyID != "" {
@@ -62,7 +62,7 @@ func signer(file []byte) (jwt.SigningMethod, any, error) {
 }
 
 // Peek reads what a token says without verifying it, for a client that holds one and wants
-// to know who it is.
+// to know whose it is.
 func Peek(token string) (*Claims, error) {
 	var w wire
 	if _, _, err := jwt.NewParser().ParseUnverified(token, &w); err != nil {

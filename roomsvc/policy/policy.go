@@ -3,11 +3,11 @@
 // has to be signed or looked up for a command.
 //
 // The table is the only place where a permission is decided: the users in nats.conf, those
-// that [natsrooms/roomsvc/auth] lets in by a token, what the manual says and what the tests
-// try are made of it or compared with it.
+// that [natsrooms/roomsvc/auth] lets in with a token, the manual and the tests are all made
+// from it or compared with it.
 //
-// A command's reply is the service's, sent wherever the command says. What the service may
-// publish is therefore no business of the role that asks: see
+// The reply to a command is published by the service, wherever the command asks. So the
+// permissions of the role that asks do not restrict where the reply goes: see
 // [natsrooms/subjects.ReplyAllowed].
 package policy
 
@@ -30,15 +30,15 @@ const (
 	Service  Role = "service"
 )
 
-// Permissions is what a connection may do: all that is named, and nothing else.
+// Permissions is what a connection may do: everything named here, and nothing else.
 type Permissions struct {
 	Publish, Subscribe []string
-	Respond            bool // it may answer, once and in time, what it was asked
+	Respond            bool // it may answer a request once, within [RespondWithin]
 }
 
-// RespondWithin is how long what was asked may be answered. The NATS server keeps each
-// question's reply subject for so long, and goes through all of them again and again;
-// commands that are dropped stay there. Everything is answered in ten seconds.
+// RespondWithin is how long a request may be answered. The NATS server keeps each
+// request's reply subject for that long, and scans all of them again and again; those of
+// dropped commands stay there. Everything is answered within ten seconds.
 const RespondWithin = 15 * time.Second
 
 // Rule is one row of the table.
@@ -48,10 +48,10 @@ type Rule struct {
 	Permissions
 }
 
-// Table has a row for each role. That of end users is for [AnyUser]; [User] fills the
-// user in.
+// Table has a row for each role. The row for end users is for [AnyUser]; [User] fills in
+// the user.
 var Table = []Rule{
-	{EndUser, "one person's app or page, wherever it runs; it speaks for this user alone", User(AnyUser, nil)},
+	{EndUser, "one person's app or page, wherever it runs; it acts for this user only", User(AnyUser, nil)},
 	{BackEnd, "your own servers, which may act for every user", Permissions{
 		Publish: slices.Concat([]string{subjects.Commands},
 			subjects.ReadStream(subjects.StreamRooms), subjects.ReadStream(subjects.StreamMessages), subjects.ReadStream(subjects.StreamState)),
@@ -82,8 +82,8 @@ func Of(r Role) Permissions {
 	return Table[slices.IndexFunc(Table, func(rule Rule) bool { return rule.Role == r })].Permissions
 }
 
-// User is what an end user's connections may do. verbs are those that the user may give,
-// nil for every one.
+// User is what an end user's connections may do. verbs are the commands that the user may give,
+// nil for all.
 func User(u subjects.User, verbs []string) Permissions {
 	p := Permissions{
 		Publish:   []string{subjects.UserCommands(u)},

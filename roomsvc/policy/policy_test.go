@@ -8,7 +8,7 @@ import (
 	"natsrooms/roomsvc/policy"
 )
 
-// To a NATS server an empty list is everything, so there is none.
+// To a NATS server an empty list means everything, so no role has one.
 func TestTable(t *testing.T) {
 	seen := map[policy.Role]bool{}
 	for _, rule := range policy.Table {
@@ -17,7 +17,7 @@ func TestTable(t *testing.T) {
 		}
 		seen[rule.Role] = true
 		if !reflect.DeepEqual(policy.Of(rule.Role), rule.Permissions) {
-			t.Errorf("%s is not what its row says", rule.Role)
+			t.Errorf("%s: Of does not match its row", rule.Role)
 		}
 		for _, list := range [][]string{rule.Publish, rule.Subscribe} {
 			if slices.Contains(list, ">") || slices.Contains(list, "") || len(slices.Compact(slices.Sorted(slices.Values(list)))) != len(list) {

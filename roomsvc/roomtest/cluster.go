@@ -15,7 +15,7 @@ import (
 const election = 30 * time.Second
 
 // Cluster starts n servers as one JetStream cluster and returns when it has a meta
-// leader that knows them all, so that streams can be made at once.
+// leader that knows all of them, so that streams can be made right away.
 func Cluster(t testing.TB, n int, opts ...Option) []*Node {
 	t.Helper()
 	routes := freeRoutes(t, n)
@@ -79,7 +79,7 @@ func first(nodes []*Node, is func(*Node) bool) *Node {
 	return nil
 }
 
-// freeRoutes finds n ports that were free a moment ago, all different.
+// freeRoutes finds n different ports that were free a moment ago.
 func freeRoutes(t testing.TB, n int) []*url.URL {
 	t.Helper()
 	routes := make([]*url.URL, n)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Figure logs what a test has measured. Where NATSROOMS_FIGURES names a file it is added
-// there too, so that a long run ends with a table of them. Durations are rounded to
+// Figure logs what a test has measured. If NATSROOMS_FIGURES names a file, it is appended
+// there too, so that a long run ends with a table of figures. Durations are rounded to
 // milliseconds.
 func Figure(t testing.TB, format string, args ...any) {
 	t.Helper()

@@ -42,17 +42,17 @@ func TestRestartKeepsStoreAndPort(t *testing.T) {
 		}
 		n.Restart()
 		if n.ClientURL() != url {
-			t.Fatalf("came back at %s, was at %s", n.ClientURL(), url)
+			t.Fatalf("came back on %s, was on %s", n.ClientURL(), url)
 		}
 		waitFor(t, patience, "the connection to come back", func() bool { return js.Conn().FlushTimeout(time.Second) == nil })
 	}
 }
 
-func TestServersAreApart(t *testing.T) {
+func TestServersAreSeparate(t *testing.T) {
 	t.Parallel()
 	a, b := Start(t), Start(t)
 	if stream(t, a, 1); a.ClientURL() == b.ClientURL() {
-		t.Fatalf("both at %s", a.ClientURL())
+		t.Fatalf("both on %s", a.ClientURL())
 	}
 	js, err := jetstream.New(Conn(t, b.Server))
 	if err != nil {
@@ -85,7 +85,7 @@ func TestClusterSurvivesItsStreamLeader(t *testing.T) {
 	old.WaitCurrent()
 }
 
-// The system account is told of who goes, also behind a restart; everybody else has JetStream.
+// The system account is told who disconnects, after a restart too; everybody else has JetStream.
 func TestSystemAccount(t *testing.T) {
 	t.Parallel()
 	n := Start(t, System)

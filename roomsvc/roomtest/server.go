@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// How long a test waits for what needs no network and no election, and how often it looks.
+// How long a test waits for things that need no network and no election, and how often it looks.
 const (
 	patience = 30 * time.Second
 	look     = 10 * time.Millisecond
@@ -23,11 +23,11 @@ type Option = func(*server.Options)
 // SyncAlways makes the server sync each write, as roomd's does by default.
 func SyncAlways(o *server.Options) { o.SyncAlways = true }
 
-// systemUser is who gets into the system account of a server made with [System].
+// systemUser is the user of the system account of a server made with [System].
 const systemUser = "system"
 
-// System gives the server a system account that [SystemConn] gets into. Everybody else
-// is in the global account, without credentials, as without this.
+// System gives the server a system account that [SystemConn] connects to. Everybody else
+// is in the global account, without credentials, as they would be without this option.
 func System(o *server.Options) {
 	system := server.NewAccount(server.DEFAULT_SYSTEM_ACCOUNT)
 	o.Accounts, o.SystemAccount, o.NoAuthUser = []*server.Account{system}, system.Name, "anybody"
@@ -47,8 +47,8 @@ func Server(t testing.TB, opts ...Option) *server.Server {
 	return Start(t, opts...).Server
 }
 
-// Conn connects to s until the test ends. It comes back after a restart of s within a
-// few milliseconds, however often.
+// Conn connects to s until the test ends. It reconnects within a few milliseconds after
+// each restart of s.
 func Conn(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	opts = append([]nats.Option{
@@ -65,10 +65,10 @@ func Conn(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// Node is a server that can be stopped and started again over what it has stored, at
-// the same ports. Its methods are for one goroutine at a time.
+// Node is a server that can be stopped and started again with what it has stored, on the
+// same ports. Its methods are for one goroutine at a time.
 type Node struct {
-	// Server is the running one. It is another one after a new start.
+	// Server is the running server. A new start replaces it.
 	*server.Server
 	t    testing.TB
 	opts *server.Options
@@ -108,7 +108,7 @@ func (n *Node) Restart() {
 	n.Start()
 }
 
-// Stop ends the server in order; what it stored stays. A stopped node stays stopped.
+// Stop shuts the server down cleanly; what it stored stays. A stopped node stays stopped.
 func (n *Node) Stop() {
 	if n.Server != nil {
 		n.Shutdown()
@@ -116,7 +116,7 @@ func (n *Node) Stop() {
 	}
 }
 
-// Start starts a stopped node and returns when it takes connections. In a cluster use
+// Start starts a stopped node and returns when it accepts connections. In a cluster use
 // [Node.WaitCurrent] to wait until it has caught up.
 func (n *Node) Start() {
 	n.t.Helper()
@@ -137,13 +137,13 @@ func (n *Node) Start() {
 	default:
 	}
 	if !s.ReadyForConnections(patience) {
-		n.t.Fatalf("the server takes no connections within %s", patience)
+		n.t.Fatalf("the server accepts no connections within %s", patience)
 	}
 	n.opts.Port = s.Addr().(*net.TCPAddr).Port
 }
 
 // waitPort waits until the node's port is free: while the node is down, somebody's
-// outgoing connection may have been given it.
+// outgoing connection may have been given that port.
 func (n *Node) waitPort() {
 	n.t.Helper()
 	waitFor(n.t, patience, fmt.Sprintf("port %d to be free", n.opts.Port), func() bool {
@@ -152,7 +152,7 @@ func (n *Node) waitPort() {
 	})
 }
 
-// waitFor looks until ok, and fails the test when that takes too long.
+// waitFor checks until ok is true, and fails the test if that takes too long.
 func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
