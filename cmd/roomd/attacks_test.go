@@ -15,8 +15,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// guarded is a roomd with everything on, a back end that hears all of a room, and the user
-// alice, who is in it.
+// guarded is a roomd with everything switched on, a back end that hears everything in a
+// room, and the user alice, who is in that room.
 type guarded struct {
 	t       *testing.T
 	roomd   *started
@@ -30,7 +30,7 @@ func newGuarded(t *testing.T) *guarded {
 	t.Parallel()
 	g := &guarded{t: t, heard: make(chan *nats.Msg, 256)}
 	g.roomd = start(t, "--config", unlocked(t), "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret))
-	t.Cleanup(func() { // before the store directory goes
+	t.Cleanup(func() { // before the store directory is removed
 		g.roomd.stop()
 		<-g.roomd.ended
 	})
@@ -58,8 +58,8 @@ func (g *guarded) command(verb, body string) {
 	}
 }
 
-// hears waits for the next event that the back end gets, of which nothing but a fact of
-// this type and sequence may be there.
+// hears waits for the next event that the back end gets, which must be a fact of this
+// type and sequence.
 func (g *guarded) hears(what string, sequence int) {
 	g.t.Helper()
 	for {
@@ -81,7 +81,7 @@ func (g *guarded) hears(what string, sequence int) {
 			}
 			return
 		case <-time.After(within):
-			g.t.Fatalf("%s %d does not come", what, sequence)
+			g.t.Fatalf("%s %d does not arrive", what, sequence)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestNothingIsForged(t *testing.T) {
 	g.hears("member.left", 2)
 }
 
-func TestNobodyElseIsActedFor(t *testing.T) {
+func TestUsersActOnlyForThemselves(t *testing.T) {
 	g := newGuarded(t)
 	m, err := g.alice.Request("room.cmd.enter.alice", []byte(`{"roomID":"lobby","userID":"bob"}`), within)
 	if err != nil || m.Header.Get("Nats-Service-Error") != "NOT_ALLOWED" {
@@ -117,9 +117,9 @@ func TestNobodyElseIsActedFor(t *testing.T) {
 	g.hears("member.left", 2)
 }
 
-// The server lets anybody name any reply subject, and the service may publish nearly
+// The server lets anybody name any reply subject, and the service may publish almost
 // anywhere.
-func TestAnswersGoNowhereElse(t *testing.T) {
+func TestAnswersGoOnlyToInboxes(t *testing.T) {
 	g := newGuarded(t)
 	bob := connected(t, g.roomd.url, bearing(t, auth.Claims{User: "bob"})...)
 	strays := make(chan *nats.Msg, 16)
@@ -136,7 +136,7 @@ func TestAnswersGoNowhereElse(t *testing.T) {
 			}
 		}
 	}
-	g.command("get", `{"roomID":"lobby"}`) // behind them all
+	g.command("get", `{"roomID":"lobby"}`) // after all of them
 	g.command("leave", `{"roomID":"lobby"}`)
 	g.hears("member.left", 2)
 	if err := bob.FlushTimeout(within); err != nil {
@@ -149,7 +149,7 @@ func TestAnswersGoNowhereElse(t *testing.T) {
 	}
 }
 
-// Nobody can work out where the service's own answers come, from the IDs that it shows.
+// Nobody can work out where the service receives its own answers from the IDs that it shows.
 func TestServiceInboxesAreSecret(t *testing.T) {
 	g := newGuarded(t)
 	appends, err := g.backend.SubscribeSync("room.journal.*")
@@ -174,10 +174,10 @@ func TestServiceInboxesAreSecret(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("an append is answered at %s, and the instance is called %s", m.Reply, made.InstanceID)
+	t.Errorf("an append is answered on %s, and the instance is called %s", m.Reply, made.InstanceID)
 }
 
-// Headers that mean something to a stream, or to the server, mean nothing on a command.
+// Headers that mean something to a stream or to the server mean nothing on a command.
 func TestHeadersOfCommands(t *testing.T) {
 	g := newGuarded(t)
 	m := nats.NewMsg("room.cmd.setAttributes.alice")
@@ -216,8 +216,8 @@ func TestHeadersOfCommands(t *testing.T) {
 	}
 }
 
-// A header asks the server to report on a message's way, at a subject of one's choice.
-func TestTracesGoNowhereElse(t *testing.T) {
+// A header asks the server to report a message's path, on a subject that the sender chooses.
+func TestTracesAreNotSentElsewhere(t *testing.T) {
 	g := newGuarded(t)
 	for _, destination := range []string{"room.evt.lobby", "room.journal.lobby"} {
 		m := nats.NewMsg("room.cmd.get.alice")
@@ -231,9 +231,9 @@ func TestTracesGoNowhereElse(t *testing.T) {
 	g.hears("member.left", 2)
 }
 
-// A connection may have thousands of subscriptions, and all of them may fit subjects that
+// A connection may have thousands of subscriptions, all of which may match subjects that
 // the server has just seen.
-func TestSubscriptionsHoldUpNobody(t *testing.T) {
+func TestManySubscriptionsDelayNobody(t *testing.T) {
 	g := newGuarded(t)
 	mallory := connected(t, g.roomd.url, bearing(t, auth.Claims{User: "mallory"})...)
 	for range 1000 {
@@ -248,12 +248,12 @@ func TestSubscriptionsHoldUpNobody(t *testing.T) {
 		}
 	}
 	if err := mallory.FlushTimeout(within); err != nil {
-		t.Errorf("9,000 subscriptions are not made in %v: %v", time.Since(began), err)
+		t.Errorf("9,000 subscriptions took longer than %v: %v", time.Since(began), err)
 	}
 	g.command("leave", `{"roomID":"lobby"}`)
 }
 
-// What clients do wrong does not fill the disk with roomd's log.
+// Clients that misbehave do not fill the disk with roomd's log.
 func TestLogStaysShort(t *testing.T) {
 	g := newGuarded(t)
 	mallory, err := nats.Connect(g.roomd.url, append(bearing(t, auth.Claims{User: "mallory"}), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
@@ -282,7 +282,7 @@ func TestLogStaysShort(t *testing.T) {
 	}
 }
 
-func TestNobodyGetsInByABadToken(t *testing.T) {
+func TestBadTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	url := "nats://" + locked(t).address
 	claims := func(c jwt.MapClaims) string {
@@ -299,7 +299,7 @@ func TestNobodyGetsInByABadToken(t *testing.T) {
 	for name, opts := range map[string][]nats.Option{
 		"nothing":             nil,
 		"no token":            {nats.Token("let me in")},
-		"a token of none":     {nats.Token(none)},
+		"an unsigned token":   {nats.Token(none)},
 		"an expired token":    {nats.Token(claims(jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(-time.Minute).Unix()}))},
 		"a bad user":          {nats.Token(claims(jwt.MapClaims{"sub": ""}))},
 		"a bad verb":          {nats.Token(claims(jwt.MapClaims{"sub": "alice", "verbs": []string{">"}}))},
@@ -317,7 +317,7 @@ func TestNobodyGetsInByABadToken(t *testing.T) {
 	}
 }
 
-func TestExpiryEndsAConnection(t *testing.T) {
+func TestExpiryClosesConnection(t *testing.T) {
 	t.Parallel()
 	url := "nats://" + locked(t).address
 	told, ended := make(chan error, 8), make(chan struct{})
@@ -332,9 +332,9 @@ func TestExpiryEndsAConnection(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(within):
-		t.Fatal("a token that has expired keeps its connection")
+		t.Fatal("an expired token keeps its connection")
 	}
 	if err := <-told; !errors.Is(err, nats.ErrAuthExpired) {
-		t.Errorf("it is told %v", err)
+		t.Errorf("the client is told %v", err)
 	}
 }

@@ -15,8 +15,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// checkCallout refuses what would let somebody past the tokens, or cannot be beside them.
-// Users that the configuration names keep their passwords and permissions.
+// checkCallout refuses configurations that would let somebody in without a token, or that
+// do not work together with tokens. Users that the configuration names keep their passwords
+// and permissions.
 func checkCallout(opts *server.Options) error {
 	if user := opts.NoAuthUser + opts.Websocket.NoAuthUser + opts.MQTT.NoAuthUser; user != "" {
 		return fmt.Errorf("with --auth nobody gets in without a token, and the configuration lets everybody in as its no_auth_user %s; take that line out of it, or leave out --auth", user)
@@ -32,11 +33,12 @@ func checkCallout(opts *server.Options) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("the configuration has %s, which cannot be beside --auth; take it out, or leave out --auth", what)
+	return fmt.Errorf("the configuration has %s, which does not work together with --auth; take it out, or leave out --auth", what)
 }
 
-// addCallout has the server ask roomd about everybody whom its configuration does not
-// name. Questions and answers are encrypted: they carry tokens, and others are in the account.
+// addCallout makes the server ask roomd about everybody that its configuration does not
+// name. Questions and answers are encrypted: they carry tokens, and others are in the same
+// account.
 func (in *insider) addCallout(opts *server.Options, account string) error {
 	var err error
 	if in.issuer, err = nkeys.CreateAccount(); err != nil {
@@ -86,7 +88,7 @@ func tokenKeys(cfg Config) (*auth.Keys, error) {
 	return keys, nil
 }
 
-// calloutKeys reads the seeds that a server of somebody else's knows the public keys of.
+// calloutKeys reads the seeds whose public keys a server that roomd does not embed knows.
 func calloutKeys(cfg Config) (issuer, xkey nkeys.KeyPair, err error) {
 	if cfg.Auth == "" {
 		return nil, nil, nil
@@ -109,17 +111,17 @@ func seed(flag, file string, want nkeys.PrefixByte) (nkeys.KeyPair, error) {
 		begin, read = "SX", nkeys.FromCurveSeed
 	}
 	if kind, _, err := nkeys.DecodeSeed(text); err != nil || kind != want {
-		return nil, fmt.Errorf("%s does not hold the seed that it is for, which begins with %s", flag, begin)
+		return nil, fmt.Errorf("%s does not hold the seed it needs, which begins with %s", flag, begin)
 	}
 	return read(text)
 }
 
-// warnIfOpen says once that whoever reaches the server is trusted with everything. A server
-// that roomd embeds has no cluster and no gateway, which would be further ways in.
+// warnIfOpen warns once if everybody who reaches the server is trusted with everything. A
+// server that roomd embeds has no cluster and no gateway, which would be further ways in.
 func warnIfOpen(opts *server.Options, log *slog.Logger) {
 	ws, leaf, mqtt := &opts.Websocket, &opts.LeafNode, &opts.MQTT
 	everybody := letsEverybodyIn(opts, opts.NoAuthUser)
-	// For those who come by these, what is said here counts, if something is.
+	// Settings of these listeners, if there are any, take precedence for their clients.
 	wsEverybody, mqttEverybody := everybody, everybody
 	if ws.Username+ws.Token+ws.NoAuthUser != "" {
 		wsEverybody = letsEverybodyIn(opts, ws.NoAuthUser)
@@ -146,19 +148,19 @@ func warnIfOpen(opts *server.Options, log *slog.Logger) {
 	if len(open) == 0 {
 		return
 	}
-	log.Warn("the server listens on more than this machine and asks nobody who he is: whoever reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "listeners", strings.Join(open, ","), "host", opts.Host)
+	log.Warn("the server listens on more than this machine and asks nobody for credentials: anybody who reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "listeners", strings.Join(open, ","), "host", opts.Host)
 }
 
-// warnOfPages says once that any page may connect: a browser does not ask who made the page,
-// and the address of this machine keeps none away that is looked at here.
+// warnOfPages warns once if any web page may connect: a browser does not ask who made a
+// page, and listening on this machine only does not stop pages that are opened here.
 func warnOfPages(opts *server.Options, log *slog.Logger) {
 	if ws := &opts.Websocket; ws.Port == 0 || ws.SameOrigin || len(ws.AllowedOrigins) > 0 {
 		return
 	}
-	log.Warn("the websocket listener takes connections from every page that a user visits, at 127.0.0.1 too; name the pages that may in its allowed_origins, or set same_origin (docs/security.md)")
+	log.Warn("the websocket listener accepts connections from every page that a user visits, even on 127.0.0.1; list the allowed pages in its allowed_origins, or set same_origin (docs/security.md)")
 }
 
-// warnIfUnguarded says once that end users are named to whom nothing is refused.
+// warnIfUnguarded warns once if the configuration names end users but nothing restricts them.
 func warnIfUnguarded(opts *server.Options, log *slog.Logger) {
 	var names []string
 	look := func(name string, p *server.Permissions) {
@@ -175,11 +177,11 @@ func warnIfUnguarded(opts *server.Options, log *slog.Logger) {
 	if len(names) == 0 || letsEverybodyIn(opts, opts.NoAuthUser) {
 		return
 	}
-	log.Warn("the configuration names end users, and without --feeds they may read and enter every room, and hear none; give --feeds, or take them out of it (docs/security.md)", "users", strings.Join(names, ","))
+	log.Warn("the configuration names end users, and without --feeds they may read and enter every room, and hear none; give --feeds, or take them out of the configuration (docs/security.md)", "users", strings.Join(names, ","))
 }
 
-// letsEverybodyIn tells whether one gets in without credentials, as this user, and then may
-// do everything.
+// letsEverybodyIn reports whether a client without credentials gets in, as this user, and
+// then may do everything.
 func letsEverybodyIn(opts *server.Options, noAuthUser string) bool {
 	for _, u := range opts.Users {
 		if u.Username == noAuthUser {

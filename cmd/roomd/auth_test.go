@@ -45,7 +45,7 @@ func TestAuthWithoutConfiguration(t *testing.T) {
 	}
 }
 
-func TestConfigurationsThatCannotBeBesideAuth(t *testing.T) {
+func TestConfigurationsRefusedWithAuth(t *testing.T) {
 	t.Parallel()
 	key := write(t, secret)
 	_, account, _ := roomtest.KeyPair(t, nkeys.CreateAccount)
@@ -60,7 +60,7 @@ func TestConfigurationsThatCannotBeBesideAuth(t *testing.T) {
 	refuses(t, embed, []string{"--config", shipped, "--port", "-1", "--store-dir", t.TempDir(), "--auth", "jwt", "--auth-key", key}, "take that line out of it")
 }
 
-func TestKeyFilesThatAreRefused(t *testing.T) {
+func TestRefusedKeyFiles(t *testing.T) {
 	t.Parallel()
 	_, user, userSeed := roomtest.KeyPair(t, nkeys.CreateUser)
 	_, _, issuerSeed := roomtest.KeyPair(t, nkeys.CreateAccount)
@@ -84,7 +84,7 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestWarnsWhenAnybodyMayDoAnything(t *testing.T) {
+func TestWarnsIfAnybodyMayDoAnything(t *testing.T) {
 	t.Parallel()
 	key := write(t, secret)
 	for _, c := range []struct {
@@ -115,13 +115,13 @@ func TestWarnsWhenAnybodyMayDoAnything(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.close()
-		if n := strings.Count(log.String(), "asks nobody who he is"); n != map[bool]int{true: 1}[c.warn] {
+		if n := strings.Count(log.String(), "asks nobody for credentials"); n != map[bool]int{true: 1}[c.warn] {
 			t.Errorf("%v: warned %d times", c.args, n)
 		}
 	}
 }
 
-// A page in a browser on this machine reaches 127.0.0.1 too, whosever page it is.
+// Any page in a browser on this machine reaches 127.0.0.1 too, whoever made it.
 func TestWarnsOfPages(t *testing.T) {
 	t.Parallel()
 	for config, warn := range map[string]bool{
@@ -142,7 +142,7 @@ func TestWarnsOfPages(t *testing.T) {
 	}
 }
 
-// The example for browsers lets in its own page, and no other.
+// The example for browsers accepts its own page and no other.
 func TestOriginsOfTheExample(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("../../examples/javascript/nats.conf")
@@ -161,12 +161,12 @@ func TestOriginsOfTheExample(t *testing.T) {
 			nc.Close()
 		}
 		if (err == nil) != in {
-			t.Errorf("a page of %s: %v", origin, err)
+			t.Errorf("a page from %s: %v", origin, err)
 		}
 	}
 }
 
-// End users whom the configuration names are refused nothing unless roomd knows of them.
+// End users that the configuration names are refused nothing unless roomd knows of them.
 func TestNamedEndUsers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

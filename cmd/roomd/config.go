@@ -16,52 +16,52 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Where the embedded server listens and stores unless told otherwise.
+// Where the embedded server listens and stores unless flags or a configuration say otherwise.
 const (
 	defaultHost     = "127.0.0.1"
 	defaultPort     = 4222
 	defaultStoreDir = "./data"
 )
 
-// Config is roomd's command line. What was not given stays zero, because a flag
-// overrides the configuration file only if somebody gave it.
+// Config is roomd's command line. A flag that was not given stays zero, because a flag
+// overrides the configuration file only if it was given.
 type Config struct {
 	Config   string `placeholder:"FILE" help:"NATS server configuration for the embedded server. Flags that are given override it."`
 	Host     string `placeholder:"HOST" help:"Where the embedded server listens (127.0.0.1)."`
-	Port     *int   `placeholder:"PORT" help:"Its port (4222); -1 takes any free one."`
+	Port     *int   `placeholder:"PORT" help:"Its port (4222); -1 picks any free one."`
 	StoreDir string `placeholder:"DIR" help:"Where it stores everything (./data)."`
-	Sync     *Sync  `placeholder:"always" help:"When it forces what it stored onto the disk: always, before a command is answered, or every so often, like 2m. Then a power loss can take the newest changes back."`
+	Sync     *Sync  `placeholder:"always" help:"When it forces stored data onto the disk: always, before a command is answered, or at an interval like 2m. With an interval a power loss can lose the newest changes."`
 
-	NATS  string `name:"nats" placeholder:"URL" help:"Use the server or cluster there instead of embedding one."`
+	NATS  string `name:"nats" placeholder:"URL" help:"Use this server or cluster instead of embedding one."`
 	Creds string `placeholder:"FILE" help:"Credentials for --nats."`
 
-	SystemCreds string `placeholder:"FILE" help:"Credentials for --nats in its system account, to be told who has lost its connection."`
+	SystemCreds string `placeholder:"FILE" help:"Credentials for the system account of --nats, where the server announces closed connections."`
 
-	Auth         string `placeholder:"jwt" help:"Let end users in by signed JSON Web Tokens: jwt, the only kind there is. Without it the NATS server's configuration alone says who may come in."`
+	Auth         string `placeholder:"jwt" help:"Let end users in with signed JSON Web Tokens: jwt, the only kind there is. Without it, only the NATS server's configuration says who may connect."`
 	AuthKey      string `placeholder:"FILE" help:"What tokens are verified with: a JSON Web Key Set, a public key in PEM (RSA or Ed25519), or a secret of 32 bytes or more for HS256."`
-	AuthAudience string `placeholder:"NAME" help:"What the aud of a token must have; for keys that sign tokens for others too."`
+	AuthAudience string `placeholder:"NAME" help:"What the aud of a token must contain; for keys that sign tokens for others too."`
 	AuthIssuer   string `placeholder:"FILE" help:"With --nats: seed of the account key that the server's auth_callout names as its issuer."`
-	AuthXKey     string `name:"auth-xkey" placeholder:"FILE" help:"With --nats: seed of the curve key that it names as its xkey."`
+	AuthXKey     string `name:"auth-xkey" placeholder:"FILE" help:"With --nats: seed of the curve key that the server's auth_callout names as its xkey."`
 
 	FactsKeep       time.Duration `placeholder:"168h" help:"How long the journal keeps facts, at least 24h."`
 	MaxRooms        int           `placeholder:"N" help:"Rooms that may exist at a time (0: any number)."`
 	MaxMembers      int           `placeholder:"N" help:"Members that a room may have (0: any number)."`
 	MaxRoomsPerUser int           `placeholder:"N" help:"Rooms that a user may be in at a time (0: any number)."`
 	MessagesKeep    time.Duration `placeholder:"24h" help:"How long messages are kept, at least 5m."`
-	MessagesPerRoom int           `placeholder:"2000" help:"Newest messages that a room keeps."`
-	MessageRate     int           `placeholder:"N" help:"Messages a second of one sender in one room, on each instance (0: any number)."`
+	MessagesPerRoom int           `placeholder:"2000" help:"How many of its newest messages a room keeps."`
+	MessageRate     int           `placeholder:"N" help:"Messages per second from one sender in one room, on each instance (0: any number)."`
 
-	Lease   time.Duration  `placeholder:"60s" help:"How long a user's session stays in its rooms without a sign of life, if it asks for nothing else: 5s to 1h."`
-	Grace   *time.Duration `placeholder:"10s" help:"How long it stays after its connection has ended; 0 is not at all."`
-	Devices string         `placeholder:"many" help:"many: a user's sessions are in a room side by side; replace: the newest takes the place of the others."`
+	Lease   time.Duration  `placeholder:"60s" help:"How long a user's session stays in its rooms without a sign of life, unless it asks for a different time: 5s to 1h."`
+	Grace   *time.Duration `placeholder:"10s" help:"How long it stays after its connection has closed; 0: not at all."`
+	Devices string         `placeholder:"many" help:"many: several sessions of a user may be in a room; replace: the newest takes the place of the others."`
 
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
 
-	Feeds bool `help:"End users connect as themselves, with permissions that something else gives them: they hear rooms by their own feeds and read only what is theirs. One instance that has it decides for all."`
+	Feeds bool `help:"End users connect as themselves, with permissions that something other than roomd gives them: they hear rooms on feeds of their own and read only what is theirs. If one instance has it, all have it."`
 
-	Replicas int `placeholder:"N" help:"Servers that keep each fact, 1, 3 or 5; with --nats."`
+	Replicas int `placeholder:"N" help:"How many servers keep each fact, 1, 3 or 5; with --nats."`
 
-	LogLevel Level `placeholder:"info" help:"Least level to log: debug, info, warn or error."`
+	LogLevel Level `placeholder:"info" help:"Lowest level to log: debug, info, warn or error."`
 }
 
 // Sync says when stored data is forced onto the disk.
@@ -84,13 +84,13 @@ func (s *Sync) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Level is what is logged at least.
+// Level is the lowest level that is logged.
 type Level struct{ slog.Level }
 
 // UnmarshalText reads debug, info, warn or error.
 func (l *Level) UnmarshalText(text []byte) error {
 	if err := l.Level.UnmarshalText(text); err != nil {
-		return fmt.Errorf("%q is none of debug, info, warn and error", text)
+		return fmt.Errorf("%q is not debug, info, warn or error", text)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("--port is %d; it must be 1 to 65535, or -1 for any free port", *c.Port)
 	}
 	if c.FactsKeep != 0 && c.FactsKeep < 24*time.Hour {
-		return fmt.Errorf("--facts-keep is %s; facts are kept for at least 24h, readers catch up from them", c.FactsKeep)
+		return fmt.Errorf("--facts-keep is %s; facts are kept for at least 24h, because readers catch up from them", c.FactsKeep)
 	}
 	for _, f := range []struct {
 		name  string
@@ -129,7 +129,7 @@ func (c *Config) check() error {
 		}
 	}
 	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {
-		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, readers catch up from them", c.MessagesKeep)
+		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, because readers catch up from them", c.MessagesKeep)
 	}
 	if err := c.checkLeases(); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (c *Config) check() error {
 		return c.checkRemote()
 	}
 	if c.Creds != "" {
-		return errors.New("--creds is for --nats URL; the embedded server asks roomd for none")
+		return errors.New("--creds is for --nats URL; the embedded server needs none from roomd")
 	}
 	if c.SystemCreds != "" {
 		return errors.New("--system-creds is for --nats URL; roomd has a way into the server that it embeds")
@@ -158,7 +158,7 @@ func (c *Config) check() error {
 func (c *Config) checkAuth() error {
 	switch {
 	case c.Auth != "" && c.Auth != "jwt":
-		return fmt.Errorf("--auth is %q; the one kind there is, is jwt", c.Auth)
+		return fmt.Errorf("--auth is %q; the only kind is jwt", c.Auth)
 	case c.Auth != "" && c.AuthKey == "":
 		return errors.New("--auth jwt needs --auth-key FILE to verify tokens with")
 	case c.Auth == "" && cmp.Or(c.AuthKey, c.AuthAudience, c.AuthIssuer, c.AuthXKey) != "":
@@ -166,7 +166,7 @@ func (c *Config) checkAuth() error {
 	case c.Auth != "" && c.NATS != "" && c.AuthIssuer == "":
 		return errors.New("--auth jwt with --nats needs --auth-issuer FILE; docs/security.md says how to set the server up")
 	case c.NATS == "" && cmp.Or(c.AuthIssuer, c.AuthXKey) != "":
-		return errors.New("--auth-issuer and --auth-xkey are for --nats URL; for the server that it embeds roomd makes its own")
+		return errors.New("--auth-issuer and --auth-xkey are for --nats URL; for the server it embeds, roomd makes its own")
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (c *Config) checkLeases() error {
 	case c.Grace != nil && *c.Grace < 0:
 		return fmt.Errorf("--grace is %s; it must be a duration like 10s, or 0 for none", *c.Grace)
 	case c.Grace != nil && c.NATS != "" && c.SystemCreds == "":
-		return errors.New("--grace is of no use with --nats alone: the server tells who has lost its connection in its system account; name credentials for that with --system-creds")
+		return errors.New("--grace is of no use with --nats alone: the server announces closed connections in its system account; name credentials for that with --system-creds")
 	case c.Devices != "" && c.Devices != "many" && c.Devices != "replace":
 		return fmt.Errorf("--devices is %q; it must be many or replace", c.Devices)
 	}
@@ -208,7 +208,7 @@ func (c *Config) checkRemote() error {
 	return fmt.Errorf("--replicas is %d; JetStream keeps 1, 3 or 5 copies", c.Replicas)
 }
 
-// limits is the table of limits as the command line has it.
+// limits is the table of limits as the command line sets it.
 func (c *Config) limits() (room.Limits, error) {
 	l := room.Limits{MaxRooms: c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser, MessageRate: c.MessageRate, LeaseSeconds: int(c.Lease / time.Second)}
 	if c.Devices == "replace" {
@@ -220,20 +220,20 @@ func (c *Config) limits() (room.Limits, error) {
 		}
 		i := slices.IndexFunc(room.Settings, func(s room.Setting) bool { return s.Name == name })
 		if i < 0 {
-			return l, fmt.Errorf("--limit names %q, which is no limit; there are %s", name, limitNames())
+			return l, fmt.Errorf("--limit names %q, which is not a limit; there are %s", name, limitNames())
 		}
 		*room.Settings[i].Of(&l) = n
 	}
 	return l, l.Check()
 }
 
-// ownFlags are those of the limits that --limit does not set.
+// ownFlags are the flags of the limits that --limit does not set.
 var ownFlags = map[string]string{
 	"max-rooms": "--max-rooms", "max-members": "--max-members", "max-rooms-per-user": "--max-rooms-per-user",
 	"message-rate": "--message-rate", "lease-seconds": "--lease", "replace-devices": "--devices",
 }
 
-// feeds says whether end users connect as themselves.
+// feeds reports whether end users connect as themselves.
 func (c *Config) feeds() bool { return c.Feeds || c.Auth != "" }
 
 func limitNames() string {

@@ -18,7 +18,7 @@ func mustParse(t *testing.T, args ...string) Config {
 	return cfg
 }
 
-func TestNothingGivenIsZero(t *testing.T) {
+func TestFlagsNotGivenAreZero(t *testing.T) {
 	if cfg := mustParse(t); !reflect.DeepEqual(cfg, Config{}) {
 		t.Fatalf("without arguments: %+v", cfg)
 	}
@@ -72,7 +72,7 @@ func TestRefusedArguments(t *testing.T) {
 		{"--max-rooms -1", "--max-rooms is -1"},
 		{"--max-members -1", "--max-members is -1"},
 		{"--max-rooms-per-user -1", "--max-rooms-per-user is -1"},
-		{"--log-level loud", `"loud" is none of debug, info, warn and error`},
+		{"--log-level loud", `"loud" is not debug, info, warn or error`},
 		{"--lease 4s", "--lease is 4s; it must be whole seconds, 5s to 1h"},
 		{"--lease 61m", "--lease is 1h1m0s"},
 		{"--lease 5500ms", "--lease is 5.5s"},
@@ -84,10 +84,10 @@ func TestRefusedArguments(t *testing.T) {
 		{"--devices one", `--devices is "one"; it must be many or replace`},
 		{"--creds f", "--creds is for --nats URL"},
 		{"--system-creds f", "--system-creds is for --nats URL"},
-		{"--auth ldap --auth-key k", "the one kind there is, is jwt"},
+		{"--auth ldap --auth-key k", "the only kind is jwt"},
 		{"--auth jwt", "needs --auth-key FILE"},
 		{"--auth-key k", "are for --auth jwt, which is not given"},
-		{"--auth jwt --auth-key k --auth-issuer i", "for the server that it embeds roomd makes its own"},
+		{"--auth jwt --auth-key k --auth-issuer i", "for the server it embeds, roomd makes its own"},
 		{"--nats n --auth jwt --auth-key k", "needs --auth-issuer FILE"},
 		{"--replicas 3", "name it with --nats URL"},
 		{"--nats n --replicas 2", "--replicas is 2; JetStream keeps 1, 3 or 5 copies"},

@@ -17,14 +17,14 @@ import (
 	"natsrooms/subjects"
 )
 
-// talk is what was said in a room while the process was killed: what was answered, and
-// what a client heard.
+// talk is the messages sent in a room while the process was killed: what was answered,
+// and what a client heard.
 type talk struct {
 	room string
 	nc   *nats.Conn
 
 	mu       sync.Mutex
-	answered map[string]*room.SendReply // by what was said
+	answered map[string]*room.SendReply // by the message's text
 
 	over      chan struct{}     // closed when nothing more is heard
 	heard     map[uint64]string // by messageSeq
@@ -33,7 +33,7 @@ type talk struct {
 
 const talkers = 2
 
-// newTalk makes a room and lets everybody in who will talk.
+// newTalk makes a room and makes everybody join who will talk.
 func newTalk(ctx context.Context, nc *nats.Conn) (*talk, error) {
 	k := &talk{room: "talk", nc: nc, answered: map[string]*room.SendReply{}, heard: map[uint64]string{}, over: make(chan struct{})}
 	for n := range talkers {
@@ -47,7 +47,7 @@ func newTalk(ctx context.Context, nc *nats.Conn) (*talk, error) {
 
 func (k *talk) user(n int) string { return fmt.Sprintf("talker-%d", n) }
 
-// say sends numbered messages until stop; each until its outcome is known.
+// say sends numbered messages until stop, each again until its outcome is known.
 func (k *talk) say(ctx context.Context, n int, stop <-chan struct{}) error {
 	c := client.New(k.nc, client.Config{UserID: k.user(n), Timeout: 500 * time.Millisecond})
 	for i := 0; ; i++ {
@@ -67,8 +67,8 @@ func (k *talk) say(ctx context.Context, n int, stop <-chan struct{}) error {
 	}
 }
 
-// listen hears messages on a connection that is slow to come back, so that it misses
-// some after each death, until the last one of the room.
+// listen hears messages, until the room's last one, on a connection that reconnects
+// slowly, so that it misses some after each kill.
 func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(1500*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -105,10 +105,10 @@ func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 	}
 }
 
-// lastWords end the listening.
+// lastWords is the message that ends the listening.
 const lastWords = "that is all"
 
-// verify holds what was answered, and what was heard, against what is stored.
+// verify compares what was answered, and what was heard, with what is stored.
 func (k *talk) verify(ctx context.Context, t *testing.T) {
 	t.Helper()
 	if _, err := client.New(k.nc, client.Config{}).Send(ctx, room.SendRequest{RoomID: k.room, Type: string(events.Text), Data: lastWords}); err != nil {
@@ -154,12 +154,12 @@ func (k *talk) verify(ctx context.Context, t *testing.T) {
 	defer k.mu.Unlock()
 	for data, r := range k.answered {
 		if stored[data] != r.MessageSeq {
-			t.Errorf("%q was answered with %d, and is stored at %d", data, r.MessageSeq, stored[data])
+			t.Errorf("%q was answered with %d, but is stored at %d", data, r.MessageSeq, stored[data])
 		}
 	}
 	for seq, data := range at {
 		if k.heard[seq] != data {
-			t.Errorf("message %d is %q, heard was %q", seq, data, k.heard[seq])
+			t.Errorf("message %d is %q, but %q was heard", seq, data, k.heard[seq])
 		}
 	}
 	if len(k.heard) != len(at) || len(k.answered) == 0 {

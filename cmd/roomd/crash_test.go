@@ -29,7 +29,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// kills is how often the process is killed; the long form is what make soak runs.
+// kills is how often the process is killed; make soak runs the long form.
 func kills() int {
 	if os.Getenv("NATSROOMS_LONG") != "" {
 		return 20
@@ -42,7 +42,7 @@ type victim struct {
 	t         *testing.T
 	bin, dir  string
 	port      int
-	args      []string // more of them
+	args      []string // further arguments
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	processes int
@@ -65,7 +65,7 @@ func newVictim(t *testing.T) *victim {
 
 func (v *victim) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", v.port) }
 
-// start runs until the process says that it is ready.
+// start returns when the process says that it is ready.
 func (v *victim) start() {
 	v.t.Helper()
 	v.processes++
@@ -144,7 +144,7 @@ func journalFacts(t *testing.T, js jetstream.JetStream) (facts []*events.Fact, l
 	return facts, last
 }
 
-// folded is the membership that the facts make, and checks their sequences on the way.
+// folded is the membership that results from the facts; it checks their sequences too.
 func folded(t *testing.T, facts []*events.Fact) map[string]map[string]bool {
 	t.Helper()
 	rooms, at, ids := map[string]map[string]bool{}, map[string]uint64{}, map[string]bool{}
@@ -173,8 +173,8 @@ func folded(t *testing.T, facts []*events.Fact) map[string]map[string]bool {
 	return rooms
 }
 
-// TestKill kills roomd at random moments while users come, go and switch, and then
-// holds what was acknowledged against the journal, the replies and the bucket.
+// TestKill kills roomd at random moments while users join, leave and switch, and then
+// compares what was acknowledged with the journal, the replies and the bucket.
 func TestKill(t *testing.T) {
 	v := newVictim(t)
 	v.start()
@@ -192,7 +192,7 @@ func TestKill(t *testing.T) {
 	progress := make(chan struct{}, 1)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	// Each user is in one room and only ever switches; between kills nobody is idle.
+	// Each user is in one room and only switches; between kills nobody is idle.
 	for u := range users {
 		wg.Go(func() {
 			user, at := fmt.Sprintf("user-%d", u), u%rooms
@@ -253,7 +253,7 @@ func TestKill(t *testing.T) {
 	}
 	for k := range kills() {
 		waitFor(50 + rand.Int64N(400))
-		// A room that is empty when the process dies ends on time all the same.
+		// A room that is empty when the process dies still ends on time.
 		c := client.New(nc, client.Config{UserID: "guest"})
 		guest := fmt.Sprintf("guest-room-%d", k)
 		if _, err := c.Create(ctx, room.CreateRequest{RoomID: guest, Config: &room.RoomConfig{RoomDestroyDelayTime: 2}}); err != nil {
@@ -280,7 +280,7 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The guests' rooms end two seconds after they were left.
+	// The guests' rooms end two seconds after the guests left.
 	ended := map[string]time.Duration{}
 	live, err := nc.SubscribeSync(subjects.FactsPattern)
 	if err != nil {
@@ -315,14 +315,14 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 	}
 	rooms := folded(t, facts)
 
-	// Every acknowledged change is in exactly the facts of one command, where it was said to be.
+	// Every acknowledged change is in the facts of exactly one command, at the acknowledged place.
 	type key struct{ user, request string }
 	in, left := map[key]room.Position{}, map[key]int{}
 	for _, f := range facts {
 		for _, j := range f.Joined {
 			k := key{j.UserID, j.RequestID}
 			if _, twice := in[k]; twice {
-				t.Errorf("request %s of %s came in twice", k.request, k.user)
+				t.Errorf("request %s of %s joined twice", k.request, k.user)
 			}
 			in[k] = room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence}
 		}
@@ -332,14 +332,14 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 	}
 	for _, a := range log {
 		if p := in[key{a.user, a.request}]; p.InstanceID != a.place.InstanceID || p.Sequence != a.place.Sequence {
-			t.Errorf("request %s of %s was acknowledged at %v, the journal has it at %v", a.request, a.user, a.place, p)
+			t.Errorf("request %s of %s was acknowledged at %v, but the journal has it at %v", a.request, a.user, a.place, p)
 		}
 		if n := left[key{a.user, a.request}]; n > 1 {
 			t.Errorf("request %s of %s left %d times", a.request, a.user, n)
 		}
 	}
 
-	// Nobody is in two rooms or none, and the replies and the bucket say what the facts say.
+	// Nobody is in two rooms or none, and the replies and the bucket agree with the facts.
 	places := map[string]int{}
 	kv, err := js.KeyValue(ctx, subjects.BucketState)
 	if err != nil {
@@ -390,7 +390,7 @@ func waitProjected(ctx context.Context, t *testing.T, kv jetstream.KeyValue, rev
 				return
 			}
 		case <-ctx.Done():
-			t.Fatalf("the bucket does not get to %d", revision)
+			t.Fatalf("the bucket does not reach %d", revision)
 		}
 	}
 }

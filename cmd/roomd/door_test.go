@@ -14,7 +14,7 @@ import (
 
 const secret = "a secret that only this test knows, 48 bytes long"
 
-// unlocked is the shipped configuration after what it says one does before others may
+// unlocked is the shipped configuration, changed as it says to do before others may
 // connect: no no_auth_user, and a password for each user, here the user's name twice.
 func unlocked(t *testing.T) string {
 	t.Helper()
@@ -37,7 +37,7 @@ func named(user string) []nats.Option {
 	return []nats.Option{nats.UserInfo(user, user+user)}
 }
 
-// bearing is the options of a client with a token, as the manual has them.
+// bearing is the options of a client with a token, as in the manual.
 func bearing(t *testing.T, c auth.Claims) []nats.Option {
 	t.Helper()
 	return []nats.Option{nats.Token(signed(t, c)), nats.CustomInboxPrefix(subjects.UserInbox(c.User))}
@@ -52,8 +52,8 @@ func signed(t *testing.T, c auth.Claims) string {
 	return token
 }
 
-// locked is a server with the shipped configuration that lets users in by tokens too, and
-// without a room service, so that nothing answers and nothing breaks.
+// locked is a server with the shipped configuration that lets users in with tokens too,
+// and without a room service, so that nothing answers and nothing breaks.
 func locked(t *testing.T) *link {
 	t.Helper()
 	cfg := mustParse(t, "--config", unlocked(t), "--port", "-1", "--store-dir", t.TempDir(), "--auth", "jwt", "--auth-key", write(t, secret))
@@ -74,7 +74,7 @@ func locked(t *testing.T) *link {
 	return l
 }
 
-// person is a connection that keeps what it was told of violations.
+// person is a connection that keeps the violations it was told about.
 type person struct {
 	*nats.Conn
 	t         *testing.T
@@ -95,8 +95,8 @@ func connected(t *testing.T, url string, opts ...nats.Option) *person {
 	return p
 }
 
-// forbidden does something and tells whether the server complained of a violation that
-// has to do with subject. The complaint comes before the answer to the flush.
+// forbidden does something and reports whether the server complained of a violation
+// concerning subject. The complaint arrives before the answer to the flush.
 func (p *person) forbidden(subject string, do func() error) bool {
 	p.t.Helper()
 	if err := do(); err != nil {

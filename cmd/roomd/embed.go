@@ -18,7 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// startWithin is how long the server may take to listen once its store is read.
+// startWithin is how long the server may take to listen after it has read its store.
 const startWithin = 10 * time.Second
 
 // embed starts a NATS server in this process and connects to it.
@@ -51,7 +51,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, issuer: in.issuer, xkey: in.xkey}
-	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // it is in no cluster either
+	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}
 	l.close = func() {
@@ -73,10 +73,10 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	return l, nil
 }
 
-// connect is how the service reaches the embedded server: by loopback TCP, over which
-// it appends a quarter faster than through the server's in-process pipe (160,000/s and
-// 124,000/s, 512 in flight). The pipe is for servers that ask of TCP clients what the
-// service does not have. user is nil if roomd has none there.
+// connect is how the service reaches the embedded server: over loopback TCP, where it
+// appends a quarter faster than through the server's in-process pipe (160,000/s and
+// 124,000/s, 512 in flight). The pipe is for servers that require something of TCP clients
+// that the service does not have. user is nil if roomd has no user there.
 func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	opts := append(connOptions(log), more...)
 	if user != nil {
@@ -86,9 +86,9 @@ func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logge
 		opts = append(opts, nats.InProcessServer(s))
 	}
 	nc, err := nats.Connect("nats://"+clientAddress(s), opts...)
-	// Through the pipe a refusal shows as its end.
+	// Through the pipe, a refusal shows up as the end of the pipe.
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, io.ErrClosedPipe) {
-		return nil, errors.New("the configuration does not let roomd in; an operator's users are none of roomd's, so run nats-server with it, and roomd with --nats URL --creds FILE")
+		return nil, errors.New("the configuration does not let roomd in; roomd can't add users of its own where there is an operator, so run nats-server with it, and roomd with --nats URL --creds FILE")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the embedded NATS server: %w", err)
@@ -96,12 +96,12 @@ func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logge
 	return nc, nil
 }
 
-// serverOptions is the configuration file, with the flags that were given over it
-// and roomd's defaults under it.
+// serverOptions is the options from the configuration file: flags that were given
+// override it, and roomd's defaults fill its gaps.
 func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 	opts := &server.Options{}
 	if cfg.Auth != "" {
-		// A server that knows of no such block, and of no users but those of the system
+		// A server without such a block, and without users except those of the system
 		// account, lets everybody in.
 		if err := opts.ProcessConfigString("authorization {}"); err != nil {
 			return nil, err
@@ -121,16 +121,17 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 	if sync := cfg.Sync; sync != nil {
 		opts.SyncAlways, opts.SyncInterval = sync.Always, sync.Every
 	} else if opts.SyncInterval == 0 {
-		opts.SyncAlways = true // a file that does not say gets roomd's default, not nats-server's
+		opts.SyncAlways = true // a file that does not set it gets roomd's default, not nats-server's
 	}
 	opts.JetStream, opts.DisableJetStreamBanner, opts.NoSigs = true, true, true
-	// With its cache a server copies, at each subscription and while everybody waits, what it
-	// remembers of each subject that fits: an end user with thousands of them stops it.
+	// With the cache, at each subscription the server copies what it remembers about each
+	// matching subject, while everybody waits: an end user with thousands of subscriptions
+	// would bring it to a stop.
 	opts.NoSublistCache = true
 	return opts, nil
 }
 
-// readConfig puts a configuration file over the options.
+// readConfig applies a configuration file to the options.
 func readConfig(opts *server.Options, file string, log *slog.Logger) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -150,7 +151,7 @@ func readConfig(opts *server.Options, file string, log *slog.Logger) error {
 	}
 	if err != nil {
 		why := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
-		return fmt.Errorf("%s is not a NATS server configuration that can be used; correct it: %s", file, why)
+		return fmt.Errorf("%s is not a usable NATS server configuration; correct it: %s", file, why)
 	}
 	if opts.Cluster.Port != 0 || opts.Cluster.ListenStr != "" || opts.Cluster.Name != "" || opts.Gateway.Port != 0 || opts.Gateway.Name != "" {
 		return fmt.Errorf("%s makes a cluster, and the server that roomd embeds is alone; run nats-server with it, and roomd with --nats URL", file)
@@ -172,13 +173,13 @@ func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error)
 	}
 	adapter := newServerLog(log)
 	s.SetLoggerV2(adapter, debug, trace, sysTrace)
-	s.Start() // reads the store; returns when it listens, or has failed
+	s.Start() // reads the store; returns when it is listening or has failed
 	select {
 	case why := <-adapter.fatal:
 		err = failed(why)
 	default:
 		if !s.ReadyForConnections(startWithin) {
-			err = failed(fmt.Sprintf("it does not listen within %s", startWithin))
+			err = failed(fmt.Sprintf("it was not listening within %s", startWithin))
 		}
 	}
 	if err != nil {
@@ -189,7 +190,7 @@ func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error)
 	return s, nil
 }
 
-// checkPort looks before the server does, because the server cannot say it as clearly.
+// checkPort checks before the server does, because the server's error is less clear.
 func checkPort(host string, port int) error {
 	if port == server.RANDOM_PORT {
 		port = 0
@@ -197,7 +198,7 @@ func checkPort(host string, port int) error {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d at %s is taken; stop what listens there, or choose another with --port (--port -1 takes any free one)", port, host)
+		return fmt.Errorf("port %d at %s is taken; stop what listens there, or choose another with --port (--port -1 picks any free one)", port, host)
 	case err != nil:
 		return fmt.Errorf("cannot listen at %s, port %d (%w); choose others with --host and --port", host, port, err)
 	}

@@ -33,7 +33,7 @@ func embedded(t *testing.T, args ...string) *link {
 	return l
 }
 
-// refuses checks that roomd does not start, and says why in one line.
+// refuses checks that roomd does not start, and that it says why in one line.
 func refuses(t *testing.T, open func(Config, *slog.Logger) (*link, error), args []string, says ...string) {
 	t.Helper()
 	l, err := open(mustParse(t, args...), quiet)
@@ -66,7 +66,7 @@ func TestShippedConfigurationLoads(t *testing.T) {
 		t.Errorf("JetStream %v, sync always %v, max_payload %d, at %s:%d, in %s", opts.JetStream, opts.SyncAlways, opts.MaxPayload, opts.Host, opts.Port, opts.StoreDir)
 	}
 	if _, err := server.NewServer(opts); err != nil {
-		t.Errorf("a server does not take it: %v", err)
+		t.Errorf("a server does not accept it: %v", err)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestServerOptions(t *testing.T) {
 	}
 }
 
-func TestConfigurationsThatCannotBeUsed(t *testing.T) {
+func TestUnusableConfigurations(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
 		"jetstream { store_dir: ":                                           "correct it",
@@ -175,7 +175,7 @@ func tlsBlock(t *testing.T) string {
 		write(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))))
 }
 
-func TestWhatTheConfigurationAsksOfClients(t *testing.T) {
+func TestConfigurationsThatClientsMustSatisfy(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		`no_auth_user: any, accounts { A { jetstream: enabled, users [{ user: any, password: p }] } }`,
@@ -232,7 +232,7 @@ func unreadable(t *testing.T) string {
 	return dir
 }
 
-func TestTornInstanceFileIsMadeAnew(t *testing.T) {
+func TestTornInstanceFileIsReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, torn := range []string{"", "ABC", "two names\n", strings.Repeat("*", 26)} {
@@ -319,8 +319,8 @@ func TestSuggestions(t *testing.T) {
 	}
 }
 
-// What roomd says to type next is not refused.
-func TestSuggestionsAreOfTheServer(t *testing.T) {
+// What roomd suggests typing next is not refused.
+func TestSuggestionsFitTheServer(t *testing.T) {
 	t.Parallel()
 	locked := roomtest.Server(t, func(o *server.Options) { o.Users = []*server.User{{Username: "u", Password: "p"}} })
 	host := strings.TrimPrefix(locked.ClientURL(), "nats://")
@@ -328,7 +328,7 @@ func TestSuggestionsAreOfTheServer(t *testing.T) {
 	tls := write(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q }", cert, key))
 	for _, c := range []struct {
 		args []string
-		want string // ADDRESS is what the ready line says
+		want string // ADDRESS is the one in the ready line
 	}{
 		{[]string{"--config", shipped}, "-s nats://ADDRESS enter lobby"},
 		{[]string{"--config", unlocked(t)}, "with a user that the configuration names:\n  roomctl -s nats://USER:PASSWORD@ADDRESS enter lobby --as alice\n"},
@@ -345,7 +345,7 @@ func TestSuggestionsAreOfTheServer(t *testing.T) {
 			t.Errorf("%v: no %q in\n%s", c.args, want, r.stderr)
 		}
 		if strings.Contains(r.stderr.String(), "level=ERROR") {
-			t.Errorf("%v: it finds that out with noise\n%s", c.args, r.stderr)
+			t.Errorf("%v: finding that out leaves lines in the log\n%s", c.args, r.stderr)
 		}
 	}
 }

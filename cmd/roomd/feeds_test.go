@@ -11,8 +11,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// With --auth an end user hears its rooms by its feed, and rooms that ask for a token are
-// open to those whose token names them.
+// With --auth an end user hears its rooms on its feed, and rooms that require a token are
+// open to users whose token names them.
 func TestAuthFeedsAndGrants(t *testing.T) {
 	g := newGuarded(t)
 	if m, err := g.backend.Request("room.cmd.create", []byte(`{"roomID":"cellar","config":{"access":"token"}}`), within); err != nil || m.Header.Get("Nats-Service-Error") != "" {

@@ -8,8 +8,8 @@ import (
 
 // A room service makes much short-lived garbage on a small heap, and trades memory for
 // time: so many bytes of garbage may pile up before they are collected, or as many as are
-// in use if that is more, but never above mostGC percent of those. GOGC in the environment
-// overrides it.
+// in use if that is more, but never more than mostGC percent of the bytes in use. GOGC in
+// the environment overrides this.
 const (
 	mostGarbage = 256 << 20
 	leastGC     = 100
@@ -31,7 +31,7 @@ func tuneGC() {
 	}
 }
 
-// gcPercent is for a heap of which so many bytes are in use.
+// gcPercent is the percentage for a heap with live bytes in use.
 func gcPercent(live uint64) int {
 	return int(min(max(mostGarbage*100/max(live, 1), leastGC), mostGC))
 }

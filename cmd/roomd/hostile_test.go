@@ -31,9 +31,10 @@ const (
 	mostWait   = 10 * time.Second
 )
 
-// TestHostileBytes sends all that a client can send but sense, while others do what
-// clients do. roomd stays up and bounded, and serves those others, whether it takes
-// everybody for a back end or only who has a token that says so.
+// TestHostileBytes sends every kind of nonsense that a client can send, while honest
+// clients do what clients do. roomd stays up, stays within its memory bound and serves the
+// honest clients, whether it treats everybody as a back end or only those with a token
+// that says so.
 func TestHostileBytes(t *testing.T) {
 	t.Run("anybody", func(t *testing.T) {
 		t.Parallel()
@@ -42,7 +43,7 @@ func TestHostileBytes(t *testing.T) {
 	t.Run("tokens", func(t *testing.T) {
 		t.Parallel()
 		besiege(t, []string{"--auth", "jwt", "--auth-key", write(t, secret)}, func(user string, admin bool) []nats.Option {
-			if admin { // whose inboxes are those of all back ends
+			if admin { // its inboxes are those of all back ends
 				return []nats.Option{nats.Token(signed(t, auth.Claims{User: subjects.User(user), Admin: true}))}
 			}
 			return bearing(t, auth.Claims{User: subjects.User(user)})
@@ -50,7 +51,7 @@ func TestHostileBytes(t *testing.T) {
 	})
 }
 
-// besiege starts a roomd for hostile and honest clients, which get in with what as says.
+// besiege starts a roomd for hostile and honest clients, which connect with the options from as.
 func besiege(t *testing.T, args []string, as func(user string, admin bool) []nats.Option) {
 	long := 3 * time.Second
 	if os.Getenv("NATSROOMS_LONG") != "" {
@@ -72,7 +73,7 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 		defer nc.Close()
 		all.Go(func() {
 			for n := int64(0); ctx.Err() == nil; n++ {
-				_ = nc.PublishMsg(hostile(nc)) // what does not even get to the server is no matter
+				_ = nc.PublishMsg(hostile(nc)) // what does not even reach the server does not matter
 				sent.Add(1)
 				if burst := n%20_000 < 2000; n%100 == 0 && !burst {
 					_ = nc.FlushTimeout(mostWait)
@@ -121,7 +122,7 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 	}
 	held := memory(t, v.cmd.Process.Pid)
 	if held > mostMemory {
-		t.Errorf("roomd has held %d MiB", held>>20)
+		t.Errorf("roomd held %d MiB", held>>20)
 	}
 	roomtest.Figure(t, "%d hostile messages in %v; %d visits of honest clients, the longest %v; at most %d MiB", sent.Load(), long, served.Load(), time.Duration(longest.Load()), held>>20)
 }
@@ -144,7 +145,7 @@ func visit(c *client.Client, n int) error {
 	return err
 }
 
-// memory is the most that a process has held so far; 0 where the system does not tell.
+// memory is the most that a process has held so far; 0 if the system does not say.
 func memory(t *testing.T, pid int) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -186,7 +187,7 @@ func verbs() (list []string) {
 
 func pick(list ...string) string { return list[rand.IntN(len(list))] }
 
-// body is what a command has to say.
+// body is a command's body.
 func body() []byte {
 	depth := 1 << rand.IntN(17)
 	value := pick(`""`, `"a"`, `null`, `true`, `-1`, `1e999`, `9007199254740993`, `123456789012345678901234567890`, `[]`, `{}`, `[[[[]]]]`,
@@ -207,7 +208,7 @@ func body() []byte {
 	case 2:
 		whole := fmt.Appendf(nil, `{"roomID":%q,"userID":"mallory",%q:%s}`, room, field, value)
 		return whole[:rand.IntN(len(whole)+1)]
-	case 3: // twice the same, and much that nobody knows
+	case 3: // a repeated field and many unknown ones
 		return fmt.Appendf(nil, `{"roomID":%q,"roomID":%q,"userID":"mallory",%s"x":1}`, room, room, strings.Repeat(fmt.Sprintf("%q:%s,", field, pick("1", `"a"`)), rand.IntN(50)))
 	case 4:
 		return slices.Concat([]byte(`{"roomID":"h1","userID":"mallory","pad":"`), bytes.Repeat([]byte("p"), rand.IntN(900<<10)), []byte(`"}`))
@@ -215,7 +216,7 @@ func body() []byte {
 	return fmt.Appendf(nil, `{"roomID":%q,"userID":"mallory-%d",%q:%s}`, room, rand.IntN(50), field, value)
 }
 
-// garbage is what is no NATS at all.
+// garbage sends what is not the NATS protocol at all.
 func garbage(ctx context.Context, port int) {
 	for ctx.Err() == nil {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -14,10 +14,10 @@ import (
 	"natsrooms/roomsvc/policy"
 )
 
-// insider is how roomd gets into the server that it embeds. Its users have key pairs
-// made at every start, so that no secret of roomd's stands in a file or crosses a wire.
+// insider is how roomd connects to the server that it embeds. Its users have key pairs
+// made at every start, so that no secret of roomd's is in a file or crosses a wire.
 type insider struct {
-	service nats.Option // for the account of the rooms; nil if the server takes no users of ours
+	service nats.Option // for the account of the rooms; nil if the server accepts no users of ours
 	system  nats.Option // for the system account; nil if the server has none
 	names   []string    // of both
 
@@ -25,8 +25,8 @@ type insider struct {
 }
 
 // letIn adds roomd's users to a server's options, and the auth callout if it is wanted. Who
-// else gets in does not change: where the configuration has nobody, and there is no
-// callout, everybody still needs no credentials.
+// else gets in does not change: if the configuration has no users, and there is no callout,
+// still nobody needs credentials.
 func letIn(opts *server.Options, callout bool) (*insider, error) {
 	if callout {
 		if err := checkCallout(opts); err != nil {
@@ -34,7 +34,7 @@ func letIn(opts *server.Options, callout bool) (*insider, error) {
 		}
 	}
 	if len(opts.TrustedOperators)+len(opts.TrustedKeys) > 0 {
-		return &insider{}, nil // an operator's servers know users by his signature alone
+		return &insider{}, nil // servers with an operator know users only by the operator's signature
 	}
 	account, err := serviceAccount(opts)
 	if err != nil {
@@ -58,20 +58,20 @@ func letIn(opts *server.Options, callout bool) (*insider, error) {
 		opts.NoAuthUser, err = anybody(opts)
 	case callout:
 		err = in.addCallout(opts, accountName(account))
-	case opts.AuthCallout != nil: // somebody else's, who need not be asked about roomd
+	case opts.AuthCallout != nil: // somebody else's, which need not be asked about roomd
 		opts.AuthCallout.AuthUsers = append(opts.AuthCallout.AuthUsers, in.names...)
 	}
 	return in, err
 }
 
-// isOpen tells whether the options name nobody, so that the server asks for no
+// isOpen reports whether the options name nobody, so that the server asks for no
 // credentials.
 func isOpen(opts *server.Options) bool {
 	return len(opts.Users)+len(opts.Nkeys) == 0 && opts.Username == "" && opts.Authorization == ""
 }
 
-// anybody adds a user for everybody without credentials, which a server needs from the
-// moment on that it has any user.
+// anybody adds a user for everybody without credentials, which a server needs as soon as
+// it has any user.
 func anybody(opts *server.Options) (string, error) {
 	_, public, err := newUserKey()
 	if err != nil {
@@ -81,8 +81,8 @@ func anybody(opts *server.Options) (string, error) {
 	return public, nil
 }
 
-// addUser adds a user with a key of its own. A nil account is the global one, and nil
-// permissions are all there are.
+// addUser adds a user with a key of its own. A nil account means the global one, and nil
+// permissions mean all there are.
 func (in *insider) addUser(opts *server.Options, account *server.Account, role *server.Permissions) (nats.Option, error) {
 	key, public, err := newUserKey()
 	if err != nil {
@@ -93,7 +93,7 @@ func (in *insider) addUser(opts *server.Options, account *server.Account, role *
 	return nats.Nkey(public, key.Sign), nil
 }
 
-// permissions is a role of the table as a server has it.
+// permissions is a role's permissions in the form of the server's options.
 func permissions(p policy.Permissions) *server.Permissions {
 	role := &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: p.Publish},
@@ -114,7 +114,7 @@ func newUserKey() (nkeys.KeyPair, string, error) {
 	return key, public, err
 }
 
-// systemAccount is the account for the server's own events; it is made where the
+// systemAccount is the account for the server's own events; it is made if the
 // configuration leaves it to the server.
 func systemAccount(opts *server.Options) *server.Account {
 	name := opts.SystemAccount
@@ -155,8 +155,8 @@ func serviceAccount(opts *server.Options) (*server.Account, error) {
 	return nil, nil
 }
 
-// configuredUsers is everybody whom the options name, with an account, nil if that is
-// the global one.
+// configuredUsers is everybody that the options name, each with its account; nil is the
+// global account.
 func configuredUsers(opts *server.Options) iter.Seq2[string, *server.Account] {
 	return func(yield func(string, *server.Account) bool) {
 		for _, u := range opts.Users {

@@ -18,7 +18,7 @@ import (
 
 const within = 10 * time.Second
 
-// hearsWhoGoes checks that a link is told of a connection that ends.
+// hearsWhoGoes checks that a link is told when a connection closes.
 func hearsWhoGoes(t *testing.T, l *link, opts ...nats.Option) {
 	t.Helper()
 	if l.system == nil {
@@ -43,7 +43,7 @@ func hearsWhoGoes(t *testing.T, l *link, opts ...nats.Option) {
 				return
 			}
 		case <-time.After(within):
-			t.Fatal("nobody tells that the connection has ended")
+			t.Fatal("the end of the connection is not announced")
 		}
 	}
 }
@@ -86,8 +86,8 @@ func TestSystemConnection(t *testing.T) {
 	}
 }
 
-// greeting is the first INFO of a server. Later ones, which change nothing for a client that
-// is in, say that credentials are asked for although there is a no_auth_user.
+// greeting is the first INFO of a server. Later ones, which change nothing for a connected
+// client, say that credentials are required although there is a no_auth_user.
 func greeting(t *testing.T, address string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -102,8 +102,8 @@ func greeting(t *testing.T, address string) string {
 	return said
 }
 
-// Nobody gets into the system account but roomd.
-func TestEverybodyIsInTheAccountOfTheRooms(t *testing.T) {
+// Only roomd gets into the system account.
+func TestEverybodyIsInTheRoomsAccount(t *testing.T) {
 	t.Parallel()
 	l := embedded(t, "--port", "-1", "--store-dir", t.TempDir())
 	defer l.close()
@@ -127,7 +127,7 @@ func TestEverybodyIsInTheAccountOfTheRooms(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := heard.NextMsg(within); err != nil {
-		t.Errorf("the service and everybody else are not in one account: %v", err)
+		t.Errorf("the service and everybody else are not in the same account: %v", err)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestNoSystemAccount(t *testing.T) {
 	l := embedded(t, "--config", write(t, `no_system_account: true`), "--port", "-1", "--store-dir", t.TempDir())
 	defer l.close()
 	if l.system != nil {
-		t.Error("there is a connection to an account that is not there")
+		t.Error("there is a connection to an account that does not exist")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestDialSystem(t *testing.T) {
 		hearsWhoGoes(t, l, nats.UserInfo("service", "p"))
 		l.close()
 	}
-	// A user of another account is let in, and is told of nobody.
+	// A user of another account is let in, but is told nothing.
 	for _, user := range []string{"service:p", "bound:p"} {
 		refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, user)}, "--system-creds is no user of the system account of "+s.ClientURL())
 	}
@@ -167,7 +167,7 @@ func TestDialSystem(t *testing.T) {
 	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")
 }
 
-// The server tells of a connection under its user's name, and its token nowhere.
+// The server names a connection by its user, and never shows its token.
 func TestTokensAreNotShown(t *testing.T) {
 	t.Parallel()
 	l := locked(t)
@@ -180,10 +180,10 @@ func TestTokensAreNotShown(t *testing.T) {
 		select {
 		case m := <-gone:
 			if text := string(m.Data); !strings.Contains(text, `"user":"`+name+`"`) || strings.Contains(text, "eyJ") {
-				t.Errorf("it tells of %s: %s", name, text)
+				t.Errorf("it shows the token in %s: %s", name, text)
 			}
 		case <-time.After(within):
-			t.Fatal("it does not tell who is gone")
+			t.Fatal("it does not say who disconnected")
 		}
 	}
 }

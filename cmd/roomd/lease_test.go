@@ -23,7 +23,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// The test's own program is also the clients that are stopped and killed.
+// The test binary also serves as the clients that are stopped and killed.
 const clientIs = "NATSROOMS_ROOMD_CLIENT"
 
 func TestMain(m *testing.M) {
@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// beClient is in the lobby as long as it lives, as a client without anything special: it
-// renews its lease each third of it, and says until when that is.
+// beClient stays in the lobby as long as it lives, like any ordinary client: it renews its
+// lease after each third of it, and prints when the lease ends.
 func beClient(user, url, lease string) error {
 	seconds, err := strconv.Atoi(lease)
 	if err != nil {
@@ -67,7 +67,7 @@ func beClient(user, url, lease string) error {
 			return err
 		}
 		if len(r.Rooms) != 1 {
-			return errors.New("it is out")
+			return errors.New("it is no longer in the room")
 		}
 		fmt.Println(int64(r.ExpiresAt))
 	}
@@ -78,7 +78,7 @@ func beClient(user, url, lease string) error {
 type clientProcess struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	until chan time.Time // its lease's end, each time that it is told
+	until chan time.Time // when its lease ends, each time that the client is told
 }
 
 func startClient(t *testing.T, url, user string, lease int) *clientProcess {
@@ -115,7 +115,7 @@ func startClient(t *testing.T, url, user string, lease int) *clientProcess {
 	return c
 }
 
-// renewed waits until it has been told so often.
+// renewed waits until the client has been told that many times.
 func (c *clientProcess) renewed(times int) (until time.Time) {
 	c.t.Helper()
 	for range times {
@@ -136,8 +136,8 @@ func (c *clientProcess) signal(s syscall.Signal) time.Time {
 	return time.Now()
 }
 
-// A client that stands still is out when its lease is over, one that dies when the grace
-// time is. One that goes on stays.
+// A client that stands still is put out when its lease ends, one that dies after the grace
+// time. One that keeps running stays.
 func TestClientsThatVanish(t *testing.T) {
 	t.Parallel()
 	const noticed = 2 * time.Second
@@ -193,7 +193,7 @@ func TestClientsThatVanish(t *testing.T) {
 		}
 	}
 	l, heard = left()
-	end := l.LeftAt.Time() // of a renewal that it may not have been told of, at most a third of the lease later
+	end := l.LeftAt.Time() // from a renewal that it may not have been told about, at most a third of the lease later
 	roomtest.Figure(t, "out %v after its lease", heard.Sub(end))
 	if l.UserID != "stopped" || heard.Sub(end) > noticed || l.LeftAt.Time().Sub(until) > 2*time.Second+100*time.Millisecond || l.LeftAt.Time().Before(until) {
 		t.Errorf("%s left at %v, heard %v after its lease, which ended at %v", l.UserID, l.LeftAt, heard.Sub(until), until)
@@ -202,6 +202,6 @@ func TestClientsThatVanish(t *testing.T) {
 	c := client.New(nc, client.Config{})
 	m, err := c.Members(t.Context(), room.MembersRequest{RoomID: "lobby", Freshness: room.Freshness{Sync: true}})
 	if err != nil || m.MemberCount != 1 || m.MemberList[0].UserID != "stays" {
-		t.Errorf("in are %+v, %v", m, err)
+		t.Errorf("the members are %+v, %v", m, err)
 	}
 }

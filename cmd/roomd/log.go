@@ -13,11 +13,11 @@ import (
 // levelTrace is for the server's protocol trace, below debug.
 const levelTrace = slog.LevelDebug - 4
 
-// serverLog gives the embedded server's log to slog. What the server reports on its
-// way is for debugging; its warnings are for everybody.
+// serverLog passes the embedded server's log to slog. The server's progress reports are
+// for debugging; its warnings are for everybody.
 type serverLog struct {
 	log   *slog.Logger
-	fatal chan string // the first fatal error; the server expects to be ended by it
+	fatal chan string // the first fatal error, after which the server expects the process to end
 }
 
 var _ server.Logger = (*serverLog)(nil)
@@ -38,7 +38,7 @@ func (l *serverLog) Errorf(format string, v ...any)  { l.write(slog.LevelError, 
 func (l *serverLog) Debugf(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.write(levelTrace, format, v) }
 
-// Fatalf keeps the error for whoever started the server instead of ending the process.
+// Fatalf keeps the error for the code that started the server instead of ending the process.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	select {
 	case l.fatal <- fmt.Sprintf(format, v...):
@@ -47,14 +47,14 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 	}
 }
 
-// How many warnings and errors of one kind are logged: so many at once, then so many a second.
+// How many warnings and errors of one kind are logged: a number at once, then a number per second.
 const (
 	mostLines  = 50
 	linesAfter = 2
 )
 
-// sparse is a log for warnings and errors that clients can cause, as often as they like: a
-// line that is let through tells how many before it were not.
+// sparse is a log for warnings and errors that clients can cause as often as they like: a
+// line that is logged says how many before it were not.
 func sparse(log *slog.Logger) *slog.Logger {
 	return slog.New(sparseHandler{log.Handler(), rate.NewLimiter(linesAfter, mostLines), new(atomic.Int64)})
 }

@@ -1,6 +1,6 @@
 // Roomd serves rooms over NATS. By default it brings its own NATS server, so that
 // one program and one directory are a whole deployment; with --nats it uses a server
-// or cluster that runs already.
+// or cluster that is already running.
 //
 // It prints one line on standard output, "ready nats://HOST:PORT", once commands are
 // answered. SIGTERM and SIGINT make it answer the commands in flight and exit with 0;
@@ -19,14 +19,14 @@ import (
 func main() {
 	cfg, err := parse(os.Args[1:], os.Stdout, os.Exit)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "roomd: %v\nroomd --help lists what there is.\n", err)
+		fmt.Fprintf(os.Stderr, "roomd: %v\nroomd --help lists the options.\n", err)
 		os.Exit(2)
 	}
 	if os.Getenv("GOGC") == "" {
 		go tuneGC()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	// From the first signal on they do again what they do by default: the second kills.
+	// After the first signal, signals have their default effect again: the second one kills.
 	context.AfterFunc(ctx, stop)
 	if err := Run(ctx, cfg, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "roomd: %v\n", err)

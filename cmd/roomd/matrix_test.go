@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// places is a subject or more of each kind that there is.
+// places has at least one subject of each kind that there is.
 var places = slices.Concat([]string{
 	"room.evt.lobby", "room.msg.lobby", "room.open.lobby",
 	"room.state.alice.lobby", "room.state.bob.lobby", "room.feed.alice.lobby", "room.feed.bob.lobby",
@@ -53,8 +53,8 @@ var swathes = []string{
 	"$KV.>", "$KV.rooms.>", "$JS.>", "$JS.API.>", "$SYS.>", "$SRV.>", "$SRV.*",
 }
 
-// covers tells whether a pattern allows a subject, which may be a pattern too. A server
-// lets `a.>` pass where `a.*` is allowed: there is nothing of ours below such places.
+// covers reports whether a pattern allows a subject, which may be a pattern too. A server
+// lets `a.>` pass where `a.*` is allowed: we have nothing below such subjects.
 func covers(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {
@@ -76,7 +76,7 @@ func allowed(patterns []string, subject string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return covers(p, subject) })
 }
 
-// roles is everybody who can be connected, with what the table says of them.
+// roles is everybody who can connect, with the table's permissions for them.
 func roles(t *testing.T) map[string]struct {
 	opts []nats.Option
 	policy.Permissions
@@ -99,15 +99,15 @@ func roles(t *testing.T) map[string]struct {
 	}
 }
 
-// questions is where requests are sent, of which something comes back: an answer, or the
-// word that nobody is there.
+// questions is the subjects of requests that get something back: an answer, or the status
+// that there are no responders.
 func questions() []string {
 	return slices.DeleteFunc(slices.Clone(places), func(subject string) bool {
 		return !strings.HasPrefix(subject, "room.cmd.") && !strings.HasPrefix(subject, "$SRV.") && !strings.HasPrefix(subject, "$JS.API.STREAM.INFO.")
 	})
 }
 
-// mayAsk sends a request from an inbox of the role's own and waits for what comes back.
+// mayAsk sends a request from an inbox of the role's own and waits for the answer.
 func (p *person) mayAsk(subject, inboxes string) bool {
 	p.t.Helper()
 	answers, err := p.SubscribeSync(strings.Replace(inboxes, ">", nats.NewInbox()[len("_INBOX."):], 1))
@@ -123,7 +123,7 @@ func (p *person) mayAsk(subject, inboxes string) bool {
 	return true
 }
 
-// TestMatrix tries every role at every place.
+// TestMatrix tries every role on every subject.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	l := locked(t)
@@ -150,8 +150,8 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// TestEndUsersNever holds the table itself against what must never be in it, in words of
-// its own.
+// TestEndUsersNever checks the table itself against a list of its own of what must never
+// be in it.
 func TestEndUsersNever(t *testing.T) {
 	for _, p := range []policy.Permissions{policy.User("alice", nil), policy.User("alice", []string{"send", "get"})} {
 		if p.Respond || len(p.Publish) == 0 || len(p.Subscribe) == 0 {
@@ -172,12 +172,12 @@ func TestEndUsersNever(t *testing.T) {
 		}
 	}
 	if p := policy.User("alice", []string{"get"}); allowed(p.Publish, subjects.UserCommand("enter", "alice")) {
-		t.Error("an end user of one verb may use another")
+		t.Error("an end user with one verb may use another")
 	}
 }
 
-// never is what none of our own programs but the service may publish on, in words of its
-// own too: what changes a stream, and what only the service says.
+// never is the subjects on which none of our own programs except the service may publish,
+// also listed independently: what changes a stream, and what only the service publishes.
 var never = func() []string {
 	list := []string{
 		"$KV.rooms.lobby", "$KV.rooms.lobby.alice", "$KV.rooms.=projected", "$KV.room_sessions.=leader", "$KV.others.x",
@@ -194,16 +194,16 @@ var never = func() []string {
 	return list
 }()
 
-// asking is what only back ends and end users ask for: all that changes something, and
-// who is in a room and what was said there.
+// asking is what only back ends and end users may ask for: everything that changes
+// something, who is in a room, and what was said there.
 var asking = []string{
 	"room.cmd.create", "room.cmd.join", "room.cmd.enter", "room.cmd.switch", "room.cmd.leave", "room.cmd.leaveAll", "room.cmd.renew",
 	"room.cmd.setAttributes", "room.cmd.setMemberAttributes", "room.cmd.send", "room.cmd.kick", "room.cmd.setAccess", "room.cmd.destroy",
 	"room.cmd.members", "room.cmd.memberOf", "room.cmd.history", "room.cmd.enter.alice", "room.cmd.send.alice",
 }
 
-// TestOthersNever holds the rows of our own programs against what must never be in them:
-// the table, and what the server lets pass with the shipped configuration.
+// TestOthersNever checks the rows of our own programs against what must never be in them:
+// in the table, and in what the server allows with the shipped configuration.
 func TestOthersNever(t *testing.T) {
 	t.Parallel()
 	url := "nats://" + locked(t).address
@@ -211,7 +211,7 @@ func TestOthersNever(t *testing.T) {
 		opts         []nats.Option
 		row          policy.Role
 		never, deaf  []string
-		may, mayHear []string // so that the rest means something
+		may, mayHear []string // so that the refusals mean something
 	}{
 		"backend": {named("backend"), policy.BackEnd, never, nil,
 			[]string{"room.cmd.enter", "room.cmd.kick", "$JS.API.CONSUMER.CREATE.ROOMS.c", "$JS.API.STREAM.INFO.KV_rooms"}, []string{"room.evt.*"}},
@@ -227,7 +227,7 @@ func TestOthersNever(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, table := connected(t, url, role.opts...), policy.Of(role.row)
 			if table.Respond {
-				t.Error("it may answer what it was asked")
+				t.Error("it may answer requests")
 			}
 			for _, subject := range role.never {
 				if allowed(table.Publish, subject) || p.mayPublish(subject) {

@@ -23,12 +23,12 @@ func conf(t *testing.T) *server.Options {
 	return opts
 }
 
-// shippedUsers is who stands for each role in the shipped configuration.
+// shippedUsers is the user for each role in the shipped configuration.
 var shippedUsers = map[policy.Role]string{
 	policy.Service: "service", policy.BackEnd: "backend", policy.Pipeline: "pipeline", policy.Monitor: "monitor", policy.EndUser: "alice",
 }
 
-func TestShippedPermissionsAreTheTables(t *testing.T) {
+func TestShippedPermissionsMatchTheTable(t *testing.T) {
 	users := map[string]*server.User{}
 	for _, u := range conf(t).Users {
 		users[u.Username] = u
@@ -61,12 +61,12 @@ func TestShippedPermissionsAreTheTables(t *testing.T) {
 	}
 	delete(users, "system")
 	if len(users) > 0 {
-		t.Errorf("nats.conf has users of no role: %v", users)
+		t.Errorf("nats.conf has users without a role: %v", users)
 	}
 }
 
-// Nobody gets in as a user to whom no password was given, neither by an empty one nor by
-// the text that stands for it.
+// Nobody gets in as a user without a password, neither with an empty one nor with the
+// text that stands in its place.
 func TestShippedUsersAreLocked(t *testing.T) {
 	t.Parallel()
 	l := embedded(t, "--config", shipped, "--port", "-1", "--store-dir", t.TempDir())
@@ -96,7 +96,7 @@ func closedConf(t *testing.T) string {
 	return write(t, string(open.ReplaceAll(text, nil)))
 }
 
-func TestShippedWithoutEverybody(t *testing.T) {
+func TestShippedWithoutNoAuthUser(t *testing.T) {
 	t.Parallel()
 	everybody := conf(t).NoAuthUser
 	l := embedded(t, "--config", closedConf(t), "--port", "-1", "--store-dir", t.TempDir())
@@ -106,9 +106,9 @@ func TestShippedWithoutEverybody(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, opts := range map[string][]nats.Option{
-		"nobody":                      nil,
-		"everybody, unsigned":         {nats.Nkey(everybody, func([]byte) ([]byte, error) { return nil, nil })},
-		"everybody, signed by others": {nats.Nkey(everybody, key.Sign)},
+		"nobody":                       nil,
+		"everybody, unsigned":          {nats.Nkey(everybody, func([]byte) ([]byte, error) { return nil, nil })},
+		"everybody, another signature": {nats.Nkey(everybody, key.Sign)},
 	} {
 		if nc, err := nats.Connect("nats://"+l.address, opts...); err == nil {
 			nc.Close()
@@ -117,9 +117,9 @@ func TestShippedWithoutEverybody(t *testing.T) {
 	}
 }
 
-// As it stands the file is as good as none: whoever connects here may do everything, be it
-// with roomd or with nats-server and roomd beside it.
-func TestShippedAsItStands(t *testing.T) {
+// As shipped, the file restricts nobody: everybody who connects may do everything, both
+// with roomd's embedded server and with nats-server and roomd beside it.
+func TestShippedAsIs(t *testing.T) {
 	t.Parallel()
 	embeds := start(t, "--config", shipped, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m")
 	opts := conf(t)
@@ -137,7 +137,7 @@ func TestShippedAsItStands(t *testing.T) {
 		}
 		for _, subject := range []string{"room.>", "$SRV.>", "orders.>"} {
 			if !anybody.maySubscribe(subject) {
-				t.Errorf("nobody in particular may not subscribe to %s", subject)
+				t.Errorf("a user without credentials may not subscribe to %s", subject)
 			}
 		}
 		r.end(t)

@@ -15,7 +15,7 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-// What the roles are for works with their permissions.
+// Each role's permissions suffice for its work.
 func TestRolesCanDoTheirWork(t *testing.T) {
 	g := newGuarded(t)
 	for name, opts := range map[string][]nats.Option{
@@ -30,12 +30,12 @@ func TestRolesCanDoTheirWork(t *testing.T) {
 			t.Errorf("a monitor asks %s: %v, %+v", subject, err, m)
 		}
 	}
-	// A further instance, as a user of the server's configuration.
+	// Another instance, as a user in the server's configuration.
 	another := start(t, "--nats", "nats://service:serviceservice@"+g.roomd.url[len("nats://"):])
 	g.command("setAttributes", `{"roomID":"lobby","set":{"a":"b"}}`)
 	another.end(t)
-	// What the service does in other ways than by one append: a batch, a message, a lease's
-	// bucket, the end of an empty room, and all that a start and a stop need.
+	// What the service does other than single appends: a batch, a message, the bucket of
+	// leases, the end of an empty room, and everything that a start and a stop need.
 	g.command("send", `{"roomID":"lobby","type":"text","data":"hello"}`)
 	g.command("switch", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"garden"},"isCreateWhenRoomNotExisted":true}`)
 	g.command("enter", `{"roomID":"cellar"}`)
@@ -112,13 +112,13 @@ func readJournal(t *testing.T, p *person) {
 			}
 		}
 		if err := js.DeleteConsumer(t.Context(), stream, "billing"); err != nil {
-			t.Errorf("a pipeline takes its consumer away: %v", err)
+			t.Errorf("a pipeline deletes its consumer: %v", err)
 		}
 	}
 }
 
-// Two instances beside a server of its own answer its callout, encrypted, in whatever
-// account the rooms are.
+// Two instances beside a separate server answer its callout, encrypted, whatever account
+// the rooms are in.
 func TestCalloutOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	_, issuer, issuerSeed := roomtest.KeyPair(t, nkeys.CreateAccount)
@@ -145,11 +145,11 @@ func TestCalloutOfAnotherServer(t *testing.T) {
 	second.end(t)
 	connected(t, url, bearing(t, auth.Claims{User: "alice"})...)
 	if _, err := nats.Connect(url, nats.Token("none")); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("nobody in particular: %v", err)
+		t.Errorf("a client without credentials: %v", err)
 	}
 	stays := connected(t, url, bearing(t, auth.Claims{User: "bob"})...)
 	first.end(t)
-	// Nobody is left to be asked: the best token lets nobody in, and who is in stays in.
+	// With no instance left to ask, no token lets anybody in, and connected clients stay connected.
 	for _, c := range []auth.Claims{{User: "alice"}, {User: "ops", Admin: true}} {
 		if nc, err := nats.Connect(url, bearing(t, c)...); err == nil {
 			nc.Close()
@@ -157,6 +157,6 @@ func TestCalloutOfAnotherServer(t *testing.T) {
 		}
 	}
 	if err := stays.FlushTimeout(within); err != nil {
-		t.Errorf("who was in: %v", err)
+		t.Errorf("a client that was connected: %v", err)
 	}
 }

@@ -30,25 +30,25 @@ const (
 	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
 	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
 
-	greetWithin  = time.Second     // at the start, for what the server of --nats says first
+	greetWithin  = time.Second     // at the start, for the first INFO of the server of --nats
 	systemWithin = 3 * time.Second // at the start, for an answer in the system account
 )
 
 // link is a connection to the NATS server that the service works on.
 type link struct {
 	nc       *nats.Conn
-	feeds    *nats.Conn // for copies to end users; nil if they have none
-	system   *nats.Conn // in the system account, where the server tells who is gone; nil if roomd has no way in
+	feeds    *nats.Conn // for copies to end users; nil without feeds
+	system   *nats.Conn // in the system account, where the server announces closed connections; nil if roomd can't get in
 	address  string     // HOST:PORT that clients can use
-	asks     asks       // of clients there
-	only     string     // ID of the NATS server, if there is no other that clients connect to
+	asks     asks       // what that server requires of clients
+	only     string     // ID of the NATS server, if clients can connect to no other
 	instance string     // name of this instance, empty for a random one
-	close    func()     // ends the connections, and the server if it is ours
+	close    func()     // closes the connections, and stops the server if it is ours
 
 	issuer, xkey nkeys.KeyPair // of its auth callout; nil without one
 }
 
-// hangUp ends the connections that there are.
+// hangUp closes the connections.
 func (l *link) hangUp() {
 	for _, nc := range []*nats.Conn{l.nc, l.feeds, l.system} {
 		if nc != nil {
@@ -57,9 +57,9 @@ func (l *link) hangUp() {
 	}
 }
 
-// Run serves until ctx ends, which is no error, or until it cannot any more. Its
-// errors are sentences for people. Several goroutines write to stderr, one Write a line,
-// so it must take that, as a file does.
+// Run serves until ctx ends, which is no error, or until it can't go on. Its errors are
+// sentences for people. Several goroutines write to stderr, with one Write per line, so it
+// must be safe for concurrent use, as a file is.
 func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel.Level}))
 	keys, err := tokenKeys(cfg)
@@ -96,7 +96,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if door != nil {
 		door.Stop()
 	}
-	log.Info("stopping; commands in flight are answered, a second signal ends it at once")
+	log.Info("stopping; commands in flight are answered first, a second signal ends it at once")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
 	defer cancel()
 	if err := svc.Stop(drain); err != nil {
@@ -108,15 +108,15 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// asks is what the server wants of whoever connects.
+// asks is what the server requires of clients.
 type asks struct {
 	credentials bool
 	tls         bool
 }
 
-// asksOf is what the server wants that nc is connected to, by what it says first: later, to
-// those who are in, it says that it asks for credentials although it lets everybody in. A
-// server with TLS is not asked; it would log that somebody came and went.
+// asksOf is what the server that nc is connected to requires, according to its first INFO:
+// later, it tells connected clients that it requires credentials even if it lets everybody
+// in. A server with TLS is not asked, since it would log a failed connection.
 func asksOf(nc *nats.Conn) asks {
 	a := asks{credentials: nc.AuthRequired(), tls: nc.TLSRequired()}
 	if a.tls {
@@ -128,7 +128,7 @@ func asksOf(nc *nats.Conn) asks {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(greetWithin))
-	line, _ := bufio.NewReader(conn).ReadBytes('\n') // nothing, where it waits for something else first
+	line, _ := bufio.NewReader(conn).ReadBytes('\n') // nothing, if the server waits for something else first
 	var info struct {
 		AuthRequired bool `json:"auth_required"`
 	}
@@ -162,7 +162,7 @@ func suggest(stderr io.Writer, address string, asks asks, tokens bool) {
 	fmt.Fprintf(stderr, "%[2]s:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl, next)
 }
 
-// roomctl is how to call the roomctl that lies beside this program, if one does.
+// roomctl is how to call roomctl: the one beside this program, if there is one.
 func roomctl() string {
 	dir, _ := filepath.Split(os.Args[0])
 	if path := dir + "roomctl"; dir != "" && isFile(path) {
@@ -197,12 +197,12 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	if cfg.SystemCreds == "" {
 		return l, nil
 	}
-	// Without the users of the URL, which are not of that account.
+	// Without the users in the URL, which do not belong to that account.
 	if l.system, err = dialAs(creds.Redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
 		l.close()
 		return nil, err
 	}
-	// In another account it would hear of nobody, and nothing would tell.
+	// In another account it would never hear of a closed connection, and nobody would notice.
 	if _, err = l.system.Request(subjects.ServerPing, nil, systemWithin); err != nil {
 		l.close()
 		return nil, fmt.Errorf("--system-creds is no user of the system account of %s: nothing answers it at %s (%w); correct it, or leave it out", creds.Redact(cfg.NATS), subjects.ServerPing, err)
@@ -210,7 +210,7 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	return l, nil
 }
 
-// dialAs connects with a file of credentials, or without if it is empty.
+// dialAs connects with a file of credentials, or without credentials if file is empty.
 func dialAs(url, flag, file string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	opts := append(connOptions(log), more...)
 	if file != "" {
@@ -232,7 +232,7 @@ func dialAs(url, flag, file string, log *slog.Logger, more ...nats.Option) (*nat
 	return nc, nil
 }
 
-// hangUp closes a connection after what was published on it has arrived.
+// hangUp closes a connection after everything published on it has arrived.
 func hangUp(nc *nats.Conn) {
 	_ = nc.FlushTimeout(flushWithin) // a broken connection has nothing to wait for
 	nc.Close()
@@ -246,15 +246,15 @@ func hostPort(server string) string {
 	return u.Host
 }
 
-// noBacklog keeps nothing for when a broken connection is back: by then copies for end
-// users are of the past, and another instance's have overtaken them.
+// noBacklog buffers nothing while a connection is broken: when it is back, the buffered
+// copies for end users would be old, and another instance's would have overtaken them.
 var noBacklog = nats.ReconnectBufSize(-1)
 
 func connOptions(log *slog.Logger) []nats.Option {
-	trouble := sparse(log) // end users send what cannot be read, too
+	trouble := sparse(log) // end users can cause these, by sending what cannot be read
 	return []nats.Option{
 		nats.Name("roomd"),
-		nats.CustomInboxPrefix(nats.InboxPrefix + rand.Text()), // else its inboxes can be worked out from the IDs that it makes
+		nats.CustomInboxPrefix(nats.InboxPrefix + rand.Text()), // otherwise its inboxes could be worked out from the IDs that it makes
 		nats.MaxReconnects(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

@@ -19,10 +19,10 @@ type started struct {
 	stop   context.CancelFunc
 	stderr *screen
 	ended  chan error
-	more   chan string // what came on stdout after the first line
+	more   chan string // what was printed on stdout after the first line
 }
 
-// screen is what several goroutines write and a test reads.
+// screen is a log that several goroutines write to and a test reads.
 type screen struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -89,7 +89,7 @@ func (r *started) end(t *testing.T) {
 func TestRunEmbedsAndStops(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for range 2 { // the second time over what the first one stored
+	for range 2 { // the second time with what the first one stored
 		r := start(t, "--port", "-1", "--store-dir", dir, "--sync", "2m")
 		nc, err := nats.Connect(r.url)
 		if err != nil {

@@ -12,19 +12,19 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Files in a store directory, beside the NATS server's own.
+// Files in a store directory, besides the NATS server's own.
 const (
 	lockFile     = "roomd.lock" // locked by the roomd that uses the directory; holds its process ID
-	instanceFile = "instance"   // name of the one instance that can ever use it
+	instanceFile = "instance"   // name of the only instance that uses the directory
 )
 
-// store is a store directory that belongs to this process until close.
+// store is a store directory that this process owns until close.
 type store struct {
 	instance string
 	lock     *flock.Flock
 }
 
-// openStore makes the directory if there is none, locks it and reads its name.
+// openStore makes the directory if it is missing, locks it and reads the instance's name.
 func openStore(dir string) (*store, error) {
 	unusable := func(err error) error {
 		return fmt.Errorf("the store directory %s cannot be written (%w); let this user write there, or choose another with --store-dir", dir, err)
@@ -52,8 +52,8 @@ func openStore(dir string) (*store, error) {
 	return st, nil
 }
 
-// close lets others use the directory. The lock file stays: removing it could take it
-// from under somebody who has just locked it.
+// close lets others use the directory. The lock file stays: removing it could remove a
+// file that somebody else has just locked.
 func (s *store) close() { s.lock.Close() }
 
 func owner(path string) string {
@@ -64,8 +64,8 @@ func owner(path string) string {
 	return " (process " + string(pid) + ")"
 }
 
-// instanceOf reads the directory's name, or gives it one. A file that a crash left
-// empty or torn counts as none: a new name only costs the wait for a lease.
+// instanceOf reads the instance's name from the directory, or makes one. A file that a
+// crash left empty or torn counts as missing: a new name only costs the wait for a lease.
 func instanceOf(dir string) (string, error) {
 	path := filepath.Join(dir, instanceFile)
 	raw, err := os.ReadFile(path)

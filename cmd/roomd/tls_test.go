@@ -22,7 +22,7 @@ import (
 	"natsrooms/roomsvc/auth"
 )
 
-// certificate makes one for 127.0.0.1 that signs itself.
+// certificate makes a self-signed certificate for 127.0.0.1.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -56,8 +56,8 @@ func freePort(t *testing.T) string {
 	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
 
-// switchedOn is the shipped configuration, unlocked, with all that it has as a comment to
-// switch on, and with files and ports of the test's.
+// switchedOn is the shipped configuration, unlocked, with everything in it that is
+// commented out switched on, and with the test's own files and ports.
 func switchedOn(t *testing.T, cert, key, websocket, http string) string {
 	t.Helper()
 	raw, err := os.ReadFile(unlocked(t))

@@ -1,5 +1,5 @@
-// Package creds is how the programs say to a NATS server who they are, and to people no
-// more of it than they may see.
+// Package creds is how the programs identify themselves to a NATS server, and how they
+// keep the secrets of that out of what people see.
 package creds
 
 import (
@@ -11,11 +11,11 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Kinds is what Read takes, for an error's sentence.
+// Kinds is what Read accepts, for use in an error message.
 const Kinds = "name a .creds file, one with an nkey seed, or one with a line user:password"
 
-// Read reads a file that says who somebody is to a server: a .creds file as the nsc
-// tool writes it, the seed of an nkey, or a user and a password with a colon between.
+// Read reads a file of credentials for a server: a .creds file as the nsc tool writes it,
+// the seed of an nkey, or a user and a password separated by a colon.
 func Read(file string) (nats.Option, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -23,8 +23,8 @@ func Read(file string) (nats.Option, error) {
 	}
 	text := strings.TrimSpace(string(raw))
 	if strings.Contains(text, "BEGIN NATS USER JWT") {
-		// The client reads it again at each connect, so that it may be replaced meanwhile; what
-		// it would say of a bad one then looks like a server that is away.
+		// The client reads the file again at each connect, so it may be replaced meanwhile. But
+		// then a bad file would look as if the server were away, so it is checked here.
 		if _, err := nkeys.ParseDecoratedUserNKey(raw); err != nil {
 			return nil, err
 		}
@@ -41,8 +41,8 @@ func Read(file string) (nats.Option, error) {
 	return nats.UserInfo(user, password), nil
 }
 
-// Redact takes users and passwords out of a list of server URLs. One without a scheme may
-// have a password too, and a password may have any sign in it but the comma.
+// Redact takes users and passwords out of a list of server URLs. A URL without a scheme
+// may have a password too, and a password may contain any character except a comma.
 func Redact(servers string) string {
 	list := strings.Split(servers, ",")
 	for i, server := range list {

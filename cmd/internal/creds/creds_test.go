@@ -68,6 +68,6 @@ func TestRead(t *testing.T) {
 		}
 	}
 	if _, err := Read("/nowhere"); err == nil {
-		t.Error("a file that is not there is read")
+		t.Error("a missing file is read")
 	}
 }
