@@ -44,8 +44,8 @@ func (c *setCmd) Run(ctx context.Context, s *session) error {
 	return s.answer(nil, func(l look) string { return l.attributesSet(s.As, c.Room, set, deleted, reply) })
 }
 
-// forced is the hint to the same command that changes what belongs to others too; empty
-// if something in it would be taken for a flag.
+// forced is the hint to repeat the command so that it changes what belongs to others too;
+// empty if one of its words would be taken for a flag.
 func (c *setCmd) forced(s *session) string {
 	args := []string{c.Room}
 	for _, key := range slices.Sorted(maps.Keys(c.Set)) {
@@ -60,7 +60,7 @@ func (c *setCmd) forced(s *session) string {
 	return "try: " + s.typed(append([]string{"set"}, append(args, "--force")...)...)
 }
 
-// undone prints the reply of a command that came to nothing, for programs, and returns why.
+// undone prints, for programs, the reply of a command that changed nothing, and returns why.
 func (s *session) undone(why undoneError) error {
 	if s.JSON {
 		if err := s.answer(nil, nil); err != nil {
@@ -88,7 +88,7 @@ func (l look) attributesSet(user, roomID string, set, deleted []string, r *room.
 	}
 	line := fmt.Sprintf("%s %s in %s (sequence %d)", l.user(user), strings.Join(done, " and "), l.roomID(roomID), r.Sequence)
 	if len(r.ErrorKeys) > 0 {
-		line += "; left as it was: " + ofOthers(r.ErrorKeys)
+		line += "; unchanged: " + ofOthers(r.ErrorKeys)
 	}
 	return line
 }
@@ -121,7 +121,7 @@ func (c *setMemberCmd) Run(ctx context.Context, s *session) error {
 	})
 }
 
-// notServed says of each user what was in the way.
+// notServed says for each user why nothing was done.
 func notServed(roomID string, list []room.ErrorUser) string {
 	clauses := make([]string, len(list))
 	for i, e := range list {
@@ -143,8 +143,8 @@ func (c *attributesCmd) Run(ctx context.Context, s *session) error {
 	return s.answer(err, func(l look) string { return l.attributes(reply) })
 }
 
-// attributes lists those of a room, and the revision for who wants to change them only
-// as they are here.
+// attributes lists a room's attributes, and the revision with which to change them only if
+// they are still as listed.
 func (l look) attributes(r *room.GetReply) string {
 	revision := fmt.Sprintf("(revision %d)", r.Revision)
 	if len(r.Room.Attributes) == 0 {
@@ -184,7 +184,7 @@ func (l look) memberAttributesChanged(f *events.Fact) string {
 	return fmt.Sprintf("%s set attributes of %s", l.user(f.User), enumerate(clauses))
 }
 
-// pairs shows attributes, those that a line has room for.
+// pairs shows as many attributes as a line has room for.
 func pairs(attributes map[string]string) string {
 	clauses := make([]string, 0, len(attributes))
 	for _, key := range slices.Sorted(maps.Keys(attributes)) {
@@ -193,7 +193,7 @@ func pairs(attributes map[string]string) string {
 	return enumerate(clauses)
 }
 
-// value is quoted where it could be misread; an empty one is nothing.
+// value is quoted if it could be misread; an empty one shows as nothing.
 func value(v string) string {
 	if v == "" {
 		return ""
@@ -204,7 +204,7 @@ func value(v string) string {
 	return word(v)
 }
 
-// words shows keys, those that a line has room for.
+// words shows as many keys as a line has room for.
 func words(keys []string) string {
 	shown := make([]string, len(keys))
 	for i, key := range keys {

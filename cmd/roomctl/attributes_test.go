@@ -10,7 +10,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// words of a command line that have no blanks in them.
+// typed is a command line of words that have no blanks in them.
 func typed(s string, code int, texts ...string) line { return line{strings.Fields(s), code, texts} }
 
 func TestAttributes(t *testing.T) {
@@ -23,7 +23,7 @@ func TestAttributes(t *testing.T) {
 		typed("enter lobby --as bob", exitOK),
 		typed("attributes lobby", exitOK, "lobby has no attributes (revision "),
 		typed("set lobby topic=a=b note= --as alice --delete-after-left", exitOK, "alice set note, topic in lobby (sequence 3)\n"),
-		typed("set lobby topic=x colour=blue --as bob", exitOK, "bob set colour in lobby (sequence 4); left as it was: topic belongs to somebody else\n"),
+		typed("set lobby topic=x colour=blue --as bob", exitOK, "bob set colour in lobby (sequence 4); unchanged: topic belongs to somebody else\n"),
 		{[]string{"set", "lobby", "topic=x y", "--delete", "note", "--as", "bob"}, exitRefused, []string{
 			"nothing changed in lobby: topic, note belong to somebody else", "try: roomctl set lobby 'topic=x y' --delete=note --force -s "}},
 		typed("set lobby topic=x --own --force --no-delete-after-left --delete note --delete gone --as bob", exitOK, "bob set topic and deleted gone, note in lobby (sequence 5)"),
@@ -83,12 +83,12 @@ func TestKickAndDestroy(t *testing.T) {
 		typed("history lobby --count 1", exitOK, "bob left (kicked: spam), carol left as phone (kicked: spam), 1 member"),
 		typed("access lobby", exitUsage, "give --access, --allow or --disallow", "see: roomctl access --help"),
 		typed("access none --access token", exitRefused, `there is no room "none"`),
-		typed("access lobby --access listed --allow erin --allow fay", exitOK, "lobby: only who is on its list may come in: erin, fay\n"),
-		typed("access lobby --disallow fay", exitOK, "lobby: only who is on its list may come in: erin\n"),
-		typed("history lobby --count 1", exitOK, "who may come in: listed, 1 listed"),
-		typed("access lobby --access token", exitOK, "lobby: only who has a token that names it may come in\n"),
-		typed("access lobby --access open", exitOK, "lobby: everybody may come in\n"),
-		typed("destroy lobby --as root --reason closing", exitOK, "lobby is destroyed; everybody is out\n"),
+		typed("access lobby --access listed --allow erin --allow fay", exitOK, "lobby: only users on its list may join: erin, fay\n"),
+		typed("access lobby --disallow fay", exitOK, "lobby: only users on its list may join: erin\n"),
+		typed("history lobby --count 1", exitOK, "who may join: listed, 1 listed"),
+		typed("access lobby --access token", exitOK, "lobby: only users with a token that names it may join\n"),
+		typed("access lobby --access open", exitOK, "lobby: everybody may join\n"),
+		typed("destroy lobby --as root --reason closing", exitOK, "lobby is destroyed; nobody is in it any more\n"),
 		typed("rooms --as alice", exitOK, "alice is in no room"),
 		typed("get lobby", exitRefused, `there is no room "lobby"`),
 	})

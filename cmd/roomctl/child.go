@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// How long an own roomd may take to serve, and to stop when asked to.
+// How long a roomd of our own may take to serve, and to stop when asked to.
 const (
 	childStart = 60 * time.Second
 	childStop  = 20 * time.Second
@@ -32,13 +32,13 @@ type child struct {
 func startChild(ctx context.Context, program string, args ...string) (*child, error) {
 	ready := make(readyLine, 1)
 	c := &child{cmd: exec.Command(program, args...), exited: make(chan struct{})}
-	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROOMD_") }) // settings of another one
+	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROOMD_") }) // settings of another roomd
 	c.cmd.Stdout, c.cmd.Stderr = &lineWriter{line: ready.line}, &c.stderr
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s does not start: %w", program, err)
 	}
 	go func() {
-		_ = c.cmd.Wait() // how it ended does not matter: nobody but us ends it
+		_ = c.cmd.Wait() // how it ended does not matter: only we end it
 		close(c.exited)
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, childStart, fmt.Errorf("%s does not serve within %s", program, childStart))
@@ -56,11 +56,11 @@ func startChild(ctx context.Context, program string, args ...string) (*child, er
 
 // kill is kill -9.
 func (c *child) kill() {
-	_ = c.cmd.Process.Kill() // fails only if it has ended
+	_ = c.cmd.Process.Kill() // fails only if it has already ended
 	<-c.exited
 }
 
-// stop asks it to stop, and makes it if it does not.
+// stop asks it to stop, and kills it if it does not.
 func (c *child) stop() {
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err == nil {
 		select {
@@ -84,7 +84,7 @@ func (r readyLine) line(s string) {
 	}
 }
 
-// lineWriter hands on what is written line by line.
+// lineWriter passes on line by line what is written to it.
 type lineWriter struct {
 	line func(string)
 	rest []byte
@@ -108,7 +108,8 @@ func lastLine(s string) string {
 }
 
 // findRoomd finds a roomd to start: beside this program, in PATH, or, inside the source
-// tree, built into dir. It is built and not "go run", which would outlive a kill -9.
+// tree, built into dir. It is built and not started with "go run", whose child would
+// outlive a kill -9.
 func findRoomd(ctx context.Context, dir string) (string, error) {
 	if self, err := os.Executable(); err == nil {
 		beside := filepath.Join(filepath.Dir(self), "roomd")
@@ -121,7 +122,7 @@ func findRoomd(ctx context.Context, dir string) (string, error) {
 	}
 	root, ok := sourceTree()
 	if !ok {
-		return "", errors.New("there is no roomd beside roomctl, in PATH or as source here; build one with make build, or name a server that has a room service with -s URL")
+		return "", errors.New("there is no roomd beside roomctl or in PATH, nor its source here; build one with make build, or name a server that has a room service with -s URL")
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "roomd"), "./cmd/roomd")
 	build.Dir = root

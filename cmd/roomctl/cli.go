@@ -14,22 +14,22 @@ Exit codes:
     0  done; for watch: ended by a signal
     1  refused, by the service or by the NATS server's permissions; nothing happened
     2  the command line makes no sense
-    3  no NATS server there
+    3  no NATS server can be reached
     4  a NATS server is there, but no room service answers
     5  no outcome: the service is busy, does not answer, or does not know whether
        it happened; --request-id makes it safe to try again`
 
 // options are the flags that every command has.
 type options struct {
-	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several with commas between (${defaultServer})."`
+	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several separated by commas (${defaultServer})."`
 	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials for the NATS server: a .creds file, the seed of an nkey, or one line user:password."`
-	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, where the service takes such; roomctl token makes them."`
-	EndUser  bool          `help:"Connect as the end user of --as, with the commands and inboxes of that user alone, as the NATS server may demand; a token does so by itself."`
+	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, if the service uses tokens; roomctl token makes one."`
+	EndUser  bool          `help:"Connect as the end user named by --as, with only that user's commands and inboxes, as the NATS server may require; a token implies it."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`
-	UserName string        `placeholder:"NAME" help:"What the others see as the user's name, from joining on."`
+	UserName string        `placeholder:"NAME" help:"The user's name as others see it, from joining on."`
 	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`
 	Timeout  time.Duration `default:"15s" placeholder:"15s" help:"How long to wait for an answer."`
-	JSON     bool          `name:"json" help:"For programs: print replies as they come, a line each, and a refusal on standard error in the same way."`
+	JSON     bool          `name:"json" help:"For programs: print replies as they are, one per line, and a refusal on standard error in the same way."`
 }
 
 // cli is the command line.
@@ -37,29 +37,29 @@ type cli struct {
 	options
 
 	Create   createCmd   `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty."`
-	Join     joinCmd     `cmd:"" help:"Go into a room that exists."`
-	Enter    enterCmd    `cmd:"" help:"Go into a room, and make it if there is none."`
-	Switch   switchCmd   `cmd:"" help:"Go from one room into another in one step."`
+	Join     joinCmd     `cmd:"" help:"Join a room that exists."`
+	Enter    enterCmd    `cmd:"" help:"Join a room, and make it if there is none."`
+	Switch   switchCmd   `cmd:"" help:"Move from one room to another in one step."`
 	Leave    leaveCmd    `cmd:"" help:"Leave a room."`
 	LeaveAll leaveAllCmd `cmd:"" help:"Leave every room that this session is in."`
 	Get      getCmd      `cmd:"" help:"Describe a room."`
 	Members  membersCmd  `cmd:"" help:"List who is in a room."`
 	Rooms    roomsCmd    `cmd:"" help:"List the rooms that the user is in."`
 	Ls       lsCmd       `cmd:"" help:"List all rooms."`
-	Send     sendCmd     `cmd:"" help:"Say something in a room; without --as as the server."`
+	Send     sendCmd     `cmd:"" help:"Send a message in a room; without --as, as the server."`
 	History  historyCmd  `cmd:"" help:"Print what happened, or was said, in a room."`
-	Watch    watchCmd    `cmd:"" help:"Print what happens and is said in a room, a line each, until a signal ends it. The room may not exist yet."`
+	Watch    watchCmd    `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
 
-	Set        setCmd        `cmd:"" help:"Set and delete attributes of a room, all of them together."`
+	Set        setCmd        `cmd:"" help:"Set and delete attributes of a room, all in one change."`
 	SetMember  setMemberCmd  `cmd:"" help:"Set attributes of members of a room."`
 	Attributes attributesCmd `cmd:"" help:"List the attributes of a room."`
 	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
-	Access     accessCmd     `cmd:"" help:"Say who may come into a room as an end user."`
+	Access     accessCmd     `cmd:"" help:"Set who may join a room as an end user."`
 	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
 
-	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that takes them."`
+	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that uses tokens."`
 
-	Demo demoCmd `cmd:"" help:"A tour to read, with two users. Brings its own roomd if no server is there."`
+	Demo demoCmd `cmd:"" help:"A tour to read, with two users. Starts its own roomd if there is no server."`
 }
 
 type roomArg struct {
@@ -67,16 +67,16 @@ type roomArg struct {
 }
 
 type requestFlag struct {
-	RequestID string `placeholder:"ID" help:"Random; the same again within two minutes has no second effect and tells the first outcome."`
+	RequestID string `placeholder:"ID" help:"Random if not given; repeating a request with the same ID within two minutes has no second effect and returns the first outcome."`
 }
 
 type makeFlags struct {
 	Name         string            `placeholder:"NAME" help:"What people see as the room's name."`
 	DestroyDelay int64             `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800 (0)."`
 	MaxMembers   int               `placeholder:"N" help:"How many members it may have (any number)."`
-	Delivery     string            `enum:"members,open," default:"" placeholder:"HOW" help:"How end users hear it: members, while they are in (the default); open, whoever is connected."`
-	Access       string            `enum:"open,listed,token," default:"" placeholder:"WHO" help:"Who may come in as an end user: open, everybody (the default); listed, see --allow; token, users with a token that names the room."`
-	Allow        []string          `placeholder:"USER" help:"Who may come in, with --access listed."`
+	Delivery     string            `enum:"members,open," default:"" placeholder:"HOW" help:"How end users hear it: members, each member while it is one (the default); open, everybody who is connected."`
+	Access       string            `enum:"open,listed,token," default:"" placeholder:"WHO" help:"Who may join as an end user: open, everybody (the default); listed, see --allow; token, users with a token that names the room."`
+	Allow        []string          `placeholder:"USER" help:"Who may join, with --access listed."`
 	Attribute    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"An attribute of the room; may be given more than once."`
 }
 
@@ -111,8 +111,8 @@ type enterCmd struct {
 
 type switchCmd struct {
 	From   string `arg:"" placeholder:"FROM" help:"ID of the room to leave."`
-	To     string `arg:"" placeholder:"TO" help:"ID of the room to go into."`
-	Create bool   `help:"Make the room to go into if there is none."`
+	To     string `arg:"" placeholder:"TO" help:"ID of the room to join."`
+	Create bool   `help:"Make the room to join if there is none."`
 	requestFlag
 }
 
@@ -136,15 +136,15 @@ type lsCmd struct {
 type watchCmd struct{ roomArg }
 
 type leaveFlag struct {
-	DeleteAfterLeft *bool `negatable:"" help:"Whether what is set goes when its owner leaves."`
+	DeleteAfterLeft *bool `negatable:"" help:"Whether the attributes are deleted when their owner leaves."`
 }
 
 type setCmd struct {
 	roomArg
 	Set        map[string]string `arg:"" optional:"" name:"key=value" mapsep:"none" help:"Attributes to set."`
 	Delete     []string          `sep:"none" placeholder:"KEY" help:"An attribute to delete; may be given more than once."`
-	Force      bool              `help:"Change also what belongs to others."`
-	Own        bool              `help:"What is set belongs to the user from then on, whosever it was."`
+	Force      bool              `help:"Also change attributes that belong to others."`
+	Own        bool              `help:"Make the user the owner of the attributes that are set, whoever owned them."`
 	IfRevision uint64            `placeholder:"N" help:"Only if no attribute was changed after this revision."`
 	leaveFlag
 	requestFlag
@@ -153,7 +153,7 @@ type setCmd struct {
 type setMemberCmd struct {
 	roomArg
 	Set  map[string]string `arg:"" name:"key=value" mapsep:"none" help:"Attributes to set."`
-	User []string          `required:"" sep:"none" placeholder:"USER" help:"A member to have them; may be given more than once."`
+	User []string          `required:"" sep:"none" placeholder:"USER" help:"A member to set them for; may be given more than once."`
 	leaveFlag
 	requestFlag
 }
@@ -165,15 +165,15 @@ type sendCmd struct {
 	Text     string `arg:"" help:"What to say."`
 	Type     string `enum:"text,custom,command,barrage" default:"text" placeholder:"TYPE" help:"${enum}; the last two are live only (${default})."`
 	SubType  int    `placeholder:"N" help:"Kind of a custom message."`
-	Priority string `placeholder:"low" help:"low, medium or high: what matters where there is a limit on messages a second."`
-	Extended string `placeholder:"TEXT" help:"Sent along, for programs."`
+	Priority string `placeholder:"low" help:"low, medium or high; matters if there is a limit on messages per second."`
+	Extended string `placeholder:"TEXT" help:"More text that is sent along, for programs."`
 	requestFlag
 }
 
 type historyCmd struct {
 	roomArg
-	Messages bool    `help:"What was said, and not what happened."`
-	After    *uint64 `xor:"from" placeholder:"N" help:"Begin behind this sequence, or with --messages behind this message (show the newest)."`
+	Messages bool    `help:"Print what was said instead of what happened."`
+	After    *uint64 `xor:"from" placeholder:"N" help:"Begin after this sequence, or with --messages after this message (show the newest)."`
 	Before   *uint64 `xor:"from" placeholder:"N" help:"End before this message."`
 	Count    int     `default:"100" placeholder:"N" help:"How many to show at most, 0 for all (${default})."`
 }
@@ -184,7 +184,7 @@ type reasonFlag struct {
 
 type kickCmd struct {
 	roomArg
-	Users []string `arg:"" name:"user" help:"Who has to go."`
+	Users []string `arg:"" name:"user" help:"Users to put out."`
 	reasonFlag
 	requestFlag
 }
@@ -192,8 +192,8 @@ type kickCmd struct {
 type accessCmd struct {
 	roomArg
 	Access   string   `enum:"open,listed,token," default:"" placeholder:"WHO" help:"open: everybody; listed: the users on the room's list; token: users with a token that names the room."`
-	Allow    []string `placeholder:"USER" help:"Put on the list."`
-	Disallow []string `placeholder:"USER" help:"Take off the list; who is in stays in."`
+	Allow    []string `placeholder:"USER" help:"User to add to the list."`
+	Disallow []string `placeholder:"USER" help:"User to take off the list; members stay in the room."`
 	requestFlag
 }
 
@@ -204,5 +204,5 @@ type destroyCmd struct {
 }
 
 type demoCmd struct {
-	Embed bool `help:"Start an own roomd even if a server is there."`
+	Embed bool `help:"Start a roomd of its own even if there is a server."`
 }

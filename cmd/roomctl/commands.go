@@ -8,8 +8,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// newest makes a read see everything that was stored before it: who types "members"
-// after a command expects its effect there.
+// newest makes a read see everything that was stored before it: a person who types
+// "members" after a command expects to see its effect.
 var newest = room.Freshness{Sync: true}
 
 // createFlag makes the room that a switch goes to.
@@ -109,7 +109,7 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 		if reply, err = client.Members(ctx, q); err != nil {
 			break
 		}
-		if q.NextFlag != "" && reply.InstanceID != instance { // another room of that name by now
+		if q.NextFlag != "" && reply.InstanceID != instance { // by now another room of that name
 			all, s.replies, q = nil, nil, first
 			continue
 		}
@@ -190,5 +190,5 @@ func (c *destroyCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Destroy(ctx, room.DestroyRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Reason: c.Reason})
-	return s.answer(err, func(l look) string { return l.roomID(reply.RoomID) + " is destroyed; everybody is out" })
+	return s.answer(err, func(l look) string { return l.roomID(reply.RoomID) + " is destroyed; nobody is in it any more" })
 }

@@ -7,9 +7,9 @@ import (
 	"natsrooms/docs/contract"
 )
 
-// What --json prints are replies and refusals, and the events are events, as the
-// contract's schemas have them.
-func TestJSONIsOfTheContract(t *testing.T) {
+// What --json prints are replies, refusals and events according to the contract's
+// schemas.
+func TestJSONFollowsTheContract(t *testing.T) {
 	t.Parallel()
 	url := service(t).ClientURL()
 	reply := func(verb string) func([]byte) error {

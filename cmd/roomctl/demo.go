@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	demoPause   = 1500 * time.Millisecond // for reading, on a terminal
-	demoFact    = 10 * time.Second        // how long a fact or a message may take to come
+	demoPause   = 1500 * time.Millisecond // time to read, on a terminal
+	demoFact    = 10 * time.Second        // how long a fact or a message may take to arrive
 	demoCleanUp = 5 * time.Second
 )
 
-// tour is a demo under way.
+// tour is a running demo.
 type tour struct {
 	*session
 	alice, bob    string
 	lobby, garden string
 
-	own     *child // the roomd that it started, nil if it uses another's
+	own     *child // the roomd that it started, nil if it uses another one
 	program string // of own
 	dir     string // where own stores everything
 
@@ -76,7 +76,7 @@ func (t *tour) find(embed bool) (*nats.Conn, error) {
 	return nc, err
 }
 
-// useShared makes names that nobody else has on a server that others use too.
+// useShared makes unique names, for a server that others use too.
 func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
 	id := nuid.Next()
 	suffix := "-" + id[len(id)-5:]
@@ -90,7 +90,7 @@ func (t *tour) useShared(ctx context.Context, nc *nats.Conn) error {
 	return t.listen(ctx, nc)
 }
 
-// bring starts a roomd for the tour alone.
+// bring starts a roomd just for the tour.
 func (t *tour) bring(ctx context.Context) (err error) {
 	if t.dir, err = os.MkdirTemp("", "roomctl-demo-"); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (t *tour) bring(ctx context.Context) (err error) {
 	return t.serve(ctx)
 }
 
-// serve starts the own roomd over what it has stored.
+// serve starts the tour's own roomd with what it has stored.
 func (t *tour) serve(ctx context.Context) (err error) {
 	store := filepath.Join(t.dir, "store")
 	t.prompt("roomd --port -1 --store-dir " + shellWord(store) + " &")
@@ -132,7 +132,7 @@ func (t *tour) listen(ctx context.Context, nc *nats.Conn) error {
 	for _, id := range rooms {
 		follow(ctx, c, id, t.heard)
 	}
-	for range 2 * len(rooms) { // each begins with a step that says so
+	for range 2 * len(rooms) { // each watch begins with a step that says so
 		if _, err := t.next(ctx); err != nil {
 			return err
 		}
@@ -140,9 +140,9 @@ func (t *tour) listen(ctx context.Context, nc *nats.Conn) error {
 	return nil
 }
 
-// next waits for what happens or is said next.
+// next waits for the next fact or message.
 func (t *tour) next(ctx context.Context) (step, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: what it caused did not come within %s", demoFact))
+	ctx, cancel := context.WithTimeoutCause(ctx, demoFact, fmt.Errorf("the tour ends here: what it caused did not arrive within %s", demoFact))
 	defer cancel()
 	select {
 	case st := <-t.heard:
@@ -153,17 +153,17 @@ func (t *tour) next(ctx context.Context) (step, error) {
 }
 
 func (t *tour) walk(ctx context.Context) error {
-	t.say("Whoever watches a room hears each of its facts and messages; here they follow the commands that cause them. In another terminal you would type:")
+	t.say("Whoever watches a room hears each of its facts and messages; here they are shown after the commands that cause them. In another terminal you would type:")
 	t.prompt(commandLine([]string{"watch", t.lobby}))
 	stages := []stage{
 		{"Alice makes a room and is in it.", []string{"create", t.lobby, "--name", "The lobby", "--as", t.alice}, exitOK, 1},
-		{"Bob comes in.", []string{"join", t.lobby, "--as", t.bob}, exitOK, 1},
-		{"He is in already; that is refused, and nothing happens.", []string{"join", t.lobby, "--as", t.bob}, exitRefused, 0},
+		{"Bob joins.", []string{"join", t.lobby, "--as", t.bob}, exitOK, 1},
+		{"He is already in; that is refused, and nothing happens.", []string{"join", t.lobby, "--as", t.bob}, exitRefused, 0},
 		{"He says something that everybody hears, and that is kept for those who ask later.", []string{"send", t.lobby, "Hello, Alice!", "--as", t.bob}, exitOK, 1},
-		{"A room has attributes. One belongs to who made it.", []string{"set", t.lobby, "topic=tea", "--as", t.alice}, exitOK, 1},
+		{"A room has attributes. Each belongs to the user who made it.", []string{"set", t.lobby, "topic=tea", "--as", t.alice}, exitOK, 1},
 		{"", []string{"set", t.lobby, "topic=coffee", "--as", t.bob}, exitRefused, 0},
 		{"Who is there?", []string{"members", t.lobby}, exitOK, 0},
-		{"Bob goes from one room into another in one step: two facts, stored together or not at all.", []string{"switch", t.lobby, t.garden, "--create", "--as", t.bob}, exitOK, 2},
+		{"Bob moves from one room to another in one step: two facts, stored together or not at all.", []string{"switch", t.lobby, t.garden, "--create", "--as", t.bob}, exitOK, 2},
 	}
 	if err := t.stages(ctx, stages); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (t *tour) walk(ctx context.Context) error {
 	if err := t.stages(ctx, []stage{
 		{"", []string{"members", t.lobby}, exitOK, 0},
 		{"", []string{"rooms", "--as", t.bob}, exitOK, 0},
-		{"Alice leaves; a room that nobody is in ends.", []string{"leave", t.lobby, "--as", t.alice}, exitOK, 2},
+		{"Alice leaves; a room without members ends.", []string{"leave", t.lobby, "--as", t.alice}, exitOK, 2},
 		{"", []string{"leave-all", "--as", t.bob}, exitOK, 2},
 	}); err != nil {
 		return err
@@ -185,9 +185,9 @@ func (t *tour) walk(ctx context.Context) error {
 	return nil
 }
 
-// crash takes roomd's power away and starts it again.
+// crash kills roomd and starts it again.
 func (t *tour) crash(ctx context.Context) error {
-	t.say("Now the service dies without a warning, and comes back over what it stored.")
+	t.say("Now the service dies without warning, and comes back with what it stored.")
 	t.prompt("kill -9 " + strconv.Itoa(t.own.cmd.Process.Pid))
 	t.own.kill()
 	if err := t.serve(ctx); err != nil {
@@ -197,7 +197,7 @@ func (t *tour) crash(ctx context.Context) error {
 	return t.pause(ctx)
 }
 
-// stage is a command of the tour and what must come of it.
+// stage is a command of the tour and its expected result.
 type stage struct {
 	say    string
 	args   []string
@@ -219,7 +219,7 @@ func (t *tour) stage(ctx context.Context, st stage) error {
 		t.say("%s", st.say)
 	}
 	t.prompt(commandLine(st.args))
-	// The token of the environment is for another server than the tour's own.
+	// The token in the environment is for another server than the tour's own.
 	flags := []string{"--server", t.Server, "--token", "", "--timeout", t.Timeout.String(), "--session", t.Session}
 	if t.Creds != "" {
 		flags = append(flags, "--creds", t.Creds)
@@ -294,8 +294,8 @@ func (t *tour) end() error {
 	return os.RemoveAll(t.dir)
 }
 
-// leave takes both users out of both rooms. Most of it is refused, because they have
-// left already.
+// leave takes both users out of both rooms. Most of these commands are refused, because
+// the users have already left.
 func (t *tour) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), demoCleanUp)
 	defer cancel()

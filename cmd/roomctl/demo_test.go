@@ -10,7 +10,7 @@ var tourTexts = []string{
 	"created lobby", "joined (join), 2 members", "already", "bob", ": Hello, Alice!", "set topic=tea", "topic belongs to somebody else", "SESSIONS", "left (switched to garden", "room destroyed (empty)", "That was all.",
 }
 
-func TestDemoOnAServerThatIsThere(t *testing.T) {
+func TestDemoOnAnExistingServer(t *testing.T) {
 	t.Parallel()
 	url := service(t).ClientURL()
 	r := roomctl(t, "demo", "-s", url)
@@ -21,7 +21,7 @@ func TestDemoOnAServerThatIsThere(t *testing.T) {
 	roomctl(t, "ls", "-s", url).want(t, exitOK, "there is no room\n")
 }
 
-// Not parallel: it looks at the directory for temporary files.
+// Not parallel: it inspects the directory for temporary files.
 func TestDemoWithItsOwnRoomd(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)

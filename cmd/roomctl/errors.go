@@ -30,7 +30,7 @@ const (
 
 var errNoServer = errors.New("there is no NATS server")
 
-// untrustedError is a server that is there, but cannot prove to be the one that was meant.
+// untrustedError is a server that is there, but can't prove that it is the right one.
 type untrustedError struct {
 	server string
 	why    *tls.CertificateVerificationError
@@ -49,7 +49,7 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// undoneError is a success of which nothing came: each thing asked for could not be done.
+// undoneError is a success that changed nothing: none of what was asked for could be done.
 type undoneError struct{ what, hint string }
 
 func (e undoneError) Error() string { return e.what }
@@ -121,11 +121,11 @@ func (s *session) sentence(err error) string {
 		}
 		return "the connection broke before the answer came" + s.maybe()
 	}
-	// kong lists the empty default of a flag too.
+	// kong lists a flag's empty default too.
 	return strings.Replace(err.Error(), `,"" but got`, " but got", 1)
 }
 
-// maybe is what can be said of a change whose answer is missing.
+// maybe is what can be said about a change whose answer is missing.
 func (s *session) maybe() string {
 	if s.requestID == "" {
 		return ""
@@ -133,7 +133,7 @@ func (s *session) maybe() string {
 	return "; whether it happened is not known"
 }
 
-// hint is what to type next, where that helps.
+// hint is what to type next, if that helps.
 func (s *session) hint(err error) string {
 	var refused *room.Error
 	var undone undoneError
@@ -145,7 +145,7 @@ func (s *session) hint(err error) string {
 		case errors.As(err, &undone):
 			return undone.hint
 		case errors.Is(err, nats.ErrPermissionViolation) && s.As != "" && !s.userForm:
-			return "if you connect as an end user of the server's: add --end-user"
+			return "if you connect as an end user that the server knows: add --end-user"
 		}
 	case exitUsage:
 		return "see: roomctl " + s.command + "--help"
@@ -154,7 +154,7 @@ func (s *session) hint(err error) string {
 		case unwelcome(err) && s.expired():
 			return s.newToken()
 		case unwelcome(err) && s.Token != "":
-			return "the token given counts for nothing there; the log of roomd says why"
+			return "the server does not accept the token; the log of roomd says why"
 		case unwelcome(err):
 			return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
 		case !errors.Is(err, errNoServer):
@@ -172,19 +172,19 @@ func (s *session) hint(err error) string {
 		if errors.As(err, &refused) && refused.Outcome == room.None || s.requestID == "" {
 			return "try again: " + commandLine(s.args)
 		}
-		return "to learn that, and make it happen if it did not: " + s.again()
+		return "to find out, and make it happen if it did not: " + s.again()
 	}
 	return ""
 }
 
-// expired says whether there is a token that counts no more.
+// expired reports whether there is a token and it has expired.
 func (s *session) expired() bool { return !s.expires.IsZero() && time.Now().After(s.expires) }
 
 func (s *session) newToken() string {
-	return "the token counted until " + s.expires.Format(time.DateTime) + "; ask for a new one"
+	return "the token was valid until " + s.expires.Format(time.DateTime) + "; ask for a new one"
 }
 
-// unwelcome says whether the server is there, but does not let this roomctl in.
+// unwelcome reports whether the server is there, but does not let this roomctl in.
 func unwelcome(err error) bool {
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
 }
@@ -202,7 +202,7 @@ func (s *session) nextHint(args []string) string {
 	return "try: " + s.typed(args...)
 }
 
-// which is the command that lists rooms: all there are, or an end user's own.
+// which is the command that lists rooms: all of them, or an end user's own.
 func (s *session) which() []string {
 	if s.userForm {
 		return []string{"rooms"}

@@ -16,7 +16,7 @@ import (
 // shownEntries is how many sessions of one fact a line names.
 const shownEntries = 3
 
-// head is what every fact has, those of a later version too.
+// head is what every fact has, including those of a later version.
 type head struct {
 	Type string      `json:"type"`
 	Time events.Time `json:"time"`
@@ -26,7 +26,7 @@ type head struct {
 	} `json:"data"`
 }
 
-// fact is the line for an encoded fact, and where it stands.
+// fact is the line for an encoded fact, and its position.
 func (l look) fact(raw []byte) (string, head, error) {
 	var h head
 	if err := json.Unmarshal(raw, &h); err != nil {
@@ -83,7 +83,7 @@ func (l look) what(f *events.Fact) string {
 	case events.MemberAttributesChanged:
 		return l.memberAttributesChanged(f)
 	case events.RoomAccessChanged:
-		line := "who may come in: " + word(cmp.Or(f.Access, room.AccessOpen))
+		line := "who may join: " + word(cmp.Or(f.Access, room.AccessOpen))
 		if n := len(f.Allowed); n > 0 {
 			line += fmt.Sprintf(", %d listed", n)
 		}
@@ -124,7 +124,7 @@ func name(id, name string) string {
 	return fmt.Sprintf(" %q", name)
 }
 
-// session tells a further session from the member's only one.
+// session distinguishes a further session from the member's only one.
 func (l look) session(f *events.Fact, id string) string {
 	switch {
 	case f.Type == events.SessionJoined:
@@ -155,7 +155,7 @@ func (l look) why(e *events.Left) string {
 	return " (" + reason + ")"
 }
 
-// by names who asked for it, if anybody is named.
+// by names the user who asked for it, if there is one.
 func (l look) by(operator string) string {
 	if operator == "" {
 		return ""

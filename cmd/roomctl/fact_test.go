@@ -104,7 +104,7 @@ func TestFactOfALaterVersion(t *testing.T) {
 	}
 }
 
-func TestNoFact(t *testing.T) {
+func TestWhatIsNotAFact(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{"", "{}", "[1]", `{"type":"` + events.RoomKept + `"}`, "\xff"} {
 		if line, _, err := plain.fact([]byte(raw)); err == nil {

@@ -22,7 +22,7 @@ import (
 // look is how results are shown to people.
 type look struct {
 	colours bool
-	dated   bool // lines begin with the day
+	dated   bool // lines begin with the date
 	zone    *time.Location
 }
 
@@ -101,7 +101,7 @@ func (l look) joined(user string, r *room.JoinedReply) string {
 	return fmt.Sprintf("%s is in %s %s%s", l.user(user), l.roomID(r.Room.RoomID), size(r.Room.MemberCount, r.Sequence), lasting(r))
 }
 
-// lasting says how long somebody is in who has a lease.
+// lasting says how long a session that has a lease stays.
 func lasting(r *room.JoinedReply) string {
 	if r.LeaseSeconds == 0 {
 		return ""
@@ -152,11 +152,11 @@ func (l look) access(roomID string, c *events.Config) string {
 	line := l.roomID(roomID) + ": "
 	switch c.Access {
 	case room.AccessListed:
-		line += "only who is on its list may come in"
+		line += "only users on its list may join"
 	case room.AccessToken:
-		line += "only who has a token that names it may come in"
+		line += "only users with a token that names it may join"
 	default:
-		return line + "everybody may come in"
+		return line + "everybody may join"
 	}
 	if len(c.AllowedUsers) > 0 && c.Access == room.AccessListed {
 		line += ": " + words(c.AllowedUsers)
@@ -190,7 +190,7 @@ func render(t table.Writer) string {
 	return strings.Join(lines, "\n")
 }
 
-// room describes one room, a property a line.
+// room describes one room, one property per line.
 func (l look) room(r *events.Room) string {
 	t := l.table()
 	add := func(name string, value any) { t.AppendRow(table.Row{l.paint(text.Bold, name), value}) }
@@ -213,20 +213,20 @@ func (l look) room(r *events.Room) string {
 		add("outlives its last member by", time.Duration(d)*time.Second)
 	}
 	if r.DestroyAt != 0 {
-		add("destroyed if nobody comes by", l.time(r.DestroyAt))
+		add("destroyed if nobody joins by", l.time(r.DestroyAt))
 	}
 	if r.Config.Delivery == room.DeliveryOpen {
-		add("heard by", "whoever is connected")
+		add("heard by", "everybody who is connected")
 	}
 	switch r.Config.Access {
 	case room.AccessListed:
-		who := "those on its list"
+		who := "users on its list"
 		if len(r.Config.AllowedUsers) > 0 {
 			who += ": " + words(r.Config.AllowedUsers)
 		}
-		add("end users who may come in", who)
+		add("end users who may join", who)
 	case room.AccessToken:
-		add("end users who may come in", "those with a token that names it")
+		add("end users who may join", "users with a token that names it")
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.Attributes)) {
 		add("attribute "+word(key), printable(r.Attributes[key]))

@@ -43,9 +43,9 @@ members                       3 of 10
 sequence                      7
 created                       2026-05-04 12:00:00 by alice
 outlives its last member by   1m30s
-destroyed if nobody comes by  2026-05-04 12:00:00
-heard by                      whoever is connected
-end users who may come in     those on its list: bob, "al ice"
+destroyed if nobody joins by  2026-05-04 12:00:00
+heard by                      everybody who is connected
+end users who may join        users on its list: bob, "al ice"
 attribute colour              blue
 attribute topic               tea`},
 	} {
@@ -82,7 +82,7 @@ func TestSuccessLines(t *testing.T) {
 	}
 }
 
-func TestNoColoursButOnATerminal(t *testing.T) {
+func TestColoursOnlyOnATerminal(t *testing.T) {
 	t.Parallel()
 	if lookOf(&bytes.Buffer{}).colours {
 		t.Error("colours in a buffer")

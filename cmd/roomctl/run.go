@@ -24,14 +24,14 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Where roomctl looks for a server and an acting user, unless told by flags.
+// Where roomctl looks for a server and an acting user if flags don't name them.
 const (
 	defaultServer = "nats://127.0.0.1:4222"
 	envServer     = "ROOMCTL_SERVER"
 	envAs         = "ROOMCTL_AS"
 )
 
-// Run carries out one command line and returns its exit code.
+// Run executes one command line and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	exited := false // by --help
@@ -72,7 +72,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return s.exit(parsed.Run(s))
 }
 
-// commandOf is the name of the command that was given, with a blank behind it, if one was.
+// commandOf is the name of the command that was given, with a trailing blank; empty if there was none.
 func commandOf(c *kong.Context) string {
 	if c == nil || c.Selected() == nil {
 		return ""
@@ -84,16 +84,16 @@ func commandOf(c *kong.Context) string {
 type session struct {
 	options
 	args           []string
-	command        string // its name and a blank
+	command        string // its name and a trailing blank
 	stdout, stderr io.Writer
 	look           look
-	abort          context.CancelCauseFunc // ends what is under way
+	abort          context.CancelCauseFunc // aborts what is in progress
 
 	nc        *nats.Conn
-	expires   time.Time               // of the token; zero: never, or there is none
-	userForm  bool                    // commands go where only the user's own clients may send them
+	expires   time.Time               // of the token; zero: it never expires, or there is none
+	userForm  bool                    // commands are sent where only the user's own clients may
 	replies   []jsontext.Value        // as they came
-	requestID string                  // of the command that changes something
+	requestID string                  // of a command that changes something
 	next      map[*room.Code][]string // what to type after a refusal
 }
 
@@ -108,7 +108,7 @@ func (s *session) client() (*client.Client, error) {
 	}), nil
 }
 
-// dial connects as whom the flags say.
+// dial connects as the user that the flags name.
 func (s *session) dial(opts ...nats.Option) error {
 	bearer, err := s.bearer()
 	if err == nil {
@@ -117,7 +117,7 @@ func (s *session) dial(opts ...nats.Option) error {
 	return err
 }
 
-// actor connects for a command that somebody must give.
+// actor connects for a command that needs a user who acts.
 func (s *session) actor() (*client.Client, error) {
 	nobody := usageError{errors.New("nobody acts; name a user with --as USER, or for all that follows in " + envAs)}
 	if s.As == "" && s.Token == "" {
@@ -130,7 +130,7 @@ func (s *session) actor() (*client.Client, error) {
 	return c, err
 }
 
-// connect waits for nothing: a server that is not there now is not there.
+// connect does not wait or retry: a server that is not there now is not there.
 func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 	opts = append([]nats.Option{
 		nats.Name("roomctl"),
@@ -156,7 +156,7 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 	case err == nil:
 		return nc, nil
 	case errors.As(err, &badURL):
-		return nil, usageError{fmt.Errorf("%s is no URL of a NATS server", creds.Redact(s.Server))}
+		return nil, usageError{fmt.Errorf("%s is not the URL of a NATS server", creds.Redact(s.Server))}
 	case errors.As(err, &untrusted):
 		return nil, untrustedError{creds.Redact(s.Server), untrusted}
 	case errors.Is(err, nats.ErrNoServers):
@@ -175,14 +175,14 @@ func (s *session) close() {
 	}
 }
 
-// caller is who acts, for a command that changes something.
+// caller is the user who acts, for a command that changes something.
 func (s *session) caller(f requestFlag) room.Caller {
 	s.requestID = cmp.Or(f.RequestID, nuid.Next())
 	return room.Caller{UserID: s.As, UserName: s.UserName, SessionID: s.Session, RequestID: s.requestID}
 }
 
-// answer prints what came of a command: the replies themselves for programs, show for
-// people.
+// answer prints the result of a command: the replies themselves for programs, and what
+// show returns for people.
 func (s *session) answer(err error, show func(look) string) error {
 	if err != nil {
 		return err
@@ -203,14 +203,14 @@ func (s *session) answer(err error, show func(look) string) error {
 func (s *session) line(v jsontext.Value) error {
 	v = v.Clone()
 	if err := v.Compact(); err != nil {
-		return fmt.Errorf("what came is no JSON: %w", err)
+		return fmt.Errorf("the answer is not valid JSON: %w", err)
 	}
 	fmt.Fprintf(s.stdout, "%s\n", v)
 	return nil
 }
 
-// typed is a command line as a person would type it next, with the flags that this one
-// had and the environment does not say.
+// typed is a command line as a person would type it next, with those flags of this one
+// that the environment does not set.
 func (s *session) typed(args ...string) string {
 	var flags []string
 	if s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && creds.Redact(s.Server) == s.Server {
@@ -234,7 +234,7 @@ func (s *session) typed(args ...string) string {
 	return commandLine(append(args, flags...))
 }
 
-// commandLine is roomctl with arguments, so that a shell takes them as they are.
+// commandLine is roomctl with arguments, quoted so that a shell does not change them.
 func commandLine(args []string) string {
 	line := []string{"roomctl"}
 	for _, arg := range args {

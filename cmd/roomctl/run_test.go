@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// result is what a command line came to.
+// result is the result of a command line.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -81,14 +81,14 @@ func service(t *testing.T) *server.Server {
 	return s
 }
 
-// answerer starts a server where one verb gets the answer that answer gives, if any.
+// answerer starts a server where one verb is answered with what answer returns, if anything.
 func answerer(t *testing.T, verb room.Verb, answer func(*nats.Msg) *nats.Msg) *roomtest.Node {
 	t.Helper()
 	n := roomtest.Start(t)
 	nc := roomtest.Conn(t, n.Server)
 	_, err := nc.Subscribe(subjects.Command(string(verb)), func(m *nats.Msg) {
 		if a := answer(m); a != nil {
-			_ = m.RespondMsg(a) // roomctl's exit code tells if it did not come
+			_ = m.RespondMsg(a) // if it does not arrive, roomctl's exit code shows it
 		}
 	})
 	if err = errors.Join(err, nc.Flush()); err != nil {
@@ -169,7 +169,7 @@ func TestServerThatLetsNobodyIn(t *testing.T) {
 	}
 }
 
-// The file that roomd takes as --creds does for roomctl too.
+// The file that roomd takes as --creds works for roomctl too.
 func TestCredentialsFile(t *testing.T) {
 	t.Parallel()
 	s := roomtest.Server(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
@@ -180,7 +180,7 @@ func TestCredentialsFile(t *testing.T) {
 	}
 }
 
-// A server whose certificate nobody here vouches for is there all the same.
+// A server whose certificate is not trusted here is still there.
 func TestServerThatIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	https := httptest.NewTLSServer(nil)

@@ -34,7 +34,7 @@ func (l look) sent(user, roomID string, r *room.SendReply) string {
 	return fmt.Sprintf("%s said it in %s (%s)", l.speaker(user), l.roomID(roomID), stored)
 }
 
-// speaker is who sends a message; no user's ID looks like the server.
+// speaker is the sender of a message; a user's ID never looks like the server.
 func (l look) speaker(user string) string {
 	if user == "" {
 		return "the server"
@@ -42,8 +42,8 @@ func (l look) speaker(user string) string {
 	return l.user(user)
 }
 
-// message is the line for a message; seq is where it is stored, 0 if it is not known or
-// live only.
+// message is the line for a message; seq is where it is stored, 0 if that is unknown or
+// the message is live only.
 func (l look) message(raw []byte, seq uint64) (string, error) {
 	m, err := events.DecodeMessage(raw)
 	if err != nil {
@@ -77,13 +77,13 @@ type past struct {
 	events   []jsontext.Value // oldest first
 	complete bool
 	more     bool
-	next     uint64 // where it goes on if there is more
+	next     uint64 // where to continue if there is more
 }
 
 func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	switch {
 	case c.Before != nil && !c.Messages:
-		return usageError{errors.New("--before counts messages; add --messages, or begin with --after")}
+		return usageError{errors.New("--before is for messages; add --messages, or use --after")}
 	case c.Count < 0:
 		return usageError{fmt.Errorf("--count is %d; it must be the number of lines to show, or 0 for all", c.Count)}
 	}
@@ -93,7 +93,7 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which(), room.ErrUserNotInRoom: {"members", c.Room}}
 	var p *past
-	for p == nil && err == nil { // once more if another room takes its name meanwhile
+	for p == nil && err == nil { // again if another room takes the name meanwhile
 		s.replies = nil
 		p, err = c.read(ctx, s, rooms)
 	}
@@ -103,14 +103,14 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	return c.print(s, p)
 }
 
-// read asks for what is wanted of the room as it is now, page by page. There is no past
-// if the room became another one between the pages.
+// read asks for the history of the room as it is now, page by page. It returns nil if the
+// room became another one between the pages.
 func (c *historyCmd) read(ctx context.Context, s *session, rooms *client.Client) (*past, error) {
 	now, err := rooms.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
 	if err != nil {
 		return nil, err
 	}
-	s.replies = nil // it is not of the history
+	s.replies = nil // this reply is not part of the history
 	p := &past{complete: true}
 	q := room.HistoryRequest{Freshness: room.Freshness{MinRevision: now.Revision}, RoomID: c.Room, InstanceID: now.InstanceID}
 	at := c.begin(&q, now.Sequence)
@@ -135,7 +135,7 @@ func (c *historyCmd) read(ctx context.Context, s *session, rooms *client.Client)
 			return p, nil
 		}
 		if *at, err = strconv.ParseUint(reply.NextFlag, 10, 64); err != nil {
-			return nil, fmt.Errorf("the reply's nextFlag is %q, which is no position", reply.NextFlag)
+			return nil, fmt.Errorf("the reply's nextFlag is %q, which is not a position", reply.NextFlag)
 		}
 		if p.next = *at; c.Count > 0 && len(p.events) >= c.Count {
 			p.more = true
@@ -144,7 +144,7 @@ func (c *historyCmd) read(ctx context.Context, s *session, rooms *client.Client)
 	}
 }
 
-// begin says in the request where to begin, and returns that place for the next page.
+// begin sets where the request begins, and returns that position for the next page.
 func (c *historyCmd) begin(q *room.HistoryRequest, head uint64) *uint64 {
 	at := new(uint64)
 	switch {
@@ -176,7 +176,7 @@ func (c *historyCmd) print(s *session, p *past) error {
 	for _, raw := range p.events {
 		line, _, err := l.event(raw, 0)
 		if err != nil {
-			s.remark("something that is no event came: %s", printable(err.Error()))
+			s.remark("something arrived that is not an event: %s", printable(err.Error()))
 			continue
 		}
 		fmt.Fprintln(s.stdout, line)
@@ -204,7 +204,7 @@ func (c *historyCmd) nothing(l look) string {
 	return line
 }
 
-// further is what to type to see what comes next.
+// further is what to type to see the rest.
 func (c *historyCmd) further(s *session, next uint64) string {
 	if strings.HasPrefix(c.Room, "-") {
 		return "" // it would be taken for a flag
@@ -220,7 +220,7 @@ func (c *historyCmd) further(s *session, next uint64) string {
 	return ": " + s.typed(append(args, from, strconv.FormatUint(next, 10))...)
 }
 
-// event is the line for a fact or a message; h is nothing for a message.
+// event is the line for a fact or a message; h is empty for a message.
 func (l look) event(raw []byte, seq uint64) (line string, h head, err error) {
 	if line, err = l.message(raw, seq); errors.Is(err, events.ErrUnknownType) {
 		return l.fact(raw)

@@ -44,7 +44,7 @@ func TestMessageLines(t *testing.T) {
 		t.Errorf("%v: %s", err, got)
 	}
 	if line, err := plain.message([]byte("{}"), 0); err == nil {
-		t.Errorf("no message is shown as %s", line)
+		t.Errorf("something that is not a message is shown as %s", line)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestHistory(t *testing.T) {
 		r.want(t, code)
 		return r
 	}
-	// shown is what stands in a history's lines, by a pattern's group.
+	// shown is what a pattern's group matches in the lines of a history.
 	shown := func(pattern string, args ...string) string {
 		t.Helper()
 		var list []string
@@ -139,7 +139,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// A room that becomes another one between two pages is read again from its beginning.
+// If a room becomes another one between two pages, it is read again from the beginning.
 func TestHistoryOfAnotherInstance(t *testing.T) {
 	t.Parallel()
 	n := roomtest.Start(t)
@@ -159,7 +159,7 @@ func TestHistoryOfAnotherInstance(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			_ = m.Respond(body) // roomctl's exit code tells if it did not come
+			_ = m.Respond(body) // if it does not arrive, roomctl's exit code shows it
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -19,11 +19,11 @@ const envToken = "ROOMCTL_TOKEN"
 type tokenCmd struct {
 	Key   string        `required:"" type:"existingfile" placeholder:"FILE" help:"What to sign it with: a private key in PEM (RSA or Ed25519), or the secret that roomd has as --auth-key."`
 	KeyID string        `name:"kid" placeholder:"ID" help:"The kid of that key, if roomd has a key set."`
-	Sub   string        `required:"" placeholder:"USER" help:"The user whom it is for."`
+	Sub   string        `required:"" placeholder:"USER" help:"The user that it is for."`
 	Rooms []string      `placeholder:"ROOM" help:"Rooms that the user is granted."`
 	Verbs []string      `placeholder:"VERB" help:"Commands that the user may give (all that end users may)."`
-	TTL   time.Duration `name:"ttl" default:"1h" placeholder:"1h" help:"How long it counts (${default}); 0: for ever."`
-	Admin bool          `help:"Give a back end's rights, which are to act for every user."`
+	TTL   time.Duration `name:"ttl" default:"1h" placeholder:"1h" help:"How long it is valid (${default}); 0: for ever."`
+	Admin bool          `help:"Give it a back end's permissions, which are to act for every user."`
 }
 
 // Run prints a token. It needs no server.
@@ -37,7 +37,7 @@ func (c *tokenCmd) Run(s *session) error {
 		claims.Rooms = append(claims.Rooms, subjects.Room(id))
 	}
 	if c.TTL < 0 {
-		return usageError{errors.New("--ttl is negative; such a token counts for nothing")}
+		return usageError{errors.New("--ttl is negative; such a token would never be valid")}
 	}
 	if c.TTL > 0 {
 		claims.Expires = time.Now().Add(c.TTL)
@@ -50,7 +50,7 @@ func (c *tokenCmd) Run(s *session) error {
 	return nil
 }
 
-// bearer reads --token: a file, or a token itself. It says who acts, and where commands go.
+// bearer reads --token, a file or a token itself, which says who acts and where commands are sent.
 func (s *session) bearer() ([]nats.Option, error) {
 	if s.Token == "" {
 		return s.endUser()
@@ -64,7 +64,7 @@ func (s *session) bearer() ([]nats.Option, error) {
 	claims, err := auth.Peek(token)
 	if err != nil {
 		if os.IsNotExist(unread) && strings.Count(token, ".") != 2 {
-			return nil, usageError{fmt.Errorf("--token: %s is neither a file nor a token; correct its path, or make one by roomctl token", word(s.Token))}
+			return nil, usageError{fmt.Errorf("--token: %s is neither a file nor a token; correct the path, or make a token with roomctl token", word(s.Token))}
 		}
 		return nil, usageError{fmt.Errorf("--token is neither a file nor a token that can be read: %w", err)}
 	}
@@ -80,7 +80,7 @@ func (s *session) bearer() ([]nats.Option, error) {
 	return []nats.Option{nats.Token(token), s.speaksFor(claims.User)}, nil
 }
 
-// endUser makes who acts an end user without a token, where that is asked for.
+// endUser makes the acting user an end user without a token, if --end-user is given.
 func (s *session) endUser() ([]nats.Option, error) {
 	if !s.EndUser {
 		return nil, nil
@@ -92,7 +92,7 @@ func (s *session) endUser() ([]nats.Option, error) {
 	return []nats.Option{s.speaksFor(user)}, nil
 }
 
-// speaksFor keeps to what an end user may do: its own commands, and its own inboxes.
+// speaksFor keeps to what an end user may do: its own commands and its own inboxes.
 func (s *session) speaksFor(user subjects.User) nats.Option {
 	s.userForm = true
 	return nats.CustomInboxPrefix(subjects.UserInbox(user))

@@ -20,7 +20,7 @@ import (
 
 const secret = "a secret that only this test knows, 48 bytes long\n"
 
-// guarded starts a room service that lets users in by tokens, and returns its URL and the
+// guarded starts a room service that lets users in with tokens, and returns its URL and the
 // file that its tokens are signed with.
 func guarded(t *testing.T) (url, key string) {
 	t.Helper()
@@ -84,7 +84,7 @@ func TestTokens(t *testing.T) {
 		{[]string{"members", "lobby", "--token", alice, "--as", "al ice"}, exitOK, []string{"al ice"}},
 		{[]string{"leave", "lobby", "--token", alice, "--as", "bob"}, exitUsage, []string{`the token is for "al ice"`}},
 		{[]string{"leave", "lobby", "--token", alice + "x"}, exitNoServer, []string{"that lets you in", "the log of roomd says why"}},
-		{[]string{"leave", "lobby", "--token", token(t, "--key", key, "--sub", "bob", "--ttl", "1ms")}, exitNoServer, []string{"that lets you in", "the token counted until 2"}},
+		{[]string{"leave", "lobby", "--token", token(t, "--key", key, "--sub", "bob", "--ttl", "1ms")}, exitNoServer, []string{"that lets you in", "the token was valid until 2"}},
 		{[]string{"leave", "lobby", "--token", "nothing"}, exitUsage, []string{"neither a file nor a token"}},
 		{[]string{"kick", "lobby", "bob", "--token", alice}, exitRefused, []string{"trusted callers"}},
 		{[]string{"rooms", "--token", reader}, exitOK, []string{"bob is in no room"}},
@@ -98,7 +98,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// A user of the server's configuration may do as much as one with a token.
+// A user in the server's configuration may do as much as one with a token.
 func TestEndUserWithoutToken(t *testing.T) {
 	t.Parallel()
 	s := roomtest.Server(t, func(o *server.Options) {
@@ -119,7 +119,7 @@ func TestEndUserWithoutToken(t *testing.T) {
 	roomctl(t, "rooms", "-s", url, "--end-user").want(t, exitUsage, "--as")
 }
 
-func TestTokensThatMakeNoSense(t *testing.T) {
+func TestNonsensicalTokens(t *testing.T) {
 	t.Parallel()
 	key := file(t, secret)
 	for _, c := range []struct {
@@ -138,7 +138,7 @@ func TestTokensThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// An end user watches a room by its own feed.
+// An end user watches a room on its own feed.
 func TestWatchByToken(t *testing.T) {
 	t.Parallel()
 	url, key := guarded(t)

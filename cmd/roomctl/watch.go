@@ -13,10 +13,10 @@ import (
 	"natsrooms/subjects"
 )
 
-// reconnectWait is how often a watch looks whether its server is back.
+// reconnectWait is how often a watch checks whether its server is back.
 const reconnectWait = 250 * time.Millisecond
 
-// Run prints facts and messages until ctx ends, which is what a watch is ended by.
+// Run prints facts and messages until ctx ends, which is how a watch normally ends.
 func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	if _, err := subjects.ParseRoom(c.Room); err != nil {
 		return usageError{fmt.Errorf("the room's ID %w", err)}
@@ -32,7 +32,7 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 		func(o *nats.Options) error { o.AllowReconnect = true; return nil },
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			tell("the connection broke (%v); what happens until it is back is read then", cmp.Or(err, nats.ErrDisconnected))
+			tell("the connection broke (%v); what happens meanwhile is read when it is back", cmp.Or(err, nats.ErrDisconnected))
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { tell("connected again") }),
 	)
@@ -61,7 +61,7 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	}
 }
 
-// watcher is a client for watching. A trusted one watches for nobody; an end user's keeps
+// watcher is a client for watching. A trusted one acts for no user; an end user's keeps
 // the user's session in its rooms meanwhile.
 func (s *session) watcher() *client.Client {
 	cfg := client.Config{Timeout: s.Timeout, Once: true}
@@ -71,7 +71,7 @@ func (s *session) watcher() *client.Client {
 	return client.New(s.nc, cfg)
 }
 
-// step is one of a room's watch, of what is said there, or its error.
+// step is one update of a room's watch, one message in the room, or an error.
 type step struct {
 	room   string
 	update *client.Update
@@ -79,8 +79,8 @@ type step struct {
 	err    error
 }
 
-// follow watches a room, which may not be there yet, and listens to what is said in it,
-// until ctx ends.
+// follow watches a room, which need not exist yet, and listens to its messages, until ctx
+// ends.
 func follow(ctx context.Context, c *client.Client, id string, steps chan<- step) {
 	send := func(st step) {
 		select {
@@ -100,7 +100,7 @@ func follow(ctx context.Context, c *client.Client, id string, steps chan<- step)
 	}()
 }
 
-// ended makes a success of the signal that ends a watch.
+// ended turns the signal that ends a watch into a success.
 func ended(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil
@@ -112,7 +112,7 @@ func ended(ctx context.Context, err error) error {
 type printer struct {
 	*session
 	room      string
-	recovered bool // the last one did not arrive by itself
+	recovered bool // the last step was read later instead of arriving live
 }
 
 func (p *printer) print(st step) error {
@@ -126,7 +126,7 @@ func (p *printer) print(st step) error {
 	}
 	line, err := p.look.step(st)
 	if err != nil {
-		p.remark("something that is no event came: %s", printable(err.Error()))
+		p.remark("something arrived that is not an event: %s", printable(err.Error()))
 		return nil
 	}
 	fmt.Fprintln(p.stdout, line)
@@ -150,7 +150,7 @@ func (l look) step(st step) (line string, err error) {
 	return l.message(st.heard.Raw, st.heard.Message.Seq)
 }
 
-// comment tells people what is no event.
+// comment tells people about steps that are not events.
 func (p *printer) comment(st step) {
 	recovered := false
 	if u := st.update; u != nil {
@@ -159,11 +159,11 @@ func (p *printer) comment(st step) {
 	} else {
 		recovered = st.heard.Recovered
 		if st.heard.Lost {
-			p.remark("some messages were missed that are no longer kept")
+			p.remark("some messages were missed and are no longer kept")
 		}
 	}
 	if recovered && !p.recovered {
-		p.remark("what comes next did not arrive, and was read now")
+		p.remark("what follows did not arrive live, and was read afterwards")
 	}
 	p.recovered = recovered
 }
@@ -181,7 +181,7 @@ func (p *printer) commentRoom(u *client.Update) {
 	case u.Fresh == client.FreshInstance:
 		p.remark("%s is another room of that name now %s", id, size(u.Roster.Len(), u.Roster.Sequence()))
 	default:
-		p.remark("some facts were missed that are no longer kept; the room is now %s", size(u.Roster.Len(), u.Roster.Sequence()))
+		p.remark("some facts were missed and are no longer kept; the room is now %s", size(u.Roster.Len(), u.Roster.Sequence()))
 	}
 }
 

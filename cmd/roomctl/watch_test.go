@@ -53,7 +53,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestWatchTellsWhatIsNoEvent(t *testing.T) {
+func TestWatchRemarks(t *testing.T) {
 	t.Parallel()
 	var out, remarks bytes.Buffer
 	p := &printer{session: &session{stdout: &out, stderr: &remarks, look: plain}, room: "lobby"}
@@ -72,9 +72,9 @@ func TestWatchTellsWhatIsNoEvent(t *testing.T) {
 		}
 	}
 	want := `roomctl: there is no room lobby yet; what happens in it will be shown
-roomctl: what comes next did not arrive, and was read now
+roomctl: what follows did not arrive live, and was read afterwards
 roomctl: the room lobby is gone
-roomctl: some messages were missed that are no longer kept
+roomctl: some messages were missed and are no longer kept
 `
 	if got := remarks.String(); got != want {
 		t.Errorf("remarks:\n%s\nwant\n%s", got, want)
@@ -84,7 +84,7 @@ roomctl: some messages were missed that are no longer kept
 	}
 }
 
-// A watch goes on through a restart of the server, and shows what happened before it was
+// A watch continues through a restart of the server, and shows what happened before it was
 // back, once.
 func TestWatchOutlivesTheConnection(t *testing.T) {
 	t.Parallel()
