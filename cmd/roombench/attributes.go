@@ -13,8 +13,8 @@ import (
 // attributeKeys is how many attributes the members of attributes-hot share.
 const attributeKeys = 64
 
-// attributes measures members of one room who set attributes of it, each time to a value
-// that says whose it is and the how manieth.
+// attributes measures members of one room who set its attributes, each time to a value
+// that contains the user and a running number.
 func (b *bench) attributes(run string) (Result, error) {
 	if err := b.make(run, 1); err != nil {
 		return Result{}, err
@@ -43,7 +43,7 @@ func (b *bench) attributes(run string) (Result, error) {
 }
 
 // verifyAttributes checks that each user's acknowledged changes are in the room's facts,
-// once each and in its order, and that the facts come to what get shows.
+// once each and in order, and that the facts add up to what get shows.
 func (b *bench) verifyAttributes(from uint64, id string, times []int) (facts int, err error) {
 	noted, fold := map[string]int{}, map[string]string{}
 	facts, err = b.facts(from, id, func(f *events.Fact) error {
@@ -74,7 +74,7 @@ func (b *bench) verifyAttributes(from uint64, id string, times []int) (facts int
 		return facts, err
 	}
 	if !maps.Equal(now.Room.Attributes, fold) {
-		return facts, fmt.Errorf("get shows %v, the facts come to %v", now.Room.Attributes, fold)
+		return facts, fmt.Errorf("get shows %v, but the facts add up to %v", now.Room.Attributes, fold)
 	}
 	return facts, nil
 }

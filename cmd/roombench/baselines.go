@@ -15,7 +15,7 @@ const (
 	factBytes  = 560
 )
 
-// echo is request-reply with nothing behind it.
+// echo is a request that is answered at once, without any work.
 func (b *bench) echo(n, inFlight int) (timing, error) {
 	nc, err := nats.Connect(b.Nats)
 	if err != nil {
@@ -37,8 +37,8 @@ func (b *bench) echo(n, inFlight int) (timing, error) {
 }
 
 // appendRaw is a conditional JetStream publish of a fact's size. Each goroutine has a
-// subject of its own, so that no condition ever fails. With republish the stream is
-// set up as the journal is: renamed subject, every stored message heard live.
+// subject of its own, so that no condition ever fails. With republish the stream is set up
+// like the journal: the subject is renamed, and every stored message is heard live.
 func (b *bench) appendRaw(n, inFlight int, republish bool) (timing, error) {
 	const prefix = "roombench-raw."
 	cfg := jetstream.StreamConfig{
@@ -64,7 +64,7 @@ func (b *bench) appendRaw(n, inFlight int, republish bool) (timing, error) {
 	})
 }
 
-// compared puts a scenario beside its baseline.
+// compared sets a scenario against its baseline.
 func compared(t, base timing, name string) Result {
 	return Result{
 		Ops: t.n, PerSecond: t.perSecond(), P50: t.at(0.5), P99: t.at(0.99), Baseline: name, Base: base.perSecond(), Ratio: t.perSecond() / base.perSecond(),

@@ -17,9 +17,9 @@ const (
 	besideTick    = 2 * time.Millisecond
 )
 
-// beside is one join at a time, into rooms of which one is talked in a lot, beside the
-// same while all of them are quiet. Quiet and loud take turns, so that both meet the
-// same machine.
+// beside is one join at a time, into rooms of which one has much talk, compared with the
+// same while all of them are quiet. Quiet and loud phases take turns, so that both see the
+// machine in the same state.
 func (b *bench) beside(run string) (Result, error) {
 	n := max(b.Count/30/besideRounds, 1)
 	if err := b.make(run, besideRooms); err != nil {
@@ -62,7 +62,7 @@ func (b *bench) beside(run string) (Result, error) {
 func talkerName(i int) string { return fmt.Sprintf("talker-%d", i) }
 
 // while calls f while members of the first room talk, over connections of their own, and
-// tells how much they said meanwhile.
+// returns how much they said.
 func (b *bench) while(run string, f func() error) (timing, error) {
 	talk := &bench{Options: b.Options, ctx: b.ctx}
 	defer talk.close()
@@ -101,8 +101,8 @@ func (b *bench) while(run string, f func() error) (timing, error) {
 	return t, err
 }
 
-// pace gives as many turns as the rate has until done. Those that nobody took in time are
-// given later, but not all of a long standstill's: it would be louder than it should be.
+// pace hands out turns at the rate until done. Turns that nobody took in time are handed
+// out later, but not all those of a long standstill: that would be louder than intended.
 func pace(turns chan<- struct{}, done <-chan struct{}) {
 	tick := time.NewTicker(besideTick)
 	defer tick.Stop()
@@ -124,7 +124,7 @@ func pace(turns chan<- struct{}, done <-chan struct{}) {
 	}
 }
 
-// and is both together.
+// and is both timings combined.
 func (t timing) and(u timing) timing {
 	sum := timing{n: t.n + u.n, seconds: t.seconds + u.seconds, took: slices.Concat(t.took, u.took)}
 	slices.Sort(sum.took)

@@ -11,10 +11,10 @@ import (
 	"natsrooms/subjects"
 )
 
-// fanoutRooms is how many rooms have an audience, so that as many facts are on their way.
+// fanoutRooms is how many rooms have an audience, so that as many facts are in flight.
 const fanoutRooms = 8
 
-// fanout is facts of rooms with many subscribers each.
+// fanout measures facts of rooms with many subscribers each.
 func (b *bench) fanout(run string) (Result, error) {
 	if err := b.make(run, fanoutRooms); err != nil {
 		return Result{}, err
@@ -24,7 +24,7 @@ func (b *bench) fanout(run string) (Result, error) {
 	return r, err
 }
 
-// messagesFanout is messages of rooms with many subscribers each.
+// messagesFanout measures messages of rooms with many subscribers each.
 func (b *bench) messagesFanout(run string) (Result, error) {
 	if err := b.make(run, fanoutRooms); err != nil {
 		return Result{}, err
@@ -35,9 +35,9 @@ func (b *bench) messagesFanout(run string) (Result, error) {
 	return b.live(run, subjects.Messages, func(w, _ int) error { return b.send(w, roomName(run, w), userName(w), nil) })
 }
 
-// live measures what rooms with many subscribers each hear at heardAt, beside the same
-// bytes published by plain NATS. Both keep as many on their way. cause is a worker's
-// next command, to the room of its own, that everybody hears of once.
+// live measures what rooms with many subscribers each hear on heardAt, compared with the
+// same bytes published with plain NATS. Both keep the same number in flight. cause is a
+// worker's next command, to a room of its own, which everybody there hears about once.
 func (b *bench) live(run string, heardAt func(subjects.Room) string, cause func(worker, i int) error) (Result, error) {
 	n := b.Count / 30
 	heard, inboxes := make([]string, fanoutRooms), make([]string, fanoutRooms)
@@ -71,8 +71,8 @@ func (b *bench) live(run string, heardAt func(subjects.Room) string, cause func(
 	return compared(live, timing{n: live.n, seconds: time.Since(began).Seconds()}, "fanout-raw"), nil
 }
 
-// hear measures n commands, each of which everybody in its worker's room hears of once.
-// At most ahead of them are on their way to some.
+// hear measures n commands, each of which everybody in its worker's room hears about once.
+// At most ahead of them have not yet reached everybody.
 func (b *bench) hear(n, ahead int, subject func(subscriber int) string, copies *[]*nats.Msg, cause func(worker, i int) error) (timing, error) {
 	all, err := b.listen(subject, copies)
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *bench) hear(n, ahead int, subject func(subscriber int) string, copies *
 	}
 	defer all.close()
 	began := time.Now()
-	// A worker a room, so every join is a fact of its own.
+	// One worker per room, so every join is a fact of its own.
 	_, err = b.each(n, fanoutRooms, func(w, i int) error {
 		if i >= ahead {
 			if err := all.heard(1); err != nil {
@@ -102,11 +102,11 @@ func (b *bench) hear(n, ahead int, subject func(subscriber int) string, copies *
 type audience struct {
 	conns []*nats.Conn
 	got   atomic.Int64
-	whole chan struct{} // one for every message that all have
+	whole chan struct{} // one for every message that has reached everybody
 }
 
-// listen subscribes as many for each room as there are to be. One copy of each message
-// goes to copies, unless that is nil.
+// listen makes the subscriptions for each room. One copy of each message goes to copies,
+// unless that is nil.
 func (b *bench) listen(subject func(subscriber int) string, copies *[]*nats.Msg) (*audience, error) {
 	a := &audience{whole: make(chan struct{}, 1<<16)}
 	for range 8 {

@@ -7,9 +7,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// feeds is messages of rooms whose members each hear them on a feed of their own, beside
-// the room's one subject with as many subscribers. Every copy that the service publishes
-// there, the NATS server makes by itself here.
+// feeds measures messages of rooms whose members each hear them on a feed of their own,
+// compared with the room's shared subject with as many subscribers. The service publishes
+// every copy for a feed; on the shared subject the NATS server makes the copies itself.
 func (b *bench) feeds(run string) (Result, error) {
 	if err := b.make(run, 2*fanoutRooms); err != nil {
 		return Result{}, err
@@ -26,7 +26,7 @@ func (b *bench) feeds(run string) (Result, error) {
 	return b.besideShared(run, feed, func(w, _ int) error { return b.send(w, roomName(run, w), userName(w), nil) })
 }
 
-// open is messages of open rooms, on their one subject for end users, beside the same.
+// open measures messages of open rooms, on their shared subject for end users, likewise.
 func (b *bench) open(run string) (Result, error) {
 	if err := b.make(run, 2*fanoutRooms); err != nil {
 		return Result{}, err
@@ -44,14 +44,14 @@ func (b *bench) open(run string) (Result, error) {
 	return b.besideShared(run, subject, func(w, _ int) error { return b.send(w, roomName(run+"-open", w), userName(w), nil) })
 }
 
-// besideShared measures what end users hear, beside the shared subjects of other rooms in
-// which only one talks.
+// besideShared measures what end users hear, compared with the shared subjects of other
+// rooms, in which only one user talks.
 func (b *bench) besideShared(run string, subject func(subscriber int) string, cause func(worker, i int) error) (Result, error) {
 	n := b.Count / 60
-	const ahead = 4 * fanoutRooms // more is not copied in time, and left out
+	const ahead = 4 * fanoutRooms // more would not be copied in time, and would be left out
 	ends, err := b.hear(n, ahead, subject, nil, cause)
 	if err != nil {
-		return Result{}, fmt.Errorf("%w; is it a service with --feeds?", err)
+		return Result{}, fmt.Errorf("%w; was the service started with --feeds?", err)
 	}
 	quiet := func(i int) string { return roomName(run, fanoutRooms+i) }
 	if _, err := b.each(fanoutRooms, fanoutRooms, func(w, i int) error { return b.join(w, quiet(i), userName(i), nil) }); err != nil {
@@ -62,8 +62,8 @@ func (b *bench) besideShared(run string, subject func(subscriber int) string, ca
 	return compared(ends, shared, "shared subject"), err
 }
 
-// identity is one join at a time, in turn with the user in the subject and in the body;
-// both have a lease to be stored.
+// identity is one join at a time, with the user in the subject and in the body by turns;
+// both have a lease to store.
 func (b *bench) identity(run string) (Result, error) {
 	n := b.Count / 6
 	lease := 60
@@ -72,7 +72,7 @@ func (b *bench) identity(run string) (Result, error) {
 		return Result{}, err
 	}
 	return b.inTurn(n, "user in the body", func(i int) error {
-		user := fmt.Sprintf("%s-leased-%d", run, i) // the lease ends in every room that a user is in
+		user := fmt.Sprintf("%s-leased-%d", run, i) // a lease ends in every room that a user is in
 		q := &room.RoomRequest{RoomID: roomName(run, 0), Caller: room.Caller{LeaseSeconds: &lease}}
 		if i%2 == 0 {
 			return b.askAs(0, room.Join, user, q, nil)

@@ -94,7 +94,7 @@ func TestVerifyNoticesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestVerifyNoticesWhatIsSaidWrong(t *testing.T) {
+func TestVerifyNoticesWrongAcknowledgements(t *testing.T) {
 	b := &bench{Options: small(serve(t)), ctx: t.Context(), run: nuid.Next(), progress: func(string) {}}
 	if err := b.connect(); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestVerifyNoticesWrongAttributes(t *testing.T) {
 		t.Error("a change without a fact passes")
 	}
 	if _, err := b.verifyAttributes(b.head(), id, []int{0}); err == nil || !strings.Contains(err.Error(), "get shows") {
-		t.Errorf("attributes that come of no fact pass: %v", err)
+		t.Errorf("attributes that no fact set pass: %v", err)
 	}
 	set(attributeValue(0, 2) + "-odd")
 	if _, err := b.verifyAttributes(from, id, []int{3}); err == nil {

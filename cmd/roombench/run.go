@@ -28,7 +28,7 @@ type bench struct {
 	Options
 	ctx      context.Context
 	conns    []*nats.Conn
-	js       []jetstream.JetStream // one a connection
+	js       []jetstream.JetStream // one per connection
 	run      string                // in every name that this run uses
 	progress func(string)
 }
@@ -97,7 +97,7 @@ func chosen(o Options) ([]scenario, error) {
 	for _, name := range o.Scenarios {
 		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no scenario %q; there are %s", name, scenarioNames())
+			return nil, fmt.Errorf("there is no scenario %q; the scenarios are %s", name, scenarioNames())
 		}
 		if slices.ContainsFunc(list, func(s scenario) bool { return s.name == name }) {
 			return nil, fmt.Errorf("%s is named twice; --runs 2 runs it twice", name)
@@ -129,7 +129,7 @@ func (b *bench) connect() error {
 	return nil
 }
 
-// hasFeeds says whether the service has feeds for end users.
+// hasFeeds reports whether the service has feeds for end users.
 func (b *bench) hasFeeds() bool {
 	var r room.JoinedReply
 	err := b.askAs(0, room.Enter, userName(0), &room.CreateRequest{RoomID: roomName(b.run, 0)}, &r)
@@ -158,8 +158,8 @@ func (t timing) at(share float64) float64 {
 	return float64(t.took[int(share*float64(len(t.took)-1))].Microseconds()) / 1000
 }
 
-// each does n operations, inFlight at a time, each goroutine on a connection of its own
-// share. The first error ends it.
+// each does n operations, inFlight at a time; the goroutines share out the connections.
+// The first error ends it.
 func (b *bench) each(n, inFlight int, op func(worker, i int) error) (timing, error) {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]

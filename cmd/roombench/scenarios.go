@@ -46,7 +46,7 @@ func (b *bench) ask(worker int, verb room.Verb, body, v any) error {
 	return b.askAt(worker, subjects.Command(string(verb)), body, v)
 }
 
-// askAs sends a command of a user's own.
+// askAs sends a command in the user form.
 func (b *bench) askAs(worker int, verb room.Verb, user string, body, v any) error {
 	return b.askAt(worker, subjects.UserCommand(string(verb), subjects.User(user)), body, v)
 }
@@ -88,12 +88,12 @@ func roomName(run string, i int) string { return fmt.Sprintf("%s-%d", run, i) }
 
 func userName(i int) string { return fmt.Sprintf("user-%d", i) }
 
-// joins measures n joins, by a user each, spread over rooms.
+// joins measures n joins, each by another user, spread over rooms.
 func (b *bench) joins(run string, rooms, n int) (Result, error) {
 	return b.joinsBeside(run, rooms, n, true)
 }
 
-// joinsPlain is join-hot beside an append to a stream that republishes nothing.
+// joinsPlain is join-hot compared with an append to a stream that republishes nothing.
 func (b *bench) joinsPlain(run string) (Result, error) { return b.joinsBeside(run, 1, b.Count, false) }
 
 func (b *bench) joinsBeside(run string, rooms, n int, republish bool) (Result, error) {
@@ -121,7 +121,7 @@ func (b *bench) joinsBeside(run string, rooms, n int, republish bool) (Result, e
 	return r, err
 }
 
-// switches measures users that go from room to room.
+// switches measures users that switch from room to room.
 func (b *bench) switches(run string) (Result, error) {
 	if err := b.make(run, b.Rooms); err != nil {
 		return Result{}, err
@@ -159,7 +159,7 @@ func (b *bench) switches(run string) (Result, error) {
 	return r, err
 }
 
-// latency is one join at a time, beside an echo and an append one after the other.
+// latency is one join at a time, compared with an echo followed by an append.
 func (b *bench) latency(run string) (Result, error) {
 	n := b.Count / 30
 	if err := b.make(run, 1); err != nil {
@@ -181,7 +181,7 @@ func (b *bench) latency(run string) (Result, error) {
 	return r, err
 }
 
-// refusals are joins of rooms that do not exist; each needs a sync point.
+// refusals measures joins of rooms that do not exist; each needs a sync point.
 func (b *bench) refusals(run string) (Result, error) {
 	base, err := b.echo(b.Count, b.InFlight)
 	if err != nil {
@@ -214,8 +214,8 @@ func (b *bench) large(run string) (Result, error) {
 	return b.inTurn(n, "join into a room of 10", func(i int) error { return b.join(0, roomName(run, i%2), userName(b.Members+i), nil) })
 }
 
-// inTurn does one operation at a time, n measured ones and n of their baseline in turn, so
-// that both meet the same machine. op's even calls are the measured ones.
+// inTurn does one operation at a time, n measured ones and n of their baseline by turns, so
+// that both see the machine in the same state. op's even calls are the measured ones.
 func (b *bench) inTurn(n int, baseline string, op func(i int) error) (Result, error) {
 	var t [2]timing
 	_, err := b.each(2*n, 1, func(_, i int) error {

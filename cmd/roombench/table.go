@@ -60,7 +60,7 @@ func millis(ms float64) string {
 	return fmt.Sprintf("%.2f", ms)
 }
 
-// machine names the processor, where the system tells.
+// machine names the processor, if the system says.
 func machine() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

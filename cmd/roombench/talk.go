@@ -12,15 +12,15 @@ import (
 	"natsrooms/subjects"
 )
 
-// said is what is said, over and over: some 100 bytes.
+// said is the text of every message, 100 bytes.
 var said = strings.Repeat("What a nice room. ", 6)[:100]
 
 func (b *bench) send(w int, roomID, user string, v any) error {
 	return b.ask(w, room.Send, &room.SendRequest{Caller: room.Caller{UserID: user}, RoomID: roomID, Type: string(events.Text), Data: said}, v)
 }
 
-// sends measures members of many rooms who say something, beside a plain publish of the
-// same bytes to a stream like that of the messages.
+// sends measures members of many rooms who send messages, compared with a plain publish of
+// the same bytes to a stream like that of the messages.
 func (b *bench) sends(run string) (Result, error) {
 	rooms := min(b.Rooms, b.InFlight)
 	if err := b.talkers(run, rooms); err != nil {
@@ -32,7 +32,7 @@ func (b *bench) sends(run string) (Result, error) {
 	}
 	info := stream.CachedInfo()
 	if most := b.Count/rooms + b.InFlight; most > int(info.Config.MaxMsgsPerSubject) {
-		return Result{}, fmt.Errorf("a room keeps only its %d newest messages, so that %d in %d rooms could not be checked; take a smaller --count or more --rooms", info.Config.MaxMsgsPerSubject, b.Count, rooms)
+		return Result{}, fmt.Errorf("a room keeps only its %d newest messages, so %d in %d rooms could not be checked; use a smaller --count or more --rooms", info.Config.MaxMsgsPerSubject, b.Count, rooms)
 	}
 	base, err := b.publish(run, rooms, info.Config)
 	if err != nil {
@@ -46,7 +46,7 @@ func (b *bench) sends(run string) (Result, error) {
 	return compared(t, base, "publish"), b.verifyMessages(run, info.State.LastSeq, acks)
 }
 
-// talkers makes rooms with a member each.
+// talkers makes rooms with one member each.
 func (b *bench) talkers(run string, rooms int) error {
 	if err := b.make(run, rooms); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (b *bench) talkers(run string, rooms int) error {
 }
 
 // publish is a plain JetStream publish of messages as they are stored, to a stream with
-// the settings of the one that the service has.
+// the settings of the service's.
 func (b *bench) publish(run string, rooms int, like jetstream.StreamConfig) (timing, error) {
 	const prefix, stored = "roombench-say.", "roombench-msg."
 	cfg := like
@@ -81,14 +81,14 @@ func (b *bench) publish(run string, rooms int, like jetstream.StreamConfig) (tim
 	})
 }
 
-// verifyMessages checks that every acknowledged message is stored behind from exactly
-// once, where its acknowledgement says.
+// verifyMessages checks that every acknowledged message is stored after from exactly once,
+// where its acknowledgement says.
 func (b *bench) verifyMessages(run string, from uint64, acks []room.SendReply) error {
 	want := make(map[uint64]string, len(acks))
 	head := from
 	for _, a := range acks {
 		if other, twice := want[a.MessageSeq]; twice {
-			return fmt.Errorf("two messages are acknowledged as number %d: %s and %s", a.MessageSeq, other, a.MessageID)
+			return fmt.Errorf("two messages were acknowledged as number %d: %s and %s", a.MessageSeq, other, a.MessageID)
 		}
 		want[a.MessageSeq] = a.MessageID
 		head = max(head, a.MessageSeq)
@@ -102,7 +102,7 @@ func (b *bench) verifyMessages(run string, from uint64, acks []room.SendReply) e
 			return err
 		}
 		if want[seq] != m.ID || m.Data != said {
-			return fmt.Errorf("message %d is stored as %s, but acknowledged as %q", seq, m.ID, want[seq])
+			return fmt.Errorf("message %d is stored as %s, but was acknowledged as %q", seq, m.ID, want[seq])
 		}
 		delete(want, seq)
 		return nil
@@ -111,7 +111,7 @@ func (b *bench) verifyMessages(run string, from uint64, acks []room.SendReply) e
 		return err
 	}
 	for seq, id := range want {
-		return fmt.Errorf("%d messages are acknowledged, but not stored; one of them is %d, %s", len(want), seq, id)
+		return fmt.Errorf("%d messages were acknowledged, but are not stored; one of them is %d, %s", len(want), seq, id)
 	}
 	return nil
 }

@@ -14,13 +14,13 @@ import (
 	"natsrooms/subjects"
 )
 
-// verifyTimeout is how long the journal is read, and the bucket waited for.
+// verifyTimeout is how long reading the journal, and waiting for the bucket, may take.
 const verifyTimeout = 2 * time.Minute
 
 // place is a user in a room.
 type place struct{ room, user string }
 
-// head is the journal's newest sequence; 0 if it can't be read, which costs time only.
+// head is the journal's newest sequence; 0 if it can't be read, which only costs time.
 func (b *bench) head() uint64 {
 	stream, err := b.js[0].Stream(b.ctx, subjects.StreamRooms)
 	if err != nil {
@@ -29,8 +29,8 @@ func (b *bench) head() uint64 {
 	return stream.CachedInfo().State.LastSeq
 }
 
-// facts calls f for the facts of rooms whose names begin with prefix, behind from, up to
-// the journal's head.
+// facts calls f for the facts of rooms whose names begin with prefix, after from, up to the
+// journal's head.
 func (b *bench) facts(from uint64, prefix string, f func(*events.Fact) error) (n int, err error) {
 	err = b.read(subjects.StreamRooms, from, b.head(), func(m jetstream.Msg, _ uint64) error {
 		if r, ok := subjects.RoomOfFacts(m.Subject()); !ok || !strings.HasPrefix(string(r), prefix) {
@@ -46,7 +46,7 @@ func (b *bench) facts(from uint64, prefix string, f func(*events.Fact) error) (n
 	return n, err
 }
 
-// read calls f for what a stream has behind from, up to head.
+// read calls f for what a stream has after from, up to head.
 func (b *bench) read(stream string, from, head uint64, f func(m jetstream.Msg, seq uint64) error) error {
 	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
 	defer cancel()
@@ -102,8 +102,8 @@ func (b *bench) verifyJoins(from uint64, want map[place]struct{}) (facts int, er
 	return facts, b.verifyBucket(want)
 }
 
-// verifyPlaces checks that each user is where its last acknowledged switch took it, in
-// that room alone.
+// verifyPlaces checks that each user is where its last acknowledged switch took it, and in
+// no other room.
 func (b *bench) verifyPlaces(from uint64, want map[place]struct{}) (facts int, err error) {
 	in := map[place]struct{}{}
 	facts, err = b.facts(from, b.run, func(f *events.Fact) error {
@@ -129,7 +129,7 @@ func (b *bench) verifyPlaces(from uint64, want map[place]struct{}) (facts int, e
 	return facts, b.verifyBucket(want)
 }
 
-// settled waits until the bucket has got to a revision.
+// settled waits until the bucket has reached a revision.
 func (b *bench) settled(revision uint64) error {
 	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
 	defer cancel()
@@ -137,8 +137,7 @@ func (b *bench) settled(revision uint64) error {
 	if err != nil {
 		return fmt.Errorf("opening the bucket: %w", err)
 	}
-	// The newest facts may be of others, or the newest messages markers: what counts is
-	// the last fact.
+	// The newest message in the stream may be a marker: what counts is the last fact.
 	last, err := b.lastFact(ctx, revision)
 	if err != nil {
 		return err
@@ -164,7 +163,7 @@ func (b *bench) settled(revision uint64) error {
 			if errors.Is(ctx.Err(), context.Canceled) { // it was stopped
 				return ctx.Err()
 			}
-			return fmt.Errorf("the bucket did not get to revision %d in %v", last, verifyTimeout)
+			return fmt.Errorf("the bucket did not reach revision %d in %v", last, verifyTimeout)
 		}
 	}
 }
@@ -210,7 +209,7 @@ func (b *bench) verifyBucket(want map[place]struct{}) error {
 			continue
 		}
 		if _, ok := want[place{string(r), string(u)}]; !ok {
-			return fmt.Errorf("the bucket has %s in %s, who is not there", u, r)
+			return fmt.Errorf("the bucket has %s in %s, but the user is not there", u, r)
 		}
 		found++
 	}
