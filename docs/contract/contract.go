@@ -1,10 +1,11 @@
-// Package contract is the machine-readable contract of natsrooms, made by make contract
-// from the tables and types in code, and a check of what is on the wire against it.
+// Package contract is the machine-readable contract of natsrooms, which make contract
+// generates from the tables and types in code, and a check of what is on the wire against
+// it.
 //
-// The schemas are of JSON Schema draft 2020-12: of every command's body, of every reply,
-// of the body of refusals, and of every event as the CloudEvent that it is. They allow
-// unknown fields, since later versions add some. The check does not, where the service
-// speaks: a field that no schema has is not part of the contract.
+// The schemas are in JSON Schema draft 2020-12: for the body of every command, for every
+// reply, for the body of a refusal, and for every event as a CloudEvent. They allow unknown
+// fields, since later versions add some. The check does not, for what the service sends: a
+// field that no schema has is not part of the contract.
 package contract
 
 import (
@@ -95,7 +96,7 @@ func checkValue(name string, v any) error {
 	}
 	schema := all[name]
 	if schema == nil {
-		return fmt.Errorf("there is no schema of %s", name)
+		return fmt.Errorf("there is no schema for %s", name)
 	}
 	return schema.Validate(v)
 }
@@ -144,8 +145,8 @@ func Event(data []byte) error {
 	return nil
 }
 
-// Answer checks the answer to a command: body and headers of a refusal, or of a success,
-// which the command's own schema must not have refused.
+// Answer checks the answer to a command: body and headers of a refusal or of a success. If
+// it is a success, the command's body must fit its own schema.
 func Answer(verb string, body []byte, answer *nats.Msg) error {
 	name := answer.Header.Get(micro.ErrorHeader)
 	if name == "" {
@@ -164,7 +165,7 @@ func Answer(verb string, body []byte, answer *nats.Msg) error {
 		return err
 	}
 	if e := refusal.Error; e.Code != name || strconv.Itoa(e.Number) != answer.Header.Get(micro.ErrorCodeHeader) {
-		return fmt.Errorf("the headers %v are not of %.2000s", answer.Header, answer.Data)
+		return fmt.Errorf("the headers %v do not match %.2000s", answer.Header, answer.Data)
 	}
 	return nil
 }

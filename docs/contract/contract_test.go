@@ -76,7 +76,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestEvents takes the events that the encoders are held against, and spoils each.
+// TestEvents checks the golden files of the encoders, and spoils each in several ways.
 func TestEvents(t *testing.T) {
 	names, err := filepath.Glob("../../events/testdata/*.json")
 	if err != nil || len(names) == 0 {
@@ -106,7 +106,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// failures is a test that only counts how often it failed.
+// failures is a test that only counts its failures.
 type failures struct {
 	testing.TB
 	count atomic.Int64

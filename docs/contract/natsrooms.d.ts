@@ -1,5 +1,5 @@
-// Made by `make contract` from the schemas beside it. Readers ignore fields, event types and enum
-// values that they do not know: later versions add some.
+// Made by `make contract` from the schemas beside it. Readers must ignore fields, event types and
+// enum values that they do not know: later versions add some.
 
 /** Connection is a client's connection as its NATS server names it in INFO. */
 export interface Connection {
@@ -26,7 +26,7 @@ export interface RoomConfig {
 
 /** CreateRequest is the body of create and enter. */
 export interface CreateRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -44,7 +44,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
   roomName?: string;
@@ -53,7 +53,7 @@ gone without waiting for its lease to end. */
 
 /** DestroyRequest is the body of destroy. */
 export interface DestroyRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -71,7 +71,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 256 bytes */
   reason?: string;
@@ -79,7 +79,7 @@ gone without waiting for its lease to end. */
 
 /** ReadRequest is the body of get. */
 export interface ReadRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -101,13 +101,13 @@ gone without waiting for its lease to end. */
   minRevision?: number;
   /** wait for everything stored before the request */
   sync?: boolean;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
 }
 
 /** HistoryRequest is the body of history. */
 export interface HistoryRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -129,7 +129,7 @@ gone without waiting for its lease to end. */
   minRevision?: number;
   /** wait for everything stored before the request */
   sync?: boolean;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   afterSequence?: number;
@@ -141,7 +141,7 @@ gone without waiting for its lease to end. */
 
 /** RoomRequest is the body of join and leave. */
 export interface RoomRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -159,13 +159,13 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
 }
 
 /** KickRequest is the body of kick. */
 export interface KickRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -183,7 +183,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 50 */
   userIDs: string[];
@@ -193,7 +193,7 @@ gone without waiting for its lease to end. */
 
 /** LeaveAllRequest is the body of leaveAll. */
 export interface LeaveAllRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -215,7 +215,7 @@ gone without waiting for its lease to end. */
 
 /** ListRequest is the body of list. */
 export interface ListRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -246,7 +246,7 @@ gone without waiting for its lease to end. */
 
 /** MemberOfRequest is the body of memberOf. */
 export interface MemberOfRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -268,7 +268,7 @@ gone without waiting for its lease to end. */
   minRevision?: number;
   /** wait for everything stored before the request */
   sync?: boolean;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 100 */
   userIDs: string[];
@@ -276,7 +276,7 @@ gone without waiting for its lease to end. */
 
 /** MembersRequest is the body of members. */
 export interface MembersRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -302,13 +302,13 @@ gone without waiting for its lease to end. */
   nextFlag?: string;
   /** 1 to 500; 0: 500 */
   count?: number;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
 }
 
 /** RenewRequest is the body of renew. */
 export interface RenewRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -331,7 +331,7 @@ gone without waiting for its lease to end. */
 
 /** RoomsRequest is the body of rooms. */
 export interface RoomsRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -358,7 +358,7 @@ gone without waiting for its lease to end. */
 
 /** SendRequest is the body of send. */
 export interface SendRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -376,7 +376,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** text, custom, command, barrage */
   type: "text" | "custom" | "command" | "barrage";
@@ -391,7 +391,7 @@ gone without waiting for its lease to end. */
 
 /** SetAccessRequest is the body of setAccess. */
 export interface SetAccessRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -409,7 +409,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** open, listed, token; unchanged if empty */
   access?: "open" | "listed" | "token";
@@ -421,7 +421,7 @@ gone without waiting for its lease to end. */
 
 /** SetAttributesRequest is the body of setAttributes: one change to several attributes together. */
 export interface SetAttributesRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -439,7 +439,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
   set?: Record<string, string>;
@@ -456,7 +456,7 @@ gone without waiting for its lease to end. */
 
 /** SetMemberAttributesRequest is the body of setMemberAttributes. */
 export interface SetMemberAttributesRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -474,7 +474,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 100 */
   userIDs: string[];
@@ -486,7 +486,7 @@ gone without waiting for its lease to end. */
 
 /** RoomInfo names the room that a switch goes to. */
 export interface RoomInfo {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
   roomName?: string;
@@ -494,7 +494,7 @@ export interface RoomInfo {
 
 /** SwitchRequest is the body of switch. */
 export interface SwitchRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID?: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName?: string;
@@ -512,7 +512,7 @@ a session asked for counts. A session that asks for nothing gets, with its first
   /** Connection is the session's own connection: when it closes, the session is considered
 gone without waiting for its lease to end. */
   connection?: Connection;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   fromRoomID: string;
   toRoomInfo: RoomInfo;
   isCreateWhenRoomNotExisted?: boolean;
@@ -543,20 +543,20 @@ export interface ErrorBody {
 
 /** MemberAttributes are attributes of one member that were set. */
 export interface MemberAttributes {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
   attributes: Record<string, string>;
 }
 
 export interface MemberAttributesData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
   infos: MemberAttributes[];
   deleteAfterOwnerLeft: boolean;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   requestID?: string;
 }
@@ -572,22 +572,22 @@ export interface MemberAttributesChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: MemberAttributesData;
 }
 
 /** Joined is one session that joins. */
 export interface Joined {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName: string;
@@ -596,7 +596,7 @@ export interface Joined {
   sessionID: string;
   joinedAt: string;
   via: "create" | "join" | "enter" | "switch";
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   fromRoomID?: string;
   requestID?: string;
   /** how long it stays without a sign of life; 0: without limit */
@@ -609,7 +609,7 @@ DeleteAfterOwnerLeft go when it leaves; the others outlive the membership.; at m
 }
 
 export interface JoinedData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -628,22 +628,22 @@ export interface MemberJoined {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: JoinedData;
 }
 
 /** Left is one session that leaves. */
 export interface Left {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName: string;
@@ -654,15 +654,15 @@ export interface Left {
   reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
   /** at most 256 bytes */
   reasonText?: string;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   toRoomID?: string;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   operator?: string;
   requestID?: string;
 }
 
 export interface LeftData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -682,26 +682,26 @@ export interface MemberLeft {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: LeftData;
 }
 
 export interface MessageData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   messageID: string;
   messageSeq?: number;
-  /** an ID, or empty: nobody's */
+  /** an ID, or empty for nobody */
   senderUserID: string;
   type: "text" | "custom" | "command" | "barrage";
   subType?: number;
@@ -724,7 +724,7 @@ export interface MessageSent {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -734,13 +734,13 @@ export interface MessageSent {
 }
 
 export interface AccessData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
   access: "open" | "listed" | "token";
   allowedUsers: string[];
-  /** an ID, or empty: nobody's */
+  /** an ID, or empty for nobody */
   userID: string;
   requestID?: string;
 }
@@ -756,22 +756,22 @@ export interface RoomAccessChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: AccessData;
 }
 
 /** AttributesChange is one command's part in a fact. */
 export interface AttributesChange {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   requestID?: string;
   set?: string[];
@@ -781,7 +781,7 @@ export interface AttributesChange {
 }
 
 export interface AttributesData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -792,7 +792,7 @@ export interface AttributesData {
   owners?: Record<string, string | null>;
   /** of these keys */
   deleteAfterOwnerLeft?: string[];
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   changes: AttributesChange[];
 }
@@ -808,15 +808,15 @@ export interface RoomAttributesChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: AttributesData;
 }
@@ -838,7 +838,7 @@ export interface Config {
 }
 
 export interface CreatedData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -853,13 +853,13 @@ export interface CreatedData {
 
 /** Room describes a room as replies, facts and the state bucket show it. */
 export interface Room {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
   roomName: string;
   instanceID: string;
   createdAt: string;
-  /** an ID, or empty: nobody's */
+  /** an ID, or empty for nobody */
   createdBy: string;
   config: Config;
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
@@ -882,27 +882,27 @@ export interface RoomCreated {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: CreatedData;
 }
 
 export interface DestroyedData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
   room: Room;
   reason: "empty" | "requested";
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   operator?: string;
   requestID?: string;
 }
@@ -918,21 +918,21 @@ export interface RoomDestroyed {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: DestroyedData;
 }
 
 export interface KeptData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -949,15 +949,15 @@ export interface RoomKept {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: KeptData;
 }
@@ -973,15 +973,15 @@ export interface SessionJoined {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: JoinedData;
 }
@@ -997,25 +997,25 @@ export interface SessionLeft {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence as the CloudEvents Sequence extension has it */
+  /** data.sequence in the form of the CloudEvents Sequence extension */
   sequence: string;
-  /** W3C Trace Context of the one command that the fact comes of */
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: LeftData;
 }
 
 export interface NoticeData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID?: string;
   sequence?: number;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   /** at most 64 bytes */
   sessionID: string;
@@ -1046,14 +1046,14 @@ export interface UserStateChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's event before it */
+  /** never earlier than that of the room's previous event */
   time: string;
   data: NoticeData;
 }
 
 /** LeftRoom is the room that a switch left. */
 export interface LeftRoom {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -1076,7 +1076,7 @@ export interface JoinedReply {
 
 /** DestroyReply answers destroy. */
 export interface DestroyReply {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   expiresAt?: string;
   leaseSeconds?: number;
@@ -1119,7 +1119,7 @@ export interface HistoryReply {
 
 /** ErrorUser is a user for whom a command that names several could do nothing. */
 export interface ErrorUser {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
   number: number;
@@ -1135,7 +1135,7 @@ export interface KickReply {
 
 /** LeftReply answers leave. */
 export interface LeftReply {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -1161,7 +1161,7 @@ export interface ListReply {
 
 /** MemberInfo is a member as replies and the state bucket show it. */
 export interface MemberInfo {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName: string;
@@ -1206,7 +1206,7 @@ export interface MembersReply {
 
 /** RoomHead is one room of a user and how far it has got. */
 export interface RoomHead {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters and noncharacters */
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
   instanceID: string;
   sequence: number;

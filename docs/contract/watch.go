@@ -13,12 +13,12 @@ import (
 	"natsrooms/subjects"
 )
 
-// patience is how long a watch may take to get through what it has heard, at its end.
+// patience is how long a watch may take at its end to check what it has heard.
 const patience = time.Minute
 
-// Watch checks the facts, messages and notices that nc hears until the test ends, all of
-// them or, in a storm, a [Sample] of each type, and fails the test at the first that no
-// schema accepts.
+// Watch checks the facts, messages and notices that nc hears until the test ends: all of
+// them or, in a storm, a [Sample] of each type. It fails the test at the first one that
+// does not fit its schema.
 func Watch(t testing.TB, nc *nats.Conn) {
 	t.Helper()
 	w := &watch{t: t, nc: nc, ended: make(chan struct{}, 3)}
@@ -61,14 +61,14 @@ func (w *watch) take(m *nats.Msg) {
 	}
 }
 
-// kind is an event's type, found without reading it all.
+// kind is an event's type, found without parsing the event.
 func kind(data []byte) string {
 	_, rest, _ := bytes.Cut(data, []byte(`"type":"`+events.TypePrefix))
 	name, _, _ := bytes.Cut(rest, []byte(`"`))
 	return string(name)
 }
 
-// end gets through what was heard, unless the test has taken the server away.
+// end checks what is still pending, unless the test has stopped the server.
 func (w *watch) end(subs []*nats.Subscription) {
 	defer w.failed.Store(true)
 	if !w.nc.IsConnected() {
@@ -85,7 +85,7 @@ func (w *watch) end(subs []*nats.Subscription) {
 		select {
 		case <-w.ended:
 		case <-late.C:
-			w.t.Errorf("the events heard are not checked %v after the test", patience)
+			w.t.Errorf("the events heard were not all checked within %v of the test's end", patience)
 			return
 		}
 	}

@@ -75,17 +75,17 @@ const (
 func asyncAPI() *asyncDocument {
 	d := &asyncDocument{
 		AsyncAPI: "3.1.0",
-		Info: info{"natsrooms", roomsvc.Version, "Rooms over NATS: who is here, who came, who went. Commands are NATS requests; ask with a timeout of 15 s. " +
-			"Events are CloudEvents 1.0 in structured JSON. Readers ignore fields, types and enum values that they do not know: later versions add some."},
+		Info: info{"natsrooms", roomsvc.Version, "Rooms over NATS: who is here, who joined, who left. Commands are NATS requests; use a timeout of 15 s. " +
+			"Events are CloudEvents 1.0 in structured JSON. Readers must ignore fields, types and enum values that they do not know: later versions add some."},
 		DefaultContentType: "application/json",
 		Channels: map[string]channel{replies: {
-			Description: "The request's own reply subject, an inbox. A refusal has the headers of an error, a success has not.",
+			Description: "The request's own reply subject, an inbox. A refusal has error headers, a success does not.",
 			Messages:    map[string]reference{refusal: ref("components/messages", refusal)},
 		}},
 		Operations: map[string]operation{},
 		Components: components{
 			Parameters: map[string]parameter{
-				"room": {"The room's ID as one token: every byte but A-Z a-z 0-9 _ - is =XX, upper-case hex."},
+				"room": {"The room's ID as one token: every byte except A-Z a-z 0-9 _ - is =XX, upper-case hex."},
 				"user": {"The user's ID as one token, like a room's."},
 			},
 			Messages: map[string]message{refusal: {
@@ -113,7 +113,7 @@ func (d *asyncDocument) addCommand(c room.CommandInfo) {
 		Name: verb, Summary: "The body of " + verb, Payload: reference{commandPath(verb)},
 		Headers: object{"type": "object", "properties": object{
 			"Nats-Msg-Id": object{"type": "string", "description": "requestID, if the body has none"},
-			"traceparent": object{"type": "string", "description": "W3C Trace Context; the fact carries it on"},
+			"traceparent": object{"type": "string", "description": "W3C Trace Context; the fact carries it too"},
 		}},
 	}
 	d.Components.Messages[answer] = message{
@@ -138,10 +138,10 @@ func (d *asyncDocument) addCommand(c room.CommandInfo) {
 			Reply:    &reply{ref("channels", replies), []reference{ref("channels", replies, "messages", answer), ref("channels", replies, "messages", refusal)}},
 		}
 	}
-	receive(verb, subjects.Command(verb), "Trusted callers; userID in the body says for whom.", nil)
+	receive(verb, subjects.Command(verb), "Trusted callers; userID in the body names the user.", nil)
 	if !c.Trusted {
 		address := strings.Replace(subjects.UserCommandPattern(verb), "*", "{user}", 1)
-		receive(verb+"User", address, "That user's own clients; the subject says for whom, and a different userID in the body is NOT_ALLOWED.", parameters("user"))
+		receive(verb+"User", address, "The user's own clients; the subject names the user, and a different userID in the body is NOT_ALLOWED.", parameters("user"))
 	}
 }
 
@@ -151,12 +151,12 @@ func (d *asyncDocument) addEvent(e events.TypeInfo) {
 	text := func(what string) object { return object{"type": "string", "description": what} }
 	switch e.Type {
 	case events.MessageSent:
-		headers["Nats-Sequence"] = text("of what is stored: its messageSeq")
-		headers["Nats-Last-Sequence"] = text("of what is stored: the messageSeq of the room's message before it, 0 if there is none")
+		headers["Nats-Sequence"] = text("if the message is stored: its messageSeq")
+		headers["Nats-Last-Sequence"] = text("if the message is stored: the messageSeq of the room's previous message, 0 if there is none")
 	case events.UserStateChanged:
 	default:
 		headers["Nats-Sequence"] = text("its revision")
-		headers["Nats-Last-Sequence"] = text("the revision of the room's fact before it; end users' copies have none")
+		headers["Nats-Last-Sequence"] = text("the revision of the room's previous fact; end users' copies do not have this header")
 	}
 	d.Components.Messages[name] = message{
 		Name: name, Summary: e.Means, ContentType: events.ContentType, Payload: reference{eventPath(shortType(e.Type))},
@@ -166,16 +166,16 @@ func (d *asyncDocument) addEvent(e events.TypeInfo) {
 	case events.MessageSent:
 		d.send("messages", name, inRoom(subjects.MessagesPattern), "Messages sent in a room.", "room")
 	case events.UserStateChanged:
-		d.send("states", name, ofUser(subjects.UserStates), "What became of a user's own sessions in a room, for all the user's devices: live only, before the command's reply.", "user", "room")
+		d.send("states", name, ofUser(subjects.UserStates), "What happened to a user's own sessions in a room, for all of the user's devices: live only, sent before the command's reply.", "user", "room")
 		return
 	default:
-		d.send("facts", name, inRoom(subjects.FactsPattern), "A room's facts, in order. One subject is one room.", "room")
+		d.send("facts", name, inRoom(subjects.FactsPattern), "A room's facts, in order. Each room has one subject.", "room")
 	}
-	d.send("feeds", name, ofUser(subjects.UserFeeds), "Where end users hear a room for members, each on a feed of its own and while it is one: the room's facts in order, and messages.", "user", "room")
+	d.send("feeds", name, ofUser(subjects.UserFeeds), "Where end users hear a members-only room, each on a feed of its own while it is a member: the room's facts in order, and messages.", "user", "room")
 	d.send("open", name, inRoom(subjects.OpenPattern), "Where end users hear an open room: its facts in order, and messages.", "room")
 }
 
-// send adds a message to what is heard at an address.
+// send adds a message to the channel at an address.
 func (d *asyncDocument) send(at, name, address, what string, in ...string) {
 	if _, ok := d.Channels[at]; !ok {
 		d.Channels[at] = channel{Address: &address, Description: what, Parameters: parameters(in...), Messages: map[string]reference{}}
@@ -187,8 +187,7 @@ func (d *asyncDocument) send(at, name, address, what string, in ...string) {
 	d.Operations[at] = o
 }
 
-// inRoom is an address of what is heard of every room, ofUser one of what is heard by every
-// user.
+// inRoom is an address with a room as its parameter, ofUser one with a user and a room.
 func inRoom(pattern string) string { return strings.Replace(pattern, "*", "{room}", 1) }
 
 func ofUser(pattern func(subjects.User) string) string {

@@ -40,7 +40,7 @@ func TestContractIsCurrent(t *testing.T) {
 	slices.Sort(there)
 	for _, path := range slices.Compact(there) {
 		if got, err := os.ReadFile(filepath.Join(target, path)); !bytes.Equal(got, want[path]) {
-			t.Errorf("%s is not what the code says; make contract writes it (%v)", path, err)
+			t.Errorf("%s does not match the code; make contract writes it (%v)", path, err)
 		}
 	}
 }
@@ -58,8 +58,8 @@ func load(t *testing.T, path string) any {
 	return v
 }
 
-// TestSchemasAreValid holds every schema against the metaschema of its draft and, since
-// AsyncAPI tools read them so, of draft 7.
+// TestSchemasAreValid checks every schema against the metaschema of its draft and, since
+// AsyncAPI tools read them that way, of draft 7.
 func TestSchemasAreValid(t *testing.T) {
 	top(t)
 	all, err := schemas()
@@ -76,7 +76,7 @@ func TestSchemasAreValid(t *testing.T) {
 			c.AssertFormat()
 			v := load(t, filepath.Join(target, path))
 			if err := meta.Validate(v); err != nil {
-				t.Errorf("%s is no schema of %s: %v", path, url, err)
+				t.Errorf("%s is not a schema of %s: %v", path, url, err)
 			}
 			if draft == jsonschema.Draft7 {
 				delete(v.(map[string]any), "$schema")
@@ -92,8 +92,8 @@ func TestSchemasAreValid(t *testing.T) {
 	}
 }
 
-// TestAsyncAPIIsValid holds the document against the official schema, and checks that
-// all it refers to is there.
+// TestAsyncAPIIsValid checks the document against the official schema, and that everything
+// it refers to exists.
 func TestAsyncAPIIsValid(t *testing.T) {
 	c := jsonschema.NewCompiler()
 	official := load(t, "testdata/asyncapi/3.1.0.json")
@@ -122,7 +122,7 @@ func TestAsyncAPIIsValid(t *testing.T) {
 			at = at.(map[string]any)[part]
 		}
 		if at == nil {
-			t.Errorf("it refers to %s, which is not there", ref)
+			t.Errorf("it refers to %s, which does not exist", ref)
 		}
 	}
 	// A document that breaks the specification is noticed.
@@ -132,8 +132,8 @@ func TestAsyncAPIIsValid(t *testing.T) {
 	}
 }
 
-// TestEveryEventHasItsChannels holds what is heard where, and with which headers, against
-// words of its own.
+// TestEveryEventHasItsChannels checks what is heard where, and with which headers, against
+// a list of its own.
 func TestEveryEventHasItsChannels(t *testing.T) {
 	d := asyncAPI()
 	channels := map[string]string{}
@@ -144,7 +144,7 @@ func TestEveryEventHasItsChannels(t *testing.T) {
 	}
 	want := map[string]string{"facts": "room.evt.{room}", "messages": "room.msg.{room}", "states": "room.state.{user}.{room}", "feeds": "room.feed.{user}.{room}", "open": "room.open.{room}"}
 	if !maps.Equal(channels, want) {
-		t.Errorf("events are heard at %v, want %v", channels, want)
+		t.Errorf("events are heard on %v, want %v", channels, want)
 	}
 	for _, e := range events.Types {
 		name := eventName(e.Type)
@@ -165,7 +165,7 @@ func TestEveryEventHasItsChannels(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, at) {
-			t.Errorf("%s is heard at %v, want %v", name, got, at)
+			t.Errorf("%s is heard on %v, want %v", name, got, at)
 		}
 		if h := d.Components.Messages[name].Headers.(object)["properties"].(object); len(h) != headers {
 			t.Errorf("%s has the headers %v", name, h)

@@ -64,7 +64,7 @@ func encode(v any) ([]byte, error) {
 	return out, nil
 }
 
-// write replaces the schemas as a whole, so that none is left of what is gone.
+// write replaces the folder of schemas as a whole, so that no old ones are left.
 func write(files map[string][]byte) error {
 	if err := os.RemoveAll(filepath.Join(target, "schemas")); err != nil {
 		return err

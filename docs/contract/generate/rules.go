@@ -23,9 +23,9 @@ const (
 
 type rule = func(*jsonschema.Schema) *jsonschema.Schema
 
-// rules are what the types don't say, by field, or by type and field. Limits that are
-// settings are at the most that one can be set to: a schema must not refuse what some
-// deployment accepts.
+// rules are what the types don't say, by field, or by type and field. A limit that is a
+// setting stands at the most it can be set to: a schema must not refuse what some deployment
+// accepts.
 func rules(enum func(reflect.Type) []any) map[string]rule {
 	return map[string]rule{
 		"roomID":     id,
@@ -33,10 +33,10 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"toRoomID":   id,
 		"userID":     id,
 		"operator":   id,
-		"createdBy":  idOrNone, // nobody made it
+		"createdBy":  idOrNone, // empty: made without a user
 
-		"AccessData.userID": idOrNone, // a back end of its own accord
-		"senderUserID":      idOrNone, // the server itself
+		"AccessData.userID": idOrNone, // empty: a back end that named no user
+		"senderUserID":      idOrNone, // empty: the server itself
 		"roomIDList":        each(id),
 		"kicked":            each(id),
 
@@ -116,9 +116,9 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 		emptyMeansNone(s)
 	}
 	switch name {
-	case "RoomConfig", "RoomInfo": // a misspelt setting must not be lost
+	case "RoomConfig", "RoomInfo": // a misspelt setting must not be ignored
 		s.AdditionalProperties = jsonschema.FalseSchema
-	case "ErrorBody": // the position comes with the attributes
+	case "ErrorBody": // the position is present only with the attributes
 		s.Required = []string{"error"}
 	case "ErrorInfo", "ErrorUser", "NoticeError":
 		for _, c := range room.Codes {
@@ -139,8 +139,8 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 	}
 }
 
-// emptyMeansNone allows a request's optional texts to be empty, which is as if they were
-// not there.
+// emptyMeansNone allows a request's optional texts to be empty, which means the same as
+// leaving them out.
 func emptyMeansNone(s *jsonschema.Schema) {
 	for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
 		if p := pair.Value; !slices.Contains(s.Required, pair.Key) && p.Type == "string" {
@@ -153,7 +153,7 @@ func both(a, b rule) rule {
 	return func(s *jsonschema.Schema) *jsonschema.Schema { return b(a(s)) }
 }
 
-// describe adds to what is said of a field.
+// describe adds to the description of a field.
 func describe(s *jsonschema.Schema, format string, args ...any) {
 	if s.Description != "" {
 		s.Description += "; "
@@ -161,17 +161,17 @@ func describe(s *jsonschema.Schema, format string, args ...any) {
 	s.Description += fmt.Sprintf(format, args...)
 }
 
-// id is a room's or user's ID. That it has no noncharacters no pattern says that all
-// languages read.
+// id is a room's or user's ID. That it has no noncharacters can't be said in a pattern that
+// all languages understand.
 func id(s *jsonschema.Schema) *jsonschema.Schema {
 	s.Pattern = `^[^\x00-\x1f\x7f-\x9f]+$`
-	describe(s, "an ID: 1 to %d bytes of UTF-8 without control characters and noncharacters", subjects.MaxIDBytes)
+	describe(s, "an ID: 1 to %d bytes of UTF-8 without control characters or noncharacters", subjects.MaxIDBytes)
 	return bound(s, 1, subjects.MaxIDBytes)
 }
 
 func idOrNone(s *jsonschema.Schema) *jsonschema.Schema {
 	s.Pattern = `^[^\x00-\x1f\x7f-\x9f]*$`
-	describe(s, "an ID, or empty: nobody's")
+	describe(s, "an ID, or empty for nobody")
 	return bound(s, 0, subjects.MaxIDBytes)
 }
 
@@ -202,7 +202,7 @@ func least(n int) rule {
 	return func(s *jsonschema.Schema) *jsonschema.Schema { return bound(s, n, 0) }
 }
 
-// short is a text that may have some bytes.
+// short is a text of at most that many bytes.
 func short(most int) rule {
 	return func(s *jsonschema.Schema) *jsonschema.Schema {
 		if s.Description == "" {
@@ -277,7 +277,7 @@ func oneOf(values ...any) rule {
 	}
 }
 
-// names are those of an enum of numbers.
+// names are the names of an enum of numbers.
 func names[T interface {
 	~int
 	fmt.Stringer
@@ -297,7 +297,7 @@ func codeName(s *jsonschema.Schema) *jsonschema.Schema {
 	return s
 }
 
-// cloudEvent is any of our facts or messages, later ones too.
+// cloudEvent is any of our facts or messages, including those of later versions.
 func cloudEvent(s *jsonschema.Schema) *jsonschema.Schema {
 	s.Properties = jsonschema.NewProperties()
 	for _, name := range []string{"specversion", "id", "source", "type"} {
@@ -305,6 +305,6 @@ func cloudEvent(s *jsonschema.Schema) *jsonschema.Schema {
 		s.Required = append(s.Required, name)
 	}
 	s.AdditionalProperties = jsonschema.TrueSchema
-	describe(s, "a CloudEvent, as the schema of its type has it")
+	describe(s, "a CloudEvent, according to the schema of its type")
 	return s
 }

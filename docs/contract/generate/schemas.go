@@ -23,13 +23,13 @@ import (
 // sources are the packages whose types are the contract, from the top of the module.
 var sources = []string{"events", "roomsvc/room"}
 
-// reflector turns Go types into schemas. It knows the comments of their sources and the
+// reflector turns Go types into schemas. It knows the comments in their sources and the
 // values of their enums.
 type reflector struct {
 	jsonschema.Reflector
 	enums map[string][]any // by package and type
 	rules map[string]rule
-	used  map[string]bool // the rules that were
+	used  map[string]bool // the rules that were applied
 }
 
 func newReflector() (*reflector, error) {
@@ -48,7 +48,7 @@ func newReflector() (*reflector, error) {
 	return r, nil
 }
 
-// exported is a type's name for others: some are not exported in Go.
+// exported is a type's name for other languages: some are not exported in Go.
 func exported(name string) string {
 	if name == "" {
 		return ""
@@ -56,7 +56,7 @@ func exported(name string) string {
 	return string(unicode.ToUpper(rune(name[0]))) + name[1:]
 }
 
-// addEnums finds the constants of string types: what such a type may be.
+// addEnums finds the constants of string types, which are the values of such a type.
 func (r *reflector) addEnums(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -94,10 +94,10 @@ func (r *reflector) addEnums(dir string) error {
 	return nil
 }
 
-// enum is what an enum's type may be.
+// enum is the values of an enum type.
 func (r *reflector) enum(t reflect.Type) []any { return r.enums[t.PkgPath()+"."+t.Name()] }
 
-// basic is the schema of types that don't look in JSON as they do in Go.
+// basic is the schema of types that look different in JSON than in Go.
 func (r *reflector) basic(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[events.Time]():
@@ -179,7 +179,7 @@ func (r *reflector) event(e events.TypeInfo) *jsonschema.Schema {
 	instance, ids := "/[^/]+$", id
 	switch e.Type {
 	case events.UserStateChanged:
-		instance = "(/[^/]+)?$" // of a room that there is not
+		instance = "(/[^/]+)?$" // none if the room does not exist
 	case events.MessageSent:
 		instance = "/[^/]+/messages$"
 	}
@@ -189,14 +189,14 @@ func (r *reflector) event(e events.TypeInfo) *jsonschema.Schema {
 	must("type", &jsonschema.Schema{Const: e.Type}, "")
 	must("subject", ids(&jsonschema.Schema{Type: "string"}), "the room's ID")
 	must("datacontenttype", &jsonschema.Schema{Const: "application/json"}, "")
-	must("time", r.basic(reflect.TypeFor[events.Time]()), "never earlier than that of the room's event before it")
+	must("time", r.basic(reflect.TypeFor[events.Time]()), "never earlier than that of the room's previous event")
 	s.Properties.Value("time").Pattern = "Z$" // as the CloudEvents SDK writes it
 	if e.Type != events.UserStateChanged {
 		must("roominstance", text(1, 0), "the room's instance, as data.instanceID")
 		must("partitionkey", ids(&jsonschema.Schema{Type: "string"}), "the room's ID")
 		if e.Type != events.MessageSent {
-			must("sequence", &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{20}$"}, "data.sequence as the CloudEvents Sequence extension has it")
-			s.Properties.Set("traceparent", &jsonschema.Schema{Type: "string", Pattern: "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", Description: "W3C Trace Context of the one command that the fact comes of"})
+			must("sequence", &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{20}$"}, "data.sequence in the form of the CloudEvents Sequence extension")
+			s.Properties.Set("traceparent", &jsonschema.Schema{Type: "string", Pattern: "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", Description: "W3C Trace Context of the command that caused the fact, if exactly one did"})
 		}
 	}
 	s.Properties.Set("data", &jsonschema.Schema{Ref: "#/$defs/" + exported(reflect.TypeOf(e.Data).Elem().Name())})
@@ -208,8 +208,8 @@ func text(least, most int) *jsonschema.Schema {
 	return bound(&jsonschema.Schema{Type: "string"}, least, most)
 }
 
-// bound bounds a string's length. It is counted in characters; limits in bytes are met
-// by no fewer of them.
+// bound bounds a string's length, counted in characters; a text that keeps to a limit in
+// bytes never has more characters than that.
 func bound(s *jsonschema.Schema, least, most int) *jsonschema.Schema {
 	if least > 0 {
 		s.MinLength = count(least)
@@ -230,11 +230,11 @@ func number(least, most int) *jsonschema.Schema {
 	return s
 }
 
-// complete fails if a rule was for a field that is not there.
+// complete fails if a rule is for a field that does not exist.
 func (r *reflector) complete() error {
 	for name := range r.rules {
 		if !r.used[name] {
-			return fmt.Errorf("there is a rule for %s, and no such field", name)
+			return fmt.Errorf("there is a rule for %s, but no such field", name)
 		}
 	}
 	return nil

@@ -21,10 +21,10 @@ type types struct {
 	err  error
 }
 
-// typeScript makes one module of all schemas.
+// typeScript makes one module from all schemas.
 func typeScript(all document) ([]byte, error) {
 	w := &types{done: map[string]string{}}
-	w.out.WriteString("// Made by `make contract` from the schemas beside it. Readers ignore fields, event types and enum\n// values that they do not know: later versions add some.\n")
+	w.out.WriteString("// Made by `make contract` from the schemas beside it. Readers must ignore fields, event types and\n// enum values that they do not know: later versions add some.\n")
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		s := all[path]
 		for _, name := range slices.Sorted(maps.Keys(s.Definitions)) {
@@ -81,7 +81,7 @@ func (w *types) fields(b *strings.Builder, indent string, s *jsonschema.Schema) 
 	b.WriteString(indent + "}")
 }
 
-// of is a schema as a type.
+// of is a schema in the form of a type.
 func (w *types) of(indent string, s *jsonschema.Schema) string {
 	switch {
 	case s.Ref != "":

@@ -1,4 +1,4 @@
-// What a client in TypeScript does with the types. It is compiled, not run.
+// What a TypeScript client does with the types. It is compiled, not run.
 import type { Commands, ErrorBody, ErrorCode, Fact, MessageSent, UserStateChanged, Verb } from "../natsrooms.js";
 
 declare function ask<V extends Verb>(verb: V, body: Commands[V]["body"]): Promise<Commands[V]["reply"] | ErrorBody>;
