@@ -14,13 +14,13 @@ import (
 	"natsrooms/subjects"
 )
 
-// Total is what one user comes to.
+// Total is one user's total.
 type Total struct {
 	SpentMs int64 `json:"spentMs"`
 	Stays   int   `json:"stays"`
 }
 
-// Billing is a consumer of facts and the bucket that it keeps its totals in.
+// Billing is a consumer of facts and the bucket in which it keeps its totals.
 type Billing struct {
 	consumer jetstream.Consumer
 	kv       jetstream.KeyValue
@@ -28,8 +28,8 @@ type Billing struct {
 	revision uint64 // of the stored state
 }
 
-// state is stored as one value, together with the place in the stream that it stands
-// for: a fact that comes again, because its acknowledgement was lost, is told by it.
+// state is stored as one value, together with the position in the stream that it covers:
+// that shows if a fact is delivered again because its acknowledgement was lost.
 type state struct {
 	Seen   uint64           `json:"seen"` // stream sequence of the newest fact counted
 	Totals map[string]Total `json:"totals"`
@@ -61,8 +61,9 @@ func Open(ctx context.Context, nc *nats.Conn) (*Billing, error) {
 	case !errors.Is(err, jetstream.ErrKeyNotFound):
 		return nil, err
 	}
-	// The consumer is made anew behind what is counted. One that a killed run left behind
-	// would give what is new first, and what that run had fetched only later.
+	// The consumer is created again, after what has been counted. One left over from a
+	// killed run would deliver new facts first, and those that the run had fetched only
+	// later.
 	if err := js.DeleteConsumer(ctx, subjects.StreamRooms, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, err
 	}
@@ -76,8 +77,8 @@ func Open(ctx context.Context, nc *nats.Conn) (*Billing, error) {
 	return b, nil
 }
 
-// Run counts until ctx ends. After each handful of facts it stores the totals, then
-// acknowledges the facts, which shows others how far it is, then tells.
+// Run counts until ctx ends. After each batch of facts it stores the totals, then
+// acknowledges the facts, which shows others how far it is, then calls tell.
 func (b *Billing) Run(ctx context.Context, tell func(map[string]Total)) error {
 	for {
 		batch, err := b.consumer.Fetch(100, jetstream.FetchMaxWait(time.Second))
@@ -118,7 +119,7 @@ func (b *Billing) count(m jetstream.Msg) error {
 	b.state.Seen = meta.Sequence.Stream
 	fact, err := events.DecodeFact(m.Data())
 	if errors.Is(err, events.ErrUnknownType) {
-		return nil // of a newer service
+		return nil // from a newer service
 	}
 	if err != nil {
 		return err
@@ -135,8 +136,8 @@ func (b *Billing) count(m jetstream.Msg) error {
 	return nil
 }
 
-// store writes the totals over those that this run began with; a second copy of the
-// program is noticed here, since the revision is no longer what it was.
+// store replaces the totals that this run last stored; a second copy of the program is
+// noticed here, since the revision has then changed.
 func (b *Billing) store(ctx context.Context) error {
 	value, err := json.Marshal(&b.state)
 	if err != nil {

@@ -24,8 +24,8 @@ import (
 
 const users = 8
 
-// stays lets users come and go, and gives the revision of the last going and the totals
-// by a plain reading of the journal.
+// stays makes users join and leave, and returns the revision of the last leave and the
+// totals from a plain reading of the journal.
 func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
 	t.Helper()
 	srv := roomtest.Server(t)
@@ -86,7 +86,7 @@ func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
 	return nc, last, want
 }
 
-// TestTotalsSurviveKills kills the program, as a process, at random places.
+// TestTotalsSurviveKills kills the program, as a process, at random points.
 func TestTotalsSurviveKills(t *testing.T) {
 	nc, last, want := stays(t)
 	bin := filepath.Join(t.TempDir(), "billing")
@@ -100,7 +100,7 @@ func TestTotalsSurviveKills(t *testing.T) {
 	var counted state
 	for kills := 0; counted.Seen < last; kills++ {
 		if kills > 200 {
-			t.Fatalf("killed %d times, it has got to %d of %d", kills, counted.Seen, last)
+			t.Fatalf("killed %d times, it has reached %d of %d", kills, counted.Seen, last)
 		}
 		cmd := exec.CommandContext(t.Context(), bin, "--nats", nc.ConnectedUrl())
 		out, err := cmd.StdoutPipe()
@@ -111,8 +111,8 @@ func TestTotalsSurviveKills(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(out)
-		// At least one store is still to come, and after it a line a user and an empty one: it
-		// dies before them, between and behind.
+		// At least one store is still to come, and after it one line per user and an empty
+		// one: the program dies before, between or after them.
 		for range rand.IntN(users + 2) {
 			if !lines.Scan() {
 				break
@@ -145,8 +145,8 @@ func TestTotalsSurviveKills(t *testing.T) {
 	}
 }
 
-// TestTotalsSurviveStops lets users come and go, stops the billing at random places, and
-// compares its totals with a plain reading of the journal.
+// TestTotalsSurviveStops makes users join and leave, stops the billing at random points,
+// and compares its totals with a plain reading of the journal.
 func TestTotalsSurviveStops(t *testing.T) {
 	nc, last, want := stays(t)
 
@@ -178,7 +178,7 @@ func TestTotalsSurviveStops(t *testing.T) {
 		}
 	}
 
-	// Two at a time would count everything twice; the second one is found out.
+	// Two at a time would count everything twice; that is detected.
 	first, err := Open(t.Context(), nc)
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,9 @@
-// Billing adds up the minutes that each user spent in rooms, from member.left alone: one
-// entry says when the stay began and when it ended.
+// Billing adds up the minutes that each user spent in rooms, from member.left alone: each
+// entry says when a stay began and when it ended.
 //
 //	go run ./examples/billing --nats nats://127.0.0.1:4222
 //
-// It reads the stream ROOMS by a durable consumer, so it goes on where it stopped, and
+// It reads the stream ROOMS with a durable consumer, so it continues where it stopped, and
 // prints the totals whenever they have changed.
 package main
 

@@ -17,8 +17,8 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-// TestRights runs the billing as a user that may do what a pipeline may, and what the
-// manual says that the billing needs beside that.
+// TestRights runs the billing as a user with a pipeline's permissions, plus those that the
+// manual says the billing needs.
 func TestRights(t *testing.T) {
 	page, err := os.ReadFile("../../docs/pipelines.md")
 	if err != nil {

@@ -1,11 +1,11 @@
-// A room on the command line: who is in it, who comes and goes, what is said. Each line
+// A room on the command line: who is in it, who joins and leaves, what is said. Each line
 // that you type is sent; the end of the input (Ctrl-D) leaves.
 //
 //   node chat.mjs enter lobby alice [--server nats://127.0.0.1:4222] [--lease 60] [--token FILE]
 //
 // Instead of enter, create insists on a new room and join on one that exists. The lease is how
-// many seconds the user stays in the room when this program dies; the token is needed where
-// roomd lets users in by such.
+// many seconds the user stays in the room after this program dies; the token is needed if
+// roomd requires one.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -15,7 +15,7 @@ import { connect } from "@nats-io/transport-node";
 import { enter } from "./room.mjs";
 import { server, token, type } from "./wire.mjs";
 
-// What others wrote must not steer the terminal.
+// What others wrote must not control the terminal.
 const clean = (text) => text.replace(/\p{Cc}/gu, "\ufffd");
 const names = (list) => list.map((m) => m.userID).join(", ");
 
@@ -23,8 +23,8 @@ function describe(room, event) {
   if (!event) return room.open ? `in the room: ${names([...room.members.values()])}` : "no longer in the room";
   const { memberList, senderUserID, data } = event.data;
   switch (event.type) {
-    case type("member.joined"): return `${names(memberList)} came in`;
-    case type("member.left"): return `${names(memberList)} went out`;
+    case type("member.joined"): return `${names(memberList)} joined`;
+    case type("member.left"): return `${names(memberList)} left`;
     case type("message.sent"): return `${senderUserID}: ${clean(data)}`;
   }
 }
@@ -41,10 +41,10 @@ async function main() {
     token: values.token && readFileSync(values.token, "utf8").trim(),
     inboxPrefix: `_INBOX_${token(userID)}`,
     maxReconnectAttempts: -1,
-    pingInterval: 10_000, // a dead connection is noticed before the lease ends
+    pingInterval: 10_000, // so that a dead connection is noticed before the lease ends
   });
   const lines = createInterface({ input: process.stdin });
-  const typed = lines[Symbol.asyncIterator](); // from now on, so that what is typed early waits
+  const typed = lines[Symbol.asyncIterator](); // from now on, so that lines typed early wait
   try {
     const complain = (err) => console.error(`chat: ${err.message}`);
     const heard = (room, event) => {

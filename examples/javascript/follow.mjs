@@ -1,4 +1,4 @@
-// How a member follows a room without missing anything; README.md goes through it.
+// How a member follows a room without missing anything; README.md explains it.
 
 import { type } from "./wire.mjs";
 
@@ -20,7 +20,7 @@ async function renew(command, roomID, nextFlag) {
   return head ?? (page.nextFlag ? renew(command, roomID, page.nextFlag) : undefined);
 }
 
-/** command(verb, body) speaks for a session in the room; messageSeq is that of the newest message it knows. */
+/** command(verb, body) acts for a session in the room; messageSeq is that of the newest message it knows. */
 export function follow(command, roomID, { messageSeq, renewEvery, whole, heard, lost, failed }) {
   const facts = { after: "afterSequence", key: "sequence" };
   const messages = { after: "afterMessageSeq", key: "messageSeq", last: messageSeq };

@@ -1,11 +1,11 @@
-// A room as one of its members sees it, kept up to date from its events. It works on any
-// NATS connection, of node or of a browser.
+// A room as one of its members sees it, kept up to date from its events. It works with any
+// NATS connection, in node or in a browser.
 
 import { CloudEvent } from "cloudevents";
 import { follow } from "./follow.mjs";
 import { ask, onReconnect, token, type } from "./wire.mjs";
 
-/** Changes members, a Map by userID of what the command `members` answers, as a fact says. */
+/** Applies a fact to members, a Map by userID of what the command `members` returns. */
 export function fold(members, { type: what, data }) {
   for (const { userID, userName, userInfo, joinedAt, sessionID, leaseSeconds, attributes = {} } of data.memberList ?? []) {
     const member = members.get(userID);
@@ -21,23 +21,23 @@ export function fold(members, { type: what, data }) {
   for (const { userID, attributes } of data.infos ?? []) Object.assign(members.get(userID)?.attributes ?? {}, attributes);
 }
 
-/** Changes the room's attributes, a Map, as a fact says. */
+/** Applies a fact to the room's attributes, a Map. */
 export function change(attributes, { data }) {
   for (const [key, value] of Object.entries(data.set ?? {})) attributes.set(key, value);
   for (const key of [...(data.delete ?? []), ...(data.deletedAttributes ?? [])]) attributes.delete(key);
 }
 
 /**
- * Brings a session into a room by the verb enter, join or create, and follows the room
- * until the session is out. me is {userID, userName?, sessionID}; each device or tab has
- * a sessionID of its own. The session has a lease of leaseSeconds, which is renewed as
- * long as the room is open.
+ * Makes a session join a room with the verb enter, join or create, and follows the room
+ * until the session is no longer in it. me is {userID, userName?, sessionID}; each device
+ * or tab has a sessionID of its own. The session has a lease of leaseSeconds, which is
+ * renewed as long as the room is open.
  *
- * heard(room, event) gets every fact and message, once and in order, when room.members
- * has it already; before them the newest messages of the past; and the notices to this
- * user's sessions. Without an event it says that the members were read anew, or that the
- * room is no longer open.
- * failed(err) gets what went wrong in the background; a check makes up for it.
+ * heard(room, event) gets every fact and message, once and in order, after room.members
+ * has been updated; before them the newest past messages; and the notices to this user's
+ * sessions. Without an event it means that the members were read again, or that the room
+ * is no longer open.
+ * failed(err) gets what went wrong in the background; a later check makes up for it.
  */
 export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60, heard, failed }) {
   const room = { members: new Map(), attributes: new Map(), open: true, command, check, close };
@@ -67,7 +67,7 @@ export async function enter(nc, roomID, me, { verb = "enter", leaseSeconds = 60,
           attributes: new Map(Object.entries(now.room.attributes)),
         });
         tell();
-        past.events.splice(0).forEach(tell); // the first time
+        past.events.splice(0).forEach(tell); // only the first time
       },
       heard(event) {
         fold(room.members, event);

@@ -1,10 +1,10 @@
-// Who is in a room, from the bucket `rooms`, as a back end would have it: it is no member
+// Who is in a room, from the bucket `rooms`, as a back end would do it: it is not a member
 // and asks the service nothing.
 //
 //   node roster.mjs lobby [--server nats://127.0.0.1:4222] [--token FILE]
 //
-// Where the server asks who one is, that is a back end: by a user and password in the URL, or
-// by a token with admin.
+// If the server requires credentials, use those of a back end: a user and password in the
+// URL, or a token with admin.
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -14,8 +14,8 @@ import { connect } from "@nats-io/transport-node";
 import { server, token } from "./wire.mjs";
 
 /**
- * Gives the room, undefined if there is none, and its members, oldest first: as they are
- * and then after every change.
+ * Yields the room, undefined if there is none, and its members, oldest first: as they are
+ * now, and then after every change.
  */
 export async function* roster(nc, roomID) {
   const bucket = await new Kvm(nc).open("rooms");
@@ -28,7 +28,7 @@ export async function* roster(nc, roomID) {
       if (entry.operation === "PUT") records.set(entry.key, entry.json());
       else records.delete(entry.key);
     } else if (changed && !entry.json().torn) {
-      // The records of one change are written together, and this key after them: now they fit.
+      // The records of one change are written together, and this key after them: now they match.
       changed = false;
       yield whole(records, key);
     }

@@ -1,34 +1,34 @@
-// What goes over the wire: where it goes, subjects, commands, types of events.
+// What goes over the wire: subjects, commands, types of events.
 
 import { nuid, TimeoutError } from "@nats-io/nats-core";
 
 /** The type of an event, as in type("member.joined"). */
 export const type = (name) => `io.natsrooms.${name}.v1`;
 
-/** The ID of a room or user as one token of a subject or key; throws if it is no UTF-8. */
+/** The ID of a room or user as one token of a subject or key; throws if it is not valid Unicode. */
 export function token(id) {
   const escape = (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`;
   return encodeURIComponent(id).replace(/[.!~*'()]/g, escape).replaceAll("%", "=");
 }
 
-/** A command was refused. With the outcome "unknown" it may have had its effect all the same. */
+/** A command was refused. With the outcome "unknown" it may have taken effect anyway. */
 export class Refused extends Error {
   constructor(error) {
     super(error.message);
-    Object.assign(this, error); // code, number, outcome and, where they help, field, limit, actual
+    Object.assign(this, error); // code, number, outcome and, if they help, field, limit, actual
   }
 }
 
-/** What connect takes of a server's URL: nats.js does not read the user and password in it. */
+/** connect's options for a server's URL: nats.js does not read the user and password in it. */
 export function server(url) {
   if (!url.includes("@")) return { servers: url };
   const { protocol, host, username, password } = new URL(url.includes("://") ? url : `nats://${url}`);
   return { servers: `${protocol}//${host}`, user: decodeURIComponent(username), pass: decodeURIComponent(password) };
 }
 
-const again = new WeakMap(); // by connection: who wants to know
+const again = new WeakMap(); // by connection: the callbacks
 
-/** Calls act whenever nc has connected again, until the function that it gives is called. */
+/** Calls act whenever nc has reconnected, until the returned function is called. */
 export function onReconnect(nc, act) {
   if (!again.has(nc)) {
     again.set(nc, new Set());
@@ -42,7 +42,7 @@ async function watch(nc, acts) {
   for await (const status of nc.status()) if (status.type === "reconnect") [...acts].forEach((act) => act());
 }
 
-/** A request, given up early when its answer cannot come any more since the connection broke. */
+/** A request that is given up early if the connection broke, since then no answer can arrive. */
 function request(nc, subject, body) {
   return new Promise((resolve, reject) => {
     const forget = onReconnect(nc, () => reject(new TimeoutError()));
@@ -51,8 +51,8 @@ function request(nc, subject, body) {
 }
 
 /**
- * Sends a command of a user, or of a back end if userID is "", and gives the reply. When
- * no answer comes it is sent again with the same requestID, so that it happens once.
+ * Sends a user's command, or a back end's if userID is "", and returns the reply. If no
+ * answer arrives, it is sent again with the same requestID, so that it happens only once.
  */
 export async function ask(nc, userID, verb, body) {
   const subject = `room.cmd.${verb}${userID && `.${token(userID)}`}`;
@@ -61,7 +61,7 @@ export async function ask(nc, userID, verb, body) {
     try {
       const reply = await request(nc, subject, command);
       if (!reply.headers?.has("Nats-Service-Error")) return reply.json();
-      const { error, ...now } = reply.json(); // now: of REVISION_MISMATCH, the attributes and where the room is
+      const { error, ...now } = reply.json(); // now: with REVISION_MISMATCH, the attributes and the room's position
       throw new Refused({ ...error, ...now });
     } catch (err) {
       if (tries === 3 || !(err instanceof TimeoutError || err.outcome === "unknown")) throw err;

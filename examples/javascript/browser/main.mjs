@@ -1,5 +1,5 @@
-// The page: a form to come in by, then the members and what they say. Everything that
-// users wrote goes in as textContent.
+// The page: a form to join with, then the members and what they say. Everything that users
+// wrote is shown as textContent.
 
 import { nuid, wsconnect } from "@nats-io/nats-core";
 import { enter } from "../room.mjs";
@@ -9,7 +9,7 @@ const $ = (id) => document.getElementById(id);
 const door = $("door");
 const say = $("say");
 
-// One session for each tab, the same after a reload.
+// One session per tab, the same after a reload.
 const sessionID = (sessionStorage.sessionID ??= nuid.next());
 
 for (const [name, value] of new URLSearchParams(location.search)) {
@@ -34,7 +34,7 @@ door.addEventListener("submit", async (event) => {
       token: door.elements.token.value || undefined,
       inboxPrefix: `_INBOX_${token(me)}`,
       maxReconnectAttempts: -1,
-      pingInterval: 10_000, // a dead connection is noticed before the lease ends
+      pingInterval: 10_000, // so that a dead connection is noticed before the lease ends
     });
     showState(nc);
     const options = { leaseSeconds: 180, heard, failed: console.warn }; // timers of a hidden tab run once a minute
@@ -72,7 +72,7 @@ $("leave").addEventListener("click", async () => {
 
 document.addEventListener("visibilitychange", () => document.hidden || room?.check());
 
-// Best effort: a tab that is closed has no time for an answer.
+// Best effort: a tab that is being closed has no time to wait for an answer.
 addEventListener("pagehide", () => room?.open && room.command("leave"));
 
 function heard(now, event) {
@@ -97,8 +97,8 @@ function show({ type: what, data }) {
     const mine = data.senderUserID === me;
     add(mine ? "me" : "", data.data, mine ? time : `${data.senderUserID}, ${time}`);
   }
-  if (what === type("member.joined")) add("note", `${data.memberList.map((m) => m.userName || m.userID).join(", ")} came in`);
-  if (what === type("member.left")) add("note", `${data.memberList.map((m) => m.userName || m.userID).join(", ")} went out`);
+  if (what === type("member.joined")) add("note", `${data.memberList.map((m) => m.userName || m.userID).join(", ")} joined`);
+  if (what === type("member.left")) add("note", `${data.memberList.map((m) => m.userName || m.userID).join(", ")} left`);
 }
 
 function add(className, text, caption) {
@@ -117,7 +117,7 @@ function element(tag, className, text) {
 
 async function showState(connection) {
   const show = (on) => {
-    $("state").textContent = on ? "connected" : "connecting again";
+    $("state").textContent = on ? "connected" : "reconnecting";
     $("state").className = on ? "on" : "";
   };
   show(true);

@@ -84,7 +84,7 @@ chat("two tabs chat", async (context) => {
   const bob = await Tab.in(context, "bob", "lobby");
   await bob.members("alice", "bob");
   await alice.members("alice", "bob");
-  await alice.line("bob came in");
+  await alice.line("bob joined");
 
   await alice.says("hello bob");
   await bob.line("hello bob");
@@ -96,7 +96,7 @@ chat("two tabs chat", async (context) => {
 
   await bob.page.getByRole("button", { name: "Leave" }).click();
   await alice.members("alice");
-  await alice.line("bob went out");
+  await alice.line("bob left");
   await bob.page.getByLabel("Your name").waitFor();
   assert.equal(await bob.page.locator("#refusal").textContent(), "");
 
@@ -130,14 +130,14 @@ chat("a tab makes up for a broken connection", async (context) => {
   await Person.in(await connection(url), "breaks", "carol");
   await tab.members("alice", "bob", "carol");
   line.cut();
-  await tab.page.getByText("connecting again").waitFor();
+  await tab.page.getByText("reconnecting").waitFor();
   await bob.says("one more thing");
   await bob.leave();
   await tab.members("alice", "bob", "carol");
   line.mend();
   await tab.members("alice", "carol");
   await tab.line("one more thing");
-  await tab.line("bob went out");
+  await tab.line("bob left");
 });
 
 chat("tabs of users with tokens", async (context) => {

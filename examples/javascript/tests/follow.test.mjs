@@ -1,4 +1,4 @@
-// Whatever is lost on the way, a member ends up with what happened: all of it, once, in order.
+// Whatever is lost on the way, a member ends up with everything that happened, once and in order.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -51,7 +51,7 @@ describe("a member makes up for", { concurrency: true }, () => {
     await right(alice, "broken");
   });
 
-  test("a connection that connects anew while much is said", async () => {
+  test("a connection that reconnects while much is said", async () => {
     const nc = await connection(url);
     const alice = await Person.in(nc, "anew", "alice");
     const bob = await Person.in(await connection(url), "anew", "bob");
@@ -169,7 +169,7 @@ describe("a member makes up for", { concurrency: true }, () => {
     await right(alice, "forgotten");
   });
 
-  test("an answer that does not come", async () => {
+  test("an answer that does not arrive", async () => {
     const nc = await connection(url);
     lose(nc, (msg) => msg.string().includes("two"));
     const alice = await Person.in(nc, "unanswered", "alice", { leaseSeconds: 3600 });
@@ -196,11 +196,11 @@ describe("a member makes up for", { concurrency: true }, () => {
       if (signal === "SIGKILL") return bob.exit();
       bob.child.kill("SIGCONT");
       await bob.exit();
-      assert.match(bob.lines.at(-1), /^(bob went out|no longer in the room)$/);
+      assert.match(bob.lines.at(-1), /^(bob left|no longer in the room)$/);
     });
   }
 
-  test("a process that dies leaves soon after its connection, however long its lease", async () => {
+  test("a process that dies leaves soon after its connection closes, however long its lease", async () => {
     const alice = await Person.in(await connection(url), "soon", "alice");
     const bob = new Process(process.execPath, [file("examples/javascript/chat.mjs"), "enter", "soon", "bob", "--lease", "3600", "--server", url]);
     await alice.sees("alice bob");
@@ -210,7 +210,7 @@ describe("a member makes up for", { concurrency: true }, () => {
     await bob.exit();
   });
 
-  test("somebody who stays is not taken for gone", async () => {
+  test("a member who stays is not put out", async () => {
     const nc = await connection(url);
     const alice = await Person.in(nc, "stays", "alice", short);
     const renewals = renewing(alice, nc);

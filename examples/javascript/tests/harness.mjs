@@ -196,7 +196,7 @@ export function intercept(nc, verb, take) {
 /** Somebody in a room, and what was heard there. */
 export class Person extends Changing {
   heard = []; // events
-  times = 0; // that the members were read as a whole
+  times = 0; // how often the members were read as a whole
   errors = [];
 
   static async in(nc, roomID, userID, { verb, leaseSeconds, sessionID = nuid.next() } = {}) {

@@ -1,4 +1,4 @@
-// Runs the page about the `nats` command line: the lines that listen beside those that act.
+// Runs the page about the `nats` command line: the lines that listen while the others act.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -12,14 +12,14 @@ test("two chats and a roster on the command line", async () => {
   await roster.line("1 in lobby: alice");
   const bob = node("chat.mjs", "join", "lobby", "bob");
   await bob.line("in the room: alice, bob");
-  await alice.line("bob came in");
+  await alice.line("bob joined");
   await roster.line("2 in lobby: alice, bob");
 
   bob.child.stdin.write("hello \x1b[31malice\n");
   await alice.line("bob: hello \ufffd[31malice");
   bob.child.stdin.end();
   await bob.exit();
-  await alice.line("bob went out");
+  await alice.line("bob left");
   alice.child.stdin.end();
   await alice.exit();
   await roster.line("there is no room lobby");
@@ -47,7 +47,7 @@ test("users with passwords in the URL", async () => {
   assert.doesNotMatch(wrong.toString(), /secret/);
 });
 
-test("a refusal is said", async () => {
+test("a refusal is shown", async () => {
   const alice = node("chat.mjs", "join", "nowhere", "alice");
   await alice.exit();
   assert.equal(alice.code, 1);

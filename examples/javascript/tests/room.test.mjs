@@ -32,7 +32,7 @@ test("create, join, send, leave", async () => {
   assert.deepEqual([alice.errors, bob.errors], [[], []]);
 });
 
-test("who is refused is not in", async () => {
+test("a refused user is not in the room", async () => {
   const nc = await connection(url);
   await assert.rejects(Person.in(nc, "nowhere", "alice", { verb: "join" }), { code: "ROOM_NOT_EXIST" });
   const alice = await Person.in(nc, "taken", "alice");
@@ -53,7 +53,7 @@ test("two devices are one member", async () => {
   await phone.until("notices", () => phone.of("user.state.changed").some((n) => n.sessionID === laptop.sessionID && n.state === "disconnected"));
 });
 
-test("who is taken out hears of it", async () => {
+test("a session that is taken out hears about it", async () => {
   const nc = await connection(url);
   const alice = await Person.in(nc, "door", "alice");
   const bob = await Person.in(nc, "door", "bob");
@@ -62,7 +62,7 @@ test("who is taken out hears of it", async () => {
   await alice.sees("alice");
 });
 
-test("who is kicked is out, and so is everybody when the room is destroyed", async () => {
+test("a kicked user is out, and so is everybody when the room is destroyed", async () => {
   const nc = await connection(url);
   const alice = await Person.in(nc, "strict", "alice");
   const bob = await Person.in(nc, "strict", "bob");
@@ -75,7 +75,7 @@ test("who is kicked is out, and so is everybody when the room is destroyed", asy
   assert.deepEqual([alice.errors, bob.errors], [[], []]);
 });
 
-test("a fact that did not come is read from history", async () => {
+test("a fact that did not arrive is read from history", async () => {
   const nc = await connection(url);
   let lost = 0;
   lose(nc, (msg) => msg.subject === "room.evt.holes" && msg.string().includes('"userID":"bob"') && ++lost > 0);
@@ -90,7 +90,7 @@ test("a fact that did not come is read from history", async () => {
   assert.deepEqual([alice.times, alice.errors], [1, []]);
 });
 
-test("a message that did not come is read from history", async () => {
+test("a message that did not arrive is read from history", async () => {
   const nc = await connection(url);
   let lost = 0;
   lose(nc, (msg) => msg.subject === "room.msg.holes2" && msg.string().includes("two") && ++lost > 0);
@@ -102,7 +102,7 @@ test("a message that did not come is read from history", async () => {
   assert.deepEqual(alice.errors, []);
 });
 
-test("who comes later reads what was said last, once", async () => {
+test("a user who joins later reads the last messages, once", async () => {
   const nc = await connection(url);
   const alice = await Person.in(nc, "late", "alice");
   const texts = Array.from({ length: 25 }, (_, i) => `line ${i}`);
@@ -112,7 +112,7 @@ test("who comes later reads what was said last, once", async () => {
   await bob.hears(...texts.slice(-20), "bob?");
 });
 
-test("who may not know of the room yet is asked for its past as it was come into", async () => {
+test("an instance that may not know the room yet is asked for its past as of the join", async () => {
   const nc = await connection(url);
   const request = nc.request.bind(nc);
   const asked = [];
@@ -147,7 +147,7 @@ test("attributes of members", async () => {
   assert.deepEqual([...alice.room.members.values()], memberList);
 });
 
-test("attributes of the room, and those that wait for a member", async () => {
+test("attributes of the room, and those kept for an absent member", async () => {
   const nc = await connection(url);
   const alice = await Person.in(nc, "seats", "alice");
   const bob = await Person.in(await connection(url), "seats", "bob");
@@ -164,7 +164,7 @@ test("attributes of the room, and those that wait for a member", async () => {
   for (const person of [alice, again]) assert.deepEqual(Object.fromEntries(person.room.attributes), room.attributes);
 });
 
-test("the newest fact and message, lost, are found by asking", async () => {
+test("the newest fact and message, if lost, are found by asking", async () => {
   const nc = await connection(url);
   let deaf = false;
   lose(nc, () => deaf);
@@ -195,7 +195,7 @@ test("a connection that was broken makes up for what it missed", async () => {
   await alice.sees("alice bob");
 });
 
-test("another room of the same name is begun with its members", async () => {
+test("another room of the same name starts with its own members", async () => {
   const nc = await connection(url);
   let deaf = false;
   lose(nc, () => deaf);
@@ -213,7 +213,7 @@ test("another room of the same name is begun with its members", async () => {
   assert.equal(alice.room.instanceID, bob.room.instanceID);
 });
 
-test("a room that is lost is found by asking", async () => {
+test("the loss of a room is found by asking", async () => {
   const nc = await connection(url);
   let deaf = false;
   lose(nc, () => deaf);

@@ -21,7 +21,7 @@ async function same(nc, watch, roomID) {
   }
 }
 
-test("the roster is what members answers", { timeout: 30_000 }, async () => {
+test("the roster is what the command members returns", { timeout: 30_000 }, async () => {
   const nc = await connection(url);
   const people = [];
   for (const user of ["zoe", "a.b", "mia"]) people.push(await Person.in(nc, "a room.", user));
@@ -35,7 +35,7 @@ test("the roster is what members answers", { timeout: 30_000 }, async () => {
   assert.deepEqual(await same(nc, fresh, "a room."), ["zoe", "mia", "last"]);
 });
 
-test("a room that ended has none, and the next one of its name its own", { timeout: 30_000 }, async () => {
+test("a room that has ended has no roster, and the next one of its name has its own", { timeout: 30_000 }, async () => {
   const nc = await connection(url);
   const watch = roster(nc, "short");
   const alice = await Person.in(nc, "short", "alice");
@@ -52,7 +52,7 @@ test("a room that ended has none, and the next one of its name its own", { timeo
   assert.deepEqual(await same(nc, watch, "short"), ["bob"]);
 });
 
-test("many come and go, and every roster given is one that was", { timeout: 30_000 }, async () => {
+test("many join and leave, and every roster shown is one that existed", { timeout: 30_000 }, async () => {
   const nc = await connection(url);
   await Person.in(nc, "busy", "host");
   const watch = roster(nc, "busy");

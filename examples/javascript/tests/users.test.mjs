@@ -1,4 +1,4 @@
-// End users with tokens hear rooms by feeds, or by an open room's subject, and miss as little.
+// End users with tokens hear rooms on feeds, or on an open room's subject, and miss nothing either.
 
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
@@ -73,7 +73,7 @@ describe("end users", { concurrency: true }, () => {
     await roster.exit();
     bob.child.stdin.end("hello\n");
     await alice.line("bob: hello");
-    await alice.line("bob went out");
+    await alice.line("bob left");
     alice.child.stdin.end();
     await alice.exit();
     assert.deepEqual([alice.code, await bob.exit() && bob.code], [0, 0]);

@@ -8,7 +8,7 @@ import { connection, roomd } from "./harness.mjs";
 
 const { url } = await roomd();
 
-test("a user and a password stand in a URL", () => {
+test("a user and a password in a URL", () => {
   assert.deepEqual(server("nats://127.0.0.1:4222"), { servers: "nats://127.0.0.1:4222" });
   assert.deepEqual(server("tls://u:a%40b@[::1]:4222"), { servers: "tls://[::1]:4222", user: "u", pass: "a@b" });
   assert.deepEqual(server("u:p@localhost"), { servers: "nats://localhost", user: "u", pass: "p" });
@@ -32,7 +32,7 @@ test("an ID is one token", () => {
   assert.throws(() => token("\ud800"), URIError);
 });
 
-test("the service takes every token for the ID it stands for", async () => {
+test("the service takes every token for the ID it encodes", async () => {
   const nc = await connection(url);
   for (const id of ["a.b>c", "* =/", "=projected", "zimmer-ü", "🎉", "!~'()%+"]) {
     const { room, subscribe } = await ask(nc, id, "enter", { roomID: id });
