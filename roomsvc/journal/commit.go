@@ -42,10 +42,14 @@ type Resend struct {
 // Commit sends entries, again and again the same bytes under the same conditions, until it
 // is known what became of them. If ctx ends first the error is [ErrUnknown], and that of ctx.
 func (j *Journal) Commit(ctx context.Context, entries []Entry, r Resend) (last uint64, err error) {
+	return r.commit(ctx, func() (<-chan Fate, func()) { return j.try(entries) })
+}
+
+func (r *Resend) commit(ctx context.Context, try func() (answer <-chan Fate, forget func())) (last uint64, err error) {
 	wait := time.NewTimer(r.First)
 	defer wait.Stop()
 	for first := true; ; first = false {
-		answer, forget := j.try(entries)
+		answer, forget := try()
 		fate, known := r.await(ctx, answer, wait, first)
 		forget()
 		if known {
