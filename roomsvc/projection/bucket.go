@@ -67,6 +67,10 @@ type Snapshot struct {
 	Keys      map[string]struct{} // every living key but `=projected`
 }
 
+func newSnapshot() *Snapshot {
+	return &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Kept: map[subjects.Room]map[subjects.User]KeptBy{}, Keys: map[string]struct{}{}}
+}
+
 // Stored is a member record and the instance it belongs to.
 type Stored struct {
 	*room.Member
@@ -83,7 +87,7 @@ type KeptBy struct {
 // behind what was read. A record that is written anew moves to the end, so stopping any
 // earlier could miss it.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
-	s := &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Kept: map[subjects.Room]map[subjects.User]KeptBy{}, Keys: map[string]struct{}{}}
+	s := newSnapshot()
 	end, err := b.end(ctx)
 	if err != nil || end == 0 {
 		return s, err
