@@ -1,0 +1,135 @@
+package commit
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// While no acknowledgement comes the same bytes go out again under the same condition, and the
+// follower tells what became of them.
+func TestAppendWithoutAnswer(t *testing.T) {
+	r := newRig(t, room.Limits{})
+	sent := r.listen(subjects.Journal("lobby"))
+	free := r.hold()
+	r.Journal.Close() // no acknowledgement arrives any more
+	a := r.ask(enter("alice", "lobby"))
+	first, again := r.next(sent), r.next(sent)
+	if !bytes.Equal(first.Data, again.Data) || first.Header.Get(jetstream.ExpectedLastSubjSeqHeader) != "0" || again.Header.Get(jetstream.ExpectedLastSubjSeqHeader) != "0" {
+		t.Errorf("sent is\n%s %v\nand\n%s %v", first.Data, first.Header, again.Data, again.Header)
+	}
+	select {
+	case res := <-a.results:
+		t.Errorf("before its fact is known to be stored: %+v", res)
+	default:
+	}
+	free()
+	if res := r.accepted(a); !res.Created || !res.in || res.At != r.at("lobby") || res.At.Sequence != 1 {
+		t.Errorf("%+v", res)
+	}
+	if facts := r.facts("lobby"); len(facts) != 1 {
+		t.Errorf("%d facts are stored", len(facts))
+	}
+}
+
+// Another instance stores a fact first. The run is decided again on what that made of the
+// room, whoever tells of it: the answer to the append, or the follower alone.
+func TestDecidedAgain(t *testing.T) {
+	for name, answered := range map[string]bool{"the answer tells": true, "the follower tells": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, room.Limits{})
+			c := create("bob", "lobby")
+			c.Config.MaxMembers = 3
+			r.do(c)
+			r.pass()
+			free := r.hold()
+			r.joinedElsewhere("lobby", "carol")
+			if !answered {
+				r.Journal.Close()
+			}
+			sent := r.listen(subjects.Journal("lobby"))
+			b := r.acquire("lobby")
+			alice, dave := r.ask(join("alice", "lobby")), r.ask(join("dave", "lobby"))
+			r.release(b)
+			r.next(sent)
+			free()
+			if res := r.accepted(alice); !res.Changed || res.At != r.at("lobby") || res.At.Sequence != 3 {
+				t.Errorf("%+v", res)
+			}
+			if res := r.result(dave); res.Refused == nil || res.Refused.Code != room.ErrRoomFull {
+				t.Errorf("for one more there was room before: %+v", res)
+			}
+			facts := r.facts("lobby")
+			if len(facts) != 3 || len(facts[1].Joined) != 1 || facts[1].Joined[0].UserID != "carol" || len(facts[2].Joined) != 1 || facts[2].Joined[0].UserID != "alice" {
+				t.Errorf("stored is %+v", facts)
+			}
+		})
+	}
+}
+
+// Calls whose fact another instance was ahead of keep their places, before those that came
+// meanwhile.
+func TestOrderAfterAConflict(t *testing.T) {
+	r := newRig(t, room.Limits{})
+	r.do(create("", "lobby"))
+	r.pass()
+	free := r.hold()
+	r.joinedElsewhere("lobby", "carol")
+	sent := r.listen(subjects.Journal("lobby"))
+	var calls []*asked
+	var users []string
+	asks := func(n int) {
+		for range n {
+			user := fmt.Sprint("u", len(users))
+			users, calls = append(users, user), append(calls, r.ask(join(subjects.User(user), "lobby")))
+		}
+	}
+	b := r.acquire("lobby")
+	asks(5)
+	r.release(b)
+	r.next(sent)
+	asks(5)
+	free()
+	for _, a := range calls {
+		if res := r.accepted(a); res.At.Sequence != 3 {
+			t.Errorf("%s is in by %+v", a.Cmd.User, res.At)
+		}
+	}
+	var joined []string
+	for _, j := range r.facts("lobby")[2].Joined {
+		joined = append(joined, j.UserID)
+	}
+	if !slices.Equal(joined, users) {
+		t.Errorf("they join in the order %q", joined)
+	}
+}
+
+// The same holds for what changes several rooms: a fact in one of them makes all of it be
+// decided again, and all is stored together.
+func TestBatchIsDecidedAgain(t *testing.T) {
+	r := newRig(t, room.Limits{})
+	r.do(create("alice", "from"))
+	r.do(create("bob", "to"))
+	r.pass()
+	free := r.hold()
+	r.joinedElsewhere("to", "carol")
+	sent := r.listen(subjects.Journal("to"))
+	a := r.ask(change("alice", "from", "to"))
+	r.next(sent)
+	free()
+	res := r.accepted(a)
+	if len(res.Left) != 1 || res.Left[0] != r.at("from") || res.At != r.at("to") || res.At.Sequence != 3 || res.At.Revision != res.Left[0].Revision+1 {
+		t.Errorf("%+v", res)
+	}
+	from, to := r.facts("from"), r.facts("to")
+	if len(from) != 2 || from[1].Type != events.MemberLeft || len(to) != 3 || to[1].Joined[0].UserID != "carol" || to[2].Joined[0].UserID != "alice" {
+		t.Errorf("stored is %+v, %+v", from, to)
+	}
+}
