@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -112,24 +111,38 @@ func TestOrderAfterAConflict(t *testing.T) {
 }
 
 // The same holds for what changes several rooms: a fact in one of them makes all of it be
-// decided again, and all is stored together.
+// decided again, in the same order, and all is stored together.
 func TestBatchIsDecidedAgain(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	r.do(create("alice", "from"))
-	r.do(create("bob", "to"))
+	for _, user := range []subjects.User{"dave", "erin"} {
+		r.do(join(user, "from"))
+	}
+	small := create("bob", "to")
+	small.Config.MaxMembers = 4
+	r.do(small)
 	r.pass()
 	free := r.hold()
 	r.joinedElsewhere("to", "carol")
 	sent := r.listen(subjects.Journal("to"))
-	a := r.ask(change("alice", "from", "to"))
+	alice := r.ask(change("alice", "from", "to"))
 	r.next(sent)
+	dave, erin := r.ask(change("dave", "from", "to")), r.ask(change("erin", "from", "to"))
 	free()
-	res := r.accepted(a)
-	if len(res.Left) != 1 || res.Left[0] != r.at("from") || res.At != r.at("to") || res.At.Sequence != 3 || res.At.Revision != res.Left[0].Revision+1 {
-		t.Errorf("%+v", res)
+	for _, a := range []*asked{alice, dave} {
+		res := r.accepted(a)
+		if len(res.Left) != 1 || res.Left[0].Room != "from" || res.At.Room != "to" || res.At.Sequence != 3 || res.At.Revision != res.Left[0].Revision+1 {
+			t.Errorf("%s: %+v", a.Cmd.User, res)
+		}
+	}
+	if res := r.result(erin); res.Refused == nil || res.Refused.Code != room.ErrRoomFull {
+		t.Errorf("erin: %+v", res)
 	}
 	from, to := r.facts("from"), r.facts("to")
-	if len(from) != 2 || from[1].Type != events.MemberLeft || len(to) != 3 || to[1].Joined[0].UserID != "carol" || to[2].Joined[0].UserID != "alice" {
-		t.Errorf("stored is %+v, %+v", from, to)
+	if len(from) != 4 || len(from[3].Left) != 2 || from[3].Left[0].UserID != "alice" || from[3].Left[1].UserID != "dave" {
+		t.Errorf("stored in the one is %+v", from)
+	}
+	if len(to) != 3 || to[1].Joined[0].UserID != "carol" || len(to[2].Joined) != 2 || to[2].Joined[0].UserID != "alice" || to[2].Joined[1].UserID != "dave" {
+		t.Errorf("stored in the other is %+v", to)
 	}
 }
