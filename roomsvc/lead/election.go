@@ -142,7 +142,7 @@ func (e *Election) lead(seq uint64, sent time.Time) {
 	until := &atomic.Pointer[time.Time]{}
 	ended := e.begin(ctx, until, sent)
 	e.tell()
-	why, running := e.hold(ctx, &seq, sent, until, ended)
+	running, why := e.hold(ctx, &seq, sent, until, ended)
 	cancel()
 	for range running {
 		<-ended
@@ -171,18 +171,18 @@ func (e *Election) begin(ctx context.Context, until *atomic.Pointer[time.Time], 
 	return ended
 }
 
-// hold renews the key until the term is over, and says why it is, and how many of the
-// duties have not returned.
-func (e *Election) hold(ctx context.Context, seq *uint64, sent time.Time, until *atomic.Pointer[time.Time], ended <-chan error) (why error, running int) {
+// hold renews the key until the term is over, and says how many of the duties have not
+// returned, and why it is over.
+func (e *Election) hold(ctx context.Context, seq *uint64, sent time.Time, until *atomic.Pointer[time.Time], ended <-chan error) (running int, why error) {
 	renew := time.NewTicker(Renew)
 	defer renew.Stop()
 	for running = len(e.Duties); ; {
 		select {
 		case <-ctx.Done():
-			return ctx.Err(), running
+			return running, ctx.Err()
 		case why = <-ended:
 			if running--; why != nil {
-				return why, running
+				return running, why
 			}
 		case <-renew.C:
 			at := time.Now()
@@ -195,7 +195,7 @@ func (e *Election) hold(ctx context.Context, seq *uint64, sent time.Time, until 
 				continue
 			}
 			if errors.Is(err, journal.ErrConflict) || time.Since(sent) > TTL-Renew {
-				return err, running
+				return running, err
 			}
 		}
 	}
