@@ -35,7 +35,8 @@ roomsvc/upkeep       | commit due events feeds lead leases life projection repli
 roomsvc/api          | commit events journal leases life messages replica room subjects | $nats nats.go/micro $json nuid
 roomsvc              | api commit events feeds journal lead leases life load messages projection replica room subjects upkeep | nats.go json nuid
 roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
-roomsvc/client       | events room subjects                                   | nats.go nats.go/micro $json nuid
+roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
+roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
 docs/contract        | events subjects                                        | nats.go nats.go/micro jsonschema
 "
 

@@ -85,7 +85,7 @@ type Client struct {
 	nc   *nats.Conn
 	cfg  Config
 	life context.Context // ends when the client is closed
-	end  context.CancelFunc
+	end  context.CancelCauseFunc
 	own  *presence
 
 	unnamed bool // the service is not told of the connection
@@ -95,13 +95,13 @@ type Client struct {
 // caller still has to close the connection.
 func New(nc *nats.Conn, as Config) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
-	life, end := context.WithCancel(context.Background())
+	life, end := context.WithCancelCause(context.Background())
 	return &Client{nc, as, life, end, newPresence(), as.Once}
 }
 
 // Close ends the client's watches with [ErrClosed] and lets the lease of its session run
 // out. It leaves no room, and the connection stays open; commands still work.
-func (c *Client) Close() { c.end() }
+func (c *Client) Close() { c.end(ErrClosed) }
 
 // patient is the same client, but it retries. It is for what goes on until it succeeds.
 func (c *Client) patient() *Client {

@@ -6,13 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
-	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
-	"natsrooms/subjects"
 )
 
 // patient bounds every wait of these tests; none is expected to take nearly as long.
@@ -24,13 +21,6 @@ func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// alone connects to a server on which no service runs.
-func alone(t *testing.T) *nats.Conn {
-	t.Helper()
-	t.Parallel()
-	return roomtest.Conn(t, roomtest.Server(t))
 }
 
 // served connects to a server on which the service runs.
@@ -50,25 +40,4 @@ func served(t *testing.T) *nats.Conn {
 		}
 	})
 	return roomtest.Conn(t, server)
-}
-
-// answer answers a command in place of a service.
-func answer[Request any](t *testing.T, nc *nats.Conn, verb room.Verb, reply func(*Request) any) {
-	t.Helper()
-	_, err := nc.Subscribe(subjects.Command(string(verb)), func(m *nats.Msg) {
-		q := new(Request)
-		if err := json.Unmarshal(m.Data, q); err != nil {
-			t.Error(err)
-		}
-		data, err := json.Marshal(reply(q))
-		if err != nil {
-			t.Error(err)
-		}
-		if err := m.Respond(data); err != nil {
-			t.Error(err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -25,13 +25,10 @@ const repeatFor = 2*time.Minute - 10*time.Second
 // errNoAnswer says that nobody knows the outcome of a request.
 var errNoAnswer = errors.New("no answer")
 
-// errMoved says that the room changed too much while it was read.
-var errMoved = errors.New("the room changed while it was read")
-
 // repeatable says whether the same request may succeed if it is sent again.
 func repeatable(err error) bool {
 	return errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoService) ||
-		errors.Is(err, errNoAnswer) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, errMoved) || errors.Is(err, nats.ErrReconnectBufExceeded)
+		errors.Is(err, errNoAnswer) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
 // unsure says whether the request may have had its effect in spite of the error.
@@ -72,6 +69,24 @@ func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
 			return v, worst
 		}
 		pause = min(2*pause, maxPause)
+	}
+}
+
+// persistent is ask, but it asks until there is an answer that would not change if it asked
+// again.
+func persistent[Q, R any](ask func(context.Context, Q) (*R, error)) func(context.Context, Q) (*R, error) {
+	return func(ctx context.Context, q Q) (*R, error) {
+		for {
+			r, err := ask(ctx, q)
+			switch {
+			case err == nil:
+				return r, nil
+			case ctx.Err() != nil:
+				return nil, context.Cause(ctx)
+			case !repeatable(err):
+				return nil, err
+			}
+		}
 	}
 }
 
@@ -126,6 +141,26 @@ func (c *Client) connected(ctx context.Context, most time.Duration) error {
 		return nats.ErrDisconnected
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", nats.ErrDisconnected, context.Cause(ctx))
+	}
+}
+
+// flush waits until the server has taken all subscriptions.
+func (c *Client) flush(ctx context.Context) error {
+	for {
+		if err := c.connected(ctx, repeatFor); err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		once, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+		err := c.nc.FlushWithContext(once)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case c.nc.IsClosed():
+			return nats.ErrConnectionClosed
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/roomsvc/client/follow"
 	"natsrooms/roomsvc/room"
 )
 
@@ -69,6 +70,14 @@ func (r *renewals) take() []renewal {
 	return list
 }
 
+// heads is the rooms of all renewals that were not looked at yet, the newest renewal last.
+func (r *renewals) heads() (all []RoomHead) {
+	for _, n := range r.take() {
+		all = append(all, n.heads...)
+	}
+	return all
+}
+
 // listen returns renewals that get every answer from now on, until they are forgotten.
 func (p *presence) listen() *renewals {
 	r := &renewals{signal: make(chan struct{}, 1)}
@@ -82,6 +91,12 @@ func (p *presence) forget(r *renewals) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.told, r)
+}
+
+// follow is listen for what follows a room.
+func (p *presence) follow() follow.Renewals {
+	r := p.listen()
+	return follow.Renewals{Signal: r.signal, Take: r.heads, Forget: func() { p.forget(r) }}
 }
 
 // in lists the rooms that the session is in, sorted.

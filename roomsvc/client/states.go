@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/client/follow"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -17,6 +18,13 @@ import (
 // restoreWithin is for how long the client tries to find out whether its session is still
 // in its rooms after it has reconnected, unless the session's lease is longer.
 const restoreWithin = time.Minute
+
+// noticesAhead is how many notices are kept while the caller of States is busy. Further ones
+// are dropped.
+const noticesAhead = 4096
+
+// errBrokenOff says that the caller broke out of the loop.
+var errBrokenOff = errors.New("broken off")
 
 // States yields what happens to the client's own session, room by room: the service's
 // notices, and those that only the client can make, because its connection was lost.
@@ -42,8 +50,8 @@ func (c *Client) States(ctx context.Context) (iter.Seq2[*Notice, error], error) 
 	if err != nil {
 		return nil, room.Invalid("userID", "%v", err)
 	}
-	ctx, cancel := c.living(ctx)
-	s := &states{c: c.patient(), user: user, away: map[string]State{}, heard: make(chan *nats.Msg, heardAhead)}
+	ctx, cancel := follow.Within(ctx, c.life)
+	s := &states{c: c.patient(), user: user, away: map[string]State{}, heard: make(chan *nats.Msg, noticesAhead)}
 	s.status = c.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	s.renewals = c.own.listen()
 	sub, err := c.nc.ChanSubscribe(subjects.UserStates(user), s.heard)
@@ -238,7 +246,7 @@ func (s *states) why(ctx context.Context, was RoomHead) Event {
 		return RoomNotExist // another one of that name
 	case err == nil, errors.Is(err, ErrNotAllowed): // only members may ask
 		return ConnectTimeout
-	case gone(err):
+	case errors.Is(err, ErrRoomNotExist):
 		return RoomNotExist
 	}
 	return NetworkDisconnected

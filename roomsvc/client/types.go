@@ -2,6 +2,7 @@ package client
 
 import (
 	"natsrooms/events"
+	"natsrooms/roomsvc/client/follow"
 	"natsrooms/roomsvc/room"
 )
 
@@ -321,6 +322,63 @@ const (
 	DestroyedEmpty     = events.DestroyedEmpty     // it was empty for as long as it waits
 	DestroyedRequested = events.DestroyedRequested // somebody asked for it
 )
+
+// WatchRequest says what to watch: RoomID.
+//
+// MayNotExist waits for a room that does not exist yet; without it, a missing room is
+// [ErrRoomNotExist]. Every, a [time.Duration], is how often the watch asks for the room's
+// position when it hears nothing of the room and no renewal tells it: the last fact before a
+// silence may be missing for as long as that. Zero means 20 s.
+type WatchRequest = follow.WatchRequest
+
+// Update is one step of a [Client.Watch].
+//
+// Fact is what happened, a [*Fact]. It is nil if a snapshot takes its place, and if the room
+// was found to be gone. If this version does not know the fact's type, only the fields that
+// all facts have are set. Raw is the fact as it arrived. Revision is the fact's revision, 0
+// if it is not known, for example because the fact was recovered. Recovered says that the
+// fact was missed and then read by history.
+//
+// Fresh says why the roster starts over; it is empty if the roster follows from the one
+// before. Roster is the room after the fact, a [*Roster], or nil if there is none.
+type Update = follow.Update
+
+// Fresh says why a roster does not follow from the one before it.
+type Fresh = follow.Fresh
+
+// Why a roster does not follow from the one before it.
+const (
+	FreshStart    = follow.FreshStart    // the first one
+	FreshInstance = follow.FreshInstance // the room is another one of that name now
+	FreshGap      = follow.FreshGap      // some facts were missed and are no longer kept, or the journal has lost some since
+)
+
+// Roster is one instance of a room with its members, as a [Client.Watch] knows it at one
+// update. The next update changes it. What its methods return stays as it is and must not
+// be changed. The roster belongs to the goroutine of the watch, so another one needs a
+// copy, for example slices.Collect(r.All()).
+//
+// All iterates over the members, each a [MemberInfo], oldest first; Len counts them; Member
+// finds one by its userID, and says whether it is there. Room describes the room, a [Room]
+// whose Revision is the newest that the watch has seen. InstanceID tells the room from
+// earlier and later rooms of the same name, and Sequence is the number of its facts so far.
+type Roster = follow.Roster
+
+// MessagesRequest says which room's messages to listen to, RoomID, and where to start.
+// AfterMessageSeq, a *uint64, starts with the messages after that one, as far as they are
+// kept, and 0 with the oldest; nil starts with those that are sent from now on. MayNotExist
+// and Every are as in [WatchRequest].
+type MessagesRequest = follow.MessagesRequest
+
+// Heard is one step of [Client.Messages].
+//
+// Message is what was said, a [*Message]; its Seq is set if it is stored. Message is nil in
+// the first step, which says that the messages after After come from here on, and in a step
+// that says that some were lost. Raw is the message as it arrived. Recovered says that the
+// message was missed and then read by history. After is the newest message before this step,
+// 0 if there is none. Lost says that some messages after After may have been missed and are
+// no longer kept.
+type Heard = follow.Heard
 
 // Message is something that was said in a room: who said it, Sender (empty for the server
 // itself); its Type, Data and the other fields of [SendRequest]; and Seq, its messageSeq,

@@ -60,9 +60,9 @@ func TestLoadForeignKeys(t *testing.T) {
 // A mark that somebody deleted is none, but guards the next one.
 func TestDeletedMark(t *testing.T) {
 	w := newWorld(t)
-	w.mark(Projected{Mark: Mark{5, "five"}})
+	w.mark(Projected{Mark: room.Mark{5, "five"}})
 	p, seq, err := w.bucket.Mark(w.ctx)
-	if p.Mark != (Mark{5, "five"}) || seq != 1 || err != nil {
+	if p.Mark != (room.Mark{5, "five"}) || seq != 1 || err != nil {
 		t.Errorf("%+v at %d, %v", p, seq, err)
 	}
 	if err := w.kv.Delete(w.ctx, subjects.KeyProjected); err != nil {
@@ -77,7 +77,7 @@ func TestDeletedMark(t *testing.T) {
 func TestLoadWhileItIsWritten(t *testing.T) {
 	w := newWorld(t)
 	const rooms = 50
-	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (Mark, []Change) { return Mark{}, nil })
+	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
 	w.lead(p)
 	revision := uint64(0)
 	more := func() {

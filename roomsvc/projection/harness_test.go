@@ -192,9 +192,9 @@ func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 }
 
 // change is a fact that says nothing of members.
-func change(r subjects.Room, revision uint64, name string) Change {
+func change(r subjects.Room, revision uint64, name string) room.Change {
 	h := room.Head{Name: name, InstanceID: "1", Sequence: revision, Revision: revision}
-	return Change{Mark: Mark{revision, fmt.Sprint("fact ", revision)}, Room: r, InstanceID: "1", Changes: room.Changes{Head: &h}}
+	return room.Change{Mark: room.Mark{Revision: revision, FactID: fmt.Sprint("fact ", revision)}, Room: r, InstanceID: "1", Changes: room.Changes{Head: &h}}
 }
 
 func member(u subjects.User, revision uint64) *room.Member {
@@ -202,7 +202,7 @@ func member(u subjects.User, revision uint64) *room.Member {
 }
 
 // crowd is a room with many members, as one change.
-func crowd(r subjects.Room, revision uint64, members int) Change {
+func crowd(r subjects.Room, revision uint64, members int) room.Change {
 	c := change(r, revision, "crowd")
 	for i := range members {
 		c.Put = append(c.Put, member(subjects.User(fmt.Sprint("u", i)), revision))
@@ -213,7 +213,7 @@ func crowd(r subjects.Room, revision uint64, members int) Change {
 // state is what the bucket should hold: the naive model of it.
 type state map[string]string
 
-func (s state) take(t *testing.T, c Change) {
+func (s state) take(t *testing.T, c room.Change) {
 	t.Helper()
 	for _, u := range c.Del {
 		delete(s, subjects.MemberKey(c.Room, u))

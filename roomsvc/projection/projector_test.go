@@ -28,7 +28,7 @@ type life struct {
 }
 
 // next is the next fact: a room is made, somebody comes or goes, or it ends with all that it has.
-func (l *life) next() Change {
+func (l *life) next() room.Change {
 	l.revision++
 	r := subjects.Room(fmt.Sprint("room ", l.IntN(4)))
 	if l.members[r] == nil {
@@ -65,7 +65,7 @@ func (l *life) next() Change {
 // their state as of its mark, and is loaded as that.
 func TestBucketIsTheState(t *testing.T) {
 	w := newWorld(t)
-	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (Mark, []Change) { return Mark{}, nil })
+	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
 	_, stop := w.lead(p)
 	l := &life{rand.New(rand.NewPCG(1, 2)), 0, map[subjects.Room]map[subjects.User]bool{}, map[subjects.Room]map[subjects.User]bool{}, map[subjects.Room]int{}}
 	want := state{}
@@ -76,7 +76,7 @@ func TestBucketIsTheState(t *testing.T) {
 			p.Add(c)
 		}
 		mark := w.await(l.revision)
-		if mark.Mark != (Mark{l.revision, fmt.Sprint("fact ", l.revision)}) || mark.Journal != w.bucket.journal.ID || mark.Safe != (Mark{}) {
+		if mark.Mark != (room.Mark{l.revision, fmt.Sprint("fact ", l.revision)}) || mark.Journal != w.bucket.journal.ID || mark.Safe != (room.Mark{}) {
 			t.Fatalf("after %d the mark is %+v", l.revision, mark)
 		}
 		same(t, fmt.Sprint("written by ", l.revision), w.records(), want)
@@ -97,7 +97,7 @@ func TestBucketIsTheState(t *testing.T) {
 // A key that is deleted stays as a marker for a while, so that watchers hear of it.
 func TestDeletesAreMarkers(t *testing.T) {
 	w := newWorld(t)
-	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (Mark, []Change) { return Mark{}, nil })
+	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
 	w.lead(p)
 	c := crowd("lobby", 1, 1)
 	p.Add(c)
@@ -121,7 +121,7 @@ func TestDeletesAreMarkers(t *testing.T) {
 // older one can't overwrite.
 func TestTwoLeaders(t *testing.T) {
 	w := newWorld(t)
-	nothing := func() (Mark, []Change) { return Mark{}, nil }
+	nothing := func() (room.Mark, []room.Change) { return room.Mark{}, nil }
 	old, young := NewProjector(w.bucket, Projected{}, 0, nothing), NewProjector(w.open(), Projected{}, 0, nothing)
 	oldEnds, _ := w.lead(old)
 	old.Add(change("lobby", 1, "old"))
@@ -152,7 +152,7 @@ func TestTwoLeaders(t *testing.T) {
 func TestOwnBatchIsNotLost(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, 0, nil)
-	p.projected.Mark = Mark{5, "five"}
+	p.projected.Mark = room.Mark{5, "five"}
 	first, err := p.commit(w.ctx, nil, 0)
 	if err != nil || first == 0 {
 		t.Fatalf("%d, %v", first, err)
@@ -160,7 +160,7 @@ func TestOwnBatchIsNotLost(t *testing.T) {
 	if again, err := p.commit(w.ctx, nil, 0); again != first || err != nil {
 		t.Errorf("%d, %v; want %d", again, err, first)
 	}
-	p.projected.Mark = Mark{6, "six"}
+	p.projected.Mark = room.Mark{6, "six"}
 	if _, err := p.commit(w.ctx, nil, 0); !errors.Is(err, ErrLost) {
 		t.Errorf("another one: %v", err)
 	}
@@ -170,12 +170,12 @@ func TestOwnBatchIsNotLost(t *testing.T) {
 }
 
 // all is a whole state for a rewrite, and the records that it comes to.
-func all(t *testing.T, mark Mark, changes ...Change) (func() (Mark, []Change), state) {
+func all(t *testing.T, mark room.Mark, changes ...Change) (func() (room.Mark, []room.Change), state) {
 	s := state{}
 	for _, c := range changes {
 		s.take(t, c)
 	}
-	return func() (Mark, []Change) { return mark, changes }, s
+	return func() (room.Mark, []room.Change) { return mark, changes }, s
 }
 
 // When everything is written anew, and that nothing of before is left then.
@@ -191,12 +191,12 @@ func TestRewrite(t *testing.T) {
 		"one that is torn":       {func(w *world) Projected { return w.mark(Projected{Torn: true}) }, false, true},
 		"one of another journal": {func(w *world) Projected { return w.mark(Projected{Mark: Mark{5, "five"}, Journal: "another"}) }, false, true},
 		"one that went back": {func(w *world) Projected {
-			w.mark(Projected{Mark: Mark{5, "five"}})
-			return Projected{Mark: Mark{6, "six"}}
+			w.mark(Projected{Mark: room.Mark{5, "five"}})
+			return Projected{Mark: room.Mark{6, "six"}}
 		}, false, true},
 		"one that another one wrote": {func(w *world) Projected {
-			w.mark(Projected{Mark: Mark{5, "five"}})
-			return Projected{Mark: Mark{4, "four"}}
+			w.mark(Projected{Mark: room.Mark{5, "five"}})
+			return Projected{Mark: room.Mark{4, "four"}}
 		}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestRewrite(t *testing.T) {
 			if _, err := w.kv.Put(w.ctx, "stale", []byte(encoded(t)(stale.Head.Record("stale")))); err != nil {
 				t.Fatal(err)
 			}
-			state, want := all(t, Mark{7, "seven"}, crowd("lobby", 6, 3), change("hall", 7, "hall"))
+			state, want := all(t, room.Mark{7, "seven"}, crowd("lobby", 6, 3), change("hall", 7, "hall"))
 			p := NewProjector(w.bucket, c.before(w), time.Hour, state)
 			if c.asked {
 				p.Rewrite()
@@ -247,7 +247,7 @@ func (w *world) mark(p Projected) Projected {
 // writes everything anew.
 func TestTornRewrite(t *testing.T) {
 	w := newWorld(t)
-	state, want := all(t, Mark{2, "two"}, crowd("lobby", 1, 5*journal.MaxBatch), change("hall", 2, "hall"))
+	state, want := all(t, room.Mark{2, "two"}, crowd("lobby", 1, 5*journal.MaxBatch), change("hall", 2, "hall"))
 	_, stop := w.lead(NewProjector(w.bucket, Projected{}, time.Hour, state))
 	w.until(func(p Projected) bool { return p.Torn })
 	if err := stop(); !errors.Is(err, context.Canceled) {
@@ -258,7 +258,7 @@ func TestTornRewrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := w.load()
-	if !s.Projected.Torn || s.Projected.Revision != 0 || s.Projected.Safe != (Mark{}) || len(s.Keys) >= len(want) || len(s.Keys) == 0 {
+	if !s.Projected.Torn || s.Projected.Revision != 0 || s.Projected.Safe != (room.Mark{}) || len(s.Keys) >= len(want) || len(s.Keys) == 0 {
 		t.Fatalf("of %d records there are %d, the mark is %+v", len(want), len(s.Keys), s.Projected)
 	}
 	follower := NewProjector(w.bucket, Projected{}, time.Hour, nil)
@@ -267,7 +267,7 @@ func TestTornRewrite(t *testing.T) {
 		t.Errorf("a follower keeps %d changes, %v", len(follower.pending), err)
 	}
 	w.lead(NewProjector(w.open(), s.Projected, time.Hour, state))
-	if mark := w.await(2); mark.Torn || mark.Mark != (Mark{2, "two"}) {
+	if mark := w.await(2); mark.Torn || mark.Mark != (room.Mark{2, "two"}) {
 		t.Errorf("the mark is %+v", mark)
 	}
 	same(t, "written", w.records(), want)
@@ -276,7 +276,7 @@ func TestTornRewrite(t *testing.T) {
 // A bucket that takes nothing is trouble, until it takes what waits.
 func TestTrouble(t *testing.T) {
 	w := newWorld(t)
-	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (Mark, []Change) { return Mark{}, nil })
+	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
 	ended, _ := w.lead(p)
 	p.Add(change("lobby", 1, "lobby"))
 	w.await(1)
@@ -321,12 +321,12 @@ func TestFollow(t *testing.T) {
 		written uint64
 		waiting []uint64
 	}{
-		{Projected{Mark: Mark{5, "five"}, Journal: "another"}, 1, []uint64{2, 4, 6}},
+		{Projected{Mark: room.Mark{5, "five"}, Journal: "another"}, 1, []uint64{2, 4, 6}},
 		{Projected{Torn: true}, 1, []uint64{2, 4, 6}},
-		{Projected{Mark: Mark{1, "one"}}, 1, []uint64{2, 4, 6}},
-		{Projected{Mark: Mark{4, "four"}}, 4, []uint64{6}},
-		{Projected{Mark: Mark{5, "five"}}, 5, []uint64{6}},
-		{Projected{Mark: Mark{9, "nine"}}, 9, nil},
+		{Projected{Mark: room.Mark{1, "one"}}, 1, []uint64{2, 4, 6}},
+		{Projected{Mark: room.Mark{4, "four"}}, 4, []uint64{6}},
+		{Projected{Mark: room.Mark{5, "five"}}, 5, []uint64{6}},
+		{Projected{Mark: room.Mark{9, "nine"}}, 9, nil},
 	} {
 		_, guard, err := w.bucket.Mark(w.ctx)
 		if err != nil {
@@ -339,7 +339,7 @@ func TestFollow(t *testing.T) {
 		if _, err := of.commit(w.ctx, nil, guard); err != nil {
 			t.Fatal(err)
 		}
-		p := NewProjector(w.bucket, Projected{Mark: Mark{1, "one"}}, 0, nil)
+		p := NewProjector(w.bucket, Projected{Mark: room.Mark{1, "one"}}, 0, nil)
 		for _, revision := range []uint64{1, 2, 4, 6} { // the first of them is written already
 			p.Add(crowd("lobby", revision, 2))
 		}
@@ -362,8 +362,8 @@ func TestSafe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Projector{settle: settle}
 		for now := uint64(1); now < 2000; now++ {
-			safe := p.safe(Mark{now, fmt.Sprint(now)}).Revision
-			p.projected.Safe = Mark{safe, ""}
+			safe := p.safe(room.Mark{now, fmt.Sprint(now)}).Revision
+			p.projected.Safe = room.Mark{safe, ""}
 			if age := now - safe; safe > 0 && (age < 300 || age > 300+step) || safe == 0 && now > 301 || len(p.marks) > safeStep+1 {
 				t.Fatalf("at %d s the mark of %d s is safe; %d are kept", now, safe, len(p.marks))
 			}
@@ -375,7 +375,7 @@ func TestSafe(t *testing.T) {
 // What was settled is said by the mark in the bucket.
 func TestSafeIsWritten(t *testing.T) {
 	w := newWorld(t)
-	p := NewProjector(w.bucket, Projected{}, 0, func() (Mark, []Change) { return Mark{}, nil })
+	p := NewProjector(w.bucket, Projected{}, 0, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
 	w.lead(p)
 	p.Add(change("lobby", 1, "lobby"))
 	if mark := w.await(1); mark.Safe != mark.Mark {
@@ -387,7 +387,7 @@ func TestSafeIsWritten(t *testing.T) {
 // of each key counts.
 func TestCollect(t *testing.T) {
 	for rooms, want := range map[uint64][]int{40: {19, 19, 19, 19, 19, 5}, 15: {100}} { // few rooms: all that they change is in the batch already
-		var pending []Change
+		var pending []room.Change
 		for revision := range uint64(100) {
 			pending = append(pending, crowd(subjects.Room(fmt.Sprint("room ", revision%rooms)), revision+1, 49))
 		}
@@ -409,12 +409,12 @@ func TestCollect(t *testing.T) {
 		}
 	}
 	over := crowd("lobby", 1, 10)
-	gone := Change{Mark: Mark{2, "gone"}, Room: "lobby", Changes: room.Changes{Del: []subjects.User{"u0", "u1"}}}
-	entries, n := collect([]Change{over, gone})
+	gone := room.Change{Mark: room.Mark{Revision: 2, FactID: "gone"}, Room: "lobby", Changes: room.Changes{Del: []subjects.User{"u0", "u1"}}}
+	entries, n := collect([]room.Change{over, gone})
 	if n != 2 || len(entries) != 11 || entries["lobby"].head != nil || entries["lobby.u0"].member != nil || entries["lobby.u2"].member == nil {
 		t.Errorf("%d changes, %+v", n, entries)
 	}
-	if entries, n := collect([]Change{crowd("lobby", 1, 2*journal.MaxBatch), over}); n != 1 || len(entries) != 2*journal.MaxBatch+1 {
+	if entries, n := collect([]room.Change{crowd("lobby", 1, 2*journal.MaxBatch), over}); n != 1 || len(entries) != 2*journal.MaxBatch+1 {
 		t.Errorf("one that is too large comes with %d others", n-1)
 	}
 }
@@ -422,7 +422,7 @@ func TestCollect(t *testing.T) {
 // More than one batch takes is written all the same, and nothing waits for what comes next.
 func TestManyBatches(t *testing.T) {
 	w := newWorld(t)
-	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (Mark, []Change) { return Mark{}, nil })
+	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
 	want := state{}
 	for revision := range uint64(3) {
 		c := crowd(subjects.Room(fmt.Sprint("room", revision)), revision+1, journal.MaxBatch-2)

@@ -1,4 +1,4 @@
-package client
+package follow
 
 import (
 	"fmt"
@@ -12,22 +12,10 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// behind answers requests for a room's history like an instance of the service that knows
-// only an earlier room of that name, unless it is asked for everything that is stored.
-func behind(t *testing.T, nc *nats.Conn, stored *room.HistoryReply) {
-	t.Helper()
-	answer(t, nc, room.History, func(q *room.HistoryRequest) any {
-		if !q.Sync {
-			return &room.HistoryReply{InstanceID: "before"}
-		}
-		return stored
-	})
-}
-
 // The first message of a room that was made again is missed, and the instance that is asked
 // for it has not heard of that room yet: the message is not lost.
 func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
-	nc := alone(t)
+	source := alone(t)
 	ctx := bounded(t)
 	said := func(text string, seq uint64) jsontext.Value {
 		m := &events.Message{ID: text, Room: "lobby", InstanceID: "anew", Time: events.TimeOf(time.Now()), Type: events.Text, Data: text, Seq: seq}
@@ -38,9 +26,9 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 		return data
 	}
 	head := uint64(2)
-	behind(t, nc, &room.HistoryReply{InstanceID: "anew", Events: []jsontext.Value{said("first", 1), said("second", 2)}, Complete: true, MessageSeq: &head})
+	source.History = behind(&room.HistoryReply{InstanceID: "anew", Events: []jsontext.Value{said("first", 1), said("second", 2)}, Complete: true, MessageSeq: &head})
 	var given []string
-	h := &hearing{ear: New(nc, Config{}).newEar("lobby", time.Hour, notFacts), yield: func(n Heard, _ error) bool {
+	h := &hearing{ear: source.newEar("lobby", time.Hour, notFacts), yield: func(n Heard, _ error) bool {
 		if n.Message == nil {
 			given = append(given, fmt.Sprintf("lost: %v", n.Lost))
 		} else {
@@ -64,11 +52,11 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 // The instance that is asked where a new room's messages end may not have heard of the room
 // yet: messages from before the call are still not yielded.
 func TestFromNowOnInANewRoom(t *testing.T) {
-	nc := alone(t)
+	source := alone(t)
 	ctx := bounded(t)
 	head := uint64(7)
-	behind(t, nc, &room.HistoryReply{InstanceID: "new", Complete: true, MessageSeq: &head})
-	h := &hearing{ear: New(nc, Config{}).newEar("lobby", time.Hour, notFacts)}
+	source.History = behind(&room.HistoryReply{InstanceID: "new", Complete: true, MessageSeq: &head})
+	h := &hearing{ear: source.newEar("lobby", time.Hour, notFacts)}
 	defer h.close()
 	if err := h.start(ctx, "new"); err != nil || h.last != head {
 		t.Errorf("it begins behind %d: %v; want %d", h.last, err, head)

@@ -1,4 +1,4 @@
-package client
+package follow
 
 import (
 	"testing"
@@ -13,12 +13,14 @@ import (
 // A renewal says that a fact was missed, and the instance that is asked for it has not seen
 // it yet: the fact does not have to wait for the next renewal.
 func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
-	nc := alone(t)
+	source := alone(t)
 	ctx := bounded(t)
 	at := room.Position{InstanceID: "1", Sequence: 1, Revision: 1}
-	answer(t, nc, room.Get, func(*room.ReadRequest) any { return &room.GetReply{Room: events.Room{RoomID: "lobby"}, Position: at} })
-	answer(t, nc, room.Members, func(*room.MembersRequest) any { return &room.MembersReply{Position: at} })
-	answer(t, nc, room.History, func(q *room.HistoryRequest) any {
+	source.Get = says(func(room.ReadRequest) *room.GetReply {
+		return &room.GetReply{Room: events.Room{RoomID: "lobby"}, Position: at}
+	})
+	source.Members = says(func(room.MembersRequest) *room.MembersReply { return &room.MembersReply{Position: at} })
+	source.History = says(func(q room.HistoryRequest) *room.HistoryReply {
 		if !q.Sync {
 			return &room.HistoryReply{InstanceID: at.InstanceID, Complete: true, Sequence: at.Sequence}
 		}
@@ -29,7 +31,7 @@ func TestMissedIsReadWhereItIsNotYetKnown(t *testing.T) {
 		}
 		return &room.HistoryReply{InstanceID: at.InstanceID, Events: []jsontext.Value{data}, Complete: true, Sequence: 2}
 	})
-	w := &watch{ear: New(nc, Config{}).newEar("lobby", time.Hour, notMessages), yield: func(Update, error) bool { return true }}
+	w := &watch{ear: source.newEar("lobby", time.Hour, notMessages), yield: func(Update, error) bool { return true }}
 	defer w.close()
 	if err := w.refresh(ctx, FreshStart); err != nil {
 		t.Fatal(err)

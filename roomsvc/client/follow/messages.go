@@ -1,4 +1,4 @@
-package client
+package follow
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // MessagesRequest says which room's messages to listen to, and where to start.
@@ -24,12 +26,12 @@ type MessagesRequest struct {
 	Every       time.Duration // see [WatchRequest]
 }
 
-// Heard is one step of [Client.Messages].
+// Heard is one step of [Source.Messages].
 type Heard struct {
 	// Message is what was said; its Seq is set if it is stored. Message is nil in the first
 	// step, which says that the messages after After come from here on, and in a step that
 	// says that some were lost.
-	Message   *Message
+	Message   *events.Message
 	Raw       jsontext.Value // the message as it arrived
 	Recovered bool           // the message was missed and then read by history
 
@@ -37,21 +39,24 @@ type Heard struct {
 	Lost  bool   // some messages after After may have been missed and are no longer kept
 }
 
-// Messages yields every stored message of a room exactly once, in order of its messageSeq,
-// without end: what is missed is read by history. Messages that are live only are yielded
-// as they arrive, at most once. When a room ends, Messages goes on with the next room of
-// that name. It stops as [Client.Watch] does.
-func (c *Client) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard, error] {
+// Messages is the client's Messages: it yields every stored message of a room exactly once,
+// in order of its messageSeq, and those that are live only as they arrive. It stops as
+// [Source.Watch] does.
+func (s Source) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard, error] {
 	return func(yield func(Heard, error) bool) {
-		ctx, cancel := c.living(ctx)
+		ctx, cancel := Within(ctx, s.Life)
 		defer cancel()
-		h := &hearing{ear: c.newEar(q.RoomID, q.Every, notFacts), yield: yield}
+		h := &hearing{ear: s.newEar(q.RoomID, q.Every, notFacts), yield: yield}
 		defer h.close()
-		if err := h.run(ctx, c, q); !errors.Is(err, errBrokenOff) {
+		if err := h.run(ctx, q); !errors.Is(err, errBrokenOff) {
 			yield(Heard{}, err)
 		}
 	}
 }
+
+// notFacts leaves out a subject that carries facts alone: facts and messages may have
+// separate subjects or share one.
+func notFacts(subject string) bool { _, is := subjects.RoomOfFacts(subject); return !is }
 
 // hearing is the state of one call of Messages.
 type hearing struct {
@@ -70,8 +75,8 @@ func (h *hearing) emit(n Heard) error {
 }
 
 // run listens until there is an error.
-func (h *hearing) run(ctx context.Context, c *Client, q MessagesRequest) error {
-	reply, err := h.begin(ctx, c, q.MayNotExist)
+func (h *hearing) run(ctx context.Context, q MessagesRequest) error {
+	reply, err := h.begin(ctx, q.MayNotExist)
 	if err != nil {
 		return err
 	}
@@ -111,7 +116,7 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 	if instanceID == "" {
 		return nil
 	}
-	page, err := h.history(ctx, HistoryRequest{Freshness: Freshness{Sync: true}, InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
+	page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, BeforeMessageSeq: new(uint64), Count: 1})
 	if err == nil && page.MessageSeq != nil {
 		h.instance, h.last = page.InstanceID, *page.MessageSeq
 	}
@@ -175,7 +180,7 @@ func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) err
 	other := h.instance != "" && h.instance != instanceID
 	for {
 		after := h.last
-		page, err := h.history(ctx, HistoryRequest{Freshness: Freshness{Sync: true}, InstanceID: instanceID, AfterMessageSeq: &after})
+		page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, AfterMessageSeq: &after})
 		switch {
 		case gone(err):
 			return h.lose(missing)

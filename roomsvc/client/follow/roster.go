@@ -1,14 +1,15 @@
-package client
+package follow
 
 import (
 	"fmt"
 	"iter"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
-// Roster is one instance of a room with its members, as a [Client.Watch] knows it at one
+// Roster is one instance of a room with its members, as a [Source.Watch] knows it at one
 // update. The next update changes it. What its methods return stays as it is and must not
 // be changed. The roster belongs to the goroutine of the watch, so another one needs a
 // copy, for example slices.Collect(r.All()).
@@ -18,7 +19,7 @@ type Roster struct {
 }
 
 // Room describes the room. Its Revision is the newest that the watch has seen.
-func (r *Roster) Room() Room {
+func (r *Roster) Room() events.Room {
 	info := r.state.Info(r.state.Room)
 	info.Revision = r.revision
 	return info
@@ -34,7 +35,7 @@ func (r *Roster) Sequence() uint64 { return r.state.Sequence }
 func (r *Roster) Len() int { return r.state.Members }
 
 // Member finds a member; ok is false if the user is not a member.
-func (r *Roster) Member(userID string) (m MemberInfo, ok bool) {
+func (r *Roster) Member(userID string) (m room.MemberInfo, ok bool) {
 	if found := r.state.Member(subjects.User(userID)); found != nil {
 		return found.Wire(), true
 	}
@@ -42,8 +43,8 @@ func (r *Roster) Member(userID string) (m MemberInfo, ok bool) {
 }
 
 // All lists the members, oldest first.
-func (r *Roster) All() iter.Seq[MemberInfo] {
-	return func(yield func(MemberInfo) bool) {
+func (r *Roster) All() iter.Seq[room.MemberInfo] {
+	return func(yield func(room.MemberInfo) bool) {
 		r.state.After(0, func(m *room.Member) bool { return yield(m.Wire()) })
 	}
 }
@@ -52,14 +53,14 @@ func (r *Roster) All() iter.Seq[MemberInfo] {
 // reads does not always include a revision. Within an instance both grow together.
 
 // born makes a roster from the first fact of a room.
-func born(f *Fact, revision uint64) (*Roster, error) {
+func born(f *events.Fact, revision uint64) (*Roster, error) {
 	state, _, err := room.Apply(nil, f, f.Sequence)
 	return &Roster{state, revision}, err
 }
 
 // fold applies the next fact. A fact of a type that this version does not know is only
 // counted.
-func (r *Roster) fold(f *Fact, known bool, revision uint64) (err error) {
+func (r *Roster) fold(f *events.Fact, known bool, revision uint64) (err error) {
 	if known {
 		if after, _, err := room.Apply(r.state, f, f.Sequence); err != nil || after == nil { // nil: the room ends
 			return err
@@ -81,13 +82,13 @@ type pages struct {
 	newest  uint64
 }
 
-func newPages(id subjects.Room, r *GetReply) *pages {
+func newPages(id subjects.Room, r *room.GetReply) *pages {
 	return &pages{id: id, head: headOf(r), members: map[string]*room.Member{}, newest: r.Sequence}
 }
 
 // headOf turns a room's description back into a head. It computes when an empty room became
 // empty from the time at which it ends.
-func headOf(r *GetReply) room.Head {
+func headOf(r *room.GetReply) room.Head {
 	i := r.Room
 	h := room.Head{
 		Name: i.RoomName, InstanceID: r.InstanceID, CreatedAt: i.CreatedAt, CreatedBy: i.CreatedBy, Config: i.Config, Attributes: i.Attributes,
@@ -96,17 +97,17 @@ func headOf(r *GetReply) room.Head {
 	if i.DestroyAt == 0 {
 		return h
 	}
-	first := Time(max(i.Config.RoomDestroyDelayTime, room.FirstMemberSeconds)) * 1000
+	first := events.Time(max(i.Config.RoomDestroyDelayTime, room.FirstMemberSeconds)) * 1000
 	if h.Unborn = i.DestroyAt == i.CreatedAt+first; h.Unborn {
 		h.EmptySince = i.CreatedAt
 	} else {
-		h.EmptySince = i.DestroyAt - Time(i.Config.RoomDestroyDelayTime)*1000
+		h.EmptySince = i.DestroyAt - events.Time(i.Config.RoomDestroyDelayTime)*1000
 	}
 	return h
 }
 
 // add adds a page. It returns false if the page is of another instance.
-func (p *pages) add(page *MembersReply) bool {
+func (p *pages) add(page *room.MembersReply) bool {
 	if page.InstanceID != p.head.InstanceID {
 		return false
 	}
@@ -132,7 +133,7 @@ func (p *pages) state() *room.State {
 }
 
 // merge applies the next fact to a state that may already include parts of it.
-func merge(s *room.State, f *Fact, known bool) (*room.State, error) {
+func merge(s *room.State, f *events.Fact, known bool) (*room.State, error) {
 	if !known {
 		s.Sequence, s.Revision = f.Sequence, f.Sequence
 		return s, nil

@@ -1,4 +1,4 @@
-package client
+package follow
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -23,7 +24,7 @@ const askEvery = 20 * time.Second
 
 // ear listens to a room, and knows when it may have missed something.
 type ear struct {
-	c      *Client // it retries
+	from   Source
 	roomID string
 	want   func(subject string) bool
 	every  time.Duration
@@ -34,18 +35,18 @@ type ear struct {
 	doubt   bool // something was dropped since the last look at everything
 
 	status   chan nats.Status
-	renewals *renewals
+	renewals Renewals
 	timer    *time.Timer
 }
 
-func (c *Client) newEar(roomID string, every time.Duration, want func(string) bool) *ear {
+func (s Source) newEar(roomID string, every time.Duration, want func(string) bool) *ear {
 	if every <= 0 {
 		every = askEvery
 	}
 	return &ear{
-		c: c.patient(), roomID: roomID, want: want, every: every,
+		from: s, roomID: roomID, want: want, every: every,
 		heard: make(chan *nats.Msg, heardAhead), subs: map[string]*nats.Subscription{},
-		status: c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED), renewals: c.own.listen(), timer: time.NewTimer(every),
+		status: s.Conn.StatusChanged(nats.CONNECTED, nats.CLOSED), renewals: s.Renewals(), timer: time.NewTimer(every),
 	}
 }
 
@@ -53,41 +54,32 @@ func (e *ear) close() {
 	for _, sub := range e.subs {
 		_ = sub.Unsubscribe()
 	}
-	e.c.nc.RemoveStatusListener(e.status)
-	e.c.own.forget(e.renewals)
+	e.from.Conn.RemoveStatusListener(e.status)
+	e.renewals.Forget()
 	e.timer.Stop()
 }
 
-// begin finds out whether there is a room, and on which subjects to listen. It asks with
-// the caller's own client, so it fails as a command of the caller would. If there is no
-// room and that is allowed, the reply has no instance, and the subjects are those on which
-// a room of that name could be heard.
-func (e *ear) begin(ctx context.Context, c *Client, mayNotExist bool) (*GetReply, error) {
-	reply, err := c.Get(ctx, ReadRequest{RoomID: e.roomID})
+// begin finds out whether there is a room, and on which subjects to listen. It fails as a
+// command of the caller would. If there is no room and that is allowed, the reply has no
+// instance, and the subjects are those on which a room of that name could be heard.
+func (e *ear) begin(ctx context.Context, mayNotExist bool) (*room.GetReply, error) {
+	reply, err := e.from.First(ctx, room.ReadRequest{RoomID: e.roomID})
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case !gone(err) || !mayNotExist:
 		return reply, err
 	}
-	reply = &GetReply{}
+	reply = &room.GetReply{}
 	id, err := subjects.ParseRoom(e.roomID)
-	user, err2 := subjects.ParseUser(c.cfg.UserID)
-	switch {
+	switch user := e.from.User; {
 	case err != nil:
-	case !c.cfg.UserForm:
+	case user == "":
 		reply.Subscribe = []string{subjects.Facts(id), subjects.Messages(id)}
-	case err2 == nil:
+	default:
 		reply.Subscribe = []string{subjects.Feed(user, id), subjects.Open(id)}
 	}
 	return reply, nil
-}
-
-// living is a context for a watch: it also ends when the client is closed.
-func (c *Client) living(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
-	return ctx, func() { stop(); cancel(nil) }
 }
 
 // listen subscribes to these subjects from now on and to no others. changed is false if it
@@ -106,39 +98,19 @@ func (e *ear) listen(ctx context.Context, names []string) (changed bool, err err
 	}
 	for _, subject := range names {
 		if e.subs[subject] == nil {
-			if e.subs[subject], err = e.c.nc.ChanSubscribe(subject, e.heard); err != nil {
+			if e.subs[subject], err = e.from.Conn.ChanSubscribe(subject, e.heard); err != nil {
 				delete(e.subs, subject)
 				return true, err
 			}
 		}
 	}
-	return true, e.c.flush(ctx)
-}
-
-// flush waits until the server has taken all subscriptions.
-func (c *Client) flush(ctx context.Context) error {
-	for {
-		if err := c.connected(ctx, repeatFor); err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		once, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-		err := c.nc.FlushWithContext(once)
-		cancel()
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case c.nc.IsClosed():
-			return nats.ErrConnectionClosed
-		}
-	}
+	return true, e.from.Flush(ctx)
 }
 
 // next waits for one of three things: a copy, m; the room's position as a renewal told it,
 // head; or, if it returns neither, the time to ask for the position.
-func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error) {
-	for ctx.Err() == nil && e.c.life.Err() == nil {
+func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err error) {
+	for ctx.Err() == nil && e.from.Life.Err() == nil {
 		e.noticeDrops()
 		select {
 		case m := <-e.heard:
@@ -157,7 +129,7 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error)
 				return nil, nil, nats.ErrConnectionClosed
 			}
 			return nil, nil, nil
-		case <-e.renewals.signal:
+		case <-e.renewals.Signal:
 			if head := e.told(); head != nil {
 				e.timer.Reset(e.every + e.every/2) // the next renewal comes before the timer
 				return nil, head, nil
@@ -168,8 +140,8 @@ func (e *ear) next(ctx context.Context) (m *nats.Msg, head *RoomHead, err error)
 		case <-ctx.Done():
 		}
 	}
-	if e.c.life.Err() != nil {
-		return nil, nil, ErrClosed
+	if e.from.Life.Err() != nil {
+		return nil, nil, context.Cause(e.from.Life)
 	}
 	return nil, nil, context.Cause(ctx)
 }
@@ -203,12 +175,10 @@ func (e *ear) noticeDrops() {
 }
 
 // told is the room's position as the newest renewal told it.
-func (e *ear) told() (head *RoomHead) {
-	for _, r := range e.renewals.take() {
-		for i := range r.heads {
-			if r.heads[i].RoomID == e.roomID {
-				head = &r.heads[i]
-			}
+func (e *ear) told() (head *room.RoomHead) {
+	for _, h := range e.renewals.Take() {
+		if h.RoomID == e.roomID {
+			head = &h
 		}
 	}
 	return head
@@ -217,34 +187,17 @@ func (e *ear) told() (head *RoomHead) {
 // sure notes that nothing is known to be missing now, so that asking can wait.
 func (e *ear) sure() { e.timer.Reset(e.every) }
 
-// gone says whether the error means that there is no such room.
-func gone(err error) bool { return errors.Is(err, ErrRoomNotExist) }
-
-// persist asks until there is an answer that would not change if it asked again.
-func persist[R any](ctx context.Context, ask func() (*R, error)) (*R, error) {
-	for {
-		r, err := ask()
-		switch {
-		case err == nil:
-			return r, nil
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case !repeatable(err):
-			return nil, err
-		}
-	}
+func (e *ear) get(ctx context.Context) (*room.GetReply, error) {
+	return e.from.Get(ctx, room.ReadRequest{RoomID: e.roomID, Freshness: room.Freshness{Sync: true}})
 }
 
-func (e *ear) get(ctx context.Context) (*GetReply, error) {
-	return persist(ctx, func() (*GetReply, error) {
-		return e.c.Get(ctx, ReadRequest{RoomID: e.roomID, Freshness: Freshness{Sync: true}})
-	})
-}
-
-func (e *ear) history(ctx context.Context, q HistoryRequest) (*HistoryReply, error) {
+func (e *ear) history(ctx context.Context, q room.HistoryRequest) (*room.HistoryReply, error) {
 	q.RoomID = e.roomID
-	return persist(ctx, func() (*HistoryReply, error) { return e.c.History(ctx, q) })
+	return e.from.History(ctx, q)
 }
+
+// gone says whether the error means that there is no such room.
+func gone(err error) bool { return errors.Is(err, room.ErrRoomNotExist) }
 
 // number reads a number from a header of a live copy. It is 0 if the header is missing.
 func number(m *nats.Msg, header string) uint64 {

@@ -1,0 +1,407 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// WatchRequest says what to watch.
+type WatchRequest struct {
+	RoomID string
+
+	// MayNotExist waits for a room that does not exist yet. Without it, a missing room is
+	// [room.ErrRoomNotExist].
+	MayNotExist bool
+
+	// Every is how often the watch asks for the room's position when it hears nothing of
+	// the room and no renewal tells it. The last fact before a silence may be missing for
+	// as long as that. Zero means 20 s.
+	Every time.Duration
+}
+
+// Fresh says why a roster does not follow from the one before it.
+type Fresh string
+
+// Why a roster does not follow from the one before it.
+const (
+	FreshStart    Fresh = "start"    // the first one
+	FreshInstance Fresh = "instance" // the room is another one of that name now
+	FreshGap      Fresh = "gap"      // some facts were missed and are no longer kept, or the journal has lost some since
+)
+
+// Update is one step of a [Source.Watch].
+type Update struct {
+	// Fact is what happened. It is nil if a snapshot takes its place, and if the room was
+	// found to be gone. If this version does not know the fact's type, only the fields that
+	// all facts have are set.
+	Fact      *events.Fact
+	Raw       jsontext.Value // the fact as it arrived
+	Revision  uint64         // the fact's revision; 0 if it is not known, for example because the fact was recovered
+	Recovered bool           // the fact was missed and then read by history
+
+	Fresh  Fresh   // why the roster starts over; empty if it follows from the one before
+	Roster *Roster // the room after the fact; nil if there is none
+}
+
+// Watch is the client's Watch: it yields a room as it is, and then every fact of it exactly
+// once and in order, until the caller breaks out of the loop or there is an error:
+//   - the cause that ctx or Life ended with, or [nats.ErrConnectionClosed];
+//   - [room.ErrRoomNotExist] at the first step, see [WatchRequest.MayNotExist];
+//   - any other refusal.
+//
+// Everything runs in the caller's goroutine.
+func (s Source) Watch(ctx context.Context, q WatchRequest) iter.Seq2[Update, error] {
+	return func(yield func(Update, error) bool) {
+		ctx, cancel := Within(ctx, s.Life)
+		defer cancel()
+		w := &watch{ear: s.newEar(q.RoomID, q.Every, notMessages), yield: yield}
+		defer w.close()
+		if err := w.run(ctx, q); !errors.Is(err, errBrokenOff) {
+			yield(Update{}, err)
+		}
+	}
+}
+
+// notMessages leaves out a subject that carries messages alone: facts and messages may have
+// separate subjects or share one.
+func notMessages(subject string) bool { _, is := subjects.RoomOfMessages(subject); return !is }
+
+// endsWithin is how long to wait for the fact of a room's end after the service has
+// answered that there is no such room. If the fact has not arrived by then, it is lost.
+const endsWithin = 2 * time.Second
+
+// watch is the state of one call of Watch.
+type watch struct {
+	*ear
+	yield func(Update, error) bool
+
+	roster   *Roster // nil if there is no room
+	instance string  // the roster's, or that of the room that ended
+	revision uint64  // the highest that was heard or in a snapshot
+	missing  bool    // the service said that the room is gone, and nothing was heard since
+}
+
+func (w *watch) emit(u Update) error {
+	if u.Roster = w.roster; w.yield(u, nil) {
+		return nil
+	}
+	return errBrokenOff
+}
+
+// run watches until there is an error.
+func (w *watch) run(ctx context.Context, q WatchRequest) error {
+	reply, err := w.begin(ctx, q.MayNotExist)
+	if err == nil {
+		_, err = w.listen(ctx, reply.Subscribe)
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.refresh(ctx, FreshStart); err != nil {
+		return err
+	}
+	for {
+		m, head, err := w.next(ctx)
+		switch {
+		case err != nil:
+		case m != nil:
+			err = w.take(ctx, m)
+		case head != nil:
+			err = w.compare(ctx, head.InstanceID, head.Sequence, 0)
+		default:
+			err = w.look(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// refresh yields a fresh snapshot.
+func (w *watch) refresh(ctx context.Context, why Fresh) error {
+	roster, err := w.snapshot(ctx)
+	switch {
+	case gone(err) && (w.roster != nil || why == FreshStart):
+		w.roster = nil
+		return w.emit(Update{Fresh: why})
+	case gone(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	// What was heard before is older, or of a journal that has lost its end since.
+	w.roster, w.instance, w.revision, w.missing = roster, roster.InstanceID(), roster.revision, false
+	return w.emit(Update{Fresh: why})
+}
+
+// take handles a copy that was heard. It ignores what is not a fact or cannot be read: if
+// that was a fact, the next one shows that it is missing.
+func (w *watch) take(ctx context.Context, m *nats.Msg) error {
+	f, known, ok := readFact(m.Data)
+	revision := number(m, nats.JSSequence)
+	if !ok || string(f.Room) != w.roomID || revision > 0 && revision <= w.revision {
+		return nil
+	}
+	u := Update{Fact: f, Raw: m.Data, Revision: revision}
+	switch r := w.roster; {
+	case r == nil && f.InstanceID == w.instance:
+		return nil // the fact is of the room that ended
+	case r == nil && f.Type == events.RoomCreated:
+		return w.bear(ctx, u)
+	case r == nil || f.InstanceID != w.instance:
+		return w.refresh(ctx, FreshInstance)
+	case f.Sequence <= r.Sequence():
+		return nil
+	case f.Sequence > r.Sequence()+1:
+		return w.fill(ctx, revision)
+	}
+	w.sure()
+	return w.fold(ctx, u, known)
+}
+
+// readFact reads a fact, even one of an unknown type. ok is false for everything else.
+func readFact(raw []byte) (f *events.Fact, known, ok bool) {
+	f, err := events.DecodeFact(raw)
+	known = err == nil
+	return f, known, known || errors.Is(err, events.ErrUnknownType) && f.Sequence > 0
+}
+
+// bear starts over with a room that was just made.
+func (w *watch) bear(ctx context.Context, u Update) (err error) {
+	roster, err := born(u.Fact, u.Revision)
+	if err != nil {
+		return w.refresh(ctx, FreshInstance)
+	}
+	w.roster, w.instance, w.revision, w.missing, u.Fresh = roster, u.Fact.InstanceID, u.Revision, false, FreshInstance
+	return w.emit(u)
+}
+
+// fold applies the next fact.
+func (w *watch) fold(ctx context.Context, u Update, known bool) error {
+	w.revision, w.missing = max(w.revision, u.Revision), false
+	in := w.in()
+	if err := w.roster.fold(u.Fact, known, u.Revision); err != nil {
+		return w.refresh(ctx, FreshGap)
+	}
+	if u.Fact.Type == events.RoomDestroyed {
+		w.roster = nil
+	} else if in && !w.in() {
+		w.doubt = true // an end user may hear nothing more
+	}
+	return w.emit(u)
+}
+
+// in says whether the end user who watches is a member.
+func (w *watch) in() bool {
+	return w.from.User != "" && w.roster.state.Member(w.from.User) != nil
+}
+
+// fill reads the facts that were missed. revision is that of a fact after the missing ones,
+// if it is known. If it is not, the instance that is asked may not have seen the facts yet,
+// so it is told to look first.
+func (w *watch) fill(ctx context.Context, revision uint64) error {
+	for {
+		after := w.roster.Sequence()
+		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{MinRevision: revision, Sync: revision == 0}, InstanceID: w.instance, AfterSequence: &after})
+		switch {
+		case gone(err):
+			return w.absent(ctx)
+		case err != nil:
+			return w.shutOut(ctx, err)
+		case page.InstanceID != w.instance:
+			return w.refresh(ctx, FreshInstance)
+		case !page.Complete:
+			return w.refresh(ctx, FreshGap)
+		}
+		for _, raw := range page.Events {
+			f, known, ok := readFact(raw)
+			if !ok || f.Sequence != w.roster.Sequence()+1 {
+				return w.refresh(ctx, FreshGap)
+			}
+			if err := w.fold(ctx, Update{Fact: f, Raw: raw, Recovered: true}, known); err != nil || w.roster == nil || w.roster.Sequence() != f.Sequence {
+				return err
+			}
+		}
+		if page.NextFlag == "" {
+			return nil
+		}
+	}
+}
+
+// look asks the service for the room's position.
+func (w *watch) look(ctx context.Context) error {
+	reply, err := w.get(ctx)
+	switch {
+	case gone(err):
+		return w.absent(ctx)
+	case err != nil:
+		return w.shutOut(ctx, err)
+	}
+	if _, err := w.listen(ctx, reply.Subscribe); err != nil {
+		return err
+	}
+	if w.roster != nil && reply.InstanceID == w.instance && reply.Sequence < w.roster.Sequence() { // the journal lost its end
+		return w.refresh(ctx, FreshGap)
+	}
+	return w.compare(ctx, reply.InstanceID, reply.Sequence, reply.Revision)
+}
+
+// compare checks whether the watch lacks facts that the service knows. It handles what was
+// heard meanwhile first. Without a revision the instance may be an earlier one.
+func (w *watch) compare(ctx context.Context, instanceID string, sequence, revision uint64) error {
+	if err := w.catchUp(ctx, w.take); err != nil {
+		return err
+	}
+	switch {
+	case (w.roster == nil || instanceID != w.instance) && revision == 0:
+		return w.look(ctx)
+	case w.roster == nil && instanceID == w.instance:
+		return nil // the room ended since
+	case w.roster == nil || instanceID != w.instance:
+		return w.refresh(ctx, FreshInstance)
+	case sequence > w.roster.Sequence():
+		return w.fill(ctx, revision)
+	}
+	return nil
+}
+
+// absent handles the answer that there is no such room. The service also answers that for a
+// room that is about to end, so the fact of its end gets a moment to arrive.
+func (w *watch) absent(ctx context.Context) error {
+	asked := w.instance
+	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil || w.instance != asked { // or there is another room since
+		return err
+	}
+	if !w.missing {
+		w.missing = true
+		w.timer.Reset(endsWithin)
+		return nil
+	}
+	w.roster = nil
+	return w.emit(Update{})
+}
+
+// shutOut handles the answer that the user may not read the room any more. The fact that
+// the user itself left, which it may hear, gets a moment to arrive.
+func (w *watch) shutOut(ctx context.Context, why error) error {
+	if w.missing || !errors.Is(why, room.ErrNotAllowed) {
+		return why
+	}
+	if err := w.catchUp(ctx, w.take); err != nil {
+		return err
+	}
+	w.missing = true
+	w.timer.Reset(endsWithin)
+	return nil
+}
+
+// A snapshot is tried again after a pause. The pause doubles each time, and is shortened at
+// random by up to a half so that many watches of a busy room do not read it in step.
+const (
+	firstPause = 20 * time.Millisecond
+	maxPause   = 2 * time.Second
+)
+
+// errMoved says that the room changed too much while it was read.
+var errMoved = errors.New("the room changed while it was read")
+
+// snapshot reads the room as it is at one moment.
+func (w *watch) snapshot(ctx context.Context) (*Roster, error) {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		roster, err := w.read(ctx)
+		switch {
+		case err == nil:
+			return roster, nil
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case !errors.Is(err, errMoved):
+			return nil, err
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// read is one try of a snapshot.
+func (w *watch) read(ctx context.Context) (*Roster, error) {
+	reply, err := w.get(ctx)
+	for changed := true; err == nil && changed; {
+		if changed, err = w.listen(ctx, reply.Subscribe); err == nil && changed { // something may have happened before it listened
+			reply, err = w.get(ctx)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.pages(ctx, reply)
+	if err != nil {
+		return nil, err
+	}
+	state, err := w.level(ctx, p.state(), p.newest)
+	if err != nil {
+		return nil, err
+	}
+	if !state.Whole() {
+		return nil, errMoved
+	}
+	return &Roster{state, reply.Revision}, nil
+}
+
+// pages reads all members.
+func (w *watch) pages(ctx context.Context, reply *room.GetReply) (*pages, error) {
+	p := newPages(subjects.Room(w.roomID), reply)
+	for next := ""; ; {
+		page, err := w.from.Members(ctx, room.MembersRequest{
+			RoomID: w.roomID, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: reply.Revision},
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !p.add(page) {
+			return nil, errMoved
+		}
+		if next = page.NextFlag; next == "" {
+			return p, nil
+		}
+	}
+}
+
+// level merges into a state made of pages the facts between the oldest and the newest page.
+func (w *watch) level(ctx context.Context, s *room.State, newest uint64) (*room.State, error) {
+	for s.Sequence < newest {
+		after := s.Sequence
+		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: s.InstanceID, AfterSequence: &after})
+		if err != nil {
+			return nil, err
+		}
+		if page.InstanceID != s.InstanceID || !page.Complete {
+			return nil, errMoved
+		}
+		for _, raw := range page.Events {
+			f, known, ok := readFact(raw)
+			if !ok || f.Sequence != s.Sequence+1 {
+				return nil, errMoved
+			}
+			if s, err = merge(s, f, known); err != nil {
+				return nil, errMoved
+			}
+			if s.Sequence == newest {
+				break
+			}
+		}
+	}
+	return s, nil
+}
