@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/roomsvc/room"
 )
 
 // A request is sent again after a pause. The pause doubles each time, and is shortened at
@@ -178,4 +183,19 @@ func (c *Client) try(ctx context.Context, subject string, body []byte) (*nats.Ms
 		return nil, err
 	}
 	return answer, refusal(answer)
+}
+
+// refusal is the error in an answer, or nil for a success. The headers decide, so that a
+// refusal is recognized even if its body is of a later version.
+func refusal(answer *nats.Msg) error {
+	name, number := answer.Header.Get(micro.ErrorHeader), answer.Header.Get(micro.ErrorCodeHeader)
+	if name == "" && number == "" {
+		return nil
+	}
+	var body room.ErrorBody
+	if err := json.Unmarshal(answer.Data, &body); err != nil || body.Error.Code == "" {
+		n, _ := strconv.Atoi(number)
+		body.Error = room.ErrorInfo{Code: name, Number: n, Message: "the service says no more than that", Outcome: OutcomeUnknown}
+	}
+	return body.Err()
 }

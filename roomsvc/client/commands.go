@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+
+	"natsrooms/roomsvc/room"
+)
+
+// Create makes a room with the user as its first member, or an empty one if there is no
+// user.
+func (c *Client) Create(ctx context.Context, q CreateRequest) (*JoinedReply, error) {
+	r, err := do[JoinedReply](ctx, c, room.Create, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
+}
+
+// Join adds the user's session to a room that exists.
+func (c *Client) Join(ctx context.Context, q RoomRequest) (*JoinedReply, error) {
+	r, err := do[JoinedReply](ctx, c, room.Join, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
+}
+
+// Enter adds the user's session to a room, and makes the room if there is none. It also
+// succeeds if the session is in the room already.
+func (c *Client) Enter(ctx context.Context, q CreateRequest) (*JoinedReply, error) {
+	r, err := do[JoinedReply](ctx, c, room.Enter, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
+}
+
+// Switch moves the user's session from one room to another. The session is never in both
+// rooms, nor in neither of them.
+func (c *Client) Switch(ctx context.Context, q SwitchRequest) (*JoinedReply, error) {
+	defer c.own.leaving()()
+	r, err := do[JoinedReply](ctx, c, room.Switch, c.changing(&q.Caller), &q)
+	return r, c.came(&q.Caller, r, err)
+}
+
+// Leave takes the user's session out of a room.
+func (c *Client) Leave(ctx context.Context, q RoomRequest) (*LeftReply, error) {
+	defer c.own.leaving()()
+	r, err := do[LeftReply](ctx, c, room.Leave, c.changing(&q.Caller), &q)
+	return r, c.went(&q.Caller, err, q.RoomID)
+}
+
+// LeaveAll takes the user's session out of every room that it is in.
+func (c *Client) LeaveAll(ctx context.Context, q LeaveAllRequest) (*LeftAllReply, error) {
+	defer c.own.leaving()()
+	r, err := do[LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
+	if err != nil {
+		return nil, err
+	}
+	return r, c.went(&q.Caller, nil, r.RoomIDList...)
+}
+
+// Get describes a room.
+func (c *Client) Get(ctx context.Context, q ReadRequest) (*GetReply, error) {
+	return do[GetReply](ctx, c, room.Get, c.caller(&q.Caller), &q)
+}
+
+// Members lists one page of a room's members, oldest first. There are more if NextFlag is
+// not empty. A page with another InstanceID belongs to another room of the same name.
+func (c *Client) Members(ctx context.Context, q MembersRequest) (*MembersReply, error) {
+	return do[MembersReply](ctx, c, room.Members, c.caller(&q.Caller), &q)
+}
+
+// MemberOf tells which of some users are members of a room.
+func (c *Client) MemberOf(ctx context.Context, q MemberOfRequest) (*MemberOfReply, error) {
+	return do[MemberOfReply](ctx, c, room.MemberOf, c.caller(&q.Caller), &q)
+}
+
+// Rooms lists one page of the rooms that the user is in.
+func (c *Client) Rooms(ctx context.Context, q RoomsRequest) (*RoomsReply, error) {
+	return do[RoomsReply](ctx, c, room.Rooms, c.caller(&q.Caller), &q)
+}
+
+// List lists one page of all rooms, or of those whose ID starts with a prefix. It is for
+// trusted callers.
+func (c *Client) List(ctx context.Context, q ListRequest) (*ListReply, error) {
+	return do[ListReply](ctx, c, room.List, c.caller(&q.Caller), &q)
+}
+
+// Renew tells the service that the session is still there, and lists the rooms that the
+// session is in, with the position of each. A caller that has not seen a room up to there
+// has missed something.
+func (c *Client) Renew(ctx context.Context, q RenewRequest) (*RenewReply, error) {
+	return do[RenewReply](ctx, c, room.Renew, c.caller(&q.Caller), &q)
+}
+
+// SetAttributes changes attributes of a room, all of them in one step. Keys that belong to
+// other users are not changed, and ErrorKeys names them. With IfRevision the change is
+// refused with [ErrRevisionMismatch] if attributes were changed after that revision; the
+// error's Attributes and At say what is there now.
+func (c *Client) SetAttributes(ctx context.Context, q SetAttributesRequest) (*SetAttributesReply, error) {
+	return do[SetAttributesReply](ctx, c, room.SetAttributes, c.changing(&q.Caller), &q)
+}
+
+// SetMemberAttributes sets attributes of members of a room.
+func (c *Client) SetMemberAttributes(ctx context.Context, q SetMemberAttributesRequest) (*SetMemberAttributesReply, error) {
+	return do[SetMemberAttributesReply](ctx, c, room.SetMemberAttributes, c.changing(&q.Caller), &q)
+}
+
+// Send sends a message to a room. Text and custom messages are stored when it returns; the
+// others are live only. Without a user, the message is from the server itself.
+func (c *Client) Send(ctx context.Context, q SendRequest) (*SendReply, error) {
+	return do[SendReply](ctx, c, room.Send, c.changing(&q.Caller), &q)
+}
+
+// History reads one page of the facts or of the messages of an instance of a room.
+func (c *Client) History(ctx context.Context, q HistoryRequest) (*HistoryReply, error) {
+	return do[HistoryReply](ctx, c, room.History, c.caller(&q.Caller), &q)
+}
+
+// Kick puts users out of a room, with all their sessions. It is for trusted callers.
+func (c *Client) Kick(ctx context.Context, q KickRequest) (*KickReply, error) {
+	return do[KickReply](ctx, c, room.Kick, c.changing(&q.Caller), &q)
+}
+
+// Destroy ends a room and puts everybody out. It is for trusted callers.
+func (c *Client) Destroy(ctx context.Context, q DestroyRequest) (*DestroyReply, error) {
+	return do[DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
+}
+
+// SetAccess changes which end users may join a room. It is for trusted callers.
+func (c *Client) SetAccess(ctx context.Context, q SetAccessRequest) (*SetAccessReply, error) {
+	return do[SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)
+}
