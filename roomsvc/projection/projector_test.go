@@ -170,7 +170,7 @@ func TestOwnBatchIsNotLost(t *testing.T) {
 }
 
 // all is a whole state for a rewrite, and the records that it comes to.
-func all(t *testing.T, mark room.Mark, changes ...Change) (func() (room.Mark, []room.Change), state) {
+func all(t *testing.T, mark room.Mark, changes ...room.Change) (func() (room.Mark, []room.Change), state) {
 	s := state{}
 	for _, c := range changes {
 		s.take(t, c)
@@ -186,10 +186,10 @@ func TestRewrite(t *testing.T) {
 		rewrite bool
 	}{
 		"an empty bucket":        {func(*world) Projected { return Projected{} }, false, true},
-		"one that is as loaded":  {func(w *world) Projected { return w.mark(Projected{Mark: Mark{5, "five"}}) }, false, false},
-		"one that is asked for":  {func(w *world) Projected { return w.mark(Projected{Mark: Mark{5, "five"}}) }, true, true},
+		"one that is as loaded":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{5, "five"}}) }, false, false},
+		"one that is asked for":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{5, "five"}}) }, true, true},
 		"one that is torn":       {func(w *world) Projected { return w.mark(Projected{Torn: true}) }, false, true},
-		"one of another journal": {func(w *world) Projected { return w.mark(Projected{Mark: Mark{5, "five"}, Journal: "another"}) }, false, true},
+		"one of another journal": {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{5, "five"}, Journal: "another"}) }, false, true},
 		"one that went back": {func(w *world) Projected {
 			w.mark(Projected{Mark: room.Mark{5, "five"}})
 			return Projected{Mark: room.Mark{6, "six"}}
