@@ -1,4 +1,4 @@
-// Package docs holds the manual. Its tests hold the manual against the code.
+// Package docs holds the manual. Its tests compare the manual with the code.
 package docs
 
 import (
@@ -57,8 +57,8 @@ func commandTable() string {
 	return table
 }
 
-// bodyFields is the fields of a command's body that not every command has, those first that
-// must be there; `?` may be missing, `{}` is an object and `[]` a list.
+// bodyFields is the fields of a command's body that not every command has, required ones
+// first; `?` may be left out, `{}` is an object and `[]` a list.
 func bodyFields(t reflect.Type) []string {
 	var must, may, rest []string
 	for i := range t.NumField() {
@@ -109,8 +109,8 @@ func errorTable() string {
 	return table
 }
 
-// limitTable is the table of limits as the manual shows it: those that have no flag of
-// their own.
+// limitTable is the table of limits as the manual shows it: those without a flag of their
+// own.
 func limitTable() string {
 	table := "| name | default | at most | of what |\n|---|---|---|---|\n"
 	for _, s := range room.Settings {
@@ -134,7 +134,7 @@ func roleTable() string {
 	return table
 }
 
-// placesOf lists subjects for people: those for one stream by what they are for.
+// placesOf lists subjects for people; those of one stream are grouped under their purpose.
 func placesOf(list []string) string {
 	list = slices.Clone(list)
 	var groups []string
@@ -154,17 +154,17 @@ func placesOf(list []string) string {
 	return strings.Join(append(list, groups...), ", ")
 }
 
-// streamTable is what reading and making a stream is, by subjects.
+// streamTable is the subjects that reading and making a stream takes.
 func streamTable() string {
 	code := func(list []string) string { return "`" + strings.Join(list, "`, `") + "`" }
 	read, own := subjects.ReadStream("<stream>"), subjects.OwnStream("<stream>")
-	return "| what | is to publish on |\n|---|---|\n" +
+	return "| what | publishes on |\n|---|---|\n" +
 		"| reading a stream | " + code(read) + " |\n" +
 		"| making a stream | the same, and " + code(own[:len(own)-len(read)]) + " |\n" +
 		"| finding streams | " + code(subjects.FindStreams()) + " |\n"
 }
 
-// TestTables holds the tables of the manual against those of the code that they are made of.
+// TestTables compares the tables of the manual with those in code from which they are made.
 func TestTables(t *testing.T) {
 	for name, tables := range map[string][]string{
 		"README.md":          {commandTable(), factTable(), errorTable()},
@@ -181,7 +181,7 @@ func TestTables(t *testing.T) {
 			if *update {
 				page = strings.Replace(page, found, table, 1)
 			} else if found != table {
-				t.Errorf("a table of %s is not the code's; go test ./docs -update writes it. It should be\n%s", name, table)
+				t.Errorf("a table of %s does not match the code; go test ./docs -update writes it. It should be\n%s", name, table)
 			}
 		}
 		if *update {
@@ -192,12 +192,12 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// firstColumn is what stands in backquotes at the start of a table's rows under a heading.
+// firstColumn is the text in backquotes at the start of the rows of a heading's table.
 func firstColumn(t *testing.T, name, heading string) []string {
 	t.Helper()
 	_, rest, ok := strings.Cut(read(t, name), "\n## "+heading+"\n")
 	if !ok {
-		t.Fatalf("%s has no part %q", name, heading)
+		t.Fatalf("%s has no section %q", name, heading)
 	}
 	rest, _, _ = strings.Cut(rest, "\n## ")
 	var column []string
@@ -233,11 +233,11 @@ func TestCommandTable(t *testing.T) {
 	}
 	slices.Sort(verbs)
 	if table := firstColumn(t, "README.md", "Commands"); !slices.Equal(table, verbs) {
-		t.Errorf("README has the commands %v, the service answers %v", table, verbs)
+		t.Errorf("README has the commands %v, but the service answers %v", table, verbs)
 	}
 }
 
-// TestEventTable holds the table of events against the types that the code has.
+// TestEventTable compares the table of events with the types in code.
 func TestEventTable(t *testing.T) {
 	pkg, err := importer.ForCompiler(token.NewFileSet(), "source", nil).Import("natsrooms/events")
 	if err != nil {
@@ -263,7 +263,7 @@ func TestEventTable(t *testing.T) {
 	}
 }
 
-// build makes the programs of cmd/ in a temporary folder.
+// build builds the programs of cmd/ in a temporary folder.
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -313,7 +313,7 @@ func TestCommandsRun(t *testing.T) {
 	}
 }
 
-// TestFlagTable holds the flags of operations.md against roomd --help.
+// TestFlagTable compares the flags in operations.md with roomd --help.
 func TestFlagTable(t *testing.T) {
 	help, err := exec.CommandContext(t.Context(), filepath.Join(build(t), "roomd"), "--help").CombinedOutput()
 	if err != nil {
@@ -329,7 +329,7 @@ func TestFlagTable(t *testing.T) {
 	}
 }
 
-// TestLinks checks that what the manual links to is there.
+// TestLinks checks that the targets of the manual's links exist.
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob("*.md")
 	if err != nil {
