@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check test test-short examples contract types bench fuzz soak
+.PHONY: help run build check structure test test-short examples contract types bench fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,12 +22,17 @@ contract: ## docs/contract and README's tables, written anew from the code
 types: ## compile a client against the TypeScript types (needs npm)
 	cd docs/contract/typescript && npm ci --no-audit --no-fund && npm run check
 
-check: ## format, vet, staticcheck, go.mod and the import rule: what must hold before any test
+check: ## format, vet, staticcheck, go.mod, the import rule and structure: what must hold before any test
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not as gofmt has it; run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	go vet ./.ci/structure
 	go mod tidy -diff
 	.ci/imports.sh
+	@go run ./.ci/structure >/dev/null
+
+structure: ## how the code hangs together: circles of files, lengths, shares of tests; what it prints is in CONTRIBUTING.md
+	@go run ./.ci/structure
 
 test: ## every test, race detector on
 	go test -race -timeout 12m ./...

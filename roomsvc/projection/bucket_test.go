@@ -60,9 +60,9 @@ func TestLoadForeignKeys(t *testing.T) {
 // A mark that somebody deleted is none, but guards the next one.
 func TestDeletedMark(t *testing.T) {
 	w := newWorld(t)
-	w.mark(Projected{Mark: room.Mark{5, "five"}})
+	w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
 	p, seq, err := w.bucket.Mark(w.ctx)
-	if p.Mark != (room.Mark{5, "five"}) || seq != 1 || err != nil {
+	if p.Mark != (room.Mark{Revision: 5, FactID: "five"}) || seq != 1 || err != nil {
 		t.Errorf("%+v at %d, %v", p, seq, err)
 	}
 	if err := w.kv.Delete(w.ctx, subjects.KeyProjected); err != nil {

@@ -76,7 +76,7 @@ func TestBucketIsTheState(t *testing.T) {
 			p.Add(c)
 		}
 		mark := w.await(l.revision)
-		if mark.Mark != (room.Mark{l.revision, fmt.Sprint("fact ", l.revision)}) || mark.Journal != w.bucket.journal.ID || mark.Safe != (room.Mark{}) {
+		if mark.Mark != (room.Mark{Revision: l.revision, FactID: fmt.Sprint("fact ", l.revision)}) || mark.Journal != w.bucket.journal.ID || mark.Safe != (room.Mark{}) {
 			t.Fatalf("after %d the mark is %+v", l.revision, mark)
 		}
 		same(t, fmt.Sprint("written by ", l.revision), w.records(), want)
@@ -152,7 +152,7 @@ func TestTwoLeaders(t *testing.T) {
 func TestOwnBatchIsNotLost(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, 0, nil)
-	p.projected.Mark = room.Mark{5, "five"}
+	p.projected.Mark = room.Mark{Revision: 5, FactID: "five"}
 	first, err := p.commit(w.ctx, nil, 0)
 	if err != nil || first == 0 {
 		t.Fatalf("%d, %v", first, err)
@@ -160,7 +160,7 @@ func TestOwnBatchIsNotLost(t *testing.T) {
 	if again, err := p.commit(w.ctx, nil, 0); again != first || err != nil {
 		t.Errorf("%d, %v; want %d", again, err, first)
 	}
-	p.projected.Mark = room.Mark{6, "six"}
+	p.projected.Mark = room.Mark{Revision: 6, FactID: "six"}
 	if _, err := p.commit(w.ctx, nil, 0); !errors.Is(err, ErrLost) {
 		t.Errorf("another one: %v", err)
 	}
@@ -186,17 +186,17 @@ func TestRewrite(t *testing.T) {
 		rewrite bool
 	}{
 		"an empty bucket":        {func(*world) Projected { return Projected{} }, false, true},
-		"one that is as loaded":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{5, "five"}}) }, false, false},
-		"one that is asked for":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{5, "five"}}) }, true, true},
+		"one that is as loaded":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}) }, false, false},
+		"one that is asked for":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}) }, true, true},
 		"one that is torn":       {func(w *world) Projected { return w.mark(Projected{Torn: true}) }, false, true},
-		"one of another journal": {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{5, "five"}, Journal: "another"}) }, false, true},
+		"one of another journal": {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}, Journal: "another"}) }, false, true},
 		"one that went back": {func(w *world) Projected {
-			w.mark(Projected{Mark: room.Mark{5, "five"}})
-			return Projected{Mark: room.Mark{6, "six"}}
+			w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
+			return Projected{Mark: room.Mark{Revision: 6, FactID: "six"}}
 		}, false, true},
 		"one that another one wrote": {func(w *world) Projected {
-			w.mark(Projected{Mark: room.Mark{5, "five"}})
-			return Projected{Mark: room.Mark{4, "four"}}
+			w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
+			return Projected{Mark: room.Mark{Revision: 4, FactID: "four"}}
 		}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestRewrite(t *testing.T) {
 			if _, err := w.kv.Put(w.ctx, "stale", []byte(encoded(t)(stale.Head.Record("stale")))); err != nil {
 				t.Fatal(err)
 			}
-			state, want := all(t, room.Mark{7, "seven"}, crowd("lobby", 6, 3), change("hall", 7, "hall"))
+			state, want := all(t, room.Mark{Revision: 7, FactID: "seven"}, crowd("lobby", 6, 3), change("hall", 7, "hall"))
 			p := NewProjector(w.bucket, c.before(w), time.Hour, state)
 			if c.asked {
 				p.Rewrite()
@@ -247,7 +247,7 @@ func (w *world) mark(p Projected) Projected {
 // writes everything anew.
 func TestTornRewrite(t *testing.T) {
 	w := newWorld(t)
-	state, want := all(t, room.Mark{2, "two"}, crowd("lobby", 1, 5*journal.MaxBatch), change("hall", 2, "hall"))
+	state, want := all(t, room.Mark{Revision: 2, FactID: "two"}, crowd("lobby", 1, 5*journal.MaxBatch), change("hall", 2, "hall"))
 	_, stop := w.lead(NewProjector(w.bucket, Projected{}, time.Hour, state))
 	w.until(func(p Projected) bool { return p.Torn })
 	if err := stop(); !errors.Is(err, context.Canceled) {
@@ -267,7 +267,7 @@ func TestTornRewrite(t *testing.T) {
 		t.Errorf("a follower keeps %d changes, %v", len(follower.pending), err)
 	}
 	w.lead(NewProjector(w.open(), s.Projected, time.Hour, state))
-	if mark := w.await(2); mark.Torn || mark.Mark != (room.Mark{2, "two"}) {
+	if mark := w.await(2); mark.Torn || mark.Mark != (room.Mark{Revision: 2, FactID: "two"}) {
 		t.Errorf("the mark is %+v", mark)
 	}
 	same(t, "written", w.records(), want)
@@ -321,12 +321,12 @@ func TestFollow(t *testing.T) {
 		written uint64
 		waiting []uint64
 	}{
-		{Projected{Mark: room.Mark{5, "five"}, Journal: "another"}, 1, []uint64{2, 4, 6}},
+		{Projected{Mark: room.Mark{Revision: 5, FactID: "five"}, Journal: "another"}, 1, []uint64{2, 4, 6}},
 		{Projected{Torn: true}, 1, []uint64{2, 4, 6}},
-		{Projected{Mark: room.Mark{1, "one"}}, 1, []uint64{2, 4, 6}},
-		{Projected{Mark: room.Mark{4, "four"}}, 4, []uint64{6}},
-		{Projected{Mark: room.Mark{5, "five"}}, 5, []uint64{6}},
-		{Projected{Mark: room.Mark{9, "nine"}}, 9, nil},
+		{Projected{Mark: room.Mark{Revision: 1, FactID: "one"}}, 1, []uint64{2, 4, 6}},
+		{Projected{Mark: room.Mark{Revision: 4, FactID: "four"}}, 4, []uint64{6}},
+		{Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}, 5, []uint64{6}},
+		{Projected{Mark: room.Mark{Revision: 9, FactID: "nine"}}, 9, nil},
 	} {
 		_, guard, err := w.bucket.Mark(w.ctx)
 		if err != nil {
@@ -339,7 +339,7 @@ func TestFollow(t *testing.T) {
 		if _, err := of.commit(w.ctx, nil, guard); err != nil {
 			t.Fatal(err)
 		}
-		p := NewProjector(w.bucket, Projected{Mark: room.Mark{1, "one"}}, 0, nil)
+		p := NewProjector(w.bucket, Projected{Mark: room.Mark{Revision: 1, FactID: "one"}}, 0, nil)
 		for _, revision := range []uint64{1, 2, 4, 6} { // the first of them is written already
 			p.Add(crowd("lobby", revision, 2))
 		}
@@ -362,8 +362,8 @@ func TestSafe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Projector{settle: settle}
 		for now := uint64(1); now < 2000; now++ {
-			safe := p.safe(room.Mark{now, fmt.Sprint(now)}).Revision
-			p.projected.Safe = room.Mark{safe, ""}
+			safe := p.safe(room.Mark{Revision: now, FactID: fmt.Sprint(now)}).Revision
+			p.projected.Safe = room.Mark{Revision: safe, FactID: ""}
 			if age := now - safe; safe > 0 && (age < 300 || age > 300+step) || safe == 0 && now > 301 || len(p.marks) > safeStep+1 {
 				t.Fatalf("at %d s the mark of %d s is safe; %d are kept", now, safe, len(p.marks))
 			}
