@@ -185,11 +185,13 @@ func TestRewrite(t *testing.T) {
 		asked   bool
 		rewrite bool
 	}{
-		"an empty bucket":        {func(*world) Projected { return Projected{} }, false, true},
-		"one that is as loaded":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}) }, false, false},
-		"one that is asked for":  {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}) }, true, true},
-		"one that is torn":       {func(w *world) Projected { return w.mark(Projected{Torn: true}) }, false, true},
-		"one of another journal": {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}, Journal: "another"}) }, false, true},
+		"an empty bucket":       {func(*world) Projected { return Projected{} }, false, true},
+		"one that is as loaded": {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}) }, false, false},
+		"one that is asked for": {func(w *world) Projected { return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}}) }, true, true},
+		"one that is torn":      {func(w *world) Projected { return w.mark(Projected{Torn: true}) }, false, true},
+		"one of another journal": {func(w *world) Projected {
+			return w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}, Journal: "another"})
+		}, false, true},
 		"one that went back": {func(w *world) Projected {
 			w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
 			return Projected{Mark: room.Mark{Revision: 6, FactID: "six"}}
