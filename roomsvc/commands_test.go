@@ -66,6 +66,7 @@ func TestReplies(t *testing.T) {
 		{"leave", "carol", `"roomID":"lobby"`, `{"roomID":"lobby",` + at("I1", 4) + `}`},
 		{"get", "carol", `"roomID":"lobby"`, `{` + lobby(2, 4) + `,` + subscribe + `,` + at("I1", 4) + `}`},
 		{"members", "carol", `"roomID":"lobby"`, `{"memberList":[` + alice + `,` + bob + `],"memberCount":2,"nextFlag":"",` + at("I1", 4) + `}`},
+		{"count", "carol", `"roomID":"lobby"`, `{"memberCount":2,` + at("I1", 4) + `}`},
 		{"memberOf", "carol", `"roomID":"lobby","userIDs":["bob","carol"]`,
 			`{"memberList":[` + bob + `],"errorUserList":[{"userID":"carol","code":"USER_NOT_IN_ROOM","number":6000321}],` + at("I1", 4) + `}`},
 		{"switch", "alice", `"fromRoomID":"lobby","toRoomInfo":{"roomID":"s.ide","roomName":"Side"},"isCreateWhenRoomNotExisted":true,"config":{"roomDestroyDelayTime":9}`,
@@ -89,7 +90,7 @@ func TestReplies(t *testing.T) {
 		shape := newShape(t)
 		for i, s := range steps {
 			fields := s.body
-			if room.Verb(s.verb) == room.Get || s.verb == "members" || s.verb == "memberOf" || s.verb == "rooms" {
+			if room.Verb(s.verb) == room.Get || s.verb == "members" || s.verb == "count" || s.verb == "memberOf" || s.verb == "rooms" {
 				fields = strings.TrimSuffix(`"sync":true,`+fields, ",")
 			}
 			subject, body := form(s.verb, s.user, fields)
@@ -194,6 +195,7 @@ func TestRefusals(t *testing.T) {
 		{"switch", "alice", `"fromRoomID":"lobby","toRoomInfo":{"roomID":"new","roomName":"` + long(65) + `"},"isCreateWhenRoomNotExisted":true`, room.ErrParamInvalid, "toRoomInfo.roomName", 64, 65, nil},
 		{"get", "bob", `"roomID":"none"`, room.ErrRoomNotExist, "", 0, 0, []string{`"none"`}},
 		{"members", "bob", `"roomID":"none"`, room.ErrRoomNotExist, "", 0, 0, []string{`"none"`}},
+		{"count", "bob", `"roomID":"none"`, room.ErrRoomNotExist, "", 0, 0, []string{`"none"`}},
 		{"memberOf", "bob", `"roomID":"none","userIDs":["bob"]`, room.ErrRoomNotExist, "", 0, 0, []string{`"none"`}},
 		{"create", "alice", `"roomID":"new","config":{"roomDestroyDelayTime":20000}`, room.ErrParamInvalid, "config.roomDestroyDelayTime", 10800, 20000, []string{"roomDestroyDelayTime is 20000; it must be 0 to 10800 seconds"}},
 		{"create", "alice", `"roomID":"new","config":{"roomDestroyDelayTime":-1}`, room.ErrParamInvalid, "config.roomDestroyDelayTime", 10800, -1, nil},
@@ -254,7 +256,7 @@ func TestRefusals(t *testing.T) {
 func TestWhoMayAsk(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	ok[position](w, "create.alice", `{"roomID":"lobby","userID":"alice"}`)
-	for _, verb := range []string{"create", "join", "enter", "switch", "leave", "leaveAll", "get", "members", "memberOf", "rooms"} {
+	for _, verb := range []string{"create", "join", "enter", "switch", "leave", "leaveAll", "get", "members", "count", "memberOf", "rooms"} {
 		e := w.refused(room.ErrNotAllowed, verb+".alice", `{"roomID":"lobby","userID":"bob","fromRoomID":"lobby","toRoomInfo":{"roomID":"x"}}`)
 		if !strings.Contains(e.Message, `"bob"`) || !strings.Contains(e.Message, `"alice"`) {
 			t.Errorf("%s: the message does not name both users: %s", verb, e.Message)
@@ -577,6 +579,9 @@ func TestFreshness(t *testing.T) {
 			}
 			if rooms := ok[room.RoomsReply](w, "rooms.alice", `{`+how+`}`).Rooms; len(rooms) != members {
 				t.Fatalf("%s after %+v: in %d rooms", how, at, len(rooms))
+			}
+			if n := ok[room.CountReply](w, "count", `{"roomID":"lobby",`+how+`}`).MemberCount; n != members {
+				t.Fatalf("%s after %+v: %d members", how, at, n)
 			}
 			if list := ok[room.MemberOfReply](w, "memberOf", `{"roomID":"lobby","userIDs":["alice"],`+how+`}`).MemberList; len(list) != members {
 				t.Fatalf("%s after %+v: %d members", how, at, len(list))

@@ -200,7 +200,7 @@ func TestOnlyMembersRead(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{Feeds: true})
 	r := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
 	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"stage","config":{"delivery":"open"}}`)
-	for verb, more := range map[string]string{"get": "", "members": "", "memberOf": `,"userIDs":["alice"]`, "history": fmt.Sprintf(`,"instanceID":%q,"afterSequence":0`, r.InstanceID)} {
+	for verb, more := range map[string]string{"get": "", "members": "", "count": "", "memberOf": `,"userIDs":["alice"]`, "history": fmt.Sprintf(`,"instanceID":%q,"afterSequence":0`, r.InstanceID)} {
 		w.refused(room.ErrNotAllowed, verb+".bob", `{"roomID":"lobby"`+more+`}`)
 		ok[position](w, verb+".alice", `{"roomID":"lobby"`+more+`}`)
 		ok[position](w, verb, `{"roomID":"lobby"`+more+`}`)

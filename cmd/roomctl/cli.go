@@ -125,7 +125,10 @@ type leaveAllCmd struct{ requestFlag }
 
 type getCmd struct{ roomArg }
 
-type membersCmd struct{ roomArg }
+type membersCmd struct {
+	roomArg
+	Count bool `help:"Say only how many there are."`
+}
 
 type roomsCmd struct{}
 

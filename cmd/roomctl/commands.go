@@ -100,6 +100,10 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
+	if c.Count {
+		reply, err := client.Count(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
+		return s.answer(err, func(look) string { return members(reply.MemberCount) })
+	}
 	var all []room.MemberInfo
 	instance := ""
 	first := room.MembersRequest{Freshness: newest, RoomID: c.Room}

@@ -26,6 +26,8 @@ func TestJSONFollowsTheContract(t *testing.T) {
 		{"enter garden --as carol", reply("enter")},
 		{"get lobby", reply("get")},
 		{"members lobby", reply("members")},
+		{"members lobby --count", reply("count")},
+		{"members nowhere --count", nil},
 		{"rooms --as bob", reply("rooms")},
 		{"ls", reply("list")},
 		{"set lobby note=x --as bob", reply("setAttributes")},

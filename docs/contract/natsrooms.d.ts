@@ -9,6 +9,34 @@ export interface Connection {
   clientID: number;
 }
 
+/** ReadRequest is the body of get. */
+export interface ReadRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+}
+
 /** RoomConfig is what a creator may choose. */
 export interface RoomConfig {
   /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
@@ -75,34 +103,6 @@ gone without waiting for its lease to end. */
   roomID: string;
   /** at most 256 bytes */
   reason?: string;
-}
-
-/** ReadRequest is the body of get. */
-export interface ReadRequest {
-  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  userID?: string;
-  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
-  userName?: string;
-  /** one JSON object, at most 1 KiB */
-  userInfo?: Record<string, unknown>;
-  /** "default" if empty; at most 64 bytes */
-  sessionID?: string;
-  /** 1 to 64 characters, random */
-  requestID?: string;
-  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
-3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
-a session asked for counts. A session that asks for nothing gets, with its first room,
-60 s in the user form and no lease in the trusted form. */
-  leaseSeconds?: number;
-  /** Connection is the session's own connection: when it closes, the session is considered
-gone without waiting for its lease to end. */
-  connection?: Connection;
-  /** wait until this revision has been seen */
-  minRevision?: number;
-  /** wait for everything stored before the request */
-  sync?: boolean;
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  roomID: string;
 }
 
 /** HistoryRequest is the body of history. */
@@ -1051,6 +1051,16 @@ export interface UserStateChanged {
   data: NoticeData;
 }
 
+/** CountReply answers count. */
+export interface CountReply {
+  memberCount: number;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
 /** LeftRoom is the room that a switch left. */
 export interface LeftRoom {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -1287,6 +1297,7 @@ export interface Commands {
   leaveAll: { body: LeaveAllRequest; reply: LeftAllReply };
   get: { body: ReadRequest; reply: GetReply };
   members: { body: MembersRequest; reply: MembersReply };
+  count: { body: ReadRequest; reply: CountReply };
   memberOf: { body: MemberOfRequest; reply: MemberOfReply };
   rooms: { body: RoomsRequest; reply: RoomsReply };
   list: { body: ListRequest; reply: ListReply };

@@ -75,6 +75,19 @@ func page(st *room.State, order uint64, count int) *room.MembersReply {
 	return reply
 }
 
+func takeCount(a *API, q *request) {
+	var body room.ReadRequest
+	r, ok := beginRead(a, q, &body, &body.RoomID)
+	if !ok {
+		return
+	}
+	a.read(q, body.Freshness, r, func() (any, *room.Error) {
+		return a.view(q, r, func(st *room.State) any {
+			return &room.CountReply{MemberCount: st.Members, Position: st.Position()}
+		})
+	})
+}
+
 func takeMemberOf(a *API, q *request) {
 	var body room.MemberOfRequest
 	r, ok := beginRead(a, q, &body, &body.RoomID)

@@ -30,6 +30,7 @@ var table = map[room.Verb]verb{
 	room.Send:                {takeSend, nil, repeatSend},
 	room.Get:                 {take: takeGet},
 	room.Members:             {take: takeMembers},
+	room.Count:               {take: takeCount},
 	room.MemberOf:            {take: takeMemberOf},
 	room.Rooms:               {take: takeRooms},
 	room.List:                {take: takeList},

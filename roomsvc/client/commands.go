@@ -62,6 +62,11 @@ func (c *Client) Members(ctx context.Context, q MembersRequest) (*MembersReply, 
 	return do[MembersReply](ctx, c, room.Members, c.caller(&q.Caller), &q)
 }
 
+// Count tells how many members a room has.
+func (c *Client) Count(ctx context.Context, q ReadRequest) (*CountReply, error) {
+	return do[CountReply](ctx, c, room.Count, c.caller(&q.Caller), &q)
+}
+
 // MemberOf tells which of some users are members of a room.
 func (c *Client) MemberOf(ctx context.Context, q MemberOfRequest) (*MemberOfReply, error) {
 	return do[MemberOfReply](ctx, c, room.MemberOf, c.caller(&q.Caller), &q)

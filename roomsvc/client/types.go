@@ -55,7 +55,7 @@ type (
 	// LeaveAllRequest is for [Client.LeaveAll]. It has only the fields of [Caller].
 	LeaveAllRequest = room.LeaveAllRequest
 
-	// ReadRequest is for [Client.Get]: RoomID, and a [Freshness].
+	// ReadRequest is for [Client.Get] and [Client.Count]: RoomID, and a [Freshness].
 	ReadRequest = room.ReadRequest
 
 	// MembersRequest is for [Client.Members]: RoomID, a [Page] and a [Freshness].
@@ -140,6 +140,9 @@ type (
 	// MembersReply answers [Client.Members]: one page of the MemberList, MemberCount, NextFlag
 	// (empty on the last page) and the room's [Position].
 	MembersReply = room.MembersReply
+
+	// CountReply answers [Client.Count]: MemberCount, and the room's [Position].
+	CountReply = room.CountReply
 
 	// MemberOfReply answers [Client.MemberOf]: MemberList has the users that are in the room,
 	// ErrorUserList those that are not, and there is the room's [Position].

@@ -73,6 +73,8 @@ var Commands = []CommandInfo{
 		Means: "the room, and `subscribe`: where the caller hears it"},
 	{Verb: Members, Kind: Reads, Request: (*MembersRequest)(nil), Reply: (*MembersReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "a page of members, oldest first"},
+	{Verb: Count, Kind: Reads, Request: (*ReadRequest)(nil), Reply: (*CountReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "how many members the room has"},
 	{Verb: MemberOf, Kind: Reads, Request: (*MemberOfRequest)(nil), Reply: (*MemberOfReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "who of these is in"},
 	{Verb: Rooms, Kind: Reads, Request: (*RoomsRequest)(nil), Reply: (*RoomsReply)(nil),

@@ -87,6 +87,13 @@ type MembersReply struct {
 	Lease       `json:",embed"`
 }
 
+// CountReply answers count.
+type CountReply struct {
+	MemberCount int `json:"memberCount"`
+	Position    `json:",embed"`
+	Lease       `json:",embed"`
+}
+
 // ErrorUser is a user for whom a command that names several could do nothing.
 type ErrorUser struct {
 	UserID string `json:"userID"`

@@ -22,6 +22,7 @@ const (
 	Rooms    Verb = "rooms"
 	List     Verb = "list"
 	Renew    Verb = "renew"
+	Count    Verb = "count"
 
 	SetAttributes       Verb = "setAttributes"
 	SetMemberAttributes Verb = "setMemberAttributes"
