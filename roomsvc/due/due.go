@@ -1,5 +1,5 @@
-// Package due keeps what is to be done at a moment: a queue of values under keys, each
-// with the moment at which it is due.
+// Package due keeps what is to be done later: a queue of values under keys, each with the
+// moment at which it is due.
 package due
 
 import (
@@ -7,26 +7,27 @@ import (
 	"time"
 )
 
-// Queue is a queue of moments; the zero value is empty. It is not safe for concurrent
-// use: whoever shares one has a lock for it.
+// Queue is a queue of values by the moment they are due; the zero value is empty. It is not
+// safe for concurrent use: whoever shares one must guard it with a lock.
 //
-// Taking a value does not remove it but puts it off, so that it comes again until its key
-// is dropped or set to another moment. What was put off keeps its own moment.
+// Taking a value does not remove it but postpones it, so that it comes again until its key
+// is dropped or set anew. A postponed value keeps its own moment, which [Queue.Recall]
+// restores.
 type Queue[K comparable, V any] struct {
 	items heaped[V]
 	of    map[K]*item[V] // what is in items
 }
 
-// item is a value that waits.
+// item is a waiting value.
 type item[V any] struct {
 	value V
-	at    time.Time // when it is taken next
-	due   time.Time // its own moment; at is later if it was put off
+	at    time.Time // when it is taken next; later than due if it was postponed
+	due   time.Time // its own moment
 	index int       // in the heap
 }
 
-// Set makes a value due at a moment, in place of what its key had. It is true if nothing
-// is due before it: whoever waits for the first moment should look again.
+// Set makes a value due at a moment, replacing what its key had. first is true if nothing is
+// due before it: whoever waits for the first moment should then look again.
 func (q *Queue[K, V]) Set(key K, at time.Time, value V) (first bool) {
 	if i := q.of[key]; i != nil {
 		i.value, i.at, i.due = value, at, at
@@ -42,7 +43,7 @@ func (q *Queue[K, V]) Set(key K, at time.Time, value V) (first bool) {
 	return i.index == 0
 }
 
-// Get is the value under a key, if it has one.
+// Get returns the value under a key, if it has one.
 func (q *Queue[K, V]) Get(key K) (value V, ok bool) {
 	if i := q.of[key]; i != nil {
 		return i.value, true
@@ -50,7 +51,7 @@ func (q *Queue[K, V]) Get(key K) (value V, ok bool) {
 	return value, false
 }
 
-// Drop removes what is under a key, if anything is.
+// Drop removes the value under a key, if it has one.
 func (q *Queue[K, V]) Drop(key K) {
 	if i := q.of[key]; i != nil {
 		heap.Remove(&q.items, i.index)
@@ -58,10 +59,10 @@ func (q *Queue[K, V]) Drop(key K) {
 	}
 }
 
-// Len is how many keys have a value.
+// Len returns how many keys have a value.
 func (q *Queue[K, V]) Len() int { return len(q.items) }
 
-// Next is the first moment at which something is due; ok is false if nothing is.
+// Next returns the first moment at which something is due; ok is false if nothing waits.
 func (q *Queue[K, V]) Next() (at time.Time, ok bool) {
 	if len(q.items) == 0 {
 		return at, false
@@ -69,8 +70,8 @@ func (q *Queue[K, V]) Next() (at time.Time, ok bool) {
 	return q.items[0].at, true
 }
 
-// Take gives the values that are due by now, the earliest first, and puts each off until
-// again, which must be after now.
+// Take returns the values that are due by now, the earliest first, and postpones each of
+// them until again, which must be after now.
 func (q *Queue[K, V]) Take(now, again time.Time) (values []V) {
 	for len(q.items) > 0 && !q.items[0].at.After(now) {
 		i := q.items[0]
@@ -81,7 +82,7 @@ func (q *Queue[K, V]) Take(now, again time.Time) (values []V) {
 	return values
 }
 
-// Recall makes everything that was put off due at its own moment again, which is over.
+// Recall makes everything that was postponed due at its own moment again, which has passed.
 func (q *Queue[K, V]) Recall() {
 	for _, i := range q.items {
 		i.at = i.due
@@ -89,7 +90,7 @@ func (q *Queue[K, V]) Recall() {
 	heap.Init(&q.items)
 }
 
-// heaped is what [heap] sorts.
+// heaped implements [heap.Interface].
 type heaped[V any] []*item[V]
 
 func (h heaped[V]) Len() int           { return len(h) }

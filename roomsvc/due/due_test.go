@@ -14,7 +14,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func second(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
 
-// kept is what the naive model knows of a key.
+// kept is what the naive model knows about a key.
 type kept struct{ value, at, due int }
 
 // model is a queue that looks through everything each time.
@@ -44,8 +44,8 @@ func (m model) take(now, again int) (values []int) {
 	return values
 }
 
-// Whatever is done to a queue, it holds what the model holds. Values are their moments and
-// the number of the call that set them: with equal moments any order is right.
+// Whatever is done to a queue, it holds what the model holds. A value is the number of the
+// call that set it. Values with equal moments may come in any order.
 func TestQueueIsItsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q due.Queue[string, int]
@@ -97,7 +97,7 @@ func TestQueueIsItsModel(t *testing.T) {
 	})
 }
 
-// alone says that one key is due at a moment, and no other.
+// alone reports whether exactly one key is due at a moment.
 func alone(m model, at int) bool {
 	n := 0
 	for _, k := range m {
@@ -124,7 +124,7 @@ func agree(t *rapid.T, q *due.Queue[string, int], m model) {
 	}
 }
 
-// What is due comes again until it is dropped, and at once when it is recalled.
+// A due value comes again until it is dropped, and at once after a recall.
 func TestTakenComesAgain(t *testing.T) {
 	var q due.Queue[string, string]
 	for key, at := range map[string]int{"first": 1, "second": 2, "later": 10} {

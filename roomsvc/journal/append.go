@@ -17,38 +17,39 @@ import (
 	"natsrooms/subjects"
 )
 
-// What an answer of the stream to an append means. No answer means nothing at all.
+// What the stream's answer to an append means. The absence of an answer means nothing.
 var (
-	ErrConflict = errors.New("another fact is in the place that this one was for")
+	ErrConflict = errors.New("another fact has taken its place")
 	ErrRefused  = errors.New("the stream did not store it")
-	ErrUnknown  = errors.New("whether the stream stored it is not known")
-	ErrRepeated = errors.New("the stream has it already, under the same message ID")
+	ErrUnknown  = errors.New("it is not known whether the stream stored it")
+	ErrRepeated = errors.New("the stream already has it under the same message ID")
 )
 
-// MaxBatch is the most entries that one atomic append may have.
+// MaxBatch is the largest number of entries in one atomic append.
 const MaxBatch = 1000
 
-// DigestHeader carries a fact's digests beside it, comma separated.
+// DigestHeader carries a fact's digests, separated by commas.
 const DigestHeader = "Room-Digests"
 
-// OperationHeader makes a message of a bucket a marker, of what its value says.
+// OperationHeader turns a message of a bucket into a marker; its value says of which kind.
 const OperationHeader = "KV-Operation"
 
-// IsMarker says, by a message's headers, that its key of a bucket has no value any more:
-// it was deleted or ended by somebody, or by the server because its time was over.
+// IsMarker reports whether a message with these headers says that its key of a bucket no
+// longer has a value: somebody deleted or ended it, or the server did when it expired.
 func IsMarker(h nats.Header) bool {
 	return h.Get(jetstream.MarkerReasonHeader) != "" || h.Get(OperationHeader) != ""
 }
 
-// Headers of an atomic append; the stored messages keep them.
+// Headers of an atomic append. The stored messages keep them.
 const (
 	batchIDHeader       = "Nats-Batch-Id"
 	batchSequenceHeader = "Nats-Batch-Sequence"
 	batchCommitHeader   = "Nats-Batch-Commit"
 )
 
-// Entry is one message to append. A guarded one is stored only if the newest message of
-// its subject, of a fact's in the stream, has the sequence Expect (0: if there is none).
+// Entry is one message to append. A guarded one is stored only if the newest message on
+// its subject (for a fact, on the subject it is stored under) has the sequence Expect;
+// 0 means that there must be none.
 type Entry struct {
 	Subject string
 	Guarded bool
@@ -57,14 +58,14 @@ type Entry struct {
 	Data    []byte
 }
 
-// Fact makes the entry of a room's fact, to follow the room's fact at expect.
+// Fact makes the entry for a fact that follows its room's fact at expect.
 func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 	data, err := f.Encode(prefix)
 	if err != nil {
 		return Entry{}, err
 	}
 	if len(data) > events.MaxFactBytes {
-		return Entry{}, fmt.Errorf("a fact of %q has %d bytes, over the limit of %d", f.Room, len(data), events.MaxFactBytes)
+		return Entry{}, fmt.Errorf("a fact of %q has %d bytes; the limit is %d", f.Room, len(data), events.MaxFactBytes)
 	}
 	h := nats.Header{"Content-Type": {events.ContentType}}
 	if strings.Join(f.Digests, "") != "" {
@@ -73,11 +74,11 @@ func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 	return Entry{Subject: subjects.Journal(f.Room), Guarded: true, Expect: expect, Header: h, Data: data}, nil
 }
 
-// Append sends entries once, more than one as one atomic batch. answered is called at
-// most once, from a goroutine of the connection, with the sequence of the LAST entry
-// (a batch's entries are adjacent) or with one of this package's errors (with
-// [ErrRepeated] the sequence is that of the one that is there). forget stops
-// waiting for an answer.
+// Append sends entries once; if there is more than one, as one atomic batch. answered is
+// called at most once, from a goroutine of the connection, with the sequence of the LAST
+// entry (a batch's entries are adjacent) or with one of this package's errors (with
+// [ErrRepeated] the sequence is that of the message already stored). forget stops waiting
+// for an answer.
 func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
 	return j.acks.send(entries, answered)
 }
@@ -92,8 +93,9 @@ type acks struct {
 }
 
 func newAcks(nc *nats.Conn) (*acks, error) {
-	// An inbox's own name is one of a series that also has the IDs of rooms' instances and of
-	// messages: whoever sees some of those could have answers to commands come here.
+	// The name of an inbox comes from the same series as the IDs of rooms' instances and of
+	// messages. Without the random text, whoever sees some of those could guess this name and
+	// direct the answers to commands here.
 	a := &acks{nc: nc, prefix: nc.NewInbox() + rand.Text() + ".", waiting: map[string]func(uint64, error){}}
 	sub, err := nc.Subscribe(a.prefix+"*", a.take)
 	if err != nil {
@@ -137,7 +139,7 @@ func (a *acks) send(entries []Entry, answered func(uint64, error)) (func(), erro
 			m.Reply = a.prefix + token
 		}
 		if err := a.nc.PublishMsg(m); err != nil {
-			// Some of it may be on its way; nothing is known.
+			// Part of it may be on its way, so nothing is known.
 			return forget, fmt.Errorf("%w: %w", ErrUnknown, err)
 		}
 	}
@@ -171,11 +173,10 @@ type ackBody struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
-// readAck tells what an answer means. Codes that are not in the table below prove
-// nothing.
+// readAck tells what an answer means. A code that is not listed below proves nothing.
 func readAck(m *nats.Msg) (uint64, error) {
 	if m.Header.Get("Status") == "503" {
-		return 0, fmt.Errorf("%w: no server takes its subject", ErrUnknown)
+		return 0, fmt.Errorf("%w: no stream takes its subject", ErrUnknown)
 	}
 	var ack ackBody
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
@@ -192,13 +193,13 @@ func readAck(m *nats.Msg) (uint64, error) {
 	}
 	meaning := ErrUnknown
 	switch ack.Error.Code {
-	case 10071, 10164: // wrong last sequence; the second only from replicated streams
+	case 10071, 10164: // wrong last sequence; only replicated streams send the second
 		meaning = ErrConflict
 	case
-		10002, 10023, 10028, 10047, // an account's or a server's resources are used up
+		10002, 10023, 10028, 10047, // the account or the server has run out of resources
 		10054,                      // the message is too large
 		10077,                      // the stream is full
-		10174, 10175, 10176, 10177, // the batch was not taken, or not in whole
+		10174, 10175, 10176, 10177, // the batch was not taken, or not as a whole
 		10179, 10199, 10200, 10201, 10210:
 		meaning = ErrRefused
 	}

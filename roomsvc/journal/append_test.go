@@ -13,7 +13,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// What the stream answers to appends of one entry or several, in order, and what it holds then.
+// The stream's answers to a series of appends, each of one entry or several, and what it
+// holds in the end.
 func TestAppend(t *testing.T) {
 	w := newWorld(t)
 	named := func(id, data string) Entry {
@@ -27,12 +28,12 @@ func TestAppend(t *testing.T) {
 	}{
 		{"the first of a room", []Entry{entry("lobby", 0, "a")}, 1, nil},
 		{"its second", []Entry{entry("lobby", 1, "b")}, 2, nil},
-		{"behind one that has one behind it", []Entry{entry("lobby", 1, "never")}, 0, ErrConflict},
-		{"the first of a room that has some", []Entry{entry("lobby", 0, "never")}, 0, ErrConflict},
-		{"behind one that is another room's", []Entry{entry("hall", 2, "never")}, 0, ErrConflict},
-		{"of three rooms at once", []Entry{entry("lobby", 2, "c"), entry("hall", 0, "d"), entry("yard", 0, "e")}, 5, nil},
-		{"of several, of which one is in conflict", []Entry{entry("lobby", 3, "never"), entry("hall", 0, "never"), entry("yard", 5, "never")}, 0, ErrConflict},
-		{"of several, the last in conflict", []Entry{entry("lobby", 3, "never"), entry("yard", 0, "never")}, 0, ErrConflict},
+		{"after a fact that is not the newest", []Entry{entry("lobby", 1, "never")}, 0, ErrConflict},
+		{"the first of a room that already has some", []Entry{entry("lobby", 0, "never")}, 0, ErrConflict},
+		{"after another room's fact", []Entry{entry("hall", 2, "never")}, 0, ErrConflict},
+		{"three rooms at once", []Entry{entry("lobby", 2, "c"), entry("hall", 0, "d"), entry("yard", 0, "e")}, 5, nil},
+		{"several, one of them in conflict", []Entry{entry("lobby", 3, "never"), entry("hall", 0, "never"), entry("yard", 5, "never")}, 0, ErrConflict},
+		{"several, the last in conflict", []Entry{entry("lobby", 3, "never"), entry("yard", 0, "never")}, 0, ErrConflict},
 		{"without a condition", []Entry{{Subject: subjects.Journal("hall"), Data: []byte("f")}}, 6, nil},
 		{"under an ID", []Entry{named("1", "g")}, 7, nil},
 		{"under that ID again", []Entry{named("1", "never")}, 7, ErrRepeated},
@@ -53,7 +54,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-// As many as one batch may have are stored side by side.
+// The largest allowed batch is stored as a whole.
 func TestLargestBatch(t *testing.T) {
 	w := newWorld(t)
 	w.store("hall")
@@ -66,14 +67,14 @@ func TestLargestBatch(t *testing.T) {
 	}
 }
 
-// A full stream refuses, one entry as well as several, and drops nothing for them.
+// A full stream refuses a single entry as well as a batch, and drops nothing to make room.
 func TestFullStream(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby", "lobby")
 	before := w.held()
 	w.update(func(cfg *jetstream.StreamConfig) { cfg.MaxMsgs = 3 })
 	if _, err := w.Store(w.ctx, []Entry{entry("hall", 0, "a"), entry("yard", 0, "b")}); !errors.Is(err, ErrRefused) {
-		t.Errorf("two where one has a place: %v", err)
+		t.Errorf("two entries with room for one: %v", err)
 	}
 	if got := w.held(); !slices.Equal(got, before) {
 		t.Errorf("it holds %q, and held %q", got, before)
@@ -87,7 +88,7 @@ func TestFullStream(t *testing.T) {
 		refusal Refusal
 		bytes   int
 		err     error
-	}{"too long": {RefusalFirst, 500, ErrRefused}, "too long at any try": {RefusalAlways, 500, ErrRefused}, "one that has a place": {RefusalFirst, 10, nil}} {
+	}{"too long": {RefusalFirst, 500, ErrRefused}, "too long at any try": {RefusalAlways, 500, ErrRefused}, "one that fits": {RefusalFirst, 10, nil}} {
 		r := Resend{First: patience, Next: patience, Refusal: c.refusal}
 		_, err := w.Commit(w.ctx, []Entry{{Subject: subjects.Journal("lobby"), Data: make([]byte, c.bytes)}}, r)
 		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
@@ -96,8 +97,8 @@ func TestFullStream(t *testing.T) {
 	}
 }
 
-// A fact is stored as its event, as what follows the room's fact before it, and says how
-// repeated requests are told from others.
+// A fact is stored as its event, follows the room's previous fact, and carries the digests
+// that tell a repeated request from another one.
 func TestFact(t *testing.T) {
 	w := newWorld(t)
 	heard, err := w.conn.SubscribeSync(subjects.FactsPattern)
@@ -138,7 +139,7 @@ func TestFact(t *testing.T) {
 	}
 }
 
-// What an answer means. What is not in the table proves nothing.
+// What an answer means. An unlisted code proves nothing.
 func TestReadAck(t *testing.T) {
 	for _, c := range []struct {
 		answer string
@@ -163,7 +164,7 @@ func TestReadAck(t *testing.T) {
 		}
 	}
 	if _, err := readAck(&nats.Msg{Header: nats.Header{"Status": {"503"}}}); !errors.Is(err, ErrUnknown) {
-		t.Errorf("nobody there: %v", err)
+		t.Errorf("no responders: %v", err)
 	}
 }
 

@@ -14,33 +14,33 @@ type Fate struct {
 	Err  error
 }
 
-// Refusal says which of a stream's refusals ends [Journal.Commit]. The stream may refuse a
+// Refusal says which refusals of the stream end [Journal.Commit]. The stream may refuse a
 // later try although it stored an earlier one.
 type Refusal int
 
 const (
-	RefusalFirst  Refusal = iota // only one of the first try, which proves that nothing was stored
-	RefusalAlways                // of any try
-	RefusalNever                 // none
+	RefusalFirst  Refusal = iota // only a refusal of the first try, which proves that nothing was stored
+	RefusalAlways                // a refusal of any try
+	RefusalNever                 // no refusal
 )
 
-// Resend says how [Journal.Commit] goes on while the fate of an append is not known.
+// Resend says how [Journal.Commit] continues while the fate of an append is unknown.
 type Resend struct {
-	First, Next time.Duration // how long it waits for the answer to the first try, and to each further one
-	Pause       time.Duration // before the next try, after an answer that proves nothing; 0: what is left of the wait
+	First, Next time.Duration // how long to wait for the answer to the first try, and to each later one
+	Pause       time.Duration // between an answer that proves nothing and the next try; 0: what is left of the wait
 	Refusal     Refusal
 
-	// Conflict is asked what a conflict means: it may be an earlier try that is in the way.
-	// While its error is ErrUnknown the append goes on. Without it the conflict is returned.
+	// Conflict is asked what a conflict means, since an earlier try may be in the way. As
+	// long as it returns ErrUnknown, the append continues. If it is nil, the conflict is returned.
 	Conflict func() (last uint64, err error)
 
-	// Known tells the fate where it becomes known in another way; may be nil. It goes
-	// before any answer.
+	// Known delivers the fate if it becomes known in another way, and takes precedence over
+	// any answer. It may be nil.
 	Known <-chan Fate
 }
 
-// Commit sends entries, again and again the same bytes under the same conditions, until it
-// is known what became of them. If ctx ends first the error is [ErrUnknown], and that of ctx.
+// Commit sends entries, repeatedly the same bytes under the same conditions, until it is
+// known what became of them. If ctx ends first, the error is [ErrUnknown] and that of ctx.
 func (j *Journal) Commit(ctx context.Context, entries []Entry, r Resend) (last uint64, err error) {
 	return r.commit(ctx, func() (<-chan Fate, func()) { return j.try(entries) })
 }
@@ -59,8 +59,8 @@ func (r *Resend) commit(ctx context.Context, try func() (answer <-chan Fate, for
 	}
 }
 
-// Store sends entries once and waits for the answer. If ctx ends first the error is
-// [ErrUnknown], and that of ctx.
+// Store sends entries once and waits for the answer. If ctx ends first, the error is
+// [ErrUnknown] and that of ctx.
 func (j *Journal) Store(ctx context.Context, entries []Entry) (last uint64, err error) {
 	answer, forget := j.try(entries)
 	defer forget()
@@ -81,7 +81,7 @@ func (j *Journal) try(entries []Entry) (answer <-chan Fate, forget func()) {
 	return answers, forget
 }
 
-// await returns when the fate is known, or with false when it is time for the next try.
+// await returns when the fate is known, or false when it is time for the next try.
 func (r *Resend) await(ctx context.Context, answer <-chan Fate, wait *time.Timer, first bool) (fate Fate, known bool) {
 	for {
 		select {
@@ -107,7 +107,7 @@ func (r *Resend) await(ctx context.Context, answer <-chan Fate, wait *time.Timer
 	}
 }
 
-// judge says what an answer proves; known is false if nothing.
+// judge says what an answer proves; known is false if it proves nothing.
 func (r *Resend) judge(answer Fate, first bool) (fate Fate, known bool) {
 	switch {
 	case errors.Is(answer.Err, ErrConflict) && r.Conflict != nil:

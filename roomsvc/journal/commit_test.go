@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// answer is what a try meets, and when; without a fate there is none.
+// answer is the answer to a try and when it comes; without a fate there is none.
 type answer struct {
 	after time.Duration
 	fate  *Fate
@@ -21,8 +21,8 @@ type answer struct {
 
 func after(d time.Duration, last uint64, err error) answer { return answer{d, &Fate{last, err}} }
 
-// What is a fate, what is waited out, and for how long: 1 s after the first try, 2 s after
-// each further one, unless there is a pause.
+// Which answers end a commit and which ones it waits out, and for how long: 1 s after the
+// first try and 2 s after each later one, unless a pause is set.
 func TestCommit(t *testing.T) {
 	none := answer{}
 	stored := func(last uint64) answer { return after(0, last, nil) }
@@ -37,25 +37,25 @@ func TestCommit(t *testing.T) {
 		tries   int
 		took    time.Duration
 	}{
-		"stored":                               {answers: []answer{stored(7)}, last: 7, tries: 1},
-		"stored by the second try":             {answers: []answer{none, stored(7)}, last: 7, tries: 2, took: time.Second},
-		"stored by the third try":              {answers: []answer{none, none, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
-		"an answer that proves nothing":        {answers: []answer{unknown, stored(7)}, last: 7, tries: 2, took: time.Second},
-		"a pause after it":                     {resend: Resend{Pause: pause}, answers: []answer{unknown, unknown, stored(7)}, last: 7, tries: 3, took: 2 * pause},
-		"no pause without an answer":           {resend: Resend{Pause: pause}, answers: []answer{none, stored(7)}, last: 7, tries: 2, took: time.Second},
-		"the first try is refused":             {answers: []answer{refused}, err: ErrRefused, tries: 1},
-		"a later one is":                       {answers: []answer{none, refused, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
-		"a later one is, which ends it":        {resend: Resend{Refusal: RefusalAlways}, answers: []answer{none, refused}, err: ErrRefused, tries: 2, took: time.Second},
-		"refusals never end it":                {resend: Resend{Refusal: RefusalNever}, answers: []answer{refused, refused, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
-		"stored before under the same ID":      {answers: []answer{none, after(0, 5, ErrRepeated)}, last: 5, err: ErrRepeated, tries: 2, took: time.Second},
-		"a conflict":                           {answers: []answer{conflict}, err: ErrConflict, tries: 1},
-		"a conflict with an earlier try":       {resend: Resend{Conflict: func() (uint64, error) { return 9, nil }}, answers: []answer{none, conflict}, last: 9, tries: 2, took: time.Second},
-		"a conflict that says why":             {resend: Resend{Conflict: func() (uint64, error) { return 0, ErrAnother }}, answers: []answer{conflict}, err: ErrAnother, tries: 1},
-		"a conflict that is not understood":    {resend: Resend{Conflict: func() (uint64, error) { return 0, ErrUnknown }}, answers: []answer{conflict, stored(7)}, last: 7, tries: 2, took: time.Second},
-		"the answer to a try that is given up": {answers: []answer{after(1500*time.Millisecond, 3, nil), after(time.Second, 8, nil)}, last: 8, tries: 2, took: 2 * time.Second},
-		"known in another way":                 {known: after(1500*time.Millisecond, 4, nil), last: 4, tries: 2, took: 1500 * time.Millisecond},
-		"known before the answer":              {known: after(0, 4, ErrConflict), answers: []answer{stored(7)}, last: 4, err: ErrConflict, tries: 1},
-		"never known":                          {err: ErrUnknown, tries: 6, took: 10 * time.Second},
+		"stored":                                  {answers: []answer{stored(7)}, last: 7, tries: 1},
+		"stored by the second try":                {answers: []answer{none, stored(7)}, last: 7, tries: 2, took: time.Second},
+		"stored by the third try":                 {answers: []answer{none, none, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
+		"an answer that proves nothing":           {answers: []answer{unknown, stored(7)}, last: 7, tries: 2, took: time.Second},
+		"a pause after it":                        {resend: Resend{Pause: pause}, answers: []answer{unknown, unknown, stored(7)}, last: 7, tries: 3, took: 2 * pause},
+		"no pause without an answer":              {resend: Resend{Pause: pause}, answers: []answer{none, stored(7)}, last: 7, tries: 2, took: time.Second},
+		"the first try is refused":                {answers: []answer{refused}, err: ErrRefused, tries: 1},
+		"a later try is refused":                  {answers: []answer{none, refused, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
+		"a later try is refused and that ends it": {resend: Resend{Refusal: RefusalAlways}, answers: []answer{none, refused}, err: ErrRefused, tries: 2, took: time.Second},
+		"no refusal ends it":                      {resend: Resend{Refusal: RefusalNever}, answers: []answer{refused, refused, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
+		"stored before under the same ID":         {answers: []answer{none, after(0, 5, ErrRepeated)}, last: 5, err: ErrRepeated, tries: 2, took: time.Second},
+		"a conflict":                              {answers: []answer{conflict}, err: ErrConflict, tries: 1},
+		"a conflict with an earlier try":          {resend: Resend{Conflict: func() (uint64, error) { return 9, nil }}, answers: []answer{none, conflict}, last: 9, tries: 2, took: time.Second},
+		"a conflict with an explanation":          {resend: Resend{Conflict: func() (uint64, error) { return 0, ErrAnother }}, answers: []answer{conflict}, err: ErrAnother, tries: 1},
+		"a conflict that is not understood":       {resend: Resend{Conflict: func() (uint64, error) { return 0, ErrUnknown }}, answers: []answer{conflict, stored(7)}, last: 7, tries: 2, took: time.Second},
+		"an answer to a try that was given up":    {answers: []answer{after(1500*time.Millisecond, 3, nil), after(time.Second, 8, nil)}, last: 8, tries: 2, took: 2 * time.Second},
+		"known in another way":                    {known: after(1500*time.Millisecond, 4, nil), last: 4, tries: 2, took: 1500 * time.Millisecond},
+		"known before the answer":                 {known: after(0, 4, ErrConflict), answers: []answer{stored(7)}, last: 4, err: ErrConflict, tries: 1},
+		"never known":                             {err: ErrUnknown, tries: 6, took: 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestCommit(t *testing.T) {
 	}
 }
 
-// quick goes on as soon as it may; what is in its way was its own.
+// quick resends soon; what is in the way of the append must be an earlier try of it.
 func (w *world) quick(r subjects.Room) Resend {
 	return Resend{First: 50 * time.Millisecond, Next: 50 * time.Millisecond, Conflict: func() (uint64, error) {
 		m, err := w.LastOf(w.ctx, r)
@@ -100,7 +100,7 @@ func (w *world) quick(r subjects.Room) Resend {
 	}}
 }
 
-// A server that goes away while an append is on its way stores it once.
+// An append over a restart of the server is stored once.
 func TestCommitOverARestart(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby")
@@ -117,14 +117,14 @@ func TestCommitOverARestart(t *testing.T) {
 		})
 		fate <- Fate{last, err}
 	}()
-	for range 3 { // they wait in the connection, and all reach the server
+	for range 3 { // they wait in the connection and all reach the server
 		receive(t, tries, "a try")
 	}
 	w.node.Start()
 	if f := receive(t, fate, "the fate"); f != (Fate{2, nil}) {
 		t.Errorf("it is %+v", f)
 	}
-	if _, err := w.Mark(w.ctx); err != nil { // behind all tries
+	if _, err := w.Mark(w.ctx); err != nil { // stored after all tries
 		t.Fatal(err)
 	}
 	if got, want := w.held(), []string{"1 room.evt.lobby of lobby", "2 room.evt.lobby next", "3 room.sync "}; !slices.Equal(got, want) {
@@ -132,7 +132,7 @@ func TestCommitOverARestart(t *testing.T) {
 	}
 }
 
-// A stream that is not there yet, or no longer, stores what is sent to it when it is back.
+// An append waits for a stream that does not exist.
 func TestCommitWaitsForTheStream(t *testing.T) {
 	w := newWorld(t)
 	sent, err := w.conn.SubscribeSync(subjects.Journal("lobby"))
@@ -159,7 +159,7 @@ func TestCommitWaitsForTheStream(t *testing.T) {
 	}
 }
 
-// Store is one try: what it does not know it does not find out.
+// Store tries once and does not find out what remains unknown.
 func TestStoreIsOneTry(t *testing.T) {
 	w := newWorld(t)
 	sent, err := w.conn.SubscribeSync(subjects.Journal("lobby"))
@@ -178,7 +178,7 @@ func TestStoreIsOneTry(t *testing.T) {
 		t.Errorf("it ends with %v", err)
 	}
 	if n, _, _ := sent.Pending(); n != 0 {
-		t.Errorf("it was sent %d times more", n)
+		t.Errorf("it was sent %d more times", n)
 	}
 	if err := sent.Unsubscribe(); err != nil {
 		t.Fatal(err)
@@ -187,9 +187,9 @@ func TestStoreIsOneTry(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := w.Store(w.ctx, []Entry{entry("lobby", 0, "x")}); !errors.Is(err, ErrUnknown) {
-		t.Errorf("where nobody takes it, it ends with %v", err)
+		t.Errorf("without a stream it ends with %v", err)
 	}
 	if n := len(w.acks.waiting); n != 0 {
-		t.Errorf("%d answers are still waited for", n)
+		t.Errorf("it still waits for %d answers", n)
 	}
 }

@@ -13,15 +13,15 @@ import (
 	"natsrooms/subjects"
 )
 
-// neverAged is how long everything is kept, with room for clocks that differ: behind a
-// message that is younger only markers can have gone, and there is no need to ask.
+// neverAged is how long everything is certainly kept, with a margin for clocks that differ.
+// After a message younger than this only markers can be missing, so there is no need to ask.
 const neverAged = MinKeep / 2
 
-// gapAgain is how soon a question about a gap that was not answered is asked again.
+// gapAgain is the pause before an unanswered question about a gap is asked again.
 const gapAgain = time.Second
 
-// ErrAged says that facts which a follower needs next are no longer kept.
-var ErrAged = errors.New("facts that have not been seen are no longer kept")
+// ErrAged says that the facts a follower needs next are no longer kept.
+var ErrAged = errors.New("facts that were not yet read are no longer kept")
 
 // Message is one stored message: a fact, or a marker of [Journal.Mark].
 type Message struct {
@@ -30,13 +30,13 @@ type Message struct {
 	Digests string
 	Data    []byte
 	Time    time.Time // when it was stored
-	Batch   string    // of the atomic append that it is part of, if it is
-	More    bool      // the next message is of the same append
+	Batch   string    // ID of the atomic append that it belongs to, if any
+	More    bool      // the next message belongs to the same append
 }
 
-// Follow calls take for every stored message from sequence from on, in order and each
-// once, and goes on for ever: until ctx ends, take fails, or [ErrAged]. Nothing is taken
-// any more when it returns.
+// Follow calls take for every stored message from sequence from on, in order, each exactly
+// once. It returns only when ctx ends, take fails, or with [ErrAged]; after that take is
+// not called again.
 func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) error) error {
 	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
@@ -67,16 +67,16 @@ func (j *Journal) Follow(ctx context.Context, from uint64, take func(Message) er
 	}
 }
 
-// follower takes what a consumer delivers, one message at a time. What was delivered
-// behind one that can't be taken is not taken either: who follows must not pass it.
+// follower takes what a consumer delivers, one message at a time. After a message that
+// can't be taken it takes nothing more, because that message must not be skipped.
 type follower struct {
-	// mu guards next, at and stopped: a consumer made anew calls beside the last call of the
-	// one before.
+	// mu guards next, at and stopped: a recreated consumer may call while the last call of
+	// its predecessor is still running.
 	mu      sync.Mutex
 	next    uint64
-	at      time.Time // when the one before it was stored
+	at      time.Time // when the message before next was stored
 	take    func(Message) error
-	gap     func(next uint64) error // checks a gap before which next was to come
+	gap     func(next uint64) error // checks a gap where next was expected
 	stopped bool
 	failed  chan error
 }
@@ -93,7 +93,7 @@ func (f *follower) message(m jetstream.Msg) {
 	}
 }
 
-// stop returns when nothing is being taken, and nothing will be.
+// stop returns when no message is being taken, and none will be.
 func (f *follower) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,7 +107,7 @@ func (f *follower) pass(m jetstream.Msg) error {
 	}
 	seq := meta.Sequence.Stream
 	if seq < f.next {
-		return nil // a consumer made anew starts where the first one did
+		return nil // a recreated consumer starts where the first one did
 	}
 	if seq > f.next && time.Since(f.at) > neverAged {
 		if err := f.gap(f.next); err != nil {
@@ -120,9 +120,9 @@ func (f *follower) pass(m jetstream.Msg) error {
 	return f.take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == ""})
 }
 
-// checkGap tells a gap that markers left when they expired from one of facts that
-// were not seen in time. Facts go from the front only, so a stream that still starts
-// at or before next has lost none.
+// checkGap tells a gap left by expired markers from one left by facts that were not read in
+// time. Facts are removed only from the front, so a stream that still starts at or before
+// next has lost none.
 func (j *Journal) checkGap(ctx context.Context, next uint64) error {
 	for {
 		once, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -133,30 +133,30 @@ func (j *Journal) checkGap(ctx context.Context, next uint64) error {
 			return ctx.Err()
 		case errors.Is(err, ErrAnother), errors.Is(err, jetstream.ErrStreamNotFound):
 			return err
-		case err != nil: // there may be no leader to answer for a while
+		case err != nil: // for a while there may be no leader to answer
 			select {
 			case <-time.After(gapAgain):
 			case <-ctx.Done():
 			}
 		case extent.First > next:
-			return fmt.Errorf("%w: the next would be %d, the oldest kept is %d", ErrAged, next, extent.First)
+			return fmt.Errorf("%w: the next one would be %d, the oldest kept is %d", ErrAged, next, extent.First)
 		default:
 			return nil
 		}
 	}
 }
 
-// Mark appends a marker and gives its sequence: everything acknowledged before the
-// call is stored before it. Unlike a read it can't be answered from the past, since
-// storing takes a quorum.
+// Mark appends a marker and returns its sequence. Everything acknowledged before the call
+// is stored before the marker. Unlike a read, a marker can't be answered from an old state,
+// since storing it takes a quorum.
 func (j *Journal) Mark(ctx context.Context) (uint64, error) {
 	marker := []Entry{{Subject: subjects.Sync, Header: nats.Header{jetstream.MsgTTLHeader: {MarkerTTL.String()}}}}
 	seq, err := j.Commit(ctx, marker, Resend{First: markAgain, Next: markAgain, Refusal: RefusalNever})
-	if err != nil { // what became of the last one does not matter, another marker does as well
+	if err != nil { // the fate of the last marker does not matter: another one does as well
 		return 0, ctx.Err()
 	}
 	return seq, nil
 }
 
-// markAgain is how long a marker's acknowledgement is waited for before the next one.
+// markAgain is how long to wait for a marker's acknowledgement before sending the next one.
 const markAgain = time.Second

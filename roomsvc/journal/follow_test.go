@@ -30,8 +30,8 @@ func (delivered) Headers() nats.Header { return nil }
 func (delivered) Subject() string      { return "room.evt.lobby" }
 func (delivered) Data() []byte         { return nil }
 
-// What a consumer has delivered already still comes when a message could not be taken.
-// Nothing of it may be taken, else the one in between would be passed over.
+// Messages that a consumer has already delivered still arrive after one that could not be
+// taken. None of them may be taken, or the failed one would be skipped.
 func TestFollowerStopsWhereItFails(t *testing.T) {
 	unknown := errors.New("not to be taken")
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestFollowerStopsWhereItFails(t *testing.T) {
 	}
 }
 
-// followed is what a follower took, and how it ended.
+// followed is what a follower has taken and how it ended.
 type followed struct {
 	taken chan Message
 	stop  context.CancelFunc
@@ -93,7 +93,7 @@ func (w *world) follow(from uint64) *followed {
 	return f
 }
 
-// next checks the sequences that are taken next.
+// next checks which sequences are taken next.
 func (f *followed) next(t *testing.T, want ...uint64) {
 	t.Helper()
 	for _, seq := range want {
@@ -103,8 +103,8 @@ func (f *followed) next(t *testing.T, want ...uint64) {
 	}
 }
 
-// Everything is taken from where it is asked for, in order and once, what is there already
-// and what comes; a batch is told from its neighbours.
+// A follower takes everything from where it begins, stored already or not, in order and
+// once, and can tell a batch from its neighbours.
 func TestFollow(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby", "hall")
@@ -147,7 +147,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A follower stays over a restart of the server, and takes nothing twice.
+// A follower survives a restart of the server and takes nothing twice.
 func TestFollowOverARestart(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby", "hall")
@@ -160,8 +160,8 @@ func TestFollowOverARestart(t *testing.T) {
 	f.next(t, 3)
 }
 
-// Facts that have gone in front of a follower end it, where no markers can have; a gap with
-// facts before it is of something else.
+// A follower ends if facts that it needs have been removed from the front of the stream. A
+// gap that has facts before it was left by something else.
 func TestFollowOverAGap(t *testing.T) {
 	for name, c := range map[string]struct {
 		rooms  []subjects.Room
@@ -189,7 +189,7 @@ func TestFollowOverAGap(t *testing.T) {
 	}
 }
 
-// A gap behind which the stream is another one ends whoever follows.
+// A gap ends a follower if the stream is no longer the one it follows.
 func TestGapInAnotherStream(t *testing.T) {
 	w := newWorld(t)
 	if err := w.js.DeleteStream(w.ctx, subjects.StreamRooms); err != nil {
@@ -209,7 +209,7 @@ func TestGapInAnotherStream(t *testing.T) {
 	}
 }
 
-// Nothing is being taken when Follow returns, however it ends, and nothing is taken after.
+// However Follow ends, nothing is being taken when it returns, and nothing is taken later.
 func TestFollowEnds(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby", "hall", "yard")
@@ -228,7 +228,7 @@ func TestFollowEnds(t *testing.T) {
 	defer cancel()
 	began, ended := make(chan struct{}), make(chan struct{})
 	free := make(chan struct{})
-	returned := false // guarded by what Follow promises
+	returned := false // unguarded: Follow promises that take and the write below do not overlap
 	go func() {
 		_ = w.Follow(ctx, 1, func(Message) error {
 			close(began)
@@ -247,7 +247,7 @@ func TestFollowEnds(t *testing.T) {
 	receive(t, ended, "the end")
 }
 
-// A marker is behind everything that was acknowledged before.
+// A marker is stored after everything that was acknowledged before.
 func TestMark(t *testing.T) {
 	w := newWorld(t)
 	acks := make(chan uint64, 100)

@@ -18,7 +18,7 @@ import (
 // patience bounds every wait of these tests; none is expected to take nearly as long.
 const patience = 30 * time.Second
 
-// world is a server with an open journal, and a connection beside it that may do anything.
+// world is a server with an open journal, and another connection that may do anything.
 type world struct {
 	*Journal
 	t    *testing.T
@@ -55,7 +55,7 @@ func (w *world) open(s Settings) *Journal {
 	return j
 }
 
-// update changes the settings of the stream as nobody but a test does.
+// update changes the stream's settings in ways that only a test does.
 func (w *world) update(change func(*jetstream.StreamConfig)) {
 	w.t.Helper()
 	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
@@ -69,12 +69,12 @@ func (w *world) update(change func(*jetstream.StreamConfig)) {
 	}
 }
 
-// entry is one that is stored only if its room's newest message is at expect.
+// entry is stored only if its room's newest message is at expect.
 func entry(r subjects.Room, expect uint64, data string) Entry {
 	return Entry{Subject: subjects.Journal(r), Guarded: true, Expect: expect, Data: []byte(data)}
 }
 
-// store appends messages without conditions, one for each room.
+// store appends one message for each room, without conditions.
 func (w *world) store(rooms ...subjects.Room) {
 	w.t.Helper()
 	for _, r := range rooms {
@@ -84,7 +84,7 @@ func (w *world) store(rooms ...subjects.Room) {
 	}
 }
 
-// held is what the stream holds: each message as its sequence, its subject and its data.
+// held returns what the stream holds: the sequence, subject and data of each message.
 func (w *world) held() (list []string) {
 	w.t.Helper()
 	extent, err := w.Extent(w.ctx)
@@ -106,7 +106,7 @@ func created(r subjects.Room, name string) *events.Fact {
 	return &events.Fact{ID: strconv.Quote(name), Type: events.RoomCreated, Room: r, InstanceID: "1", Sequence: 1, Time: 1, Info: info}
 }
 
-// receive waits for what comes on a channel.
+// receive waits for the next value on a channel.
 func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	t.Helper()
 	select {

@@ -1,7 +1,7 @@
-// Package journal is natsrooms' use of JetStream: the stream ROOMS in which every
-// fact is one message, appended under the condition that it follows the room's fact
-// before it. It knows streams, acknowledgements and what their absence means, and
-// nothing of rooms.
+// Package journal is how natsrooms uses JetStream: in the stream ROOMS every fact is one
+// message, appended on the condition that it follows the room's previous fact. The package
+// knows about streams, acknowledgements and what their absence means, and nothing about
+// rooms.
 package journal
 
 import (
@@ -26,14 +26,14 @@ const (
 	MarkerTTL     = time.Minute
 )
 
-// MinKeep is the least time for which facts are kept.
+// MinKeep is the shortest time for which facts may be kept.
 const MinKeep = 24 * time.Hour
 
-// ErrAnother says that the stream is not the one that was opened.
+// ErrAnother says that the stream is no longer the one that was opened.
 var ErrAnother = errors.New("the stream " + subjects.StreamRooms + " is no longer the one this instance opened")
 
-// Settings of the stream. Those in Shared decide answers; they are kept in the
-// stream's metadata, so that all instances agree.
+// Settings of the stream. Those in Shared affect answers, so they are kept in the stream's
+// metadata, where all instances agree on them.
 type Settings struct {
 	Keep     time.Duration // how long facts are kept
 	Replicas int
@@ -42,7 +42,7 @@ type Settings struct {
 
 // Journal is the open stream ROOMS.
 type Journal struct {
-	ID     string // of this journal, for life
+	ID     string // of this journal; it never changes
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
@@ -54,8 +54,8 @@ const (
 	metaSetting = "natsrooms-"
 )
 
-// Open checks the server, makes or opens the stream, and writes settings into it.
-// Its errors are sentences for people.
+// Open checks the server, creates or opens the stream, and writes the settings into it. Its
+// errors are sentences for people.
 func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	if err := checkServer(nc); err != nil {
 		return nil, err
@@ -83,11 +83,11 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	return j, nil
 }
 
-// Close ends what Open began on the connection; the connection stays open.
+// Close releases what Open uses of the connection; the connection stays open.
 func (j *Journal) Close() { j.acks.close() }
 
-// OpenStream makes another stream beside the journal, or brings an existing one to cfg.
-// With replicas 0 one that exists keeps as many as it has.
+// OpenStream creates another stream besides the journal, or updates an existing one to cfg.
+// With replicas 0 an existing stream keeps the number it has.
 func (j *Journal) OpenStream(ctx context.Context, cfg jetstream.StreamConfig, replicas int) (jetstream.Stream, error) {
 	if have, err := j.js.Stream(ctx, cfg.Name); err == nil && replicas == 0 {
 		cfg.Replicas = have.CachedInfo().Config.Replicas
@@ -99,15 +99,15 @@ func (j *Journal) OpenStream(ctx context.Context, cfg jetstream.StreamConfig, re
 	return stream, nil
 }
 
-// JetStream is the context that the journal works in.
+// JetStream returns the context that the journal works in.
 func (j *Journal) JetStream() jetstream.JetStream { return j.js }
 
 func checkServer(nc *nats.Conn) error {
 	if v := nc.ConnectedServerVersion(); !atLeast(v, MinServer) {
-		return fmt.Errorf("the NATS server at %s is version %s; natsrooms needs %s or newer, older ones do not check appends as it relies on", nc.ConnectedUrlRedacted(), v, MinServer)
+		return fmt.Errorf("the NATS server at %s is version %s; natsrooms needs %s or newer, because older servers lack checks on appends that it relies on", nc.ConnectedUrlRedacted(), v, MinServer)
 	}
 	if n := nc.MaxPayload(); n < MinMaxPayload {
-		return fmt.Errorf("the NATS server at %s has max_payload %d; natsrooms needs at least %d, set it in the server's configuration", nc.ConnectedUrlRedacted(), n, MinMaxPayload)
+		return fmt.Errorf("the NATS server at %s has max_payload %d; natsrooms needs at least %d; set it in the server's configuration", nc.ConnectedUrlRedacted(), n, MinMaxPayload)
 	}
 	return nil
 }
@@ -127,15 +127,15 @@ func atLeast(version, floor string) bool {
 	return true
 }
 
-// CheckSubjects says which other stream takes subjects of ours, if one does. Such a
-// stream would drop nearly every copy without a word, and break the order of facts; one
-// that takes commands would answer them.
+// CheckSubjects returns an error if another stream takes subjects of ours. Such a stream
+// would silently drop nearly every copy and break the order of facts; one that takes
+// commands would answer them.
 func (j *Journal) CheckSubjects(ctx context.Context) error {
 	for _, subject := range []string{subjects.AllCommands, subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.MessagesJournal, subjects.Sync} {
 		names := j.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 		for name := range names.Name() {
 			if name != subjects.StreamRooms && name != subjects.StreamMessages {
-				return fmt.Errorf("the stream %q takes %s, which belongs to natsrooms: it would miss most events in silence; delete it, and read the stream %s by a consumer or let yours source it", name, subject, subjects.StreamRooms)
+				return fmt.Errorf("the stream %q takes %s, which belongs to natsrooms: it would silently miss most events; delete it, and read the stream %s with a consumer or let your stream source it", name, subject, subjects.StreamRooms)
 			}
 		}
 		if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
@@ -209,21 +209,21 @@ func (j *Journal) Shared(ctx context.Context) (map[string]int, error) {
 	for k, v := range info.Config.Metadata {
 		if name, ok := strings.CutPrefix(k, metaSetting); ok && k != metaID {
 			if shared[name], err = strconv.Atoi(v); err != nil {
-				return nil, fmt.Errorf("the metadata %s of the stream %s is %q, no number", k, subjects.StreamRooms, v)
+				return nil, fmt.Errorf("the metadata %s of the stream %s is %q, which is not a number", k, subjects.StreamRooms, v)
 			}
 		}
 	}
 	return shared, nil
 }
 
-// Extent is what the stream holds now, by its leader's word.
+// Extent is what the stream holds, according to its leader.
 type Extent struct {
 	First, Last uint64
 	At          time.Time // by the server's clock
 }
 
-// Extent asks the stream's leader. It is not proof against a deposed leader; only
-// [Journal.Mark] is.
+// Extent asks the stream's leader. A deposed leader may answer too; only [Journal.Mark] is
+// proof against that.
 func (j *Journal) Extent(ctx context.Context) (Extent, error) {
 	info, err := j.stream.Info(ctx)
 	if err != nil {
@@ -247,7 +247,8 @@ func (j *Journal) At(ctx context.Context, seq uint64) (data []byte, ok bool, err
 	return m.Data, true, nil
 }
 
-// LastOf is the newest fact of a room, by the leader's word; the zero value if none is kept.
+// LastOf returns the newest fact of a room according to the stream's leader, or the zero
+// value if none is kept.
 func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (Message, error) {
 	m, err := j.stream.GetLastMsgForSubject(ctx, subjects.Facts(r))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -259,8 +260,8 @@ func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (Message, error) 
 	return Message{Seq: m.Sequence, Subject: m.Subject, Data: m.Data, Time: m.Time}, nil
 }
 
-// FirstSince is the sequence of the first message stored at or after t, or 0 if there
-// is none. That none came is no answer: it is an error.
+// FirstSince returns the sequence of the first message stored at or after t, or 0 if the
+// server says that there is none. If nothing arrives, that proves nothing and is an error.
 func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
 	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &t, HeadersOnly: true,
@@ -272,7 +273,7 @@ func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
 		return 0, nil
 	}
 	m, err := cons.Next(jetstream.FetchMaxWait(firstWait))
-	if errors.Is(err, nats.ErrTimeout) { // slow, or what was there has expired meanwhile
+	if errors.Is(err, nats.ErrTimeout) { // it is slow, or what was there has expired in the meantime
 		if info, err := cons.Info(ctx); err == nil && info.NumPending == 0 && info.Delivered.Consumer == 0 {
 			return 0, nil
 		}
@@ -287,5 +288,5 @@ func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
 	return meta.Sequence.Stream, nil
 }
 
-// firstWait is how long the server may take to find a message that it says it has.
+// firstWait is how long the server may take to find a message that it claims to have.
 const firstWait = 5 * time.Second

@@ -18,7 +18,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// older passes connections on to a server, and lets it tell an older version.
+// older forwards one connection to a server and makes it appear to have an older version.
 func older(t *testing.T, s *server.Server) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,7 +48,7 @@ func older(t *testing.T, s *server.Server) (url string) {
 	return "nats://" + l.Addr().String()
 }
 
-// Why a journal can't be opened is said in a sentence that says what to do.
+// If the journal can't be opened, the error is a sentence that says what to do.
 func TestOpenRefuses(t *testing.T) {
 	stream := func(name, subject string) func(*testing.T, jetstream.JetStream) {
 		return func(t *testing.T, js jetstream.JetStream) {
@@ -124,8 +124,8 @@ func TestAtLeast(t *testing.T) {
 	}
 }
 
-// The stream is as natsrooms needs it, and keeps its identity, what all instances share
-// and how many replicas it has, whoever opens it.
+// The stream is set up as natsrooms needs it, and keeps its identity and its content when it
+// is opened again.
 func TestOpenAgain(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby")
@@ -148,7 +148,7 @@ func TestOpenAgain(t *testing.T) {
 	}
 }
 
-// Settings that are shared are what was said last of each.
+// Each shared setting has the value that was written last.
 func TestShared(t *testing.T) {
 	w := newWorld(t)
 	w.open(Settings{Keep: MinKeep, Shared: map[string]int{"limit": 3, "rate": 10}})
@@ -161,11 +161,11 @@ func TestShared(t *testing.T) {
 	}
 	w.update(func(cfg *jetstream.StreamConfig) { cfg.Metadata["natsrooms-limit"] = "many" })
 	if _, err := w.Shared(w.ctx); err == nil || !strings.Contains(err.Error(), `"many"`) {
-		t.Errorf("what is no number: %v", err)
+		t.Errorf("not a number: %v", err)
 	}
 }
 
-// A stream that was made anew is another one, also where it has the same name and holds as much.
+// A recreated stream is another one, even with the same name and as many messages.
 func TestExtentOfAnotherStream(t *testing.T) {
 	w := newWorld(t)
 	w.store("lobby")
@@ -185,7 +185,7 @@ func TestExtentOfAnotherStream(t *testing.T) {
 	}
 }
 
-// Another stream beside the journal keeps its replicas, and what it can't be is said.
+// A stream besides the journal can be updated; an impossible update is explained.
 func TestOpenStream(t *testing.T) {
 	w := newWorld(t)
 	cfg := jetstream.StreamConfig{Name: "BESIDE", Subjects: []string{"beside"}, Replicas: 1, MaxMsgs: 5}

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Passed is how far somebody who follows a stream has got, and who waits for it. The zero
-// value has not begun.
+// Passed tells how far a follower of a stream has got, and lets others wait for it. The zero
+// value is a follower that has not begun.
 type Passed struct {
 	seq     atomic.Uint64
 	mu      sync.Mutex // guards waiting
@@ -20,10 +20,10 @@ type waiter struct {
 	done chan struct{}
 }
 
-// Seq is the sequence of the newest message that was taken.
+// Seq returns the sequence of the newest message that was taken.
 func (p *Passed) Seq() uint64 { return p.seq.Load() }
 
-// Reach notes that the message at seq was taken.
+// Reach records that the message at seq was taken.
 func (p *Passed) Reach(seq uint64) {
 	p.seq.Store(seq)
 	p.mu.Lock()
@@ -36,7 +36,7 @@ func (p *Passed) Reach(seq uint64) {
 	})
 }
 
-// Wait returns when the message at seq was taken, or one behind it.
+// Wait returns when the message at seq, or a later one, has been taken.
 func (p *Passed) Wait(ctx context.Context, seq uint64) error {
 	p.mu.Lock()
 	if p.seq.Load() >= seq {

@@ -10,29 +10,29 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Reader reads what a stream holds on one subject, by the word of its leader.
+// Reader reads what a stream holds on one subject, according to the stream's leader.
 type Reader struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 	Subject string
 }
 
-// Reader reads a subject of the journal, such as a room's facts.
+// Reader returns a reader of one subject of the journal, such as a room's facts.
 func (j *Journal) Reader(subject string) *Reader { return NewReader(j.js, j.stream, subject) }
 
-// NewReader reads a subject of a stream.
+// NewReader returns a reader of one subject of a stream.
 func NewReader(js jetstream.JetStream, stream jetstream.Stream, subject string) *Reader {
 	return &Reader{js, stream, subject}
 }
 
-// Next is the first message on the subject at or after seq; seq 0 with ok false if
-// there is none.
+// Next returns the first message on the subject at or after seq; if there is none, at is 0
+// and ok is false.
 func (r *Reader) Next(ctx context.Context, seq uint64) (at uint64, data []byte, ok bool, err error) {
 	m, err := r.stream.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(r.Subject))
 	return r.got(m, err)
 }
 
-// Last is the newest message on the subject.
+// Last returns the newest message on the subject.
 func (r *Reader) Last(ctx context.Context) (at uint64, data []byte, ok bool, err error) {
 	m, err := r.stream.GetLastMsgForSubject(ctx, r.Subject)
 	return r.got(m, err)
@@ -51,14 +51,14 @@ func (r *Reader) got(m *jetstream.RawStreamMsg, err error) (uint64, []byte, bool
 // chunk is how many messages are fetched at a time.
 const chunk = 64
 
-// Read gives the messages on the subject from seq on to take, in order, until it says
+// Read passes the messages on the subject from seq on to take, in order, until take returns
 // false or there are no more.
 func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data []byte) bool) error {
 	return r.read(ctx, r.from(seq), func(at uint64, m jetstream.Msg) bool { return take(at, m.Data()) })
 }
 
-// Find is the sequence of the first message on the subject, stored at or after since,
-// with that message ID; 0 if there is none.
+// Find returns the sequence of the first message on the subject that was stored at or after
+// since under that message ID, or 0 if there is none.
 func (r *Reader) Find(ctx context.Context, id string, since time.Time) (seq uint64, err error) {
 	cfg := r.from(1)
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime, cfg.HeadersOnly = jetstream.DeliverByStartTimePolicy, 0, &since, true
@@ -104,7 +104,7 @@ func (r *Reader) read(ctx context.Context, cfg jetstream.ConsumerConfig, take fu
 	return nil
 }
 
-// Count is how many messages there are on the subject from seq on.
+// Count returns how many messages there are on the subject from seq on.
 func (r *Reader) Count(ctx context.Context, seq uint64) (uint64, error) {
 	cons, err := r.consumer(ctx, r.from(seq))
 	if err != nil {

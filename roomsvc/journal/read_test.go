@@ -16,7 +16,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// A reader sees one subject's messages, and where they are.
+// A reader sees the messages of its subject only.
 func TestReader(t *testing.T) {
 	w := newWorld(t)
 	w.store("hall", "lobby", "hall", "lobby", "yard") // the lobby has 2 and 4
@@ -52,8 +52,8 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// Reading goes over as many chunks as it takes, and stops where it is told to. No consumer
-// stays behind.
+// Reading takes as many chunks as necessary and stops where it is told to. It leaves no
+// consumer behind.
 func TestRead(t *testing.T) {
 	w := newWorld(t)
 	const many = 2*chunk + 5
@@ -74,7 +74,7 @@ func TestRead(t *testing.T) {
 		{"from one that is not", 8, 0, odd(9, 2*many-1)},
 		{"two chunks and one more", 2*many - 4*chunk - 1, 0, odd(2*many-4*chunk-1, 2*many-1)},
 		{"until it is enough", 3, 9, odd(3, 9)},
-		{"behind all", 2 * many, 0, nil},
+		{"after the last one", 2 * many, 0, nil},
 	} {
 		var got []uint64
 		err := w.Reader(subjects.Facts("lobby")).Read(w.ctx, c.from, func(at uint64, data []byte) bool {
@@ -101,7 +101,7 @@ func odd(first, last uint64) (list []uint64) {
 	return list
 }
 
-// A message is found by its ID on its own subject, if it was stored late enough.
+// A message is found by its ID on its own subject, if it was stored recently enough.
 func TestFind(t *testing.T) {
 	w := newWorld(t)
 	for i, r := range []subjects.Room{"lobby", "hall", "lobby"} {
@@ -128,7 +128,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// The first message since a moment, also where the moment is that of a message.
+// The first message since a moment, even if the moment is exactly that of a message.
 func TestFirstSince(t *testing.T) {
 	w := newWorld(t)
 	if seq, err := w.FirstSince(w.ctx, time.Time{}); seq != 0 || err != nil {
@@ -149,7 +149,7 @@ func TestFirstSince(t *testing.T) {
 	}
 }
 
-// Whoever waits goes on when what he waits for was taken, or something later, and not before.
+// A waiter continues when the message it waits for, or a later one, was taken, and not before.
 func TestPassed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Passed
