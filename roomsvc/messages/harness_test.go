@@ -56,12 +56,12 @@ func (w *world) open(s Settings) *Store {
 	return m
 }
 
-// message is what was said in an instance of a room.
+// message is a message in one instance of a room.
 func message(r subjects.Room, instance, text string, at events.Time) *events.Message {
 	return &events.Message{ID: "id of " + text, Time: at, Room: r, InstanceID: instance, Sender: "alice", Type: events.Text, Data: text, Priority: events.Low}
 }
 
-// append stores a message under an ID and gives the stream's answer.
+// append stores a message under an ID and returns the stream's answer.
 func (w *world) append(m *events.Message, id, digest string) (uint64, error) {
 	w.t.Helper()
 	e, err := w.Entry(m, "", id, digest)
@@ -71,8 +71,8 @@ func (w *world) append(m *events.Message, id, digest string) (uint64, error) {
 	return w.journal.Store(w.ctx, []journal.Entry{e})
 }
 
-// say stores messages that say their own number in the room's instance, from first to last,
-// each as old as its number.
+// say stores the messages first to last in an instance of a room. The text and the time of
+// each are its number.
 func (w *world) say(r subjects.Room, instance string, first, last int) (seq uint64) {
 	w.t.Helper()
 	for n := first; n <= last; n++ {
@@ -85,7 +85,7 @@ func (w *world) say(r subjects.Room, instance string, first, last int) (seq uint
 	return seq
 }
 
-// texts is what a page says.
+// texts returns the texts of a page's messages.
 func texts(p *Page) (list []string) {
 	for _, m := range p.Messages {
 		list = append(list, m.Data)

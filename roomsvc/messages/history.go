@@ -10,12 +10,12 @@ import (
 	"natsrooms/subjects"
 )
 
-// Page is some stored messages of a room, oldest first.
+// Page is a page of a room's stored messages, oldest first.
 type Page struct {
 	Messages []*events.Message
-	Next     string // the position that the next page is asked for with, empty at the end
-	Complete bool   // nothing that was asked for has been discarded
-	Head     uint64 // of the room, now; 0 if nothing is kept
+	Next     string // where the next page begins; empty at the end
+	Complete bool   // nothing of what was asked for has been discarded
+	Head     uint64 // the room's newest message now; 0 if nothing is kept
 }
 
 // Query asks for messages of one instance of a room.
@@ -23,19 +23,19 @@ type Query struct {
 	Room       subjects.Room
 	InstanceID string
 	CreatedAt  events.Time // of the instance
-	Since      events.Time // only messages that are no older
+	Since      events.Time // only messages that are not older than this
 	Count      int
-	Bytes      int // of all of them, encoded
+	Bytes      int // of all messages together, encoded
 }
 
-// messageSeqRoom is what a message grows by when it tells its sequence.
+// messageSeqRoom is how many bytes a message may grow when its sequence is added.
 const messageSeqRoom = 40
 
-// take adds a stored message to the page; false says that it has no place any more.
+// take adds a stored message to the page; it returns false if the page is full.
 func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	m, err := events.DecodeMessage(data)
 	if err != nil || m.InstanceID != q.InstanceID || m.Time < q.Since {
-		return true // of another instance, or not for the one who asks
+		return true // it is of another instance, or not for whoever asks
 	}
 	if *size += len(data) + messageSeqRoom; len(p.Messages) > 0 && (len(p.Messages) == q.Count || *size > q.Bytes) {
 		return false
@@ -45,7 +45,7 @@ func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	return true
 }
 
-// After is the messages behind seq.
+// After returns the messages after seq.
 func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	r := s.reader(q.Room)
 	p := &Page{}
@@ -60,8 +60,8 @@ func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What the room holds is looked at behind the reading: what was discarded before is
-	// known then.
+	// The room's extent is read after the messages, so that it shows what was discarded before
+	// they were read.
 	first, err := s.extent(ctx, r, p)
 	if err != nil {
 		return nil, err
@@ -73,14 +73,14 @@ func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	return p, err
 }
 
-// known is the room's head as this instance knows it, also when nothing is kept any more.
+// known returns the room's head as this instance knows it, even if nothing is kept any more.
 func (s *Store) known(r subjects.Room) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.heads[r].seq
 }
 
-// Before is the newest messages in front of seq; 0 is the end.
+// Before returns the newest messages before seq; 0 stands for the end.
 func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	r := s.reader(q.Room)
 	p := &Page{}
@@ -99,7 +99,7 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 		return nil, err
 	}
 	all, sizes, err := s.between(ctx, r, &q, from, seq)
-	if err == nil && len(all) == 0 && from > first { // none of this instance, or for who asks, was so near
+	if err == nil && len(all) == 0 && from > first { // none so near was of this instance, or for whoever asks
 		from = first
 		all, sizes, err = s.between(ctx, r, &q, from, seq)
 	}
@@ -123,8 +123,8 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 	return p, err
 }
 
-// between reads the messages from one sequence on and in front of another, and how long
-// each is in a page.
+// between reads the messages from one sequence on that are before another, and returns with
+// them how long each is in a page.
 func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, end uint64) (all []*events.Message, sizes []int, err error) {
 	p := &Page{}
 	unbounded := Query{Room: q.Room, InstanceID: q.InstanceID, Since: q.Since, Count: -1, Bytes: 1 << 30}
@@ -144,8 +144,8 @@ func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, 
 	return p.Messages, sizes, err
 }
 
-// backFrom is a sequence behind which, and in front of end, there are count messages,
-// or somewhat more where that is found sooner, or all.
+// backFrom returns a sequence such that from it on, and before end, there are count messages,
+// or somewhat more if such a sequence is found sooner, or all of them.
 func (s *Store) backFrom(ctx context.Context, r *journal.Reader, first, end, count uint64) (uint64, error) {
 	low, high := first, end
 	for low < high {
@@ -154,13 +154,13 @@ func (s *Store) backFrom(ctx context.Context, r *journal.Reader, first, end, cou
 		if err != nil {
 			return 0, err
 		}
-		// Counted after the other, so that what arrives meanwhile makes it too many read, not
+		// This is counted after n, so that what arrives in between makes us read too many, not
 		// too few.
-		behind, err := r.Count(ctx, end)
+		later, err := r.Count(ctx, end)
 		if err != nil {
 			return 0, err
 		}
-		switch n -= min(n, behind); {
+		switch n -= min(n, later); {
 		case n < count:
 			high = mid
 		case n <= 2*count:
@@ -176,7 +176,8 @@ func (s *Store) reader(r subjects.Room) *journal.Reader {
 	return journal.NewReader(s.journal.JetStream(), s.stream, subjects.Messages(r))
 }
 
-// extent is where the room's messages begin; 0 if there are none. It tells the page where they end.
+// extent returns where the room's messages begin, 0 if there are none, and sets the page's Head
+// to where they end.
 func (s *Store) extent(ctx context.Context, r *journal.Reader, p *Page) (first uint64, err error) {
 	if p.Head, _, _, err = r.Last(ctx); err == nil {
 		first, _, _, err = r.Next(ctx, 1)
@@ -184,8 +185,8 @@ func (s *Store) extent(ctx context.Context, r *journal.Reader, p *Page) (first u
 	return first, err
 }
 
-// whole says that none of an instance's messages has been discarded, by age or by
-// number, as the stream is set up now.
+// whole reports whether none of an instance's messages has been discarded, by age or by
+// number, judged by the stream's current settings.
 func (s *Store) whole(ctx context.Context, q *Query, r *journal.Reader, first uint64) (bool, error) {
 	if first > 0 {
 		_, data, ok, err := r.Next(ctx, first)
@@ -193,7 +194,7 @@ func (s *Store) whole(ctx context.Context, q *Query, r *journal.Reader, first ui
 			return false, err
 		}
 		if m, err := events.DecodeMessage(data); ok && err == nil && m.InstanceID != q.InstanceID {
-			return true, nil // even some from before it are there
+			return true, nil // even some from before it are kept
 		}
 	}
 	info, err := s.stream.Info(ctx)

@@ -11,7 +11,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// rooms has two instances of the lobby, one behind the other, beside another room:
+// rooms has two instances of the lobby, one after the other, and another room:
 //
 //	1-10   the lobby's first instance, 1 to 10
 //	11-20  the hall, 1 to 10
@@ -24,7 +24,7 @@ func rooms(t *testing.T, perRoom int) *world {
 	return w
 }
 
-// all asks for everything of an instance of the lobby, made just now.
+// all asks for everything of an instance of the lobby that was created just now.
 func all(instance string) Query {
 	return Query{Room: "lobby", InstanceID: instance, CreatedAt: events.TimeOf(time.Now()), Count: 100, Bytes: 1 << 20}
 }
@@ -37,7 +37,7 @@ func numbers(first, last int) (list []string) {
 	return list
 }
 
-// page checks a page: its texts, where it goes on, whether it is complete.
+// page checks a page: its texts, where the next one begins, whether it is complete.
 func page(t *testing.T, what string, p *Page, err error, want []string, next string, complete bool) {
 	t.Helper()
 	if err != nil {
@@ -93,7 +93,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Page after page, in either direction, gives every message once and in order.
+// Paging in either direction returns every message once and in order.
 func TestPageAfterPage(t *testing.T) {
 	w := rooms(t, 100)
 	for _, instance := range []string{"1", "2"} {
@@ -129,7 +129,7 @@ func TestPageAfterPage(t *testing.T) {
 	}
 }
 
-// A page has no more bytes than it may, but one message at least.
+// A page has no more bytes than allowed, but at least one message.
 func TestBytes(t *testing.T) {
 	w := rooms(t, 100)
 	m, _, err := w.At(w.ctx, 25)
@@ -161,8 +161,8 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// Whether something that was asked for has been discarded, where a room keeps 12 messages:
-// of the first instance the last two, of the second all.
+// Whether something of what was asked for has been discarded, in a room that keeps 12
+// messages: the last two of the first instance and all of the second.
 func TestCompleteWhereSomeAreDiscarded(t *testing.T) {
 	w := rooms(t, 12)
 	for _, c := range []struct {
@@ -188,8 +188,8 @@ func TestCompleteWhereSomeAreDiscarded(t *testing.T) {
 	}
 }
 
-// A room that keeps as many as it may have had more. One of whose instance nothing is kept
-// has lost nothing while the instance is younger than what is kept.
+// A room that has reached its limit may have had more messages. An instance of which nothing
+// is kept has lost nothing if it is younger than messages are kept.
 func TestComplete(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 3})
 	old := all("1")
@@ -215,8 +215,8 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// Whoever has seen the room's newest message has missed none, also when nothing is kept any
-// more; of who has not, and where nobody knows, that is not said.
+// Whoever has seen the room's newest message has missed none, even when nothing is kept any
+// more. Otherwise, or if the newest one is not known, completeness is not claimed.
 func TestCompleteWhereNothingIsKept(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 3})
 	old := all("1")
@@ -228,12 +228,12 @@ func TestCompleteWhereNothingIsKept(t *testing.T) {
 	}
 	w.Forget(func(subjects.Room) bool { return true })
 	p, err := w.After(w.ctx, old, 7)
-	page(t, "where nothing is known", p, err, nil, "", false)
+	page(t, "with nothing known", p, err, nil, "", false)
 }
 
-// Going back finds the page also where many messages of another room, and of a later
-// instance, lie behind it.
-func TestBackFromFarBehind(t *testing.T) {
+// Going back finds the page even if many messages of another room and of a later instance
+// come after it.
+func TestBackOverManyLaterMessages(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 1000})
 	w.say("lobby", "1", 1, 60)
 	w.say("hall", "1", 1, 60)
@@ -255,8 +255,8 @@ func TestBackFromFarBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		behind, err := r.Count(w.ctx, c.end)
-		if n -= behind; err != nil || n < c.least || n > c.most {
+		later, err := r.Count(w.ctx, c.end)
+		if n -= later; err != nil || n < c.least || n > c.most {
 			t.Errorf("back %d from %d it begins at %d, with %d messages, %v", c.count, c.end, from, n, err)
 		}
 	}

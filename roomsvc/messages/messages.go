@@ -1,5 +1,5 @@
-// Package messages is natsrooms' second stream, ROOM_MESSAGES: what was said in rooms.
-// It has an order of its own, so that talking does not slow the rooms' changes down.
+// Package messages is natsrooms' second stream, ROOM_MESSAGES: what was said in rooms. It has
+// an order of its own, so that messages do not slow the rooms' changes down.
 package messages
 
 import (
@@ -17,18 +17,18 @@ import (
 	"natsrooms/subjects"
 )
 
-// Repeats is how long a message sent again under the same ID is known to be the same.
-// It is longer than the two minutes of a request by the time that one may take.
+// Repeats is how long a resent message is recognised by its ID. It is the two minutes for
+// which a request may be repeated, plus the time that one request may take.
 const Repeats = 2*time.Minute + 15*time.Second
 
-// ErrDiscarded says that a message was stored, and is no longer kept.
+// ErrDiscarded says that a message was stored but is no longer kept.
 var ErrDiscarded = errors.New("the message is no longer kept")
 
 // Settings of the stream.
 type Settings struct {
 	Keep     time.Duration // how long a message is kept
-	PerRoom  int           // newest messages that a room keeps
-	Replicas int           // 0: as it is, 1 for a new one
+	PerRoom  int           // how many of its newest messages a room keeps
+	Replicas int           // 0: as many as the stream has, 1 for a new one
 }
 
 // Store is the open stream.
@@ -41,7 +41,7 @@ type Store struct {
 	heads map[subjects.Room]head
 }
 
-// Open makes or opens the stream. Its errors are sentences for people.
+// Open creates or opens the stream. Its errors are sentences for people.
 func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 	cfg := jetstream.StreamConfig{
 		Name:              subjects.StreamMessages,
@@ -51,7 +51,7 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 		RePublish:         &jetstream.RePublish{Source: subjects.MessagesPattern, Destination: subjects.MessagesTransform},
 		Storage:           jetstream.FileStorage,
 		Retention:         jetstream.LimitsPolicy,
-		Discard:           jetstream.DiscardNew, // when it is full; a room's own newest messages push out its oldest
+		Discard:           jetstream.DiscardNew, // when the stream is full; a room's newest messages replace only its own oldest
 		MaxAge:            s.Keep,
 		MaxMsgsPerSubject: int64(s.PerRoom),
 		Replicas:          max(s.Replicas, 1),
@@ -66,8 +66,8 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 	return &Store{Settings: s, journal: j, stream: stream, heads: map[subjects.Room]head{}}, nil
 }
 
-// Entry makes what is stored of a message. id is the same for every try of the same
-// request; digest tells it from another request under that ID.
+// Entry returns the entry to store for a message. id is the same for every try of the same
+// request; digest tells it from another request with that ID.
 func (s *Store) Entry(m *events.Message, prefix, id, digest string) (journal.Entry, error) {
 	data, err := m.Encode(prefix)
 	if err != nil {
@@ -80,13 +80,13 @@ func (s *Store) Entry(m *events.Message, prefix, id, digest string) (journal.Ent
 	return journal.Entry{Subject: subjects.MessageJournal(m.Room), Header: h, Data: data}, nil
 }
 
-// Find is where the room's message with that ID is stored, 0 if nowhere. It looks as far
-// back as repeats are known.
+// Find returns the sequence of the room's message with that ID, or 0 if there is none. It
+// looks back as far as repeats are recognised.
 func (s *Store) Find(ctx context.Context, r subjects.Room, id string) (seq uint64, err error) {
 	return s.reader(r).Find(ctx, id, time.Now().Add(-Repeats))
 }
 
-// At is a stored message and its request's digest.
+// At returns a stored message and the digest of its request.
 func (s *Store) At(ctx context.Context, seq uint64) (m *events.Message, digest string, err error) {
 	raw, err := s.stream.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -102,16 +102,17 @@ func (s *Store) At(ctx context.Context, seq uint64) (m *events.Message, digest s
 	return m, raw.Header.Get(journal.DigestHeader), nil
 }
 
-// Said takes the acknowledgement of a message.
+// Said records that a message was acknowledged.
 func (s *Store) Said(r subjects.Room, seq uint64) { s.note(r, seq, time.Time{}) }
 
-// note takes what is known of a room's head; asked is when the stream was asked for it.
+// note records what is known of a room's head; asked is when the stream was asked for it, or
+// zero if it was not.
 func (s *Store) note(r subjects.Room, seq uint64, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.heads[r]
 	if seq == 0 && asked.Sub(h.asked) >= s.Keep {
-		h.seq = 0 // others may have said something since, that has been discarded meanwhile
+		h.seq = 0 // others may have said something since, and it may have been discarded already
 	}
 	h.seq = max(h.seq, seq)
 	if asked.After(h.asked) {
@@ -123,18 +124,18 @@ func (s *Store) note(r subjects.Room, seq uint64, asked time.Time) {
 // head is what this instance knows of a room's newest message.
 type head struct {
 	seq   uint64
-	asked time.Time // when the stream said so; zero: only by messages that went through here
+	asked time.Time // when the stream was asked; zero: known only from messages sent through this instance
 }
 
-// How new heads are, and how many the stream is asked for at a time, and for how long.
-// What is known is said where it does not answer.
+// For how long a head counts as fresh, how many heads the stream is asked for at a time, and
+// for how long to wait. If the stream does not answer, what is known is returned.
 const (
 	headFresh  = 100 * time.Millisecond
 	headsAsked = 32
 	headsWait  = time.Second
 )
 
-// Heads is the sequences of the newest messages of rooms, 0 where there is none.
+// Heads returns the sequence of each room's newest message, 0 where there is none.
 func (s *Store) Heads(ctx context.Context, rooms []subjects.Room) map[subjects.Room]uint64 {
 	now := time.Now()
 	var old []subjects.Room
@@ -177,7 +178,7 @@ func (s *Store) ask(ctx context.Context, rooms []subjects.Room, now time.Time) {
 	askers.Wait()
 }
 
-// Forget drops the heads of rooms that are no more.
+// Forget drops the heads of rooms that are gone.
 func (s *Store) Forget(gone func(subjects.Room) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

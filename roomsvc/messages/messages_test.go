@@ -16,7 +16,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// A message is stored as it is heard, under the ID of its request.
+// A message is stored under the ID of its request, and heard.
 func TestEntry(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 10})
 	heard, err := w.conn.SubscribeSync(subjects.MessagesPattern)
@@ -59,7 +59,7 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-// A room keeps its newest messages, and each room its own.
+// A room keeps its own newest messages and does not affect other rooms'.
 func TestDiscarded(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 3})
 	w.say("lobby", "1", 1, 2)
@@ -78,7 +78,7 @@ func TestDiscarded(t *testing.T) {
 	}
 }
 
-// Whoever opens the stream decides how it keeps; one that is in the way is named.
+// Opening the stream again changes its limits; an unsuitable stream is reported.
 func TestOpen(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 10})
 	again := w.open(Settings{Keep: 2 * time.Hour, PerRoom: 20})
@@ -97,7 +97,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A full stream refuses messages rather than to forget other rooms' ones.
+// A full stream refuses messages rather than discarding other rooms' messages.
 func TestFullStream(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 10})
 	w.say("lobby", "1", 1, 2)
@@ -114,7 +114,7 @@ func TestFullStream(t *testing.T) {
 	}
 }
 
-// heads checks what is told of rooms' newest messages.
+// same checks the heads of rooms.
 func (s *Store) same(ctx context.Context, t *testing.T, want map[subjects.Room]uint64) {
 	t.Helper()
 	var rooms []subjects.Room
@@ -126,8 +126,8 @@ func (s *Store) same(ctx context.Context, t *testing.T, want map[subjects.Room]u
 	}
 }
 
-// Heads are what the stream says, or what this instance has stored where that is newer or
-// the stream does not answer.
+// Heads come from the stream, or from what this instance has stored if that is newer or the
+// stream does not answer.
 func TestHeads(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 2})
 	other := w.open(Settings{Keep: time.Hour, PerRoom: 2})
@@ -149,7 +149,7 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// Many rooms' heads are asked for side by side, and none is missed.
+// The heads of many rooms are asked for concurrently, and none is missed.
 func TestManyHeads(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 2})
 	want := map[subjects.Room]uint64{}
@@ -160,8 +160,8 @@ func TestManyHeads(t *testing.T) {
 	w.open(w.Settings).same(w.ctx, t, want)
 }
 
-// A head stays known when its message is discarded, until nothing can be kept of what others
-// may have said since.
+// A head stays known when its message is discarded, until messages that others may have sent
+// since could have been discarded too.
 func TestHeadOutlivesItsMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Store{Settings: Settings{Keep: time.Hour}, heads: map[subjects.Room]head{}}
@@ -187,8 +187,7 @@ func TestHeadOutlivesItsMessage(t *testing.T) {
 	})
 }
 
-// A message that can't be encoded is no entry, and one that is stored and can't be read is
-// said to be that.
+// A stored message that can't be read is an error by itself, and is left out of a page.
 func TestUnreadable(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 10})
 	if _, err := w.js.Publish(w.ctx, subjects.MessageJournal("lobby"), []byte("no message")); err != nil {
