@@ -1,6 +1,6 @@
-// Package projection keeps the key-value bucket `rooms`: the state of every room as
-// of one fact, for others to read and for a fast start. The journal is the truth; the
-// bucket follows it by milliseconds, written by one instance at a time.
+// Package projection keeps the key-value bucket `rooms`: the state of every room as of one
+// fact, for others to read and for a fast start. The journal is the truth. The bucket lags
+// it by milliseconds and is written by one instance at a time.
 package projection
 
 import (
@@ -17,7 +17,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// markerTTL is how long a deleted key is still to be seen as deleted.
+// markerTTL is how long a deleted key can still be seen to be deleted.
 const markerTTL = time.Hour
 
 // Projected is the value of the key `=projected`.
@@ -34,7 +34,7 @@ type Bucket struct {
 	stream  jetstream.Stream
 }
 
-// Open makes or opens the bucket's stream.
+// Open creates or opens the bucket's stream.
 func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error) {
 	cfg := jetstream.StreamConfig{
 		Name:                   subjects.StreamState,
@@ -58,34 +58,34 @@ func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error
 	return &Bucket{j, stream}, nil
 }
 
-// Snapshot is what the bucket held.
+// Snapshot is what the bucket held when it was loaded.
 type Snapshot struct {
-	Projected Projected // the zero value: the bucket has none
+	Projected Projected // the zero value if the bucket has none
 	Heads     map[subjects.Room]room.Head
 	Members   map[subjects.Room]map[subjects.User]Stored
 	Kept      map[subjects.Room]map[subjects.User]KeptBy
-	Keys      map[string]struct{} // every living key but `=projected`
+	Keys      map[string]struct{} // every key that has a value, except `=projected`
 }
 
 func newSnapshot() *Snapshot {
 	return &Snapshot{Heads: map[subjects.Room]room.Head{}, Members: map[subjects.Room]map[subjects.User]Stored{}, Kept: map[subjects.Room]map[subjects.User]KeptBy{}, Keys: map[string]struct{}{}}
 }
 
-// Stored is a member record and the instance it belongs to.
+// Stored is a member and the room's instance it belongs to.
 type Stored struct {
 	*room.Member
 	InstanceID string
 }
 
-// KeptBy is what an absent user left behind and the instance it belongs to.
+// KeptBy is what an absent user left behind and the room's instance it belongs to.
 type KeptBy struct {
 	room.Kept
 	InstanceID string
 }
 
-// Load reads the bucket while others may be writing it: in order, until nothing is
-// behind what was read. A record that is written anew moves to the end, so stopping any
-// earlier could miss it.
+// Load reads the bucket, which others may be writing meanwhile, in order and until nothing
+// comes after what was read. A record that is rewritten moves to the end, so Load could miss
+// it if it stopped any earlier.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 	s := newSnapshot()
 	end, err := b.end(ctx)
@@ -196,8 +196,8 @@ func (s *Snapshot) takeKept(key string, r subjects.Room, u subjects.User, gone b
 	return nil
 }
 
-// Mark reads `=projected` by the word of the bucket's leader, and the key's own
-// sequence in the bucket, which guards the next batch. Both are zero if there is none.
+// Mark reads `=projected`, according to the leader of the bucket's stream, and the key's own
+// sequence in the bucket, which guards the next batch. Both are zero if there is no mark.
 func (b *Bucket) Mark(ctx context.Context) (Projected, uint64, error) {
 	var p Projected
 	m, err := b.stream.GetLastMsgForSubject(ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))

@@ -14,7 +14,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// An empty bucket is loaded as nothing, and has no mark.
+// An empty bucket is loaded as nothing and has no mark.
 func TestLoadNothing(t *testing.T) {
 	w := newWorld(t)
 	s, loaded := w.load()
@@ -26,7 +26,7 @@ func TestLoadNothing(t *testing.T) {
 	}
 }
 
-// Keys that are not the service's are passed over; one that can't be read is named.
+// Foreign keys are skipped; an error names the key that can't be read.
 func TestLoadForeignKeys(t *testing.T) {
 	for key, c := range map[string]struct{ value, says string }{
 		"=foreign":                         {"x", ""},
@@ -57,7 +57,7 @@ func TestLoadForeignKeys(t *testing.T) {
 	}
 }
 
-// A mark that somebody deleted is none, but guards the next one.
+// A deleted mark counts as none, but its sequence guards the next one.
 func TestDeletedMark(t *testing.T) {
 	w := newWorld(t)
 	w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
@@ -73,7 +73,7 @@ func TestDeletedMark(t *testing.T) {
 	}
 }
 
-// What is loaded while the bucket is written has every room, none older than the mark says.
+// Loading while the bucket is being written finds every room, none older than the mark.
 func TestLoadWhileItIsWritten(t *testing.T) {
 	w := newWorld(t)
 	const rooms = 50
@@ -121,7 +121,7 @@ func (r read) Subject() string      { return subjects.KV(subjects.BucketState, r
 func (r read) Data() []byte         { return []byte(r.value) }
 func (r read) Headers() nats.Header { return r.header }
 
-// What is deleted while it is read is gone again, each key by itself.
+// A key that is deleted while the bucket is read is gone, and no other.
 func TestDeletedWhileItIsRead(t *testing.T) {
 	w := world{t: t}
 	c := crowd("lobby", 1, 2)

@@ -21,7 +21,7 @@ import (
 // patience bounds every wait of these tests; none is expected to take nearly as long.
 const patience = time.Minute
 
-// world is a server with an open bucket, and a view of it as anybody has one.
+// world is a server with an open bucket, which can also be read as anybody can.
 type world struct {
 	t      *testing.T
 	ctx    context.Context
@@ -65,7 +65,7 @@ func (w *world) open() *Bucket {
 	return b
 }
 
-// lead leads until stop is called, which gives what it ended with, or until it ends.
+// lead runs p.Lead until it ends or stop is called, which returns what it ended with.
 func (w *world) lead(p *Projector) (ended <-chan error, stop func() error) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
@@ -79,14 +79,14 @@ func (w *world) lead(p *Projector) (ended <-chan error, stop func() error) {
 	return over, stop
 }
 
-// await returns the bucket's mark when it has got to a revision.
+// await returns the bucket's mark when it has reached a revision.
 func (w *world) await(revision uint64) (p Projected) {
 	w.t.Helper()
 	p, _ = w.until(func(p Projected) bool { return p.Revision >= revision && !p.Torn })
 	return p
 }
 
-// until returns the first mark that is as wanted, and its sequence in the bucket.
+// until returns the first mark that is wanted, and its sequence in the bucket.
 func (w *world) until(wanted func(Projected) bool) (Projected, uint64) {
 	w.t.Helper()
 	watch, err := w.kv.Watch(w.ctx, subjects.KeyProjected)
@@ -95,7 +95,7 @@ func (w *world) until(wanted func(Projected) bool) (Projected, uint64) {
 	}
 	defer func() { _ = watch.Stop() }()
 	for {
-		receive(w.t, watch.Updates(), "a mark") // nil: that was all until now
+		receive(w.t, watch.Updates(), "a mark") // nil at the end of what was there
 		p, seq, err := w.bucket.Mark(w.ctx)
 		if err != nil {
 			w.t.Fatal(err)
@@ -106,7 +106,7 @@ func (w *world) until(wanted func(Projected) bool) (Projected, uint64) {
 	}
 }
 
-// records is what the bucket holds, key by key, but for its mark.
+// records returns what the bucket holds under each key except its mark.
 func (w *world) records() map[string]string {
 	w.t.Helper()
 	watch, err := w.kv.WatchAll(w.ctx, jetstream.IgnoreDeletes())
@@ -122,7 +122,7 @@ func (w *world) records() map[string]string {
 	return held
 }
 
-// load reads the bucket, and gives what was read as records again.
+// load reads the bucket and returns what was read, also as records again.
 func (w *world) load() (*Snapshot, map[string]string) {
 	w.t.Helper()
 	s, err := w.bucket.Load(w.ctx)
@@ -132,7 +132,7 @@ func (w *world) load() (*Snapshot, map[string]string) {
 	return s, w.recorded(s)
 }
 
-// recorded gives what was read as records again.
+// recorded turns what was read into records again.
 func (w *world) recorded(s *Snapshot) map[string]string {
 	w.t.Helper()
 	held := map[string]string{}
@@ -165,7 +165,7 @@ func encoded(t *testing.T) func([]byte, error) string {
 	}
 }
 
-// same checks records against those that are wanted.
+// same compares records with those that are wanted.
 func same(t *testing.T, what string, got, want map[string]string) {
 	t.Helper()
 	for key := range maps.Keys(want) {
@@ -180,7 +180,7 @@ func same(t *testing.T, what string, got, want map[string]string) {
 	}
 }
 
-// receive waits for what comes on a channel.
+// receive waits for the next value on a channel.
 func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	t.Helper()
 	select {
@@ -191,7 +191,7 @@ func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	return v
 }
 
-// change is a fact that says nothing of members.
+// change is a fact that changes no member.
 func change(r subjects.Room, revision uint64, name string) room.Change {
 	h := room.Head{Name: name, InstanceID: "1", Sequence: revision, Revision: revision}
 	return room.Change{Mark: room.Mark{Revision: revision, FactID: fmt.Sprint("fact ", revision)}, Room: r, InstanceID: "1", Changes: room.Changes{Head: &h}}
@@ -210,7 +210,7 @@ func crowd(r subjects.Room, revision uint64, members int) room.Change {
 	return c
 }
 
-// state is what the bucket should hold: the naive model of it.
+// state is a naive model of the bucket: the records that it should hold.
 type state map[string]string
 
 func (s state) take(t *testing.T, c room.Change) {

@@ -18,19 +18,19 @@ import (
 
 // Timing of the projection.
 const (
-	every    = 50 * time.Millisecond  // at most one batch in this time, unless it falls behind
-	rest     = 9                      // times a batch's own time that it pauses after one
-	longest  = 500 * time.Millisecond // and no longer: a batch may have waited for a dead server
-	most     = 100_000                // records waiting, past which it does not pause
+	every    = 50 * time.Millisecond  // at most one batch per this time, unless it falls behind
+	rest     = 9                      // the pause after a batch, as a multiple of the time that the batch took
+	longest  = 500 * time.Millisecond // the longest such pause: the batch may have waited for a dead server
+	most     = 100_000                // with more records than this waiting it does not pause
 	resend   = 2 * time.Second
-	safeStep = 30 // how many marks are kept of the time in which one becomes safe
+	safeStep = 30 // how many marks are kept of the time that one takes to become safe
 )
 
 // ErrLost says that somebody else wrote the bucket: this instance does not lead.
 var ErrLost = errors.New("another instance wrote the bucket")
 
-// Projector gathers changes in the journal's order and, while its instance leads,
-// writes them: each batch is the state as of its last fact.
+// Projector gathers changes in the journal's order and writes them while its instance leads.
+// After each batch the bucket is the state as of the batch's last fact.
 type Projector struct {
 	bucket *Bucket
 	settle time.Duration
@@ -42,10 +42,10 @@ type Projector struct {
 	pending []room.Change
 	waiting int    // records in pending
 	written uint64 // revision of the bucket, as far as this instance knows
-	rewrite bool   // the next leading starts by writing everything anew
-	trouble error  // why the newest batch was not written
+	rewrite bool   // the next lead starts by writing everything anew
+	trouble error  // why the newest batch could not be written
 
-	// Of whoever leads alone.
+	// Only Lead uses these.
 	projected Projected
 	marks     []timedMark
 }
@@ -55,14 +55,14 @@ type timedMark struct {
 	at time.Time
 }
 
-// NewProjector starts with the bucket as it was loaded. What was written settle ago is
-// surely on the disk. all gives the whole state, and a fact that it surely holds, for
-// when everything must be written anew.
+// NewProjector returns a projector for the bucket as it was loaded. What was written settle
+// ago is certainly on disk. all returns the whole state and the mark of a fact that the state
+// certainly includes; it is called when everything must be written anew.
 func NewProjector(b *Bucket, loaded Projected, settle time.Duration, all func() (room.Mark, []room.Change)) *Projector {
 	return &Projector{bucket: b, settle: settle, all: all, wake: make(chan struct{}, 1), written: loaded.Revision}
 }
 
-// Rewrite makes the next leading start by writing everything anew.
+// Rewrite makes the next lead start by writing everything anew.
 func (p *Projector) Rewrite() {
 	p.mu.Lock()
 	p.rewrite = true
@@ -83,7 +83,7 @@ func (p *Projector) Add(c room.Change) {
 	}
 }
 
-// Follow forgets what another instance has written; for instances that do not lead.
+// Follow drops the changes that another instance has written. Instances that do not lead call it.
 func (p *Projector) Follow(ctx context.Context) error {
 	mark, _, err := p.bucket.Mark(ctx)
 	if err != nil || mark.Torn || mark.Journal != p.bucket.journal.ID {
@@ -105,14 +105,15 @@ func (p *Projector) trim(written uint64) {
 	p.pending = p.pending[i:]
 }
 
-// Written is the revision that the bucket is known to have got to.
+// Written returns the revision that the bucket is known to have reached.
 func (p *Projector) Written() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.written
 }
 
-// Lead writes until ctx ends, [ErrLost], or an error that says why the bucket takes nothing.
+// Lead writes until ctx ends, another instance writes ([ErrLost]), or the bucket can't be
+// written; the error says why.
 func (p *Projector) Lead(ctx context.Context) error {
 	err := p.lead(ctx)
 	if ctx.Err() == nil && !errors.Is(err, ErrLost) {
@@ -123,7 +124,7 @@ func (p *Projector) Lead(ctx context.Context) error {
 	return err
 }
 
-// Trouble is why this instance, which leads, does not get the bucket written; nil if it does.
+// Trouble returns why this instance leads but can't write the bucket, or nil if it can.
 func (p *Projector) Trouble() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +139,7 @@ func (p *Projector) lead(ctx context.Context) error {
 	p.projected, p.marks = projected, nil
 	p.projected.Journal, p.projected.Torn = p.bucket.journal.ID, false
 	if projected.Journal != p.projected.Journal || projected.Revision < p.Written() {
-		p.Rewrite() // it was emptied, or is an old copy: it lacks what was written before
+		p.Rewrite() // it was emptied or is an old copy, so it lacks what was written before
 	}
 	p.mu.Lock()
 	rewrite := p.rewrite
@@ -180,15 +181,15 @@ func (p *Projector) lead(ctx context.Context) error {
 	}
 }
 
-// behind says that so much is waiting that it must not wait for the next tick. Short
-// of that a storm of commands goes first; what it changes twice is written once.
+// behind reports whether so much is waiting that it must not wait for the next tick. Below
+// that limit a storm of commands goes first, and what it changes twice is written once.
 func (p *Projector) behind() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.waiting > most
 }
 
-// writeSome writes one batch; full says that more is waiting than one batch takes.
+// writeSome writes one batch; full says that more is waiting than one batch can hold.
 func (p *Projector) writeSome(ctx context.Context, guard *uint64) (full bool, err error) {
 	p.mu.Lock()
 	entries, n := collect(p.pending)
@@ -227,7 +228,7 @@ func (p *Projector) safe(now room.Mark) room.Mark {
 	return safe
 }
 
-// record is what one key comes to.
+// record is the new value of one key; without any value the key is deleted.
 type record struct {
 	room     subjects.Room
 	instance string
@@ -236,7 +237,7 @@ type record struct {
 	kept     *room.Kept
 }
 
-// collect gathers, from the front, the changes that one batch takes; n says how many.
+// collect gathers the changes from the front that fit into one batch; n says how many they are.
 func collect(pending []room.Change) (entries map[string]record, n int) {
 	entries = map[string]record{}
 	for _, c := range pending {
@@ -252,7 +253,7 @@ func collect(pending []room.Change) (entries map[string]record, n int) {
 	return entries, n
 }
 
-// put adds what is there after the change to the records of a batch.
+// put adds what exists after the change to the records of a batch.
 func put(c *room.Change, entries map[string]record) {
 	entries[subjects.RoomKey(c.Room)] = record{room: c.Room, head: c.Head}
 	for _, m := range c.Put {
@@ -292,8 +293,8 @@ func encode(entries map[string]record) ([]journal.Entry, error) {
 	return batch, nil
 }
 
-// commit writes one batch and `=projected` as its last entry, and gives the new guard.
-// It sends the same batch again until the bucket's answer is known; a refusal is one.
+// commit writes one batch with `=projected` as its last entry, and returns the new guard. It
+// resends the same batch until the bucket's answer is known; a refusal is an answer too.
 func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uint64) (uint64, error) {
 	value, err := json.Marshal(&p.projected)
 	if err != nil {
@@ -312,9 +313,9 @@ func (p *Projector) commit(ctx context.Context, batch []journal.Entry, guard uin
 	})
 }
 
-// writeAll writes the whole state. Until its last batch the bucket says that it is
-// torn, so that nobody starts from a part of it. Records may be newer than its mark;
-// whoever reads facts after the mark skips those that a record holds.
+// writeAll writes the whole state. Until the last batch the bucket says that it is torn, so
+// that nobody starts from a part of it. Records may be newer than the mark; whoever reads the
+// facts after the mark skips those that a record already includes.
 func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) {
 	held, err := p.bucket.Load(ctx)
 	if err != nil {
@@ -325,7 +326,7 @@ func (p *Projector) writeAll(ctx context.Context, guard uint64) (uint64, error) 
 		entries[key] = record{}
 	}
 	p.mu.Lock()
-	p.written = 0 // of what is not in all, nothing may be passed over
+	p.written = 0 // no change that all does not include may be skipped
 	p.mu.Unlock()
 	mark, changes := p.all()
 	for _, c := range changes {

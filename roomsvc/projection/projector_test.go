@@ -18,7 +18,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// life is rooms to which things happen at random.
+// life is a few rooms in which random things happen.
 type life struct {
 	*rand.Rand
 	revision uint64
@@ -27,7 +27,8 @@ type life struct {
 	instance map[subjects.Room]int
 }
 
-// next is the next fact: a room is made, somebody comes or goes, or it ends with all that it has.
+// next returns the next fact: a room is created, a user joins or leaves, or a room ends with
+// all that it has.
 func (l *life) next() room.Change {
 	l.revision++
 	r := subjects.Room(fmt.Sprint("room ", l.IntN(4)))
@@ -62,7 +63,7 @@ func (l *life) next() room.Change {
 }
 
 // Whatever happens in rooms, and in however many batches it is written, the bucket holds
-// their state as of its mark, and is loaded as that.
+// their state as of its mark and is loaded as that.
 func TestBucketIsTheState(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
@@ -94,7 +95,7 @@ func TestBucketIsTheState(t *testing.T) {
 	}
 }
 
-// A key that is deleted stays as a marker for a while, so that watchers hear of it.
+// A deleted key stays as a marker for a while, so that watchers learn of it.
 func TestDeletesAreMarkers(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
@@ -117,8 +118,8 @@ func TestDeletesAreMarkers(t *testing.T) {
 	}
 }
 
-// Two instances that both take themselves for the leader: what the younger one wrote the
-// older one can't overwrite.
+// If two instances both believe that they lead, the older one can't overwrite what the
+// younger one wrote.
 func TestTwoLeaders(t *testing.T) {
 	w := newWorld(t)
 	nothing := func() (room.Mark, []room.Change) { return room.Mark{}, nil }
@@ -148,7 +149,7 @@ func TestTwoLeaders(t *testing.T) {
 	}
 }
 
-// A batch that is sent again after it was stored is not somebody else's.
+// A batch that is resent after it was stored is not taken for somebody else's.
 func TestOwnBatchIsNotLost(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, 0, nil)
@@ -165,11 +166,11 @@ func TestOwnBatchIsNotLost(t *testing.T) {
 		t.Errorf("another one: %v", err)
 	}
 	if next, err := p.commit(w.ctx, nil, first); next <= first || err != nil {
-		t.Errorf("behind the first: %d, %v", next, err)
+		t.Errorf("after the first: %d, %v", next, err)
 	}
 }
 
-// all is a whole state for a rewrite, and the records that it comes to.
+// all returns a whole state for a rewrite, and the records that it consists of.
 func all(t *testing.T, mark room.Mark, changes ...room.Change) (func() (room.Mark, []room.Change), state) {
 	s := state{}
 	for _, c := range changes {
@@ -178,10 +179,10 @@ func all(t *testing.T, mark room.Mark, changes ...room.Change) (func() (room.Mar
 	return func() (room.Mark, []room.Change) { return mark, changes }, s
 }
 
-// When everything is written anew, and that nothing of before is left then.
+// When everything is rewritten, and that nothing older is left then.
 func TestRewrite(t *testing.T) {
 	for name, c := range map[string]struct {
-		before  func(*world) Projected // what is in the bucket; gives what the instance loaded
+		before  func(*world) Projected // fills the bucket; returns what the instance loaded
 		asked   bool
 		rewrite bool
 	}{
@@ -231,7 +232,7 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// mark puts a mark into the bucket; it is of this journal where it does not say so.
+// mark puts a mark into the bucket, of this journal unless it names one.
 func (w *world) mark(p Projected) Projected {
 	w.t.Helper()
 	of := NewProjector(w.bucket, p, 0, nil)
@@ -245,8 +246,8 @@ func (w *world) mark(p Projected) Projected {
 	return p
 }
 
-// A rewrite that ends in the middle leaves a bucket that says so, and whoever leads next
-// writes everything anew.
+// A rewrite that is interrupted leaves a bucket that says so, and the next leader rewrites
+// everything.
 func TestTornRewrite(t *testing.T) {
 	w := newWorld(t)
 	state, want := all(t, room.Mark{Revision: 2, FactID: "two"}, crowd("lobby", 1, 5*journal.MaxBatch), change("hall", 2, "hall"))
@@ -255,7 +256,7 @@ func TestTornRewrite(t *testing.T) {
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Fatalf("it ended with %v", err)
 	}
-	// What it sent last is stored before this.
+	// This is stored after whatever it sent last.
 	if _, err := w.bucket.journal.Store(w.ctx, []journal.Entry{{Subject: subjects.KV(subjects.BucketState, "none"), Header: deleted}}); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +276,7 @@ func TestTornRewrite(t *testing.T) {
 	same(t, "written", w.records(), want)
 }
 
-// A bucket that takes nothing is trouble, until it takes what waits.
+// A bucket that can't be written is trouble until what waits has been written.
 func TestTrouble(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
@@ -302,7 +303,7 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// full lets the bucket hold so many messages.
+// full limits how many messages the bucket may hold.
 func (w *world) full(messages int64) {
 	w.t.Helper()
 	info, err := w.bucket.stream.Info(w.ctx)
@@ -315,7 +316,7 @@ func (w *world) full(messages int64) {
 	}
 }
 
-// An instance that does not lead drops what the bucket has, and nothing else.
+// An instance that does not lead drops the changes that the bucket has, and no others.
 func TestFollow(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {
@@ -358,7 +359,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A mark is safe when it was written settle ago, and not before; then it is so soon.
+// A mark becomes safe soon after it is settle old, and not before.
 func TestSafe(t *testing.T) {
 	const settle, step = 300 * time.Second, 300 / safeStep
 	synctest.Test(t, func(t *testing.T) {
@@ -374,7 +375,7 @@ func TestSafe(t *testing.T) {
 	})
 }
 
-// What was settled is said by the mark in the bucket.
+// The mark in the bucket names the safe one.
 func TestSafeIsWritten(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, 0, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
@@ -385,8 +386,8 @@ func TestSafeIsWritten(t *testing.T) {
 	}
 }
 
-// Changes are gathered in order, as many as one batch takes with its mark, and the newest
-// of each key counts.
+// Changes are gathered in order, as many as fit into one batch together with its mark, and
+// the newest value of each key counts.
 func TestCollect(t *testing.T) {
 	for rooms, want := range map[uint64][]int{40: {19, 19, 19, 19, 19, 5}, 15: {100}} { // few rooms: all that they change is in the batch already
 		var pending []room.Change
@@ -421,7 +422,7 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// More than one batch takes is written all the same, and nothing waits for what comes next.
+// More changes than fit into one batch are all written, without waiting for another change.
 func TestManyBatches(t *testing.T) {
 	w := newWorld(t)
 	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
