@@ -19,33 +19,33 @@ import (
 // Ending is a session whose lease is over.
 type Ending struct {
 	Session
-	At  events.Time // when it ended, by the server's clock; 0: not known
-	Seq uint64      // of the key's message that says so, or that has run out; 0: there is none
+	At  events.Time // when it ended, by the server's clock; 0: unknown
+	Seq uint64      // of the marker, or of the lease that has run out; 0: there is none
 }
 
-// standby is how soon an instance looks again at a lease that is over and was not ended.
+// standby is how soon an instance looks again at a lease that has run out and was not ended.
 const standby = time.Second
 
-// Next is when the next lease is due to end; ok is false if none is. Sooner says that
-// there is an earlier one since.
+// Next returns when the next lease is due to end; ok is false if none is. [Book.Sooner] tells
+// when that has become earlier.
 func (b *Book) Next() (at time.Time, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.known.due.Next()
 }
 
-// Sooner is sent to when a lease ends before the one that [Book.Next] told.
+// Sooner returns a channel that is sent to when a lease becomes due before all others.
 func (b *Book) Sooner() <-chan struct{} { return b.known.sooner }
 
-// Due is the leases that have run out by now. Until they are ended they come again.
+// Due returns the leases that have run out by now. They come again until they are ended.
 func (b *Book) Due() (list []Ending) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.known.over()
 }
 
-// End puts a marker over each of these leases, so that no renewal can be stored any
-// more, and gives those that it is true of. One that was renewed meanwhile goes on.
+// End puts a marker over each of these leases, so that no renewal can be stored any more, and
+// returns those that have ended. A lease that was renewed in the meantime continues.
 func (b *Book) End(ctx context.Context, list []Ending) (ended []Ending) {
 	ctx, cancel := context.WithTimeout(ctx, resend)
 	defer cancel()
@@ -64,7 +64,7 @@ func (b *Book) End(ctx context.Context, list []Ending) (ended []Ending) {
 	return ended
 }
 
-// end ends a lease, and takes what its marker says.
+// end ends a lease, and updates e with what its marker says.
 func (b *Book) end(ctx context.Context, e *Ending) bool {
 	if known, over := b.marked(e.Session); over {
 		*e = known
@@ -94,7 +94,7 @@ func (b *Book) end(ctx context.Context, e *Ending) bool {
 	return true
 }
 
-// marked is the marker that a session's lease was ended by, if it was.
+// marked returns what ended a session's lease, if it was ended.
 func (b *Book) marked(s Session) (e Ending, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,8 +104,9 @@ func (b *Book) marked(s Session) (e Ending, over bool) {
 	return e, false
 }
 
-// Still gives those of ended leases whose sessions had not begun anew by the time of the
-// call: who is in rooms by what was known before it came in by the lease that is over.
+// Still returns those of the ended leases whose sessions had not begun anew by the time of
+// the call. Whoever was known to be in a room before the call had joined it under the lease
+// that is over.
 func (b *Book) Still(ctx context.Context, ended []Ending) ([]Ending, error) {
 	if err := b.pass(ctx); err != nil {
 		return nil, err
@@ -118,16 +119,16 @@ func (b *Book) Still(ctx context.Context, ended []Ending) ([]Ending, error) {
 	}), nil
 }
 
-// Alive says that the bucket has the leases of all sessions. Where it does not, because
-// it was lost, every session that had one is to get a full one by [Book.Grant], before
-// [Book.SetAlive].
+// Alive reports whether the bucket has the leases of all sessions. If it does not, because
+// it was lost, every session that had a lease must get a full one from [Book.Grant] before
+// [Book.SetAlive] is called.
 func (b *Book) Alive() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.known.alive
 }
 
-// SetAlive says so in the bucket.
+// SetAlive records in the bucket that it has the leases of all sessions.
 func (b *Book) SetAlive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, resend)
 	defer cancel()
@@ -135,7 +136,7 @@ func (b *Book) SetAlive(ctx context.Context) error {
 	return err
 }
 
-// Grant gives a full lease to a session of which the bucket has none.
+// Grant gives a full lease to a session that has none in the bucket.
 func (b *Book) Grant(ctx context.Context, s Session, seconds int) error {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -18,14 +18,14 @@ import (
 type record struct {
 	Seconds    int              `json:"leaseSeconds"`
 	Connection *room.Connection `json:"connection,omitzero"`
-	EndedAt    events.Time      `json:"endedAt,omitzero"` // of a marker: when the lease ended, if that is known
-	Nonce      string           `json:"nonce"`            // tells who stored it
+	EndedAt    events.Time      `json:"endedAt,omitzero"` // in a marker: when the lease ended, if that is known
+	Nonce      string           `json:"nonce"`            // tells which write stored it
 }
 
-// clockTTL is how long an instance's question for the time stays in the bucket.
+// clockTTL is how long a message of [Book.ask] stays in the bucket.
 const clockTTL = time.Minute
 
-// follow reads the bucket up to a message of its own, and goes on.
+// follow reads the bucket up to a message of this instance, and keeps following it.
 func (b *Book) follow(ctx context.Context) error {
 	cons, err := b.journal.JetStream().OrderedConsumer(ctx, subjects.StreamSessions, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {
@@ -48,7 +48,7 @@ func (b *Book) follow(ctx context.Context) error {
 	return nil
 }
 
-// following waits until the life ends, which it fails if the consumer ends before.
+// following waits for the end of the life, which it fails if the consumer ends first.
 func (b *Book) following(cc jetstream.ConsumeContext) {
 	select {
 	case <-cc.Closed():
@@ -60,13 +60,13 @@ func (b *Book) following(cc jetstream.ConsumeContext) {
 	stop(cc)
 }
 
-// stop ends a consumer, and returns when it delivers nothing more.
+// stop ends a consumer and returns when it delivers nothing more.
 func stop(cc jetstream.ConsumeContext) {
 	cc.Stop()
 	<-cc.Closed()
 }
 
-// pass returns when all that was stored in the bucket before the call is known.
+// pass returns when everything stored in the bucket before the call is known.
 func (b *Book) pass(ctx context.Context) error {
 	b.mu.Lock()
 	before := b.known.heard.seq
@@ -82,16 +82,16 @@ func (b *Book) pass(ctx context.Context) error {
 	return b.passed.Wait(ctx, seq)
 }
 
-// prove makes sure that the bucket did not go back, or ends the service: nothing that is
-// known here would be true of it.
+// prove makes sure that the bucket has not lost its newest messages. If it has, prove ends the
+// service, because what is known here would no longer be true.
 func (b *Book) prove() {
 	ctx, cancel := context.WithTimeout(b.life, resend)
 	defer cancel()
 	_ = b.pass(ctx)
 }
 
-// Check notices that the bucket is no longer the one that was opened. Nobody else would:
-// a consumer waits for a stream that is gone, and goes on in one made anew.
+// Check notices that the bucket is no longer the one that was opened. Nothing else would: a
+// consumer waits for a stream that is gone, and continues in a recreated one.
 func (b *Book) Check(ctx context.Context) {
 	info, err := b.stream.Info(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && rest(ctx, resend) == nil { // a server that has just started may not know it yet
@@ -103,19 +103,19 @@ func (b *Book) Check(ctx context.Context) {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(b.created):
 		b.life.Fail(errGone)
-	case err == nil && info.State.LastSeq < heard: // or a deposed leader says so
+	case err == nil && info.State.LastSeq < heard: // unless that is the word of a deposed leader
 		b.prove()
 	}
 }
 
-// ask stores a message that says nothing, and gives its sequence. Its fate does not
-// matter where it is not known: another one does as well.
+// ask stores an empty message and returns its sequence. If the fate of one such message stays
+// unknown, that does not matter: another one does as well.
 func (b *Book) ask(ctx context.Context) (uint64, error) {
 	question := []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.KeyClock), Header: nats.Header{jetstream.MsgTTLHeader: {clockTTL.String()}}}}
 	return b.journal.Commit(ctx, question, journal.Resend{First: resend, Next: resend, Pause: askAgain, Refusal: journal.RefusalAlways})
 }
 
-// rest waits, unless ctx ends before.
+// rest waits, unless ctx ends first.
 func rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -127,13 +127,13 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// errGone says that the bucket is another one than this instance has read.
+// errGone says that the bucket is not the one that this instance has read.
 var errGone = errors.New("the bucket " + subjects.BucketSessions + " was deleted, or has lost its newest leases, while the service ran; start it again: where leases are missing, sessions get one full lease more")
 
-// askAgain is how soon a question that was not stored is asked again.
+// askAgain is the pause before a write that was not stored is tried again.
 const askAgain = 100 * time.Millisecond
 
-// take takes a message of the bucket.
+// take is called with each message of the bucket.
 func (b *Book) take(m jetstream.Msg) {
 	meta, err := m.Metadata()
 	if err != nil {

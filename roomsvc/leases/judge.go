@@ -6,7 +6,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// judge says what a session has, and what is to be stored so that it has what it asks for.
+// judge says what a session has, and what must be stored to give it what it asks for.
 func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
 	if l == nil || !l.live() {
 		seconds := a.Default
@@ -17,13 +17,13 @@ func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
 		if over && !a.Afresh || !over && seconds == 0 {
 			return Grant{Ended: over}, nil
 		}
-		return Grant{}, &record{Seconds: seconds, Connection: a.Connection} // also one that lasts, over what says that it has ended
+		return Grant{}, &record{Seconds: seconds, Connection: a.Connection} // even a lease that never ends is stored if it replaces one that has ended
 	}
 	seconds, conn := l.seconds, l.conn
 	switch {
 	case a.Seconds != nil:
 		seconds = *a.Seconds
-	case seconds == 0 && !a.Renewal: // that it was to last does not bind who comes in now
+	case seconds == 0 && !a.Renewal: // that it was never to end does not bind a session that joins now
 		seconds = a.Default
 	}
 	switch {
@@ -43,14 +43,15 @@ func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
 	return Grant{}, r
 }
 
-// otherwise says that a session whose connection has closed so long ago that nothing of
-// it is on its way any more speaks by another one.
+// otherwise reports whether a session must be using another connection than the one it
+// registered, because that one closed so long ago that nothing from it can still be on its
+// way.
 func (k *ledger) otherwise(l *lease) bool {
 	return !l.early.IsZero() && time.Since(l.early.Add(-k.grace)) > min(onItsWay, k.grace/2)
 }
 
-// late says that a command names a connection that has ended, and its session has gone on
-// by another one since.
+// late reports whether a command names a connection that has ended, while its session has
+// continued with another one since.
 func (k *ledger) late(l *lease, c room.Connection) bool {
 	_, closed := k.closed[c]
 	return closed && l.conn != c && l.conn != (room.Connection{}) && l.early.IsZero()

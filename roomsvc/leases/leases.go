@@ -1,13 +1,13 @@
-// Package leases keeps how long sessions may go without a sign of life. A lease is a
-// key of the bucket `room_sessions`, one for each session that has one, and every
-// change of it is a message stored under the condition that it follows the one before:
-// of a renewal and an end in the same instant one wins.
+// Package leases keeps how long sessions may go without a sign of life. Each session that
+// has a lease has a key in the bucket `room_sessions`. Every change of a lease is a message
+// stored on the condition that it follows the previous one, so if a renewal and an end come
+// at the same instant, exactly one of them wins.
 //
-// Every instance follows the bucket and knows all leases. The leading one ends those
-// that have run out, by putting a marker over them; whoever meets that is too late. What
-// is left of a lease is counted from when its newest message was heard, on the monotonic
-// clock. Only leases from before an instance's time are counted by the server's clock,
-// which a message of the instance's own tells it.
+// Every instance follows the bucket and knows all leases. The leading instance ends those
+// that have run out by putting a marker over them; whoever then meets the marker is too late.
+// What is left of a lease is counted on the monotonic clock, from when its newest message was
+// heard. Only leases from before an instance's start are counted by the server's clock, which
+// the instance learns from a message of its own.
 package leases
 
 import (
@@ -32,22 +32,21 @@ type Session struct {
 	ID   string
 }
 
-// Book is the leases of all sessions. Its methods may be called at any time, from any
-// goroutine.
+// Book holds the leases of all sessions. It is safe for concurrent use.
 type Book struct {
 	journal *journal.Journal
 	stream  jetstream.Stream
-	created time.Time // when the stream was
+	created time.Time // when the stream was created
 	life    *life.Life
 	passed  journal.Passed
 
-	mu    sync.Mutex // guards known, but for its count and its channel
+	mu    sync.Mutex // guards known, except its count and its channel
 	known *ledger
 }
 
-// Open makes the bucket where it is missing, and returns when all that is in it is known.
-// Following it goes on until life ends, which fails if it can't. grace is how long a lease
-// lasts from the end of its session's connection.
+// Open creates the bucket if it is missing, and returns when everything in it is known. It is
+// followed until life ends; if that becomes impossible, life fails. grace is how long a lease
+// lasts after its session's connection has ended.
 func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, grace time.Duration, log *slog.Logger) (*Book, error) {
 	b := &Book{journal: j, life: life, known: newLedger(grace, log)}
 	var err error
@@ -74,22 +73,22 @@ func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int
 	return b, nil
 }
 
-// Stream is the stream under the bucket.
+// Stream returns the stream under the bucket.
 func (b *Book) Stream() jetstream.Stream { return b.stream }
 
-// None says that no session has a lease: nobody needs to be asked for.
+// None reports whether no session has a lease, so that none needs to be looked up.
 func (b *Book) None() bool { return b.known.count.Load() == 0 }
 
 // State is what is known of a session's lease.
 type State struct {
-	Live    bool // it has one, which has not run out
-	Ended   bool // it had one, which is over
+	Live    bool // it has a lease, which has not run out
+	Ended   bool // it had a lease, which is over
 	Seconds int
-	EndAt   events.Time // 0: never, or not known
-	Seq     uint64      // of the newest message of its key; 0: it has none
+	EndAt   events.Time // 0: never, or unknown
+	Seq     uint64      // of the newest message under its key; 0: there is none
 }
 
-// Of is what is known of a session's lease.
+// Of returns what is known of a session's lease.
 func (b *Book) Of(s Session) State {
 	if b.None() {
 		return State{}
@@ -99,22 +98,22 @@ func (b *Book) Of(s Session) State {
 	return b.known.state(s)
 }
 
-// Closed takes that a connection has ended. Sessions that registered it end after the
-// grace time, unless they are renewed by another one before.
+// Closed records that a connection has ended. Sessions that registered it end after the grace
+// time, unless another connection renews them before.
 func (b *Book) Closed(c room.Connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known.close(c)
 }
 
-// Left takes that no server is left but one: what is connected to another is not.
+// Left records that only one server is left: all connections to other servers have ended.
 func (b *Book) Left(serverID string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known.left(serverID)
 }
 
-// Forget drops what is of no use any more: markers that the bucket has dropped too, and
+// Forget drops what is no longer of use: markers that the bucket has dropped too, and
 // connections whose end everybody has heard of.
 func (b *Book) Forget() {
 	b.mu.Lock()

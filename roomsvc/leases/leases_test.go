@@ -12,8 +12,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// offline is a book without a server, in a time of its own. The server's clock is off from
-// the machine's.
+// offline is a book without a server, in simulated time. The server's clock differs from the
+// machine's by off.
 type offline struct {
 	*testing.T
 	*Book
@@ -32,7 +32,7 @@ func inBubble(t *testing.T, off time.Duration, test func(*offline)) {
 	synctest.Test(t, func(t *testing.T) { test(newOffline(t, off)) })
 }
 
-// everywhere runs a test under server clocks that are off by an hour either way.
+// everywhere runs a test with server clocks that are right, and wrong by an hour either way.
 func everywhere(t *testing.T, test func(*offline)) {
 	for name, off := range map[string]time.Duration{"right": 0, "ahead": time.Hour, "behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) { inBubble(t, off, test) })
@@ -41,10 +41,10 @@ func everywhere(t *testing.T, test func(*offline)) {
 
 func (l *offline) server() events.Time { return events.TimeOf(time.Now().Add(l.off)) }
 
-// started is the moment from which the book counts by itself.
+// started makes the book count by itself from now on.
 func (l *offline) started() { l.known.start(moment{l.seq, l.server(), time.Now()}) }
 
-// hears takes a lease that was stored a while ago.
+// hears makes the book hear a lease that was stored a while ago.
 func (l *offline) hears(s string, seconds int, c *room.Connection, ago time.Duration) {
 	l.Helper()
 	data, err := json.Marshal(&record{Seconds: seconds, Connection: c})
@@ -55,7 +55,7 @@ func (l *offline) hears(s string, seconds int, c *room.Connection, ago time.Dura
 	l.known.takeLease(Session{"u", s}, data, false, l.seq, l.server()-events.Time(ago/time.Millisecond))
 }
 
-// marks takes a marker over a lease.
+// marks hears a marker over a lease.
 func (l *offline) marks(s string, at events.Time) {
 	l.Helper()
 	data, err := json.Marshal(&record{EndedAt: at})
@@ -81,7 +81,7 @@ func (l *offline) over(want map[string]events.Time) {
 	}
 }
 
-// asks judges what a session asks for, and says whether something is to be stored.
+// asks judges what a session asks for; without a record nothing has to be stored.
 func (l *offline) asks(s string, a Ask) (Grant, *record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +116,7 @@ func TestEnds(t *testing.T) {
 		time.Sleep(standby)
 		l.over(map[string]events.Time{"short": first})
 		if s := l.Of(Session{"u", "short"}); s.Live || !s.Ended {
-			l.Errorf("behind its end it is %+v", s)
+			l.Errorf("after its end it is %+v", s)
 		}
 		l.marks("short", first)
 		time.Sleep(time.Hour - 6*time.Second)
@@ -140,7 +140,7 @@ func TestRenewalMovesTheEnd(t *testing.T) {
 		}
 		time.Sleep(tick)
 		l.over(map[string]events.Time{"s": l.server()})
-		// Too late to be judged here, but the bucket took it.
+		// It is too late by this clock, but the bucket took it.
 		l.hears("s", 60, nil, 0)
 		l.over(nil)
 		time.Sleep(59 * time.Second)
@@ -182,8 +182,8 @@ func TestStoredAfterAThird(t *testing.T) {
 	})
 }
 
-// What lay in the bucket at the start is counted by the server's clock alone, and so is
-// the third of it that has to be over before a renewal is stored.
+// Leases that were in the bucket at the start are counted by the server's clock alone, and so
+// is the third of them that must be over before a renewal is stored.
 func TestLeasesFromBeforeTheStart(t *testing.T) {
 	everywhere(t, func(l *offline) {
 		now := l.server()
@@ -235,7 +235,7 @@ func TestEndOfAConnection(t *testing.T) {
 			l.over(nil)
 			time.Sleep(tick)
 			l.over(map[string]events.Time{"s": l.server()})
-			// It was not ended yet, and is renewed: who is first at the key wins.
+			// It has not been ended yet and is renewed: whoever writes the key first wins.
 			l.stores("s", Ask{Renewal: true}, true)
 			l.hears("s", 60, b, 0)
 			time.Sleep(46 * time.Second)
@@ -302,7 +302,7 @@ func TestEndOfAConnection(t *testing.T) {
 			}
 			time.Sleep(onItsWay + tick)
 			if _, r := l.asks("s", Ask{}); r == nil || r.Connection != nil || r.Seconds != 60 {
-				l.Errorf("a command behind it stores %+v", r)
+				l.Errorf("a later command stores %+v", r)
 			}
 			l.hears("s", 60, nil, 0)
 			time.Sleep(50 * time.Second)
@@ -327,7 +327,7 @@ func TestShortestAndLongest(t *testing.T) {
 	}
 }
 
-// What a session can get that has no lease, or one that is over.
+// What a session can get that has no lease or one that is over.
 func TestJudgeWithoutALease(t *testing.T) {
 	inBubble(t, 0, func(l *offline) {
 		l.started()
@@ -368,8 +368,8 @@ func TestJudgeWithoutALease(t *testing.T) {
 	})
 }
 
-// That a session was once to last does not go beyond what it was asked with: who comes in
-// as an end user and asks for nothing gets a lease.
+// A session that was once to last forever need not do so when it joins again: if an end user
+// asks for nothing, it gets a lease.
 func TestLeaseOverWhatLasts(t *testing.T) {
 	inBubble(t, 0, func(l *offline) {
 		l.started()
@@ -426,8 +426,8 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// Markers from before the start are forgotten when the bucket drops them, and no later: who
-// came in since, without a lease, has none that could have ended.
+// Markers from before the start are forgotten when the bucket drops them, and no later: a
+// session that has joined since without a lease has none that could have ended.
 func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
 	everywhere(t, func(l *offline) {
 		const old = endedTTL - time.Minute
@@ -440,7 +440,7 @@ func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
 		}
 		time.Sleep(tick)
 		if s := l.Of(Session{"u", "s"}); s != (State{}) {
-			l.Errorf("behind it, it is %+v", s)
+			l.Errorf("after the marker it is %+v", s)
 		}
 		if l.Forget(); !l.None() {
 			l.Error("it is not forgotten")

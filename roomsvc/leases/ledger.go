@@ -13,22 +13,23 @@ import (
 	"natsrooms/subjects"
 )
 
-// ledger is what is known of all leases. It has no lock: whoever uses it holds its book's.
+// ledger is what is known of all leases. It has no lock of its own: whoever uses it must hold
+// the book's.
 type ledger struct {
 	log   *slog.Logger
-	grace time.Duration // from the end of a session's connection to the end of its lease
+	grace time.Duration // how long a lease lasts after its session's connection has ended
 
-	count  atomic.Int64  // of leases; may be read by anybody
-	sooner chan struct{} // something is due before what was; may be received from by anybody
+	count  atomic.Int64  // of leases; may be read without the lock
+	sooner chan struct{} // tells that something is due earlier than before; may be received from without the lock
 
 	leases map[Session]*lease
-	users  map[subjects.User]int // how many of them are whose
+	users  map[subjects.User]int // how many leases each user has
 	due    due.Queue[Session, *lease]
 	conns  map[room.Connection]map[*lease]struct{}
-	closed map[room.Connection]time.Time // connections that ended a short while ago
-	alive  bool                          // the bucket has the leases of all sessions, by its own word
-	heard  moment                        // of the newest message
-	clock  moment                        // when the bucket was read up to the present; zero: it is not yet
+	closed map[room.Connection]time.Time // connections that ended recently, and when
+	alive  bool                          // the bucket says that it has the leases of all sessions
+	heard  moment                        // when the newest message was
+	clock  moment                        // when the bucket had been read up to the present; zero: it has not been yet
 }
 
 func newLedger(grace time.Duration, log *slog.Logger) *ledger {
@@ -41,17 +42,17 @@ func newLedger(grace time.Duration, log *slog.Logger) *ledger {
 // lease is what is known of one session's key.
 type lease struct {
 	Session
-	seq     uint64          // of the key's newest message; 0: it has none
-	seconds int             // 0: it lasts
+	seq     uint64          // of the newest message under the key; 0: there is none
+	seconds int             // 0: the lease never ends
 	conn    room.Connection // zero: unknown
-	ended   bool            // a marker is in the key
-	heard   time.Time       // when its newest message was, or was known to be stored
-	stored  events.Time     // when that was stored, by the server's clock; 0: not heard yet
-	endAt   events.Time     // when it ends or ended, by the server's clock; 0: never, or not known
-	end     time.Time       // the same by the clock of this machine; zero: never
-	early   time.Time       // when it ends since its connection has closed; zero: that has not
-	writing bool            // a write is on its way
-	waiting []touch         // who comes after it
+	ended   bool            // the key holds a marker
+	heard   time.Time       // when its newest message was heard, or was known to be stored
+	stored  events.Time     // when that message was stored, by the server's clock; 0: not heard yet
+	endAt   events.Time     // when the lease ends or ended, by the server's clock; 0: never, or unknown
+	end     time.Time       // the same by this machine's clock; zero: never
+	early   time.Time       // when it ends because its connection has closed; zero: it has not closed
+	writing bool            // a write is under way
+	waiting []touch         // what came during that write
 }
 
 // moment is when a message of the bucket was heard.
@@ -61,10 +62,10 @@ type moment struct {
 	local time.Time
 }
 
-// now is the server's time, not later than it is.
+// now returns the server's time, which may in fact be later.
 func (m *moment) now() events.Time { return m.at + events.Time(time.Since(m.local)/time.Millisecond) }
 
-// state is what callers are told of a session's lease.
+// state returns what callers are told of a session's lease.
 func (k *ledger) state(s Session) State {
 	l := k.leases[s]
 	if l == nil || l.forgotten() {
@@ -78,22 +79,22 @@ func (l *lease) live() bool {
 	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end))
 }
 
-// forgotten says that the bucket has nothing of it any more, or nothing yet.
+// forgotten reports whether the bucket no longer has anything of the lease, or not yet.
 func (l *lease) forgotten() bool {
 	return l.seq == 0 || l.ended && time.Since(l.heard) > endedTTL
 }
 
-// start begins to count from a moment. What was read before lay in the bucket when this
-// instance came; how much of it is left is counted by the server's clock.
+// start begins to count from a moment. What was read before it was already in the bucket when
+// this instance started; what is left of those leases is counted by the server's clock.
 func (k *ledger) start(m moment) {
 	k.clock = m
 	for _, l := range k.leases {
-		l.heard = m.local.Add(-time.Duration(m.at-l.stored) * time.Millisecond) // as if by who was there
+		l.heard = m.local.Add(-time.Duration(m.at-l.stored) * time.Millisecond) // as if this instance had been there
 		k.lasts(l, time.Duration(l.endAt-m.at)*time.Millisecond)
 	}
 }
 
-// entry is what is known of a session, made when nothing is.
+// entry returns what is known of a session, and creates it if nothing is.
 func (k *ledger) entry(s Session) *lease {
 	l := k.leases[s]
 	if l == nil {
@@ -105,7 +106,7 @@ func (k *ledger) entry(s Session) *lease {
 	return l
 }
 
-// learn takes what a message in the session's key says.
+// learn records what a message under the session's key says.
 func (k *ledger) learn(l *lease, r *record, ended bool, seq uint64) {
 	l.seq, l.ended, l.heard, l.stored = seq, ended, time.Now(), 0
 	conn := room.Connection{}
@@ -128,7 +129,7 @@ func (k *ledger) learn(l *lease, r *record, ended bool, seq uint64) {
 	}
 }
 
-// lasts makes the lease end when that much is over, or sooner if its connection has
+// lasts makes the lease end after the time that is left, or sooner if its connection has
 // closed.
 func (k *ledger) lasts(l *lease, left time.Duration) {
 	l.end, l.early = time.Time{}, time.Time{}
@@ -148,7 +149,7 @@ func (l *lease) dueAt() time.Time {
 	return l.end
 }
 
-// takeLease learns a session's lease.
+// takeLease takes a message under a session's key.
 func (k *ledger) takeLease(s Session, data []byte, ended bool, seq uint64, at events.Time) {
 	l := k.entry(s)
 	if seq < l.seq || seq == l.seq && l.stored != 0 {
@@ -174,7 +175,7 @@ func (k *ledger) takeLease(s Session, data []byte, ended bool, seq uint64, at ev
 	}
 }
 
-// close notes that a connection has ended.
+// close records that a connection has ended.
 func (k *ledger) close(c room.Connection) {
 	now := time.Now()
 	k.closed[c] = now
@@ -186,7 +187,7 @@ func (k *ledger) close(c room.Connection) {
 	}
 }
 
-// left closes the connections to all servers but one.
+// left closes the connections to all servers except one.
 func (k *ledger) left(serverID string) {
 	for c := range k.conns {
 		if c.ServerID != serverID && c != (room.Connection{}) {
@@ -195,7 +196,7 @@ func (k *ledger) left(serverID string) {
 	}
 }
 
-// place makes the lease due when it ends, or no longer if it lasts.
+// place makes the lease due when it ends, or not due at all if it never ends.
 func (k *ledger) place(l *lease) {
 	at := l.dueAt()
 	if at.IsZero() {
@@ -210,7 +211,7 @@ func (k *ledger) place(l *lease) {
 	}
 }
 
-// over is the leases that have run out by now; they come again after standby.
+// over returns the leases that have run out by now; they come again after standby.
 func (k *ledger) over() (list []Ending) {
 	now := time.Now()
 	for _, l := range k.due.Take(now, now.Add(standby)) {
@@ -223,7 +224,7 @@ func (k *ledger) over() (list []Ending) {
 	return list
 }
 
-// forget drops what is of no use any more.
+// forget drops what is no longer of use.
 func (k *ledger) forget() {
 	now := time.Now()
 	for s, l := range k.leases {
@@ -242,6 +243,6 @@ func (k *ledger) forget() {
 	}
 }
 
-// closedKept is how long after its grace time a connection is known to have closed: a
-// command that it sent at the last moment may still be on its way.
+// closedKept is how long after its grace time a closed connection is remembered: a command
+// that it sent at the last moment may still be on its way.
 const closedKept = time.Minute

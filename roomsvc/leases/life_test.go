@@ -30,7 +30,7 @@ func open(t *testing.T) (*Book, *life.Life) {
 	return b, l
 }
 
-// touched is what a touch was answered with.
+// touched is the answer to a touch.
 type touched struct {
 	Grant
 	err error
@@ -54,7 +54,8 @@ func answered(t *testing.T, answers <-chan touched) touched {
 	}
 }
 
-// Touches are answered one after the other, each once, with what the bucket has by then.
+// Touches of one session are answered one after the other, each once, with what the bucket
+// has by then.
 func TestTouches(t *testing.T) {
 	b, _ := open(t)
 	five, sixty := 5, 60
@@ -72,15 +73,15 @@ func TestTouches(t *testing.T) {
 		t.Errorf("ended are %+v", ended)
 	}
 	if a := answered(t, b.touchAs(t, "s", Ask{Renewal: true})); a.err != nil || !a.Ended {
-		t.Errorf("behind its end: %+v", a)
+		t.Errorf("after its end: %+v", a)
 	}
 	if a := answered(t, b.touchAs(t, "other", Ask{Default: 5, Most: 1})); a.err != ErrTooMany {
 		t.Errorf("one too many: %+v", a)
 	}
 }
 
-// When the instance's life is over nobody waits: neither who comes behind its end nor who
-// waits for a write that was on its way.
+// When the instance's life is over, every touch is answered: those that come later, and those
+// that were waiting for a write that was under way.
 func TestTouchesAtTheEnd(t *testing.T) {
 	b, l := open(t)
 	var waiting []<-chan touched

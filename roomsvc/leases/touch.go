@@ -16,61 +16,61 @@ import (
 	"natsrooms/subjects"
 )
 
-// Ask is what a session's command says of its life.
+// Ask is what a session's command asks for.
 type Ask struct {
-	Seconds    *int // what it asks for; nil: nothing. 0: to last
-	Default    int  // what it gets where it asks for nothing and has none, or one that lasts; 0: none
+	Seconds    *int // the lease it asks for; nil: it asks for nothing; 0: one that never ends
+	Default    int  // what it gets if it asks for nothing and has no lease, or one that never ends; 0: none
 	Connection *room.Connection
-	Renewal    bool // it is a renewal: where it names no connection there is none
-	Afresh     bool // begin anew where the one before has ended: nothing of that is left
-	Most       int  // sessions that its user may have; 0: any number
+	Renewal    bool // it is a renewal: if it names no connection, it has none
+	Afresh     bool // begin anew if the previous lease has ended: nothing of that session is left
+	Most       int  // how many sessions its user may have; 0: any number
 
-	asked bool // the bucket was
+	asked bool // the bucket was read already
 }
 
 // Grant is what a session has.
 type Grant struct {
-	Seconds int         // 0: it lasts, or there is none
+	Seconds int         // 0: the lease never ends, or there is none
 	EndAt   events.Time // when the lease ends unless it is renewed; 0: never
-	Ended   bool        // it is over; nothing was renewed
+	Ended   bool        // the lease is over; nothing was renewed
 }
 
 // Timing of writes.
 const (
 	resend   = 2 * time.Second
-	onItsWay = time.Second // what a connection sent last is here by then
-	mostBeat = 5           // other writes that one may meet, one after the other
+	onItsWay = time.Second // after this time, what a closed connection sent last has arrived
+	mostBeat = 5           // how often in a row a write may lose against another one
 
-	// keep is how long a lease stays in the bucket behind its end. The leader ends it
-	// long before, by a marker that stays for endedTTL.
+	// keep is how long a lease stays in the bucket after its end. The leader ends it long
+	// before that, with a marker that stays for endedTTL.
 	keep     = 30 * 24 * time.Hour
 	endedTTL = 10 * time.Minute
 )
 
-// ErrTooMany says that the session's user has as many as it may have, those that ended
-// minutes ago among them.
+// ErrTooMany says that the session's user already has as many sessions as allowed, counting
+// those that ended within the last minutes.
 var ErrTooMany = errors.New("the user has too many sessions")
 
-// What is found in the way of a write.
+// What a write may find in its way.
 var (
 	errChanged = errors.New("somebody else wrote the lease")
-	errUnclear = errors.New("what the lease is now could not be read")
+	errUnclear = errors.New("the lease could not be read")
 )
 
-// Touch renews a session's lease if it is due to be, which is after a third of it, or
-// begins one, and calls then with what it has, once: at once where nothing had to be
-// stored, or from another goroutine. An error says that it was not stored, or is not
-// known to be, before the deadline.
+// Touch renews a session's lease if a third of it is over, or begins one, and then calls then
+// exactly once with what the session has: at once if nothing had to be stored, otherwise from
+// another goroutine. An error says that before the deadline the lease was not stored, or not
+// known to be stored.
 func (b *Book) Touch(s Session, a Ask, deadline time.Time, then func(Grant, error)) {
 	b.touch(touch{s, a, deadline, mostBeat, then})
 }
 
-// touch is a call of [Book.Touch] that is to be answered.
+// touch is a call of [Book.Touch] that has not been answered.
 type touch struct {
 	Session
 	Ask
 	deadline time.Time
-	tries    int // that it has left
+	tries    int // how many it has left
 	then     func(Grant, error)
 }
 
@@ -83,7 +83,7 @@ func (b *Book) touch(t touch) {
 		return
 	}
 	grant, r := b.known.judge(l, &t.Ask)
-	ask := r == nil && t.Renewal && !t.asked // what is promised of it must not be from the past
+	ask := r == nil && t.Renewal && !t.asked // the answer promises something, so it must not come from an old state
 	if r == nil && !ask {
 		b.mu.Unlock()
 		t.then(grant, nil)
@@ -96,10 +96,10 @@ func (b *Book) touch(t touch) {
 	}
 	l = b.known.entry(t.Session)
 	l.writing = true
-	judged := l.seq // what is heard from here on, an end too, is not what was judged
+	judged := l.seq // what is heard from here on, such as an end, has not been judged
 	b.mu.Unlock()
 	started := b.life.Go(func() {
-		if ask { // another instance may have stored what this one has not heard of
+		if ask { // another instance may have stored something that this one has not heard of
 			t.asked = true
 			b.settle(l, t, grant, b.look(t.Session, t.deadline))
 			return
@@ -112,7 +112,8 @@ func (b *Book) touch(t touch) {
 	}
 }
 
-// settle answers a touch, or begins it once more, and lets those go on that came after it.
+// settle answers a touch, or begins it once more, and then continues with those that came
+// during it.
 func (b *Book) settle(l *lease, t touch, grant Grant, err error) {
 	b.mu.Lock()
 	waiting := l.waiting
@@ -129,8 +130,8 @@ func (b *Book) settle(l *lease, t touch, grant Grant, err error) {
 	}
 }
 
-// write stores a lease behind a message of its key, if that is still the newest.
-func (b *Book) write(l *lease, r *record, behind uint64, deadline time.Time) (Grant, error) {
+// write stores a lease after a message of its key, if that is still the newest one.
+func (b *Book) write(l *lease, r *record, after uint64, deadline time.Time) (Grant, error) {
 	r.Nonce = nuid.Next()
 	header := nats.Header{}
 	if r.Seconds > 0 {
@@ -139,13 +140,13 @@ func (b *Book) write(l *lease, r *record, behind uint64, deadline time.Time) (Gr
 	b.mu.Lock()
 	endAt := b.known.clock.now() + events.Time(r.Seconds)*1000
 	b.mu.Unlock()
-	seq, err := b.put(l.Session, r, header, behind, deadline)
+	seq, err := b.put(l.Session, r, header, after, deadline)
 	if err != nil {
 		return Grant{}, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if seq > l.seq { // else it was heard already
+	if seq > l.seq { // otherwise it was heard already
 		b.known.learn(l, r, false, seq)
 		if l.endAt = endAt; r.Seconds == 0 {
 			l.endAt = 0
@@ -155,8 +156,8 @@ func (b *Book) write(l *lease, r *record, behind uint64, deadline time.Time) (Gr
 	return Grant{Seconds: l.seconds, EndAt: l.endAt, Ended: l.ended}, nil
 }
 
-// put stores a record behind the key's message at expect, and sends the same until it
-// is known what became of it.
+// put stores a record after the key's message at expect, and resends it until it is known what
+// became of it.
 func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline time.Time) (uint64, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -171,7 +172,7 @@ func (b *Book) put(s Session, r *record, h nats.Header, expect uint64, deadline 
 	})
 }
 
-// beaten learns what is in the way of a write: itself, by an earlier try, or another.
+// beaten finds out what is in the way of a write: an earlier try of it, or another write.
 func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, error) {
 	b.mu.Lock()
 	known, live := uint64(0), false
@@ -187,10 +188,10 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	defer b.mu.Unlock()
 	switch {
 	case err == nil:
-	case live: // a lease does not go without a marker: that was the word of a deposed leader
+	case live: // a lease does not go away without a marker, so a deposed leader said that
 		b.life.Go(b.prove)
 		return 0, errUnclear
-	default: // the marker that was known has gone
+	default: // the known marker has expired
 		l := b.known.entry(s)
 		b.known.learn(l, &record{}, true, 0)
 		b.known.lasts(l, 0)
@@ -209,7 +210,7 @@ func (b *Book) beaten(ctx context.Context, s Session, nonce string) (uint64, err
 	return 0, errChanged
 }
 
-// look makes known what a session's key says now. It always gives an error: [errChanged].
+// look learns what a session's key says now. It always returns an error, on success errChanged.
 func (b *Book) look(s Session, deadline time.Time) error {
 	ctx, cancel := context.WithDeadline(b.life, deadline)
 	defer cancel()
