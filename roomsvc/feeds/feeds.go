@@ -1,15 +1,16 @@
-// Package feeds carries what happens in rooms to end users. They have no right to hear
-// a room's own subjects, for a subscription outlives a leave. Of a room that is for its
-// members each of them gets copies of its own, on its feed, while it is a member; an
-// open room has one subject for whoever is connected.
+// Package feeds carries what happens in rooms to end users. They may not subscribe to a
+// room's own subjects, because a subscription would outlive their leaving. In a room that is
+// for its members, each member gets copies on a feed of its own while it is a member; an open
+// room has one subject for everybody who is connected.
 //
-// Every instance keeps the audiences, by the facts in the journal's order, and the
-// leading one publishes. Who hears a fact is thus exact on any instance: members before
-// or after it, so a member's own leaving is the last that it hears. A message is in no
-// order with the facts. It goes out when a sync point that began after it was heard is
-// passed: whoever was told before it that somebody is out has that proved to him. It may
-// then find another instance of its room, made under the same ID, which it is not for; nor
-// is it for who came in behind it, where only those who were there may read it.
+// Every instance keeps the audiences from the facts in the journal's order, and the leading
+// instance publishes. So it is exact on every instance who hears a fact: those who are members
+// before or after it, which makes a member's own leaving the last thing that it hears.
+// Messages have no order relative to facts. A message is published when a sync point has been
+// passed that began after the message was heard: whoever was told before it that a user is
+// out can rely on that. By then the room may be another instance under the same ID, which the
+// message is not for. Nor is it for users who joined after it, if only those who were there
+// may read it.
 package feeds
 
 import (
@@ -29,18 +30,18 @@ import (
 )
 
 const (
-	most      = 16384                // facts and messages that wait to go out; of what comes then only who hears the room counts
-	tooMany   = most / 2             // past it, and past tooOld, what waits goes to nobody: live copies are at most once
-	tooOld    = 2 * time.Second      //
-	between   = 2 * time.Millisecond // at least, from one sync point for messages to the next
+	most      = 16384    // how many facts and messages may wait; after that messages are dropped, and facts only update the audiences
+	tooMany   = most / 2 // if more wait, or something has waited for tooOld, it goes to nobody: live copies are at most once
+	tooOld    = 2 * time.Second
+	between   = 2 * time.Millisecond // the shortest time from one sync point for messages to the next
 	tellEvery = time.Minute
-	proofFor  = 5 * time.Second // how long one may take; later what waited for it is given up
+	proofFor  = 5 * time.Second // how long a sync point may take; after that the messages that waited for it are given up
 )
 
-// Headers that every copy of what is stored carries, as the server's own copies do.
+// Headers on every copy of something stored, as on the server's own copies.
 const (
-	sequenceHeader     = "Nats-Sequence"      // stream sequence: a fact's revision, a message's messageSeq
-	lastSequenceHeader = "Nats-Last-Sequence" // of the room's message before it
+	sequenceHeader     = "Nats-Sequence"      // the stream sequence: a fact's revision or a message's messageSeq
+	lastSequenceHeader = "Nats-Last-Sequence" // that of the room's previous message
 )
 
 // Feeds publishes to end users.
@@ -51,37 +52,37 @@ type Feeds struct {
 	until atomic.Pointer[func() time.Time] // when the lead ends; nil: this instance does not lead
 	life  *life.Life
 
-	// Of the publishing goroutine alone.
+	// Only the publishing goroutine uses these.
 	rooms map[subjects.Room]*audience
-	drops int       // since it was told of
-	told  time.Time // that there were some
+	drops int       // copies dropped since the last warning
+	told  time.Time // when that warning was logged
 
-	arrived chan struct{} // some messages are heard
-	goes    chan struct{} // something waits to go out
+	arrived chan struct{} // tells that messages were heard
+	goes    chan struct{} // tells that something waits to go out
 
 	mu    sync.Mutex // guards the fields below
-	heard []item     // messages that wait for a proof
+	heard []item     // messages that wait for a sync point
 	out   []item     // what waits to go out
-	lost  int        // messages that had no place there
+	lost  int        // messages dropped because too much was waiting
 }
 
 // audience is who hears a room.
 type audience struct {
 	instance string
-	hidden   bool                       // messages are not for who came in behind them
-	open     string                     // the subject of an open room, else empty
-	feeds    map[subjects.User]listener // of each member of another
+	hidden   bool                       // messages are not for those who joined after them
+	open     string                     // the subject of an open room, otherwise empty
+	feeds    map[subjects.User]listener // of each member, if the room is not open
 }
 
-// listener is a member that hears a room.
+// listener is a member who hears a room.
 type listener struct {
 	feed  string
-	since events.Time // when it came in
+	since events.Time // when it became a member
 }
 
-// item is a fact or a message on its way out.
+// item is a fact or a message to be published.
 type item struct {
-	at     time.Time // when it came; zero: it goes to nobody
+	at     time.Time // when it arrived; zero: it goes to nobody
 	room   subjects.Room
 	change *room.Change    // nil: a message
 	said   *events.Message // nil: a fact
@@ -89,13 +90,13 @@ type item struct {
 	data   []byte
 }
 
-// New makes feeds; they take facts from Start on. prove must return when everything
-// stored before its call has been given to [Feeds.Fact].
+// New returns feeds, which take facts after [Feeds.Start]. prove must return when everything
+// stored before its call has been passed to [Feeds.Fact].
 func New(nc *nats.Conn, log *slog.Logger, prove func(context.Context) error) *Feeds {
 	return &Feeds{nc: nc, log: log, prove: prove, rooms: map[subjects.Room]*audience{}, arrived: make(chan struct{}, 1), goes: make(chan struct{}, 1)}
 }
 
-// Start takes the rooms as they are before the first fact, and runs until life ends.
+// Start takes the rooms as they are before the first fact, and publishes until life ends.
 func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 	f.life = life
 	for _, st := range rooms {
@@ -106,13 +107,14 @@ func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 	life.Go(f.proving)
 }
 
-// Fact takes a stored fact, in the journal's order.
+// Fact takes the next stored fact in the journal's order.
 func (f *Feeds) Fact(c room.Change, data []byte) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
 	f.send(item{time.Now(), c.Room, &c, nil, h, data})
 }
 
-// send hands something on to be published. It never waits: the journal would wait too.
+// send queues something to be published. It never waits, since the journal's follower would
+// wait too.
 func (f *Feeds) send(i item) {
 	f.mu.Lock()
 	if len(f.out) >= most {
@@ -135,7 +137,7 @@ func wake(c chan struct{}) {
 	}
 }
 
-// next takes what has waited longest; nil: nothing waits. many says that there is too much.
+// next returns what has waited longest, or nil if nothing waits. many says that too much is waiting.
 func (f *Feeds) next() (i *item, many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,7 +146,7 @@ func (f *Feeds) next() (i *item, many bool) {
 		return nil, false
 	}
 	first := f.out[0]
-	f.out[0] = item{} // what it holds may be long
+	f.out[0] = item{} // release what it holds, which may be large
 	f.out = f.out[1:]
 	f.drops, f.lost = f.drops+f.lost, 0
 	return &first, len(f.out) > tooMany
@@ -157,8 +159,8 @@ func (f *Feeds) leads() bool {
 	return until != nil && time.Now().Before((*until)())
 }
 
-// Lead publishes from here on, until end is called or the moment comes that until gives. What
-// is said once it returned is heard, unless the server did not answer within ctx.
+// Lead publishes from now on, as long as [Feeds.Until] allows, until end is called. Messages
+// sent after it has returned are heard, unless the server did not answer before ctx ended.
 func (f *Feeds) Lead(ctx context.Context, until func() time.Time) (end func(), err error) {
 	sub, err := f.nc.Subscribe(subjects.MessagesPattern, f.message)
 	if err == nil {
@@ -177,7 +179,7 @@ func (f *Feeds) Lead(ctx context.Context, until func() time.Time) (end func(), e
 	}, nil
 }
 
-// message takes a message as everybody hears it who may hear the room's own subjects.
+// message takes a message that was published on the room's own subject.
 func (f *Feeds) message(m *nats.Msg) {
 	r, ok := subjects.RoomOfMessages(m.Subject)
 	if !ok {
@@ -185,7 +187,7 @@ func (f *Feeds) message(m *nats.Msg) {
 	}
 	said, err := events.DecodeMessage(m.Data)
 	if err != nil {
-		f.log.Warn("a message that cannot be read reaches no end users", "room", r, "error", err)
+		f.log.Warn("a message that cannot be read does not reach end users", "room", r, "error", err)
 		return
 	}
 	h := nats.Header{"Content-Type": {events.ContentType}}
@@ -200,7 +202,7 @@ func (f *Feeds) message(m *nats.Msg) {
 	wake(f.arrived)
 }
 
-// proving hands messages on behind all facts that were stored before they were heard.
+// proving queues messages after all facts that were stored before they were heard.
 func (f *Feeds) proving() {
 	pace := time.NewTimer(0)
 	defer pace.Stop()
@@ -225,7 +227,7 @@ func (f *Feeds) proving() {
 		pace.Reset(between)
 		if err != nil {
 			if !f.life.Over() {
-				f.log.Warn("messages did not reach end users, who will miss and ask for them", "messages", len(heard), "error", err)
+				f.log.Warn("messages did not reach end users, who will notice and ask for them", "messages", len(heard), "error", err)
 			}
 			continue
 		}
@@ -235,7 +237,7 @@ func (f *Feeds) proving() {
 	}
 }
 
-// publish sends what comes, to who may hear it.
+// publish publishes what is queued to those who may hear it.
 func (f *Feeds) publish() {
 	for {
 		select {
@@ -245,13 +247,13 @@ func (f *Feeds) publish() {
 		}
 		for i, many := f.next(); i != nil && !f.life.Over(); i, many = f.next() {
 			if err := f.pass(i, many); err != nil && !f.life.Over() {
-				f.dropped(i.room, "the connection does not take copies for end users; they miss some and ask for them", "error", err)
+				f.dropped(i.room, "the connection does not take copies for end users, who will miss some and ask for them", "error", err)
 			}
 		}
 	}
 }
 
-// pass takes the next thing. If it is too late it goes to nobody.
+// pass publishes one item and updates the audience. If the item is too late, it goes to nobody.
 func (f *Feeds) pass(i *item, late bool) error {
 	a := f.rooms[i.room]
 	if i.change != nil {
@@ -275,7 +277,7 @@ func (f *Feeds) pass(i *item, late bool) error {
 			late, err = a.hear(f.nc, i)
 		}
 		if late {
-			f.dropped(i.room, "more happens than copies for end users can be made of; they miss some and ask for them. A room with a large audience is better made with delivery open")
+			f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
 		}
 	}
 	if i.change != nil {
@@ -289,7 +291,7 @@ func (f *Feeds) pass(i *item, late bool) error {
 	return err
 }
 
-// dropped notes that something was not said to everybody, and says so now and then.
+// dropped records that something did not reach everybody, and logs that now and then.
 func (f *Feeds) dropped(r subjects.Room, why string, more ...any) {
 	f.drops++
 	if now := time.Now(); now.Sub(f.told) > tellEvery {
@@ -314,8 +316,8 @@ func (a *audience) add(m *room.Member, r subjects.Room) {
 	}
 }
 
-// hear publishes one thing to everybody who hears the room now, as far as it is not too
-// late for that: a server whose clients are slow holds publishers up.
+// hear publishes one item to everybody who hears the room now, unless that takes until it is
+// too late: a server with slow clients holds publishers up.
 func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
 	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
 	if a.open != "" {

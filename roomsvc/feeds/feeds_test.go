@@ -19,7 +19,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// change is a fact that lets users in and takes others out.
+// change is a fact by which some users join and others leave.
 func change(revision uint64, in, out []subjects.User) *room.Change {
 	c := &room.Change{Room: "lobby", InstanceID: "1"}
 	c.Revision, c.Head, c.Del = revision, &room.Head{InstanceID: "1"}, out
@@ -29,7 +29,7 @@ func change(revision uint64, in, out []subjects.User) *room.Change {
 	return c
 }
 
-// message is one that was said in an instance of the lobby.
+// message is a message in an instance of the lobby.
 func message(t *testing.T, instance, text string, at events.Time) *nats.Msg {
 	t.Helper()
 	m := &events.Message{ID: text, Time: at, Room: "lobby", InstanceID: instance, Type: events.Text, Data: text, Priority: events.Low}
@@ -40,7 +40,7 @@ func message(t *testing.T, instance, text string, at events.Time) *nats.Msg {
 	return &nats.Msg{Subject: "room.msg.lobby", Data: data}
 }
 
-// text is what a copy says: a message's text, or what stands for a fact here.
+// text is the content of a copy: a message's text, or what stands for a fact here.
 func text(m *nats.Msg) string {
 	if said, err := events.DecodeMessage(m.Data); err == nil {
 		return said.Data
@@ -48,13 +48,13 @@ func text(m *nats.Msg) string {
 	return string(m.Data)
 }
 
-// lead makes f what it is while its instance leads.
+// lead puts f into the state that it has while its instance leads.
 func lead(f *Feeds, until time.Time) {
 	at := func() time.Time { return until }
 	f.until.Store(&at)
 }
 
-// start starts f without rooms, until the test ends.
+// start runs f without rooms until the test ends.
 func start(t *testing.T, f *Feeds) {
 	t.Helper()
 	l := life.New(func(err error) { t.Error(err) })
@@ -62,7 +62,7 @@ func start(t *testing.T, f *Feeds) {
 	f.Start(l, nil)
 }
 
-// proof is a sync point that says when it begins, and passes as it is told.
+// proof is a sync point that tells when it begins and ends as it is told.
 func proof(begins chan<- struct{}, told <-chan error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		select {
@@ -79,7 +79,8 @@ func proof(begins chan<- struct{}, told <-chan error) func(context.Context) erro
 	}
 }
 
-// An instance whose lead is over says nothing, before it learns that another one leads.
+// An instance whose lead has run out publishes nothing, even before it learns that another one
+// leads.
 func TestLeadIsOver(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	sub, err := nc.SubscribeSync("room.feed.>")
@@ -101,7 +102,7 @@ func TestLeadIsOver(t *testing.T) {
 	}
 }
 
-// What comes too late goes to nobody, and yet counts for who hears what comes next.
+// What comes too late goes to nobody, but still changes who hears what comes next.
 func TestTooLate(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	sub, err := nc.SubscribeSync("room.feed.>")
@@ -148,7 +149,7 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
-// stuck is a connection whose server takes nothing while held is locked.
+// stuck is a connection that can't write while a test holds the mutex.
 type stuck struct {
 	net.Conn
 	held *sync.Mutex
@@ -168,8 +169,8 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return stuck{conn, &d.held}, err
 }
 
-// A server that takes no copies does not hold up whoever passes the facts on, and who hears
-// the room is known all the same.
+// A server that takes no copies does not hold up whoever passes the facts on, and the audience
+// is still kept up to date.
 func TestNobodyWaitsForCopies(t *testing.T) {
 	var d dialer
 	server := roomtest.Server(t)
@@ -208,7 +209,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 		for ; err == nil && text(m) != "end"; m, err = sub.NextMsg(20 * time.Millisecond) {
 		}
 		if err == nil && m.Subject != "room.feed.bob.lobby" {
-			t.Fatalf("%s hears what comes behind her going", m.Subject)
+			t.Fatalf("%s hears what comes after her leaving", m.Subject)
 		}
 		if err == nil {
 			return
@@ -219,7 +220,8 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 	}
 }
 
-// A message waits for a proof that began after it was heard, and one that fails lets it go.
+// A message waits for a sync point that began after it was heard. If that fails, the message
+// is dropped.
 func TestMessagesWaitForAProof(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	proofs, ask := make(chan error), make(chan struct{})
@@ -257,9 +259,9 @@ func TestMessagesWaitForAProof(t *testing.T) {
 	}
 }
 
-// A message is for those who could hear it when it was said: not for another instance of
-// its room that was made meanwhile, nor, where only those who were there may read it, for
-// who came in behind it.
+// A message is for those who could hear it when it was sent: not for another instance of its
+// room that was created since, nor, if only those who were there may read it, for users who
+// joined after it.
 func TestMessagesOfThePast(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	proofs, ask := make(chan error), make(chan struct{})
