@@ -85,7 +85,8 @@ type KeptBy struct {
 
 // Load reads the bucket, which others may be writing meanwhile, in order and until nothing
 // comes after what was read. A record that is rewritten moves to the end, so Load could miss
-// it if it stopped any earlier.
+// it if it stopped any earlier. The number of pending messages that comes with a message does
+// not tell: the server miscounts it while records move.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 	s := newSnapshot()
 	end, err := b.end(ctx)
@@ -101,10 +102,13 @@ func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 	}
 	defer it.Stop()
-	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
+	for at := uint64(0); at < end; {
+		m, err := b.next(ctx, it, at)
 		if err != nil {
 			return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+		}
+		if m == nil {
+			return s, nil
 		}
 		meta, err := m.Metadata()
 		if err != nil {
@@ -113,8 +117,31 @@ func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 		if err := s.take(m); err != nil {
 			return nil, err
 		}
-		if meta.NumPending == 0 && meta.Sequence.Stream >= end {
-			return s, nil
+		if at = meta.Sequence.Stream; at >= end {
+			if end, err = b.end(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// quiet is how long Load waits for a message before it looks whether there is one.
+const quiet = 500 * time.Millisecond
+
+// next returns the next message of the bucket, or nil if there is none after the one at
+// sequence at. The bucket's newest message may be gone: the markers of deleted keys expire.
+func (b *Bucket) next(ctx context.Context, it jetstream.MessagesContext, at uint64) (jetstream.Msg, error) {
+	rest := journal.NewReader(b.journal.JetStream(), b.stream, subjects.KVPattern(subjects.BucketState))
+	for {
+		once, cancel := context.WithTimeout(ctx, quiet)
+		m, err := it.Next(jetstream.NextContext(once))
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return m, err
+		}
+		if left, err := rest.Count(ctx, at+1); err != nil || left == 0 {
+			return nil, err
 		}
 	}
 }
@@ -167,7 +194,11 @@ func (s *Snapshot) take(m jetstream.Msg) error {
 		s.Heads[r] = h
 		return nil
 	}
-	v, instance, err := room.DecodeMember(m.Data())
+	return s.takeMember(key, r, u, m.Data())
+}
+
+func (s *Snapshot) takeMember(key string, r subjects.Room, u subjects.User, data []byte) error {
+	v, instance, err := room.DecodeMember(data)
 	if err != nil {
 		return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
 	}

@@ -1,6 +1,8 @@
 package projection
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -73,40 +76,84 @@ func TestDeletedMark(t *testing.T) {
 	}
 }
 
-// Loading while the bucket is being written finds every room, none older than the mark.
+// Loading while the bucket is being written without a pause finds every room, none older
+// than the mark.
 func TestLoadWhileItIsWritten(t *testing.T) {
 	w := newWorld(t)
 	const rooms = 50
-	p := NewProjector(w.bucket, Projected{}, time.Hour, func() (room.Mark, []room.Change) { return room.Mark{}, nil })
-	w.lead(p)
-	revision := uint64(0)
-	more := func() {
-		for r := range rooms {
-			revision++
-			p.Add(change(subjects.Room(fmt.Sprint(r)), revision, "x"))
-		}
-	}
-	more()
-	w.await(rooms)
-	for loads, newest := 0, uint64(0); loads < 10 || newest < revision; loads++ {
-		if loads < 10 {
-			more()
-		}
-		s, loaded := w.load()
-		if len(loaded) != rooms {
-			t.Fatalf("it has %d rooms", len(loaded))
-		}
-		mark := s.Projected.Revision
+	guard := uint64(0) // of the next batch
+	of := NewProjector(w.bucket, Projected{}, time.Hour, nil)
+	more := func(ctx context.Context, round uint64) error {
+		var pending []room.Change
 		for r := range uint64(rooms) {
-			least := mark - (mark-1-r)%rooms // the room's newest fact up to the mark
-			if got := s.Heads[subjects.Room(fmt.Sprint(r))].Revision; got < least || got > revision {
+			pending = append(pending, change(subjects.Room(fmt.Sprint(r)), round*rooms+r+1, "x"))
+		}
+		entries, n := collect(pending)
+		batch, err := encode(entries)
+		if err != nil || n != rooms {
+			return fmt.Errorf("%d changes, %w", n, err)
+		}
+		of.projected.Mark = pending[n-1].Mark
+		guard, err = of.commit(ctx, batch, guard)
+		return err
+	}
+	if err := more(w.ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	ended := make(chan error, 1)
+	go func() {
+		for round := uint64(1); ; round++ {
+			if err := more(ctx, round); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for newest, loads := uint64(0), 0; loads < 30; loads++ {
+		s, loaded := w.load()
+		mark := s.Projected.Revision
+		if len(loaded) != rooms || mark < newest {
+			t.Fatalf("load %d has %d rooms, its mark is %d after %d", loads, len(loaded), mark, newest)
+		}
+		for r := range uint64(rooms) {
+			if got, least := s.Heads[subjects.Room(fmt.Sprint(r))].Revision, mark-rooms+r+1; got < least {
 				t.Fatalf("at %d room %d is at %d, want %d at least", mark, r, got, least)
 			}
 		}
-		if mark < newest {
-			t.Fatalf("its mark went from %d to %d", newest, mark)
-		}
 		newest = mark
+	}
+	cancel()
+	if err := receive(t, ended, "the writer"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// When the last marker of a deleted key has expired, the bucket's newest message is gone
+// without another one in its place.
+func TestLoadAfterTheNewestHasExpired(t *testing.T) {
+	w := newWorld(t)
+	w.mark(Projected{Mark: Mark{5, "five"}})
+	cfg := w.bucket.stream.CachedInfo().Config
+	cfg.SubjectDeleteMarkerTTL = time.Second
+	if _, err := w.js.UpdateStream(w.ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
+	gone := nats.Header{journal.OperationHeader: {"DEL"}, jetstream.MsgTTLHeader: {"1s"}}
+	if _, err := w.bucket.journal.Store(w.ctx, []journal.Entry{{Subject: subjects.KV(subjects.BucketState, "lobby"), Header: gone}}); err != nil {
+		t.Fatal(err)
+	}
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for left := uint64(0); left != 1; <-look.C { // the server's own marker has to expire too
+		info, err := w.bucket.stream.Info(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = info.State.Msgs
+	}
+	if s, loaded := w.load(); s.Projected.Mark != (Mark{5, "five"}) || len(loaded) != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 
