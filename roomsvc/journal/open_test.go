@@ -40,10 +40,12 @@ func older(t *testing.T, s *server.Server) (url string) {
 			_, _ = io.Copy(upstream, client)
 			_ = upstream.Close()
 		}()
-		from := bufio.NewReader(upstream)
-		info, _ := from.ReadString('\n')
-		_, _ = io.WriteString(client, strings.Replace(info, `"version":"`+server.VERSION, `"version":"2.15.1`, 1))
-		_, _ = io.Copy(client, from)
+		for from := bufio.NewReader(upstream); ; { // it may tell its version more than once
+			line, err := from.ReadString('\n')
+			if _, failed := io.WriteString(client, strings.Replace(line, `"version":"`+server.VERSION, `"version":"2.15.1`, 1)); err != nil || failed != nil {
+				return
+			}
+		}
 	}()
 	return "nats://" + l.Addr().String()
 }

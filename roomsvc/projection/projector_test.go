@@ -90,9 +90,6 @@ func TestBucketIsTheState(t *testing.T) {
 	if err := stop(); !errors.Is(err, context.Canceled) || p.Trouble() != nil {
 		t.Errorf("it ended with %v; %v", err, p.Trouble())
 	}
-	if p.Written() != l.revision {
-		t.Errorf("written is %d, want %d", p.Written(), l.revision)
-	}
 }
 
 // A deleted key stays as a marker for a while, so that watchers learn of it.
@@ -298,7 +295,9 @@ func TestTrouble(t *testing.T) {
 	w.full(-1)
 	_, stop := w.lead(p)
 	w.await(2)
-	if err := stop(); !errors.Is(err, context.Canceled) || p.Trouble() != nil || p.Written() != 2 {
+	p.Add(change("yard", 3, "yard"))
+	w.await(3) // so it knows that the one before was written
+	if err := stop(); !errors.Is(err, context.Canceled) || p.Trouble() != nil || p.Written() < 2 {
 		t.Errorf("it ended with %v at %d, its trouble is %v", err, p.Written(), p.Trouble())
 	}
 }
