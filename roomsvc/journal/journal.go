@@ -164,19 +164,9 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 		Duplicates:         min(2*time.Minute, s.Keep),
 		Metadata:           map[string]string{},
 	}
-	stream, err := j.js.Stream(ctx, cfg.Name)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		cfg.Metadata[metaID] = nuid.Next()
-		s.write(cfg.Metadata)
-		if stream, err = j.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			stream, err = j.js.Stream(ctx, cfg.Name) // another instance was faster
-		}
-		if err != nil {
-			return fmt.Errorf("creating the stream %s: %w", cfg.Name, err)
-		}
-	case err != nil:
-		return fmt.Errorf("opening the stream %s: %w", cfg.Name, err)
+	stream, err := j.findOrCreate(ctx, cfg, s)
+	if err != nil {
+		return err
 	}
 	have := stream.CachedInfo().Config
 	if j.ID = have.Metadata[metaID]; j.ID == "" {
@@ -191,6 +181,25 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 		return fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
 	}
 	return nil
+}
+
+func (j *Journal) findOrCreate(ctx context.Context, cfg jetstream.StreamConfig, s Settings) (jetstream.Stream, error) {
+	stream, err := j.js.Stream(ctx, cfg.Name)
+	if err == nil {
+		return stream, nil
+	}
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("opening the stream %s: %w", cfg.Name, err)
+	}
+	cfg.Metadata[metaID] = nuid.Next()
+	s.write(cfg.Metadata)
+	if stream, err = j.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		stream, err = j.js.Stream(ctx, cfg.Name) // another instance was faster
+	}
+	if err != nil {
+		return nil, fmt.Errorf("creating the stream %s: %w", cfg.Name, err)
+	}
+	return stream, nil
 }
 
 func (s *Settings) write(metadata map[string]string) {

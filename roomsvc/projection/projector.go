@@ -131,10 +131,11 @@ func (p *Projector) Trouble() error {
 	return p.trouble
 }
 
-func (p *Projector) lead(ctx context.Context) error {
+// begin makes the bucket one that batches can be added to, and returns the first one's guard.
+func (p *Projector) begin(ctx context.Context) (guard uint64, err error) {
 	projected, guard, err := p.bucket.Mark(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	p.projected, p.marks = projected, nil
 	p.projected.Journal, p.projected.Torn = p.bucket.journal.ID, false
@@ -144,13 +145,17 @@ func (p *Projector) lead(ctx context.Context) error {
 	p.mu.Lock()
 	rewrite := p.rewrite
 	p.mu.Unlock()
-	switch {
-	case rewrite || projected.Torn:
-		if guard, err = p.writeAll(ctx, guard); err != nil {
-			return err
-		}
-	default:
-		p.trim(projected.Revision)
+	if rewrite || projected.Torn {
+		return p.writeAll(ctx, guard)
+	}
+	p.trim(projected.Revision)
+	return guard, nil
+}
+
+func (p *Projector) lead(ctx context.Context) error {
+	guard, err := p.begin(ctx)
+	if err != nil {
+		return err
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
