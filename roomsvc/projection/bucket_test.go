@@ -133,7 +133,7 @@ func TestLoadWhileItIsWritten(t *testing.T) {
 // without another one in its place.
 func TestLoadAfterTheNewestHasExpired(t *testing.T) {
 	w := newWorld(t)
-	w.mark(Projected{Mark: Mark{5, "five"}})
+	w.mark(Projected{Mark: room.Mark{5, "five"}})
 	cfg := w.bucket.stream.CachedInfo().Config
 	cfg.SubjectDeleteMarkerTTL = time.Second
 	if _, err := w.js.UpdateStream(w.ctx, cfg); err != nil {
