@@ -1,0 +1,294 @@
+package roomsvc_test
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/micro"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+)
+
+// A question, and what the older roomd answered.
+type answered struct {
+	Subject string         `json:"subject"`
+	Body    jsontext.Value `json:"body"`
+	Error   string         `json:"error"`
+	Answer  any            `json:"answer"`
+}
+
+// The service goes on with what the version before it has stored.
+// testdata/before/README.md says what that is.
+func TestStoreOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	store := unpack(t, "testdata/before/store.tar.gz")
+	data, err := os.ReadFile("testdata/before/answers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *decode[[]answered](t, data)
+
+	const keep = 876000 * time.Hour
+	cfg := roomsvc.Config{FactsKeep: keep, MessagesKeep: keep, Feeds: true}
+	node := roomtest.Start(t, func(o *server.Options) { o.StoreDir = filepath.Join(store, "store") })
+	w, instances := newWorldAt(t, node, 1, cfg)
+
+	w.ends(before)
+	w.answersAs(before)
+	w.goesOn(before)
+	secret := `{"roomID":"secret","instanceID":"` + instanceOf(t, before, "secret") + `","afterSequence":0}`
+	was := w.ask("history", secret)
+
+	instances[0].stop()
+	cfg.Instance = "another"
+	w.start(cfg)
+	w.answersAs(slices.DeleteFunc(before, func(q answered) bool { return changed[named(t, q).RoomID] || q.Subject != "get" }))
+	if now := w.ask("history", secret); string(now.Data) != string(was.Data) {
+		t.Errorf("after another start the facts of secret are\n%s\nbefore it they were\n%s", now.Data, was.Data)
+	}
+}
+
+// What ended after the older roomd did, and what the test changes.
+var (
+	over    = map[string]bool{"leased": true, "waits": true}
+	changed = map[string]bool{"secret": true, "cellar": true, "lobby": true}
+)
+
+// named is what a question's body names.
+func named(t *testing.T, q answered) *room.HistoryRequest {
+	t.Helper()
+	return decode[room.HistoryRequest](t, q.Body)
+}
+
+// instanceOf is a room's instance, by what the older roomd answered.
+func instanceOf(t *testing.T, before []answered, id string) string {
+	t.Helper()
+	return answerOf(t, before, "get", id)["room"].(map[string]any)["instanceID"].(string)
+}
+
+// answerOf is what the older roomd first answered to a question for a room.
+func answerOf(t *testing.T, before []answered, verb, id string) map[string]any {
+	t.Helper()
+	i := slices.IndexFunc(before, func(q answered) bool { return q.Subject == verb && named(t, q).RoomID == id })
+	if i < 0 {
+		t.Fatalf("the older roomd was not asked to %s %s", verb, id)
+	}
+	return before[i].Answer.(map[string]any)
+}
+
+// ends waits for what ended in the meantime: a lease, and a room that nobody was in.
+func (w *world) ends(before []answered) {
+	w.t.Helper()
+	history := `{"roomID":"leased","sync":true,"instanceID":"` + instanceOf(w.t, before, "leased") + `","afterSequence":0}`
+	old := answerOf(w.t, before, "history", "leased")["events"].([]any)
+	var now []jsontext.Value
+	w.until("the lease to end", func() bool {
+		now = ok[room.HistoryReply](w, "history", history).Events
+		return len(now) > len(old)
+	})
+	for i, e := range old {
+		var v any
+		if err := json.Unmarshal(now[i], &v); err != nil {
+			w.t.Fatal(err)
+		}
+		if at := differs(e, v); at != "" {
+			w.t.Errorf("fact %d of leased differs at %s: %s", i+1, at, now[i])
+		}
+	}
+	last, err := events.DecodeFact(now[len(now)-1])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(now) != len(old)+1 || len(last.Left) != 1 || last.Left[0].UserID != "leo" || last.Left[0].Reason != events.ReasonExpired || last.Left[0].LeftAt < last.Left[0].JoinedAt+4000 {
+		w.t.Errorf("leased went on with %d facts, the last one %s", len(now)-len(old), now[len(now)-1])
+	}
+	if m := ok[room.MembersReply](w, "members", `{"roomID":"leased"}`); len(m.MemberList) != 1 || m.MemberList[0].UserID != "frank" {
+		w.t.Errorf("in leased are %+v", m.MemberList)
+	}
+	w.until("the empty room to end", func() bool {
+		return w.ask("get", `{"roomID":"waits","sync":true}`).Header.Get(micro.ErrorHeader) == room.ErrRoomNotExist.Name
+	})
+}
+
+// until waits for a condition.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(patience); !ok(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			w.t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+// answersAs asks again what the older roomd was asked. Answers may say more than they did.
+func (w *world) answersAs(before []answered) {
+	w.t.Helper()
+	for _, q := range before {
+		if over[named(w.t, q).RoomID] {
+			continue
+		}
+		m := w.ask(q.Subject, string(q.Body))
+		if name := m.Header.Get(micro.ErrorHeader); name != q.Error {
+			w.t.Errorf("%s %s: %q, it was %q", q.Subject, q.Body, name, q.Error)
+			continue
+		}
+		was, now := q.Answer, *decode[any](w.t, m.Data)
+		if q.Subject == "list" {
+			was, now = withoutEnded(was), withoutEnded(now)
+		}
+		if at := differs(was, now); at != "" {
+			w.t.Errorf("%s %s differs at %s:\n%s\nit was\n%s", q.Subject, q.Body, at, pretty(w.t, now), pretty(w.t, was))
+		}
+	}
+}
+
+// withoutEnded is a list of rooms without those that were to end.
+func withoutEnded(v any) any {
+	list := maps.Clone(v.(map[string]any))
+	list["roomList"] = slices.DeleteFunc(slices.Clone(list["roomList"].([]any)), func(r any) bool { return over[r.(map[string]any)["roomID"].(string)] })
+	return list
+}
+
+// differs says where now lacks something of what was, or has something else; it is empty
+// where there is no such place.
+func differs(was, now any) string {
+	switch x := was.(type) {
+	case map[string]any:
+		y, ok := now.(map[string]any)
+		if !ok {
+			return "."
+		}
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			if key == "expiresAt" || key == "message" { // another time, and words for people
+				continue
+			}
+			value, ok := y[key]
+			if !ok {
+				return "." + key
+			}
+			if at := differs(x[key], value); at != "" {
+				return "." + key + at
+			}
+		}
+		return ""
+	case []any:
+		y, ok := now.([]any)
+		if !ok || len(x) != len(y) {
+			return "."
+		}
+		for i := range x {
+			if at := differs(x[i], y[i]); at != "" {
+				return fmt.Sprintf("[%d]%s", i, at)
+			}
+		}
+		return ""
+	}
+	if was != now {
+		return "."
+	}
+	return ""
+}
+
+// goesOn changes what the older roomd stored, and reads it again.
+func (w *world) goesOn(before []answered) {
+	w.t.Helper()
+	t := w.t
+
+	// A room goes on in its order, and who came late reads what was said since.
+	at := answerOf(t, before, "get", "secret")
+	if r := ok[room.JoinedReply](w, "join", `{"roomID":"secret","userID":"carol"}`); float64(r.Sequence) != at["sequence"].(float64)+1 || r.InstanceID != at["instanceID"] {
+		t.Errorf("carol is in secret at %d of %s, which was at %v of %v", r.Sequence, r.InstanceID, at["sequence"], at["instanceID"])
+	}
+	said := ok[room.SendReply](w, "send", `{"roomID":"secret","userID":"carol","type":"text","data":"after carol"}`)
+	instance := instanceOf(t, before, "secret")
+	for user, want := range map[string][]string{"alice": {"before bob", "after bob", "after carol"}, "bob": {"after bob", "after carol"}, "carol": {"after carol"}} {
+		r := ok[room.HistoryReply](w, "history", `{"roomID":"secret","instanceID":"`+instance+`","userID":"`+user+`","afterMessageSeq":0}`)
+		var heard []string
+		for _, e := range r.Events {
+			heard = append(heard, readMessage(t, e).Data)
+		}
+		if !slices.Equal(heard, want) || *r.MessageSeq != said.MessageSeq {
+			t.Errorf("%s reads %q up to %d, want %q up to %d", user, heard, *r.MessageSeq, want, said.MessageSeq)
+		}
+	}
+	r := ok[room.HistoryReply](w, "history", `{"roomID":"secret","instanceID":"`+instance+`","afterSequence":0}`)
+	if !r.Complete || float64(len(r.Events)) != at["sequence"].(float64)+1 {
+		t.Errorf("secret has %d facts, complete %t; it had %v and one more has happened", len(r.Events), r.Complete, at["sequence"])
+	}
+
+	// A token that was shown to the older one still counts, and nobody else's does.
+	ok[room.JoinedReply](w, "join.dave", `{"roomID":"cellar"}`)
+	w.refused(room.ErrNotAllowed, "join.erin", `{"roomID":"cellar"}`)
+
+	// Attributes are still their owners', and go with them.
+	lobby := answerOf(t, before, "get", "lobby")["room"].(map[string]any)["attributes"].(map[string]any)
+	set := ok[room.SetAttributesReply](w, "setAttributes", `{"roomID":"lobby","userID":"alice","sessionID":"phone","set":{"bob.kept":"hers","topic":"coffee"}}`)
+	if len(set.ErrorKeys) != 1 || set.Attributes["bob.kept"] != lobby["bob.kept"] || set.Attributes["topic"] != "coffee" {
+		t.Errorf("what alice set came to %+v", set)
+	}
+	ok[room.LeftReply](w, "leave", `{"roomID":"lobby","userID":"dave","sessionID":"again"}`)
+	left := ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"dave"}`)
+	m := ok[room.MemberOfReply](w, "memberOf", `{"roomID":"lobby","userIDs":["dave"]}`)
+	if len(m.MemberList) != 1 || m.MemberList[0].Attributes["colour"] != "red" || left.Room.Attributes["topic"] != "coffee" {
+		t.Errorf("dave, who came back, has %+v; the room has %v", m.MemberList, left.Room.Attributes)
+	}
+}
+
+// unpack gives a directory with what an archive has.
+func unpack(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	for archive := tar.NewReader(unzipped); ; {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return dir
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeDir {
+			err = files.MkdirAll(h.Name, 0o750)
+		} else {
+			var data []byte
+			if data, err = io.ReadAll(archive); err == nil {
+				err = files.WriteFile(h.Name, data, 0o600)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
