@@ -91,7 +91,7 @@ func (a *API) saidBefore(ctx context.Context, q *request, m *events.Message) boo
 	case seq == 0:
 		return false
 	default:
-		a.Commit.Track(&q.Call)
+		a.Commit.TrackSent(&q.Call)
 		a.repeatedMessage(q, q.Cmd.Digest, seq)
 	}
 	return true
@@ -171,7 +171,7 @@ func (a *API) store(q *request, m *events.Message) error {
 	if err != nil {
 		return err
 	}
-	a.Commit.Track(&q.Call)
+	a.Commit.TrackSent(&q.Call)
 	a.Outbox.Send(entry, q.Answered, func(seq uint64, err error) {
 		switch {
 		case err == nil:

@@ -56,7 +56,12 @@ func (k *Committer) batch(calls []*Call, most int) (again []*Call, ok bool) {
 		}
 	}()
 	d := &batch{round: r, boxes: boxes}
-	err := k.carry(r, func() { d.decide(calls) })
+	err := k.carry(r, func() {
+		if d.decide(calls); r.changes() {
+			d.fly(true)
+		}
+	})
+	d.fly(false)
 	rest = append(d.later, rest...)
 	if err != nil {
 		return append(r.open, append(k.unstoredBatch(d, err), rest...)...), false
@@ -133,6 +138,13 @@ type batch struct {
 	boxes []*mailbox
 	runs  []*room.Run // of each room
 	later []*Call     // of a later batch
+}
+
+// fly notes in the rooms whether the append of the batch is on its way.
+func (d *batch) fly(yes bool) {
+	for _, b := range d.boxes {
+		b.flies(yes)
+	}
 }
 
 // decide takes calls into the rooms' runs.

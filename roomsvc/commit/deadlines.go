@@ -15,6 +15,13 @@ func (k *Committer) Track(c *Call) {
 	k.tracked.calls = append(k.tracked.calls, c)
 }
 
+// TrackSent does the same with a call whose message was sent without the committer: when its
+// time runs out, nobody knows what became of it.
+func (k *Committer) TrackSent(c *Call) {
+	c.take()
+	k.Track(c)
+}
+
 // sweeping answers calls that run out of time. It asks nobody anything, so that a server
 // that does not answer holds no answer up.
 func (k *Committer) sweeping() {
