@@ -16,22 +16,22 @@ import (
 // Who may come into a room is the same on every instance, and after a restart.
 func TestAccessOverTheWire(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
-	facts := hear(t, w.nc, "room.evt.vip")
+	facts := hear(t, w.NC, "room.evt.vip")
 	made := ok[room.JoinedReply](w, "create", `{"roomID":"vip","userID":"host","config":{"access":"listed","allowedUsers":["alice"],"roomDestroyDelayTime":60}}`)
 	if made.Room.Config.Access != "listed" || !slices.Equal(made.Room.Config.AllowedUsers, []string{"alice"}) {
 		t.Errorf("it is made with %+v", made.Room.Config)
 	}
 	ok[position](w, "join.alice", `{"roomID":"vip"}`)
 	for _, verb := range []string{"join", "enter"} {
-		e := w.refused(room.ErrNotAllowed, verb+".bob", `{"roomID":"vip"}`)
+		e := w.Refused(room.ErrNotAllowed, verb+".bob", `{"roomID":"vip"}`)
 		if e.Message == "" {
 			t.Errorf("%v", e)
 		}
 	}
 	ok[position](w, "enter.bob", `{"roomID":"lobby","config":{"roomDestroyDelayTime":60}}`)
-	w.refused(room.ErrNotAllowed, "switch.bob", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"vip"}}`)
-	w.refused(room.ErrNotAllowed, "setAccess.host", `{"roomID":"vip","allow":["bob"]}`)
-	w.refused(room.ErrRoomNotExist, "setAccess", `{"roomID":"none","allow":["bob"]}`)
+	w.Refused(room.ErrNotAllowed, "switch.bob", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"vip"}}`)
+	w.Refused(room.ErrNotAllowed, "setAccess.host", `{"roomID":"vip","allow":["bob"]}`)
+	w.Refused(room.ErrRoomNotExist, "setAccess", `{"roomID":"none","allow":["bob"]}`)
 	set := `{"roomID":"vip","allow":["bob"],"requestID":"R1","userID":"ops"}`
 	first := ok[room.SetAccessReply](w, "setAccess", set)
 	if again := ok[room.SetAccessReply](w, "setAccess", set); again.Position != first.Position || !slices.Equal(again.Config.AllowedUsers, []string{"alice", "bob"}) {
@@ -49,10 +49,10 @@ func TestAccessOverTheWire(t *testing.T) {
 		}
 	}
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.start(roomsvc.Config{Feeds: true})
-	w.refused(room.ErrNotAllowed, "join.carol", `{"roomID":"vip"}`)
+	w.Start(roomsvc.Config{Feeds: true})
+	w.Refused(room.ErrNotAllowed, "join.carol", `{"roomID":"vip"}`)
 	ok[room.LeftReply](w, "leave.bob", `{"roomID":"vip"}`)
 	ok[position](w, "join.bob", `{"roomID":"vip"}`)
 	if again := ok[room.SetAccessReply](w, "setAccess", set); again.Position != first.Position {
@@ -67,7 +67,7 @@ func TestAccessByToken(t *testing.T) {
 	ok[position](w, "create", `{"roomID":"other","userID":"teacher","config":{"access":"token"}}`)
 	grant := func(n int, u subjects.User, until time.Duration, rooms ...subjects.Room) {
 		t.Helper()
-		if err := instances[n].Grant(w.ctx, u, rooms, time.Now().Add(until)); err != nil {
+		if err := instances[n].Grant(w.Ctx, u, rooms, time.Now().Add(until)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,15 +77,15 @@ func TestAccessByToken(t *testing.T) {
 	grant(2, "bob", time.Hour, "other")
 	for n := range 20 { // whichever instance is asked
 		user := fmt.Sprintf("stranger-%d", n)
-		w.refused(room.ErrNotAllowed, "join."+user, `{"roomID":"exam"}`)
-		w.refused(room.ErrNotAllowed, "join.bob", `{"roomID":"exam"}`)
-		w.refused(room.ErrNotAllowed, "join.alice", `{"roomID":"other"}`)
+		w.Refused(room.ErrNotAllowed, "join."+user, `{"roomID":"exam"}`)
+		w.Refused(room.ErrNotAllowed, "join.bob", `{"roomID":"exam"}`)
+		w.Refused(room.ErrNotAllowed, "join.alice", `{"roomID":"other"}`)
 		ok[position](w, "join.alice", `{"roomID":"exam"}`)
 		ok[room.LeftReply](w, "leave.alice", `{"roomID":"exam"}`)
 	}
 	// Tokens add up, also when they come at the same time by several instances.
 	together(30, func(n int) {
-		if err := instances[n%3].Grant(w.ctx, "carol", []subjects.Room{subjects.Room(fmt.Sprint("r", n%10))}, time.Now().Add(time.Hour)); err != nil {
+		if err := instances[n%3].Grant(w.Ctx, "carol", []subjects.Room{subjects.Room(fmt.Sprint("r", n%10))}, time.Now().Add(time.Hour)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -99,16 +99,16 @@ func TestAccessByToken(t *testing.T) {
 func TestGrantForEver(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
-	sessions, err := w.js.Stream(w.ctx, "KV_room_sessions")
+	sessions, err := w.JS.Stream(w.Ctx, "KV_room_sessions")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, year := range []int{2200, 2290, 9999} {
 		user := subjects.User(fmt.Sprint("alice-", year))
-		if err := instances[0].Grant(w.ctx, user, []subjects.Room{"exam"}, time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)); err != nil {
+		if err := instances[0].Grant(w.Ctx, user, []subjects.Room{"exam"}, time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)); err != nil {
 			t.Fatal(err)
 		}
-		m, err := sessions.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketSessions, subjects.GrantKey(user)))
+		m, err := sessions.GetLastMsgForSubject(w.Ctx, subjects.KV(subjects.BucketSessions, subjects.GrantKey(user)))
 		if err != nil {
 			t.Fatalf("of %d: %v", year, err)
 		}
@@ -127,7 +127,7 @@ func TestManyComeInByToken(t *testing.T) {
 	ok[position](w, "create", `{"roomID":"hall","userID":"teacher","config":{"roomDestroyDelayTime":60}}`)
 	for n := range class {
 		user := fmt.Sprintf("pupil-%d", n)
-		if err := instances[0].Grant(w.ctx, subjects.User(user), []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+		if err := instances[0].Grant(w.Ctx, subjects.User(user), []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		if n%2 == 1 {
@@ -152,7 +152,7 @@ func TestFeedsAreForAllInstances(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	ok[position](w, "create.alice", `{"roomID":"lobby"}`)
 	ok[position](w, "members.bob", `{"roomID":"lobby"}`)
-	w.start(roomsvc.Config{Feeds: true})
+	w.Start(roomsvc.Config{Feeds: true})
 	select {
 	case <-instances[0].Done():
 	case <-time.After(patience):
@@ -161,8 +161,8 @@ func TestFeedsAreForAllInstances(t *testing.T) {
 	if err := instances[0].Err(); err == nil || !strings.Contains(err.Error(), "feeds") {
 		t.Errorf("it ends with %v", err)
 	}
-	w.start(roomsvc.Config{})
+	w.Start(roomsvc.Config{})
 	for range 20 { // whichever is asked
-		w.refused(room.ErrNotAllowed, "members.bob", `{"roomID":"lobby"}`)
+		w.Refused(room.ErrNotAllowed, "members.bob", `{"roomID":"lobby"}`)
 	}
 }

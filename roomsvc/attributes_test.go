@@ -38,7 +38,7 @@ func TestAttributes(t *testing.T) {
 		var follower *follower
 		for i, s := range steps {
 			subject, body := form(s.verb, s.user, s.body)
-			m := w.ask(subject, body)
+			m := w.Ask(subject, body)
 			if e := refusal(m); e != nil {
 				t.Fatalf("step %d, %s: %v", i, subject, e)
 			}
@@ -56,9 +56,9 @@ func TestAttributes(t *testing.T) {
 		}
 		for _, verb := range []string{"setAttributes", "setMemberAttributes"} {
 			subject, body := form(verb, "carol", `"roomID":"lobby","set":{"a":"b"},"userIDs":["alice"],"attributes":{"a":"b"}`)
-			w.refused(room.ErrUserNotInRoom, subject, body)
+			w.Refused(room.ErrUserNotInRoom, subject, body)
 			subject, body = form(verb, "carol", `"roomID":"none","set":{"a":"b"},"userIDs":["alice"],"attributes":{"a":"b"}`)
-			w.refused(room.ErrUserNotInRoom, subject, body)
+			w.Refused(room.ErrUserNotInRoom, subject, body)
 		}
 	})
 }
@@ -86,17 +86,17 @@ func TestAttributesOfRepeatedRequests(t *testing.T) {
 		if fmt.Sprintf("%+v", m) != fmt.Sprintf("%+v", member) {
 			t.Errorf("repeated: %+v, the first outcome was %+v", m, member)
 		}
-		w.refused(room.ErrParamInvalid, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"a":"3"},"requestID":"r1"}`)
-		w.refused(room.ErrParamInvalid, "leave", `{"roomID":"lobby","userID":"bob","requestID":"r1"}`)
+		w.Refused(room.ErrParamInvalid, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"a":"3"},"requestID":"r1"}`)
+		w.Refused(room.ErrParamInvalid, "leave", `{"roomID":"lobby","userID":"bob","requestID":"r1"}`)
 	}
-	w.refused(room.ErrRoomNotExist, "get", `{"roomID":"none","sync":true}`)
+	w.Refused(room.ErrRoomNotExist, "get", `{"roomID":"none","sync":true}`)
 	for range 6 {
 		again()
 	}
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.start(roomsvc.Config{})
+	w.Start(roomsvc.Config{})
 	again()
 	w.check()
 }
@@ -113,7 +113,7 @@ func TestAttributesOfManyMembers(t *testing.T) {
 	for n := range 7 {
 		body := fmt.Sprintf(`{"roomID":"lobby","userID":"u0","userIDs":[%s],"attributes":{"k%d":"%s"},"requestID":"%[2]d"}`, list, n, strings.Repeat("v", 550))
 		for range 2 {
-			m := w.ask("setMemberAttributes", body)
+			m := w.Ask("setMemberAttributes", body)
 			if e := refusal(m); e != nil {
 				t.Fatal(e)
 			}
@@ -199,17 +199,17 @@ func TestAttributesAfterRestart(t *testing.T) {
 			ok[position](w, "setMemberAttributes", `{"roomID":"lobby","userID":"bob","userIDs":["alice","bob"],"attributes":{"level":"9"},"isDeleteAfterOwnerLeft":false}`)
 			ok[position](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
 			w.check()
-			instances[0].stop()
+			instances[0].End()
 			if emptied {
-				stream, err := w.js.Stream(w.ctx, "KV_rooms")
+				stream, err := w.JS.Stream(w.Ctx, "KV_rooms")
 				if err == nil {
-					err = stream.Purge(w.ctx)
+					err = stream.Purge(w.Ctx)
 				}
 				if err != nil {
 					t.Fatal(err)
 				}
 			}
-			w.start(roomsvc.Config{})
+			w.Start(roomsvc.Config{})
 			ok[position](w, "join", `{"roomID":"lobby","userID":"alice"}`)
 			if r := ok[room.SetAttributesReply](w, "setAttributes", `{"roomID":"lobby","userID":"alice","set":{"seat":"alice","topic":"mate"}}`); fmt.Sprint(r.ErrorKeys) != "[seat]" || r.Attributes["topic"] != "mate" {
 				t.Errorf("alice may change: %+v", r)
@@ -225,7 +225,7 @@ func TestAttributesAfterRestart(t *testing.T) {
 
 func TestKick(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
-	heard, err := w.nc.SubscribeSync("room.state.bob.*")
+	heard, err := w.NC.SubscribeSync("room.state.bob.*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,12 +237,12 @@ func TestKick(t *testing.T) {
 	want := `{"kicked":["bob"],"errorUserList":[{"userID":"nobody","code":"USER_NOT_IN_ROOM","number":6000321}]}`
 	shape := newShape(t)
 	for range 4 {
-		shape.same("kick", w.ask("kick", kick).Data, want)
+		shape.same("kick", w.Ask("kick", kick).Data, want)
 	}
-	shape.same("kick of somebody who is out", w.ask("kick", `{"roomID":"lobby","userIDs":["bob"]}`).Data, `{"kicked":[],"errorUserList":[{"userID":"bob","code":"USER_NOT_IN_ROOM","number":6000321}]}`)
-	w.refused(room.ErrRoomNotExist, "kick", `{"roomID":"none","userIDs":["bob"]}`)
-	w.refused(room.ErrNotAllowed, "kick.bob", `{"roomID":"lobby","userIDs":["alice"]}`)
-	w.refused(room.ErrUserNotInRoom, "send", `{"roomID":"lobby","userID":"bob","type":"text","data":"still here"}`)
+	shape.same("kick of somebody who is out", w.Ask("kick", `{"roomID":"lobby","userIDs":["bob"]}`).Data, `{"kicked":[],"errorUserList":[{"userID":"bob","code":"USER_NOT_IN_ROOM","number":6000321}]}`)
+	w.Refused(room.ErrRoomNotExist, "kick", `{"roomID":"none","userIDs":["bob"]}`)
+	w.Refused(room.ErrNotAllowed, "kick.bob", `{"roomID":"lobby","userIDs":["alice"]}`)
+	w.Refused(room.ErrUserNotInRoom, "send", `{"roomID":"lobby","userID":"bob","type":"text","data":"still here"}`)
 	var out []string
 	for {
 		m, err := heard.NextMsg(patience)
@@ -276,7 +276,7 @@ func TestDestroy(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	last, err := w.nc.SubscribeSync("room.state.u7.lobby")
+	last, err := w.NC.SubscribeSync("room.state.u7.lobby")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,11 +286,11 @@ func TestDestroy(t *testing.T) {
 				t.Errorf("destroy %s: %+v", id, r)
 			}
 		}
-		w.refused(room.ErrRoomNotExist, "get", fmt.Sprintf(`{"roomID":%q,"sync":true}`, id))
-		w.refused(room.ErrRoomNotExist, "destroy", fmt.Sprintf(`{"roomID":%q}`, id))
-		w.refused(room.ErrRoomNotExist, "join", fmt.Sprintf(`{"roomID":%q,"userID":"late"}`, id))
+		w.Refused(room.ErrRoomNotExist, "get", fmt.Sprintf(`{"roomID":%q,"sync":true}`, id))
+		w.Refused(room.ErrRoomNotExist, "destroy", fmt.Sprintf(`{"roomID":%q}`, id))
+		w.Refused(room.ErrRoomNotExist, "join", fmt.Sprintf(`{"roomID":%q,"userID":"late"}`, id))
 	}
-	w.refused(room.ErrNotAllowed, "destroy.alice", `{"roomID":"lobby"}`)
+	w.Refused(room.ErrNotAllowed, "destroy.alice", `{"roomID":"lobby"}`)
 	if m, err := last.NextMsg(patience); err != nil {
 		t.Error(err)
 	} else if n := readNotice(t, m); n.Event != "roomNotExist" || n.State != "disconnected" {

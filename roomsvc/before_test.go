@@ -52,13 +52,13 @@ func TestStoreOfTheVersionBefore(t *testing.T) {
 	w.answersAs(before)
 	w.goesOn(before)
 	secret := `{"roomID":"secret","instanceID":"` + instanceOf(t, before, "secret") + `","afterSequence":0}`
-	was := w.ask("history", secret)
+	was := w.Ask("history", secret)
 
-	instances[0].stop()
+	instances[0].End()
 	cfg.Instance = "another"
-	w.start(cfg)
+	w.Start(cfg)
 	w.answersAs(slices.DeleteFunc(before, func(q answered) bool { return changed[named(t, q).RoomID] || q.Subject != "get" }))
-	if now := w.ask("history", secret); string(now.Data) != string(was.Data) {
+	if now := w.Ask("history", secret); string(now.Data) != string(was.Data) {
 		t.Errorf("after another start the facts of secret are\n%s\nbefore it they were\n%s", now.Data, was.Data)
 	}
 }
@@ -93,70 +93,56 @@ func answerOf(t *testing.T, before []answered, verb, id string) map[string]any {
 
 // ends waits for what ended in the meantime: a lease, and a room that nobody was in.
 func (w *world) ends(before []answered) {
-	w.t.Helper()
-	history := `{"roomID":"leased","sync":true,"instanceID":"` + instanceOf(w.t, before, "leased") + `","afterSequence":0}`
-	old := answerOf(w.t, before, "history", "leased")["events"].([]any)
+	w.T.Helper()
+	history := `{"roomID":"leased","sync":true,"instanceID":"` + instanceOf(w.T, before, "leased") + `","afterSequence":0}`
+	old := answerOf(w.T, before, "history", "leased")["events"].([]any)
 	var now []jsontext.Value
-	w.until("the lease to end", func() bool {
+	w.Until(patience, "the lease to end", func() bool {
 		now = ok[room.HistoryReply](w, "history", history).Events
 		return len(now) > len(old)
 	})
 	for i, e := range old {
 		var v any
 		if err := json.Unmarshal(now[i], &v); err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		if at := differs(e, v); at != "" {
-			w.t.Errorf("fact %d of leased differs at %s: %s", i+1, at, now[i])
+			w.T.Errorf("fact %d of leased differs at %s: %s", i+1, at, now[i])
 		}
 	}
 	last, err := events.DecodeFact(now[len(now)-1])
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	if len(now) != len(old)+1 || len(last.Left) != 1 || last.Left[0].UserID != "leo" || last.Left[0].Reason != events.ReasonExpired || last.Left[0].LeftAt < last.Left[0].JoinedAt+4000 {
-		w.t.Errorf("leased went on with %d facts, the last one %s", len(now)-len(old), now[len(now)-1])
+		w.T.Errorf("leased went on with %d facts, the last one %s", len(now)-len(old), now[len(now)-1])
 	}
 	if m := ok[room.MembersReply](w, "members", `{"roomID":"leased"}`); len(m.MemberList) != 1 || m.MemberList[0].UserID != "frank" {
-		w.t.Errorf("in leased are %+v", m.MemberList)
+		w.T.Errorf("in leased are %+v", m.MemberList)
 	}
-	w.until("the empty room to end", func() bool {
-		return w.ask("get", `{"roomID":"waits","sync":true}`).Header.Get(micro.ErrorHeader) == room.ErrRoomNotExist.Name
+	w.Until(patience, "the empty room to end", func() bool {
+		return w.Ask("get", `{"roomID":"waits","sync":true}`).Header.Get(micro.ErrorHeader) == room.ErrRoomNotExist.Name
 	})
-}
-
-// until waits for a condition.
-func (w *world) until(what string, ok func() bool) {
-	w.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(patience); !ok(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			w.t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
 }
 
 // answersAs asks again what the older roomd was asked. Answers may say more than they did.
 func (w *world) answersAs(before []answered) {
-	w.t.Helper()
+	w.T.Helper()
 	for _, q := range before {
-		if over[named(w.t, q).RoomID] {
+		if over[named(w.T, q).RoomID] {
 			continue
 		}
-		m := w.ask(q.Subject, string(q.Body))
+		m := w.Ask(q.Subject, string(q.Body))
 		if name := m.Header.Get(micro.ErrorHeader); name != q.Error {
-			w.t.Errorf("%s %s: %q, it was %q", q.Subject, q.Body, name, q.Error)
+			w.T.Errorf("%s %s: %q, it was %q", q.Subject, q.Body, name, q.Error)
 			continue
 		}
-		was, now := q.Answer, *decode[any](w.t, m.Data)
+		was, now := q.Answer, *decode[any](w.T, m.Data)
 		if q.Subject == "list" {
 			was, now = withoutEnded(was), withoutEnded(now)
 		}
 		if at := differs(was, now); at != "" {
-			w.t.Errorf("%s %s differs at %s:\n%s\nit was\n%s", q.Subject, q.Body, at, pretty(w.t, now), pretty(w.t, was))
+			w.T.Errorf("%s %s differs at %s:\n%s\nit was\n%s", q.Subject, q.Body, at, pretty(w.T, now), pretty(w.T, was))
 		}
 	}
 }
@@ -210,8 +196,8 @@ func differs(was, now any) string {
 
 // goesOn changes what the older roomd stored, and reads it again.
 func (w *world) goesOn(before []answered) {
-	w.t.Helper()
-	t := w.t
+	w.T.Helper()
+	t := w.T
 
 	// A room goes on in its order, and who came late reads what was said since.
 	at := answerOf(t, before, "get", "secret")
@@ -237,7 +223,7 @@ func (w *world) goesOn(before []answered) {
 
 	// A token that was shown to the older one still counts, and nobody else's does.
 	ok[room.JoinedReply](w, "join.dave", `{"roomID":"cellar"}`)
-	w.refused(room.ErrNotAllowed, "join.erin", `{"roomID":"cellar"}`)
+	w.Refused(room.ErrNotAllowed, "join.erin", `{"roomID":"cellar"}`)
 
 	// Attributes are still their owners', and go with them.
 	lobby := answerOf(t, before, "get", "lobby")["room"].(map[string]any)["attributes"].(map[string]any)

@@ -13,17 +13,18 @@ import (
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // renewals hears every renewal of a user in the user form.
 func (w *world) renewals(user string) <-chan room.RenewRequest {
-	w.t.Helper()
+	w.T.Helper()
 	heard := make(chan room.RenewRequest, 64)
-	nc := roomtest.Conn(w.t, w.node.Server)
+	nc := roomtest.Conn(w.T, w.Node.Server)
 	_, err := nc.Subscribe("room.cmd.renew."+user, func(m *nats.Msg) {
 		var q room.RenewRequest
 		if err := json.Unmarshal(m.Data, &q); err != nil {
-			w.t.Errorf("a renewal: %v", err)
+			w.T.Errorf("a renewal: %v", err)
 		}
 		heard <- q
 	})
@@ -31,7 +32,7 @@ func (w *world) renewals(user string) <-chan room.RenewRequest {
 		err = nc.Flush()
 	}
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return heard
 }
@@ -41,11 +42,11 @@ func TestClientRenewsItsLease(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard := w.renewals("alice")
 	seconds := room.MinLease
-	c := client.New(w.nc, client.Config{UserID: "alice", SessionID: "tab", UserForm: true, LeaseSeconds: &seconds})
-	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+	c := client.New(w.NC, client.Config{UserID: "alice", SessionID: "tab", UserForm: true, LeaseSeconds: &seconds})
+	if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
 		t.Fatal(err)
 	}
-	watching := stepping(t, client.New(w.nc, client.Config{}).Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
+	watching := stepping(t, client.New(w.NC, client.Config{}).Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}))
 	watching.step()
 	third := time.Duration(seconds) * time.Second / 3
 	for last, n := time.Now(), 0; n < 2; n++ {
@@ -54,10 +55,10 @@ func TestClientRenewsItsLease(t *testing.T) {
 			t.Errorf("a renewal after %v, want about %v", pause, third)
 		}
 		last = time.Now()
-		if q.SessionID != "tab" || q.LeaseSeconds == nil || *q.LeaseSeconds != seconds || q.Connection == nil || q.Connection.ServerID != w.node.ID() {
+		if q.SessionID != "tab" || q.LeaseSeconds == nil || *q.LeaseSeconds != seconds || q.Connection == nil || q.Connection.ServerID != w.Node.ID() {
 			t.Errorf("it says %+v", q)
 		}
-		if id, err := w.nc.GetClientID(); err != nil || q.Connection.ClientID != id {
+		if id, err := w.NC.GetClientID(); err != nil || q.Connection.ClientID != id {
 			t.Errorf("its connection is %+v, not %d", q.Connection, id)
 		}
 	}
@@ -80,16 +81,16 @@ func TestClientRenewsItsLease(t *testing.T) {
 func TestClientRenewsAsItIsTold(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard := w.renewals("alice")
-	c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true})
+	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true})
 	t.Cleanup(c.Close)
 	hour := 3600
-	r, err := c.Enter(w.ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &hour}, RoomID: "lobby"})
+	r, err := c.Enter(w.Ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &hour}, RoomID: "lobby"})
 	if err != nil || r.LeaseSeconds != hour {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	seconds := room.MinLease
 	begun := time.Now()
-	if r, err := c.Get(w.ctx, room.ReadRequest{Caller: room.Caller{LeaseSeconds: &seconds}, RoomID: "lobby"}); err != nil || r.LeaseSeconds != seconds {
+	if r, err := c.Get(w.Ctx, room.ReadRequest{Caller: room.Caller{LeaseSeconds: &seconds}, RoomID: "lobby"}); err != nil || r.LeaseSeconds != seconds {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for range 3 {
@@ -98,7 +99,7 @@ func TestClientRenewsAsItIsTold(t *testing.T) {
 			if q.LeaseSeconds != nil {
 				t.Errorf("it asks for %d", *q.LeaseSeconds)
 			}
-		case <-w.ctx.Done():
+		case <-w.Ctx.Done():
 			t.Fatal("nothing is renewed")
 		}
 	}
@@ -113,28 +114,26 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard := w.renewals("alice")
 	seconds := 3600
-	var wire wire
-	nc := roomtest.Conn(t, w.node.Server, nats.SetCustomDialer(&wire))
+	var wire worlds.Wire
+	nc := roomtest.Conn(t, w.Node.Server, nats.SetCustomDialer(&wire))
 	c := client.New(nc, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: &seconds})
 	t.Cleanup(c.Close)
 	for n := range 2 {
 		id := fmt.Sprint("room", n)
-		if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: id}); err != nil {
+		if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: id}); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // once while it is in, once when it has left
-			wire.mu.Lock()
-			_ = wire.conn.Close()
-			wire.mu.Unlock()
+			wire.Cut()
 			select {
 			case <-heard:
-			case <-w.ctx.Done():
+			case <-w.Ctx.Done():
 				t.Fatal("nothing is renewed")
 			}
-			if rooms, err := c.Rooms(w.ctx, room.RoomsRequest{}); err != nil || len(rooms.Rooms) > 1 {
+			if rooms, err := c.Rooms(w.Ctx, room.RoomsRequest{}); err != nil || len(rooms.Rooms) > 1 {
 				t.Fatalf("it is in %+v, %v", rooms, err)
 			}
-			if _, err := c.LeaveAll(w.ctx, room.LeaveAllRequest{}); err != nil {
+			if _, err := c.LeaveAll(w.Ctx, room.LeaveAllRequest{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -147,12 +146,12 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 	heard := w.renewals("alice")
 	hour, short := 3600, room.MinLease
 	for _, usual := range []*int{nil, &hour} {
-		c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: usual})
+		c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: usual})
 		t.Cleanup(c.Close)
-		if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+		if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &short}, RoomID: "lobby"}); err != nil {
+		if _, err := c.Enter(w.Ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &short}, RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -168,13 +167,13 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 // included: else the session would end with the tool.
 func TestOnceNamesNoConnection(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	asked := hear(t, w.nc, "room.cmd.*.alice")
-	c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true, Once: true})
+	asked := hear(t, w.NC, "room.cmd.*.alice")
+	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true, Once: true})
 	t.Cleanup(c.Close)
-	if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+	if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"})).step()
+	stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"})).step()
 	for {
 		m, err := asked.NextMsg(patience)
 		if err != nil {

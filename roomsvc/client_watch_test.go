@@ -56,37 +56,37 @@ func as(user string) room.Caller { return room.Caller{UserID: user} }
 
 // shows compares a roster with what the service answers at the same sequence.
 func (w *world) shows(c *client.Client, r *client.Roster) {
-	w.t.Helper()
+	w.T.Helper()
 	now, members := w.roster(c, r.Room().RoomID)
 	mine := r.Room()
 	mine.Revision = now.Room.Revision
-	if got, want := text(w.t, mine), text(w.t, now.Room); got != want {
-		w.t.Errorf("the room is\n%s\nwant\n%s", got, want)
+	if got, want := text(w.T, mine), text(w.T, now.Room); got != want {
+		w.T.Errorf("the room is\n%s\nwant\n%s", got, want)
 	}
-	if got, want := text(w.t, slices.Collect(r.All())), text(w.t, members); got != want {
-		w.t.Errorf("the members are\n%s\nwant\n%s", got, want)
+	if got, want := text(w.T, slices.Collect(r.All())), text(w.T, members); got != want {
+		w.T.Errorf("the members are\n%s\nwant\n%s", got, want)
 	}
 	if r.Len() != len(members) {
-		w.t.Errorf("%d members, want %d", r.Len(), len(members))
+		w.T.Errorf("%d members, want %d", r.Len(), len(members))
 	}
 	for _, m := range members {
-		if mine, ok := r.Member(m.UserID); !ok || text(w.t, mine) != text(w.t, m) {
-			w.t.Errorf("the member %s is %+v", m.UserID, mine)
+		if mine, ok := r.Member(m.UserID); !ok || text(w.T, mine) != text(w.T, m) {
+			w.T.Errorf("the member %s is %+v", m.UserID, mine)
 		}
 	}
 }
 
 // roster is the room as the service has it. Nobody may be changing it.
 func (w *world) roster(c *client.Client, id string) (now *room.GetReply, members []room.MemberInfo) {
-	w.t.Helper()
-	now, err := c.Get(w.ctx, room.ReadRequest{RoomID: id, Freshness: room.Freshness{Sync: true}})
+	w.T.Helper()
+	now, err := c.Get(w.Ctx, room.ReadRequest{RoomID: id, Freshness: room.Freshness{Sync: true}})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	for next := ""; ; {
-		page, err := c.Members(w.ctx, room.MembersRequest{RoomID: id, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: now.Revision}})
+		page, err := c.Members(w.Ctx, room.MembersRequest{RoomID: id, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: now.Revision}})
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		members = append(members, page.MemberList...)
 		if next = page.NextFlag; next == "" {
@@ -106,25 +106,25 @@ func text(t *testing.T, v any) string {
 
 func TestWatch(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	c := client.New(w.nc, client.Config{})
-	if err := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"})).fails(); !errors.Is(err, room.ErrRoomNotExist) {
+	c := client.New(w.NC, client.Config{})
+	if err := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"})).fails(); !errors.Is(err, room.ErrRoomNotExist) {
 		t.Fatalf("a room that is not there: %v", err)
 	}
-	waiting := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", MayNotExist: true}))
+	waiting := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby", MayNotExist: true}))
 	if u := waiting.step(); u.Fresh != client.FreshStart || u.Roster != nil || u.Fact != nil {
 		t.Fatalf("it begins with %+v", u)
 	}
-	if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: as("alice"), RoomID: "lobby"}); err != nil {
+	if _, err := c.Enter(w.Ctx, room.CreateRequest{Caller: as("alice"), RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	if u := waiting.step(); u.Fresh != client.FreshInstance || u.Fact == nil || u.Fact.Type != events.RoomCreated || u.Roster.Len() != 1 {
 		t.Fatalf("a room that is made gives %+v", u)
 	}
-	watching := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
+	watching := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}))
 	if u := watching.step(); u.Fresh != client.FreshStart || u.Fact != nil || u.Roster.Sequence() != 1 {
 		t.Fatalf("it begins with %+v", u)
 	}
-	if _, err := c.Join(w.ctx, room.RoomRequest{Caller: as("bob"), RoomID: "lobby"}); err != nil {
+	if _, err := c.Join(w.Ctx, room.RoomRequest{Caller: as("bob"), RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []*steps[client.Update]{waiting, watching} {
@@ -136,7 +136,7 @@ func TestWatch(t *testing.T) {
 	}
 	// The room ends, and is made again: nothing of the new one is taken for old.
 	for _, user := range []string{"alice", "bob"} {
-		if _, err := c.Leave(w.ctx, room.RoomRequest{Caller: as(user), RoomID: "lobby"}); err != nil {
+		if _, err := c.Leave(w.Ctx, room.RoomRequest{Caller: as(user), RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestWatch(t *testing.T) {
 	if u := watching.step(); u.Fact == nil || u.Fact.Type != events.RoomDestroyed || u.Roster != nil {
 		t.Fatalf("the end gives %+v", u)
 	}
-	if _, err := c.Enter(w.ctx, room.CreateRequest{Caller: as("carol"), RoomID: "lobby"}); err != nil {
+	if _, err := c.Enter(w.Ctx, room.CreateRequest{Caller: as("carol"), RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	u := watching.step()
@@ -160,9 +160,9 @@ func TestWatch(t *testing.T) {
 	if err := waiting.fails(); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("a closed client ends it with %v", err)
 	}
-	ctx, cancel := context.WithCancelCause(w.ctx)
+	ctx, cancel := context.WithCancelCause(w.Ctx)
 	ended := errors.New("enough")
-	watching = stepping(t, client.New(w.nc, client.Config{}).Watch(ctx, client.WatchRequest{RoomID: "lobby"}))
+	watching = stepping(t, client.New(w.NC, client.Config{}).Watch(ctx, client.WatchRequest{RoomID: "lobby"}))
 	watching.step()
 	cancel(ended)
 	if err := watching.fails(); !errors.Is(err, ended) {
@@ -174,12 +174,12 @@ func TestWatch(t *testing.T) {
 // answers at the same sequence.
 func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
-	c := client.New(w.nc, client.Config{})
+	c := client.New(w.NC, client.Config{})
 	cfg := &room.RoomConfig{RoomDestroyDelayTime: 3600, RoomAttributes: map[string]string{"a": "1"}}
-	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", RoomName: "The lobby", Config: cfg}); err != nil {
+	if _, err := c.Create(w.Ctx, room.CreateRequest{RoomID: "lobby", RoomName: "The lobby", Config: cfg}); err != nil {
 		t.Fatal(err)
 	}
-	early := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
+	early := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}))
 	u := early.step()
 	w.shows(c, u.Roster)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -188,7 +188,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 		rounds = 60
 	}
 	for range rounds {
-		done, err := something(w.ctx, c, random)
+		done, err := something(w.Ctx, c, random)
 		if errors.Is(err, room.ErrUserNotInRoom) {
 			continue
 		}
@@ -198,7 +198,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 		if !done {
 			continue
 		}
-		now, err := c.Get(w.ctx, room.ReadRequest{RoomID: "lobby", Freshness: room.Freshness{Sync: true}})
+		now, err := c.Get(w.Ctx, room.ReadRequest{RoomID: "lobby", Freshness: room.Freshness{Sync: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 			}
 		}
 		w.shows(c, u.Roster)
-		for late, err := range c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}) {
+		for late, err := range c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -251,16 +251,16 @@ func TestWatchAsAnEndUser(t *testing.T) {
 	for _, delivery := range []string{room.DeliveryMembers, room.DeliveryOpen} {
 		t.Run(delivery, func(t *testing.T) {
 			of := func(user string) *client.Client {
-				c := client.New(w.nc, client.Config{UserID: user, UserForm: true})
+				c := client.New(w.NC, client.Config{UserID: user, UserForm: true})
 				t.Cleanup(c.Close)
 				return c
 			}
 			alice, bob := of("alice"), of("bob")
 			cfg := &room.RoomConfig{Delivery: delivery, RoomDestroyDelayTime: 3600}
-			if _, err := alice.Create(w.ctx, room.CreateRequest{RoomID: delivery, Config: cfg}); err != nil {
+			if _, err := alice.Create(w.Ctx, room.CreateRequest{RoomID: delivery, Config: cfg}); err != nil {
 				t.Fatal(err)
 			}
-			stranger := bob.Watch(w.ctx, client.WatchRequest{RoomID: delivery})
+			stranger := bob.Watch(w.Ctx, client.WatchRequest{RoomID: delivery})
 			if delivery == room.DeliveryMembers {
 				if err := stepping(t, stranger).fails(); !errors.Is(err, room.ErrNotAllowed) {
 					t.Errorf("a stranger's watch: %v", err)
@@ -268,17 +268,17 @@ func TestWatchAsAnEndUser(t *testing.T) {
 			} else if u := stepping(t, stranger).step(); u.Roster.Len() != 1 {
 				t.Errorf("an open room begins with %+v", u)
 			}
-			watching := stepping(t, alice.Watch(w.ctx, client.WatchRequest{RoomID: delivery}))
+			watching := stepping(t, alice.Watch(w.Ctx, client.WatchRequest{RoomID: delivery}))
 			watching.step()
-			hearing := stepping(t, alice.Messages(w.ctx, client.MessagesRequest{RoomID: delivery}))
+			hearing := stepping(t, alice.Messages(w.Ctx, client.MessagesRequest{RoomID: delivery}))
 			hearing.step()
-			if _, err := bob.Join(w.ctx, room.RoomRequest{RoomID: delivery}); err != nil {
+			if _, err := bob.Join(w.Ctx, room.RoomRequest{RoomID: delivery}); err != nil {
 				t.Fatal(err)
 			}
 			if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberJoined || u.Roster.Len() != 2 {
 				t.Errorf("a join gives %+v", u)
 			}
-			if _, err := bob.Send(w.ctx, room.SendRequest{RoomID: delivery, Type: "text", Data: "hi"}); err != nil {
+			if _, err := bob.Send(w.Ctx, room.SendRequest{RoomID: delivery, Type: "text", Data: "hi"}); err != nil {
 				t.Fatal(err)
 			}
 			if h := hearing.step(); h.Message == nil || h.Message.Data != "hi" || h.Message.Seq == 0 {
@@ -292,16 +292,16 @@ func TestWatchAsAnEndUser(t *testing.T) {
 // and tells of a room that ends with it, soon.
 func TestWatchEndsWithTheMembership(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
-	c := client.New(w.nc, client.Config{UserID: "alice", UserForm: true})
+	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true})
 	t.Cleanup(c.Close)
 	for id, delay := range map[string]int64{"stays": 3600, "ends": 0} {
 		t.Run(id, func(t *testing.T) {
-			if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}}); err != nil {
+			if _, err := c.Create(w.Ctx, room.CreateRequest{RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}}); err != nil {
 				t.Fatal(err)
 			}
-			watching := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: id, Every: time.Hour}))
+			watching := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: id, Every: time.Hour}))
 			watching.step()
-			if _, err := c.Leave(w.ctx, room.RoomRequest{RoomID: id}); err != nil {
+			if _, err := c.Leave(w.Ctx, room.RoomRequest{RoomID: id}); err != nil {
 				t.Fatal(err)
 			}
 			if u := watching.step(); u.Fact == nil || u.Fact.Type != events.MemberLeft {
@@ -322,12 +322,12 @@ func TestWatchEndsWithTheMembership(t *testing.T) {
 // somebody who watches all the time has at the same sequence.
 func TestSnapshotOfAMovingRoom(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
-	c := client.New(w.nc, client.Config{})
-	if _, err := c.Create(w.ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
+	c := client.New(w.NC, client.Config{})
+	if _, err := c.Create(w.Ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
 		t.Fatal(err)
 	}
 	together(1100, func(i int) {
-		if _, err := c.Join(w.ctx, room.RoomRequest{Caller: as(fmt.Sprint("member-", i)), RoomID: "lobby"}); err != nil {
+		if _, err := c.Join(w.Ctx, room.RoomRequest{Caller: as(fmt.Sprint("member-", i)), RoomID: "lobby"}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -336,7 +336,7 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 		info.Revision = 0
 		return text(t, info) + text(t, slices.Collect(r.All()))
 	}
-	steady := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}))
+	steady := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}))
 	u := steady.step()
 	snapshots := 20
 	if testing.Short() {
@@ -353,9 +353,9 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 				default:
 				}
 				user := as(fmt.Sprint("member-", (g+2*n*97)%1100))
-				_, err := c.Leave(w.ctx, room.RoomRequest{Caller: user, RoomID: "lobby"})
+				_, err := c.Leave(w.Ctx, room.RoomRequest{Caller: user, RoomID: "lobby"})
 				if err == nil {
-					_, err = c.Enter(w.ctx, room.CreateRequest{Caller: user, RoomID: "lobby"})
+					_, err = c.Enter(w.Ctx, room.CreateRequest{Caller: user, RoomID: "lobby"})
 				}
 				if err != nil {
 					t.Error(err)
@@ -365,7 +365,7 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 	}
 	seen := map[uint64]string{}
 	for range snapshots {
-		r := stepping(t, c.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"})).step().Roster
+		r := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"})).step().Roster
 		seen[r.Sequence()] = text(r)
 	}
 	close(over)
@@ -395,10 +395,10 @@ func TestLostIsSaidOnce(t *testing.T) {
 	for joined := time.Now(); joined.UnixMilli() <= last.Timestamp; joined = time.Now() { // the clock decides here
 	}
 	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
-	bob := client.New(w.nc, client.Config{UserID: "bob", UserForm: true})
+	bob := client.New(w.NC, client.Config{UserID: "bob", UserForm: true})
 	t.Cleanup(bob.Close)
-	looks := hear(t, w.nc, "room.cmd.get.bob")
-	hearing := stepping(t, bob.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond}))
+	looks := hear(t, w.NC, "room.cmd.get.bob")
+	hearing := stepping(t, bob.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond}))
 	hearing.step()
 	if h := hearing.step(); !h.Lost {
 		t.Errorf("it begins with %+v", h)

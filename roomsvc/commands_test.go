@@ -94,7 +94,7 @@ func TestReplies(t *testing.T) {
 				fields = strings.TrimSuffix(`"sync":true,`+fields, ",")
 			}
 			subject, body := form(s.verb, s.user, fields)
-			m := w.ask(subject, body)
+			m := w.Ask(subject, body)
 			if e := refusal(m); e != nil {
 				t.Fatalf("step %d, %s: %v", i, subject, e)
 			}
@@ -103,7 +103,7 @@ func TestReplies(t *testing.T) {
 				t.Errorf("step %d, %s: ignored %q", i, subject, got)
 			}
 		}
-		shape.same("list", w.ask("list", `{"sync":true}`).Data, `{"roomList":[
+		shape.same("list", w.Ask("list", `{"sync":true}`).Data, `{"roomList":[
 			{"roomID":"lobby","roomName":"The Lobby","instanceID":"I1","createdAt":"T","createdBy":"alice","config":{"roomDestroyDelayTime":60,"maxMembers":9,"delivery":"open","access":"open"},
 			 "attributes":{"k":"v"},"memberCount":1,"sequence":11,"revision":"R"},
 			{"roomID":"s.ide","roomName":"Side","instanceID":"I2","createdAt":"T","createdBy":"alice","config":{"roomDestroyDelayTime":9},"attributes":{},"memberCount":1,"sequence":3,"revision":"R"}
@@ -115,11 +115,11 @@ func TestReplies(t *testing.T) {
 func TestCreateWithoutUser(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	shape := newShape(t)
-	first := w.ask("create", `{"roomID":"lobby","requestID":"r"}`)
+	first := w.Ask("create", `{"roomID":"lobby","requestID":"r"}`)
 	want := `{"room":{"roomID":"lobby","roomName":"","instanceID":"I1","createdAt":"T","createdBy":"","config":{},"attributes":{},"memberCount":0,"sequence":1,"revision":"R","destroyAt":"T"},
 		"subscribe":["room.evt.lobby","room.msg.lobby"],"instanceID":"I1","sequence":1,"revision":"R"}`
 	shape.same("create", first.Data, want)
-	shape.same("create again", w.ask("create", `{"roomID":"lobby","requestID":"r"}`).Data, want)
+	shape.same("create again", w.Ask("create", `{"roomID":"lobby","requestID":"r"}`).Data, want)
 	info := decode[room.JoinedReply](t, first.Data).Room
 	if wait := info.DestroyAt - info.CreatedAt; wait != 300_000 {
 		t.Errorf("an unborn room waits %d ms for its first member", wait)
@@ -128,10 +128,10 @@ func TestCreateWithoutUser(t *testing.T) {
 	if wait := late.DestroyAt - late.CreatedAt; wait != 900_000 {
 		t.Errorf("an unborn room with a longer delay waits %d ms", wait)
 	}
-	w.refused(room.ErrParamInvalid, "join", `{"roomID":"lobby"}`)
+	w.Refused(room.ErrParamInvalid, "join", `{"roomID":"lobby"}`)
 	// Twice in one breath it is still one request.
-	inbox := w.nc.NewInbox()
-	answers, err := w.nc.SubscribeSync(inbox)
+	inbox := w.NC.NewInbox()
+	answers, err := w.NC.SubscribeSync(inbox)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestCreateWithoutUser(t *testing.T) {
 		body := fmt.Appendf(nil, `{"roomID":"twice%d","requestID":"twice%d"}`, n, n)
 		var got [2]*position
 		for range got {
-			if err := w.nc.PublishRequest("room.cmd.create", inbox, body); err != nil {
+			if err := w.NC.PublishRequest("room.cmd.create", inbox, body); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -233,7 +233,7 @@ func TestRefusals(t *testing.T) {
 		before := len(w.replay().facts)
 		for _, x := range tests {
 			subject, body := form(x.verb, x.user, x.body)
-			e := w.refused(x.code, subject, body)
+			e := w.Refused(x.code, subject, body)
 			if e.Field != x.field || x.limit != e.Limit || x.actual != 0 && x.actual != e.Actual {
 				t.Errorf("%s %.200s: field %q, limit %d, actual %d: %s", subject, body, e.Field, e.Limit, e.Actual, e.Message)
 			}
@@ -245,7 +245,7 @@ func TestRefusals(t *testing.T) {
 		}
 		for _, broken := range []string{`{`, `[]`, `"x"`, `null x`, `{"roomID":"lobby","roomID":"other"}`, "{\"roomID\":\"\xff\"}"} {
 			subject, _ := form("join", "bob", "")
-			w.refused(room.ErrParamInvalid, subject, broken)
+			w.Refused(room.ErrParamInvalid, subject, broken)
 		}
 		if after := len(w.replay().facts); after != before {
 			t.Errorf("%d facts after refusals, %d before", after, before)
@@ -257,16 +257,16 @@ func TestWhoMayAsk(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	ok[position](w, "create.alice", `{"roomID":"lobby","userID":"alice"}`)
 	for _, verb := range []string{"create", "join", "enter", "switch", "leave", "leaveAll", "get", "members", "count", "memberOf", "rooms"} {
-		e := w.refused(room.ErrNotAllowed, verb+".alice", `{"roomID":"lobby","userID":"bob","fromRoomID":"lobby","toRoomInfo":{"roomID":"x"}}`)
+		e := w.Refused(room.ErrNotAllowed, verb+".alice", `{"roomID":"lobby","userID":"bob","fromRoomID":"lobby","toRoomInfo":{"roomID":"x"}}`)
 		if !strings.Contains(e.Message, `"bob"`) || !strings.Contains(e.Message, `"alice"`) {
 			t.Errorf("%s: the message does not name both users: %s", verb, e.Message)
 		}
 	}
-	if e := w.refused(room.ErrNotAllowed, "list.alice", `{}`); !strings.Contains(e.Message, "room.cmd.list") {
+	if e := w.Refused(room.ErrNotAllowed, "list.alice", `{}`); !strings.Contains(e.Message, "room.cmd.list") {
 		t.Errorf("the message does not say where to ask: %s", e.Message)
 	}
 	for _, verb := range []string{"join", "enter", "switch", "leave", "leaveAll", "rooms"} {
-		e := w.refused(room.ErrParamInvalid, verb, `{"roomID":"lobby","fromRoomID":"lobby","toRoomInfo":{"roomID":"x"}}`)
+		e := w.Refused(room.ErrParamInvalid, verb, `{"roomID":"lobby","fromRoomID":"lobby","toRoomInfo":{"roomID":"x"}}`)
 		if e.Field != "userID" {
 			t.Errorf("%s without a user: field %q", verb, e.Field)
 		}
@@ -276,7 +276,7 @@ func TestWhoMayAsk(t *testing.T) {
 func TestUnknownFields(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	for _, subject := range []string{"enter", "enter.alice", "get", "members.alice", "rooms.alice"} {
-		m := w.ask(subject, `{"zeta":1,"userID":"alice","roomID":"lobby","UserID":{"deep":true},"config":{}}`)
+		m := w.Ask(subject, `{"zeta":1,"userID":"alice","roomID":"lobby","UserID":{"deep":true},"config":{}}`)
 		want := "UserID,zeta"
 		if !strings.HasPrefix(subject, "enter") {
 			want = "UserID,config,zeta"
@@ -288,7 +288,7 @@ func TestUnknownFields(t *testing.T) {
 			t.Errorf("%s: %v, ignored %q, want %q", subject, e, m.Header.Get("Room-Ignored-Fields"), want)
 		}
 	}
-	m := w.ask("join", `{"userID":"alice","roomID":"none","nme":"x"}`)
+	m := w.Ask("join", `{"userID":"alice","roomID":"none","nme":"x"}`)
 	if refusal(m) == nil || m.Header.Get("Room-Ignored-Fields") != "nme" {
 		t.Errorf("a refusal: %v, ignored %q", refusal(m), m.Header.Get("Room-Ignored-Fields"))
 	}
@@ -298,15 +298,15 @@ func TestIDs(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	for _, id := range []string{"", "a\nb", "a\u007f", "a\u009f", strings.Repeat("x", 129), strings.Repeat("ä", 65), "\ufffe", "\ufdd0", "\U0001ffff"} {
 		quoted, _ := json.Marshal(id)
-		if e := w.refused(room.ErrParamInvalid, "enter", fmt.Sprintf(`{"userID":"alice","roomID":%s}`, quoted)); e.Field != "roomID" {
+		if e := w.Refused(room.ErrParamInvalid, "enter", fmt.Sprintf(`{"userID":"alice","roomID":%s}`, quoted)); e.Field != "roomID" {
 			t.Errorf("%q as a room: field %q", id, e.Field)
 		}
-		if e := w.refused(room.ErrParamInvalid, "enter", fmt.Sprintf(`{"userID":%s,"roomID":"lobby"}`, quoted)); e.Field != "userID" {
+		if e := w.Refused(room.ErrParamInvalid, "enter", fmt.Sprintf(`{"userID":%s,"roomID":"lobby"}`, quoted)); e.Field != "userID" {
 			t.Errorf("%q as a user: field %q", id, e.Field)
 		}
 	}
 	for _, token := range []string{"=41", "=2e", "=", "=G0", "a=2", "=projected", "=0A", "=FF", "a$b"} {
-		if e := w.refused(room.ErrParamInvalid, "enter."+token, `{"roomID":"lobby"}`); e.Field != "userID" {
+		if e := w.Refused(room.ErrParamInvalid, "enter."+token, `{"roomID":"lobby"}`); e.Field != "userID" {
 			t.Errorf("%q as a user's token: field %q", token, e.Field)
 		}
 	}
@@ -379,10 +379,10 @@ func TestRepeatedRequests(t *testing.T) {
 		t.Errorf("a repeat's room is not the room as it is now: %+v", now)
 	}
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.start(configOf(nil))
-	w.start(configOf(nil))
+	w.Start(configOf(nil))
+	w.Start(configOf(nil))
 	again("after a restart")
 }
 
@@ -407,9 +407,9 @@ func TestRepeatedSwitchThatOnlyLeft(t *testing.T) {
 	}
 	again()
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.start(configOf(nil))
+	w.Start(configOf(nil))
 	again()
 	if r := ok[room.JoinedReply](w, "switch", body); r.Sequence != now.Sequence {
 		t.Errorf("the target is at %d, the reply says %d", now.Sequence, r.Sequence)
@@ -431,7 +431,7 @@ func TestRequestIDs(t *testing.T) {
 		{"join.alice", `{"roomID":"nowhere","requestID":"1"}`},
 		{"leaveAll.alice", `{"requestID":"1"}`},
 	} {
-		if e := w.refused(room.ErrParamInvalid, other.subject, other.body); e.Field != "requestID" || !strings.Contains(e.Message, `"1"`) {
+		if e := w.Refused(room.ErrParamInvalid, other.subject, other.body); e.Field != "requestID" || !strings.Contains(e.Message, `"1"`) {
 			t.Errorf("%s %s: field %q: %s", other.subject, other.body, e.Field, e.Message)
 		}
 	}
@@ -452,8 +452,8 @@ func TestRequestIDs(t *testing.T) {
 			t.Errorf("again by header: %+v, first %+v", got, header)
 		}
 	}
-	w.refused(room.ErrUserAlreadyInRoom, "join.bob", `{"roomID":"lobby","requestID":"b1"}`, id, "h1")
-	w.refused(room.ErrParamInvalid, "join.bob", `{"roomID":"lobby"}`, id, strings.Repeat("x", 65))
+	w.Refused(room.ErrUserAlreadyInRoom, "join.bob", `{"roomID":"lobby","requestID":"b1"}`, id, "h1")
+	w.Refused(room.ErrParamInvalid, "join.bob", `{"roomID":"lobby"}`, id, strings.Repeat("x", 65))
 	for _, f := range w.replay().facts {
 		for _, e := range f.Data.MemberList {
 			if want := map[string]string{"alice": "1", "bob": "h1"}[e.UserID]; e.RequestID != want {
@@ -462,7 +462,7 @@ func TestRequestIDs(t *testing.T) {
 		}
 	}
 	// Refusals are not remembered.
-	w.refused(room.ErrRoomNotExist, "join", `{"userID":"alice","roomID":"later","requestID":"2"}`)
+	w.Refused(room.ErrRoomNotExist, "join", `{"userID":"alice","roomID":"later","requestID":"2"}`)
 	ok[position](w, "create", `{"roomID":"later"}`)
 	ok[position](w, "join", `{"userID":"alice","roomID":"later","requestID":"2"}`)
 }
@@ -474,14 +474,14 @@ func TestMembersPages(t *testing.T) {
 	info := `{"x":"` + strings.Repeat("i", room.MaxUserInfo-8) + `"}`
 	together(n, func(i int) {
 		q := fmt.Sprintf(`{"roomID":"big","userID":"u%d","userName":"%s","userInfo":%s}`, i, strings.Repeat("n", 256), info)
-		if m, err := w.nc.Request("room.cmd.join", []byte(q), patience); err != nil || refusal(m) != nil {
+		if m, err := w.NC.Request("room.cmd.join", []byte(q), patience); err != nil || refusal(m) != nil {
 			t.Errorf("join: %v, %v", err, refusal(m))
 		}
 	})
 	for _, count := range []int{0, 100, 500} {
 		seen, at, next := map[string]bool{}, "", ""
 		for {
-			m := w.ask("members", fmt.Sprintf(`{"roomID":"big","count":%d,"nextFlag":%q,"sync":true}`, count, next))
+			m := w.Ask("members", fmt.Sprintf(`{"roomID":"big","count":%d,"nextFlag":%q,"sync":true}`, count, next))
 			page := decode[membersPage](t, m.Data)
 			if len(m.Data) > 256<<10 || len(page.MemberList) == 0 || len(page.MemberList) > cmp.Or(count, 500) || page.MemberCount != n {
 				t.Fatalf("count %d: a page of %d bytes, %d members of %d", count, len(m.Data), len(page.MemberList), page.MemberCount)
@@ -503,7 +503,7 @@ func TestMembersPages(t *testing.T) {
 			t.Errorf("count %d: %d members on all pages", count, len(seen))
 		}
 	}
-	m := w.ask("memberOf", `{"roomID":"big","userIDs":["`+strings.Join(names("u", 100), `","`)+`"]}`)
+	m := w.Ask("memberOf", `{"roomID":"big","userIDs":["`+strings.Join(names("u", 100), `","`)+`"]}`)
 	if reply := decode[room.MemberOfReply](t, m.Data); len(m.Data) > 256<<10 || len(reply.MemberList) != 100 {
 		t.Errorf("memberOf: %d bytes, %d members", len(m.Data), len(reply.MemberList))
 	}
@@ -530,7 +530,7 @@ func TestListPages(t *testing.T) {
 	all := append(slices.Clone(want["a"]), want["b"]...)
 	read := func(prefix string, count int) (ids []string, pages int) {
 		for next := ""; ; pages++ {
-			m := w.ask("list", fmt.Sprintf(`{"prefix":%q,"count":%d,"nextFlag":%q}`, prefix, count, next))
+			m := w.Ask("list", fmt.Sprintf(`{"prefix":%q,"count":%d,"nextFlag":%q}`, prefix, count, next))
 			reply := decode[room.ListReply](t, m.Data)
 			if len(m.Data) > 256<<10 {
 				t.Errorf("a page of %d bytes", len(m.Data))
@@ -552,7 +552,7 @@ func TestListPages(t *testing.T) {
 			t.Errorf("prefix %q, %d a page: %d pages with %q, want %d with %q", x.prefix, x.count, pages, got, x.pages, x.want)
 		}
 	}
-	w.refused(room.ErrParamInvalid, "list", `{"count":501}`)
+	w.Refused(room.ErrParamInvalid, "list", `{"count":501}`)
 	reply := ok[room.RoomsReply](w, "rooms.alice", `{}`)
 	var ids []string
 	for _, r := range reply.Rooms {
@@ -589,17 +589,17 @@ func TestFreshness(t *testing.T) {
 		}
 	}
 	for _, how := range []string{`"minRevision":-1`, `"minRevision":"7"`, `"sync":1`} {
-		w.refused(room.ErrParamInvalid, "get", `{"roomID":"lobby",`+how+`}`)
+		w.Refused(room.ErrParamInvalid, "get", `{"roomID":"lobby",`+how+`}`)
 	}
 	// What nobody has seen in time is not answered from the past.
-	if e := w.refused(room.ErrBusy, "get", `{"roomID":"lobby","minRevision":999999}`); e.Field != "minRevision" || e.Actual != 999999 {
+	if e := w.Refused(room.ErrBusy, "get", `{"roomID":"lobby","minRevision":999999}`); e.Field != "minRevision" || e.Actual != 999999 {
 		t.Errorf("a revision to come: field %q, actual %d: %s", e.Field, e.Actual, e.Message)
 	}
 }
 
 func TestUnasked(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
-	if err := w.nc.Publish("room.cmd.create.alice", []byte(`{"roomID":"lobby"}`)); err != nil {
+	if err := w.NC.Publish("room.cmd.create.alice", []byte(`{"roomID":"lobby"}`)); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitFacts("room.evt.lobby", "the room", func(f *fact) bool { return f.Type == "room.created.v1" })
@@ -620,9 +620,9 @@ func TestLimits(t *testing.T) {
 		var some string
 		for some = range w.roomsNow() {
 		}
-		w.refused(room.ErrRoomLimit, "enter", `{"roomID":"more","userID":"x"}`)
+		w.Refused(room.ErrRoomLimit, "enter", `{"roomID":"more","userID":"x"}`)
 		creator := "u" + some[1:]
-		w.refused(room.ErrRoomLimit, "switch", fmt.Sprintf(`{"fromRoomID":%q,"userID":%q,"toRoomInfo":{"roomID":"more"},"isCreateWhenRoomNotExisted":true}`, some, creator))
+		w.Refused(room.ErrRoomLimit, "switch", fmt.Sprintf(`{"fromRoomID":%q,"userID":%q,"toRoomInfo":{"roomID":"more"},"isCreateWhenRoomNotExisted":true}`, some, creator))
 		ok[position](w, "leave", fmt.Sprintf(`{"roomID":%q,"userID":%q}`, some, creator))
 		w.awaitFacts("room.evt."+some, "its end", func(f *fact) bool { return f.Type == "room.destroyed.v1" })
 		ok[position](w, "enter", `{"roomID":"more","userID":"x"}`)
@@ -632,7 +632,7 @@ func TestLimits(t *testing.T) {
 		ok[position](w, "create", `{"roomID":"lobby","userID":"a","config":{"maxMembers":5}}`)
 		ok[position](w, "join", `{"roomID":"lobby","userID":"b"}`)
 		ok[position](w, "join", `{"roomID":"lobby","userID":"b","sessionID":"phone"}`) // no further member
-		if e := w.refused(room.ErrRoomFull, "join", `{"roomID":"lobby","userID":"c"}`); e.Limit != 2 || e.Actual != 2 {
+		if e := w.Refused(room.ErrRoomFull, "join", `{"roomID":"lobby","userID":"c"}`); e.Limit != 2 || e.Actual != 2 {
 			t.Errorf("limit %d, actual %d", e.Limit, e.Actual)
 		}
 	})
@@ -644,7 +644,7 @@ func TestLimits(t *testing.T) {
 		ok[position](w, "enter", `{"roomID":"c","userID":"bob"}`)
 		for _, q := range []string{`create {"roomID":"new","userID":"alice"}`, `enter {"roomID":"new","userID":"alice"}`, `enter {"roomID":"c","userID":"alice"}`, `join {"roomID":"c","userID":"alice"}`} {
 			verb, body, _ := strings.Cut(q, " ")
-			if e := w.refused(room.ErrUserRoomLimit, verb, body); !strings.Contains(e.Message, `"alice"`) {
+			if e := w.Refused(room.ErrUserRoomLimit, verb, body); !strings.Contains(e.Message, `"alice"`) {
 				t.Errorf("%s: %s", q, e.Message)
 			}
 		}

@@ -25,7 +25,7 @@ func TestRepeatsTellWhoHasGoneNothing(t *testing.T) {
 		{"join.bob", `{"roomID":"lobby","requestID":"R7"}`},
 	}
 	for i, q := range requests {
-		if m := w.ask(q[0], q[1]); refusal(m) != nil || i != 5 && !strings.Contains(string(m.Data), "tea") && !strings.Contains(string(m.Data), "green") {
+		if m := w.Ask(q[0], q[1]); refusal(m) != nil || i != 5 && !strings.Contains(string(m.Data), "tea") && !strings.Contains(string(m.Data), "green") {
 			t.Fatalf("%s %s: %s", q[0], q[1], m.Data)
 		}
 	}
@@ -33,7 +33,7 @@ func TestRepeatsTellWhoHasGoneNothing(t *testing.T) {
 	again := func(when string) {
 		t.Helper()
 		for _, q := range requests {
-			m := w.ask(q[0], q[1])
+			m := w.Ask(q[0], q[1])
 			if refusal(m) != nil {
 				t.Errorf("%s, %s %s: %s", when, q[0], q[1], m.Data)
 			}
@@ -50,7 +50,7 @@ func TestRepeatsTellWhoHasGoneNothing(t *testing.T) {
 	ok[position](w, "enter", `{"roomID":"lobby","roomName":"new","userID":"host","config":{"roomAttributes":{"topic":"secret"}}}`)
 	again("of another room")
 	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
-	if m := w.ask(requests[0][0], requests[0][1]); refusal(m) != nil || !strings.Contains(string(m.Data), "secret") {
+	if m := w.Ask(requests[0][0], requests[0][1]); refusal(m) != nil || !strings.Contains(string(m.Data), "secret") {
 		t.Errorf("being in again: %s", m.Data)
 	}
 }
@@ -65,13 +65,13 @@ func TestHistoryEndsWithMembership(t *testing.T) {
 	for round := range 5 {
 		ok[room.JoinedReply](w, "join.bob", `{"roomID":"lobby"}`)
 		ok[room.SendReply](w, "send", `{"roomID":"lobby","userID":"host","type":"text","data":"before"}`)
-		if m := w.ask("history.bob", question); !strings.Contains(string(m.Data), "before") {
+		if m := w.Ask("history.bob", question); !strings.Contains(string(m.Data), "before") {
 			t.Fatalf("bob, who is in, reads %s", m.Data)
 		}
-		inbox := w.nc.NewInbox()
-		answers := hear(t, w.nc, inbox)
+		inbox := w.NC.NewInbox()
+		answers := hear(t, w.NC, inbox)
 		for range questions {
-			if err := w.nc.PublishRequest("room.cmd.history.bob", inbox, []byte(question)); err != nil {
+			if err := w.NC.PublishRequest("room.cmd.history.bob", inbox, []byte(question)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -68,7 +68,7 @@ func next(t *testing.T, sub *nats.Subscription) string {
 // Each member hears what happens while it is one, and its own going is the last of it.
 func TestFeeds(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{Feeds: true})
-	alice, bob, spy := hear(t, w.nc, "room.feed.alice.*"), hear(t, w.nc, "room.feed.bob.>"), hear(t, w.nc, "room.open.>")
+	alice, bob, spy := hear(t, w.NC, "room.feed.alice.*"), hear(t, w.NC, "room.feed.bob.>"), hear(t, w.NC, "room.open.>")
 	joined := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
 	if !slices.Equal(joined.Subscribe, []string{"room.feed.alice.lobby"}) {
 		t.Errorf("alice is to subscribe to %q", joined.Subscribe)
@@ -138,8 +138,8 @@ func (slow) Dial(network, address string) (net.Conn, error) {
 // Whoever asks as soon as an instance has started hears all that comes of it.
 func TestTheFirstIsHeard(t *testing.T) {
 	w, _ := newWorld(t, 0, roomsvc.Config{})
-	alice := hear(t, w.nc, "room.feed.alice.*")
-	w.start(roomsvc.Config{Feeds: true, FeedsConn: roomtest.Conn(t, w.node.Server, nats.SetCustomDialer(slow{}))})
+	alice := hear(t, w.NC, "room.feed.alice.*")
+	w.Start(roomsvc.Config{Feeds: true, FeedsConn: roomtest.Conn(t, w.Node.Server, nats.SetCustomDialer(slow{}))})
 	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
 	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
 	for _, want := range []string{"room.created.v1 1", "hello"} {
@@ -157,13 +157,13 @@ func TestClockAheadHidesNothing(t *testing.T) {
 	f := &events.Fact{ID: "ahead", Type: events.RoomKept, Room: "lobby", InstanceID: r.InstanceID, Sequence: 2, Time: events.TimeOf(time.Now().Add(time.Hour))}
 	data, err := f.Encode("")
 	if err == nil {
-		_, err = w.js.PublishMsg(w.ctx, &nats.Msg{Subject: subjects.Journal("lobby"), Header: nats.Header{"Content-Type": {events.ContentType}}, Data: data})
+		_, err = w.JS.PublishMsg(w.Ctx, &nats.Msg{Subject: subjects.Journal("lobby"), Header: nats.Header{"Content-Type": {events.ContentType}}, Data: data})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	ok[position](w, "get", `{"roomID":"lobby","sync":true}`)
-	bob := hear(t, w.nc, "room.feed.bob.*")
+	bob := hear(t, w.NC, "room.feed.bob.*")
 	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
 	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
 	ok[room.LeftReply](w, "leave.alice", `{"roomID":"lobby"}`)
@@ -201,12 +201,12 @@ func TestOnlyMembersRead(t *testing.T) {
 	r := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
 	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"stage","config":{"delivery":"open"}}`)
 	for verb, more := range map[string]string{"get": "", "members": "", "count": "", "memberOf": `,"userIDs":["alice"]`, "history": fmt.Sprintf(`,"instanceID":%q,"afterSequence":0`, r.InstanceID)} {
-		w.refused(room.ErrNotAllowed, verb+".bob", `{"roomID":"lobby"`+more+`}`)
+		w.Refused(room.ErrNotAllowed, verb+".bob", `{"roomID":"lobby"`+more+`}`)
 		ok[position](w, verb+".alice", `{"roomID":"lobby"`+more+`}`)
 		ok[position](w, verb, `{"roomID":"lobby"`+more+`}`)
-		w.refused(room.ErrRoomNotExist, verb+".bob", `{"roomID":"none"`+more+`}`)
-		w.ask(verb+".bob", `{"roomID":"stage"`+more+`}`)
-		if e := refusal(w.ask(verb+".bob", `{"roomID":"stage"`+more+`}`)); e != nil {
+		w.Refused(room.ErrRoomNotExist, verb+".bob", `{"roomID":"none"`+more+`}`)
+		w.Ask(verb+".bob", `{"roomID":"stage"`+more+`}`)
+		if e := refusal(w.Ask(verb+".bob", `{"roomID":"stage"`+more+`}`)); e != nil {
 			t.Errorf("%s of an open room: %v", verb, e)
 		}
 	}
@@ -235,7 +235,7 @@ func TestRevocation(t *testing.T) {
 	w, _ := newWorld(t, 0, roomsvc.Config{})
 	instances := map[string]*instance{}
 	for _, name := range []string{"i0", "i1", "i2"} { // what is said comes by a connection of its own
-		instances[name] = w.start(roomsvc.Config{Instance: name, Feeds: true, FeedsConn: roomtest.Conn(t, w.node.Server)})
+		instances[name] = w.Start(roomsvc.Config{Instance: name, Feeds: true, FeedsConn: roomtest.Conn(t, w.Node.Server)})
 	}
 	const (
 		members = 20 // of a room; a message is as many copies
@@ -248,7 +248,7 @@ func TestRevocation(t *testing.T) {
 	list := make([]*leaver, leavers)
 	conns := make([]*nats.Conn, 8)
 	for i := range conns {
-		conns[i] = roomtest.Conn(t, w.node.Server)
+		conns[i] = roomtest.Conn(t, w.Node.Server)
 	}
 	together(leavers, func(i int) {
 		l := &leaver{user: fmt.Sprintf("user-%d", i)}
@@ -265,11 +265,11 @@ func TestRevocation(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	first := instances[leaderOf(w)]
+	first := instances[w.Leader()]
 	if first == nil {
 		t.Fatal("nobody leads")
 	}
-	first.wire.lag.Store(int64(lag)) // it hears of who is out later than of what is said then
+	first.Wire.Lag.Store(int64(lag)) // it hears of who is out later than of what is said then
 	var mu sync.Mutex
 	started := []time.Time{}
 	stop := make(chan struct{})
@@ -303,7 +303,7 @@ func TestRevocation(t *testing.T) {
 	together(leavers, func(i int) {
 		<-pace.C
 		if i == leavers/2 { // another one publishes from here on
-			first.stop()
+			first.End()
 		}
 		l := list[i]
 		var err error
@@ -320,7 +320,7 @@ func TestRevocation(t *testing.T) {
 			t.Error(err)
 		}
 		if i%4 == 0 { // it comes back to listen, and its old subscription stays
-			nc := roomtest.Conn(t, w.node.Server)
+			nc := roomtest.Conn(t, w.Node.Server)
 			l.again = hear(t, nc, l.sub.Subject)
 			mu.Lock()
 			conns = append(conns, nc)
@@ -330,12 +330,12 @@ func TestRevocation(t *testing.T) {
 	took := time.Since(began)
 	close(stop)
 	talking.Wait()
-	last := hear(t, w.nc, "room.feed.host.lobby-0")
+	last := hear(t, w.NC, "room.feed.host.lobby-0")
 	for heard := ""; heard != "end"; { // until there is one that publishes
 		ok[room.SendReply](w, "send", `{"roomID":"lobby-0","userID":"host","type":"text","data":"end"}`)
 		for heard != "end" {
 			m, err := last.NextMsg(500 * time.Millisecond)
-			if errors.Is(err, nats.ErrTimeout) && w.ctx.Err() == nil {
+			if errors.Is(err, nats.ErrTimeout) && w.Ctx.Err() == nil {
 				break
 			}
 			if err != nil {
@@ -404,7 +404,7 @@ func TestRevocation(t *testing.T) {
 // leadBy makes an instance the leader by its own name in the leader's key. Whoever led
 // until then learns of it when it renews, so that for a moment there are two.
 func (w *world) leadBy(instance string) error {
-	_, err := w.js.Publish(w.ctx, "$KV.room_sessions.=leader", fmt.Appendf(nil, `{"instance":%q}`, instance), jetstream.WithMsgTTL(8*time.Second))
+	_, err := w.JS.Publish(w.Ctx, "$KV.room_sessions.=leader", fmt.Appendf(nil, `{"instance":%q}`, instance), jetstream.WithMsgTTL(8*time.Second))
 	return err
 }
 
@@ -414,11 +414,11 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 	const leavers, lease, span = 60, 5, 6 * time.Second
 	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
 	created := ok[room.JoinedReply](w, "enter", `{"roomID":"lobby","userID":"host"}`)
-	facts := hear(t, w.nc, "room.evt.lobby")
+	facts := hear(t, w.NC, "room.evt.lobby")
 	list, byUser := make([]*leaver, leavers), map[string]*leaver{}
 	for i := range list {
 		l := &leaver{user: fmt.Sprintf("user-%d", i)}
-		l.sub = hear(t, w.nc, []string{"room.feed." + l.user + ".*", "room.*." + l.user + ".>"}[i%2])
+		l.sub = hear(t, w.NC, []string{"room.feed." + l.user + ".*", "room.*." + l.user + ".>"}[i%2])
 		list[i], byUser[l.user] = l, l
 	}
 	together(leavers, func(i int) {
@@ -531,7 +531,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 		}
 	})
 	others.Wait()
-	last := hear(t, w.nc, "room.feed.host.lobby")
+	last := hear(t, w.NC, "room.feed.host.lobby")
 	ok[room.SendReply](w, "send", `{"roomID":"lobby","userID":"host","type":"command","data":"end"}`)
 	for next(t, last) != "end" {
 	}
@@ -547,7 +547,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 			if n, _, err := l.sub.Pending(); err != nil || n == 0 {
 				break
 			}
-			m, err := l.sub.NextMsgWithContext(w.ctx)
+			m, err := l.sub.NextMsgWithContext(w.Ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -200,20 +200,20 @@ type membersPage struct {
 // snapshot reads all pages. The roster's sequence, and the revision beside it, are the
 // lowest of the pages: all that is folded from there on is in all of them or comes.
 func (w *world) snapshot(room string, minRevision uint64, sync bool, count int) (r *roster, revision uint64) {
-	w.t.Helper()
+	w.T.Helper()
 	for next := ""; ; {
 		body := fmt.Sprintf(`{"roomID":%q,"minRevision":%d,"sync":%t,"count":%d,"nextFlag":%q}`, room, minRevision, sync, count, next)
-		m := w.ask("members", body)
+		m := w.Ask("members", body)
 		if e := refusal(m); e != nil {
 			if e.Code.Name == "ROOM_NOT_EXIST" {
 				return nil, 0
 			}
-			w.t.Fatalf("members %s: %v", body, e)
+			w.T.Fatalf("members %s: %v", body, e)
 		}
 		if len(m.Data) > 256<<10 {
-			w.t.Errorf("a page of %d bytes", len(m.Data))
+			w.T.Errorf("a page of %d bytes", len(m.Data))
 		}
-		page := decode[membersPage](w.t, m.Data)
+		page := decode[membersPage](w.T, m.Data)
 		if r == nil || r.Instance != page.InstanceID {
 			if next != "" {
 				r, next = nil, "" // the room is another one now
@@ -240,8 +240,8 @@ func (w *world) snapshot(room string, minRevision uint64, sync bool, count int) 
 
 // attributes reads the room's attributes; same is false if it is another instance now.
 func (w *world) attributes(room string, minRevision uint64, instance string) (attributes map[string]string, same bool) {
-	w.t.Helper()
-	m := w.ask("get", fmt.Sprintf(`{"roomID":%q,"minRevision":%d}`, room, minRevision))
+	w.T.Helper()
+	m := w.Ask("get", fmt.Sprintf(`{"roomID":%q,"minRevision":%d}`, room, minRevision))
 	if e := refusal(m); e != nil {
 		return nil, false
 	}
@@ -250,7 +250,7 @@ func (w *world) attributes(room string, minRevision uint64, instance string) (at
 		Room       struct {
 			Attributes map[string]string `json:"attributes"`
 		} `json:"room"`
-	}](w.t, m.Data)
+	}](w.T, m.Data)
 	return reply.Room.Attributes, reply.InstanceID == instance
 }
 
@@ -269,18 +269,18 @@ type follower struct {
 
 // follow begins to follow a room: hear first, then read, so that nothing falls between.
 func (w *world) follow(room, token string, minRevision uint64, lossy int) *follower {
-	w.t.Helper()
-	sub, err := w.nc.SubscribeSync("room.evt." + token)
+	w.T.Helper()
+	sub, err := w.NC.SubscribeSync("room.evt." + token)
 	if err == nil {
 		err = sub.SetPendingLimits(-1, -1)
 	}
 	if err == nil {
-		err = w.nc.FlushTimeout(patience)
+		err = w.NC.FlushTimeout(patience)
 	}
 	if err != nil {
-		w.t.Fatalf("subscribing: %v", err)
+		w.T.Fatalf("subscribing: %v", err)
 	}
-	w.t.Cleanup(func() { _ = sub.Unsubscribe() })
+	w.T.Cleanup(func() { _ = sub.Unsubscribe() })
 	f := &follower{w: w, room: room, sub: sub, lossy: lossy}
 	f.roster, f.revision = w.snapshot(room, minRevision, false, 7)
 	return f
@@ -288,7 +288,7 @@ func (w *world) follow(room, token string, minRevision uint64, lossy int) *follo
 
 // take folds one copy, after what is missing before it.
 func (f *follower) take(x *fact) {
-	f.w.t.Helper()
+	f.w.T.Helper()
 	switch {
 	case x.Revision <= f.revision || f.roster != nil && x.Data.InstanceID == f.roster.Instance && x.Data.Sequence <= f.roster.Sequence:
 		return
@@ -301,7 +301,7 @@ func (f *follower) take(x *fact) {
 
 // heal reads what was missed from the journal.
 func (f *follower) heal() {
-	f.w.t.Helper()
+	f.w.T.Helper()
 	f.healed++
 	for _, x := range f.w.journal("room.evt."+token(f.room), f.revision+1) {
 		switch {
@@ -309,7 +309,7 @@ func (f *follower) heal() {
 		case f.roster != nil && x.Data.InstanceID == f.roster.Instance && x.Data.Sequence <= f.roster.Sequence:
 			continue // the pages were read one after the other
 		case f.roster == nil || x.Data.InstanceID != f.roster.Instance || x.Data.Sequence != f.roster.Sequence+1:
-			f.w.t.Fatalf("the journal has %s %d of instance %s behind %v", x.Type, x.Data.Sequence, x.Data.InstanceID, f.roster)
+			f.w.T.Fatalf("the journal has %s %d of instance %s behind %v", x.Type, x.Data.Sequence, x.Data.InstanceID, f.roster)
 		}
 		f.roster, f.revision = f.roster.fold(x), x.Revision
 	}
@@ -317,7 +317,7 @@ func (f *follower) heal() {
 
 // until folds what has come until the follower is where a reply says that the room is.
 func (f *follower) until(revision uint64) {
-	f.w.t.Helper()
+	f.w.T.Helper()
 	for f.revision < revision {
 		if f.lossy > 0 {
 			if n, _, err := f.sub.Pending(); err != nil || n == 0 {
@@ -327,7 +327,7 @@ func (f *follower) until(revision uint64) {
 		}
 		m, err := f.sub.NextMsg(patience)
 		if err != nil {
-			f.w.t.Fatalf("the follower of %q is at revision %d, the room at %d: %v", f.room, f.revision, revision, err)
+			f.w.T.Fatalf("the follower of %q is at revision %d, the room at %d: %v", f.room, f.revision, revision, err)
 		}
 		if f.heard++; f.lossy > 0 && f.heard%f.lossy == 0 {
 			continue
@@ -338,41 +338,41 @@ func (f *follower) until(revision uint64) {
 
 // agree compares with what the service answers now.
 func (f *follower) agree() {
-	f.w.t.Helper()
+	f.w.T.Helper()
 	want, revision := f.w.snapshot(f.room, 0, true, 500)
 	if want == nil {
 		revision = f.w.lastOf(f.room)
 	}
 	f.until(revision)
 	if got, want := f.roster.String(), want.String(); got != want {
-		f.w.t.Errorf("the follower of %q has\n%s\nmembers says\n%s", f.room, got, want)
+		f.w.T.Errorf("the follower of %q has\n%s\nmembers says\n%s", f.room, got, want)
 	}
 }
 
 // live reads a live copy.
 func (w *world) live(m *nats.Msg) *fact {
-	w.t.Helper()
+	w.T.Helper()
 	revision, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil || m.Header.Get("Nats-Stream") != "ROOMS" {
-		w.t.Fatalf("a live copy with headers %v", m.Header)
+		w.T.Fatalf("a live copy with headers %v", m.Header)
 	}
 	f, err := readFact(revision, m.Header, m.Data)
 	if err != nil {
-		w.t.Fatalf("a live copy: %v", err)
+		w.T.Fatalf("a live copy: %v", err)
 	}
 	return f
 }
 
 // journal reads the stored facts at a subject, from a revision on.
 func (w *world) journal(subject string, from uint64) []*fact {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, "ROOMS")
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, "ROOMS")
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	info, err := stream.Info(w.ctx, jetstream.WithSubjectFilter(subject))
+	info, err := stream.Info(w.Ctx, jetstream.WithSubjectFilter(subject))
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	stored := uint64(0)
 	for _, n := range info.State.Subjects {
@@ -382,11 +382,11 @@ func (w *world) journal(subject string, from uint64) []*fact {
 	if stored == 0 || from > info.State.LastSeq {
 		return nil
 	}
-	cons, err := w.js.OrderedConsumer(w.ctx, "ROOMS", jetstream.OrderedConsumerConfig{
+	cons, err := w.JS.OrderedConsumer(w.Ctx, "ROOMS", jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	pending := cons.CachedInfo().NumPending
 	if pending == 0 {
@@ -394,21 +394,21 @@ func (w *world) journal(subject string, from uint64) []*fact {
 	}
 	it, err := cons.Messages()
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer it.Stop()
 	for {
-		m, err := it.Next(jetstream.NextContext(w.ctx))
+		m, err := it.Next(jetstream.NextContext(w.Ctx))
 		if err != nil {
-			w.t.Fatalf("reading the journal: %v", err)
+			w.T.Fatalf("reading the journal: %v", err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		f, err := readFact(meta.Sequence.Stream, m.Headers(), m.Data())
 		if err != nil {
-			w.t.Fatalf("fact %d: %v", meta.Sequence.Stream, err)
+			w.T.Fatalf("fact %d: %v", meta.Sequence.Stream, err)
 		}
 		facts = append(facts, f)
 		if meta.NumPending == 0 {
@@ -419,12 +419,12 @@ func (w *world) journal(subject string, from uint64) []*fact {
 
 // lastOf is the revision of a room's newest fact; 0 if it has none.
 func (w *world) lastOf(room string) uint64 {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, "ROOMS")
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, "ROOMS")
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	m, err := stream.GetLastMsgForSubject(w.ctx, "room.evt."+token(room))
+	m, err := stream.GetLastMsgForSubject(w.Ctx, "room.evt."+token(room))
 	if err != nil {
 		return 0
 	}
@@ -433,25 +433,25 @@ func (w *world) lastOf(room string) uint64 {
 
 // awaitFacts reads facts at a subject as they come, until enough says so.
 func (w *world) awaitFacts(subject, what string, enough func(*fact) bool) {
-	w.t.Helper()
-	cons, err := w.js.OrderedConsumer(w.ctx, "ROOMS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	w.T.Helper()
+	cons, err := w.JS.OrderedConsumer(w.Ctx, "ROOMS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	it, err := cons.Messages()
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer it.Stop()
 	for {
 		m, err := it.Next(jetstream.NextMaxWait(patience))
 		if err != nil {
-			w.t.Fatalf("waiting for %s: %v", what, err)
+			w.T.Fatalf("waiting for %s: %v", what, err)
 		}
 		meta, _ := m.Metadata()
 		f, err := readFact(meta.Sequence.Stream, m.Headers(), m.Data())
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		if enough(f) {
 			return
@@ -481,25 +481,25 @@ type history struct {
 
 // replay folds the whole journal and checks its rules on the way.
 func (w *world) replay() history {
-	w.t.Helper()
+	w.T.Helper()
 	h := history{rooms: map[string]*roster{}}
 	ids := map[string]bool{}
 	times := map[string]time.Time{}
 	for _, f := range w.journal("room.evt.*", 1) {
 		w.checkFact(f)
 		if ids[f.Event.ID()] {
-			w.t.Errorf("the id %s comes twice", f.Event.ID())
+			w.T.Errorf("the id %s comes twice", f.Event.ID())
 		}
 		ids[f.Event.ID()] = true
 		r := h.rooms[f.Room]
 		switch {
 		case r == nil && (f.Type != "room.created.v1" || f.Data.Sequence != 1):
-			w.t.Fatalf("fact %d: %s %d of %q, which has not begun", f.Revision, f.Type, f.Data.Sequence, f.Room)
+			w.T.Fatalf("fact %d: %s %d of %q, which has not begun", f.Revision, f.Type, f.Data.Sequence, f.Room)
 		case r != nil && (f.Data.InstanceID != r.Instance || f.Data.Sequence != r.Sequence+1):
-			w.t.Fatalf("fact %d: %s %d of %q, instance %s, after %v", f.Revision, f.Type, f.Data.Sequence, f.Room, f.Data.InstanceID, r)
+			w.T.Fatalf("fact %d: %s %d of %q, instance %s, after %v", f.Revision, f.Type, f.Data.Sequence, f.Room, f.Data.InstanceID, r)
 		}
 		if f.Event.Time().Before(times[f.Room]) {
-			w.t.Errorf("fact %d: the time of %s %d of %q is before that of the fact before it", f.Revision, f.Type, f.Data.Sequence, f.Room)
+			w.T.Errorf("fact %d: the time of %s %d of %q is before that of the fact before it", f.Revision, f.Type, f.Data.Sequence, f.Room)
 		}
 		times[f.Room] = f.Event.Time()
 		w.checkEntries(f, r)
@@ -508,7 +508,7 @@ func (w *world) replay() history {
 		} else {
 			h.rooms[f.Room] = r
 			if n := f.Data.MemberCount; n != nil && *n != len(r.Members) {
-				w.t.Errorf("fact %d: memberCount %d, but %d members", f.Revision, *n, len(r.Members))
+				w.T.Errorf("fact %d: memberCount %d, but %d members", f.Revision, *n, len(r.Members))
 			}
 		}
 		h.last = f.Revision
@@ -519,28 +519,28 @@ func (w *world) replay() history {
 
 // checkFact checks what the contract says of every fact.
 func (w *world) checkFact(f *fact) {
-	w.t.Helper()
+	w.T.Helper()
 	e := &f.Event
 	if err := e.Validate(); err != nil {
-		w.t.Errorf("fact %d is no valid CloudEvent: %v", f.Revision, err)
+		w.T.Errorf("fact %d is no valid CloudEvent: %v", f.Revision, err)
 	}
 	x := e.Extensions()
 	if e.SpecVersion() != "1.0" || e.DataContentType() != "application/json" || e.DataSchema() != "" || e.Subject() != f.Data.RoomID ||
 		e.Source() != "/rooms/"+token(f.Data.RoomID)+"/"+f.Data.InstanceID ||
 		x["sequence"] != fmt.Sprintf("%020d", f.Data.Sequence) || x["roominstance"] != f.Data.InstanceID || x["partitionkey"] != f.Data.RoomID {
-		w.t.Errorf("fact %d has an envelope unlike the contract: %s", f.Revision, f.Raw)
+		w.T.Errorf("fact %d has an envelope unlike the contract: %s", f.Revision, f.Raw)
 	}
 	if got := f.Header.Get("Content-Type"); got != "application/cloudevents+json" {
-		w.t.Errorf("fact %d has Content-Type %q", f.Revision, got)
+		w.T.Errorf("fact %d has Content-Type %q", f.Revision, got)
 	}
 	if len(f.Raw) > 64<<10 {
-		w.t.Errorf("fact %d has %d bytes", f.Revision, len(f.Raw))
+		w.T.Errorf("fact %d has %d bytes", f.Revision, len(f.Raw))
 	}
 }
 
 // checkEntries checks that a fact's entries are true of the state before it.
 func (w *world) checkEntries(f *fact, r *roster) {
-	w.t.Helper()
+	w.T.Helper()
 	for _, e := range f.Data.MemberList {
 		in, session := false, false
 		if r != nil {
@@ -552,20 +552,20 @@ func (w *world) checkEntries(f *fact, r *roster) {
 			"member.left.v1": session, "session.left.v1": session,
 		}
 		if !fits[f.Type] {
-			w.t.Errorf("fact %d: %s of %q, session %q, on %v", f.Revision, f.Type, e.UserID, e.SessionID, r)
+			w.T.Errorf("fact %d: %s of %q, session %q, on %v", f.Revision, f.Type, e.UserID, e.SessionID, r)
 		}
 		if e.LeftAt != "" && e.LeftAt < e.JoinedAt {
-			w.t.Errorf("fact %d: %q left at %s, joined at %s", f.Revision, e.UserID, e.LeftAt, e.JoinedAt)
+			w.T.Errorf("fact %d: %q left at %s, joined at %s", f.Revision, e.UserID, e.LeftAt, e.JoinedAt)
 		}
 	}
 }
 
 // projected waits until the bucket has got to a revision, and gives how far it is.
 func (w *world) projected(revision uint64) uint64 {
-	w.t.Helper()
-	watch, err := w.kv.Watch(w.ctx, "=projected")
+	w.T.Helper()
+	watch, err := w.kv.Watch(w.Ctx, "=projected")
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer func() { _ = watch.Stop() }()
 	deadline := time.NewTimer(patience)
@@ -582,23 +582,23 @@ func (w *world) projected(revision uint64) uint64 {
 				Torn     bool   `json:"torn"`
 			}
 			if err := json.Unmarshal(e.Value(), &v); err != nil && len(e.Value()) > 0 {
-				w.t.Fatal(err)
+				w.T.Fatal(err)
 			}
 			if at = v.Revision; at >= revision && !v.Torn {
 				return at
 			}
 		case <-deadline.C:
-			w.t.Fatalf("the bucket is at %d, waited for %d", at, revision)
+			w.T.Fatalf("the bucket is at %d, waited for %d", at, revision)
 		}
 	}
 }
 
 // bucket reads the bucket's living keys, as JSON.
 func (w *world) bucket() map[string]map[string]any {
-	w.t.Helper()
-	watch, err := w.kv.WatchAll(w.ctx, jetstream.IgnoreDeletes())
+	w.T.Helper()
+	watch, err := w.kv.WatchAll(w.Ctx, jetstream.IgnoreDeletes())
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer func() { _ = watch.Stop() }()
 	records := map[string]map[string]any{}
@@ -606,7 +606,7 @@ func (w *world) bucket() map[string]map[string]any {
 		if e == nil {
 			break
 		}
-		records[e.Key()] = *decode[map[string]any](w.t, e.Value())
+		records[e.Key()] = *decode[map[string]any](w.T, e.Value())
 	}
 	delete(records, "=projected")
 	return records
@@ -614,7 +614,7 @@ func (w *world) bucket() map[string]map[string]any {
 
 // roomsNow is every room that list names.
 func (w *world) roomsNow() map[string]map[string]any {
-	w.t.Helper()
+	w.T.Helper()
 	rooms := map[string]map[string]any{}
 	for next := ""; ; {
 		page := ok[struct {
@@ -632,7 +632,7 @@ func (w *world) roomsNow() map[string]map[string]any {
 
 // settled waits until no room is empty that has nothing to wait for.
 func (w *world) settled() {
-	w.t.Helper()
+	w.T.Helper()
 	open := map[string]*roster{}
 	end := ok[struct {
 		Revision uint64 `json:"revision"`
@@ -659,12 +659,12 @@ func (w *world) settled() {
 // check compares what everybody says after a storm: the facts, folded, the service's
 // replies, and the bucket.
 func (w *world) check(followers ...*follower) history {
-	w.t.Helper()
+	w.T.Helper()
 	w.settled()
 	h := w.replay()
 	rooms := w.roomsNow()
 	if got, want := slices.Sorted(maps.Keys(rooms)), slices.Sorted(maps.Keys(h.rooms)); !slices.Equal(got, want) {
-		w.t.Errorf("list names\n%q\nthe facts make\n%q", got, want)
+		w.T.Errorf("list names\n%q\nthe facts make\n%q", got, want)
 	}
 	w.projected(h.last)
 	records := w.bucket()
@@ -674,7 +674,7 @@ func (w *world) check(followers ...*follower) history {
 			said.Delay = r.Delay
 		}
 		if got, want := said.String(), r.String(); got != want {
-			w.t.Errorf("members of %q says\n%s\nthe facts make\n%s", id, got, want)
+			w.T.Errorf("members of %q says\n%s\nthe facts make\n%s", id, got, want)
 		}
 		w.checkRecords(id, rooms[id], records)
 	}
@@ -687,7 +687,7 @@ func (w *world) check(followers ...*follower) history {
 		}
 	}
 	if len(records) > 0 {
-		w.t.Errorf("the bucket has keys that belong to nothing: %q", slices.Sorted(maps.Keys(records)))
+		w.T.Errorf("the bucket has keys that belong to nothing: %q", slices.Sorted(maps.Keys(records)))
 	}
 	for _, f := range followers {
 		f.agree()
@@ -697,17 +697,17 @@ func (w *world) check(followers ...*follower) history {
 
 // checkRecords compares a room's records with the replies, and takes them away.
 func (w *world) checkRecords(id string, room map[string]any, records map[string]map[string]any) {
-	w.t.Helper()
+	w.T.Helper()
 	within := func(key string, want map[string]any) {
 		got := records[key]
 		delete(records, key)
 		for field, value := range want {
-			if pretty(w.t, got[field]) != pretty(w.t, value) {
-				w.t.Errorf("the bucket's %s: %s is %v, the reply says %v", key, field, got[field], value)
+			if pretty(w.T, got[field]) != pretty(w.T, value) {
+				w.T.Errorf("the bucket's %s: %s is %v, the reply says %v", key, field, got[field], value)
 			}
 		}
 		if revision, _ := got["revision"].(float64); revision == 0 || got["instanceID"] != room["instanceID"] {
-			w.t.Errorf("the bucket's %s: revision %v, instanceID %v", key, got["revision"], got["instanceID"])
+			w.T.Errorf("the bucket's %s: revision %v, instanceID %v", key, got["revision"], got["instanceID"])
 		}
 	}
 	within(token(id), room)

@@ -16,63 +16,62 @@ import (
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // device is a user's own connection, which can be cut.
 type device struct {
 	w    *world
 	nc   *nats.Conn
-	wire wire
+	wire worlds.Wire
 	user string
 	back chan struct{} // it has connected again
 }
 
 func (w *world) device(user string, opts ...nats.Option) *device {
-	w.t.Helper()
+	w.T.Helper()
 	d := &device{w: w, user: user, back: make(chan struct{}, 1)}
-	d.nc = roomtest.Conn(w.t, w.node.Server, append(opts, nats.SetCustomDialer(&d.wire), nats.ReconnectHandler(func(*nats.Conn) { d.back <- struct{}{} }))...)
+	d.nc = roomtest.Conn(w.T, w.Node.Server, append(opts, nats.SetCustomDialer(&d.wire), nats.ReconnectHandler(func(*nats.Conn) { d.back <- struct{}{} }))...)
 	return d
 }
 
 // connection is the device's own, as its server told it.
 func (d *device) connection() *room.Connection {
-	d.w.t.Helper()
+	d.w.T.Helper()
 	id, err := d.nc.GetClientID()
 	if err != nil {
-		d.w.t.Fatal(err)
+		d.w.T.Fatal(err)
 	}
 	return &room.Connection{ServerID: d.nc.ConnectedServerId(), ClientID: id}
 }
 
 // ask sends a command by the device's own connection.
 func (d *device) ask(verb string, body map[string]any) *leased {
-	d.w.t.Helper()
+	d.w.T.Helper()
 	data, err := json.Marshal(body)
 	if err != nil {
-		d.w.t.Fatal(err)
+		d.w.T.Fatal(err)
 	}
 	m, err := d.nc.Request("room.cmd."+verb+"."+token(d.user), data, patience)
 	if err != nil {
-		d.w.t.Fatalf("%s %s: %v", verb, data, err)
+		d.w.T.Fatalf("%s %s: %v", verb, data, err)
 	}
-	d.w.agreed(verb, data, m)
+	d.w.Agreed(verb, data, m)
 	if e := refusal(m); e != nil {
-		d.w.t.Fatalf("%s %s: %v", verb, data, e)
+		d.w.T.Fatalf("%s %s: %v", verb, data, e)
 	}
-	return decode[leased](d.w.t, m.Data)
+	return decode[leased](d.w.T, m.Data)
 }
 
 // enter comes into the lobby with an hour's lease, and names its connection.
 func (d *device) enter(session string) *leased {
-	d.w.t.Helper()
+	d.w.T.Helper()
 	return d.ask("enter", map[string]any{"roomID": "lobby", "sessionID": session, "leaseSeconds": 3600, "connection": d.connection(), "config": map[string]any{"roomDestroyDelayTime": 60}})
 }
 
 // cut ends the device's TCP connection, as a network does.
 func (d *device) cut() time.Time {
-	d.wire.mu.Lock()
-	defer d.wire.mu.Unlock()
-	_ = d.wire.conn.Close()
+	d.wire.Cut()
 	return time.Now()
 }
 
@@ -90,7 +89,7 @@ func TestConnectionCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := graceWorld(t, c.set)
 			heard := w.outs()
-			notices := map[string]*nats.Subscription{"alice": hear(t, w.nc, "room.state.alice.*"), "bob": hear(t, w.nc, "room.state.bob.*")}
+			notices := map[string]*nats.Subscription{"alice": hear(t, w.NC, "room.state.alice.*"), "bob": hear(t, w.NC, "room.state.bob.*")}
 			alice, bob := w.device("alice", nats.NoReconnect()), w.device("bob", nats.NoReconnect())
 			alice.enter("cut")
 			alice.ask("enter", map[string]any{"roomID": "lobby", "sessionID": "beside", "leaseSeconds": 3600}) // says nothing of its connection
@@ -134,7 +133,7 @@ func TestConnectionCut(t *testing.T) {
 func TestConnectionBackInTime(t *testing.T) {
 	w := graceWorld(t, 2*time.Second)
 	heard := w.outs()
-	facts := hear(t, w.nc, "room.evt.lobby")
+	facts := hear(t, w.NC, "room.evt.lobby")
 	renews, goesOn, silent := w.device("renews"), w.device("goes-on"), w.device("silent")
 	for _, d := range []*device{renews, goesOn, silent} {
 		d.enter("s")
@@ -186,12 +185,12 @@ func TestNobodyIsPutOutByReconnects(t *testing.T) {
 			lease := 600
 			c := client.New(d.nc, client.Config{UserID: d.user, UserForm: true, LeaseSeconds: &lease})
 			defer c.Close()
-			states, err := c.States(w.ctx)
+			states, err := c.States(w.Ctx)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			if _, err := c.Enter(w.ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
+			if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -250,9 +249,9 @@ func TestConnectionsOfAServerBefore(t *testing.T) {
 		conn := map[string]any{"serverID": []string{"BEFORE", "BEFORE", "NOW"}[i], "clientID": 7 + i}
 		ok[leased](w, "enter."+user, string(text(t, map[string]any{"roomID": "lobby", "leaseSeconds": 3600, "connection": conn})))
 	}
-	instances[0].stop()
+	instances[0].End()
 	began := time.Now()
-	w.start(roomsvc.Config{System: roomtest.SystemConn(t, node.Server), Server: "NOW", Grace: 2 * time.Second})
+	w.Start(roomsvc.Config{System: roomtest.SystemConn(t, node.Server), Server: "NOW", Grace: 2 * time.Second})
 	ok[leased](w, "renew.bob", `{"connection":{"serverID":"NOW","clientID":1}}`)
 	if x := heard.next(); x.UserID != "alice" || x.heard.Sub(began) < 2*time.Second {
 		t.Errorf("%s is out %v after the start", x.UserID, x.heard.Sub(began))
@@ -263,9 +262,9 @@ func TestConnectionsOfAServerBefore(t *testing.T) {
 // A connection to the system account that is of no use says so at the start.
 func TestSystemConnectionClosed(t *testing.T) {
 	w, _ := newWorld(t, 0, roomsvc.Config{})
-	nc := roomtest.Conn(t, w.node.Server)
+	nc := roomtest.Conn(t, w.Node.Server)
 	nc.Close()
-	if _, err := w.open(roomsvc.Config{System: nc}); !errors.Is(err, nats.ErrConnectionClosed) {
+	if _, err := w.Open(roomsvc.Config{System: nc}); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("it starts with %v", err)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
@@ -48,14 +47,14 @@ type outs struct {
 }
 
 func (w *world) outs() *outs {
-	w.t.Helper()
+	w.T.Helper()
 	o := &outs{w: w, heard: make(chan out, 1<<16)}
-	nc := roomtest.Conn(w.t, w.node.Server)
+	nc := roomtest.Conn(w.T, w.Node.Server)
 	sub, err := nc.Subscribe("room.evt.*", func(m *nats.Msg) {
 		now := time.Now()
 		f, err := readFact(0, m.Header, m.Data)
 		if err != nil {
-			w.t.Errorf("a fact that can't be read: %v", err)
+			w.T.Errorf("a fact that can't be read: %v", err)
 			return
 		}
 		taken := false
@@ -65,7 +64,7 @@ func (w *world) outs() *outs {
 			}
 			left, err := time.Parse(time.RFC3339, e.LeftAt)
 			if err != nil {
-				w.t.Errorf("%s left at %q", e.UserID, e.LeftAt)
+				w.T.Errorf("%s left at %q", e.UserID, e.LeftAt)
 			}
 			taken = true
 			o.heard <- out{e, f.Type, f.Room, left, now, f.Data.Sequence}
@@ -79,36 +78,36 @@ func (w *world) outs() *outs {
 		err = nc.FlushTimeout(patience)
 	}
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return o
 }
 
 func (o *outs) next() out {
-	o.w.t.Helper()
+	o.w.T.Helper()
 	select {
 	case x := <-o.heard:
 		return x
 	case <-time.After(patience):
-		o.w.t.Fatal("nobody is put out")
+		o.w.T.Fatal("nobody is put out")
 		return out{}
 	}
 }
 
 // none checks that nobody else was put out, up to what another session's end proves.
 func (o *outs) none() {
-	o.w.t.Helper()
+	o.w.T.Helper()
 	o.clock(5)
 	select {
 	case x := <-o.heard:
-		o.w.t.Errorf("%s/%s is out of %s once more: %s %s", x.UserID, x.SessionID, x.room, x.typ, x.Reason)
+		o.w.T.Errorf("%s/%s is out of %s once more: %s %s", x.UserID, x.SessionID, x.room, x.typ, x.Reason)
 	default:
 	}
 }
 
 // clock lets so many seconds go by: those of a session's lease.
 func (o *outs) clock(seconds int) {
-	o.w.t.Helper()
+	o.w.T.Helper()
 	ok[leased](o.w, "enter.clock", fmt.Sprintf(`{"roomID":"clock","sessionID":"s%d","leaseSeconds":%d}`, rand.Int64(), seconds))
 	var others []out
 	for {
@@ -140,7 +139,7 @@ func (x *out) is(t *testing.T, typ, room, session, reason string, at time.Time) 
 func TestLeaseRunsOut(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	heard := w.outs()
-	notices := hear(t, w.nc, "room.state.alice.*")
+	notices := hear(t, w.NC, "room.state.alice.*")
 	lobby := ok[leased](w, "enter.alice", `{"roomID":"lobby","sessionID":"tab","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
 	ok[leased](w, "enter.alice", `{"roomID":"lobby","sessionID":"desk","leaseSeconds":8}`)
 	ok[leased](w, "enter.alice", `{"roomID":"side","sessionID":"tab","config":{"roomDestroyDelayTime":60}}`)
@@ -210,7 +209,7 @@ func TestExpiresAt(t *testing.T) {
 		Room struct {
 			InstanceID string `json:"instanceID"`
 		} `json:"room"`
-	}](t, w.ask("get", `{"roomID":"base"}`).Data).Room.InstanceID
+	}](t, w.Ask("get", `{"roomID":"base"}`).Data).Room.InstanceID
 	bodies := map[room.Verb]string{
 		room.Create: `"roomID":"new"`, room.Join: `"roomID":"joined"`, room.Enter: `"roomID":"new"`, room.Switch: `"fromRoomID":"new","toRoomInfo":{"roomID":"other"},"isCreateWhenRoomNotExisted":true`,
 		room.Get: `"roomID":"base"`, room.Members: `"roomID":"base"`, room.MemberOf: `"roomID":"base","userIDs":["alice"]`, room.Rooms: ``, room.List: ``, room.Renew: ``,
@@ -238,7 +237,7 @@ func TestExpiresAt(t *testing.T) {
 			}
 		}
 	}
-	e := w.refused(room.ErrRoomNotExist, "get", `{"roomID":"none","userID":"alice","sessionID":"leased"}`)
+	e := w.Refused(room.ErrRoomNotExist, "get", `{"roomID":"none","userID":"alice","sessionID":"leased"}`)
 	if e.Limit != 0 {
 		t.Errorf("a refusal: %+v", e)
 	}
@@ -301,14 +300,14 @@ func TestLeaseFields(t *testing.T) {
 		`"connection":{"serverID":"` + strings.Repeat("S", 65) + `","clientID":7}`: "connection.serverID",
 	} {
 		for _, subject := range []string{"enter.alice", "renew.alice", "get.alice", "enter", "renew", "send", "leave"} {
-			e := w.refused(room.ErrParamInvalid, subject, `{"roomID":"lobby","type":"text","userID":"alice",`+body+`}`)
+			e := w.Refused(room.ErrParamInvalid, subject, `{"roomID":"lobby","type":"text","userID":"alice",`+body+`}`)
 			if e.Field != field || !strings.Contains(e.Message, field) && !strings.Contains(e.Message, "connection") {
 				t.Errorf("%s %s: field %q, %s", subject, body, e.Field, e.Message)
 			}
 		}
 	}
 	for _, subject := range []string{"enter.alice", "renew.alice", "rooms.alice"} {
-		if e := w.refused(room.ErrParamInvalid, subject, `{"roomID":"lobby","leaseSeconds":0}`); e.Field != "leaseSeconds" {
+		if e := w.Refused(room.ErrParamInvalid, subject, `{"roomID":"lobby","leaseSeconds":0}`); e.Field != "leaseSeconds" {
 			t.Errorf("%s: %+v", subject, e)
 		}
 	}
@@ -471,23 +470,6 @@ func TestNobodyIsPutOutInTime(t *testing.T) {
 	}
 }
 
-func leaderOf(w *world) string {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, "KV_room_sessions")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	m, err := stream.GetLastMsgForSubject(w.ctx, "$KV.room_sessions.=leader")
-	if err != nil {
-		return ""
-	}
-	var v struct {
-		Instance string `json:"instance"`
-	}
-	_ = json.Unmarshal(m.Data, &v)
-	return v.Instance
-}
-
 // Whoever was brought in by a back end, without a lease, begins one with its first renewal:
 // nobody would miss it otherwise.
 func TestRenewalBeginsALease(t *testing.T) {
@@ -514,21 +496,21 @@ func TestLeaseOutlivesTheLeader(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{})
 	heard := w.outs()
 	heard.clock(5) // somebody leads
-	name := leaderOf(w)
+	name := w.Leader()
 	i := slices.IndexFunc([]string{"i0", "i1"}, func(s string) bool { return s == name })
 	if i < 0 {
 		t.Fatalf("%q leads", name)
 	}
 	ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
 	end := ok[leased](w, "get.alice", `{"roomID":"lobby"}`)
-	instances[i].kill()
+	instances[i].Kill()
 	died := time.Now()
 	x := heard.next()
 	roomtest.Figure(t, "out %v after the leader's death, %v after its end", x.heard.Sub(died), x.heard.Sub(end.ExpiresAt))
 	if x.UserID != "alice" || !x.left.Equal(end.ExpiresAt) || x.heard.Sub(end.ExpiresAt) > 15*time.Second {
 		t.Errorf("%+v; the lease ended at %v", x, end.ExpiresAt)
 	}
-	if got := leaderOf(w); got == name || got == "" {
+	if got := w.Leader(); got == name || got == "" {
 		t.Errorf("%q leads", got)
 	}
 	heard.none()
@@ -547,19 +529,19 @@ func TestLeasesOverARestart(t *testing.T) {
 			ok[leased](w, "enter", `{"roomID":"lobby","userID":"carol"}`)
 			alice, bob := ok[leased](w, "get.alice", `{"roomID":"lobby"}`).ExpiresAt, ok[leased](w, "get.bob", `{"roomID":"lobby"}`).ExpiresAt
 			for _, i := range instances {
-				i.stop()
+				i.End()
 			}
 			if lost {
-				if err := w.js.DeleteStream(w.ctx, "KV_room_sessions"); err != nil {
+				if err := w.JS.DeleteStream(w.Ctx, "KV_room_sessions"); err != nil {
 					t.Fatal(err)
 				}
 			}
-			w.node.Stop()
+			w.Node.Stop()
 			elsewhere.clock(7)
-			w.node.Start()
+			w.Node.Start()
 			back := time.Now()
 			for i := range 2 {
-				w.start(roomsvc.Config{Instance: fmt.Sprintf("i%d", i)})
+				w.Start(roomsvc.Config{Instance: fmt.Sprintf("i%d", i)})
 			}
 			x := heard.next()
 			if x.UserID != "alice" {
@@ -589,9 +571,8 @@ func TestLeasesOverARestart(t *testing.T) {
 // clockWorld is another server and service, which tell the time while the first are down.
 func clockWorld(t *testing.T) *outs {
 	t.Helper()
-	w := &world{t: t, node: roomtest.Start(t), ctx: t.Context()}
-	w.nc = roomtest.Conn(t, w.node.Server)
-	w.start(roomsvc.Config{})
+	w := emptyWorld(t, roomtest.Start(t))
+	w.Start(roomsvc.Config{})
 	return w.outs()
 }
 
@@ -602,8 +583,8 @@ func TestRenewalAfterARestart(t *testing.T) {
 	ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":9,"config":{"roomDestroyDelayTime":60}}`)
 	was := ok[leased](w, "get.alice", `{"roomID":"lobby"}`).ExpiresAt
 	heard.clock(5)
-	instances[0].stop()
-	w.start(roomsvc.Config{Instance: "i1"})
+	instances[0].End()
+	w.Start(roomsvc.Config{Instance: "i1"})
 	r := ok[leased](w, "renew.alice", `{}`)
 	if d := r.ExpiresAt.Sub(was); len(r.Rooms) != 1 || d < 3*time.Second {
 		t.Errorf("renewed after a restart: it ends %v later", d)
@@ -620,12 +601,12 @@ func TestBucketDeleted(t *testing.T) {
 		t.Run(map[bool]string{false: "gone", true: "made anew"}[again], func(t *testing.T) {
 			w, instances := newWorld(t, 1, roomsvc.Config{})
 			ok[leased](w, "enter.alice", `{"roomID":"lobby"}`)
-			if err := w.js.DeleteStream(w.ctx, "KV_room_sessions"); err != nil {
+			if err := w.JS.DeleteStream(w.Ctx, "KV_room_sessions"); err != nil {
 				t.Fatal(err)
 			}
 			begun := time.Now()
 			if again {
-				w.start(roomsvc.Config{Instance: "other"})
+				w.Start(roomsvc.Config{Instance: "other"})
 			}
 			select {
 			case <-instances[0].Done():
@@ -637,7 +618,7 @@ func TestBucketDeleted(t *testing.T) {
 				t.Errorf("it ended with %v", err)
 			}
 			if !again {
-				w.start(roomsvc.Config{Instance: "other"})
+				w.Start(roomsvc.Config{Instance: "other"})
 			}
 			if r := ok[leased](w, "renew.alice", `{}`); len(r.Rooms) != 1 {
 				t.Errorf("%+v", r)
@@ -649,8 +630,8 @@ func TestBucketDeleted(t *testing.T) {
 func TestDevicesReplaceOneAnother(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{Limits: room.Limits{ReplaceDevices: 1}})
 	heard := w.outs()
-	notices := hear(t, w.nc, "room.state.alice.*")
-	all := hear(t, w.nc, "room.evt.lobby")
+	notices := hear(t, w.NC, "room.state.alice.*")
+	all := hear(t, w.NC, "room.evt.lobby")
 	ok[leased](w, "create", `{"roomID":"lobby","userID":"bob"}`)
 	ok[leased](w, "create", `{"roomID":"side","userID":"bob"}`)
 	follower := w.follow("lobby", "lobby", 0, 0)
@@ -780,11 +761,11 @@ func TestLeasesOverElections(t *testing.T) {
 		})
 	}
 	for range elections {
-		for n := renewals.Load(); renewals.Load() < n+200 && w.ctx.Err() == nil; {
+		for n := renewals.Load(); renewals.Load() < n+200 && w.Ctx.Err() == nil; {
 			ok[leased](w, "rooms", `{"userID":"u0"}`)
 		}
 		old := roomtest.StreamLeader(t, nodes, "KV_room_sessions")
-		if _, err := w.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_room_sessions", nil, patience); err != nil {
+		if _, err := w.NC.Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_room_sessions", nil, patience); err != nil {
 			t.Error(err)
 		}
 		t.Logf("%s led, after %d renewals", old.Name(), renewals.Load())

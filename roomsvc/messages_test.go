@@ -61,22 +61,22 @@ func readMessage(t *testing.T, data []byte) *message {
 
 // storedMessages reads what the stream holds at a subject.
 func (w *world) storedMessages(subject string) (all []*message) {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, "ROOM_MESSAGES")
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, "ROOM_MESSAGES")
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	cons, err := stream.OrderedConsumer(w.ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	cons, err := stream.OrderedConsumer(w.Ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	for left := cons.CachedInfo().NumPending; left > 0; left-- {
 		m, err := cons.Next(jetstream.FetchMaxWait(patience))
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		meta, _ := m.Metadata()
-		x := readMessage(w.t, m.Data())
+		x := readMessage(w.T, m.Data())
 		x.MessageSeq = meta.Sequence.Stream
 		all = append(all, x)
 	}
@@ -95,7 +95,7 @@ type historyPage struct {
 func TestSend(t *testing.T) {
 	forms(t, func(t *testing.T, form func(verb, user, fields string) (string, string)) {
 		w, _ := newWorld(t, 2, configOf(nil))
-		sub, err := w.nc.SubscribeSync("room.msg.>")
+		sub, err := w.NC.SubscribeSync("room.msg.>")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestSend(t *testing.T) {
 			{room.ErrMessageTooLong, "alice", `"roomID":"a.b","type":"text","data":"` + strings.Repeat("<", 32<<10+1) + `"`, "data"},
 		} {
 			subject, body := form("send", c.user, c.body)
-			if e := w.refused(c.code, subject, body); e.Field != c.field {
+			if e := w.Refused(c.code, subject, body); e.Field != c.field {
 				t.Errorf("%.100s: field %q, want %q", body, e.Field, c.field)
 			}
 		}
@@ -167,7 +167,7 @@ func TestSend(t *testing.T) {
 	if m := w.storedMessages("room.msg.lobby"); len(m) != 1 || m[0].SenderUserID != "" {
 		t.Errorf("a server message: %+v", m)
 	}
-	w.refused(room.ErrRoomNotExist, "send", `{"roomID":"none","type":"text","data":"x"}`)
+	w.Refused(room.ErrRoomNotExist, "send", `{"roomID":"none","type":"text","data":"x"}`)
 }
 
 // A message is there once, whichever instance it is sent to again, and after a restart.
@@ -182,7 +182,7 @@ func TestRepeatedMessages(t *testing.T) {
 		if r := ok[sent](w, "send", body); *r != *first {
 			t.Errorf("sent again: %+v, the first outcome was %+v", r, first)
 		}
-		w.refused(room.ErrParamInvalid, "send", strings.Replace(body, "once", "twice", 1))
+		w.Refused(room.ErrParamInvalid, "send", strings.Replace(body, "once", "twice", 1))
 	}
 	for range 6 {
 		again()
@@ -191,25 +191,25 @@ func TestRepeatedMessages(t *testing.T) {
 		t.Error("bob's message is taken for alice's")
 	}
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.node.Stop()
-	w.node.Start()
-	w.start(roomsvc.Config{})
+	w.Node.Stop()
+	w.Node.Start()
+	w.Start(roomsvc.Config{})
 	again()
 	shout := strings.Replace(strings.Replace(body, "text", "barrage", 1), `"1"`, `"2"`, 1)
 	if a, b := ok[sent](w, "send", shout), ok[sent](w, "send", shout); *a != *b {
 		t.Errorf("a live message sent again: %+v, then %+v", a, b)
 	}
 	ok[position](w, "setAttributes", `{"roomID":"lobby","userID":"alice","set":{"a":"b"},"requestID":"3"}`)
-	w.refused(room.ErrParamInvalid, "send", strings.Replace(body, `"1"`, `"3"`, 1))
+	w.Refused(room.ErrParamInvalid, "send", strings.Replace(body, `"1"`, `"3"`, 1))
 	if n := len(w.storedMessages("room.msg.lobby")); n != 2 {
 		t.Errorf("%d messages are stored, want 2", n)
 	}
 	// Its user may be gone meanwhile, and the room too.
 	ok[position](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
 	again()
-	w.refused(room.ErrUserNotInRoom, "send", strings.Replace(body, `"1"`, `"4"`, 1))
+	w.Refused(room.ErrUserNotInRoom, "send", strings.Replace(body, `"1"`, `"4"`, 1))
 	ok[room.DestroyReply](w, "destroy", `{"roomID":"lobby"}`)
 	again()
 }
@@ -248,7 +248,7 @@ func TestMessageRate(t *testing.T) {
 	}
 	var refused *room.Error
 	for n := 0; refused == nil; n++ {
-		if m := w.ask("send", send("alice", "lobby", "low")); n > 100 {
+		if m := w.Ask("send", send("alice", "lobby", "low")); n > 100 {
 			t.Fatal("alice may send as much as she likes")
 		} else if e := refusal(m); e != nil {
 			if refused = e; n < 5 {
@@ -268,13 +268,13 @@ func TestMessageRate(t *testing.T) {
 // A full stream takes no more messages and loses none; changes of rooms go on.
 func TestMessagesFull(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
-	stream, err := w.js.Stream(w.ctx, "ROOM_MESSAGES")
+	stream, err := w.JS.Stream(w.Ctx, "ROOM_MESSAGES")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := stream.CachedInfo().Config
 	cfg.MaxMsgs = 3
-	if _, err := w.js.UpdateStream(w.ctx, cfg); err != nil {
+	if _, err := w.JS.UpdateStream(w.Ctx, cfg); err != nil {
 		t.Fatal(err)
 	}
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
@@ -282,7 +282,7 @@ func TestMessagesFull(t *testing.T) {
 		ok[sent](w, "send", fmt.Sprintf(`{"roomID":"lobby","userID":"alice","type":"text","data":"%d"}`, i))
 	}
 	for range 3 {
-		w.refused(room.ErrBusy, "send", `{"roomID":"lobby","userID":"alice","type":"text","data":"too much"}`)
+		w.Refused(room.ErrBusy, "send", `{"roomID":"lobby","userID":"alice","type":"text","data":"too much"}`)
 	}
 	ok[position](w, "join", `{"roomID":"lobby","userID":"bob"}`)
 	var data []string
@@ -299,7 +299,7 @@ func TestMessageHoles(t *testing.T) {
 	w, _ := newWorld(t, 2, configOf(nil))
 	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`).InstanceID
 	ok[position](w, "create", `{"roomID":"other","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
-	sub, err := w.nc.SubscribeSync("room.msg.lobby")
+	sub, err := w.NC.SubscribeSync("room.msg.lobby")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,22 +343,22 @@ func TestMessageHoles(t *testing.T) {
 
 // past reads messages by history, page by page.
 func (w *world) past(instance, id, position string, from uint64, count int) (all []*message) {
-	w.t.Helper()
+	w.T.Helper()
 	for next := strconv.FormatUint(from, 10); next != ""; {
-		m := w.ask("history", fmt.Sprintf(`{"roomID":%q,"instanceID":%q,%q:%s,"count":%d}`, id, instance, position, next, count))
+		m := w.Ask("history", fmt.Sprintf(`{"roomID":%q,"instanceID":%q,%q:%s,"count":%d}`, id, instance, position, next, count))
 		if e := refusal(m); e != nil {
-			w.t.Fatal(e)
+			w.T.Fatal(e)
 		}
 		if len(m.Data) > 256<<10 {
-			w.t.Errorf("a page of %d bytes", len(m.Data))
+			w.T.Errorf("a page of %d bytes", len(m.Data))
 		}
-		page := decode[historyPage](w.t, m.Data)
+		page := decode[historyPage](w.T, m.Data)
 		var list []*message
 		for _, e := range page.Events {
-			list = append(list, readMessage(w.t, e))
+			list = append(list, readMessage(w.T, e))
 		}
 		if len(list) > count || page.NextFlag != "" && len(list) == 0 {
-			w.t.Fatalf("a page of %d, asked for %d", len(list), count)
+			w.T.Fatalf("a page of %d, asked for %d", len(list), count)
 		}
 		if position == "beforeMessageSeq" {
 			all = append(list, all...)
@@ -519,33 +519,33 @@ func TestHistoryForJoiners(t *testing.T) {
 			t.Errorf("%s: %q, want %q", subject, got, want)
 		}
 	}
-	w.refused(room.ErrUserNotInRoom, "history.carol", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterMessageSeq":0}`, instance))
+	w.Refused(room.ErrUserNotInRoom, "history.carol", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterMessageSeq":0}`, instance))
 }
 
 // pagesOfFacts reads the room's facts by pages of several lengths, from several places.
 func (w *world) pagesOfFacts(instance string, stored []*fact, counts ...int) {
-	w.t.Helper()
+	w.T.Helper()
 	for _, count := range counts {
 		for _, from := range []uint64{0, 1, 30, 59, 60, 61, 99} {
 			var got []jsontext.Value
 			for next := strconv.FormatUint(from, 10); next != ""; {
 				p := ok[historyPage](w, "history", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterSequence":%s,"count":%d,"sync":true}`, instance, next, count))
 				if !p.Complete || p.Sequence != uint64(len(stored)) || p.InstanceID != instance || len(p.Events) > count {
-					w.t.Fatalf("after %s: complete %t, head %d, %d events", next, p.Complete, p.Sequence, len(p.Events))
+					w.T.Fatalf("after %s: complete %t, head %d, %d events", next, p.Complete, p.Sequence, len(p.Events))
 				}
 				got = append(got, p.Events...)
 				if p.NextFlag == next {
-					w.t.Fatalf("after %s comes %[1]s", next)
+					w.T.Fatalf("after %s comes %[1]s", next)
 				}
 				next = p.NextFlag
 			}
 			want := stored[min(int(from), len(stored)):]
 			if len(got) != len(want) {
-				w.t.Fatalf("after %d by %d: %d facts, want %d", from, count, len(got), len(want))
+				w.T.Fatalf("after %d by %d: %d facts, want %d", from, count, len(got), len(want))
 			}
 			for i := range got {
 				if string(got[i]) != string(want[i].Raw) {
-					w.t.Errorf("after %d: fact %d is %s, stored is %s", from, i, got[i], want[i].Raw)
+					w.T.Errorf("after %d: fact %d is %s, stored is %s", from, i, got[i], want[i].Raw)
 				}
 			}
 		}
@@ -563,9 +563,9 @@ func TestHistoryOfFacts(t *testing.T) {
 	w.pagesOfFacts(instance, stored, 1, 7, 500)
 	// An instance that has just started knows no fact as it is stored.
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.start(configOf(nil))
+	w.Start(configOf(nil))
 	w.pagesOfFacts(instance, stored, 17, 500)
 	for body, field := range map[string]string{
 		`{"roomID":"lobby","instanceID":"x"}`:                                       "afterSequence",
@@ -574,11 +574,11 @@ func TestHistoryOfFacts(t *testing.T) {
 		`{"roomID":"lobby","instanceID":"x","afterSequence":1,"count":501}`:         "count",
 		`{"roomID":"lobby","instanceID":"x","afterSequence":-1}`:                    "afterSequence",
 	} {
-		if e := w.refused(room.ErrParamInvalid, "history", body); e.Field != field {
+		if e := w.Refused(room.ErrParamInvalid, "history", body); e.Field != field {
 			t.Errorf("%s: field %q, want %q", body, e.Field, field)
 		}
 	}
-	w.refused(room.ErrRoomNotExist, "history", `{"roomID":"none","instanceID":"x","afterSequence":1}`)
+	w.Refused(room.ErrRoomNotExist, "history", `{"roomID":"none","instanceID":"x","afterSequence":1}`)
 	if p := ok[historyPage](w, "history", `{"roomID":"lobby","instanceID":"another","afterSequence":0}`); p.Complete || len(p.Events) > 0 || p.InstanceID != instance {
 		t.Errorf("of another instance: %+v", p)
 	}
@@ -601,7 +601,7 @@ func TestMessageHeads(t *testing.T) {
 			t.Fatalf("rooms says %+v, the newest message is %d", r.Rooms, head)
 		}
 	}
-	w.start(roomsvc.Config{})
+	w.Start(roomsvc.Config{})
 	for agreed := 0; agreed < 30; {
 		if r := ok[room.RoomsReply](w, "rooms", `{"userID":"alice","sync":true}`); r.Rooms[0].MessageSeq == head {
 			agreed++
@@ -615,7 +615,7 @@ func TestMessageHeads(t *testing.T) {
 func TestMessagesBesideStorm(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
-	sub, err := w.nc.Subscribe("room.msg.lobby", func(*nats.Msg) {})
+	sub, err := w.NC.Subscribe("room.msg.lobby", func(*nats.Msg) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,11 +56,11 @@ func (n *notice) line(t *testing.T, m *nats.Msg) string {
 
 func TestNotices(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
-	sub, err := w.nc.SubscribeSync("room.state.alice.*")
+	sub, err := w.NC.SubscribeSync("room.state.alice.*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	phone := roomtest.Conn(t, w.node.Server)
+	phone := roomtest.Conn(t, w.Node.Server)
 	other, err := phone.SubscribeSync("room.state.alice.*")
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestNotices(t *testing.T) {
 	for i, s := range steps {
 		requestID := fmt.Sprintf("r%d", i)
 		body := strings.Replace(`{"requestID":"`+requestID+`",`+s.body[1:], ",}", "}", 1)
-		m := w.ask(s.verb+".alice", body)
+		m := w.Ask(s.verb+".alice", body)
 		// The reply is here, on the same connection: all notices must be, too.
 		n, _, err := sub.Pending()
 		if err != nil || n != len(s.want) {

@@ -14,14 +14,14 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 	ok[position](w, "enter.alice", `{"roomID":"lobby"}`)
 	ok[position](w, "join.mallory", `{"roomID":"lobby"}`)
 	const questions = 1000
-	inbox := w.nc.NewInbox()
-	answers := hear(t, w.nc, inbox)
+	inbox := w.NC.NewInbox()
+	answers := hear(t, w.NC, inbox)
 	for range questions { // for what will not be stored
-		if err := w.nc.PublishRequest("room.cmd.get.mallory", inbox, []byte(`{"roomID":"lobby","minRevision":1000000000}`)); err != nil {
+		if err := w.NC.PublishRequest("room.cmd.get.mallory", inbox, []byte(`{"roomID":"lobby","minRevision":1000000000}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.refused(room.ErrBusy, "get.mallory", `{"roomID":"lobby"}`) // behind them all
+	w.Refused(room.ErrBusy, "get.mallory", `{"roomID":"lobby"}`) // behind them all
 	ok[position](w, "get.alice", `{"roomID":"lobby"}`)
 	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
 	for range questions {
@@ -41,7 +41,7 @@ func TestOneUserHasSoManySessions(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	const most = 1000
 	together(most, func(i int) {
-		m, err := w.nc.Request("room.cmd.join.mallory", fmt.Appendf(nil, `{"roomID":"none","sessionID":"s%d"}`, i), patience)
+		m, err := w.NC.Request("room.cmd.join.mallory", fmt.Appendf(nil, `{"roomID":"none","sessionID":"s%d"}`, i), patience)
 		if err != nil {
 			t.Error(err)
 		} else if e := refusal(m); e == nil || e.Code.Name != room.ErrRoomNotExist.Name {
@@ -49,7 +49,7 @@ func TestOneUserHasSoManySessions(t *testing.T) {
 		}
 	})
 	for _, verb := range []string{"enter", "join", "renew"} {
-		if e := w.refused(room.ErrParamInvalid, verb+".mallory", `{"roomID":"lobby","sessionID":"one-more"}`); e.Field != "sessionID" || e.Limit != most {
+		if e := w.Refused(room.ErrParamInvalid, verb+".mallory", `{"roomID":"lobby","sessionID":"one-more"}`); e.Field != "sessionID" || e.Limit != most {
 			t.Errorf("%+v", e)
 		}
 	}

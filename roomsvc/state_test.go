@@ -22,7 +22,7 @@ const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 func TestFacts(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	sub, err := w.nc.SubscribeSync("room.evt.>")
+	sub, err := w.NC.SubscribeSync("room.evt.>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestFacts(t *testing.T) {
 		if s.verb == "create" {
 			header = []string{"traceparent", trace}
 		}
-		m := w.ask(s.verb, s.body, header...)
+		m := w.Ask(s.verb, s.body, header...)
 		if e := refusal(m); e != nil {
 			t.Fatalf("%s %s: %v", s.verb, s.body, e)
 		}
@@ -161,7 +161,7 @@ func TestDestroyDelay(t *testing.T) {
 	if gone.Data.Reason != "empty" || gone.Data.Sequence != 5 {
 		t.Errorf("the room ended with %s", gone.Raw)
 	}
-	w.refused(room.ErrRoomNotExist, "join", `{"roomID":"lobby","userID":"carol"}`)
+	w.Refused(room.ErrRoomNotExist, "join", `{"roomID":"lobby","userID":"carol"}`)
 	w.check()
 }
 
@@ -171,9 +171,9 @@ func TestDestroyAfterRestart(t *testing.T) {
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":1}}`)
 	ok[position](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
 	due := ok[room.GetReply](w, "get", `{"roomID":"lobby","sync":true}`).Room.DestroyAt
-	instances[0].kill()
-	w.node.Restart()
-	w.start(roomsvc.Config{Instance: "i0"})
+	instances[0].Kill()
+	w.Node.Restart()
+	w.Start(roomsvc.Config{Instance: "i0"})
 	w.awaitFacts("room.evt.lobby", "the end of the room", func(f *fact) bool {
 		if f.Type == "room.destroyed.v1" && f.Event.Time().UnixMilli() < int64(due) {
 			t.Errorf("ended at %v, was due at %v", f.Event.Time(), due.Time())
@@ -191,17 +191,17 @@ func TestRestartKeepsEverything(t *testing.T) {
 		ok[position](w, "leave", fmt.Sprintf(`{"roomID":"r%d","userID":"u%d"}`, i%7, i))
 	}
 	w.check()
-	before := w.ask("list", `{}`)
-	page := w.ask("members", `{"roomID":"r1"}`)
+	before := w.Ask("list", `{}`)
+	page := w.Ask("members", `{"roomID":"r1"}`)
 	for _, i := range instances {
-		i.stop()
+		i.End()
 	}
-	w.node.Restart()
-	w.start(roomsvc.Config{})
-	if after := w.ask("list", `{"prefix":"r"}`); !strings.HasPrefix(string(before.Data), strings.TrimSuffix(string(after.Data), `],"nextFlag":""}`)) {
+	w.Node.Restart()
+	w.Start(roomsvc.Config{})
+	if after := w.Ask("list", `{"prefix":"r"}`); !strings.HasPrefix(string(before.Data), strings.TrimSuffix(string(after.Data), `],"nextFlag":""}`)) {
 		t.Errorf("list says\n%s\nbefore\n%s", after.Data, before.Data)
 	}
-	if after := w.ask("members", `{"roomID":"r1"}`); string(after.Data) != string(page.Data) {
+	if after := w.Ask("members", `{"roomID":"r1"}`); string(after.Data) != string(page.Data) {
 		t.Errorf("members says\n%s\nbefore\n%s", after.Data, page.Data)
 	}
 	w.check()
@@ -218,8 +218,8 @@ func TestRestartKnowsWhoIsWhere(t *testing.T) {
 	}
 	ok[position](w, "enter", `{"roomID":"lobby","userID":"alice"}`)
 	w.check()
-	instances[0].stop()
-	w.start(roomsvc.Config{})
+	instances[0].End()
+	w.Start(roomsvc.Config{})
 	if rooms := ok[room.RoomsReply](w, "rooms", `{"userID":"alice"}`).Rooms; len(rooms) != 1 {
 		t.Errorf("alice is in %v", rooms)
 	}
@@ -247,7 +247,7 @@ func TestBucket(t *testing.T) {
 		t.Errorf("the room's record counts %v members", n)
 	}
 	// A roster watched by key alone.
-	watch, err := w.kv.Watch(w.ctx, "a=2Eb.>", jetstream.UpdatesOnly())
+	watch, err := w.kv.Watch(w.Ctx, "a=2Eb.>", jetstream.UpdatesOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,20 +277,20 @@ func TestTwoLeaders(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	at := ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
 	w.projected(at.Revision)
-	instances[0].stop()
+	instances[0].End()
 	leader := func() (*projection.Projector, func() error) {
-		nc := roomtest.Conn(t, w.node.Server)
-		j, err := journal.Open(w.ctx, nc, journal.Settings{Keep: 168 * time.Hour})
+		nc := roomtest.Conn(t, w.Node.Server)
+		j, err := journal.Open(w.Ctx, nc, journal.Settings{Keep: 168 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := projection.Open(w.ctx, j, 0)
+		b, err := projection.Open(w.Ctx, j, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := projection.NewProjector(b, projection.Projected{}, time.Minute, nil)
 		ended := make(chan error, 1)
-		ctx, cancel := context.WithCancel(w.ctx)
+		ctx, cancel := context.WithCancel(w.Ctx)
 		go func() { ended <- p.Lead(ctx) }()
 		return p, func() error {
 			defer cancel()
@@ -330,11 +330,11 @@ func TestLeaderGetsOverAnotherOne(t *testing.T) {
 	for i := range 3 {
 		at := ok[position](w, "enter", fmt.Sprintf(`{"roomID":"lobby","userID":"u%d"}`, i))
 		w.projected(at.Revision)
-		e, err := w.kv.Get(w.ctx, "=projected")
+		e, err := w.kv.Get(w.Ctx, "=projected")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.kv.Put(w.ctx, "=projected", e.Value()); err != nil {
+		if _, err := w.kv.Put(w.Ctx, "=projected", e.Value()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -344,7 +344,7 @@ func TestLeaderGetsOverAnotherOne(t *testing.T) {
 // Another instance takes the lead of one that stopped in order, and of one that died.
 func TestLeadChanges(t *testing.T) {
 	w, instances := newWorld(t, 3, roomsvc.Config{})
-	for i, end := range []func(){instances[0].stop, instances[1].kill} {
+	for i, end := range []func(){instances[0].End, instances[1].Kill} {
 		at := ok[position](w, "enter", fmt.Sprintf(`{"roomID":"lobby","userID":"u%d"}`, i))
 		end()
 		w.projected(at.Revision)
@@ -358,33 +358,33 @@ func TestForeignStream(t *testing.T) {
 		t.Run(subject, func(t *testing.T) {
 			w, _ := newWorld(t, 0, roomsvc.Config{})
 			foreign := jetstream.StreamConfig{Name: "ARCHIVE", Subjects: []string{subject}, NoAck: true}
-			if _, err := w.js.CreateStream(w.ctx, foreign); err != nil {
+			if _, err := w.JS.CreateStream(w.Ctx, foreign); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.open(roomsvc.Config{}); err == nil || !strings.Contains(err.Error(), `"ARCHIVE"`) {
+			if _, err := w.Open(roomsvc.Config{}); err == nil || !strings.Contains(err.Error(), `"ARCHIVE"`) {
 				t.Fatalf("started beside a stream on %s: %v", subject, err)
 			}
-			if err := w.js.DeleteStream(w.ctx, "ARCHIVE"); err != nil {
+			if err := w.JS.DeleteStream(w.Ctx, "ARCHIVE"); err != nil {
 				t.Fatal(err)
 			}
-			i := w.start(roomsvc.Config{})
-			if err := i.Check(w.ctx); err != nil {
+			i := w.Start(roomsvc.Config{})
+			if err := i.Check(w.Ctx); err != nil {
 				t.Errorf("not ready without a reason: %v", err)
 			}
 			if subject == "room.>" {
 				return // the server itself refuses it beside ours
 			}
-			if _, err := w.js.CreateStream(w.ctx, foreign); err != nil {
+			if _, err := w.JS.CreateStream(w.Ctx, foreign); err != nil {
 				t.Fatal(err)
 			}
-			if err := i.Check(w.ctx); err == nil || !strings.Contains(err.Error(), `"ARCHIVE"`) {
+			if err := i.Check(w.Ctx); err == nil || !strings.Contains(err.Error(), `"ARCHIVE"`) {
 				t.Errorf("ready beside a stream on %s: %v", subject, err)
 			}
 			ok[position](w, "enter", `{"roomID":"lobby","userID":"alice"}`)
-			if err := w.js.DeleteStream(w.ctx, "ARCHIVE"); err != nil {
+			if err := w.JS.DeleteStream(w.Ctx, "ARCHIVE"); err != nil {
 				t.Fatal(err)
 			}
-			if err := i.Check(w.ctx); err != nil {
+			if err := i.Check(w.Ctx); err != nil {
 				t.Errorf("not ready without a reason: %v", err)
 			}
 		})
@@ -398,18 +398,18 @@ func TestWhatDoesNotBelongTogether(t *testing.T) {
 		w, instances := newWorld(t, 1, roomsvc.Config{})
 		at := ok[position](w, "enter", `{"roomID":"lobby","userID":"alice"}`)
 		w.projected(at.Revision)
-		instances[0].stop()
-		if err := w.js.DeleteStream(w.ctx, "ROOMS"); err != nil {
+		instances[0].End()
+		if err := w.JS.DeleteStream(w.Ctx, "ROOMS"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := w.open(roomsvc.Config{})
+		_, err := w.Open(roomsvc.Config{})
 		if err == nil || !strings.Contains(err.Error(), "rooms") || !strings.Contains(err.Error(), "ROOMS") || !strings.Contains(err.Error(), "another deployment") {
 			t.Fatalf("started: %v", err)
 		}
-		if err := w.js.DeleteStream(w.ctx, "KV_rooms"); err != nil {
+		if err := w.JS.DeleteStream(w.Ctx, "KV_rooms"); err != nil {
 			t.Fatal(err)
 		}
-		w.start(roomsvc.Config{})
+		w.Start(roomsvc.Config{})
 		w.bind()
 		if rooms := w.roomsNow(); len(rooms) > 0 {
 			t.Errorf("rooms out of nothing: %v", rooms)
@@ -420,29 +420,29 @@ func TestWhatDoesNotBelongTogether(t *testing.T) {
 		for i := range 20 {
 			ok[position](w, "enter", fmt.Sprintf(`{"roomID":"r%d","userID":"u%d"}`, i%3, i))
 		}
-		instances[0].stop()
-		if err := w.js.DeleteStream(w.ctx, "KV_rooms"); err != nil {
+		instances[0].End()
+		if err := w.JS.DeleteStream(w.Ctx, "KV_rooms"); err != nil {
 			t.Fatal(err)
 		}
-		w.start(roomsvc.Config{})
+		w.Start(roomsvc.Config{})
 		w.bind()
 		w.check()
 	})
 	t.Run("the journal is somebody else's", func(t *testing.T) {
 		w, _ := newWorld(t, 0, roomsvc.Config{})
-		if _, err := w.js.CreateStream(w.ctx, jetstream.StreamConfig{Name: "ROOMS", Subjects: []string{"hotel.>"}}); err != nil {
+		if _, err := w.JS.CreateStream(w.Ctx, jetstream.StreamConfig{Name: "ROOMS", Subjects: []string{"hotel.>"}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.open(roomsvc.Config{}); err == nil || !strings.Contains(err.Error(), "did not make") {
+		if _, err := w.Open(roomsvc.Config{}); err == nil || !strings.Contains(err.Error(), "did not make") {
 			t.Fatalf("started: %v", err)
 		}
 	})
 	t.Run("settings", func(t *testing.T) {
 		w, _ := newWorld(t, 0, roomsvc.Config{})
-		if _, err := w.open(roomsvc.Config{FactsKeep: time.Hour}); err == nil || !strings.Contains(err.Error(), "24h") {
+		if _, err := w.Open(roomsvc.Config{FactsKeep: time.Hour}); err == nil || !strings.Contains(err.Error(), "24h") {
 			t.Errorf("started: %v", err)
 		}
-		if _, err := w.open(roomsvc.Config{Limits: room.Limits{MaxRooms: -1}}); err == nil {
+		if _, err := w.Open(roomsvc.Config{Limits: room.Limits{MaxRooms: -1}}); err == nil {
 			t.Error("started with -1 rooms")
 		}
 	})
@@ -452,23 +452,23 @@ func TestBusy(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{MaxInFlight: 1})
 	at := ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`)
 	w.projected(at.Revision)
-	inbox, err := w.nc.SubscribeSync(w.nc.NewInbox())
+	inbox, err := w.NC.SubscribeSync(w.NC.NewInbox())
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The first one waits for what is not stored yet, and takes the only place.
-	head, err := w.js.Stream(w.ctx, "ROOMS")
+	head, err := w.JS.Stream(w.Ctx, "ROOMS")
 	if err != nil {
 		t.Fatal(err)
 	}
 	next := head.CachedInfo().State.LastSeq + 1
-	if err := w.nc.PublishRequest("room.cmd.get", inbox.Subject, fmt.Appendf(nil, `{"roomID":"lobby","minRevision":%d}`, next)); err != nil {
+	if err := w.NC.PublishRequest("room.cmd.get", inbox.Subject, fmt.Appendf(nil, `{"roomID":"lobby","minRevision":%d}`, next)); err != nil {
 		t.Fatal(err)
 	}
-	if e := w.refused(room.ErrBusy, "get", `{"roomID":"lobby"}`); e.RetryAfterMs <= 0 || !strings.Contains(e.Message, "1 command") {
+	if e := w.Refused(room.ErrBusy, "get", `{"roomID":"lobby"}`); e.RetryAfterMs <= 0 || !strings.Contains(e.Message, "1 command") {
 		t.Errorf("retry after %d ms: %s", e.RetryAfterMs, e.Message)
 	}
-	if _, err := w.js.Publish(w.ctx, "room.sync", nil); err != nil {
+	if _, err := w.JS.Publish(w.Ctx, "room.sync", nil); err != nil {
 		t.Fatal(err)
 	}
 	m, err := inbox.NextMsg(patience)

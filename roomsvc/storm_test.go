@@ -161,8 +161,8 @@ func TestStormOfSwitchesWhileInstancesDie(t *testing.T) {
 			}
 		}
 		i := n % len(instances)
-		instances[i].kill()
-		instances[i] = w.start(roomsvc.Config{Instance: fmt.Sprintf("i%d", i)})
+		instances[i].Kill()
+		instances[i] = w.Start(roomsvc.Config{Instance: fmt.Sprintf("i%d", i)})
 	}
 	close(stop)
 	group.Wait()
@@ -181,7 +181,7 @@ func (w *world) lastFact() uint64 {
 // stand in one atomic batch, and batches are adjacent; between them everybody who ever
 // was in a room must be in exactly one.
 func (w *world) checkOneRoomEach(h history, begun uint64, users int) {
-	w.t.Helper()
+	w.T.Helper()
 	in := map[string]map[string]bool{}
 	batches := 0
 	for i, f := range h.facts {
@@ -201,7 +201,7 @@ func (w *world) checkOneRoomEach(h history, begun uint64, users int) {
 		batch := f.Header.Get("Nats-Batch-Id")
 		if batch != "" && i+1 < len(h.facts) && h.facts[i+1].Header.Get("Nats-Batch-Id") == batch {
 			if h.facts[i+1].Revision != f.Revision+1 {
-				w.t.Errorf("the batch at %d is not adjacent", f.Revision)
+				w.T.Errorf("the batch at %d is not adjacent", f.Revision)
 			}
 			continue
 		}
@@ -213,12 +213,12 @@ func (w *world) checkOneRoomEach(h history, begun uint64, users int) {
 		}
 		for user, rooms := range in {
 			if len(rooms) != 1 {
-				w.t.Fatalf("after fact %d %s is in %d rooms: %v", f.Revision, user, len(rooms), rooms)
+				w.T.Fatalf("after fact %d %s is in %d rooms: %v", f.Revision, user, len(rooms), rooms)
 			}
 		}
 	}
 	if len(in) != users || batches == 0 {
-		w.t.Errorf("%d users moved in %d batches", len(in), batches)
+		w.T.Errorf("%d users moved in %d batches", len(in), batches)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestRoomsOfAUserAtOnce(t *testing.T) {
 				t.Errorf("in %d rooms, refused %d times", in.Load(), refused.Load())
 			}
 			w.check()
-			w.refused(room.ErrUserRoomLimit, "enter", `{"userID":"alice","roomID":"more"}`)
+			w.Refused(room.ErrUserRoomLimit, "enter", `{"userID":"alice","roomID":"more"}`)
 		})
 	}
 }
@@ -351,16 +351,16 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"first"}`)
 	const n = 3000
-	inbox, answers := w.nc.NewInbox(), make(chan *nats.Msg, n+1)
-	if _, err := w.nc.ChanSubscribe(inbox+".*", answers); err != nil {
+	inbox, answers := w.NC.NewInbox(), make(chan *nats.Msg, n+1)
+	if _, err := w.NC.ChanSubscribe(inbox+".*", answers); err != nil {
 		t.Fatal(err)
 	}
 	stopped := make(chan error, 1)
 	for i := range n {
 		if i == n/2 {
-			go func() { stopped <- instances[0].Stop(w.ctx) }()
+			go func() { stopped <- instances[0].Stop(w.Ctx) }()
 		}
-		if err := w.nc.PublishRequest("room.cmd.join", fmt.Sprintf("%s.%d", inbox, i), fmt.Appendf(nil, `{"roomID":"lobby","userID":"u%d"}`, i)); err != nil {
+		if err := w.NC.PublishRequest("room.cmd.join", fmt.Sprintf("%s.%d", inbox, i), fmt.Appendf(nil, `{"roomID":"lobby","userID":"u%d"}`, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -391,7 +391,7 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 			t.Errorf("%s: %v", user, e)
 		}
 	}
-	w.start(roomsvc.Config{})
+	w.Start(roomsvc.Config{})
 	h := w.check()
 	for user := range h.rooms["lobby"].Members {
 		if !in[user] {

@@ -13,6 +13,7 @@ import (
 
 	"natsrooms/roomsvc/auth"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // With --auth and nothing else, nobody gets in without a token.
@@ -76,7 +77,7 @@ func TestRefusedKeyFiles(t *testing.T) {
 		{[]string{"--nats", "nats://127.0.0.1:1", "--auth-key", key, "--auth-issuer", write(t, user)}, "does not hold the seed"},
 		{[]string{"--nats", "nats://127.0.0.1:1", "--auth-key", key, "--auth-issuer", issuer, "--auth-xkey", issuer}, "which begins with SX"},
 	} {
-		var stdout, stderr screen
+		var stdout, stderr worlds.Log
 		err := Run(t.Context(), mustParse(t, append(c.args, "--auth", "jwt")...), &stdout, &stderr)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: %v; want it to say %q", c.args, err, c.says)
@@ -109,7 +110,7 @@ func TestWarnsIfAnybodyMayDoAnything(t *testing.T) {
 		{[]string{"--host", "0.0.0.0", "--config", write(t, "authorization { token: t }")}, false},
 		{[]string{"--host", "0.0.0.0", "--config", write(t, `no_auth_user: u, authorization { users [{ user: u, password: p, permissions { publish: a, subscribe: a } }] }`)}, false},
 	} {
-		var log screen
+		var log worlds.Log
 		l, err := embed(mustParse(t, append(c.args, "--port", "-1", "--store-dir", t.TempDir())...), slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestWarnsOfPages(t *testing.T) {
 		"websocket { listen: '127.0.0.1:-1', no_tls: true, allowed_origins: ['http://127.0.0.1:8000'] }": false,
 		"max_payload: 1MB": false,
 	} {
-		var log screen
+		var log worlds.Log
 		l, err := embed(mustParse(t, "--config", write(t, config), "--port", "-1", "--store-dir", t.TempDir()), slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)

@@ -17,15 +17,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
 
@@ -100,77 +99,6 @@ type acked struct {
 	user, request string
 	verb          room.Verb
 	place         room.Position
-}
-
-// journalFacts is every fact, in the journal's order, and the sequence of the last one.
-func journalFacts(t *testing.T, js jetstream.JetStream) (facts []*events.Fact, last uint64) {
-	t.Helper()
-	stream, err := js.Stream(t.Context(), subjects.StreamRooms)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := stream.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cons, err := js.OrderedConsumer(t.Context(), subjects.StreamRooms, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	it, err := cons.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer it.Stop()
-	for seq := uint64(0); seq < info.State.LastSeq; {
-		m, err := it.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			t.Fatal(err)
-		}
-		seq = meta.Sequence.Stream
-		if m.Subject() == subjects.Sync {
-			continue
-		}
-		f, err := events.DecodeFact(m.Data())
-		if err != nil {
-			t.Fatal(err)
-		}
-		facts, last = append(facts, f), seq
-	}
-	return facts, last
-}
-
-// folded is the membership that results from the facts; it checks their sequences too.
-func folded(t *testing.T, facts []*events.Fact) map[string]map[string]bool {
-	t.Helper()
-	rooms, at, ids := map[string]map[string]bool{}, map[string]uint64{}, map[string]bool{}
-	for _, f := range facts {
-		if ids[f.ID] {
-			t.Fatalf("fact %s is there twice", f.ID)
-		}
-		ids[f.ID] = true
-		if at[f.InstanceID]++; at[f.InstanceID] != f.Sequence {
-			t.Fatalf("fact %d of %s follows fact %d", f.Sequence, f.Room, at[f.InstanceID]-1)
-		}
-		r := string(f.Room)
-		if f.Type == events.RoomCreated {
-			rooms[r] = map[string]bool{}
-		}
-		for _, j := range f.Joined {
-			rooms[r][j.UserID] = true
-		}
-		for _, l := range f.Left {
-			delete(rooms[r], l.UserID)
-		}
-		if f.Type == events.RoomDestroyed {
-			delete(rooms, r)
-		}
-	}
-	return rooms
 }
 
 // TestKill kills roomd at random moments while users join, leave and switch, and then
@@ -272,24 +200,21 @@ func TestKill(t *testing.T) {
 		return
 	}
 	said.verify(ctx, t)
-	verifyAfterKills(ctx, t, nc, log, kills())
+	verifyAfterKills(ctx, t, worlds.At(t, v.url()), log, kills())
 }
 
-func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []acked, kills int) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+// verifyAfterKills compares the facts, the replies and the bucket with each other and with
+// what was acknowledged.
+func verifyAfterKills(ctx context.Context, t *testing.T, w *worlds.World, log []acked, kills int) {
 	// The guests' rooms end two seconds after the guests left.
 	ended := map[string]time.Duration{}
-	live, err := nc.SubscribeSync(subjects.FactsPattern)
+	live, err := w.NC.SubscribeSync(subjects.FactsPattern)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var facts []*events.Fact
-	var last uint64
+	var facts []worlds.Stored
 	for {
-		facts, last = journalFacts(t, js)
+		facts = w.Facts()
 		empty := map[string]events.Time{}
 		for _, f := range facts {
 			if r := string(f.Room); strings.HasPrefix(r, "guest-room-") {
@@ -313,7 +238,6 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 			t.Errorf("%s ended %v after it was empty; its delay is 2s", r, after)
 		}
 	}
-	rooms := folded(t, facts)
 
 	// Every acknowledged change is in the facts of exactly one command, at the acknowledged place.
 	type key struct{ user, request string }
@@ -341,28 +265,9 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 
 	// Nobody is in two rooms or none, and the replies and the bucket agree with the facts.
 	places := map[string]int{}
-	kv, err := js.KeyValue(ctx, subjects.BucketState)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitProjected(ctx, t, kv, last)
-	c := client.New(nc, client.Config{})
-	for r, members := range rooms {
-		reply, err := c.Members(ctx, room.MembersRequest{RoomID: r, Freshness: room.Freshness{Sync: true}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(reply.MemberList) != len(members) || reply.MemberCount != len(members) {
-			t.Errorf("%s: %d members by its facts, %d by the reply", r, len(members), len(reply.MemberList))
-		}
-		for _, m := range reply.MemberList {
-			places[m.UserID]++
-			if !members[m.UserID] {
-				t.Errorf("%s is not in %s by its facts", m.UserID, r)
-			}
-			if _, err := kv.Get(ctx, subjects.MemberKey(subjects.Room(r), subjects.User(m.UserID))); err != nil {
-				t.Errorf("%s in %s is not in the bucket: %v", m.UserID, r, err)
-			}
+	for _, r := range w.Check() {
+		for user := range r.Users {
+			places[user]++
 		}
 	}
 	for user, n := range places {
@@ -371,26 +276,4 @@ func verifyAfterKills(ctx context.Context, t *testing.T, nc *nats.Conn, log []ac
 		}
 	}
 	roomtest.Figure(t, "%d kills, %d acknowledged commands, %d facts", kills, len(log), len(facts))
-}
-
-func waitProjected(ctx context.Context, t *testing.T, kv jetstream.KeyValue, revision uint64) {
-	t.Helper()
-	w, err := kv.Watch(ctx, subjects.KeyProjected)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case e := <-w.Updates():
-			var p struct {
-				Revision uint64 `json:"revision"`
-			}
-			if e != nil && json.Unmarshal(e.Value(), &p) == nil && p.Revision >= revision {
-				return
-			}
-		case <-ctx.Done():
-			t.Fatalf("the bucket does not reach %d", revision)
-		}
-	}
 }

@@ -6,38 +6,21 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // started is roomd running inside the test.
 type started struct {
 	url    string
 	stop   context.CancelFunc
-	stderr *screen
+	stderr *worlds.Log
 	ended  chan error
 	more   chan string // what was printed on stdout after the first line
-}
-
-// screen is a log that several goroutines write to and a test reads.
-type screen struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 var readyLine = regexp.MustCompile(`^ready (nats://127\.0\.0\.1:[0-9]+)\n$`)
@@ -47,7 +30,7 @@ func start(t *testing.T, args ...string) *started {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	out, stdout := io.Pipe()
-	r := &started{stop: cancel, stderr: new(screen), ended: make(chan error, 1), more: make(chan string, 1)}
+	r := &started{stop: cancel, stderr: new(worlds.Log), ended: make(chan error, 1), more: make(chan string, 1)}
 	cfg := mustParse(t, args...)
 	go func() {
 		err := Run(ctx, cfg, stdout, r.stderr)
@@ -116,7 +99,7 @@ func TestRunBesideAnother(t *testing.T) {
 
 func TestRunSaysWhyItDoesNotServe(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr screen
+	var stdout, stderr worlds.Log
 	err := Run(t.Context(), mustParse(t, "--nats", "nats://127.0.0.1:1"), &stdout, &stderr)
 	if err == nil || stdout.String() != "" {
 		t.Errorf("error %v, standard output %q", err, stdout.String())

@@ -23,6 +23,7 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
 
@@ -93,11 +94,11 @@ func open(err error) bool {
 // settle sends the command until its outcome is known. Unless instances may die, every
 // answer must come, and in time.
 func (c *command) settle(w *world, mayDie bool) (err error) {
-	for w.ctx.Err() == nil {
+	for w.Ctx.Err() == nil {
 		began := time.Now()
-		c.got, err = c.send(w.ctx, w.client)
+		c.got, err = c.send(w.Ctx, w.Client)
 		if took := time.Since(began); took > answerBy && !mayDie {
-			w.t.Errorf("%s of %s was answered after %v: %v", c.verb, c.caller.UserID, took, err)
+			w.T.Errorf("%s of %s was answered after %v: %v", c.verb, c.caller.UserID, took, err)
 		}
 		if mayDie && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, client.ErrNoService)) {
 			continue
@@ -107,20 +108,20 @@ func (c *command) settle(w *world, mayDie bool) (err error) {
 		}
 		var refused *room.Error
 		if errors.As(err, &refused) && (refused.Outcome == room.Unknown) != errors.Is(err, room.ErrUnavailable) {
-			w.t.Errorf("%v says that its outcome is %q", err, refused.Outcome)
+			w.T.Errorf("%v says that its outcome is %q", err, refused.Outcome)
 		}
 	}
-	return w.ctx.Err()
+	return w.Ctx.Err()
 }
 
 // storm lets users change where they are for a while. Every user has one command at a
 // time, so it is known what each must come to: none may be refused. It gives the commands.
 func (w *world) storm(users, rooms int, d time.Duration, mayDie bool) (done []*command) {
-	w.t.Helper()
+	w.T.Helper()
 	for i := range rooms {
-		w.create(fmt.Sprintf("r%d", i), 3600)
+		w.Create(fmt.Sprintf("r%d", i), 3600)
 	}
-	over, cancel := context.WithTimeout(w.ctx, d)
+	over, cancel := context.WithTimeout(w.Ctx, d)
 	defer cancel()
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -131,7 +132,7 @@ func (w *world) storm(users, rooms int, d time.Duration, mayDie bool) (done []*c
 			for n := 0; over.Err() == nil; n++ {
 				c := next(rng, user, n, in, rooms)
 				if err := c.settle(w, mayDie); err != nil {
-					w.t.Errorf("%s of %s, who is in %v: %v", c.verb, user, in, err)
+					w.T.Errorf("%s of %s, who is in %v: %v", c.verb, user, in, err)
 					return
 				}
 				in = after(c, in)
@@ -148,14 +149,14 @@ func (w *world) storm(users, rooms int, d time.Duration, mayDie bool) (done []*c
 // repeat sends all commands once more, and checks that each comes to what it did, and
 // has its effect once.
 func (w *world) repeat(done []*command) {
-	w.t.Helper()
+	w.T.Helper()
 	again := make(chan *command)
 	var group sync.WaitGroup
 	for range 16 {
 		group.Go(func() {
 			for c := range again {
-				if o, err := c.send(w.ctx, w.client); err != nil || o != c.got {
-					w.t.Errorf("%s of %s, sent again: %+v, %v; at first it was %+v", c.verb, c.caller.UserID, o, err, c.got)
+				if o, err := c.send(w.Ctx, w.Client); err != nil || o != c.got {
+					w.T.Errorf("%s of %s, sent again: %+v, %v; at first it was %+v", c.verb, c.caller.UserID, o, err, c.got)
 				}
 			}
 		})
@@ -165,15 +166,15 @@ func (w *world) repeat(done []*command) {
 	}
 	close(again)
 	group.Wait()
-	checkEffects(w.t, w.facts(), done)
+	checkEffects(w.T, w.Facts(), done)
 }
 
 // Answers of the server get lost or come late, and so do appends.
 func TestLostAcks(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	far := w.start(bad.url, roomsvc.Config{Instance: "far"})
-	w.start("", roomsvc.Config{Instance: "near"})
+	bad := newProxy(t, w.Node.ClientURL())
+	far := w.StartAt(bad.url, roomsvc.Config{Instance: "far"})
+	w.Start(roomsvc.Config{Instance: "near"})
 	bad.on(func(*frame) fate { return chance(rand.Float64(), 0.3, 0.2, 600*time.Millisecond) },
 		func(f *frame) fate { return chance(batchOr(f, rand.Float64()), 0.04, 0.08, 1500*time.Millisecond) })
 	duration := 5 * time.Second
@@ -182,21 +183,21 @@ func TestLostAcks(t *testing.T) {
 	}
 	done := w.storm(24, 5, duration, false)
 	bad.on(nil, nil)
-	far.stop()
+	far.End()
 	roomtest.Figure(t, "%d commands; %d frames lost, %d held up", len(done), bad.lost.Load(), bad.held.Load())
 	if bad.lost.Load() == 0 || bad.held.Load() == 0 {
 		t.Error("nothing was lost or held up")
 	}
 	w.repeat(done)
-	w.check()
+	w.Check()
 }
 
 // The bucket comes along although the leader misses most of what it is told of it.
 func TestLostAcksOfTheBucket(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{})
-	w.create("lobby", 3600)
+	bad := newProxy(t, w.Node.ClientURL())
+	w.StartAt(bad.url, roomsvc.Config{})
+	w.Create("lobby", 3600)
 	n := 0
 	lossy := rule(func(f *frame) fate {
 		if !bytes.Contains(f.body, []byte(`"stream":"KV_rooms"`)) {
@@ -207,8 +208,8 @@ func TestLostAcksOfTheBucket(t *testing.T) {
 	})
 	bad.toClient.Store(&lossy)
 	for n := range 5 {
-		w.join("lobby", fmt.Sprintf("u%d", n))
-		w.check()
+		w.Join("lobby", fmt.Sprintf("u%d", n))
+		w.Check()
 	}
 	if bad.lost.Load() == 0 {
 		t.Error("nothing was lost")
@@ -219,11 +220,11 @@ func TestLostAcksOfTheBucket(t *testing.T) {
 // answered by silence: "nothing since" has effects.
 func TestRecentFactsAreLost(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
+	bad := newProxy(t, w.Node.ClientURL())
 	j := w.journalAt(bad.url)
 	since := func(when string, t0 time.Time, want uint64) {
 		t.Helper()
-		if seq, err := j.FirstSince(w.ctx, t0); err != nil || seq != want {
+		if seq, err := j.FirstSince(w.Ctx, t0); err != nil || seq != want {
 			t.Errorf("%s: %d, %v; want %d", when, seq, err, want)
 		}
 	}
@@ -233,14 +234,14 @@ func TestRecentFactsAreLost(t *testing.T) {
 	since("a marker", began, 1)
 	w.expire()
 	since("an expired one", began, 0)
-	if _, err := w.js.Publish(w.ctx, subjects.Sync, nil); err != nil {
+	if _, err := w.JS.Publish(w.Ctx, subjects.Sync, nil); err != nil {
 		t.Fatal(err)
 	}
 	since("a new one", began, 2)
 	since("later", time.Now().Add(time.Minute), 0)
 	deaf := rule(func(f *frame) fate { return fate{lose: f.subject == subjects.Sync} })
 	bad.toClient.Store(&deaf)
-	if seq, err := j.FirstSince(w.ctx, began); err == nil {
+	if seq, err := j.FirstSince(w.Ctx, began); err == nil {
 		t.Errorf("a lost one: %d, and no error", seq)
 	}
 }
@@ -282,7 +283,7 @@ func after(c *command, in []string) []string {
 }
 
 // checkEffects checks that every command has exactly the entries that it must have.
-func checkEffects(t *testing.T, facts []stored, done []*command) {
+func checkEffects(t *testing.T, facts []worlds.Stored, done []*command) {
 	t.Helper()
 	type effect struct{ joined, left int }
 	effects := map[string]*effect{}
@@ -354,7 +355,7 @@ func ask(w *world, commands []*command) []*asked {
 		all[i] = &asked{command: c}
 		group.Go(func() {
 			began := time.Now()
-			all[i].got, all[i].err = c.send(w.ctx, w.client)
+			all[i].got, all[i].err = c.send(w.Ctx, w.Client)
 			all[i].took = time.Since(began)
 		})
 	}
@@ -438,20 +439,20 @@ func TestStuckAppends(t *testing.T) {
 		for how, way := range stuckWays {
 			t.Run(what+", "+how, func(t *testing.T) {
 				w := newWorld(t)
-				bad := newProxy(t, w.node.ClientURL())
-				far := w.start(bad.url, roomsvc.Config{Instance: "far"})
-				w.create("from", 3600)
-				w.create("to", 3600)
-				w.join("from", "old")
-				w.join("from", "both")
-				w.join("to", "both")
-				before := len(w.facts())
+				bad := newProxy(t, w.Node.ClientURL())
+				far := w.StartAt(bad.url, roomsvc.Config{Instance: "far"})
+				w.Create("from", 3600)
+				w.Create("to", 3600)
+				w.Join("from", "old")
+				w.Join("from", "both")
+				w.Join("to", "both")
+				before := len(w.Facts())
 
 				way.stick(bad)
 				first := c.first
 				answered := make(chan []*asked, 1)
 				go func() { answered <- ask(w, []*command{&first}) }()
-				w.until(patience, "the append to get stuck", func() bool { return bad.lost.Load() > 0 })
+				w.Until(patience, "the append to get stuck", func() bool { return bad.lost.Load() > 0 })
 				var behind []*command
 				for _, b := range c.behind {
 					behind = append(behind, &b)
@@ -464,22 +465,22 @@ func TestStuckAppends(t *testing.T) {
 						t.Errorf("%s of %s was answered after %v", a.verb, a.caller.UserID, a.took)
 					}
 				}
-				if stored := len(w.facts()) > before; stored != way.stored {
+				if stored := len(w.Facts()) > before; stored != way.stored {
 					t.Errorf("something is stored: %v", stored)
 				}
 				if way.otherLast {
 					bad.on(nil, nil)
-					w.until(patience, "the append to get through", func() bool { return len(w.facts()) > before })
+					w.Until(patience, "the append to get through", func() bool { return len(w.Facts()) > before })
 				}
 				// From here on what the instance behind the proxy gets it can't answer.
 				bad.pause()
-				w.start("", roomsvc.Config{Instance: "near"})
+				w.Start(roomsvc.Config{Instance: "near"})
 				outcomes := map[string]outcome{}
-				quick := client.New(w.nc, client.Config{Timeout: 2 * time.Second, Once: true})
+				quick := client.New(w.NC, client.Config{Timeout: 2 * time.Second, Once: true})
 				again := func(c *command) {
 					t.Helper()
-					w.until(patience, "the other instance's answer", func() bool {
-						o, err := c.send(w.ctx, quick)
+					w.Until(patience, "the other instance's answer", func() bool {
+						o, err := c.send(w.Ctx, quick)
 						if errors.Is(err, context.DeadlineExceeded) {
 							return false
 						}
@@ -498,16 +499,16 @@ func TestStuckAppends(t *testing.T) {
 				bad.on(nil, nil)
 				bad.resume()
 				again(&first)
-				w.until(patience, "the instance behind the proxy to be in order", func() bool {
-					_, err := w.client.Get(w.ctx, room.ReadRequest{RoomID: "from", Freshness: room.Freshness{Sync: true}})
+				w.Until(patience, "the instance behind the proxy to be in order", func() bool {
+					_, err := w.Client.Get(w.Ctx, room.ReadRequest{RoomID: "from", Freshness: room.Freshness{Sync: true}})
 					return err == nil
 				})
 				again(&first)
-				far.stop()
+				far.End()
 				again(&first)
-				w.check()
+				w.Check()
 				count := 0
-				for _, f := range w.facts() {
+				for _, f := range w.Facts() {
 					for _, j := range f.Joined {
 						count += btoi(j.RequestID == "first")
 					}
@@ -532,35 +533,35 @@ func btoi(b bool) int {
 
 // journalAt opens the journal on a connection of its own.
 func (w *world) journalAt(url string) *journal.Journal {
-	w.t.Helper()
+	w.T.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.t.Cleanup(nc.Close)
-	j, err := journal.Open(w.ctx, nc, journal.Settings{Keep: 168 * time.Hour})
+	w.T.Cleanup(nc.Close)
+	j, err := journal.Open(w.Ctx, nc, journal.Settings{Keep: 168 * time.Hour})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.t.Cleanup(j.Close)
+	w.T.Cleanup(j.Close)
 	return j
 }
 
 // mark stores a marker that soon expires.
 func (w *world) mark() {
-	w.t.Helper()
+	w.T.Helper()
 	marker := nats.NewMsg(subjects.Sync)
 	marker.Header.Set(jetstream.MsgTTLHeader, "1s")
-	if _, err := w.js.PublishMsg(w.ctx, marker); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.JS.PublishMsg(w.Ctx, marker); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
 // expire waits until the stream, of markers alone, is empty.
 func (w *world) expire() {
-	w.t.Helper()
-	w.until(patience, "markers to expire", w.try(func(ctx context.Context) bool {
-		stream, err := w.js.Stream(ctx, subjects.StreamRooms)
+	w.T.Helper()
+	w.Until(patience, "markers to expire", w.Try(func(ctx context.Context) bool {
+		stream, err := w.JS.Stream(ctx, subjects.StreamRooms)
 		return err == nil && stream.CachedInfo().State.Msgs == 0
 	}))
 }
@@ -569,11 +570,11 @@ func (w *world) expire() {
 // facts until that is answered.
 func TestLostAnswerAboutAGap(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
+	bad := newProxy(t, w.Node.ClientURL())
 	j := w.journalAt(bad.url)
 	w.mark()
 	w.expire()
-	if _, err := w.js.Publish(w.ctx, subjects.Sync, nil); err != nil {
+	if _, err := w.JS.Publish(w.Ctx, subjects.Sync, nil); err != nil {
 		t.Fatal(err)
 	}
 	var asked atomic.Int64
@@ -582,7 +583,7 @@ func TestLostAnswerAboutAGap(t *testing.T) {
 	})
 	bad.toServer.Store(&unanswered)
 	taken := errors.New("taken")
-	if err := j.Follow(w.ctx, 1, func(journal.Message) error { return taken }); !errors.Is(err, journal.ErrAged) { // the stream begins behind 1
+	if err := j.Follow(w.Ctx, 1, func(journal.Message) error { return taken }); !errors.Is(err, journal.ErrAged) { // the stream begins behind 1
 		t.Errorf("it ends with %v", err)
 	}
 	if n := asked.Load(); n != 2 {
@@ -594,12 +595,12 @@ func TestLostAnswerAboutAGap(t *testing.T) {
 // not make it forgotten.
 func TestLeaseThatIsSaidToBeGone(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{})
-	w.create("lobby", 3600)
+	bad := newProxy(t, w.Node.ClientURL())
+	w.StartAt(bad.url, roomsvc.Config{})
+	w.Create("lobby", 3600)
 	alice, seconds := as("alice", ""), 20
 	alice.LeaseSeconds = &seconds
-	if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: alice, RoomID: "lobby"}); err != nil {
+	if _, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: alice, RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	var lied atomic.Bool
@@ -608,14 +609,14 @@ func TestLeaseThatIsSaidToBeGone(t *testing.T) {
 			return fate{}
 		}
 		line, _, _ := strings.Cut(string(f.raw), "\r\n")
-		if err := w.nc.Publish(strings.Fields(line)[2], []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)); err != nil {
+		if err := w.NC.Publish(strings.Fields(line)[2], []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)); err != nil {
 			t.Error(err)
 		}
 		return fate{lose: true}
 	})
 	bad.toServer.Store(&lie)
 	renew := func() (*room.RenewReply, error) {
-		return w.client.Renew(w.ctx, room.RenewRequest{Caller: as("alice", "")})
+		return w.Client.Renew(w.Ctx, room.RenewRequest{Caller: as("alice", "")})
 	}
 	r, err := renew()
 	if errors.Is(err, room.ErrBusy) { // it is not known whose word counts

@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // The test's own program is also the child processes that are stopped in these tests:
@@ -114,12 +115,12 @@ type child struct {
 	cmd  *exec.Cmd
 	in   io.Closer
 	says string // its first line
-	log  *log
+	log  *worlds.Log
 }
 
 func spawn(t *testing.T, what string, args ...string) *child {
 	t.Helper()
-	c := &child{t: t, log: &log{}, cmd: exec.Command(os.Args[0], args...)}
+	c := &child{t: t, log: &worlds.Log{}, cmd: exec.Command(os.Args[0], args...)}
 	c.cmd.Env = append(os.Environ(), childIs+"="+what)
 	c.cmd.Stderr = c.log
 	in, err := c.cmd.StdinPipe()

@@ -21,6 +21,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
 
@@ -47,8 +48,8 @@ type listener struct {
 }
 
 func (w *world) listener(cfg client.Config, opts ...nats.Option) *listener {
-	w.t.Helper()
-	l := &listener{p: newProxy(w.t, w.node.ClientURL())}
+	w.T.Helper()
+	l := &listener{p: newProxy(w.T, w.Node.ClientURL())}
 	lose := rule(func(f *frame) fate {
 		prefix := l.deaf.Load()
 		return fate{lose: prefix != nil && strings.HasPrefix(f.subject, *prefix)}
@@ -57,11 +58,11 @@ func (w *world) listener(cfg client.Config, opts ...nats.Option) *listener {
 	var err error
 	opts = append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(look), nats.ReconnectJitter(0, 0), nats.IgnoreDiscoveredServers()}, opts...)
 	if l.nc, err = nats.Connect(l.p.url, opts...); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.t.Cleanup(l.nc.Close)
+	w.T.Cleanup(l.nc.Close)
 	l.Client = client.New(l.nc, cfg)
-	w.t.Cleanup(l.Close)
+	w.T.Cleanup(l.Close)
 	return l
 }
 
@@ -94,20 +95,20 @@ func enter(t *testing.T, c *client.Client, ctx context.Context, id string) *room
 // renewal of its lease, everybody else by asking now and then.
 func TestLostLastFact(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
+	w.Start(roomsvc.Config{Instance: "only"})
 	member, guest := w.listener(leased("alice", 5)), w.listener(client.Config{})
-	enter(t, member.Client, w.ctx, "lobby")
+	enter(t, member.Client, w.Ctx, "lobby")
 	const asks = 300 * time.Millisecond
 	steps := map[string]func() client.Update{
-		"member": stepping(t, member.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: time.Hour})),
-		"guest":  stepping(t, guest.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: asks})),
+		"member": stepping(t, member.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby", Every: time.Hour})),
+		"guest":  stepping(t, guest.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby", Every: asks})),
 	}
 	for _, step := range steps {
 		step()
 	}
 	member.loses(factsOf)
 	guest.loses(factsOf)
-	w.join("lobby", "bob")
+	w.Join("lobby", "bob")
 	began := time.Now()
 	for name, limit := range map[string]time.Duration{"guest": asks, "member": 5 * time.Second / 3} {
 		u := steps[name]()
@@ -130,17 +131,17 @@ func TestLostLastFact(t *testing.T) {
 // also where it has got as far.
 func TestWatchTellsInstancesApart(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
-	old := w.create("lobby", 3600, "alice")
+	w.Start(roomsvc.Config{Instance: "only"})
+	old := w.Create("lobby", 3600, "alice")
 	l := w.listener(client.Config{})
-	step := stepping(t, l.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
+	step := stepping(t, l.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
 	step()
 	l.loses(factsOf)
-	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+	if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	w.until(patience, "the old room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
-	young := w.create("lobby", 3600, "bob")
+	w.Until(patience, "the old room to end", func() bool { return w.Fold(w.Facts())["lobby"] == nil })
+	young := w.Create("lobby", 3600, "bob")
 	u := step()
 	if u.Fresh != client.FreshInstance || u.Fact != nil || u.Roster == nil || u.Roster.InstanceID() != young.InstanceID {
 		t.Fatalf("it goes on with %+v", u)
@@ -148,13 +149,13 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 	if _, in := u.Roster.Member("bob"); !in || u.Roster.Len() != 1 {
 		t.Errorf("its members are %v", slices.Collect(u.Roster.All()))
 	}
-	h, err := w.client.History(w.ctx, room.HistoryRequest{RoomID: "lobby", InstanceID: old.InstanceID, AfterSequence: new(uint64)})
+	h, err := w.Client.History(w.Ctx, room.HistoryRequest{RoomID: "lobby", InstanceID: old.InstanceID, AfterSequence: new(uint64)})
 	if err != nil || h.Complete || h.InstanceID != young.InstanceID {
 		t.Errorf("the history of the old one: %+v, %v", h, err)
 	}
 	// It goes on living.
 	l.loses("")
-	w.join("lobby", "carol")
+	w.Join("lobby", "carol")
 	if u := step(); u.Fact == nil || u.Recovered || u.Roster.Len() != 2 {
 		t.Errorf("after that comes %+v", u)
 	}
@@ -163,20 +164,20 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 // A room whose end nobody heard of ends all the same.
 func TestWatchMissesTheEnd(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
-	w.create("lobby", 3600, "alice")
+	w.Start(roomsvc.Config{Instance: "only"})
+	w.Create("lobby", 3600, "alice")
 	l := w.listener(client.Config{})
-	step := stepping(t, l.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
+	step := stepping(t, l.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby", Every: 200 * time.Millisecond}))
 	step()
 	l.loses(factsOf)
-	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+	if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	if u := step(); u.Fact != nil || u.Roster != nil || u.Fresh != "" {
 		t.Errorf("the end is %+v", u)
 	}
 	l.loses("")
-	w.create("lobby", 3600, "bob")
+	w.Create("lobby", 3600, "bob")
 	if u := step(); u.Fresh != client.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Errorf("the next room is %+v", u)
 	}
@@ -188,7 +189,7 @@ func TestWatchMissesTheEnd(t *testing.T) {
 		return at
 	})
 	l.p.toClient.Store(&late)
-	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+	if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{events.MemberLeft, events.RoomDestroyed} {
@@ -202,20 +203,20 @@ func TestWatchMissesTheEnd(t *testing.T) {
 // can't be given any more. The watch goes on, and can be ended.
 func TestWatchHearsTheEndBehindAHole(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
-	w.create("lobby", 0, "alice")
+	w.Start(roomsvc.Config{Instance: "only"})
+	w.Create("lobby", 0, "alice")
 	l := w.listener(client.Config{})
 	n := 0
-	for u, err := range l.Watch(w.ctx, client.WatchRequest{RoomID: "lobby"}) {
+	for u, err := range l.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}) {
 		switch n++; {
 		case n == 1 && err == nil:
 			l.loses(factsOf)
-			w.join("lobby", "bob")
-			w.until(patience, "a copy to be lost", func() bool { return l.p.lost.Load() == 1 })
+			w.Join("lobby", "bob")
+			w.Until(patience, "a copy to be lost", func() bool { return l.p.lost.Load() == 1 })
 			l.loses("")
-			w.leave("lobby", "alice")
-			w.leave("lobby", "bob")
-			w.until(patience, "the room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
+			w.Leave("lobby", "alice")
+			w.Leave("lobby", "bob")
+			w.Until(patience, "the room to end", func() bool { return w.Fold(w.Facts())["lobby"] == nil })
 			if err := l.nc.Flush(); err != nil {
 				t.Fatal(err)
 			}
@@ -231,11 +232,11 @@ func TestWatchHearsTheEndBehindAHole(t *testing.T) {
 // middle; one that is live only and lost stays lost.
 func TestMessagesThroughLosses(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
-	w.create("lobby", 3600, "alice")
+	w.Start(roomsvc.Config{Instance: "only"})
+	w.Create("lobby", 3600, "alice")
 	say := func(text string, kind events.MessageType) uint64 {
 		t.Helper()
-		r, err := w.client.Send(w.ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: string(kind), Data: text})
+		r, err := w.Client.Send(w.Ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: string(kind), Data: text})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,8 +245,8 @@ func TestMessagesThroughLosses(t *testing.T) {
 	first := say("before", events.Text)
 	l := w.listener(client.Config{})
 	// It does not ask by itself, so what it hears decides what it gives.
-	step := stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
-	all := stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
+	step := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
+	all := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
 	if h := step(); h.Message != nil || h.After != first || h.Lost {
 		t.Fatalf("it begins with %+v", h)
 	}
@@ -272,26 +273,26 @@ func TestMessagesThroughLosses(t *testing.T) {
 	say("two", events.Text)
 	say("gone", events.Barrage)
 	say("three", events.Custom)
-	w.until(patience, "the copies for both to be lost", func() bool { return l.p.lost.Load() >= lost+6 })
+	w.Until(patience, "the copies for both to be lost", func() bool { return l.p.lost.Load() >= lost+6 })
 	l.loses("")
 	say("four", events.Text) // shows the hole
 	expect("two", true)
 	expect("three", true)
 	expect("four", true)
 	l.loses(messagesOf)
-	step = stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
+	step = stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
 	step()
 	say("five", events.Text) // shows itself by asking
 	expect("five", true)
 	l.loses("")
-	step = stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
+	step = stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
 	step()
 	// The room is made again: messages go on in the same order.
-	if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
+	if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	w.until(patience, "the old room to end", func() bool { return w.fold(w.facts())["lobby"] == nil })
-	w.create("lobby", 3600, "alice")
+	w.Until(patience, "the old room to end", func() bool { return w.Fold(w.Facts())["lobby"] == nil })
+	w.Create("lobby", 3600, "alice")
 	say("six", events.Text)
 	expect("six", false)
 }
@@ -299,14 +300,14 @@ func TestMessagesThroughLosses(t *testing.T) {
 // Messages that are no longer kept are said to be lost.
 func TestMessagesThatAreDiscarded(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only", MessagesPerRoom: 3})
-	w.create("lobby", 3600, "alice")
+	w.Start(roomsvc.Config{Instance: "only", MessagesPerRoom: 3})
+	w.Create("lobby", 3600, "alice")
 	l := w.listener(client.Config{})
-	step := stepping(t, l.Messages(w.ctx, client.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
+	step := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
 	step()
 	l.loses(messagesOf)
 	for n := range 8 {
-		if _, err := w.client.Send(w.ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: fmt.Sprint(n)}); err != nil {
+		if _, err := w.Client.Send(w.Ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: fmt.Sprint(n)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -329,47 +330,47 @@ func TestMessagesThatAreDiscarded(t *testing.T) {
 // request, which has one effect.
 func TestRetryThroughADeath(t *testing.T) {
 	w := newWorld(t)
-	p := newProxy(t, w.node.ClientURL())
-	first := w.start(p.url, roomsvc.Config{Instance: "first"}, nats.NoReconnect())
-	w.create("lobby", 3600)
+	p := newProxy(t, w.Node.ClientURL())
+	first := w.StartAt(p.url, roomsvc.Config{Instance: "first"}, nats.NoReconnect())
+	w.Create("lobby", 3600)
 	mute := rule(func(f *frame) fate { return fate{lose: strings.HasPrefix(f.subject, "_INBOX.")} })
 	p.toServer.Store(&mute)
-	c := client.New(w.nc, client.Config{UserID: "alice", Timeout: 500 * time.Millisecond})
+	c := client.New(w.NC, client.Config{UserID: "alice", Timeout: 500 * time.Millisecond})
 	joined := make(chan error, 1)
 	go func() {
-		_, err := c.Join(w.ctx, room.RoomRequest{RoomID: "lobby"})
+		_, err := c.Join(w.Ctx, room.RoomRequest{RoomID: "lobby"})
 		joined <- err
 	}()
-	w.until(patience, "the join to be stored", func() bool { return len(w.facts()) == 2 })
-	first.kill()
-	w.start("", roomsvc.Config{Instance: "second"})
+	w.Until(patience, "the join to be stored", func() bool { return len(w.Facts()) == 2 })
+	first.Kill()
+	w.Start(roomsvc.Config{Instance: "second"})
 	if err := <-joined; err != nil {
 		t.Errorf("the join: %v", err)
 	}
-	if facts := w.facts(); len(facts) != 2 {
+	if facts := w.Facts(); len(facts) != 2 {
 		t.Errorf("%d facts", len(facts))
 	}
-	w.check()
+	w.Check()
 }
 
 // While no service runs a patient client waits for one, and one that asks once says so.
 func TestClientWithoutService(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.client.Enter(w.ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, client.ErrNoService) {
+	if _, err := w.Client.Enter(w.Ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, client.ErrNoService) {
 		t.Errorf("once: %v", err)
 	}
-	patient := client.New(w.nc, client.Config{})
-	short, cancel := context.WithTimeout(w.ctx, 100*time.Millisecond)
+	patient := client.New(w.NC, client.Config{})
+	short, cancel := context.WithTimeout(w.Ctx, 100*time.Millisecond)
 	defer cancel()
 	if _, err := patient.Enter(short, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with a deadline: %v", err)
 	}
 	entered := make(chan error, 1)
 	go func() {
-		_, err := patient.Enter(w.ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"})
+		_, err := patient.Enter(w.Ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"})
 		entered <- err
 	}()
-	w.start("", roomsvc.Config{Instance: "late"})
+	w.Start(roomsvc.Config{Instance: "late"})
 	if err := <-entered; err != nil {
 		t.Errorf("patiently: %v", err)
 	}
@@ -391,7 +392,7 @@ func (n *notices) expect(id string, state events.State, event events.Event) {
 // What a device is told while its connection is away, row by row of the table of States.
 func TestReconnect(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
+	w.Start(roomsvc.Config{Instance: "only"})
 	for _, c := range []struct {
 		name  string
 		away  func(t *testing.T, id string) // what happens while the connection is away
@@ -399,22 +400,22 @@ func TestReconnect(t *testing.T) {
 		event events.Event
 	}{
 		{"still in", func(*testing.T, string) {}, events.Connected, events.Success},
-		{"not in any more", func(_ *testing.T, id string) { w.leave(id, id) }, events.Disconnected, events.ConnectTimeout},
+		{"not in any more", func(_ *testing.T, id string) { w.Leave(id, id) }, events.Disconnected, events.ConnectTimeout},
 		{"the room is gone", func(t *testing.T, id string) {
-			if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: id}); err != nil {
+			if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: id}); err != nil {
 				t.Error(err)
 			}
 		}, events.Disconnected, events.RoomNotExist},
 		{"the room is another one", func(t *testing.T, id string) {
-			if _, err := w.client.Destroy(w.ctx, room.DestroyRequest{RoomID: id}); err != nil {
+			if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: id}); err != nil {
 				t.Error(err)
 			}
-			w.create(id, 3600)
+			w.Create(id, 3600)
 		}, events.Disconnected, events.RoomNotExist},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := strings.ReplaceAll(c.name, " ", "-")
-			w.create(id, 3600)
+			w.Create(id, 3600)
 			d := w.device(t, id)
 			back := d.net.cut()
 			d.States.expect(id, events.Connecting, events.NetworkInterrupted)
@@ -425,17 +426,17 @@ func TestReconnect(t *testing.T) {
 		})
 	}
 	t.Run("attempts that fail", func(t *testing.T) {
-		w.create("far", 3600)
+		w.Create("far", 3600)
 		d := w.device(t, "far")
 		d.net.fail.Store(30) // more than are told to who does not look
 		d.net.cut()()
 		d.States.expect("far", events.Connecting, events.NetworkInterrupted)
-		w.until(patience, "the connection to be back", func() bool { return d.net.fail.Load() < 0 && d.nc.IsConnected() })
+		w.Until(patience, "the connection to be back", func() bool { return d.net.fail.Load() < 0 && d.nc.IsConnected() })
 		d.States.expect("far", events.Connecting, events.NetworkInterrupted)
 		d.States.expect("far", events.Connected, events.Success)
 	})
 	t.Run("closed for good", func(t *testing.T) {
-		w.create("closed", 3600)
+		w.Create("closed", 3600)
 		d := w.device(t, "closed")
 		d.nc.Close()
 		d.States.expect("closed", events.Disconnected, events.NetworkDisconnected)
@@ -446,16 +447,16 @@ func TestReconnect(t *testing.T) {
 // an answer too.
 func TestReconnectOutsideOfARoomForMembers(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only", Feeds: true})
+	w.Start(roomsvc.Config{Instance: "only", Feeds: true})
 	d := &device{}
 	cfg := leased("alice", 60)
 	cfg.UserForm = true
 	d.listener = w.listener(cfg, nats.SetCustomDialer(&d.net))
 	w.enters(t, d, "alice")
-	w.join("alice", "bob")
+	w.Join("alice", "bob")
 	back := d.net.cut()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
-	w.leave("alice", "alice")
+	w.Leave("alice", "alice")
 	back()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
 	d.States.expect("alice", events.Disconnected, events.ConnectTimeout)
@@ -465,22 +466,22 @@ func TestReconnectOutsideOfARoomForMembers(t *testing.T) {
 // and taken back when it turns out well.
 func TestReconnectToTrouble(t *testing.T) {
 	w := newWorld(t)
-	only := w.start("", roomsvc.Config{Instance: "only"})
-	w.create("alice", 3600)
+	only := w.Start(roomsvc.Config{Instance: "only"})
+	w.Create("alice", 3600)
 	d := w.device(t, "alice")
 	back := d.net.cut()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
-	only.stop()
+	only.End()
 	body, err := json.Marshal(room.Refuse(room.ErrNotAllowed, "not you").Body())
 	if err != nil {
 		t.Fatal(err)
 	}
-	refuses, err := w.nc.Subscribe(subjects.Command(string(room.Renew)), func(m *nats.Msg) {
+	refuses, err := w.NC.Subscribe(subjects.Command(string(room.Renew)), func(m *nats.Msg) {
 		code := room.ErrNotAllowed
 		_ = m.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorHeader: {code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(code.Number)}}})
 	})
 	if err == nil {
-		err = w.nc.Flush()
+		err = w.NC.Flush()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -491,7 +492,7 @@ func TestReconnectToTrouble(t *testing.T) {
 	if err := refuses.Unsubscribe(); err != nil {
 		t.Fatal(err)
 	}
-	w.start("", roomsvc.Config{Instance: "next"})
+	w.Start(roomsvc.Config{Instance: "next"})
 	back = d.net.cut() // which makes it renew at once
 	back()
 	d.States.expect("alice", events.Connected, events.Success)
@@ -500,11 +501,11 @@ func TestReconnectToTrouble(t *testing.T) {
 // The server itself goes and comes back, with the service on it.
 func TestReconnectToARestartedServer(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{Instance: "only"})
+	w.Start(roomsvc.Config{Instance: "only"})
 	d := w.device(t, "alice")
-	w.node.Stop()
+	w.Node.Stop()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
-	w.node.Start()
+	w.Node.Start()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
 	d.States.expect("alice", events.Connected, events.Success)
 }
@@ -518,7 +519,7 @@ type device struct {
 
 // network is the device's, which can go away.
 type network struct {
-	wire
+	worlds.Wire
 	away atomic.Bool
 	fail atomic.Int64 // connections that it loses as soon as they stand
 }
@@ -527,7 +528,7 @@ func (n *network) Dial(kind, address string) (net.Conn, error) {
 	if n.away.Load() {
 		return nil, errors.New("there is no network")
 	}
-	conn, err := n.wire.Dial(kind, address)
+	conn, err := n.Wire.Dial(kind, address)
 	if err == nil && n.fail.Add(-1) >= 0 {
 		_ = conn.Close()
 	}
@@ -537,9 +538,7 @@ func (n *network) Dial(kind, address string) (net.Conn, error) {
 // cut takes the network away until back.
 func (n *network) cut() (back func()) {
 	n.away.Store(true)
-	n.mu.Lock()
-	_ = n.conn.Close()
-	n.mu.Unlock()
+	n.Cut()
 	return func() { n.away.Store(false) }
 }
 
@@ -555,12 +554,12 @@ func (w *world) device(t *testing.T, user string) *device {
 // enters lets a device enter its room.
 func (w *world) enters(t *testing.T, d *device, user string) {
 	t.Helper()
-	states, err := d.Client.States(w.ctx)
+	states, err := d.Client.States(w.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.States = &notices{t, stepping(t, states)}
-	if _, err := d.Enter(w.ctx, room.CreateRequest{RoomID: user}); err != nil {
+	if _, err := d.Enter(w.Ctx, room.CreateRequest{RoomID: user}); err != nil {
 		t.Fatal(err)
 	}
 	d.States.expect(user, events.Connecting, events.ActiveEnter)

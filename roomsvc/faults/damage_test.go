@@ -18,19 +18,20 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
 
 // messages is all that a stream holds.
 func (w *world) messages(name string) (all []*jetstream.RawStreamMsg) {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, name)
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, name)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	info := stream.CachedInfo().State
 	for seq := info.FirstSeq; seq <= info.LastSeq; {
-		m, err := stream.GetMsg(w.ctx, seq, jetstream.WithGetMsgSubject(">"))
+		m, err := stream.GetMsg(w.Ctx, seq, jetstream.WithGetMsgSubject(">"))
 		if err != nil {
 			break
 		}
@@ -42,20 +43,20 @@ func (w *world) messages(name string) (all []*jetstream.RawStreamMsg) {
 
 // rebuild makes the stream anew, of these messages.
 func (w *world) rebuild(name string, all []*jetstream.RawStreamMsg, change func(*jetstream.StreamConfig)) {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, name)
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, name)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	cfg := stream.CachedInfo().Config
 	if change != nil {
 		change(&cfg)
 	}
-	if err := w.js.DeleteStream(w.ctx, name); err != nil {
-		w.t.Fatal(err)
+	if err := w.JS.DeleteStream(w.Ctx, name); err != nil {
+		w.T.Fatal(err)
 	}
-	if _, err := w.js.CreateStream(w.ctx, cfg); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.JS.CreateStream(w.Ctx, cfg); err != nil {
+		w.T.Fatal(err)
 	}
 	for _, m := range all {
 		h := nats.Header{}
@@ -71,70 +72,62 @@ func (w *world) rebuild(name string, all []*jetstream.RawStreamMsg, change func(
 		if r, ok := subjects.RoomOfFacts(subject); ok {
 			subject = subjects.Journal(r)
 		}
-		if _, err := w.js.PublishMsg(w.ctx, &nats.Msg{Subject: subject, Header: h, Data: m.Data}); err != nil {
-			w.t.Fatal(err)
+		if _, err := w.JS.PublishMsg(w.Ctx, &nats.Msg{Subject: subject, Header: h, Data: m.Data}); err != nil {
+			w.T.Fatal(err)
 		}
 	}
 }
 
 // dir is where the server keeps a stream.
 func (w *world) dir(stream string) string {
-	return filepath.Join(w.store, "jetstream", "$G", "streams", stream)
+	return filepath.Join(w.Store, "jetstream", "$G", "streams", stream)
 }
 
 // copyOf keeps what a stream of the stopped server holds.
 func (w *world) copyOf(stream string) string {
-	w.t.Helper()
-	to := filepath.Join(w.t.TempDir(), stream)
+	w.T.Helper()
+	to := filepath.Join(w.T.TempDir(), stream)
 	if err := os.CopyFS(to, os.DirFS(w.dir(stream))); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return to
 }
 
 // restore puts a copy in the place of a stream of the stopped server.
 func (w *world) restore(stream, from string) {
-	w.t.Helper()
+	w.T.Helper()
 	if err := os.RemoveAll(w.dir(stream)); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	if err := os.CopyFS(w.dir(stream), os.DirFS(from)); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
 // live lets some time go by in the rooms: some stay as they are, some change, some end,
 // some begin. n tells one time from another.
 func (w *world) live(n int) {
-	w.t.Helper()
+	w.T.Helper()
 	if n == 0 {
-		w.create("quiet", 3600)
-		w.join("quiet", "alice")
-		w.create("busy", 3600)
-		w.create("ends", 0)
-		w.join("ends", "alice")
+		w.Create("quiet", 3600)
+		w.Join("quiet", "alice")
+		w.Create("busy", 3600)
+		w.Create("ends", 0)
+		w.Join("ends", "alice")
 	}
 	if n == 1 {
-		w.leave("ends", "alice")
+		w.Leave("ends", "alice")
 	}
 	for i := range 5 {
-		w.join("busy", fmt.Sprintf("u%d-%d", n, i))
+		w.Join("busy", fmt.Sprintf("u%d-%d", n, i))
 	}
-	w.leave("busy", fmt.Sprintf("u%d-1", n))
+	w.Leave("busy", fmt.Sprintf("u%d-1", n))
 	if n > 0 {
-		w.leave("busy", fmt.Sprintf("u%d-2", n-1))
+		w.Leave("busy", fmt.Sprintf("u%d-2", n-1))
 	}
-	w.create(fmt.Sprintf("new%d", n), 3600)
-	w.join(fmt.Sprintf("new%d", n), "bob")
-	w.check()
-}
-
-// said checks that the instance logged something.
-func (i *instance) said(what string) {
-	i.t.Helper()
-	if !strings.Contains(i.log.String(), what) {
-		i.t.Errorf("it does not say %q; it says\n%s", what, i.log)
-	}
+	w.Create(fmt.Sprintf("new%d", n), 3600)
+	w.Join(fmt.Sprintf("new%d", n), "bob")
+	w.Check()
 }
 
 // brief is a service to which a moment ago is long ago: what a start reads of the journal
@@ -147,19 +140,19 @@ var forms = map[string]roomsvc.Config{"young": {}, "old": brief}
 
 // safe waits until a start with [brief] would read the journal behind a revision only.
 func (w *world) safe(revision uint64) {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, subjects.StreamState)
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, subjects.StreamState)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	var v struct {
 		Safe struct {
 			Revision uint64 `json:"revision"`
 		} `json:"safe"`
 	}
-	m, err := stream.GetLastMsgForSubject(w.ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
+	m, err := stream.GetLastMsgForSubject(w.Ctx, subjects.KV(subjects.BucketState, subjects.KeyProjected))
 	if err != nil || json.Unmarshal(m.Data, &v) != nil || v.Safe.Revision < revision {
-		w.t.Fatalf("safe is %d, want %d or more: %v", v.Safe.Revision, revision, err)
+		w.T.Fatalf("safe is %d, want %d or more: %v", v.Safe.Revision, revision, err)
 	}
 }
 
@@ -229,15 +222,15 @@ func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
 	for what, damage := range damages {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			i := w.start("", cfg)
-			w.create("empty", 3600)
+			i := w.Start(cfg)
+			w.Create("empty", 3600)
 			w.live(0)
 			yesterday := w.messages(subjects.StreamState)
 			w.live(1)
-			facts := w.facts()
+			facts := w.Facts()
 			newest := []func(){
-				func() { w.join("busy", "last") },
-				func() { w.create("last", 3600, "bob") },
+				func() { w.Join("busy", "last") },
+				func() { w.Create("last", 3600, "bob") },
 			}
 			if what == ofYesterday {
 				slices.Reverse(newest) // a fact that does not follow that record
@@ -245,16 +238,16 @@ func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
 			for _, change := range newest {
 				change()
 			}
-			before := w.check()
+			before := w.Check()
 			if cfg.Settle > 0 {
-				w.safe(facts[len(facts)-1].revision)
+				w.safe(facts[len(facts)-1].Revision)
 			}
-			i.stop()
+			i.End()
 			w.rebuild(subjects.StreamState, damage(w.messages(subjects.StreamState), yesterday), nil)
-			w.start("", cfg)
-			w.join("quiet", "late") // so that the bucket's mark tells when it is in order
-			if after := w.check(); len(after) != len(before) || after["busy"].instance != before["busy"].instance {
-				t.Errorf("before there were %d rooms, now %d; busy was %s, is %s", len(before), len(after), before["busy"].instance, after["busy"].instance)
+			w.Start(cfg)
+			w.Join("quiet", "late") // so that the bucket's mark tells when it is in order
+			if after := w.Check(); len(after) != len(before) || after["busy"].Instance != before["busy"].Instance {
+				t.Errorf("before there were %d rooms, now %d; busy was %s, is %s", len(before), len(after), before["busy"].Instance, after["busy"].Instance)
 			}
 			w.live(2)
 		})
@@ -273,35 +266,35 @@ func testBucketIsDamagedUnderItsLeader(t *testing.T, cfg roomsvc.Config) {
 	t.Parallel()
 	for what, damage := range map[string]func(w *world, yesterday []*jetstream.RawStreamMsg){
 		"emptied": func(w *world, _ []*jetstream.RawStreamMsg) {
-			stream, err := w.js.Stream(w.ctx, subjects.StreamState)
+			stream, err := w.JS.Stream(w.Ctx, subjects.StreamState)
 			if err == nil {
-				err = stream.Purge(w.ctx)
+				err = stream.Purge(w.Ctx)
 			}
 			if err != nil {
-				w.t.Fatal(err)
+				w.T.Fatal(err)
 			}
 		},
 		"an old copy": func(w *world, yesterday []*jetstream.RawStreamMsg) { w.rebuild(subjects.StreamState, yesterday, nil) },
 		"of another deployment": func(w *world, _ []*jetstream.RawStreamMsg) {
-			other := anotherWorld(w.t)
-			other.start("", roomsvc.Config{}).stopAfter(func() { other.live(0); other.live(1); other.live(2) })
+			other := anotherWorld(w.T)
+			other.Start(roomsvc.Config{}).EndAfter(func() { other.live(0); other.live(1); other.live(2) })
 			w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			i := w.start("", cfg)
-			standby := w.start("", cfg)
+			i := w.Start(cfg)
+			standby := w.Start(cfg)
 			w.live(0)
 			yesterday := w.messages(subjects.StreamState)
 			w.live(1)
 			damage(w, yesterday)
 			w.live(2) // and the bucket is what the facts make
-			i.stop()
+			i.End()
 			w.live(3)
-			standby.stop()
-			w.start("", cfg)
-			w.check()
+			standby.End()
+			w.Start(cfg)
+			w.Check()
 		})
 	}
 }
@@ -311,15 +304,15 @@ func TestBucketOfYesterday(t *testing.T) {
 	for form, cfg := range forms {
 		t.Run(form, func(t *testing.T) {
 			w := newWorld(t)
-			i := w.start("", cfg)
+			i := w.Start(cfg)
 			w.live(0)
 			yesterday := w.messages(subjects.StreamState)
 			w.live(1)
 			w.live(2)
-			i.stop()
+			i.End()
 			w.rebuild(subjects.StreamState, yesterday, nil)
-			w.start("", cfg)
-			w.check()
+			w.Start(cfg)
+			w.Check()
 			w.live(3)
 		})
 	}
@@ -330,45 +323,43 @@ func TestBucketOfYesterday(t *testing.T) {
 func TestBucketMadeAnewIsNotSafeAtOnce(t *testing.T) {
 	w := newWorld(t)
 	cfg := roomsvc.Config{Remember: brief.Remember}
-	i := w.start("", cfg)
-	w.create("empty", 3600)
+	i := w.Start(cfg)
+	w.Create("empty", 3600)
 	w.live(0)
 	for range 2 {
-		i.stop()
+		i.End()
 		all := w.messages(subjects.StreamState)
 		w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
 			key := subjects.KeyOfKV(subjects.BucketState, m.Subject)
 			return key == "empty" || key == "busy.u0-3" // the second is missed for sure, and all is written anew
 		}), nil)
-		i = w.start("", cfg)
-		w.join("quiet", "late")
-		w.leave("quiet", "late") // so that the bucket's mark tells when it is in order
-		w.check()
+		i = w.Start(cfg)
+		w.Join("quiet", "late")
+		w.Leave("quiet", "late") // so that the bucket's mark tells when it is in order
+		w.Check()
 	}
-	i.stop()
+	i.End()
 	all := w.messages(subjects.StreamState)
 	w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
 		return m.Subject == subjects.KV(subjects.BucketState, "empty")
 	}), nil)
-	w.start("", cfg)
-	w.check()
+	w.Start(cfg)
+	w.Check()
 }
 
 func TestBucketOfAnotherDeployment(t *testing.T) {
 	w := newWorld(t)
 	other := anotherWorld(t)
-	w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
-	other.start("", roomsvc.Config{}).stopAfter(func() { other.live(0) })
+	w.Start(roomsvc.Config{}).EndAfter(func() { w.live(0) })
+	other.Start(roomsvc.Config{}).EndAfter(func() { other.live(0) })
 	w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
-	w.refuses(roomsvc.Config{}, "another deployment", "restore the one that fits, or delete the bucket")
-	if err := w.js.DeleteStream(w.ctx, subjects.StreamState); err != nil { // what it advises
+	w.Refuses(roomsvc.Config{}, "another deployment", "restore the one that fits, or delete the bucket")
+	if err := w.JS.DeleteStream(w.Ctx, subjects.StreamState); err != nil { // what it advises
 		t.Fatal(err)
 	}
-	w.start("", roomsvc.Config{})
-	w.check()
+	w.Start(roomsvc.Config{})
+	w.Check()
 }
-
-func (i *instance) stopAfter(f func()) { f(); i.stop() }
 
 // A journal that no longer reaches back to the beginning of its rooms, over a bucket
 // that can't make up for it.
@@ -387,8 +378,8 @@ func testJournalBeginsLater(t *testing.T, cfg roomsvc.Config) {
 	}{
 		"whole bucket": {func(*world) {}, true},
 		"no bucket": {func(w *world) {
-			if err := w.js.DeleteStream(w.ctx, subjects.StreamState); err != nil {
-				w.t.Fatal(err)
+			if err := w.JS.DeleteStream(w.Ctx, subjects.StreamState); err != nil {
+				w.T.Fatal(err)
 			}
 		}, false},
 		"a hole in the bucket": {func(w *world) {
@@ -407,24 +398,24 @@ func testJournalBeginsLater(t *testing.T, cfg roomsvc.Config) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			w.start("", cfg).stopAfter(func() { w.live(0); w.live(1); w.join("busy", "last") })
-			facts := w.facts()
-			users := w.fold(facts)["busy"].list()
-			w.age(facts[len(facts)-4].revision)
+			w.Start(cfg).EndAfter(func() { w.live(0); w.live(1); w.Join("busy", "last") })
+			facts := w.Facts()
+			users := w.Fold(facts)["busy"].List()
+			w.age(facts[len(facts)-4].Revision)
 			c.bucket(w)
 			if !c.starts {
-				w.refuses(cfg, "does not reach back", "restore a bucket")
-				w.refuses(cfg, "does not reach back") // the first try has made nothing worse
+				w.Refuses(cfg, "does not reach back", "restore a bucket")
+				w.Refuses(cfg, "does not reach back") // the first try has made nothing worse
 				return
 			}
-			w.start("", cfg)
-			in, _, _ := w.members("busy")
+			w.Start(cfg)
+			in, _, _ := w.Members("busy")
 			if !slices.Equal(in, users) {
 				t.Errorf("%v are in, %v were", in, users)
 			}
-			w.join("busy", "late") // its condition is a fact that may have aged out
-			w.join("quiet", "late")
-			if _, err := w.client.Create(w.ctx, room.CreateRequest{RoomID: "quiet"}); err == nil {
+			w.Join("busy", "late") // its condition is a fact that may have aged out
+			w.Join("quiet", "late")
+			if _, err := w.Client.Create(w.Ctx, room.CreateRequest{RoomID: "quiet"}); err == nil {
 				t.Error("a room that exists is created")
 			}
 		})
@@ -433,36 +424,36 @@ func testJournalBeginsLater(t *testing.T, cfg roomsvc.Config) {
 
 // age takes everything before a sequence out of the journal, as time does.
 func (w *world) age(first uint64) {
-	w.t.Helper()
+	w.T.Helper()
 	all := w.messages(subjects.StreamRooms)
 	at := uint64(0)
 	for _, m := range all {
 		if at++; m.Sequence != at {
-			w.t.Fatalf("the journal has a hole before %d; the copy would have other sequences", m.Sequence)
+			w.T.Fatalf("the journal has a hole before %d; the copy would have other sequences", m.Sequence)
 		}
 	}
 	deny := false
 	w.rebuild(subjects.StreamRooms, all, func(c *jetstream.StreamConfig) { deny, c.DenyPurge = c.DenyPurge, false })
-	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	stream, err := w.JS.Stream(w.Ctx, subjects.StreamRooms)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	if err := stream.Purge(w.ctx, jetstream.WithPurgeSequence(first)); err != nil {
-		w.t.Fatal(err)
+	if err := stream.Purge(w.Ctx, jetstream.WithPurgeSequence(first)); err != nil {
+		w.T.Fatal(err)
 	}
 	if !deny {
-		w.t.Error("the journal can be purged")
+		w.T.Error("the journal can be purged")
 	}
 }
 
 // renewed waits until rooms that lost facts go on as new instances, with everybody who
 // was in them.
-func (w *world) renewed(before map[string]*roster, rooms ...string) {
-	w.t.Helper()
+func (w *world) renewed(before map[string]*worlds.Roster, rooms ...string) {
+	w.T.Helper()
 	for _, id := range rooms {
-		w.until(patience, id+" to be another instance", func() bool {
-			r := w.fold(w.facts())[id]
-			return r != nil && r.instance != before[id].instance && len(r.users) == len(before[id].users)
+		w.Until(patience, id+" to be another instance", func() bool {
+			r := w.Fold(w.Facts())[id]
+			return r != nil && r.Instance != before[id].Instance && len(r.Users) == len(before[id].Users)
 		})
 	}
 }
@@ -477,36 +468,36 @@ func TestJournalLostItsTail(t *testing.T) {
 
 func testJournalLostItsTail(t *testing.T, cfg roomsvc.Config) {
 	w := newWorld(t)
-	w.start("", cfg).stopAfter(func() { w.live(0) })
-	before := w.fold(w.facts())
-	w.node.Stop()
+	w.Start(cfg).EndAfter(func() { w.live(0) })
+	before := w.Fold(w.Facts())
+	w.Node.Stop()
 	old := w.copyOf(subjects.StreamRooms)
-	w.node.Start()
-	w.start("", cfg).stopAfter(func() { w.live(1) })
-	w.node.Stop()
+	w.Node.Start()
+	w.Start(cfg).EndAfter(func() { w.live(1) })
+	w.Node.Stop()
 	w.restore(subjects.StreamRooms, old)
-	w.node.Start()
+	w.Node.Start()
 
-	i := w.start("", cfg)
-	i.said("the journal lost its newest facts")
+	i := w.Start(cfg)
+	i.Said("the journal lost its newest facts")
 	w.renewed(before, "busy", "ends")
-	after := w.check()
-	if after["quiet"].instance != before["quiet"].instance || after["new0"].instance != before["new0"].instance {
+	after := w.Check()
+	if after["quiet"].Instance != before["quiet"].Instance || after["new0"].Instance != before["new0"].Instance {
 		t.Error("a room that lost nothing is a new one")
 	}
-	if !slices.Equal(after["busy"].list(), before["busy"].list()) {
-		t.Errorf("in busy are %v, want %v", after["busy"].list(), before["busy"].list())
+	if !slices.Equal(after["busy"].List(), before["busy"].List()) {
+		t.Errorf("in busy are %v, want %v", after["busy"].List(), before["busy"].List())
 	}
 	if after["new1"] != nil {
 		t.Error("a room whose every fact was lost is there")
 	}
-	if e := after["ends"]; e == nil || !slices.Equal(e.list(), []string{"alice/default"}) {
+	if e := after["ends"]; e == nil || !slices.Equal(e.List(), []string{"alice/default"}) {
 		t.Errorf("the room whose end was lost: %+v", e)
 	}
-	i.said("a room lost facts and goes on as a new instance")
-	i.stop()
-	w.start("", cfg) // and it is over
-	if again := w.check(); again["busy"].instance != after["busy"].instance {
+	i.Said("a room lost facts and goes on as a new instance")
+	i.End()
+	w.Start(cfg) // and it is over
+	if again := w.Check(); again["busy"].Instance != after["busy"].Instance {
 		t.Error("the next start makes another instance")
 	}
 }
@@ -523,30 +514,30 @@ func TestWatchOverALostTail(t *testing.T) {
 
 func testWatchOverALostTail(t *testing.T, lost []string) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{}).stopAfter(func() { w.create("lobby", 3600, "alice"); w.check() })
-	w.node.Stop()
+	w.Start(roomsvc.Config{}).EndAfter(func() { w.Create("lobby", 3600, "alice"); w.Check() })
+	w.Node.Stop()
 	old := map[string]string{}
 	for _, stream := range lost {
 		old[stream] = w.copyOf(stream)
 	}
-	w.node.Start()
-	i := w.start("", roomsvc.Config{})
-	step := stepping(t, w.client.Watch(w.ctx, client.WatchRequest{RoomID: "lobby", Every: time.Second}))
+	w.Node.Start()
+	i := w.Start(roomsvc.Config{})
+	step := stepping(t, w.Client.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby", Every: time.Second}))
 	step()
 	for range 10 {
-		w.join("lobby", "bob")
-		w.leave("lobby", "bob")
+		w.Join("lobby", "bob")
+		w.Leave("lobby", "bob")
 		step()
 		step()
 	}
-	w.check()
-	i.stop()
-	w.node.Stop()
+	w.Check()
+	i.End()
+	w.Node.Stop()
 	for stream, from := range old {
 		w.restore(stream, from)
 	}
-	w.node.Start()
-	w.start("", roomsvc.Config{})
+	w.Node.Start()
+	w.Start(roomsvc.Config{})
 	fresh := client.FreshInstance
 	if len(lost) > 1 {
 		fresh = client.FreshGap
@@ -554,7 +545,7 @@ func testWatchOverALostTail(t *testing.T, lost []string) {
 	if u := step(); u.Fresh != fresh || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Fatalf("it goes on with %+v", u)
 	}
-	w.join("lobby", "carol")
+	w.Join("lobby", "carol")
 	if u := step(); u.Fact == nil || u.Recovered || u.Roster.Len() != 2 {
 		t.Errorf("then comes %+v", u)
 	}
@@ -570,37 +561,37 @@ func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
 
 func testJournalLostItsTailAndGrewAgain(t *testing.T, cfg roomsvc.Config) {
 	w := newWorld(t)
-	w.start("", cfg).stopAfter(func() { w.live(0) })
-	w.node.Stop()
+	w.Start(cfg).EndAfter(func() { w.live(0) })
+	w.Node.Stop()
 	old, oldBucket := w.copyOf(subjects.StreamRooms), w.copyOf(subjects.StreamState)
-	w.node.Start()
-	w.start("", cfg).stopAfter(func() { w.live(1) })
-	w.node.Stop()
+	w.Node.Start()
+	w.Start(cfg).EndAfter(func() { w.live(1) })
+	w.Node.Stop()
 	newBucket := w.copyOf(subjects.StreamState)
 	w.restore(subjects.StreamRooms, old)
 	w.restore(subjects.StreamState, oldBucket)
-	w.node.Start()
-	w.start("", cfg).stopAfter(func() {
+	w.Node.Start()
+	w.Start(cfg).EndAfter(func() {
 		for n := range 60 {
-			w.join("busy", fmt.Sprintf("refill%d", n))
+			w.Join("busy", fmt.Sprintf("refill%d", n))
 		}
-		w.create("other", 3600)
-		w.check()
+		w.Create("other", 3600)
+		w.Check()
 	})
-	before := w.fold(w.facts())
-	w.node.Stop()
+	before := w.Fold(w.Facts())
+	w.Node.Stop()
 	w.restore(subjects.StreamState, newBucket)
-	w.node.Start()
+	w.Node.Start()
 
-	i := w.start("", cfg)
-	i.said("the journal lost its newest facts")
+	i := w.Start(cfg)
+	i.Said("the journal lost its newest facts")
 	w.renewed(before, "busy")
-	after := w.check()
-	if after["quiet"].instance != before["quiet"].instance {
+	after := w.Check()
+	if after["quiet"].Instance != before["quiet"].Instance {
 		t.Error("a room that lost nothing is a new one")
 	}
-	if !slices.Equal(after["busy"].list(), before["busy"].list()) || after["other"] == nil || after["new1"] != nil {
-		t.Errorf("in busy are %v, want %v; the rooms are %v", after["busy"].list(), before["busy"].list(), after)
+	if !slices.Equal(after["busy"].List(), before["busy"].List()) || after["other"] == nil || after["new1"] != nil {
+		t.Errorf("in busy are %v, want %v; the rooms are %v", after["busy"].List(), before["busy"].List(), after)
 	}
 }
 
@@ -609,54 +600,54 @@ func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 	t.Parallel()
 	for what, poke := range map[string]func(*world){
 		"and it is asked for a room": func(w *world) {
-			_, _ = w.client.Get(w.ctx, room.ReadRequest{RoomID: "busy", Freshness: room.Freshness{Sync: true}})
+			_, _ = w.Client.Get(w.Ctx, room.ReadRequest{RoomID: "busy", Freshness: room.Freshness{Sync: true}})
 		},
 		"and it is asked to change one": func(w *world) {
-			_, _ = w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "busy"})
+			_, _ = w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "busy"})
 		},
 		"and it is asked for a new one": func(w *world) {
-			_, _ = w.client.Create(w.ctx, room.CreateRequest{RoomID: "late", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
+			_, _ = w.Client.Create(w.Ctx, room.CreateRequest{RoomID: "late", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
 		},
 		"and it is asked for a switch": func(w *world) {
 			c := &command{verb: room.Switch, caller: as("alice", "switch"), room: "quiet", to: "new0"} // both lost nothing
-			before := len(w.facts())
-			_, err := c.send(w.ctx, w.client)
-			if stored := len(w.facts()) > before; stored && errors.Is(err, room.ErrBusy) {
-				w.t.Errorf("a switch that is stored: %v", err)
+			before := len(w.Facts())
+			_, err := c.send(w.Ctx, w.Client)
+			if stored := len(w.Facts()) > before; stored && errors.Is(err, room.ErrBusy) {
+				w.T.Errorf("a switch that is stored: %v", err)
 			}
 		},
 		"and nobody asks": func(*world) {},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			w.start("", roomsvc.Config{}).stopAfter(func() { w.live(0) })
-			before := w.fold(w.facts())
-			w.node.Stop()
+			w.Start(roomsvc.Config{}).EndAfter(func() { w.live(0) })
+			before := w.Fold(w.Facts())
+			w.Node.Stop()
 			old := w.copyOf(subjects.StreamRooms)
-			w.node.Start()
-			i := w.start("", roomsvc.Config{})
+			w.Node.Start()
+			i := w.Start(roomsvc.Config{})
 			w.live(1)
-			w.node.Stop()
+			w.Node.Stop()
 			w.restore(subjects.StreamRooms, old)
-			w.node.Start()
-			w.until(patience, "the instance to be back", func() bool {
-				ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+			w.Node.Start()
+			w.Until(patience, "the instance to be back", func() bool {
+				ctx, cancel := context.WithTimeout(w.Ctx, time.Second)
 				defer cancel()
-				_, err := w.client.Get(ctx, room.ReadRequest{RoomID: "quiet"})
+				_, err := w.Client.Get(ctx, room.ReadRequest{RoomID: "quiet"})
 				return err == nil
 			})
 			poke(w)
 			select {
 			case <-i.Done():
 			case <-time.After(patience):
-				t.Fatalf("it goes on\n%s", i.log)
+				t.Fatalf("it goes on\n%s", i.Log)
 			}
 			if err := i.Err(); err == nil || !strings.Contains(err.Error(), "came back without its newest data") {
 				t.Errorf("it ended with %v", err)
 			}
-			w.start("", roomsvc.Config{})
+			w.Start(roomsvc.Config{})
 			w.renewed(before, "busy", "ends")
-			w.check()
+			w.Check()
 		})
 	}
 }

@@ -22,21 +22,21 @@ import (
 // deposed leader does that knows that room up to an older one. All else is the
 // server's. It counts the appends.
 func (w *world) pretend(p *proxy, id subjects.Room, stale uint64, appends int64) *atomic.Int64 {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, subjects.StreamRooms)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	old, err := stream.GetMsg(w.ctx, stale)
+	old, err := stream.GetMsg(w.Ctx, stale)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	found, err := json.Marshal(map[string]any{
 		"type":    "io.nats.jetstream.api.v1.stream_msg_get_response",
 		"message": map[string]any{"subject": old.Subject, "seq": stale, "data": old.Data, "time": time.Now()},
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	refused := fmt.Appendf(nil, `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: %d"},"stream":"ROOMS","seq":0}`, stale)
 	n := &atomic.Int64{}
@@ -46,8 +46,8 @@ func (w *world) pretend(p *proxy, id subjects.Room, stale uint64, appends int64)
 		if !strings.HasPrefix(words[2], "_INBOX.") {
 			return false // the first one of a batch
 		}
-		if err := w.nc.PublishMsg(&nats.Msg{Subject: words[2], Data: data}); err != nil {
-			w.t.Error(err)
+		if err := w.NC.PublishMsg(&nats.Msg{Subject: words[2], Data: data}); err != nil {
+			w.T.Error(err)
 		}
 		return true
 	}
@@ -73,31 +73,31 @@ func TestStaleReadEndsNothing(t *testing.T) {
 	t.Parallel()
 	for what, change := range map[string]func(w *world) error{
 		"a join": func(w *world) error {
-			_, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"})
+			_, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"})
 			return err
 		},
 		"a switch": func(w *world) error {
-			_, err := w.client.Switch(w.ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "lobby", ToRoomInfo: room.RoomInfo{RoomID: "other"}})
+			_, err := w.Client.Switch(w.Ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "lobby", ToRoomInfo: room.RoomInfo{RoomID: "other"}})
 			return err
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			bad := newProxy(t, w.node.ClientURL())
-			i := w.start(bad.url, roomsvc.Config{})
-			first := w.create("lobby", 3600)
-			w.create("other", 3600)
-			w.join("lobby", "alice")
+			bad := newProxy(t, w.Node.ClientURL())
+			i := w.StartAt(bad.url, roomsvc.Config{})
+			first := w.Create("lobby", 3600)
+			w.Create("other", 3600)
+			w.Join("lobby", "alice")
 			const appends = 3
 			n := w.pretend(bad, "lobby", first.Revision, appends)
 			if err := change(w); err != nil {
-				t.Errorf("it is answered %v\n%s", err, i.log)
+				t.Errorf("it is answered %v\n%s", err, i.Log)
 			}
 			bad.toServer.Store(nil)
 			if n.Load() != appends {
 				t.Errorf("%d appends met the deposed leader, want %d", n.Load(), appends)
 			}
-			w.check()
+			w.Check()
 		})
 	}
 }
@@ -105,14 +105,14 @@ func TestStaleReadEndsNothing(t *testing.T) {
 // If it stays so, the fact is lost.
 func TestStaleReadThatStays(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	i := w.start(bad.url, roomsvc.Config{})
-	first := w.create("lobby", 3600)
-	w.join("lobby", "alice")
+	bad := newProxy(t, w.Node.ClientURL())
+	i := w.StartAt(bad.url, roomsvc.Config{})
+	first := w.Create("lobby", 3600)
+	w.Join("lobby", "alice")
 	w.pretend(bad, "lobby", first.Revision, 1<<32)
 	// One command may have no time for as many doubts as it takes; the next one goes on.
-	w.until(patience, "the instance to end", func() bool {
-		if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"}); !open(err) && !errors.Is(err, client.ErrNoService) {
+	w.Until(patience, "the instance to end", func() bool {
+		if _, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"}); !open(err) && !errors.Is(err, client.ErrNoService) {
 			t.Fatalf("it is answered %v", err)
 		}
 		select {

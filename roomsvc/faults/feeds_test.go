@@ -17,15 +17,15 @@ import (
 // out and says so, and what is said behind that reaches the leader first.
 func TestFeedsOfALeaderThatLags(t *testing.T) {
 	w := newWorld(t)
-	slow := newProxy(t, w.node.ClientURL())
-	leader := w.start(slow.url, roomsvc.Config{Instance: "slow", Feeds: true})
-	w.until(patience, "the lead", func() bool { return strings.Contains(leader.log.String(), "this instance leads") })
-	w.start("", roomsvc.Config{Instance: "quick", Feeds: true})
-	w.create("lobby", 60, "alice")
+	slow := newProxy(t, w.Node.ClientURL())
+	leader := w.StartAt(slow.url, roomsvc.Config{Instance: "slow", Feeds: true})
+	w.Until(patience, "the lead", func() bool { return strings.Contains(leader.Log.String(), "this instance leads") })
+	w.Start(roomsvc.Config{Instance: "quick", Feeds: true})
+	w.Create("lobby", 60, "alice")
 	feeds := map[string]*nats.Subscription{}
 	for _, user := range []string{"alice", "bob"} {
-		sub, err := w.nc.SubscribeSync("room.*." + user + ".>")
-		if err != nil || w.nc.Flush() != nil {
+		sub, err := w.NC.SubscribeSync("room.*." + user + ".>")
+		if err != nil || w.NC.Flush() != nil {
 			t.Fatal(err)
 		}
 		feeds[user] = sub
@@ -47,7 +47,7 @@ func TestFeedsOfALeaderThatLags(t *testing.T) {
 	}
 	send := func(text string) {
 		t.Helper()
-		if _, err := w.client.Send(w.ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: text}); err != nil {
+		if _, err := w.Client.Send(w.Ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: text}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,18 +59,18 @@ func TestFeedsOfALeaderThatLags(t *testing.T) {
 	})
 	slow.toClient.Store(&rules)
 	for round := range 6 {
-		w.join("lobby", "bob")
+		w.Join("lobby", "bob")
 		before, after := fmt.Sprint("before ", round), fmt.Sprint("after ", round)
 		send(before)
 		until("bob", before)
 		if round%2 == 0 {
-			w.leave("lobby", "bob")
-		} else if _, err := w.client.Kick(w.ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{"bob"}}); err != nil {
+			w.Leave("lobby", "bob")
+		} else if _, err := w.Client.Kick(w.Ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{"bob"}}); err != nil {
 			t.Fatal(err)
 		}
 		send(after)
 		until("alice", after)
-		if err := w.nc.Flush(); err != nil {
+		if err := w.NC.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		for {

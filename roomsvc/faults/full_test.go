@@ -13,17 +13,17 @@ import (
 
 // room for n more messages in the journal; 0: as many as come.
 func (w *world) roomFor(n int64) {
-	w.t.Helper()
-	stream, err := w.js.Stream(w.ctx, subjects.StreamRooms)
+	w.T.Helper()
+	stream, err := w.JS.Stream(w.Ctx, subjects.StreamRooms)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	cfg := stream.CachedInfo().Config
 	if cfg.MaxMsgs = -1; n > 0 {
 		cfg.MaxMsgs = int64(stream.CachedInfo().State.Msgs) + n
 	}
-	if _, err := w.js.UpdateStream(w.ctx, cfg); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.JS.UpdateStream(w.Ctx, cfg); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
@@ -31,13 +31,13 @@ func (w *world) roomFor(n int64) {
 // waits for it hears so at once, and it ends when there is room.
 func TestFullJournal(t *testing.T) {
 	w := newWorld(t)
-	w.start("", roomsvc.Config{})
-	w.create("stays", 3600)
-	w.join("stays", "bob")
-	w.create("ends", 0)
-	w.join("ends", "alice")
-	w.check()
-	tries, err := w.nc.SubscribeSync(subjects.Journal("ends"))
+	w.Start(roomsvc.Config{})
+	w.Create("stays", 3600)
+	w.Join("stays", "bob")
+	w.Create("ends", 0)
+	w.Join("ends", "alice")
+	w.Check()
+	tries, err := w.NC.SubscribeSync(subjects.Journal("ends"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestFullJournal(t *testing.T) {
 		return time.Now()
 	}
 	w.roomFor(1)
-	w.leave("ends", "alice") // takes the last place
+	w.Leave("ends", "alice") // takes the last place
 	next()
 	first := next()
 	const most = 5
@@ -65,19 +65,19 @@ func TestFullJournal(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second) // far less than a command may wait
+	ctx, cancel := context.WithTimeout(w.Ctx, 5*time.Second) // far less than a command may wait
 	defer cancel()
-	_, err = w.client.Enter(ctx, room.CreateRequest{Caller: as("carol", ""), RoomID: "ends"})
+	_, err = w.Client.Enter(ctx, room.CreateRequest{Caller: as("carol", ""), RoomID: "ends"})
 	busy("entering it", err)
-	_, err = w.client.Switch(ctx, room.SwitchRequest{Caller: as("bob", ""), FromRoomID: "stays", ToRoomInfo: room.RoomInfo{RoomID: "ends"}, IsCreateWhenRoomNotExisted: true})
+	_, err = w.Client.Switch(ctx, room.SwitchRequest{Caller: as("bob", ""), FromRoomID: "stays", ToRoomInfo: room.RoomInfo{RoomID: "ends"}, IsCreateWhenRoomNotExisted: true})
 	busy("switching to it", err)
-	_, err = w.client.Leave(ctx, room.RoomRequest{Caller: as("bob", ""), RoomID: "stays"})
+	_, err = w.Client.Leave(ctx, room.RoomRequest{Caller: as("bob", ""), RoomID: "stays"})
 	busy("leaving another one", err)
 
 	w.roomFor(0)
-	w.until(patience, "the room to end", func() bool { return w.fold(w.facts())["ends"] == nil })
-	if _, err = w.client.Switch(w.ctx, room.SwitchRequest{Caller: as("bob", ""), FromRoomID: "stays", ToRoomInfo: room.RoomInfo{RoomID: "ends"}, IsCreateWhenRoomNotExisted: true}); err != nil {
+	w.Until(patience, "the room to end", func() bool { return w.Fold(w.Facts())["ends"] == nil })
+	if _, err = w.Client.Switch(w.Ctx, room.SwitchRequest{Caller: as("bob", ""), FromRoomID: "stays", ToRoomInfo: room.RoomInfo{RoomID: "ends"}, IsCreateWhenRoomNotExisted: true}); err != nil {
 		t.Errorf("switching: %v", err)
 	}
-	w.check()
+	w.Check()
 }

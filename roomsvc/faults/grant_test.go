@@ -15,12 +15,12 @@ import (
 // That what a user's tokens name cannot be read for a moment is no refusal.
 func TestGrantsThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	only := w.start(bad.url, roomsvc.Config{Feeds: true})
-	if _, err := w.client.Create(w.ctx, room.CreateRequest{Caller: as("teacher", ""), RoomID: "exam", Config: &room.RoomConfig{Access: room.AccessToken}}); err != nil {
+	bad := newProxy(t, w.Node.ClientURL())
+	only := w.StartAt(bad.url, roomsvc.Config{Feeds: true})
+	if _, err := w.Client.Create(w.Ctx, room.CreateRequest{Caller: as("teacher", ""), RoomID: "exam", Config: &room.RoomConfig{Access: room.AccessToken}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := only.Grant(w.ctx, "alice", []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+	if err := only.Grant(w.Ctx, "alice", []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	var refused atomic.Int64
@@ -29,14 +29,14 @@ func TestGrantsThatCannotBeRead(t *testing.T) {
 			return fate{}
 		}
 		line, _, _ := strings.Cut(string(f.raw), "\r\n")
-		if err := w.nc.Publish(strings.Fields(line)[2], []byte(`{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","error":{"code":503,"err_code":10023,"description":"insufficient resources"}}`)); err != nil {
+		if err := w.NC.Publish(strings.Fields(line)[2], []byte(`{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","error":{"code":503,"err_code":10023,"description":"insufficient resources"}}`)); err != nil {
 			t.Error(err)
 		}
 		return fate{lose: true}
 	})
 	bad.toServer.Store(&rules)
-	alice := client.New(w.nc, client.Config{UserID: "alice", UserForm: true, Once: true})
-	if _, err := alice.Join(w.ctx, room.RoomRequest{RoomID: "exam"}); err != nil {
+	alice := client.New(w.NC, client.Config{UserID: "alice", UserForm: true, Once: true})
+	if _, err := alice.Join(w.Ctx, room.RoomRequest{RoomID: "exam"}); err != nil {
 		t.Errorf("it is answered %v", err)
 	}
 	if n := refused.Load(); n != 4 {

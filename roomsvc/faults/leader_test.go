@@ -27,26 +27,26 @@ func TestLeaderDies(t *testing.T) {
 	w := newWorld(t)
 	instances := map[string]*instance{}
 	for _, name := range []string{"x", "y"} {
-		instances[name] = w.start("", roomsvc.Config{Instance: name}, nats.NoReconnect())
+		instances[name] = w.Start(roomsvc.Config{Instance: name}, nats.NoReconnect())
 	}
-	old := w.leads(patience, "")
-	w.create("empties", 3)
-	w.join("empties", "alice")
-	w.create("stays", 3600)
-	w.leave("empties", "alice")
-	due := w.get("empties").Room.DestroyAt.Time()
-	instances[old].kill()
+	old := w.Leads(patience, "")
+	w.Create("empties", 3)
+	w.Join("empties", "alice")
+	w.Create("stays", 3600)
+	w.Leave("empties", "alice")
+	due := w.Get("empties").Room.DestroyAt.Time()
+	instances[old].Kill()
 	died := time.Now()
 	bob := &command{verb: room.Join, caller: as("bob", "bob"), room: "stays"}
-	w.until(patience, "a join", func() bool { // the server may still hand some to the dead one
-		_, err := bob.send(w.ctx, client.New(w.nc, client.Config{Timeout: time.Second, Once: true}))
+	w.Until(patience, "a join", func() bool { // the server may still hand some to the dead one
+		_, err := bob.send(w.Ctx, client.New(w.NC, client.Config{Timeout: time.Second, Once: true}))
 		return err == nil
 	})
-	young := w.leads(followedBy, old)
+	young := w.Leads(followedBy, old)
 	t.Logf("another one led after %v", time.Since(died).Round(time.Millisecond))
-	w.until(patience, "the empty room to end", func() bool { return w.get("empties") == nil })
+	w.Until(patience, "the empty room to end", func() bool { return w.Get("empties") == nil })
 	ends := 0
-	for _, f := range w.facts() {
+	for _, f := range w.Facts() {
 		if f.Type == events.RoomDestroyed {
 			ends++
 			if f.Time.Time().Before(due) {
@@ -57,9 +57,9 @@ func TestLeaderDies(t *testing.T) {
 	if ends != 1 {
 		t.Errorf("the room ended %d times", ends)
 	}
-	w.check()
-	if w.leader() != young {
-		t.Errorf("%s leads, %s did", w.leader(), young)
+	w.Check()
+	if w.Leader() != young {
+		t.Errorf("%s leads, %s did", w.Leader(), young)
 	}
 }
 
@@ -67,47 +67,47 @@ func TestLeaderDies(t *testing.T) {
 // has to write is refused when it wakes.
 func TestPausedLeader(t *testing.T) {
 	w := newWorld(t)
-	old := spawn(t, "service", w.node.ClientURL(), "old")
-	w.leads(patience, "")
-	w.start("", roomsvc.Config{Instance: "young"})
-	w.create("lobby", 3600)
-	w.create("empties", 1)
-	w.join("empties", "alice")
-	w.leave("empties", "alice")
+	old := spawn(t, "service", w.Node.ClientURL(), "old")
+	w.Leads(patience, "")
+	w.Start(roomsvc.Config{Instance: "young"})
+	w.Create("lobby", 3600)
+	w.Create("empties", 1)
+	w.Join("empties", "alice")
+	w.Leave("empties", "alice")
 
 	// Joins all the time; those that the paused one gets are lost.
-	over, stop := context.WithCancel(w.ctx)
-	quick := client.New(w.nc, client.Config{Timeout: time.Second, Once: true})
+	over, stop := context.WithCancel(w.Ctx)
+	quick := client.New(w.NC, client.Config{Timeout: time.Second, Once: true})
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
 			for n := 0; over.Err() == nil; n++ {
-				_, err := quick.Join(w.ctx, room.RoomRequest{Caller: as(fmt.Sprintf("u%d-%d", g, n), ""), RoomID: "lobby"})
+				_, err := quick.Join(w.Ctx, room.RoomRequest{Caller: as(fmt.Sprintf("u%d-%d", g, n), ""), RoomID: "lobby"})
 				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	w.until(patience, "joins", func() bool { return len(w.facts()) > 50 })
+	w.Until(patience, "joins", func() bool { return len(w.Facts()) > 50 })
 	old.pause()
 	began := time.Now()
-	w.leads(followedBy, "old")
+	w.Leads(followedBy, "old")
 	t.Logf("another one led after %v", time.Since(began).Round(time.Millisecond))
-	n := len(w.facts())
-	w.until(patience, "more joins", func() bool { return len(w.facts()) > n+50 })
+	n := len(w.Facts())
+	w.Until(patience, "more joins", func() bool { return len(w.Facts()) > n+50 })
 	old.wake()
-	w.until(patience, "the old leader to see it", func() bool { return strings.Contains(old.log.String(), "leads no longer") })
-	n = len(w.facts())
-	w.until(patience, "more joins", func() bool { return len(w.facts()) > n+50 })
+	w.Until(patience, "the old leader to see it", func() bool { return strings.Contains(old.log.String(), "leads no longer") })
+	n = len(w.Facts())
+	w.Until(patience, "more joins", func() bool { return len(w.Facts()) > n+50 })
 	stop()
 	group.Wait()
-	w.check()
-	if w.leader() != "young" {
-		t.Errorf("%q leads", w.leader())
+	w.Check()
+	if w.Leader() != "young" {
+		t.Errorf("%q leads", w.Leader())
 	}
 	ends := 0
-	for _, f := range w.facts() {
+	for _, f := range w.Facts() {
 		if f.Type == events.RoomDestroyed && f.Room == "empties" {
 			ends++
 		}
@@ -120,12 +120,12 @@ func TestPausedLeader(t *testing.T) {
 // An instance stands still for 6 s. What came meanwhile nobody waits for any more.
 func TestStandstill(t *testing.T) {
 	w := newWorld(t)
-	child := spawn(t, "service", w.node.ClientURL(), "child")
-	w.create("lobby", 3600)
-	w.join("lobby", "before")
+	child := spawn(t, "service", w.Node.ClientURL(), "child")
+	w.Create("lobby", 3600)
+	w.Join("lobby", "before")
 	const buffered = 50
-	inbox := w.nc.NewInbox()
-	answers, err := w.nc.SubscribeSync(inbox)
+	inbox := w.NC.NewInbox()
+	answers, err := w.NC.SubscribeSync(inbox)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,26 +136,26 @@ func TestStandstill(t *testing.T) {
 		if n%2 == 0 {
 			verb, body = "create", fmt.Sprintf(`{"roomID":"late%d","userID":"late"}`, n)
 		}
-		if err := w.nc.PublishRequest("room.cmd."+verb, inbox, []byte(body)); err != nil {
+		if err := w.NC.PublishRequest("room.cmd."+verb, inbox, []byte(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	<-still
 	child.wake()
-	quick := client.New(w.nc, client.Config{Timeout: time.Second, Once: true})
-	w.until(patience, "new commands to be served", func() bool {
-		_, err := quick.Join(w.ctx, room.RoomRequest{Caller: as("after", "after"), RoomID: "lobby"})
+	quick := client.New(w.NC, client.Config{Timeout: time.Second, Once: true})
+	w.Until(patience, "new commands to be served", func() bool {
+		_, err := quick.Join(w.Ctx, room.RoomRequest{Caller: as("after", "after"), RoomID: "lobby"})
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, client.ErrNoService) {
 			t.Error(err)
 		}
 		return err == nil
 	})
 	for n := range 20 {
-		w.join("lobby", fmt.Sprintf("after%d", n))
+		w.Join("lobby", fmt.Sprintf("after%d", n))
 	}
-	rooms := w.check()
-	if got := len(rooms["lobby"].users); got != 22 || len(rooms) != 1 {
-		t.Errorf("in the lobby are %v, and there are %d rooms", rooms["lobby"].list(), len(rooms))
+	rooms := w.Check()
+	if got := len(rooms["lobby"].Users); got != 22 || len(rooms) != 1 {
+		t.Errorf("in the lobby are %v, and there are %d rooms", rooms["lobby"].List(), len(rooms))
 	}
 	if n, _, _ := answers.Pending(); n > 0 {
 		m, _ := answers.NextMsg(time.Second)
@@ -169,7 +169,7 @@ func TestStandstill(t *testing.T) {
 // A start that takes long is no standstill.
 func TestSlowStart(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
+	bad := newProxy(t, w.Node.ClientURL())
 	slow := rule(func(f *frame) fate {
 		if f.subject == subjects.Sync {
 			return fate{hold: 5500 * time.Millisecond} // the marker that ends the start
@@ -177,14 +177,14 @@ func TestSlowStart(t *testing.T) {
 		return fate{}
 	})
 	bad.toClient.Store(&slow)
-	i := w.start(bad.url, roomsvc.Config{})
+	i := w.StartAt(bad.url, roomsvc.Config{})
 	bad.toClient.Store(nil)
-	w.create("empties", 1)
-	w.join("empties", "alice")
-	w.leave("empties", "alice")
-	w.until(patience, "the empty room to end", func() bool { return w.get("empties") == nil })
-	if strings.Contains(i.log.String(), "stood still") {
-		t.Errorf("it says\n%s", i.log)
+	w.Create("empties", 1)
+	w.Join("empties", "alice")
+	w.Leave("empties", "alice")
+	w.Until(patience, "the empty room to end", func() bool { return w.Get("empties") == nil })
+	if strings.Contains(i.Log.String(), "stood still") {
+		t.Errorf("it says\n%s", i.Log)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestSlowStart(t *testing.T) {
 // so that the journal still has one when the old ones are gone.
 func TestQuietRoomIsKept(t *testing.T) {
 	w := newWorld(t)
-	j, err := journal.Open(w.ctx, roomtest.Conn(t, w.node.Server), journal.Settings{Keep: 168 * time.Hour})
+	j, err := journal.Open(w.Ctx, roomtest.Conn(t, w.Node.Server), journal.Settings{Keep: 168 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,18 +214,18 @@ func TestQuietRoomIsKept(t *testing.T) {
 	}
 	j.Close()
 
-	w.start("", roomsvc.Config{Instance: "x"})
-	w.start("", roomsvc.Config{Instance: "y"})
-	w.create("young", 3600)
-	w.until(patience, "the room to be kept", func() bool { return len(w.facts()) == 3 })
-	if _, err := w.client.Create(w.ctx, room.CreateRequest{Caller: as("bob", ""), RoomID: "quiet"}); !errors.Is(err, room.ErrRoomAlreadyExists) {
+	w.Start(roomsvc.Config{Instance: "x"})
+	w.Start(roomsvc.Config{Instance: "y"})
+	w.Create("young", 3600)
+	w.Until(patience, "the room to be kept", func() bool { return len(w.Facts()) == 3 })
+	if _, err := w.Client.Create(w.Ctx, room.CreateRequest{Caller: as("bob", ""), RoomID: "quiet"}); !errors.Is(err, room.ErrRoomAlreadyExists) {
 		t.Errorf("creating it again: %v", err)
 	}
-	if r := w.join("quiet", "bob"); r.Sequence != 3 || r.InstanceID != "I1" {
+	if r := w.Join("quiet", "bob"); r.Sequence != 3 || r.InstanceID != "I1" {
 		t.Errorf("a join comes to %+v", r.Position)
 	}
-	w.check()
-	for _, f := range w.facts() {
+	w.Check()
+	for _, f := range w.Facts() {
 		if f.Type == events.RoomKept && (f.Room != "quiet" || f.Sequence != 2 || f.Time <= at) {
 			t.Errorf("%+v is kept", f.Fact)
 		}

@@ -19,13 +19,13 @@ import (
 // told must be so.
 func TestRenewalBeforeTheOneBeforeIsHeard(t *testing.T) {
 	w := newWorld(t)
-	p := newProxy(t, w.node.ClientURL())
-	far := w.start(p.url, roomsvc.Config{Instance: "far"})
+	p := newProxy(t, w.Node.ClientURL())
+	far := w.StartAt(p.url, roomsvc.Config{Instance: "far"})
 	lease := func(seconds int) room.Caller { return room.Caller{UserID: "alice", LeaseSeconds: &seconds} }
-	if _, err := w.client.Enter(w.ctx, room.CreateRequest{Caller: lease(3600), RoomID: "lobby"}); err != nil {
+	if _, err := w.Client.Enter(w.Ctx, room.CreateRequest{Caller: lease(3600), RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	near := w.start("", roomsvc.Config{Instance: "near"})
+	near := w.Start(roomsvc.Config{Instance: "near"})
 	late := rule(func(f *frame) fate {
 		if bytes.Contains(f.raw, []byte("$JS.ACK."+subjects.StreamSessions+".")) {
 			return fate{hold: patience}
@@ -39,21 +39,21 @@ func TestRenewalBeforeTheOneBeforeIsHeard(t *testing.T) {
 		return late(f)
 	})
 	p.toClient.Store(&nearOnly)
-	c := client.New(w.nc, client.Config{Timeout: 200 * time.Millisecond})
-	if _, err := c.Renew(w.ctx, room.RenewRequest{Caller: lease(5)}); err != nil {
+	c := client.New(w.NC, client.Config{Timeout: 200 * time.Millisecond})
+	if _, err := c.Renew(w.Ctx, room.RenewRequest{Caller: lease(5)}); err != nil {
 		t.Fatal(err)
 	}
 	p.toClient.Store(&late)
-	near.stop()
-	r, err := c.Renew(w.ctx, room.RenewRequest{Caller: lease(3600)})
+	near.End()
+	r, err := c.Renew(w.Ctx, room.RenewRequest{Caller: lease(3600)})
 	if err != nil || len(r.Rooms) != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	kv, err := w.js.KeyValue(w.ctx, subjects.BucketSessions)
+	kv, err := w.JS.KeyValue(w.Ctx, subjects.BucketSessions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry, err := kv.Get(w.ctx, subjects.SessionKey("alice", room.DefaultSession))
+	entry, err := kv.Get(w.Ctx, subjects.SessionKey("alice", room.DefaultSession))
 	if err != nil {
 		t.Fatal(err)
 	}

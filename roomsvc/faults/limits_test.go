@@ -18,22 +18,22 @@ import (
 
 // append appends a fact as another instance of the service does.
 func (w *world) append(f *events.Fact, expect uint64) {
-	w.t.Helper()
-	j, err := journal.Open(w.ctx, roomtest.Conn(w.t, w.node.Server), journal.Settings{Keep: 168 * time.Hour})
+	w.T.Helper()
+	j, err := journal.Open(w.Ctx, roomtest.Conn(w.T, w.Node.Server), journal.Settings{Keep: 168 * time.Hour})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	defer j.Close()
 	entry, err := journal.Fact(f, "", expect)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	acked := make(chan error, 1)
 	if _, err := j.Append([]journal.Entry{entry}, func(_ uint64, err error) { acked <- err }); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	if err := <-acked; err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
@@ -42,12 +42,12 @@ func (w *world) append(f *events.Fact, expect uint64) {
 // own room only.
 func TestLimitFromThePast(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: 1}})
-	w.create("a", 3600)
-	w.create("b", 3600)
-	in := w.join("a", "alice")
-	w.get("a")
+	bad := newProxy(t, w.Node.ClientURL())
+	w.StartAt(bad.url, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: 1}})
+	w.Create("a", 3600)
+	w.Create("b", 3600)
+	in := w.Join("a", "alice")
+	w.Get("a")
 
 	var deaf, slow atomic.Bool
 	rules := rule(func(f *frame) fate {
@@ -70,10 +70,10 @@ func TestLimitFromThePast(t *testing.T) {
 	slow.Store(true)
 	answers := map[string]*nats.Subscription{}
 	for _, user := range []string{"carol", "bob", "alice"} {
-		inbox := w.nc.NewInbox()
-		sub, err := w.nc.SubscribeSync(inbox)
+		inbox := w.NC.NewInbox()
+		sub, err := w.NC.SubscribeSync(inbox)
 		if err == nil {
-			err = w.nc.PublishRequest("room.cmd.join", inbox, []byte(`{"roomID":"b","userID":"`+user+`"}`))
+			err = w.NC.PublishRequest("room.cmd.join", inbox, []byte(`{"roomID":"b","userID":"`+user+`"}`))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -93,12 +93,12 @@ func TestLimitFromThePast(t *testing.T) {
 	answer("carol")
 	answer("bob")
 	deaf.Store(false)
-	if err := w.nc.Publish("room.sync", nil); err != nil { // shows the follower that it missed something
+	if err := w.NC.Publish("room.sync", nil); err != nil { // shows the follower that it missed something
 		t.Fatal(err)
 	}
 	answer("alice")
-	w.check()
-	if _, err := w.client.Join(w.ctx, room.RoomRequest{Caller: as("alice", ""), RoomID: "a"}); err == nil {
+	w.Check()
+	if _, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("alice", ""), RoomID: "a"}); err == nil {
 		t.Error("alice is in two rooms")
 	}
 }
@@ -107,13 +107,13 @@ func TestLimitFromThePast(t *testing.T) {
 // end up in neither room.
 func TestSwitchFromThePast(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{})
-	w.create("from", 3600)
-	w.create("to", 3600)
-	w.join("from", "alice")
-	in := w.join("to", "alice")
-	w.get("to")
+	bad := newProxy(t, w.Node.ClientURL())
+	w.StartAt(bad.url, roomsvc.Config{})
+	w.Create("from", 3600)
+	w.Create("to", 3600)
+	w.Join("from", "alice")
+	in := w.Join("to", "alice")
+	w.Get("to")
 
 	var deaf atomic.Bool
 	rules := rule(func(f *frame) fate {
@@ -127,19 +127,19 @@ func TestSwitchFromThePast(t *testing.T) {
 	}, in.Revision)
 	answers := make(chan error, 1)
 	go func() {
-		_, err := w.client.Switch(w.ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "from", ToRoomInfo: room.RoomInfo{RoomID: "to"}})
+		_, err := w.Client.Switch(w.Ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "from", ToRoomInfo: room.RoomInfo{RoomID: "to"}})
 		answers <- err
 	}()
-	w.until(patience, "the switch to be decided, or a sync point to be looked for", func() bool { return bad.lost.Load() > 1 || len(answers) > 0 })
+	w.Until(patience, "the switch to be decided, or a sync point to be looked for", func() bool { return bad.lost.Load() > 1 || len(answers) > 0 })
 	deaf.Store(false)
-	if err := w.nc.Publish("room.sync", nil); err != nil { // shows the follower that it missed something
+	if err := w.NC.Publish("room.sync", nil); err != nil { // shows the follower that it missed something
 		t.Fatal(err)
 	}
 	if err := <-answers; err != nil {
 		t.Fatal(err)
 	}
-	if users, _, _ := w.members("to"); len(users) != 1 {
+	if users, _, _ := w.Members("to"); len(users) != 1 {
 		t.Errorf("in to are %v", users)
 	}
-	w.check()
+	w.Check()
 }

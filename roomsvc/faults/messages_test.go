@@ -17,20 +17,21 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
 
 // said is every stored message by its data, and where it is.
 func (w *world) said() map[string]uint64 {
-	w.t.Helper()
+	w.T.Helper()
 	stored := map[string]uint64{}
 	for _, raw := range w.messages(subjects.StreamMessages) {
 		m, err := events.DecodeMessage(raw.Data)
 		if err != nil {
-			w.t.Fatal(err)
+			w.T.Fatal(err)
 		}
 		if at, ok := stored[m.Data]; ok {
-			w.t.Errorf("%q is stored at %d and at %d", m.Data, at, raw.Sequence)
+			w.T.Errorf("%q is stored at %d and at %d", m.Data, at, raw.Sequence)
 		}
 		stored[m.Data] = raw.Sequence
 	}
@@ -41,9 +42,9 @@ func (w *world) said() map[string]uint64 {
 // Each is stored once, and answered in time with where it is.
 func TestLostAcksOfMessages(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{Instance: "far"})
-	w.create("lobby", 3600)
+	bad := newProxy(t, w.Node.ClientURL())
+	w.StartAt(bad.url, roomsvc.Config{Instance: "far"})
+	w.Create("lobby", 3600)
 	acks := rule(func(f *frame) fate {
 		if !bytes.Contains(f.body, []byte(`"stream":"ROOM_MESSAGES"`)) {
 			return fate{}
@@ -61,7 +62,7 @@ func TestLostAcksOfMessages(t *testing.T) {
 		each = 20
 	}
 	for u := range senders {
-		w.join("lobby", fmt.Sprintf("u%d", u))
+		w.Join("lobby", fmt.Sprintf("u%d", u))
 	}
 	bad.toClient.Store(&acks)
 	bad.toServer.Store(&appends)
@@ -74,7 +75,7 @@ func TestLostAcksOfMessages(t *testing.T) {
 				q := room.SendRequest{Caller: as(fmt.Sprintf("u%d", u), fmt.Sprint(n)), RoomID: "lobby", Type: "text", Data: fmt.Sprintf("%d of u%d", n, u)}
 				for {
 					began := time.Now()
-					r, err := w.client.Send(w.ctx, q)
+					r, err := w.Client.Send(w.Ctx, q)
 					if took := time.Since(began); took > answerBy {
 						t.Errorf("%s was answered after %v", q.Data, took)
 					}
@@ -113,10 +114,10 @@ func TestLostAcksOfMessages(t *testing.T) {
 // it when the stream is back.
 func TestMessagesWithoutAnswer(t *testing.T) {
 	w := newWorld(t)
-	bad := newProxy(t, w.node.ClientURL())
-	w.start(bad.url, roomsvc.Config{})
-	w.create("lobby", 3600)
-	w.join("lobby", "alice")
+	bad := newProxy(t, w.Node.ClientURL())
+	w.StartAt(bad.url, roomsvc.Config{})
+	w.Create("lobby", 3600)
+	w.Join("lobby", "alice")
 	for what, stored := range map[string]bool{"lost on the way": false, "stored unheard": true} {
 		mute := rule(func(f *frame) fate {
 			return fate{lose: f.subject == "room.msgjournal.lobby" || bytes.Contains(f.body, []byte(`"stream":"ROOM_MESSAGES"`))}
@@ -128,14 +129,14 @@ func TestMessagesWithoutAnswer(t *testing.T) {
 		}
 		q := room.SendRequest{Caller: as("alice", what), RoomID: "lobby", Type: "text", Data: what}
 		began := time.Now()
-		_, err := w.client.Send(w.ctx, q)
+		_, err := w.Client.Send(w.Ctx, q)
 		if !errors.Is(err, room.ErrUnavailable) || time.Since(began) > answerBy {
 			t.Errorf("%s: %v after %v; want UNAVAILABLE in time", what, err, time.Since(began))
 		}
 		// Changes of rooms go on beside it.
-		w.join("lobby", "friend of "+what)
+		w.Join("lobby", "friend of "+what)
 		bad.on(nil, nil)
-		r, err := w.client.Send(w.ctx, q)
+		r, err := w.Client.Send(w.Ctx, q)
 		if err != nil {
 			t.Fatalf("%s: sent again: %v", what, err)
 		}
@@ -143,7 +144,7 @@ func TestMessagesWithoutAnswer(t *testing.T) {
 			t.Errorf("%s: answered with %d, stored at %d", what, r.MessageSeq, at)
 		}
 	}
-	w.check()
+	w.Check()
 }
 
 // The service dies when it has put out only some of a room's members: another one, or
@@ -152,14 +153,14 @@ func TestDestructionIsCarriedOn(t *testing.T) {
 	for what, running := range map[string]bool{"by one that runs": true, "by the next one": false} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			first := w.start("", roomsvc.Config{})
-			w.create("doomed", 3600)
+			first := w.Start(roomsvc.Config{})
+			w.Create("doomed", 3600)
 			var last *room.JoinedReply
 			for u := range 30 {
-				last = w.join("doomed", fmt.Sprintf("u%d", u))
+				last = w.Join("doomed", fmt.Sprintf("u%d", u))
 			}
 			if !running {
-				first.stop()
+				first.End()
 			}
 			f := &events.Fact{
 				ID: "half", Type: events.MemberLeft, Room: "doomed", InstanceID: last.InstanceID, Sequence: last.Sequence + 1, Time: events.TimeOf(time.Now()), MemberCount: 29,
@@ -173,14 +174,14 @@ func TestDestructionIsCarriedOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.js.PublishMsg(w.ctx, &nats.Msg{Subject: entry.Subject, Header: entry.Header, Data: entry.Data}, jetstream.WithExpectLastSequencePerSubject(last.Revision)); err != nil {
+			if _, err := w.JS.PublishMsg(w.Ctx, &nats.Msg{Subject: entry.Subject, Header: entry.Header, Data: entry.Data}, jetstream.WithExpectLastSequencePerSubject(last.Revision)); err != nil {
 				t.Fatal(err)
 			}
 			if !running {
-				w.start("", roomsvc.Config{})
+				w.Start(roomsvc.Config{})
 			}
-			var facts []stored
-			w.until(patience, "the room to end", func() bool { facts = w.facts(); return w.fold(facts)["doomed"] == nil })
+			var facts []worlds.Stored
+			w.Until(patience, "the room to end", func() bool { facts = w.Facts(); return w.Fold(facts)["doomed"] == nil })
 			end := facts[len(facts)-1]
 			if end.Type != events.RoomDestroyed || end.Reason != events.DestroyedRequested {
 				t.Errorf("the end is %+v", end.Fact)
@@ -197,10 +198,10 @@ func TestDestructionIsCarriedOn(t *testing.T) {
 			if out != 30 {
 				t.Errorf("%d members left", out)
 			}
-			if r, err := w.client.Destroy(w.ctx, room.DestroyRequest{Caller: room.Caller{UserID: "admin", RequestID: "d"}, RoomID: "doomed"}); err != nil || r.RoomID != "doomed" {
+			if r, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{Caller: room.Caller{UserID: "admin", RequestID: "d"}, RoomID: "doomed"}); err != nil || r.RoomID != "doomed" {
 				t.Errorf("asked again: %+v, %v", r, err)
 			}
-			w.check()
+			w.Check()
 		})
 	}
 }

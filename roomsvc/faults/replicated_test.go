@@ -28,7 +28,7 @@ func (w *world) stepDown(preferred string) error {
 	if preferred != "" {
 		body = fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, preferred)
 	}
-	_, err := w.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+subjects.StreamRooms, body, 2*time.Second)
+	_, err := w.NC.Request("$JS.API.STREAM.LEADER.STEPDOWN."+subjects.StreamRooms, body, 2*time.Second)
 	return err
 }
 
@@ -36,16 +36,16 @@ func (w *world) stepDown(preferred string) error {
 func TestStepDowns(t *testing.T) {
 	t.Parallel()
 	nodes := roomtest.Cluster(t, 3)
-	w := callerOf(t, nodes[0].Server)
+	w := callerOf(t, nodes[0].ClientURL())
 	for i, n := range nodes {
 		// Who loses its node goes to the first one.
-		w.start(n.ClientURL()+","+nodes[0].ClientURL(), roomsvc.Config{Instance: fmt.Sprintf("i%d", i), Replicas: 3}, nats.DontRandomize())
+		w.StartAt(n.ClientURL()+","+nodes[0].ClientURL(), roomsvc.Config{Instance: fmt.Sprintf("i%d", i), Replicas: 3}, nats.DontRandomize())
 	}
 	duration := 8 * time.Second
 	if long {
 		duration = 60 * time.Second
 	}
-	over, cancel := context.WithTimeout(w.ctx, duration)
+	over, cancel := context.WithTimeout(w.Ctx, duration)
 	defer cancel()
 	var group sync.WaitGroup
 	changes := 0
@@ -77,7 +77,7 @@ func TestStepDowns(t *testing.T) {
 		t.Error("the leader never changed")
 	}
 	w.repeat(done)
-	w.check()
+	w.Check()
 }
 
 // The leader of the journal is stopped, another one acknowledges a fact, and the old
@@ -98,22 +98,22 @@ func TestDeposedLeader(t *testing.T) {
 	}
 	old := spawn(t, "server", string(config))
 	a, b := roomtest.Start(t, of(0).join), roomtest.Start(t, of(1).join)
-	w := callerOf(t, a.Server)
-	w.until(patience, "the cluster to take streams", w.try(func(ctx context.Context) bool {
-		_, err := w.js.CreateStream(ctx, jetstream.StreamConfig{Name: "T", Replicas: 3})
+	w := callerOf(t, a.ClientURL())
+	w.Until(patience, "the cluster to take streams", w.Try(func(ctx context.Context) bool {
+		_, err := w.JS.CreateStream(ctx, jetstream.StreamConfig{Name: "T", Replicas: 3})
 		return err == nil
 	}))
-	w.start(a.ClientURL(), roomsvc.Config{Instance: "a", Replicas: 3})
-	w.start(old.says, roomsvc.Config{Instance: "old", Replicas: 3}, nats.MaxPingsOutstanding(100))
-	w.create("before", 3600)
-	w.until(patience, "the child to lead", func() bool { return leaderIs(w, "n2") || w.stepDown("n2") == nil && leaderIs(w, "n2") })
+	w.StartAt(a.ClientURL(), roomsvc.Config{Instance: "a", Replicas: 3})
+	w.StartAt(old.says, roomsvc.Config{Instance: "old", Replicas: 3}, nats.MaxPingsOutstanding(100))
+	w.Create("before", 3600)
+	w.Until(patience, "the child to lead", func() bool { return leaderIs(w, "n2") || w.stepDown("n2") == nil && leaderIs(w, "n2") })
 	near, err := nats.Connect(old.says, nats.IgnoreDiscoveredServers())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(near.Close)
-	w.until(patience, "the instance at the child to serve", func() bool {
-		_, err := client.New(near, client.Config{Timeout: time.Second, Once: true}).Join(w.ctx, room.RoomRequest{Caller: as("first", "first"), RoomID: "before"})
+	w.Until(patience, "the instance at the child to serve", func() bool {
+		_, err := client.New(near, client.Config{Timeout: time.Second, Once: true}).Join(w.Ctx, room.RoomRequest{Caller: as("first", "first"), RoomID: "before"})
 		return err == nil
 	})
 
@@ -123,17 +123,17 @@ func TestDeposedLeader(t *testing.T) {
 		rounds = 5
 	}
 	for round := range rounds {
-		w.until(patience, "the old leader to lead again", func() bool { return leaderIs(w, "n2") || w.stepDown("n2") == nil && leaderIs(w, "n2") })
+		w.Until(patience, "the old leader to lead again", func() bool { return leaderIs(w, "n2") || w.stepDown("n2") == nil && leaderIs(w, "n2") })
 		id := fmt.Sprintf("made%d", round)
 		old.pause()
 		began := time.Now()
-		w.until(patience, "another leader", func() bool {
+		w.Until(patience, "another leader", func() bool {
 			return a.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, subjects.StreamRooms) || b.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, subjects.StreamRooms)
 		})
 		made := &command{verb: room.Create, caller: as("maker", id), room: id, config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}
 		// What is sent to the instance at the stopped server nobody answers.
-		w.until(patience, "a room to be made", func() bool {
-			_, err := made.send(w.ctx, client.New(w.nc, client.Config{Timeout: 500 * time.Millisecond, Once: true}))
+		w.Until(patience, "a room to be made", func() bool {
+			_, err := made.send(w.Ctx, client.New(w.NC, client.Config{Timeout: 500 * time.Millisecond, Once: true}))
 			return err == nil
 		})
 		t.Logf("another leader acknowledged after %v", time.Since(began))
@@ -172,16 +172,16 @@ func TestDeposedLeader(t *testing.T) {
 			t.Error("the instance at the old leader does not come round")
 		}
 	}
-	w.check()
+	w.Check()
 	if s := old.log.String(); strings.Contains(s, "panic") {
 		t.Error(s)
 	}
 }
 
 func leaderIs(w *world, name string) bool {
-	ctx, cancel := w.brief()
+	ctx, cancel := w.Brief()
 	defer cancel()
-	s, err := w.js.Stream(ctx, subjects.StreamRooms)
+	s, err := w.JS.Stream(ctx, subjects.StreamRooms)
 	return err == nil && s.CachedInfo().Cluster.Leader == name
 }
 

@@ -17,24 +17,24 @@ import (
 // fact which is no longer kept.
 func TestMarkerExpiresDuringAStart(t *testing.T) {
 	w := newWorld(t)
-	j, err := journal.Open(w.ctx, w.nc, journal.Settings{Keep: 24 * time.Hour})
+	j, err := journal.Open(w.Ctx, w.NC, journal.Settings{Keep: 24 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer j.Close()
 	marker := &nats.Msg{Subject: subjects.Sync, Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}}
-	if _, err := w.js.PublishMsg(w.ctx, marker); err != nil {
+	if _, err := w.JS.PublishMsg(w.Ctx, marker); err != nil {
 		t.Fatal(err)
 	}
-	before, err := j.Extent(w.ctx)
+	before, err := j.Extent(w.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProxy(t, w.node.ClientURL())
+	p := newProxy(t, w.Node.ClientURL())
 	expired := rule(func(f *frame) fate {
 		if strings.HasPrefix(f.subject, "$JS.API.CONSUMER.CREATE."+subjects.StreamRooms+".") {
-			for now := before; now.First == before.First && w.ctx.Err() == nil; {
-				if now, err = j.Extent(w.ctx); err != nil {
+			for now := before; now.First == before.First && w.Ctx.Err() == nil; {
+				if now, err = j.Extent(w.Ctx); err != nil {
 					t.Error(err)
 					break
 				}
@@ -43,6 +43,6 @@ func TestMarkerExpiresDuringAStart(t *testing.T) {
 		return fate{}
 	})
 	p.toServer.Store(&expired)
-	w.start(p.url, roomsvc.Config{Instance: "late"})
-	w.create("lobby", 0)
+	w.StartAt(p.url, roomsvc.Config{Instance: "late"})
+	w.Create("lobby", 0)
 }

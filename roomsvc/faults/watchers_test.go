@@ -19,6 +19,7 @@ import (
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // crowd is many watchers on connections that lose and delay copies and break, of rooms
@@ -50,7 +51,7 @@ var (
 
 // link is the connection of some watchers.
 type link struct {
-	wire
+	worlds.Wire
 	nc   *nats.Conn
 	slow sync.RWMutex // held for writing: its watchers take nothing
 
@@ -66,9 +67,7 @@ func (l *link) wait() {
 }
 
 func (l *link) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn.Close() == nil {
+	if l.Cut() {
 		l.cuts.Add(1)
 	}
 }
@@ -90,7 +89,7 @@ func TestCrowdOfWatchers(t *testing.T) {
 	c := &crowd{world: w, size: short}
 	if long {
 		var cancel context.CancelFunc
-		w.ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		w.Ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		t.Cleanup(cancel)
 		if c.size = full; racing {
 			c.size = middle
@@ -99,10 +98,10 @@ func TestCrowdOfWatchers(t *testing.T) {
 	instances := []*instance{c.instance(0), c.instance(1)}
 	for n := range 5 {
 		id := fmt.Sprintf("room-%d", n)
-		w.create(id, 3600)
+		w.Create(id, 3600)
 		c.rooms = append(c.rooms, id)
 	}
-	p := newProxy(t, w.node.ClientURL())
+	p := newProxy(t, w.Node.ClientURL())
 	p.toClient.Store(only(func(*frame) fate {
 		switch rand.IntN(c.odds) {
 		case 0:
@@ -121,7 +120,7 @@ func TestCrowdOfWatchers(t *testing.T) {
 		c.watchers = append(c.watchers, v)
 		watching.Go(func() { c.watch(v) })
 	}
-	over, stop := context.WithCancel(w.ctx)
+	over, stop := context.WithCancel(w.Ctx)
 	var trouble, work sync.WaitGroup
 	trouble.Go(c.disturb)
 	trouble.Go(func() { c.die(instances) })
@@ -137,8 +136,8 @@ func TestCrowdOfWatchers(t *testing.T) {
 	stop()
 	work.Wait()
 	for _, id := range c.rooms {
-		w.join(id, "root")
-		if _, err := c.patient().SetAttributes(w.ctx, room.SetAttributesRequest{Caller: as("root", ""), RoomID: id, Set: map[string]string{lastWord: ""}, IsForce: true}); err != nil {
+		w.Join(id, "root")
+		if _, err := c.patient().SetAttributes(w.Ctx, room.SetAttributesRequest{Caller: as("root", ""), RoomID: id, Set: map[string]string{lastWord: ""}, IsForce: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,22 +151,22 @@ func TestCrowdOfWatchers(t *testing.T) {
 }
 
 func (c *crowd) patient() *client.Client {
-	return client.New(c.nc, client.Config{Timeout: c.timeout})
+	return client.New(c.NC, client.Config{Timeout: c.timeout})
 }
 
 func (c *crowd) instance(n int) *instance {
-	return c.start("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n)}, nats.NoReconnect())
+	return c.Start(roomsvc.Config{Instance: fmt.Sprintf("i%d", n)}, nats.NoReconnect())
 }
 
 func (c *crowd) link(url string) *link {
 	l := &link{}
 	var err error
 	l.nc, err = nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(look), nats.ReconnectJitter(0, look), nats.IgnoreDiscoveredServers(),
-		nats.SetCustomDialer(&l.wire), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		nats.SetCustomDialer(&l.Wire), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
-	c.t.Cleanup(l.nc.Close)
+	c.T.Cleanup(l.nc.Close)
 	return l
 }
 
@@ -176,20 +175,20 @@ func (c *crowd) link(url string) *link {
 func (c *crowd) watch(v *watcher) {
 	at, begun := uint64(0), false
 	rooms := client.New(v.nc, client.Config{Timeout: c.timeout})
-	for u, err := range rooms.Watch(c.ctx, client.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
+	for u, err := range rooms.Watch(c.Ctx, client.WatchRequest{RoomID: v.room, Every: 2 * time.Second}) {
 		if err != nil {
-			c.t.Errorf("a watcher of %s ends at %d: %v", v.room, at, err)
+			c.T.Errorf("a watcher of %s ends at %d: %v", v.room, at, err)
 			return
 		}
 		switch {
 		case u.Roster == nil:
-			c.t.Errorf("%s ends", v.room)
+			c.T.Errorf("%s ends", v.room)
 			return
 		case !begun && u.Fresh != client.FreshStart || begun && u.Fresh != "":
-			c.t.Errorf("after %d of %s the roster is fresh (%q) at %d", at, v.room, u.Fresh, u.Roster.Sequence())
+			c.T.Errorf("after %d of %s the roster is fresh (%q) at %d", at, v.room, u.Fresh, u.Roster.Sequence())
 			return
 		case begun && (u.Fact == nil || u.Fact.Sequence != at+1 || u.Roster.Sequence() != at+1):
-			c.t.Errorf("%d of %s comes after %d", u.Roster.Sequence(), v.room, at)
+			c.T.Errorf("%d of %s comes after %d", u.Roster.Sequence(), v.room, at)
 			return
 		case u.Fresh != "":
 			c.fresh.Add(1)
@@ -208,7 +207,7 @@ func (c *crowd) watch(v *watcher) {
 func (c *crowd) json(v any) string {
 	out, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
-		c.t.Error(err)
+		c.T.Error(err)
 	}
 	return string(out)
 }
@@ -224,22 +223,22 @@ func (c *crowd) change() {
 	by, err := c.patient(), error(nil)
 	switch rand.IntN(6) {
 	case 0, 1:
-		_, err = by.Enter(c.ctx, room.CreateRequest{Caller: who, RoomID: id})
+		_, err = by.Enter(c.Ctx, room.CreateRequest{Caller: who, RoomID: id})
 	case 2:
-		_, err = by.Leave(c.ctx, room.RoomRequest{Caller: who, RoomID: id})
+		_, err = by.Leave(c.Ctx, room.RoomRequest{Caller: who, RoomID: id})
 	case 3:
-		_, err = by.Switch(c.ctx, room.SwitchRequest{Caller: who, FromRoomID: id, ToRoomInfo: room.RoomInfo{RoomID: c.rooms[0]}})
+		_, err = by.Switch(c.Ctx, room.SwitchRequest{Caller: who, FromRoomID: id, ToRoomInfo: room.RoomInfo{RoomID: c.rooms[0]}})
 	case 4:
-		_, err = by.SetAttributes(c.ctx, room.SetAttributesRequest{Caller: who, RoomID: id, Set: map[string]string{fmt.Sprint("k", rand.IntN(20)): user}, IsForce: true})
+		_, err = by.SetAttributes(c.Ctx, room.SetAttributesRequest{Caller: who, RoomID: id, Set: map[string]string{fmt.Sprint("k", rand.IntN(20)): user}, IsForce: true})
 	default:
-		_, err = by.SetMemberAttributes(c.ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: id, UserIDs: []string{user}, Attributes: map[string]string{"hand": user}})
+		_, err = by.SetMemberAttributes(c.Ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: id, UserIDs: []string{user}, Attributes: map[string]string{"hand": user}})
 	}
 	switch {
 	case err == nil:
 		c.done.Add(1)
 	case errors.Is(err, room.ErrUserNotInRoom), errors.Is(err, room.ErrParamInvalid), errors.Is(err, room.ErrRoomNotExist):
 	default:
-		c.t.Errorf("a change: %v", err)
+		c.T.Errorf("a change: %v", err)
 	}
 }
 
@@ -254,10 +253,10 @@ func (c *crowd) wait(ok func() bool) bool {
 	for !ok() {
 		select {
 		case <-tick.C:
-		case <-c.ctx.Done():
+		case <-c.Ctx.Done():
 			return false
 		}
-		if c.t.Failed() {
+		if c.T.Failed() {
 			return false
 		}
 	}
@@ -291,14 +290,14 @@ func (c *crowd) die(alive []*instance) {
 		if !c.reach((n + 1) * c.changes / (c.kills + 1)) {
 			return
 		}
-		alive[n%2].kill()
+		alive[n%2].Kill()
 		c.dead.Add(1)
-		next, err := c.open("", roomsvc.Config{Instance: fmt.Sprintf("i%d", n+2)}, nats.NoReconnect())
+		next, err := c.Open(roomsvc.Config{Instance: fmt.Sprintf("i%d", n+2)}, nats.NoReconnect())
 		if err != nil {
-			c.t.Errorf("starting another instance: %v", err)
+			c.T.Errorf("starting another instance: %v", err)
 			return
 		}
-		c.t.Cleanup(next.stop)
+		c.T.Cleanup(next.End)
 		alive[n%2] = next
 	}
 }
@@ -314,11 +313,11 @@ func (c *crowd) cuts() (n int64) {
 func (c *crowd) tried() {
 	for n, l := range c.links {
 		if cuts, back, waits := l.cuts.Load(), l.nc.Stats().Reconnects, l.waits.Load(); cuts == 0 || back == 0 || waits == 0 {
-			c.t.Errorf("link %d was cut %d times and came back %d times; its watchers were slow %d times", n, cuts, back, waits)
+			c.T.Errorf("link %d was cut %d times and came back %d times; its watchers were slow %d times", n, cuts, back, waits)
 		}
 	}
 	if c.dead.Load() != c.kills || c.recovered.Load() == 0 || c.fresh.Load() != int64(len(c.watchers)) {
-		c.t.Errorf("%d of %d instances were killed; %d watchers recovered %d facts and had %d fresh snapshots",
+		c.T.Errorf("%d of %d instances were killed; %d watchers recovered %d facts and had %d fresh snapshots",
 			c.dead.Load(), c.kills, len(c.watchers), c.recovered.Load(), c.fresh.Load())
 	}
 }
@@ -327,13 +326,13 @@ func (c *crowd) tried() {
 func (c *crowd) compare() {
 	rooms, rosters := map[string]string{}, map[string]string{}
 	for _, id := range c.rooms {
-		now := c.get(id)
+		now := c.Get(id)
 		rooms[id] = c.plain(now.Room.Attributes, now.Sequence)
 		var members []room.MemberInfo
 		for next := ""; ; {
-			page, err := c.client.Members(c.ctx, room.MembersRequest{RoomID: id, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: now.Revision}})
+			page, err := c.Client.Members(c.Ctx, room.MembersRequest{RoomID: id, Page: room.Page{NextFlag: next}, Freshness: room.Freshness{MinRevision: now.Revision}})
 			if err != nil {
-				c.t.Fatal(err)
+				c.T.Fatal(err)
 			}
 			members = append(members, page.MemberList...)
 			if next = page.NextFlag; next == "" {
@@ -344,7 +343,7 @@ func (c *crowd) compare() {
 	}
 	for _, v := range c.watchers {
 		if v.room0 != rooms[v.room] || v.roster != rosters[v.room] {
-			c.t.Errorf("a watcher of %s has\n%s\n%s\nthe service has\n%s\n%s", v.room, v.room0, v.roster, rooms[v.room], rosters[v.room])
+			c.T.Errorf("a watcher of %s has\n%s\n%s\nthe service has\n%s\n%s", v.room, v.room0, v.roster, rooms[v.room], rosters[v.room])
 			return
 		}
 	}
