@@ -133,7 +133,7 @@ func TestLoadWhileItIsWritten(t *testing.T) {
 // without another one in its place.
 func TestLoadAfterTheNewestHasExpired(t *testing.T) {
 	w := newWorld(t)
-	w.mark(Projected{Mark: room.Mark{5, "five"}})
+	w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
 	cfg := w.bucket.stream.CachedInfo().Config
 	cfg.SubjectDeleteMarkerTTL = time.Second
 	if _, err := w.js.UpdateStream(w.ctx, cfg); err != nil {
@@ -152,7 +152,7 @@ func TestLoadAfterTheNewestHasExpired(t *testing.T) {
 		}
 		left = info.State.Msgs
 	}
-	if s, loaded := w.load(); s.Projected.Mark != (Mark{5, "five"}) || len(loaded) != 0 {
+	if s, loaded := w.load(); s.Projected.Mark != (room.Mark{Revision: 5, FactID: "five"}) || len(loaded) != 0 {
 		t.Errorf("%+v", s)
 	}
 }
