@@ -27,14 +27,14 @@ import (
 	"natsrooms/subjects"
 )
 
-// assembly is the parts of a service, in the order in which they are made.
+// assembly holds the parts of a service, in the order in which they are made.
 type assembly struct {
 	cfg    Config
 	nc     *nats.Conn
 	log    *slog.Logger
 	life   *life.Life
 	stats  func() any
-	limits atomic.Pointer[room.Limits] // those of all instances
+	limits atomic.Pointer[room.Limits] // the limits of all instances
 
 	journal   *journal.Journal
 	bucket    *projection.Bucket
@@ -51,8 +51,8 @@ type assembly struct {
 	api       *api.API
 }
 
-// assemble makes the parts and loads the rooms. When it returns this instance leads, or
-// knows that it does not.
+// assemble makes the parts and loads the rooms. When it returns, this instance leads or knows
+// that it does not.
 func (s *assembly) assemble(ctx context.Context) error {
 	if err := s.openStreams(ctx); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 	s.wire(loaded.Replica)
 	s.renewLost(found.Lost)
 	known := s.start()
-	select { // whoever is answered hears what comes of it
+	select { // once commands are answered, somebody acts on what they bring about
 	case <-known:
 		return nil
 	case <-ctx.Done():
@@ -83,7 +83,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 	}
 }
 
-// openStreams opens what is stored, and takes the settings that all instances share.
+// openStreams opens what is stored, and reads the settings that all instances share.
 func (s *assembly) openStreams(ctx context.Context) (err error) {
 	if s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, Shared: s.cfg.shared()}); err != nil {
 		return err
@@ -102,7 +102,8 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 	return err
 }
 
-// live connects what hears of facts to the replica, before the first that is passed live.
+// live connects everything that is told of facts to the replica, before the first fact is
+// passed live.
 func (s *assembly) live(loaded *load.Replica) {
 	s.rep = loaded.Replica
 	s.sync = replica.NewSync(s.life, s.journal.Mark, &s.rep.Passed)
@@ -146,7 +147,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 	})
 }
 
-// prove looks whether a token of a call's user names its room, where that matters.
+// prove checks whether a token of the call's user names its room, where that matters.
 func (s *assembly) prove(ctx context.Context, c *commit.Call) error {
 	head := s.rep.Head(c.Cmd.Room)
 	if !c.Cmd.OwnForm || !c.Cmd.Verb.Info().Brings() || head == nil || head.Config.Access != room.AccessToken {
@@ -160,8 +161,8 @@ func (s *assembly) prove(ctx context.Context, c *commit.Call) error {
 	return err
 }
 
-// renewLost gives a new instance to rooms that lost facts: their members hear that the old
-// one ended, and whoever held a position in it takes a new snapshot.
+// renewLost gives a new instance to rooms that lost facts: their members are told that the old
+// one ended, and everyone who held a position in it takes a new snapshot.
 func (s *assembly) renewLost(ids []subjects.Room) {
 	for _, id := range ids {
 		var renewal *room.Renewal
@@ -177,8 +178,8 @@ func (s *assembly) renewLost(ids []subjects.Room) {
 	}
 }
 
-// start starts what the service does by itself. What it gives is closed once this instance
-// knows whether it leads.
+// start starts what the service does on its own. The channel that it returns is closed once
+// this instance knows whether it leads.
 func (s *assembly) start() (known <-chan struct{}) {
 	for _, r := range s.rep.All() {
 		s.empty.Resume(r.ID, r.Head())
@@ -188,7 +189,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 		Life: s.life, Log: s.log, Journal: s.journal, Stream: s.leases.Stream(), Instance: s.cfg.Instance, Duties: s.duties(),
 		Between: func(ctx context.Context) {
 			if err := s.projector.Follow(ctx); err != nil && !s.life.Over() {
-				s.log.Debug("reading how far the bucket is", "error", err)
+				s.log.Debug("reading how far the bucket has got", "error", err)
 			}
 		},
 	})
@@ -207,7 +208,7 @@ func (s *assembly) duties() []lead.Duty {
 	return list
 }
 
-// readSettings takes the settings that all instances share.
+// readSettings reads the settings that all instances share.
 func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
 	shared, err := s.journal.Shared(ctx)
 	if err == nil {
@@ -216,7 +217,7 @@ func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
 	return shared, err
 }
 
-// hearDisconnects learns of clients' connections that end, from the system account.
+// hearDisconnects learns from the system account which clients' connections end.
 func (s *assembly) hearDisconnects() error {
 	if s.cfg.System == nil {
 		return nil

@@ -14,26 +14,26 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Version is the version of the service, as its micro service tells it.
+// Version is the version of the service, as its micro service reports it.
 const Version = "0.1.0"
 
 // Config is a service's settings. The zero value works.
 type Config struct {
-	Instance        string        // unique among running instances; who starts under the name of the one that led takes the lead at once. Default: random
+	Instance        string        // unique among running instances; one that starts under the name of the instance that led takes the lead at once. Default: random
 	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
 	MessagesKeep    time.Duration // how long messages are kept: 0 is 24 h, else at least 5 min
 	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
 	Limits          room.Limits   // see [room.Settings]
-	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, others as they are
-	MaxInFlight     int           // commands worked on at once, past it BUSY; 0: 16384
+	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
+	MaxInFlight     int           // commands worked on at once, beyond that BUSY; 0: 16384
 	SourcePrefix    string        // before the source of every event
-	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min, under 2 min breaks what is promised of retries
-	Settle          time.Duration // how long the server may take to bring what it acknowledged onto its disk, more than its sync_interval; 0: 5 min
-	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once an instance had it all have
+	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min; under 2 min breaks what is promised about retries
+	Settle          time.Duration // how long the server may take to bring what it acknowledged to its disk, longer than its sync_interval; 0: 5 min
+	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
 	FeedsConn       *nats.Conn    // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
 	Grace           time.Duration // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
 	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end; nil: leases run their whole time
-	Server          string        // ID of the NATS server, if all clients ever connect to this one: connections to any other are of a server before it, and have closed
+	Server          string        // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
 	Logger          *slog.Logger  // default: slog.Default()
 }
 
@@ -62,13 +62,13 @@ func (c *Config) validate() error {
 	}
 	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
 	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
-		return errors.New("messages a room, replicas and commands in flight can't be negative; 0 is the default")
+		return errors.New("messages per room, replicas and commands in flight can't be negative; 0 is the default")
 	}
 	if err := c.Limits.Check(); err != nil {
 		return err
 	}
 	if c.Remember < 0 || c.Settle < 0 {
-		return errors.New("a time to remember requests, or to settle, can't be negative; 0 is the default")
+		return errors.New("the time to remember requests and the time to settle can't be negative; 0 is the default")
 	}
 	c.Grace = max(cmp.Or(c.Grace, defaultGrace), 0)
 	if c.Remember == 0 {
@@ -90,10 +90,10 @@ func (c *Config) validate() error {
 }
 
 // sharedFeeds is a shared setting: some instance has been told that end users connect as
-// themselves. From then on none may answer as if everybody were trusted.
+// themselves. From then on no instance may answer as if everybody were trusted.
 const sharedFeeds = "feeds"
 
-// shared is the settings that this instance wants all to have.
+// shared is the settings that this instance wants all instances to have.
 func (c *Config) shared() map[string]int {
 	table := c.Limits.Table()
 	if c.Feeds {

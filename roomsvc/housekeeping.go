@@ -14,7 +14,7 @@ const (
 	forgetEvery     = time.Minute
 )
 
-// housekeeping does what comes round by the clock; ready says why the instance is not.
+// housekeeping does what recurs by the clock; ready says why the instance is not ready.
 func (s *assembly) housekeeping(ready func(context.Context) error) {
 	settings, check, forget := time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
 	defer settings.Stop()
@@ -39,7 +39,7 @@ func (s *assembly) housekeeping(ready func(context.Context) error) {
 	}
 }
 
-// refresh reads the shared settings, and looks whether what is stored went back.
+// refresh reads the shared settings, and checks whether what is stored went back.
 func (s *assembly) refresh() {
 	shared, err := s.readSettings(s.life)
 	if err != nil && !s.life.Over() {
@@ -53,7 +53,7 @@ func (s *assembly) refresh() {
 }
 
 // checkTail notices a journal that went back while nobody asked for anything. The extent may
-// be a deposed leader's word; the sync point then proves it, or ends the service.
+// come from a deposed leader; the sync point then proves it, or ends the service.
 func (s *assembly) checkTail() {
 	seen := s.rep.Passed.Seq()
 	if extent, err := s.journal.Extent(s.life); err == nil && extent.Last < seen {

@@ -1,10 +1,10 @@
 // Package roomsvc is the room service: it takes commands by NATS request-reply, and keeps
 // rooms as facts in a JetStream stream, the journal.
 //
-// One change is one fact, and one fact is one message of the journal, appended under the
-// condition that the room's fact before it is still the newest. That message is the commit,
-// the record and, republished by the server, the live event, so none of the three can be
-// there without the others. What happens to a join:
+// One change is one fact, and one fact is one message of the journal. It is appended on the
+// condition that the room's previous fact is still its newest. That message is the commit, the
+// record and, republished by the server, the live event, so none of the three can exist
+// without the others. This is what happens to a join:
 //
 //  1. The API takes the request off its subject, checks its form, and makes a command of it.
 //  2. The committer puts the command into its room's mailbox. Whoever holds the mailbox's
@@ -16,16 +16,17 @@
 //     instance that leads writes to the bucket.
 //
 // If the reply is lost, the caller sends the join again with the same request ID. The fact
-// carries that ID, so whichever instance receives the repeat finds the outcome in its
-// replica and answers it again. If the acknowledgement is lost, the committer sends the
-// same bytes again under the same condition, until it sees what became of them.
+// carries that ID, so whichever instance receives the repeat finds the outcome in its replica
+// and gives the same answer. If the acknowledgement is lost, the committer sends the same
+// bytes again on the same condition, until it sees what became of them.
 //
-// What no command asks for is upkeep, by the instance that leads: empty rooms end, sessions
-// whose leases are over leave. It goes the same way, from the committer on. At a start the
-// replica is loaded from the bucket and from the journal's facts after it.
+// What no command asks for is upkeep, which the leading instance does: it ends empty rooms,
+// and takes out sessions whose leases have ended. Upkeep goes the same way, from the committer
+// on. When an instance starts, it loads its replica from the bucket and from the journal's
+// facts after it.
 //
-// Each of these nouns is a package; this one wires them together. Programs that use rooms
-// need [natsrooms/roomsvc/client].
+// Each of these nouns is a package; this one wires them together. Programs that use rooms need
+// [natsrooms/roomsvc/client].
 package roomsvc
 
 import (
@@ -55,14 +56,14 @@ type Service struct {
 	endpoints *api.Endpoints
 	stopping  bool
 
-	failure error // once failed
+	failure error // set once failed
 	failed  sync.Once
 	done    chan struct{}
 }
 
-// New starts an instance on a connection and returns when it serves. It checks the server,
-// makes streams and buckets where they are missing, and loads every room. It never closes
-// the connection. An error is a sentence that says what to do.
+// New starts an instance on a connection and returns when the instance serves. It checks the
+// server, makes missing streams and buckets, and loads every room. It never closes the
+// connection. An error is a sentence that says what to do.
 func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	s.assembly = assembly{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), life: life.New(s.fail), stats: s.stats}
 	if err := s.open(ctx); err != nil {
 		s.failed.Do(func() { go s.end() })
-		<-s.done // nothing stays behind on the connection
+		<-s.done // nothing is left on the connection
 		return nil, cmp.Or(s.failure, err)
 	}
 	return s, nil
@@ -94,10 +95,10 @@ func (s *Service) open(ctx context.Context) error {
 	return s.nc.FlushTimeout(commit.Timeout)
 }
 
-// fail ends the service because of an error that it can't go on from.
+// fail ends the service because of an error that it can't continue after.
 func (s *Service) fail(err error) {
 	s.failed.Do(func() {
-		if s.nc.IsClosed() { // all else comes of it
+		if s.nc.IsClosed() { // everything else follows from it
 			err = fmt.Errorf("%w (%v)", nats.ErrConnectionClosed, cmp.Or(s.nc.LastError(), err))
 		}
 		s.failure = err
@@ -106,7 +107,8 @@ func (s *Service) fail(err error) {
 	})
 }
 
-// end ends everything, waits for it, and closes done, which all who end the service wait for.
+// end ends everything, waits for it, and closes done, which everyone who ends the service
+// waits for.
 func (s *Service) end() {
 	s.life.Cancel()
 	<-s.opened
@@ -123,7 +125,7 @@ func (s *Service) end() {
 	close(s.done)
 }
 
-// stop makes sure that no endpoints are made any more, and gives those that there are.
+// stop makes sure that no more endpoints are made, and returns those that exist.
 func (s *Service) stop() *api.Endpoints {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,9 +134,9 @@ func (s *Service) stop() *api.Endpoints {
 }
 
 // Stop ends the instance: it takes no more commands, answers those in flight, gives up the
-// lead and returns. ctx bounds how long it waits; its error says that the instance ends on
-// its own meanwhile. Another error is of the connection, which did not take the last
-// answers within 1 s.
+// lead and returns. ctx limits how long it waits; its error says that the instance is still
+// ending on its own. Any other error is the connection's, which did not take the last answers
+// within 1 s.
 func (s *Service) Stop(ctx context.Context) error {
 	if e := s.stop(); e != nil && !e.Stopped() {
 		_ = e.Stop()
@@ -158,7 +160,7 @@ func (s *Service) Stop(ctx context.Context) error {
 }
 
 // drain waits until all commands that the server handed to this instance are taken: none
-// comes after the flush, and the barrier comes after those that wait.
+// arrives after the flush, and the barrier comes after those that wait.
 func (s *Service) drain(ctx context.Context) {
 	taken := make(chan struct{})
 	if s.nc.FlushTimeout(time.Second) != nil || s.nc.Barrier(func() { close(taken) }) != nil {
@@ -171,10 +173,10 @@ func (s *Service) drain(ctx context.Context) {
 	}
 }
 
-// Done is closed when the service has ended, by Stop or by itself.
+// Done is closed when the service has ended, by Stop or on its own.
 func (s *Service) Done() <-chan struct{} { return s.done }
 
-// Err is why the service ended by itself; nil while it runs and after Stop.
+// Err is why the service ended on its own; it is nil while the service runs and after Stop.
 func (s *Service) Err() error {
 	select {
 	case <-s.done:
@@ -184,9 +186,9 @@ func (s *Service) Err() error {
 	}
 }
 
-// Grant notes that a user has connected with a token that names rooms, so that it may join
-// those whose access is by token, through any instance, until the token runs out. Tokens
-// add up. An error says that it was not stored, or may not have been.
+// Grant notes that a user has connected with a token that names rooms. Until the token
+// expires, the user may join those rooms whose access is by token, through any instance.
+// Tokens add up. An error says that the grant was not stored, or may not have been.
 func (s *Service) Grant(ctx context.Context, u subjects.User, rooms []subjects.Room, until time.Time) error {
 	return s.grants.Add(ctx, u, rooms, until)
 }
@@ -210,7 +212,7 @@ func (s *Service) Check(ctx context.Context) error {
 	return err
 }
 
-// listen begins to take commands, unless the service has failed meanwhile.
+// listen begins to take commands, unless the service has failed in the meantime.
 func (s *Service) listen() (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,12 +223,12 @@ func (s *Service) listen() (err error) {
 	return err
 }
 
-// woke drops all commands that came before the process went on after a standstill.
+// woke drops all commands that arrived before the process continued after a standstill.
 func (s *Service) woke() {
-	s.log.Warn("the process stood still; commands that came meanwhile are dropped")
+	s.log.Warn("the process stood still; commands that arrived meanwhile are dropped")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping || s.life.Over() || s.endpoints == nil { // nil: it still starts
+	if s.stopping || s.life.Over() || s.endpoints == nil { // nil: it is still starting
 		return
 	}
 	old := s.endpoints
@@ -241,7 +243,7 @@ func (s *Service) woke() {
 	}
 }
 
-// stats is what the micro service tells under "data" when it is asked for statistics.
+// stats is what the micro service returns under "data" when it is asked for statistics.
 func (s *Service) stats() any {
 	why := ""
 	if p := s.unfit.Load(); p != nil {
