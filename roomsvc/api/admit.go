@@ -12,7 +12,7 @@ import (
 // traceParent is the header of W3C Trace Context, version 00.
 var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-// acting makes the command of a request, as far as its caller says it.
+// acting makes the command of a request, with what its caller says about itself.
 func (a *API) acting(q *request, c *room.Caller, anonymous bool) (*room.Command, *room.Error) {
 	cmd, err := c.Command(q.info.Verb, anonymous, a.Limits())
 	if err == nil {
@@ -28,7 +28,7 @@ func (a *API) acting(q *request, c *room.Caller, anonymous bool) (*room.Command,
 }
 
 // begin reads the body of a request that changes or says something, and makes its command,
-// up to what is the verb's own. It has answered if ok is false.
+// except for what belongs to the verb alone. If ok is false, begin has answered.
 func begin[T any, P interface {
 	*T
 	asking
@@ -42,7 +42,7 @@ func begin[T any, P interface {
 		a.sendError(q, err)
 		return nil, false
 	}
-	c.Connection = nil // a repeat may come by another one
+	c.Connection = nil // a repeat may come over another one
 	if cmd.RequestID != "" {
 		cmd.Digest = digest(q.info.Verb, body)
 	}
@@ -52,7 +52,7 @@ func begin[T any, P interface {
 	return cmd, true
 }
 
-// changeRoom reads the body of a command that changes one room, and hands it on.
+// changeRoom reads the body of a command that changes one room, and passes it on.
 func changeRoom[T any, P interface {
 	*T
 	asking
@@ -73,7 +73,7 @@ func setRoom(r *subjects.Room, field, id string) *room.Error {
 	return room.ParseID(field, id)
 }
 
-// admit hands a checked command on, or refuses it; from here on the user's devices are told.
+// admit passes a checked command on, or refuses it; from here on the user's devices are told.
 func (a *API) admit(q *request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return

@@ -24,13 +24,14 @@ func answerAttributes(a *API, q *request, r *commit.Result, same *cache) {
 	a.replyAttributes(q, a.shown(q, r.State), r.At, r.ErrorKeys, same)
 }
 
-// repeatAttributes says the outcome of a setAttributes again, with what is there now.
+// repeatAttributes repeats the outcome of a setAttributes, with the attributes as they are
+// now.
 func repeatAttributes(a *API, q *request, r *commit.Result) {
 	a.replyAttributes(q, a.shown(q, r.State), r.Before.At, r.Before.Keys, &cache{})
 }
 
-// replyAttributes answers a setAttributes. The replies of a run are the same unless
-// somebody's keys were not all its own.
+// replyAttributes answers a setAttributes. The replies of a run are the same unless some of
+// the keys belonged to somebody else.
 func (a *API) replyAttributes(q *request, st *room.State, p replica.Place, errorKeys []string, same *cache) {
 	reply := &room.SetAttributesReply{Attributes: map[string]string{}, ErrorKeys: slices.Clone(errorKeys), Position: p.Position}
 	if st != nil {
@@ -47,18 +48,18 @@ func answerMemberAttributes(a *API, q *request, r *commit.Result, _ *cache) {
 	a.replyMemberAttributes(q, a.shown(q, r.State), r.At, q.Cmd.Users)
 }
 
-// repeatMemberAttributes says the outcome of a setMemberAttributes again, with what is there
-// now.
+// repeatMemberAttributes repeats the outcome of a setMemberAttributes, with the attributes as
+// they are now.
 func repeatMemberAttributes(a *API, q *request, r *commit.Result) {
 	users := r.Before.Users
 	if users == nil {
-		users = q.Cmd.Users // it found everything as it wanted it
+		users = q.Cmd.Users // everything was as it wanted it already
 	}
 	a.replyMemberAttributes(q, a.shown(q, r.State), r.Before.At, users)
 }
 
-// replyMemberAttributes answers a setMemberAttributes: what its members among users have
-// now, or, where that is too much for a reply, what was set.
+// replyMemberAttributes answers a setMemberAttributes: with the attributes that members among
+// users have now or, where those are too much for a reply, with what was set.
 func (a *API) replyMemberAttributes(q *request, st *room.State, p replica.Place, users []subjects.User) {
 	reply := &room.SetMemberAttributesReply{Infos: []events.MemberAttributes{}, Position: p.Position}
 	for _, u := range users {

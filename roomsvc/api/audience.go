@@ -6,12 +6,12 @@ import (
 	"natsrooms/subjects"
 )
 
-// personal says that whoever asks is an end user who hears the room by a feed of its own.
+// personal says that the caller is an end user who hears the room by a personal feed.
 func (a *API) personal(q *request, delivery string) bool {
 	return a.Feeds && q.userForm && delivery != room.DeliveryOpen
 }
 
-// subscribe names the subjects at which whoever asks hears the room.
+// subscribe names the subjects on which the caller hears the room.
 func (a *API) subscribe(q *request, r subjects.Room, config events.Config) []string {
 	switch {
 	case a.personal(q, config.Delivery):
@@ -22,7 +22,7 @@ func (a *API) subscribe(q *request, r subjects.Room, config events.Config) []str
 	return []string{subjects.Facts(r), subjects.Messages(r)}
 }
 
-// mayRead refuses an end user who is no member of a room that only members may read.
+// mayRead refuses an end user who is not a member of a room that only members may read.
 func (a *API) mayRead(q *request, st *room.State) *room.Error {
 	if a.shown(q, st) != nil {
 		return nil
@@ -30,8 +30,8 @@ func (a *API) mayRead(q *request, st *room.State) *room.Error {
 	return room.Refuse(room.ErrNotAllowed, "%q is not in %q, which only its members may read; enter it first", q.Cmd.User, st.Room)
 }
 
-// shown is the room as far as whoever asks may see it: nil to an end user who is no member
-// of one that only members may read, such as one who asks again what he asked before he left.
+// shown is the room if the caller may see it. It is nil for an end user who is not a member of
+// a room that only members may read, such as one who repeats a request after leaving.
 func (a *API) shown(q *request, st *room.State) *room.State {
 	if st == nil || a.personal(q, st.Config.Delivery) && st.Member(q.Cmd.User) == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// parse reads a request's body into v. It has answered if it is false.
+// parse reads a request's body into v. If it returns false, it has answered.
 func parse[T any, P interface {
 	*T
 	asking
@@ -51,7 +51,7 @@ func parse[T any, P interface {
 	return true
 }
 
-// names lists an object's fields, for a header.
+// names lists an object's fields for a header.
 func names(object jsontext.Value) string {
 	var fields map[string]jsontext.Value
 	if json.Unmarshal(object, &fields) != nil {
@@ -67,7 +67,7 @@ func names(object jsontext.Value) string {
 	return strings.Join(list, ",")
 }
 
-// digest is the same for the same request, however its JSON was laid out.
+// digest is the same for the same request, however its JSON is laid out.
 func digest(verb room.Verb, v any) string {
 	data, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {

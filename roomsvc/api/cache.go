@@ -11,7 +11,7 @@ type cached struct {
 	data     []byte
 }
 
-// get is the reply of a kind at a position, made when it is not there.
+// get is the reply of a kind at a position; it is made if it is not there.
 func (c *cache) get(kind string, p room.Position, encode func() []byte) []byte {
 	for i := range c.replies {
 		if c.replies[i].kind == kind && c.replies[i].position == p {

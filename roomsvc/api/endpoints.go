@@ -14,9 +14,9 @@ import (
 // maxRequest is the most bytes that a request may have.
 const maxRequest = 64 << 10
 
-// Endpoints is the set of endpoints that takes requests now. When the process has stood
-// still, the requests that piled up meanwhile are of a past that nobody waits for; the
-// whole set is dropped and a new one made.
+// Endpoints is the set of endpoints that takes requests now. When the process has stood still,
+// nobody waits any longer for the requests that piled up meanwhile; so the whole set is
+// dropped and a new one is made.
 type Endpoints struct {
 	micro.Service
 	stale func() bool
@@ -26,7 +26,7 @@ type Endpoints struct {
 // lasts.
 func (a *API) Watch(woke func()) { a.pulse.Run(a.Life, woke) }
 
-// Listen begins to take requests. Stop of what it gives ends that.
+// Listen begins to take requests. Stop on what it returns ends that.
 func (a *API) Listen() (*Endpoints, error) {
 	epoch := a.pulse.Epoch()
 	e := &Endpoints{stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
@@ -52,13 +52,13 @@ func (a *API) Listen() (*Endpoints, error) {
 	return e, nil
 }
 
-// receive takes one request in and hands it on at once; it is answered later.
+// receive takes in one request and passes it on at once; it is answered later.
 func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, r micro.Request) {
 	if e.stale() {
 		return
 	}
 	if !subjects.ReplyAllowed(r.Subject(), r.Reply()) {
-		a.Log.Debug("a command that wants its answer where none may go is dropped", "subject", r.Subject(), "reply", r.Reply())
+		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", r.Subject(), "reply", r.Reply())
 		return
 	}
 	q := &request{info: info, reply: r.Reply(), userForm: userForm, data: r.Data(), headers: r.Headers()}
@@ -71,13 +71,13 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, r mic
 	table[info.Verb].take(a, q)
 }
 
-// door refuses what is not to be looked at any closer, and learns whose request it is.
+// door refuses what needs no closer look, and learns whose request it is.
 func (a *API) door(q *request, subject string) *room.Error {
 	if a.Life.Over() {
-		return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service ends; try again")
+		return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service is ending; try again")
 	}
 	if a.inFlight.Load() > int64(a.MaxInFlight) {
-		return busy("nothing happened: %d commands are being worked on here, as many as may be; try again", a.MaxInFlight)
+		return busy("nothing happened: %d commands are being worked on here, which is the most allowed; try again", a.MaxInFlight)
 	}
 	if q.userForm {
 		if refused := a.userDoor(q, subject); refused != nil {
@@ -92,7 +92,7 @@ func (a *API) door(q *request, subject string) *room.Error {
 	return nil
 }
 
-// userDoor does so in the user form.
+// userDoor does the same for the user form.
 func (a *API) userDoor(q *request, subject string) *room.Error {
 	user, err := subjects.UserOfToken(subjects.UserToken(subject))
 	if err != nil {
@@ -102,7 +102,7 @@ func (a *API) userDoor(q *request, subject string) *room.Error {
 		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.info.Verb, subjects.Command(string(q.info.Verb)))
 	}
 	if a.Feeds && !a.share.take(user, a.MaxInFlight) {
-		return busy("nothing happened: %d commands of %q are being worked on here, as many as one user's may be; try again", shareOf(a.MaxInFlight), user)
+		return busy("nothing happened: %d commands of %q are being worked on here, which is the most allowed for one user; try again", shareOf(a.MaxInFlight), user)
 	}
 	q.user = user
 	if a.Feeds {

@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// takeHistory takes a question for what happened, or was said, in a room.
+// takeHistory takes a request for what happened, or was said, in a room.
 func takeHistory(a *API, q *request) {
 	body := &room.HistoryRequest{}
 	r, ok := beginRead(a, q, body, &body.RoomID)
@@ -31,7 +31,7 @@ func takeHistory(a *API, q *request) {
 	a.readAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) { return a.recall(ctx, &recall{q, body, r, count}) })
 }
 
-// oneOf checks that one position is given.
+// oneOf checks that exactly one position is given.
 func oneOf(q *room.HistoryRequest) *room.Error {
 	given := 0
 	for _, p := range []*uint64{q.AfterSequence, q.AfterMessageSeq, q.BeforeMessageSeq} {
@@ -48,7 +48,7 @@ func oneOf(q *room.HistoryRequest) *room.Error {
 	return nil
 }
 
-// recall is a question for a page of history.
+// recall is a request for a page of history.
 type recall struct {
 	*request
 	body  *room.HistoryRequest
@@ -92,8 +92,8 @@ func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
 	return reply, nil
 }
 
-// reader says what the room is, and since when whoever asks may read its messages; stranger:
-// not at all.
+// reader says what the room is, and since when the caller may read its messages. stranger
+// means that the caller may not read any.
 func (a *API) reader(q *recall) (head *room.Head, since events.Time, stranger bool, refused *room.Error) {
 	_, refused = a.view(q.request, q.room, func(st *room.State) any {
 		if visible := st.Config.HistoryForJoiners; visible != nil && !*visible && q.Cmd.User != "" {
@@ -109,9 +109,10 @@ func (a *API) reader(q *recall) (head *room.Head, since events.Time, stranger bo
 	return head, since, stranger, refused
 }
 
-// stillReads refuses an end user what was read of a room's messages, unless everything that
-// was stored before the reading leaves him who he was. What is said is in no order with the
-// facts: he may have been out before it was, and this instance not have known.
+// stillReads refuses to give an end user what was read of a room's messages, unless everything
+// that was stored before the reading leaves the user's standing as it was. Messages are in no
+// order with the facts: the user may have been out before a message was sent, and this
+// instance may not have known it.
 func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, since events.Time) *room.Error {
 	if a.Sync.Pass(ctx) != nil {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", r)
@@ -121,7 +122,7 @@ func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, insta
 		return st.InstanceID == instance && (since == 0 || m != nil && m.Since == since)
 	})
 	if refused == nil && v != true {
-		refused = room.Refuse(room.ErrBusy, "nothing happened: %q or its room has come anew meanwhile; try again", q.Cmd.User)
+		refused = room.Refuse(room.ErrBusy, "nothing happened: %q joined again, or its room was made again, meanwhile; try again", q.Cmd.User)
 	}
 	return refused
 }
@@ -149,8 +150,8 @@ func (a *API) pastMessages(ctx context.Context, reply *room.HistoryReply, query 
 	return nil
 }
 
-// pastFacts reads the room's facts after a sequence: from memory, where that reaches back
-// far enough, or from the journal.
+// pastFacts reads the room's facts after a sequence: from memory, where that reaches back far
+// enough, or else from the journal.
 func (a *API) pastFacts(ctx context.Context, reply *room.HistoryReply, q *recall, head *room.Head) error {
 	after := *q.body.AfterSequence
 	if after >= head.Sequence {
@@ -176,7 +177,8 @@ func (a *API) pastFacts(ctx context.Context, reply *room.HistoryReply, q *recall
 	return nil
 }
 
-// recentFacts answers from memory; it is false where that does not reach back far enough.
+// recentFacts answers from memory. It returns false where memory does not reach back far
+// enough.
 func (a *API) recentFacts(reply *room.HistoryReply, q *recall, head *room.Head, after uint64) bool {
 	facts := a.Replica.Recent.After(q.room, head.InstanceID, after, q.count)
 	size, last := 0, after

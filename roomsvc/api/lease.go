@@ -14,12 +14,13 @@ import (
 const (
 	afreshAgain = 20 * time.Millisecond
 
-	// mostSessions is how many sessions an end user may have that have a lease, or had one
-	// in the last minutes: one with a random ID for each command would fill the bucket.
+	// mostSessions is how many sessions of an end user may have a lease, or have had one in
+	// the last minutes. A user that used a random session ID for each command would fill the
+	// bucket.
 	mostSessions = 1000
 )
 
-// asked is what a request says of its session's life, which has a lease if live.
+// asked is what a request says about its session's life; the session gets a lease if live.
 func (a *API) asked(q *request, c *room.Caller, live bool) leases.Ask {
 	ask := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Renewal: q.info.Verb == room.Renew}
 	if q.userForm && (q.info.Brings() || ask.Renewal && !live && a.present(q.Cmd)) {
@@ -31,8 +32,9 @@ func (a *API) asked(q *request, c *room.Caller, live bool) leases.Ask {
 	return ask
 }
 
-// present says whether the command's session is in a room. Whoever renews then, and has no
-// lease, was brought in by somebody else, and begins one: it would never be missed.
+// present says whether the command's session is in a room. A session that renews there and has
+// no lease was brought in by somebody else; it begins one, since otherwise nobody would ever
+// miss it.
 func (a *API) present(c *room.Command) bool {
 	return slices.ContainsFunc(a.Replica.Users.Of(c.User), func(known *replica.Room) (in bool) {
 		known.View(func(st *room.State) { in = st.Has(c) })
@@ -40,8 +42,8 @@ func (a *API) present(c *room.Command) bool {
 	})
 }
 
-// alive renews the lease of the request's session where it has one, and begins one where it
-// is to have one: before anything is stored of its joining. Then it goes on with next.
+// alive renews the lease of the request's session if it has one, and begins one if it is to
+// have one, before anything about its joining is stored. Then it continues with next.
 func (a *API) alive(q *request, next func()) {
 	if q.Cmd.User == "" || a.Leases.None() && q.ask.Seconds == nil && q.ask.Default == 0 && !q.ask.Renewal {
 		next()
@@ -55,14 +57,14 @@ func (a *API) touch(q *request, ask leases.Ask, next func()) {
 	a.Leases.Touch(q.session(), ask, q.Deadline, func(g leases.Grant, err error) {
 		switch {
 		case errors.Is(err, leases.ErrTooMany) && needed:
-			e := room.Invalid("sessionID", "%q would be one session more of %q than the %d that a user may have had in the last minutes; go on with one of those", q.Cmd.Session, q.Cmd.User, ask.Most)
+			e := room.Invalid("sessionID", "%q would be one more session of %q than the %d that a user may have had in the last minutes; use one of those", q.Cmd.Session, q.Cmd.User, ask.Most)
 			e.Limit, e.Actual = int64(ask.Most), int64(ask.Most)+1
 			a.Commit.Refuse(&q.Call, e)
 		case err != nil && needed:
 			e := room.Refuse(room.ErrBusy, "nothing happened: the lease of session %s of %q could not be stored; try again", q.Cmd.Session, q.Cmd.User)
 			e.RetryAfterMs = 1000
 			a.Commit.Refuse(&q.Call, e)
-		case err != nil: // it has what it had
+		case err != nil: // it keeps what it had
 			next()
 		case g.Ended && q.info.Brings() && !ask.Afresh:
 			a.Life.Go(func() { a.afresh(q, ask, next) })
@@ -74,18 +76,19 @@ func (a *API) touch(q *request, ask leases.Ask, next func()) {
 	})
 }
 
-// afresh lets a session begin anew whose lease has run out: what is left of it goes first.
+// afresh lets a session begin again whose lease has expired: what is left of it is removed
+// first.
 func (a *API) afresh(q *request, ask leases.Ask, next func()) {
 	ctx, cancel := context.WithDeadline(a.Life, q.Deadline)
 	defer cancel()
 	id := q.session()
 	known := a.Leases.Of(id)
-	if known.Live { // another command of it was faster
+	if known.Live { // another of its commands was faster
 		a.touch(q, ask, next)
 		return
 	}
 	done, ended := a.Expire(ctx, []leases.Ending{{Session: id, At: known.EndAt, Seq: known.Seq}})
-	if ask.Afresh = len(ended) > 0; !ask.Afresh { // it was renewed, or that is to be tried again
+	if ask.Afresh = len(ended) > 0; !ask.Afresh { // it was renewed, or ending it is to be tried again
 		a.Life.Pause(afreshAgain)
 	}
 	for _, out := range done {
@@ -95,7 +98,7 @@ func (a *API) afresh(q *request, ask leases.Ask, next func()) {
 		}
 	}
 	if ctx.Err() != nil {
-		return // whoever sweeps answers the call
+		return // the sweep answers the call
 	}
 	a.touch(q, ask, next)
 }

@@ -64,7 +64,7 @@ func takeLeaveAll(a *API, q *request) {
 	}
 }
 
-// answerJoined answers create, join and enter. The replies of a run are the same but for
+// answerJoined answers create, join and enter. The replies of a run are the same except for
 // who made the room.
 func answerJoined(a *API, q *request, r *commit.Result, same *cache) {
 	flag := created(q, r.Created)
@@ -78,14 +78,15 @@ func answerJoined(a *API, q *request, r *commit.Result, same *cache) {
 		info := info(a.shown(q, r.State), r.At)
 		return a.encode(&room.JoinedReply{Room: info, Created: flag, Subscribe: a.subscribe(q, r.At.Room, info.Config), Position: r.At.Position})
 	}
-	if a.Feeds && q.userForm { // what it subscribes to may be its own
+	if a.Feeds && q.userForm { // the subjects that it subscribes to may be its own
 		a.send(q, encode(), nil)
 		return
 	}
 	a.send(q, same.get(key, r.At.Position, encode), nil)
 }
 
-// created is what a reply says of it, for those verbs that may make a room and may not.
+// created is what a reply says about whether the room was made, for verbs that may or may not
+// make one.
 func created(q *request, yes bool) *bool {
 	if q.info.Verb == room.Enter || q.info.Verb == room.Switch {
 		return &yes
@@ -125,8 +126,8 @@ func repeatJoined(a *API, q *request, r *commit.Result) {
 	})
 }
 
-// info is the room as it is now, or what is left to say of one that has ended since, or
-// that whoever asks may not see any more.
+// info is the room as it is now, or what can still be said about one that has ended since or
+// that the caller may not see any more.
 func info(st *room.State, p replica.Place) events.Room {
 	if st != nil {
 		return st.Info(p.Room)
@@ -174,7 +175,7 @@ func (a *API) replyKicked(q *request, kicked []subjects.User) {
 	a.reply(q, reply)
 }
 
-// notIn lists those whom a command could not serve because they were not in the room.
+// notIn lists the users whom a command could not serve because they were not in the room.
 func notIn(users []subjects.User, served func(subjects.User) bool) []room.ErrorUser {
 	list := []room.ErrorUser{}
 	for _, u := range users {

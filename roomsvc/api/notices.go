@@ -39,7 +39,7 @@ func (a *API) publishNotice(n *events.Notice) {
 	}
 }
 
-// tellDone tells the user's devices of a command that was carried out.
+// tellDone tells the user's devices about a command that was carried out.
 func (a *API) tellDone(r *commit.Result) {
 	if r.Cmd.Verb.Info().Brings() {
 		a.notify(r.Cmd, r.At, events.Connected, events.Success)
@@ -49,7 +49,7 @@ func (a *API) tellDone(r *commit.Result) {
 	}
 }
 
-// tellRefused tells them of one that was refused: the session stands where it did.
+// tellRefused tells them about one that was refused: the session stands where it did.
 func (a *API) tellRefused(q *request, r *commit.Result) {
 	if !q.info.Brings() || r.Cmd.User == "" {
 		return
@@ -62,8 +62,9 @@ func (a *API) tellRefused(q *request, r *commit.Result) {
 	a.publishNotice(n)
 }
 
-// tellRepeated tells them where the session of a repeated command stands. They heard it come,
-// for its first try was not known yet, and may have reached an instance that died.
+// tellRepeated tells them where the session of a repeated command stands. They were told when
+// it arrived, because its first try was not known yet and may have reached an instance that
+// died.
 func (a *API) tellRepeated(q *request, r *commit.Result) {
 	n := a.notice(r.Cmd, replica.Place{Room: r.Cmd.Room}, events.Disconnected, events.Success)
 	if r.State.Has(r.Cmd) {
@@ -80,8 +81,8 @@ func noticeError(e *room.Error) *events.NoticeError {
 	return &events.NoticeError{Code: e.Code.Name, Number: e.Code.Number}
 }
 
-// PutOut makes the notices for the sessions that a fact puts out of a room, of which st is
-// the state before. tell publishes them; it is nil if there are none.
+// PutOut makes the notices for the sessions that a fact puts out of a room; st is the room's
+// state before it. tell publishes them; it is nil if there are none.
 func (a *API) PutOut(st *room.State, f *events.Fact) (tell func()) {
 	var notices []*events.Notice
 	for i := range f.Left {

@@ -20,7 +20,7 @@ type paceKey struct {
 	room subjects.Room
 }
 
-// take counts a message, or says how long it is until it may be sent.
+// take counts a message, or says how long it is until the message may be sent.
 func (p *paces) take(k paceKey, limit int, priority events.Priority) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

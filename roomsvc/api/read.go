@@ -7,7 +7,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// read answers from memory, once that is as new as the caller asks.
+// read answers from memory, once that is as new as the caller asks for.
 func (a *API) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
 	a.alive(q, func() { a.readNow(q, f, r, answer) })
 }
@@ -28,8 +28,8 @@ func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func
 	a.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
 }
 
-// readAside answers what may take a while: until this instance is new enough, or a
-// stream has been asked.
+// readAside answers what may take a while: until this instance is new enough, or a stream has
+// answered.
 func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
 	a.alive(q, func() { a.readLater(q, f, r, answer) })
 }
@@ -57,13 +57,14 @@ func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer fu
 	})
 }
 
-// unproved says whether memory that is behind may refuse so: whoever asks may have come in
-// a moment ago, by another instance. Such an answer needs a sync point.
+// unproved says whether memory that is out of date may be the cause of such a refusal: the
+// caller may have joined a moment ago, through another instance. Such an answer needs a sync
+// point.
 func unproved(e *room.Error) bool {
 	return e != nil && (e.Code == room.ErrRoomNotExist || e.Code == room.ErrNotAllowed || e.Code == room.ErrUserNotInRoom)
 }
 
-// fresh waits until this instance is as new as the caller asks.
+// fresh waits until this instance is as new as the caller asks for.
 func (a *API) fresh(ctx context.Context, f room.Freshness, r subjects.Room) *room.Error {
 	var err error
 	if f.Sync {
@@ -91,8 +92,8 @@ func (a *API) seen(revision uint64, r subjects.Room) bool {
 	return head != nil && head.Revision >= revision
 }
 
-// view calls f with the room's state under its lock, if the room exists and whoever
-// asks may read it.
+// view calls f with the room's state under its lock, if the room exists and the caller may
+// read it.
 func (a *API) view(q *request, r subjects.Room, f func(*room.State) any) (any, *room.Error) {
 	var v any
 	refused := room.Refuse(room.ErrRoomNotExist, "there is no room %q; enter creates it", r)
@@ -107,7 +108,8 @@ func (a *API) view(q *request, r subjects.Room, f func(*room.State) any) (any, *
 	return v, refused
 }
 
-// beginFor reads a request's body, and for whom it acts. It has answered if it is false.
+// beginFor reads a request's body and learns for whom it acts. If it returns false, it has
+// answered.
 func beginFor[T any, P interface {
 	*T
 	asking
@@ -122,7 +124,7 @@ func beginFor[T any, P interface {
 	return true
 }
 
-// beginRead reads the body of a read; roomID is nil where it names no room.
+// beginRead reads the body of a read; roomID is nil where the read names no room.
 func beginRead[T any, P interface {
 	*T
 	asking

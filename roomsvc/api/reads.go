@@ -33,7 +33,7 @@ func takeMembers(a *API, q *request) {
 	order, err := room.PageOrder(body.NextFlag)
 	count, refused := pageCount(body.Count)
 	if err != nil {
-		refused = room.Invalid("nextFlag", "is %q, which no page ended with; start with an empty one", body.NextFlag)
+		refused = room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", body.NextFlag)
 	}
 	if refused != nil {
 		a.sendError(q, refused)
@@ -56,7 +56,7 @@ func pageCount(count int) (int, *room.Error) {
 	return count, nil
 }
 
-// page is the members that joined after order, until count or the reply is full.
+// page is the members that joined after order, until there are count or the reply is full.
 func page(st *room.State, order uint64, count int) *room.MembersReply {
 	reply := &room.MembersReply{MemberList: []room.MemberInfo{}, MemberCount: st.Members, Position: st.Position()}
 	var last *room.Member
@@ -144,8 +144,8 @@ func takeRenew(a *API, q *request) {
 	if !beginFor(a, q, &body, false) {
 		return
 	}
-	// A room that is missing in the answer is lost to whoever asks. Where the session came
-	// in a moment ago, elsewhere, it must not be.
+	// A room that is missing in the answer is lost to the caller. That must not happen to a
+	// room that the session joined a moment ago, elsewhere.
 	a.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
 		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, func(known *replica.Room) (in bool) {
 			known.View(func(st *room.State) { in = !q.over && st.Has(q.Cmd) })
@@ -155,7 +155,8 @@ func takeRenew(a *API, q *request) {
 	})
 }
 
-// heads is a page of the user's rooms that want takes, behind after, and how far each has got.
+// heads is a page of those of the user's rooms that want takes, after the given one, with how
+// far each has got.
 func (a *API) heads(ctx context.Context, u subjects.User, after string, want func(*replica.Room) bool) (rooms []room.RoomHead, next string) {
 	rooms = []room.RoomHead{}
 	var ids []subjects.Room
@@ -195,7 +196,7 @@ func takeList(a *API, q *request) {
 	})
 }
 
-// listPage is the rooms of a list that exist, as many as a page takes.
+// listPage is the rooms of a list that exist, as many as fit on a page.
 func listPage(rooms []*replica.Room, count int) *room.ListReply {
 	reply := &room.ListReply{RoomList: []events.Room{}}
 	size := 0

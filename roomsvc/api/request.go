@@ -9,25 +9,25 @@ import (
 	"natsrooms/subjects"
 )
 
-// request is a command or a question as it came, and how it is to be answered.
+// request is a command or a question as it arrived, and how it is to be answered.
 type request struct {
 	commit.Call
 	info     *room.CommandInfo
 	reply    string
 	userForm bool
-	user     subjects.User // of the subject, in the user form
+	user     subjects.User // from the subject, in the user form
 	data     []byte        // until it is parsed
 	headers  micro.Headers
 	ignored  string        // names of unknown fields
-	told     bool          // the user's devices have heard that it came
-	sharer   subjects.User // to whose share of the commands in flight it counts; empty: to nobody's
+	told     bool          // the user's devices have been told that it arrived
+	sharer   subjects.User // the user whose share of the commands in flight it counts against; empty: nobody's
 
-	ask   leases.Ask // what it says of its session's life
-	lease room.Lease // its session's, if it has one
-	over  bool       // its session's lease is over
+	ask   leases.Ask // what it says about its session's life
+	lease room.Lease // its session's lease, if it has one
+	over  bool       // its session's lease has ended
 }
 
-// session is whose request it is.
+// session is the session whose request it is.
 func (q *request) session() leases.Session {
 	return leases.Session{User: q.Cmd.User, ID: q.Cmd.Session}
 }

@@ -20,8 +20,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// takeSend takes a send. A member's message is accepted from memory, a refusal is proved by
-// a sync point.
+// takeSend takes a send. A member's message is accepted from memory; a refusal is proved by a
+// sync point.
 func takeSend(a *API, q *request) {
 	body := &room.SendRequest{}
 	cmd, ok := begin(a, q, body, true)
@@ -43,8 +43,8 @@ func takeSend(a *API, q *request) {
 	a.alive(q, func() { a.speak(q, m) })
 }
 
-// repeatSend answers a repeated send of what is live only; of what is stored the stream
-// knows.
+// repeatSend answers a repeated send of a live-only message; stored messages are known to the
+// stream.
 func repeatSend(a *API, q *request, r *commit.Result) {
 	if r.Before.Said == nil {
 		a.sendError(q, replica.OtherRequest(q.Cmd))
@@ -53,7 +53,7 @@ func repeatSend(a *API, q *request, r *commit.Result) {
 	a.reply(q, r.Before.Said)
 }
 
-// speak publishes a message, or refuses it once that is proved.
+// speak publishes a message, or refuses it once the refusal is proved.
 func (a *API) speak(q *request, m *events.Message) {
 	cmd := q.Cmd
 	if a.mayTalk(cmd, m) == nil {
@@ -76,7 +76,7 @@ func (a *API) speak(q *request, m *events.Message) {
 	})
 }
 
-// saidBefore answers a request whose message was stored while its user was in.
+// saidBefore answers a request whose message was stored while its user was in the room.
 func (a *API) saidBefore(ctx context.Context, q *request, m *events.Message) bool {
 	if q.Cmd.RequestID == "" || !m.Type.Stored() {
 		return false
@@ -103,9 +103,9 @@ func messageID(c *room.Command) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// mayTalk says why the command's user may not send in its room, and names the room's
-// instance in the message. Its time is none before the room's newest fact: whoever came in
-// by that, where another clock is ahead, may read what is said from here on.
+// mayTalk says why the command's user may not send in its room, and names the room's instance
+// in the message. The message's time is never before the room's newest fact: a user that
+// joined by that fact, where another clock is ahead, may read what is said from here on.
 func (a *API) mayTalk(c *room.Command, m *events.Message) (refused *room.Error) {
 	refuse := func(code *room.Code, format string, args ...any) *room.Error {
 		return room.Refuse(code, format+"; nothing was sent", args...)
@@ -128,8 +128,8 @@ func (a *API) mayTalk(c *room.Command, m *events.Message) (refused *room.Error) 
 // publish sends a message that may be sent.
 func (a *API) publish(q *request, m *events.Message) {
 	if wait := a.tooFast(q.Cmd, m); wait > 0 {
-		ms := (wait + time.Millisecond - 1).Milliseconds() // not a moment too early
-		e := room.Refuse(room.ErrRateLimited, "%q sends more than %d messages a second in %q; nothing was sent; go on in %d ms", q.Cmd.User, a.Limits().MessageRate, q.Cmd.Room, ms)
+		ms := (wait + time.Millisecond - 1).Milliseconds() // rounded up, so as not to be too early
+		e := room.Refuse(room.ErrRateLimited, "%q sends more than %d messages a second in %q; nothing was sent; try again in %d ms", q.Cmd.User, a.Limits().MessageRate, q.Cmd.Room, ms)
 		e.Limit, e.RetryAfterMs = int64(a.Limits().MessageRate), ms
 		a.Commit.Refuse(&q.Call, e)
 		return
@@ -146,7 +146,7 @@ func (a *API) publish(q *request, m *events.Message) {
 	}
 }
 
-// shout sends a message that is live only. A request ID is remembered where it was sent.
+// shout sends a live-only message. Its request ID is remembered where it was sent.
 func (a *API) shout(q *request, m *events.Message) error {
 	data, err := m.Encode(a.Source)
 	if err != nil {
@@ -186,17 +186,17 @@ func (a *API) store(q *request, m *events.Message) error {
 	return nil
 }
 
-// repeatedMessage answers with what is stored under the message's ID: it, by an earlier
-// try, or that of an earlier request.
+// repeatedMessage answers with what is stored under the message's ID: this message, from an
+// earlier try, or the message of an earlier request.
 func (a *API) repeatedMessage(q *request, digest string, seq uint64) {
 	ctx, cancel := context.WithDeadline(a.Life, q.Deadline)
 	defer cancel()
 	m, stored, err := a.Messages.At(ctx, seq)
 	switch {
-	case errors.Is(err, messages.ErrDiscarded): // its ID went with it
+	case errors.Is(err, messages.ErrDiscarded): // its ID was discarded with it
 		a.answer(q, &room.SendReply{MessageSeq: seq, Timestamp: int64(events.TimeOf(time.Now()))})
 	case err != nil:
-		a.Log.Debug("reading a repeated message", "error", err) // it goes out again, or runs out of time
+		a.Log.Debug("reading a repeated message", "error", err) // it is sent again, or runs out of time
 	case stored != digest:
 		a.Commit.Refuse(&q.Call, replica.OtherRequest(q.Cmd))
 	default:

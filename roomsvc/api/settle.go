@@ -5,8 +5,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Settle answers calls that were decided, or refused, or carried out before. The locks of
-// their rooms are held.
+// Settle answers calls that were decided, refused, or carried out before. The locks of their
+// rooms are held.
 func (a *API) Settle(results []commit.Result) {
 	var same cache
 	for i := range results {
@@ -28,7 +28,7 @@ func (a *API) Settle(results []commit.Result) {
 
 // settleRefused answers a refusal, and tells the user's devices where its session stands.
 func (a *API) settleRefused(q *request, r *commit.Result) {
-	if st := a.shown(q, r.State); r.Refused.Code == room.ErrRevisionMismatch && st != nil { // else the room has ended since
+	if st := a.shown(q, r.State); r.Refused.Code == room.ErrRevisionMismatch && st != nil { // otherwise the room has ended since
 		at := st.Position()
 		r.Refused.Attributes, r.Refused.At = st.Attributes, &at
 	}

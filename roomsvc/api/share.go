@@ -6,15 +6,15 @@ import (
 	"natsrooms/subjects"
 )
 
-// share counts the requests in flight of each end user, so that one of them, with as many
-// connections as it likes, cannot take all the places: a read may wait for seconds, for a
-// revision that nobody stores.
+// share counts the requests in flight of each end user, so that one of them, with any number
+// of connections, cannot take all the places: a read may wait for seconds for a revision that
+// nobody stores.
 type share struct {
 	mu       sync.Mutex // guards requests
 	requests map[subjects.User]int
 }
 
-// One user may have this part of the requests in flight, and some in any case.
+// One user may have one in shareOfOne of the requests in flight, and always leastShare.
 const (
 	shareOfOne = 64
 	leastShare = 8
@@ -23,7 +23,7 @@ const (
 // shareOf is how many requests one user may have in flight.
 func shareOf(all int) int { return max(all/shareOfOne, leastShare) }
 
-// take counts a request as its user's, unless there are as many as may be.
+// take counts a request as its user's, unless the user has as many as allowed.
 func (h *share) take(u subjects.User, all int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -37,7 +37,7 @@ func (h *share) take(u subjects.User, all int) bool {
 	return true
 }
 
-// give takes back what was counted; the empty user was not.
+// give takes back what was counted; requests of the empty user were not.
 func (h *share) give(u subjects.User) {
 	if u == "" {
 		return

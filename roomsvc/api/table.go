@@ -5,8 +5,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// verb is one row of the table of verbs: how a command is taken in, and, where it changes
-// something or says something, how it is answered.
+// verb is one row of the table of verbs: how a command is taken in and, if it changes or says
+// something, how it is answered.
 type verb struct {
 	take   func(*API, *request)                         // checks a request's form and hands it on
 	answer func(*API, *request, *commit.Result, *cache) // of a change that was carried out
@@ -14,7 +14,7 @@ type verb struct {
 }
 
 // table has a row for each of [room.Commands]. Reads have no answer and no repeat of their
-// own: they are answered where they are taken. A send is answered when it is stored.
+// own: they are answered where they are taken. A send is answered when its message is stored.
 var table = map[room.Verb]verb{
 	room.Create:              {takeCreate, answerJoined, repeatJoined},
 	room.Join:                {takeRoom, answerJoined, repeatJoined},

@@ -22,8 +22,8 @@ import (
 
 // Sizes of answers.
 const (
-	maxReply  = 256 << 10 // the most bytes that a reply may have; pages end before it
-	leaseRoom = 64        // what a session's lease takes in a reply
+	maxReply  = 256 << 10 // the most bytes that a reply may have; pages end before that
+	leaseRoom = 64        // the bytes of a session's lease in a reply
 	pageRoom  = maxReply - 48<<10
 )
 
@@ -46,10 +46,10 @@ type Config struct {
 	Limits   func() *room.Limits                                                                    // as they are now
 
 	Feeds       bool   // end users connect as themselves
-	Source      string // before the source of every event
+	Source      string // prefix of the source of every event
 	MaxInFlight int    // requests worked on at once
 	Version     string
-	Stats       func() any // what the micro service tells under "data"
+	Stats       func() any // what the micro service returns under "data"
 }
 
 // API takes requests and answers them, for one instance.
@@ -61,13 +61,13 @@ type API struct {
 	pulse    *life.Pulse
 }
 
-// New makes an API, which takes requests from [API.Listen] on.
+// New makes an API, which takes requests once [API.Listen] is called.
 func New(c Config) *API { return &API{Config: c, pulse: life.NewPulse()} }
 
-// InFlight is how many requests are worked on.
+// InFlight is how many requests are being worked on.
 func (a *API) InFlight() int64 { return a.inFlight.Load() }
 
-// Forget drops what no longer counts of the pace of senders.
+// Forget drops what no longer counts for the pace of senders.
 func (a *API) Forget() { a.paces.forget(time.Now()) }
 
 func (a *API) encode(v any) []byte {
@@ -93,7 +93,7 @@ func (a *API) sendError(q *request, e *room.Error) {
 	a.send(q, a.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
 
-// withLease is a reply, which may go to many callers, with the lease of one session.
+// withLease is a reply, which may go to many callers, with the lease of one session added.
 func withLease(reply []byte, l room.Lease) []byte {
 	data := make([]byte, 0, len(reply)+leaseRoom)
 	data = append(data, reply[:len(reply)-1]...)
@@ -102,14 +102,14 @@ func withLease(reply []byte, l room.Lease) []byte {
 	return append(data, '}')
 }
 
-// send publishes the one answer of a request.
+// send publishes the one answer to a request.
 func (a *API) send(q *request, data []byte, h nats.Header) {
 	a.inFlight.Add(-1)
 	a.share.give(q.sharer)
 	if q.reply == "" {
 		return
 	}
-	if h == nil && q.lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is at work
+	if h == nil && q.lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is being worked on
 		data = withLease(data, q.lease)
 	}
 	m := &nats.Msg{Subject: q.reply, Header: h, Data: data}
