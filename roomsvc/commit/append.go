@@ -16,13 +16,13 @@ const (
 	firstResend = time.Second
 	nextResend  = 2 * time.Second
 	mostDoubts  = 8
-	firstDoubt  = 20 * time.Millisecond // each further one twice as long, five seconds in all
+	firstDoubt  = 20 * time.Millisecond // each further one is twice as long, five seconds in all
 )
 
-// flight is an append on its way: one fact each of one or more rooms.
+// flight is an append on its way: one fact for each of one or more rooms.
 type flight struct {
 	entries []journal.Entry
-	appends []*replica.Append // of each room of the round; nil where it has no fact
+	appends []*replica.Append // one for each room of the round; nil where it has no fact
 	fate    chan journal.Fate // the first that becomes known
 }
 
@@ -34,7 +34,7 @@ func (f *flight) resolve(last uint64, err error) {
 	}
 }
 
-// launch makes the flight of facts, one or none of each room.
+// launch makes the flight of facts, at most one for each room.
 func (k *Committer) launch(views []replica.View, facts []*events.Fact) (*flight, error) {
 	fl := &flight{appends: make([]*replica.Append, len(facts)), fate: make(chan journal.Fate, 1)}
 	for i, f := range facts {
@@ -64,13 +64,13 @@ func (f *flight) of(fact *events.Fact, data []byte, n int) *replica.Append {
 
 // append sends the flight until its fate is known: by an acknowledgement, or because the
 // follower saw the rooms' next facts. "Not stored so far" proves nothing, so the same bytes
-// go out again under the same condition, which lets only one of them in.
+// are sent again on the same condition, which lets only one copy in.
 func (k *Committer) append(fl *flight) (last uint64, err error) {
 	return k.Journal.Commit(k.Life, fl.entries, journal.Resend{
 		First: firstResend, Next: nextResend, Known: fl.fate,
 		Conflict: func() (uint64, error) {
-			// This may be our own fact in the way: by an earlier try, or because a deposed
-			// leader of the stream refused what the new one has stored.
+			// Our own fact may be in the way: from an earlier try, or because a deposed leader
+			// of the stream refused what the new leader has stored.
 			if k.Sync.Pass(k.Life) != nil {
 				return 0, journal.ErrUnknown
 			}
@@ -81,8 +81,8 @@ func (k *Committer) append(fl *flight) (last uint64, err error) {
 	})
 }
 
-// catchUp makes sure that a room, whose baton is held, is as new as what was in the way of
-// its fact, which was to follow the one at expect.
+// catchUp makes sure that a room, whose baton is held, is as new as what was in the way of its
+// fact, which was to follow the fact at expect.
 func (k *Committer) catchUp(b *mailbox, expect uint64) {
 	ctx, cancel := context.WithTimeout(k.Life, Timeout)
 	defer cancel()
@@ -90,8 +90,8 @@ func (k *Committer) catchUp(b *mailbox, expect uint64) {
 	if moved() || k.Sync.Pass(ctx) != nil || moved() {
 		return
 	}
-	// Nothing new, and yet a conflict: the room's newest fact is one from before this
-	// instance's time, or has left the journal by age, or by damage.
+	// Nothing is new, and yet there was a conflict: the room's newest fact is from before this
+	// instance's time, or has left the journal by age or by damage.
 	last, err := k.Journal.LastOf(ctx, b.room.ID)
 	if err != nil || last.Seq == expect {
 		return
@@ -113,10 +113,10 @@ func (k *Committer) catchUp(b *mailbox, expect uint64) {
 	}
 }
 
-// doubt lets a while go by where the journal does not have the room's fact at expect: the
-// journal lost it, or a deposed leader refuses and answers from a past that it takes for
-// the present. The latter ends with the first word from its successor; the former stays,
-// or shows itself by a marker.
+// doubt waits a while when the journal does not have the room's fact at expect: either the
+// journal lost it, or a deposed leader refuses and answers from a past that it takes for the
+// present. The latter ends with the first word from its successor; the former stays, or shows
+// itself by a marker.
 func (k *Committer) doubt(b *mailbox, expect uint64, extent journal.Extent) {
 	if b.doubt.expect != expect {
 		b.doubt = doubt{expect: expect}

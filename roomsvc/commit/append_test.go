@@ -12,7 +12,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// While no acknowledgement comes the same bytes go out again under the same condition, and the
+// While no acknowledgement comes, the same bytes are sent again on the same condition, and the
 // follower tells what became of them.
 func TestAppendWithoutAnswer(t *testing.T) {
 	r := newRig(t, room.Limits{})
@@ -22,7 +22,7 @@ func TestAppendWithoutAnswer(t *testing.T) {
 	a := r.ask(enter("alice", "lobby"))
 	first, again := r.next(sent), r.next(sent)
 	if !bytes.Equal(first.Data, again.Data) || first.Header.Get(jetstream.ExpectedLastSubjSeqHeader) != "0" || again.Header.Get(jetstream.ExpectedLastSubjSeqHeader) != "0" {
-		t.Errorf("sent is\n%s %v\nand\n%s %v", first.Data, first.Header, again.Data, again.Header)
+		t.Errorf("what was sent is\n%s %v\nand\n%s %v", first.Data, first.Header, again.Data, again.Header)
 	}
 	select {
 	case res := <-a.results:
@@ -38,8 +38,8 @@ func TestAppendWithoutAnswer(t *testing.T) {
 	}
 }
 
-// Another instance stores a fact first. The run is decided again on what that made of the
-// room, whoever tells of it: the answer to the append, or the follower alone.
+// Another instance stores a fact first. The run is decided again on the room as that fact made
+// it, whichever tells of it: the answer to the append, or the follower alone.
 func TestDecidedAgain(t *testing.T) {
 	for name, answered := range map[string]bool{"the answer tells": true, "the follower tells": false} {
 		t.Run(name, func(t *testing.T) {
@@ -63,18 +63,18 @@ func TestDecidedAgain(t *testing.T) {
 				t.Errorf("%+v", res)
 			}
 			if res := r.result(dave); res.Refused == nil || res.Refused.Code != room.ErrRoomFull {
-				t.Errorf("for one more there was room before: %+v", res)
+				t.Errorf("there was room for one more before: %+v", res)
 			}
 			facts := r.facts("lobby")
 			if len(facts) != 3 || len(facts[1].Joined) != 1 || facts[1].Joined[0].UserID != "carol" || len(facts[2].Joined) != 1 || facts[2].Joined[0].UserID != "alice" {
-				t.Errorf("stored is %+v", facts)
+				t.Errorf("the facts stored are %+v", facts)
 			}
 		})
 	}
 }
 
-// Calls whose fact another instance was ahead of keep their places, before those that came
-// meanwhile.
+// Calls that lost to another instance's fact keep their places, before the calls that came in
+// the meantime.
 func TestOrderAfterAConflict(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	r.do(create("", "lobby"))
@@ -98,7 +98,7 @@ func TestOrderAfterAConflict(t *testing.T) {
 	free()
 	for _, a := range calls {
 		if res := r.accepted(a); res.At.Sequence != 3 {
-			t.Errorf("%s is in by %+v", a.Cmd.User, res.At)
+			t.Errorf("%s joined at %+v", a.Cmd.User, res.At)
 		}
 	}
 	var joined []string
@@ -111,7 +111,7 @@ func TestOrderAfterAConflict(t *testing.T) {
 }
 
 // The same holds for what changes several rooms: a fact in one of them makes all of it be
-// decided again, in the same order, and all is stored together.
+// decided again, in the same order, and all of it is stored together.
 func TestBatchIsDecidedAgain(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	r.do(create("alice", "from"))
@@ -140,9 +140,9 @@ func TestBatchIsDecidedAgain(t *testing.T) {
 	}
 	from, to := r.facts("from"), r.facts("to")
 	if len(from) != 4 || len(from[3].Left) != 2 || from[3].Left[0].UserID != "alice" || from[3].Left[1].UserID != "dave" {
-		t.Errorf("stored in the one is %+v", from)
+		t.Errorf("the facts stored in the one are %+v", from)
 	}
 	if len(to) != 3 || to[1].Joined[0].UserID != "carol" || len(to[2].Joined) != 2 || to[2].Joined[0].UserID != "alice" || to[2].Joined[1].UserID != "dave" {
-		t.Errorf("stored in the other is %+v", to)
+		t.Errorf("the facts stored in the other are %+v", to)
 	}
 }

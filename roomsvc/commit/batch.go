@@ -38,8 +38,8 @@ func (k *Committer) runMulti() {
 	}
 }
 
-// batch decides what one batch can carry and commits it. It gives back the calls that are
-// still to be decided; ok is false if another instance was faster.
+// batch decides what one batch can carry and commits it. It returns the calls that are still
+// to be decided; ok is false if another instance was faster.
 func (k *Committer) batch(calls []*Call, most int) (again []*Call, ok bool) {
 	if open := slices.DeleteFunc(slices.Clone(calls), func(c *Call) bool { return c.synced || c.Cmd.Named() != nil }); len(open) > 0 {
 		k.prove(open) // which rooms a session is in must not come from the past
@@ -74,7 +74,7 @@ func (k *Committer) batch(calls []*Call, most int) (again []*Call, ok bool) {
 	return append(r.open, rest...), true
 }
 
-// acquireAll takes the batons of rooms, by ID, and first ends those that are to end.
+// acquireAll takes the batons of rooms, by ID, and first ends those rooms that are to end.
 func (k *Committer) acquireAll(ids []subjects.Room) (boxes []*mailbox) {
 	for _, id := range ids {
 		b := k.acquire(id)
@@ -88,8 +88,8 @@ func (k *Committer) acquireAll(ids []subjects.Room) (boxes []*mailbox) {
 	return boxes
 }
 
-// choose takes calls from the front whose rooms are at most most, and gives those rooms in
-// the order in which everybody takes them.
+// choose takes calls from the front that together need no more than most rooms, and returns
+// those rooms in the order in which everybody takes them.
 func (k *Committer) choose(calls []*Call, most int) (chosen []*Call, ids []subjects.Room, rest []*Call) {
 	set := map[subjects.Room]struct{}{}
 	for i, c := range calls {
@@ -113,7 +113,7 @@ func (k *Committer) choose(calls []*Call, most int) (chosen []*Call, ids []subje
 	return calls, ids, rest
 }
 
-// roomsOf is the rooms that the command's session is in, as many as one batch takes.
+// roomsOf is the rooms that the command's session is in, as many as fit in one batch.
 func (k *Committer) roomsOf(c *room.Command) (ids []subjects.Room) {
 	for _, known := range k.Replica.Users.Of(c.User) {
 		if len(ids) == journal.MaxBatch {
@@ -128,16 +128,16 @@ func (k *Committer) roomsOf(c *room.Command) (ids []subjects.Room) {
 	return ids
 }
 
-// leaves says whether the command's session can leave the room: it is in, and the room is
-// not going to end anyway.
+// leaves says whether the command's session can leave the room: it is in, and the room is not
+// about to end anyway.
 func leaves(st *room.State, c *room.Command) bool { return st.Has(c) && !st.Ending() }
 
 // batch is a round about several rooms while it is decided.
 type batch struct {
 	*round
 	boxes []*mailbox
-	runs  []*room.Run // of each room
-	later []*Call     // of a later batch
+	runs  []*room.Run // one for each room
+	later []*Call     // for a later batch
 }
 
 // fly notes in the rooms whether the append of the batch is on its way.
@@ -164,12 +164,12 @@ func (d *batch) decide(calls []*Call) {
 
 func (d *batch) decideCall(c *Call) {
 	in := d.roomsFor(c)
-	to := d.view(c.Cmd.Room) // of a switch
+	to := d.view(c.Cmd.Room) // the room that a switch goes to
 	stays := to != nil && to.State.Has(c.Cmd)
 	switch {
 	case stays && !c.synced:
-		// It would only leave; but the batch has no fact in the room that it is in already,
-		// which would prove that it still is.
+		// It would only leave; but the batch has no fact in the room that it is already in,
+		// which would prove that it is still there.
 		d.wait(&d.open, c)
 		return
 	case to == nil && !c.synced:
@@ -185,7 +185,7 @@ func (d *batch) decideCall(c *Call) {
 	v := room.AddSeveral(runs, c.Cmd)
 	d.k.spare(c, v)
 	switch {
-	case v.Later && to != nil && d.boxes[in[1]].refused() != nil: // its end comes first, and can't be stored
+	case v.Later && to != nil && d.boxes[in[1]].refused() != nil: // the room's end comes first, and can't be stored
 		d.failed = append(d.failed, Result{Call: c, Verdict: room.Verdict{Refused: NotStored(d.boxes[in[1]].refused())}})
 	case v.Later:
 		d.wait(&d.later, c)
@@ -196,15 +196,15 @@ func (d *batch) decideCall(c *Call) {
 	}
 }
 
-// wait puts a call that was not decided into a list of those that wait.
+// wait puts a call that was not decided on a list of those that wait.
 func (d *batch) wait(list *[]*Call, c *Call) {
 	if c.reopen() {
 		*list = append(*list, c)
 	}
 }
 
-// roomsFor is which of the batch's rooms a call is about: those that it names, or those that
-// its session is in and were there when the batch was chosen.
+// roomsFor is which of the batch's rooms a call is about: the rooms that it names, or the
+// rooms that its session is in and that were there when the batch was chosen.
 func (d *batch) roomsFor(c *Call) (in []int) {
 	if named := c.Cmd.Named(); named != nil {
 		for _, id := range named {
@@ -220,7 +220,8 @@ func (d *batch) roomsFor(c *Call) (in []int) {
 	return in
 }
 
-// decision is a call that was decided about rooms, where it stays in its to-room if stays.
+// decision is a call that was decided about rooms; stays says that it stays in the room it
+// switches to.
 func (d *batch) decision(c *Call, v room.Verdict, in []int, stays bool) decision {
 	made := decision{Result: Result{Call: c, Verdict: v}}
 	if stays {
@@ -239,7 +240,8 @@ func (d *batch) decision(c *Call, v room.Verdict, in []int, stays bool) decision
 	return made
 }
 
-// unstoredBatch takes that a batch was not stored, and gives the calls to be decided again.
+// unstoredBatch deals with a batch that was not stored, and returns the calls to be decided
+// again.
 func (k *Committer) unstoredBatch(d *batch, err error) (again []*Call) {
 	d.unreserve()
 	if !errors.Is(err, journal.ErrConflict) {
@@ -256,8 +258,8 @@ func (k *Committer) unstoredBatch(d *batch, err error) (again []*Call) {
 	return d.reopen()
 }
 
-// moved says whether a room that has a fact in the batch is newer than what that was to
-// follow, if need be after a sync point.
+// moved says whether a room that has a fact in the batch is newer than what that fact was to
+// follow, after a sync point if necessary.
 func (d *batch) moved() bool {
 	newer := func() bool {
 		for i, f := range d.facts {

@@ -5,7 +5,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// box is a room's mailbox, made when there is none, with its lock taken.
+// box is a room's mailbox with its lock taken; it is made if there is none.
 func (k *Committer) box(id subjects.Room) *mailbox {
 	for {
 		b := k.find(id)
@@ -36,7 +36,7 @@ func (k *Committer) add(id subjects.Room) *mailbox {
 		k.boxes[id] = b
 	}
 	k.mu.Unlock()
-	if had != nil { // somebody else was faster
+	if had != nil { // another goroutine was faster
 		k.Replica.Release(held)
 		return had
 	}

@@ -15,12 +15,12 @@ const Timeout = 9 * time.Second
 type Call struct {
 	Cmd      *room.Command
 	Deadline time.Time
-	From     any // whoever asked, for [Config.Settle] alone
+	From     any // who asked; only [Config.Settle] uses it
 
 	state atomic.Int32
 
-	// Of whoever decides it.
-	synced   bool // a sync point was passed since it came: refusing it is proved
+	// Used by the goroutine that decides it.
+	synced   bool // a sync point was passed since it came, so a refusal is proved
 	reserved bool // it holds a place among its user's rooms
 	creating bool // it holds a place among all rooms
 }
@@ -32,27 +32,28 @@ const (
 	answered
 )
 
-// Answer takes the right to answer the call, which can be had once.
+// Answer takes the right to answer the call, which can be taken only once.
 func (c *Call) Answer() bool { return c.state.Swap(answered) != answered }
 
-// Answered says that the right to answer was taken.
+// Answered says that the right to answer has been taken.
 func (c *Call) Answered() bool { return c.state.Load() == answered }
 
-// take begins to decide a call that waits; it is false if the call's time ran out.
+// take begins to decide a call that waits; it returns false if the call's time ran out.
 func (c *Call) take() bool { return c.state.CompareAndSwap(waiting, deciding) }
 
-// reopen makes a call that was being decided wait again; it is false if its time ran out.
+// reopen makes a call that was being decided wait again; it returns false if the call's time
+// ran out.
 func (c *Call) reopen() bool { return c.state.CompareAndSwap(deciding, waiting) }
 
-// Result is what became of a call. It says so once, while the room's lock is held.
+// Result is what became of a call. It is passed on once, while the room's lock is held.
 type Result struct {
 	*Call
 	room.Verdict
 
 	At     replica.Place   // its room after its fact, or as it is now
 	Left   []replica.Place // the rooms that its session has left by it
-	Repeat bool            // its request was seen before: Before says what it came to, or Refused that it was another one
+	Repeat bool            // its request was seen before: Before is its outcome, or Refused says that it was another request
 	Before *replica.Outcome
-	State  *room.State // of its room now; nil: there is none
-	Late   bool        // its caller was told that nobody knows; its user's devices are still to hear
+	State  *room.State // the state of its room now; nil: there is no such room
+	Late   bool        // its caller was told that nobody knows the outcome; its user's devices are still to be told
 }

@@ -5,7 +5,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// New makes a committer and starts what it does by itself.
+// New makes a committer and starts what it does on its own.
 func New(c Config) *Committer {
 	k := &Committer{Config: c, boxes: map[subjects.Room]*mailbox{}}
 	k.multi.wake = make(chan struct{}, 1)
@@ -14,8 +14,8 @@ func New(c Config) *Committer {
 	return k
 }
 
-// Enqueue takes a call in, which is settled later. A call whose time runs out is answered
-// then; see [Committer.Track].
+// Enqueue takes in a call, which is settled later. A call whose time runs out is answered at
+// that moment; see [Committer.Track].
 func (k *Committer) Enqueue(c *Call) {
 	k.Track(c)
 	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
@@ -24,7 +24,7 @@ func (k *Committer) Enqueue(c *Call) {
 		k.put(c.Cmd.Room, func(b *mailbox) { b.queue = append(b.queue, c) })
 	}
 	if k.Life.Over() {
-		k.timeOut(c) // nobody else does any more
+		k.timeOut(c) // nobody else will answer it
 	}
 }
 
@@ -33,7 +33,7 @@ func (k *Committer) Assign(id subjects.Room, t Task) {
 	k.put(id, func(b *mailbox) { b.tasks = append(b.tasks, t) })
 }
 
-// AssignOnce does the same unless work of the service's own waits there already.
+// AssignOnce does the same unless work of the service's own already waits there.
 func (k *Committer) AssignOnce(id subjects.Room, t Task) {
 	k.put(id, func(b *mailbox) {
 		if len(b.tasks) == 0 {

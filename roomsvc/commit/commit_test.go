@@ -13,14 +13,14 @@ import (
 	"natsrooms/subjects"
 )
 
-// A result says where its room is after the call's fact, or as it is where there is none, and
-// which rooms the session has left by it.
+// A result says where its room is after the call's fact, or as it is where there is no fact,
+// and which rooms the session has left by it.
 func TestResults(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	check := func(res settled, changed, created bool, at subjects.Room, left ...subjects.Room) {
 		t.Helper()
 		if res.Changed != changed || res.Created != created || res.Repeat || res.Late {
-			t.Errorf("%s of %q: changed %v, created %v, a repeat %v, late %v", res.Cmd.Verb, res.Cmd.User, res.Changed, res.Created, res.Repeat, res.Late)
+			t.Errorf("%s of %q: changed %v, created %v, repeat %v, late %v", res.Cmd.Verb, res.Cmd.User, res.Changed, res.Created, res.Repeat, res.Late)
 		}
 		want := replica.Place{}
 		if at != "" {
@@ -58,9 +58,9 @@ func TestResults(t *testing.T) {
 	check(r.do(enter("alice", "lobby")), true, false, "lobby")
 	check(r.do(change("alice", "lobby", "studio")), true, true, "studio", "lobby")
 	check(r.do(enter("alice", "lobby")), true, false, "lobby")
-	check(r.do(change("alice", "lobby", "studio")), true, false, "studio", "lobby") // where it is already
+	check(r.do(change("alice", "lobby", "studio")), true, false, "studio", "lobby") // where it already is
 	if at := r.at("studio"); at.Sequence != 1 {
-		t.Errorf("a switch to where its session is already has brought the room to %+v", at)
+		t.Errorf("a switch to the room that its session is already in has moved the room to %+v", at)
 	}
 
 	kick := about(room.Kick, "boss", "studio")
@@ -68,7 +68,7 @@ func TestResults(t *testing.T) {
 	res := r.do(kick)
 	check(res, true, false, "studio")
 	if !slices.Equal(res.Users, kick.Users[:1]) {
-		t.Errorf("%q are kicked", res.Users)
+		t.Errorf("%q were kicked", res.Users)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestRefusalIsProved(t *testing.T) {
 			r.next(markers)
 			free()
 			if res := r.accepted(a); !res.Changed {
-				t.Errorf("it changes nothing: %+v", res)
+				t.Errorf("it changed nothing: %+v", res)
 			}
 		})
 	}
@@ -158,8 +158,8 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// While a call waits for its turn, another instance carries its request out, or another
-// request comes under the same ID.
+// While a call waits for its turn, another instance carries out its request, or another
+// request arrives under the same ID.
 func TestRepeatThatWaited(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	b := r.acquire("repeated")
@@ -180,12 +180,12 @@ func TestRepeatThatWaited(t *testing.T) {
 	r.do(lobby)
 	r.release(b)
 	if res := r.result(a); !res.Repeat || res.in || res.Refused == nil || res.Refused.Code != room.ErrParamInvalid {
-		t.Errorf("its ID was taken: %+v", res)
+		t.Errorf("its ID was in use: %+v", res)
 	}
 }
 
 // An append takes longer than its call may, and is stored in the end: its caller is told that
-// nobody knows, and the result that comes late says so.
+// nobody knows the outcome, and the result that comes late says so.
 func TestLate(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	sent := r.listen(subjects.Journal("slow"))
@@ -205,7 +205,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// A call that runs out of time before its turn has no effect, and is said to have none.
+// A call that runs out of time before its turn has no effect, and its answer says so.
 func TestTurnThatDoesNotCome(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	b := r.acquire("lobby")
@@ -219,14 +219,15 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 	}
 	r.release(b)
 	if res := r.accepted(next); !res.Created {
-		t.Errorf("who came after it: %+v", res)
+		t.Errorf("the call after it: %+v", res)
 	}
 	if facts := r.facts("lobby"); len(facts) != 1 || len(facts[0].Joined) != 1 || facts[0].Joined[0].UserID != "bob" {
-		t.Errorf("stored is %+v", facts)
+		t.Errorf("the facts stored are %+v", facts)
 	}
 }
 
-// Whoever still waits when the service ends is answered, and so is whoever comes after that.
+// Calls that still wait when the service ends are answered, and so are calls that come after
+// that.
 func TestEndAnswers(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	b := r.acquire("lobby")
@@ -271,7 +272,7 @@ func TestTasks(t *testing.T) {
 	}
 }
 
-// Who asks for rooms that do not exist leaves nothing in memory, and a room that does exist has
+// Asking for rooms that do not exist leaves nothing in memory, and a room that does exist has
 // a mailbox only while there is something to do.
 func TestNothingStaysOfRefusedCommands(t *testing.T) {
 	r := newRig(t, room.Limits{})
@@ -286,7 +287,7 @@ func TestNothingStaysOfRefusedCommands(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	}
-	r.Life.End() // all that worked on them has returned
+	r.Life.End() // everything that worked on them has returned
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.boxes) != 0 {
@@ -297,8 +298,8 @@ func TestNothingStaysOfRefusedCommands(t *testing.T) {
 	}
 }
 
-// An instance whose clock is an hour ahead created and ended a room. The next instance of the
-// room goes on from there, also where that end has been forgotten.
+// An instance whose clock is an hour ahead created and ended a room. The room's next instance
+// goes on from that time, even where that end has been forgotten.
 func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	ahead := events.TimeOf(time.Now().Add(time.Hour))
@@ -323,7 +324,7 @@ func TestTimeGoesOnFromInstanceToInstance(t *testing.T) {
 	check("forgotten", r.do(create("", "forgotten")))
 }
 
-// Who is put out is told once the fact is stored, and not of a fact that was not.
+// Users who are put out are told once the fact is stored, and not about a fact that was not.
 func TestPutOutIsToldOnce(t *testing.T) {
 	var made, told []uint64 // each under the room's lock
 	r := newRig(t, room.Limits{}, func(c *Config) {
@@ -332,7 +333,7 @@ func TestPutOutIsToldOnce(t *testing.T) {
 				return nil
 			}
 			if st.Member("alice") == nil {
-				t.Error("it is asked about a room that she has left already")
+				t.Error("it is asked about a room that she has already left")
 			}
 			made = append(made, f.Sequence)
 			return func() { told = append(told, f.Sequence) }
@@ -351,12 +352,12 @@ func TestPutOutIsToldOnce(t *testing.T) {
 	free()
 	r.accepted(a)
 	if !slices.Equal(made, []uint64{2, 3}) || !slices.Equal(told, []uint64{3}) {
-		t.Errorf("it is made ready for facts %v, and told of %v", made, told)
+		t.Errorf("notices were made for facts %v, and sent for %v", made, told)
 	}
 }
 
-// A leaveAll takes the rooms of its own session, however many the user's other sessions are
-// in.
+// A leaveAll takes the rooms of its own session, no matter how many rooms the user's other
+// sessions are in.
 func TestLeaveAllBesideManyRooms(t *testing.T) {
 	k := &Committer{Config: Config{Replica: replica.New(time.Minute)}}
 	k.Replica.Changed = func(room.Change) {}
@@ -385,10 +386,10 @@ func TestLeaveAllBesideManyRooms(t *testing.T) {
 	}
 	chosen, ids, rest := k.choose([]*Call{of("phone"), of("desk")}, journal.MaxBatch)
 	if len(chosen) != 1 || len(rest) != 1 || !slices.Equal(ids, []subjects.Room{"x", "y"}) {
-		t.Errorf("of the phone's rooms %d are taken, %.40q, with %d more calls left for later", len(ids), ids, len(rest))
+		t.Errorf("%d of the phone's rooms are taken, %.40q, with %d more calls left for later", len(ids), ids, len(rest))
 	}
 	if _, ids, _ := k.choose(rest, journal.MaxBatch); len(ids) != journal.MaxBatch || ids[0] != "r0000" {
-		t.Errorf("of the desk's rooms %d are taken", len(ids))
+		t.Errorf("%d of the desk's rooms are taken", len(ids))
 	}
 }
 
@@ -404,7 +405,8 @@ func passed(t *testing.T, rep *replica.Replica, f *events.Fact, seq uint64) {
 	}
 }
 
-// For leaveAll a room that is being destroyed is gone, though its members are not all out yet.
+// For leaveAll, a room that is being destroyed is gone, although not all its members are out
+// yet.
 func TestLeaveAllBesideADestruction(t *testing.T) {
 	k := &Committer{Config: Config{Replica: replica.New(time.Minute), Limits: func() *room.Limits { return &room.Limits{} }}}
 	k.Replica.Changed = func(room.Change) {}
@@ -433,8 +435,8 @@ func TestLeaveAllBesideADestruction(t *testing.T) {
 	}
 }
 
-// A leaveAll does not go by what was known before it came, also where the commands before it
-// have run out of time.
+// A leaveAll does not rely on what was known before it came, not even when the commands before
+// it have run out of time.
 func TestLeaveAllAfterOneThatIsTooLate(t *testing.T) {
 	r := newRig(t, room.Limits{})
 	r.do(enter("alice", "known"))
@@ -444,7 +446,7 @@ func TestLeaveAllAfterOneThatIsTooLate(t *testing.T) {
 	r.result(late)
 	again, _ := r.batch([]*Call{late.Call, fresh.Call}, journal.MaxBatch)
 	if len(again) > 0 || !fresh.Answered() || !fresh.synced {
-		t.Errorf("answered %v, after a sync point %v, to be decided again %d", fresh.Answered(), fresh.synced, len(again))
+		t.Errorf("answered %v, a sync point passed %v, to be decided again %d", fresh.Answered(), fresh.synced, len(again))
 	}
 	if res := r.accepted(fresh); len(res.Left) != 1 || res.Left[0] != r.at("known") {
 		t.Errorf("%+v", res)

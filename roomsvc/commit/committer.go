@@ -25,16 +25,16 @@ type Config struct {
 	Journal *journal.Journal
 	Replica *replica.Replica
 	Sync    *replica.Sync
-	Source  string              // before the source of every event
+	Source  string              // prefix of the source of every event
 	Limits  func() *room.Limits // as they are now
 
-	// Prove looks, after a sync point, for what a refusal of the call depends on beside the
+	// Prove looks, after a sync point, for what a refusal of the call depends on besides the
 	// rooms, and puts it into the call's command.
 	Prove func(context.Context, *Call) error
 
-	// PutOut makes ready what the sessions are told that a fact puts out of a room, of which
-	// st is the state before. What it gives is called once the fact is stored; nil: nobody is
-	// put out.
+	// PutOut prepares what is told to the sessions that a fact puts out of a room; st is the
+	// room's state before the fact. The function that it returns is called once the fact is
+	// stored; nil: nobody is put out.
 	PutOut func(st *room.State, f *events.Fact) (tell func())
 
 	// Settle answers calls. The lock of each call's room is held; it must not wait.
@@ -64,7 +64,7 @@ func (k *Committer) Repeat(c *Call) bool {
 	return true
 }
 
-// Refuse refuses a call that nobody decides any more, unless it has been answered.
+// Refuse refuses a call that nobody else decides any more, unless it has been answered.
 func (k *Committer) Refuse(c *Call, e *room.Error) {
 	k.settle(Result{Call: c, Verdict: room.Verdict{Refused: e}})
 }
@@ -76,7 +76,7 @@ func (k *Committer) settle(r Result) {
 	}
 }
 
-// answer settles a call by whoever took the right to.
+// answer settles a call; only the one that took the right to answer calls it.
 func (k *Committer) answer(r Result) {
 	k.Replica.View(r.Cmd.Room, func(st *room.State) {
 		r.State = st
@@ -84,13 +84,14 @@ func (k *Committer) answer(r Result) {
 	})
 }
 
-// input is the input to a decision on a room. Time never goes back in a room, not even
-// from one instance of it to the next.
+// input is the input to a decision on a room. Time never goes back in a room, not even from
+// one instance of it to the next.
 func (k *Committer) input(v *replica.View) room.Input {
 	return room.Input{Now: max(events.TimeOf(time.Now()), v.FactAt), FactID: nuid.Next(), InstanceID: nuid.Next(), Limits: k.Limits()}
 }
 
-// Another instance may be faster many times in a row; then a pause lets one of them through.
+// Another instance may be faster many times in a row; then a pause lets one of the two
+// through.
 const (
 	patientTries = 5
 	jitterLow    = 2 * time.Millisecond

@@ -39,14 +39,14 @@ func (k *Committer) sweeping() {
 	}
 }
 
-// timeOut answers a call that has run out of time. One that waits in line, in no append,
-// has surely had no effect and will have none.
+// timeOut answers a call that has run out of time. A call that waits in line, in no append,
+// has certainly had no effect and will have none.
 func (k *Committer) timeOut(c *Call) {
 	if c.Answered() {
 		return
 	}
 	if c.state.Load() == waiting && !k.flying(c) && c.state.CompareAndSwap(waiting, answered) {
-		e := room.Refuse(room.ErrBusy, "nothing happened: its turn did not come in %v; try again", Timeout)
+		e := room.Refuse(room.ErrBusy, "nothing happened: its turn did not come within %v; try again", Timeout)
 		e.RetryAfterMs = 1000
 		k.answer(Result{Call: c, Verdict: room.Verdict{Refused: e}})
 		return
@@ -56,7 +56,7 @@ func (k *Committer) timeOut(c *Call) {
 	k.Refuse(c, e)
 }
 
-// flying says whether the fate of an append that the call waits for is open.
+// flying says whether the fate of an append that the call waits for is still open.
 func (k *Committer) flying(c *Call) bool {
 	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
 		return k.multi.working.Load()

@@ -11,8 +11,8 @@ import (
 // proveAgain is how long it takes until what could not be looked at is looked at again.
 const proveAgain = 100 * time.Millisecond
 
-// prove passes a sync point, so that the calls can be refused for good. Some of them may
-// have run out of time already. If it can't, they are decided again, or run out of time.
+// prove passes a sync point, so that the calls can be refused for good. Some of them may have
+// run out of time already. If it can't pass one, they are decided again, or run out of time.
 func (k *Committer) prove(calls []*Call) {
 	last := slices.MaxFunc(calls, func(a, b *Call) int { return a.Deadline.Compare(b.Deadline) })
 	ctx, cancel := context.WithDeadline(k.Life, last.Deadline)
@@ -31,9 +31,9 @@ func (k *Committer) prove(calls []*Call) {
 }
 
 // reserve counts a call that brings its session into a room against the limits on rooms, if
-// there are any. A limit that is met only with what is on its way is no reason to refuse:
-// that may be in a room that is counted already, or come to nothing. Then the call is to be
-// decided once more.
+// there are any. A limit that is reached only by counting what is on its way is no reason to
+// refuse: that may be for a room that is counted already, or may come to nothing. Then the
+// call is to be decided once more.
 func (k *Committer) reserve(st *room.State, c *Call) {
 	l := k.Limits()
 	c.Cmd.UserRoomsFull, c.Cmd.RoomsFull = false, false
@@ -62,7 +62,7 @@ func (k *Committer) spare(c *Call, v room.Verdict) {
 	if !v.Changed {
 		k.freePlace(c)
 	}
-	if !v.Created { // it may be another command of the run that makes the room
+	if !v.Created { // another command of the run may make the room
 		k.freeRoom(c)
 	}
 }

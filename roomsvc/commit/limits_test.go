@@ -9,8 +9,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// However many join a room at once that does not exist yet, it counts as one against the limit
-// on rooms.
+// However many users join a room that does not exist yet at the same time, it counts as one
+// against the limit on rooms.
 func TestRoomOnItsWayCountsOnce(t *testing.T) {
 	r := newRig(t, room.Limits{MaxRooms: 2})
 	b := r.acquire("a")
@@ -25,7 +25,7 @@ func TestRoomOnItsWayCountsOnce(t *testing.T) {
 		return nil
 	})
 	if n := len(run.decided); n != len(calls) || len(run.facts[0].Joined) != len(calls) {
-		t.Errorf("%d calls are decided, by %+v", n, run.facts[0])
+		t.Errorf("%d calls are decided, by fact %+v", n, run.facts[0])
 	}
 	r.do(enter("dave", "b")) // the second room of two
 	run.unreserve()
@@ -40,8 +40,8 @@ func TestRoomOnItsWayCountsOnce(t *testing.T) {
 	}
 }
 
-// Between the moment when a fact is applied and the one when its commands are settled, what it
-// brings counts twice. Nobody is refused for that.
+// Between the moment when a fact is applied and the moment when its commands are settled, what
+// it brings counts twice. Nobody is refused because of that.
 func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
 	r := newRig(t, room.Limits{MaxRooms: 2, MaxRoomsPerUser: 2})
 	r.do(enter("alice", "a"))
@@ -58,7 +58,7 @@ func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
 		wish := enter(c.user, "b")
 		wish.Config = events.Config{} // it ends with its last member
 		a := r.ask(wish)
-		for range 4 { // each a proof that it is still not refused for good
+		for range 4 { // each proves that it is still not refused for good
 			r.next(again)
 		}
 		select {

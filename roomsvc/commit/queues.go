@@ -7,8 +7,8 @@ import (
 )
 
 // multi is the queue of calls that change several rooms at once: switch and leaveAll.
-// Everything that waits shares one atomic batch, with one fact a room, so that a class
-// moving to its break-out rooms costs one append. One batch is on its way at a time.
+// Everything that waits shares one atomic batch, with one fact for each room, so a class that
+// moves to its break-out rooms costs one append. One batch is on its way at a time.
 type multi struct {
 	mu    sync.Mutex // guards queue
 	queue []*Call
@@ -45,7 +45,7 @@ func (m *multi) putBack(calls []*Call) {
 type tracked struct {
 	mu    sync.Mutex // guards both
 	calls []*Call
-	open  int // of them, at the last look
+	open  int // how many of them were open at the last look
 }
 
 // expired takes out calls that have run out of time or are answered.

@@ -19,7 +19,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// patience bounds every wait of these tests; none is expected to take nearly as long.
+// patience bounds every wait in these tests; no wait should take nearly as long.
 const patience = 30 * time.Second
 
 // rig is a committer on a server, with a replica that follows the journal.
@@ -27,7 +27,7 @@ type rig struct {
 	*testing.T
 	*Committer
 	ctx     context.Context
-	nc      *nats.Conn // of somebody who listens, and of another instance
+	nc      *nats.Conn // of a listener, and of another instance
 	other   *journal.Journal
 	gate    sync.Mutex    // held while the follower takes a message
 	changed chan struct{} // sent to after each change that the follower passes
@@ -39,7 +39,7 @@ type asked struct {
 	results chan settled
 }
 
-// settled is a result, with what is true only while it is settled.
+// settled is a result, with what is true only while it is being settled.
 type settled struct {
 	Result
 	in bool // its session is in its room
@@ -53,7 +53,7 @@ func newRig(t *testing.T, limits room.Limits, change ...func(*Config)) *rig {
 	var cancel context.CancelFunc
 	r.ctx, cancel = context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	l := life.New(func(err error) { t.Errorf("it fails: %v", err) })
+	l := life.New(func(err error) { t.Errorf("it failed: %v", err) })
 	open := func(nc *nats.Conn) *journal.Journal {
 		j, err := journal.Open(r.ctx, nc, journal.Settings{Keep: journal.MinKeep})
 		if err != nil {
@@ -91,7 +91,7 @@ func newRig(t *testing.T, limits room.Limits, change ...func(*Config)) *rig {
 	return r
 }
 
-// end ends the committer and returns when nothing of it runs any more.
+// end ends the committer and returns when nothing of it is running any more.
 func (r *rig) end() {
 	r.Life.End()
 	r.End()
@@ -158,7 +158,7 @@ func (r *rig) accepted(a *asked) settled {
 	return res
 }
 
-// do has a command carried out that is not to be refused, and gives its result.
+// do has a command carried out that is not to be refused, and returns its result.
 func (r *rig) do(c *room.Command) settled {
 	r.Helper()
 	return r.accepted(r.ask(c))
@@ -182,7 +182,7 @@ func (r *rig) pass() {
 	}
 }
 
-// until waits until something holds that facts bring about.
+// until waits until something is true that facts bring about.
 func (r *rig) until(what string, ok func() bool) {
 	r.Helper()
 	for !ok() {
@@ -194,8 +194,8 @@ func (r *rig) until(what string, ok func() bool) {
 	}
 }
 
-// elsewhere stores a fact as another instance does, to follow the room's newest one, which
-// is at expect, and gives its revision.
+// elsewhere stores a fact as another instance does, to follow the room's newest fact, which is
+// at expect, and returns its revision.
 func (r *rig) elsewhere(f *events.Fact, expect uint64) uint64 {
 	r.Helper()
 	f.ID = nuid.Next()
@@ -210,7 +210,7 @@ func (r *rig) elsewhere(f *events.Fact, expect uint64) uint64 {
 	return last
 }
 
-// joinedElsewhere stores that a user has joined a room, by another instance.
+// joinedElsewhere stores that a user has joined a room through another instance.
 func (r *rig) joinedElsewhere(id subjects.Room, user string) {
 	r.Helper()
 	h := r.Replica.Head(id)
@@ -231,7 +231,7 @@ func (r *rig) createdElsewhere(id subjects.Room, user, request string) {
 	}, 0)
 }
 
-// listen gives what is sent to a subject from here on.
+// listen returns what is sent to a subject from here on.
 func (r *rig) listen(subject string) <-chan *nats.Msg {
 	r.Helper()
 	sent := make(chan *nats.Msg, 1000)
@@ -251,7 +251,7 @@ func (r *rig) next(sent <-chan *nats.Msg) *nats.Msg {
 	case m := <-sent:
 		return m
 	case <-r.ctx.Done():
-		r.Fatal("nothing is sent")
+		r.Fatal("nothing was sent")
 	}
 	return nil
 }
@@ -273,7 +273,7 @@ func (r *rig) facts(id subjects.Room) (facts []*events.Fact) {
 	return facts
 }
 
-// at is where a room has got to.
+// at is the position that a room has reached.
 func (r *rig) at(id subjects.Room) replica.Place {
 	r.Helper()
 	h := r.Replica.Head(id)
@@ -283,7 +283,7 @@ func (r *rig) at(id subjects.Room) replica.Place {
 	return replica.Place{Room: id, Position: h.Position()}
 }
 
-// Commands of the tests. Rooms that they create outlast their members.
+// Commands for the tests. Rooms that they create outlast their members.
 
 func about(v room.Verb, user subjects.User, id subjects.Room) *room.Command {
 	return &room.Command{Verb: v, User: user, Room: id, Config: events.Config{RoomDestroyDelayTime: 600}}

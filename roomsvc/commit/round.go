@@ -12,27 +12,27 @@ import (
 	"natsrooms/subjects"
 )
 
-// round is one decision about rooms whose batons are held, and what comes of it: the facts
-// are appended together, all or none.
+// round is one decision about rooms whose batons are held, and what comes of it: the facts are
+// appended together, all or none.
 type round struct {
 	k       *Committer
 	rooms   []*replica.Room // by ID
-	views   []replica.View  // of them, while they are decided or settled
-	facts   []*events.Fact  // of each room, nil where it has none
+	views   []replica.View  // of the rooms, while they are decided or settled
+	facts   []*events.Fact  // one for each room, nil where it has none
 	decided []decision      // to be settled with the facts
 	failed  []Result        // to be refused without them
 	open    []*Call         // to be decided again, after a sync point
 }
 
-// decision is a call that was decided, and where its session was then.
+// decision is a call that was decided, and where its session was at that moment.
 type decision struct {
 	Result
-	leaves []subjects.Room // by the facts
-	was    *replica.Place  // its room, where the facts say nothing of it
+	leaves []subjects.Room // the rooms that it leaves by the facts
+	was    *replica.Place  // its room, where the facts say nothing about it
 }
 
 // carry decides, appends and settles one round. decide fills it in under the locks of its
-// rooms. The error is one of the journal's: the facts are not stored.
+// rooms. An error comes from the journal: the facts are not stored.
 func (k *Committer) carry(r *round, decide func()) error {
 	var fl *flight
 	var err error
@@ -83,7 +83,7 @@ func (k *Committer) land(r *round, fl *flight, tell []func()) error {
 		}
 		r.settle(fl, last)
 	})
-	if err != nil { // it is stored: the end leaves its calls UNAVAILABLE
+	if err != nil { // it is stored: the end answers its calls UNAVAILABLE
 		k.Life.Fail(err)
 	}
 	return nil
@@ -103,7 +103,7 @@ func (r *round) index(id subjects.Room) int {
 	return i
 }
 
-// view is a room of the round; nil if it is none.
+// view is a room of the round; nil if the room is not in it.
 func (r *round) view(id subjects.Room) *replica.View {
 	if i := r.index(id); i >= 0 {
 		return &r.views[i]
@@ -112,7 +112,7 @@ func (r *round) view(id subjects.Room) *replica.View {
 }
 
 // settle settles what was decided. The facts, which are stored, prove what they follow, but
-// know nothing of other rooms, nor of users' tokens; what they do not prove is left open.
+// know nothing of other rooms or of users' tokens; what they do not prove is left open.
 func (r *round) settle(fl *flight, last uint64) {
 	places := r.places(fl, last)
 	results := make([]Result, 0, len(r.decided))
@@ -139,7 +139,7 @@ func proves(e *room.Error) bool {
 	return e == nil || !errors.Is(e, room.ErrUserRoomLimit) && !errors.Is(e, room.ErrRoomLimit) && !errors.Is(e, room.ErrNotAllowed)
 }
 
-// places is the rooms that have facts, after them.
+// places is the rooms that have facts, as they are after them.
 func (r *round) places(fl *flight, last uint64) map[subjects.Room]replica.Place {
 	if fl == nil {
 		return nil
@@ -155,7 +155,7 @@ func (r *round) places(fl *flight, last uint64) map[subjects.Room]replica.Place 
 	return places
 }
 
-// result is what became of a call, which is to be answered now.
+// result is what became of a call that is to be answered now.
 func (r *round) result(d *decision, places map[subjects.Room]replica.Place) Result {
 	res := d.Result
 	if v := r.view(d.Cmd.Room); v != nil {
@@ -179,7 +179,7 @@ func (r *round) result(d *decision, places map[subjects.Room]replica.Place) Resu
 	return res
 }
 
-// remember takes the outcome of a request that had nothing to change.
+// remember keeps the outcome of a request that had nothing to change.
 func (k *Committer) remember(c *room.Command, at replica.Place, errorKeys []string) {
 	in := &at
 	if c.Room == "" {
@@ -188,8 +188,8 @@ func (k *Committer) remember(c *room.Command, at replica.Place, errorKeys []stri
 	k.Replica.Outcomes.Content(c, in, errorKeys)
 }
 
-// decideOne takes the longest prefix of what waits in a mailbox that one fact can carry.
-// Without a fact every call is refused, or content as it is.
+// decideOne takes the longest prefix of what waits in a mailbox that one fact can carry. If
+// there is no fact, every call is refused or finds everything as it wants it.
 func (r *round) decideOne(b *mailbox) {
 	v := &r.views[0]
 	in := r.k.input(v)
@@ -242,8 +242,8 @@ func (r *round) repeated(c *Call) bool {
 	return true
 }
 
-// replaceDevices has sessions put out, where a member may have one only, that those of a
-// stored fact take the place of.
+// replaceDevices has sessions put out that those of a stored fact replace, where a member may
+// have only one.
 func (r *round) replaceDevices(b *mailbox, f *events.Fact) {
 	if f == nil || f.Type != events.SessionJoined || r.k.Limits().ReplaceDevices == 0 {
 		return
@@ -262,7 +262,7 @@ func (r *round) unreserve() {
 	}
 }
 
-// reopen makes the round's calls wait again, and gives those whose time is not over.
+// reopen makes the round's calls wait again, and returns those whose time is not over.
 func (r *round) reopen() []*Call {
 	calls := make([]*Call, 0, len(r.decided)+8)
 	for i := range r.decided {
@@ -280,11 +280,11 @@ func (r *round) refuse(err error) {
 	}
 }
 
-// NotStored is the refusal of a command whose fact or message was not stored, or may not
-// have been.
+// NotStored is the refusal of a command whose fact or message was not stored, or may not have
+// been.
 func NotStored(err error) *room.Error {
 	if errors.Is(err, journal.ErrUnknown) {
-		e := room.Refuse(room.ErrUnavailable, "the service ends before it could learn whether this was stored; send it again with the same requestID")
+		e := room.Refuse(room.ErrUnavailable, "the service is ending and could not learn whether this was stored; send it again with the same requestID")
 		e.Outcome = room.Unknown
 		return e
 	}

@@ -8,11 +8,11 @@ import (
 	"natsrooms/subjects"
 )
 
-// refusalRest is how long a room rests before the service's own work is tried again that
-// the journal refused.
+// refusalRest is how long a room rests before work of the service's own that the journal
+// refused is tried again.
 const refusalRest = time.Second
 
-// put adds to a room's mailbox, and starts a worker unless one is there.
+// put adds to a room's mailbox, and starts a worker unless there is one.
 func (k *Committer) put(id subjects.Room, add func(*mailbox)) {
 	b := k.box(id)
 	add(b)
@@ -23,8 +23,8 @@ func (k *Committer) put(id subjects.Room, add func(*mailbox)) {
 	}
 }
 
-// starts takes the baton of a mailbox, under its lock, for a worker. What is left at the
-// end of the service is answered there.
+// starts takes the baton of a mailbox, under its lock, for a worker. What is left when the
+// service ends is answered there.
 func (k *Committer) starts(b *mailbox) bool {
 	start := !b.busy && !b.idle() && !k.Life.Over()
 	b.busy = b.busy || start
@@ -46,8 +46,8 @@ func (k *Committer) acquire(id subjects.Room) *mailbox {
 	return b
 }
 
-// release passes the baton on to who waits for it, or to a worker, or gives it up; then the
-// mailbox goes too if there is nothing in it.
+// release passes the baton to one that waits for it, or to a worker, or gives it up; then the
+// mailbox goes too if it is empty.
 func (k *Committer) release(b *mailbox) {
 	switch turn, start, gone := k.pass(b); {
 	case turn != nil:
@@ -59,7 +59,7 @@ func (k *Committer) release(b *mailbox) {
 	}
 }
 
-// pass says who has the baton of a mailbox next, or that the mailbox is gone.
+// pass says who gets the baton of a mailbox next, or that the mailbox is gone.
 func (k *Committer) pass(b *mailbox) (turn chan struct{}, start, gone bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -96,10 +96,10 @@ func (k *Committer) work(b *mailbox) {
 	}
 }
 
-// rest lets a while go by before anything is tried in the room again, and gives the calls
-// that wait there.
+// rest waits a while before anything is tried in the room again, and returns the calls that
+// wait there.
 func (k *Committer) rest(b *mailbox, why error) (calls []*Call) {
-	k.Log.Warn("the journal does not take what is due in a room", "room", b.room.ID, "error", why)
+	k.Log.Warn("the journal does not accept what is due in a room", "room", b.room.ID, "error", why)
 	b.mu.Lock()
 	calls, b.queue = b.queue, nil
 	b.refusal = why
@@ -111,7 +111,7 @@ func (k *Committer) rest(b *mailbox, why error) (calls []*Call) {
 	return calls
 }
 
-// step decides one run of a room, whose baton is held, and commits it. It is false if
+// step decides one run of a room, whose baton is held, and commits it. It returns false if
 // another instance was faster.
 func (k *Committer) step(b *mailbox) bool {
 	r := &round{k: k, rooms: b.only}
@@ -130,9 +130,9 @@ func (k *Committer) step(b *mailbox) bool {
 	return k.unstored(b, r, err)
 }
 
-// unstored puts a run back that another fact was ahead of, and refuses one that the journal
-// would not take. Without a run it was the service's own work that was refused: what waits
-// after that is refused too, and the room rests.
+// unstored puts back a run that lost to another fact, and refuses one that the journal would
+// not accept. If there was no run, work of the service's own was refused: what waits after
+// that is refused too, and the room rests.
 func (k *Committer) unstored(b *mailbox, r *round, err error) bool {
 	r.unreserve()
 	if errors.Is(err, journal.ErrConflict) {
