@@ -9,10 +9,10 @@ import (
 	"natsrooms/subjects"
 )
 
-// Stored applies facts that this instance has appended, one or none for each of the rooms,
-// as one append of which last is the revision of the last fact, unless the follower was
-// faster. settle is called with the rooms as they are then. The error says that the
-// journal is not what it was.
+// Stored applies facts that this instance has appended, at most one for each of the rooms, as
+// one append; last is the revision of the last fact. It does nothing if the follower was
+// faster. settle is called with the rooms as they are then. The error says that the journal is
+// not what it was.
 func (r *Replica) Stored(rooms []*Room, facts []*events.Fact, last uint64, settle func([]View)) error {
 	defer lock(rooms)()
 	var stored []applied
@@ -52,9 +52,9 @@ func (r *Replica) own(stored []applied, last uint64) error {
 	return nil
 }
 
-// apply folds the facts of one append into their rooms and keeps the indexes. Whoever asks
-// for the outcome of a request, or for a user's rooms, finds all of the append or nothing
-// of it. The rooms' locks are held, as they are for all that apply calls.
+// apply folds the facts of one append into their rooms and keeps the indexes. A reader that
+// asks for the outcome of a request, or for a user's rooms, finds all of the append or none of
+// it. The rooms' locks are held, as they are for everything that apply calls.
 func (r *Replica) apply(facts []applied, own bool) ([]room.Changes, error) {
 	changes := make([]room.Changes, len(facts))
 	states := make([]*room.State, len(facts))
@@ -109,8 +109,8 @@ func (r *Replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	return moves
 }
 
-// Pass takes the next stored message in the journal's order. The facts of a batch wait for
-// its last one; those of a batch that lost its end go on when something else comes.
+// Pass takes the next stored message in the journal's order. The facts of a batch wait for its
+// last one; those of a batch that lost its end are passed when something else arrives.
 func (r *Replica) Pass(m journal.Message) error {
 	if len(r.batch) > 0 && r.batch[0].Batch != m.Batch {
 		if err := r.passFacts(); err != nil {
@@ -166,7 +166,7 @@ func (r *Replica) passFacts() error {
 	return nil
 }
 
-// hand hands a change on, in the journal's order.
+// hand passes a change on, in the journal's order.
 func (r *Replica) hand(c room.Change, data []byte) {
 	r.Recent.take(c, data)
 	r.Reached(c.Mark)

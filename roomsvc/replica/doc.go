@@ -1,12 +1,12 @@
-// Package replica is what is true, in memory: every room of the deployment as of the
-// newest fact that this instance knows, who is in which rooms, what became of recent
-// requests, and the newest facts themselves.
+// Package replica holds what is true, in memory: every room of the deployment as of the newest
+// fact that this instance knows, who is in which rooms, what became of recent requests, and
+// the newest facts themselves.
 //
-// Facts reach it in two ways. Those that this instance appended are applied when their
-// append is acknowledged ([Replica.Stored]); all others when the journal's follower passes
-// them ([Replica.Pass]). The follower also hands every change on in the journal's order,
-// to the bucket and to the feeds. [Sync] makes sure that everything stored before a moment
-// has been applied.
+// Facts reach it in two ways. Those that this instance appended are applied when their append
+// is acknowledged ([Replica.Stored]); all others are applied when the journal's follower
+// passes them ([Replica.Pass]). The follower also passes every change on in the journal's
+// order, to the bucket and to the feeds. [Sync] makes sure that everything stored before a
+// moment has been applied.
 //
 // # Locks
 //

@@ -9,9 +9,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// Outcomes remembers what became of requests. Those that changed something are learnt from
-// the journal, so they outlive rooms, instances and restarts; those that found everything
-// as they wanted it left no fact, and only this instance knows of them.
+// Outcomes remembers what became of requests. Requests that changed something are learnt from
+// the journal, so they outlive rooms, instances and restarts. Requests that found everything
+// as they wanted it left no fact, and only this instance knows about them.
 type Outcomes struct {
 	keep time.Duration // how long an outcome is known
 
@@ -36,9 +36,9 @@ type Outcome struct {
 	Created bool
 	Left    []Place
 	At      Place           // of changes of attributes or access
-	Keys    []string        // setAttributes: keys of somebody else
-	Users   []subjects.User // kick: who is out; setMemberAttributes: whose were set
-	Said    *room.SendReply // send of what is live only
+	Keys    []string        // setAttributes: keys owned by somebody else
+	Users   []subjects.User // kick: who was put out; setMemberAttributes: whose were set
+	Said    *room.SendReply // only for a live-only send
 
 	digest string
 	time   time.Time
@@ -50,14 +50,14 @@ type Place struct {
 	room.Position
 }
 
-// PlaceOf is the room of a fact once that is stored at a revision.
+// PlaceOf is the room of a fact once the fact is stored at a revision.
 func PlaceOf(f *events.Fact, revision uint64) Place {
 	return Place{f.Room, room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence, Revision: revision}}
 }
 
 func (q *Outcomes) init(keep time.Duration) { q.keep, q.known = keep, map[requestKey]*Outcome{} }
 
-// learn takes the outcomes that the stored facts of one append carry, all at once.
+// learn takes in the outcomes that the stored facts of one append carry, all at once.
 func (q *Outcomes) learn(facts []applied) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -69,7 +69,7 @@ func (q *Outcomes) learn(facts []applied) {
 	}
 }
 
-// lesson is what one stored fact says of requests, learnt under the lock of outcomes.
+// lesson is what one stored fact says about requests, learnt under the lock of outcomes.
 type lesson struct {
 	*Outcomes
 	f  *events.Fact
@@ -77,7 +77,7 @@ type lesson struct {
 	at time.Time
 }
 
-// of is the outcome of one of the fact's requests, of which digest is the i-th.
+// of is the outcome of one of the fact's requests; digest is the i-th of the fact's digests.
 func (l *lesson) of(user, requestID string, i int) *Outcome {
 	digest := ""
 	if i < len(l.f.Digests) {
@@ -86,7 +86,7 @@ func (l *lesson) of(user, requestID string, i int) *Outcome {
 	return l.outcome(requestKey{subjects.User(user), requestID}, digest, l.at)
 }
 
-// fact learns of the request that the fact as a whole comes from, if it is one's.
+// fact learns about the request that the fact as a whole comes from, if there is one.
 func (l *lesson) fact() {
 	f, id := l.f, l.f.RequestID
 	if id == "" {
@@ -106,7 +106,7 @@ func (l *lesson) fact() {
 	}
 }
 
-// entries learns of the requests of the fact's entries.
+// entries learns about the requests of the fact's entries.
 func (l *lesson) entries() {
 	for i := range l.f.Changes {
 		if c := &l.f.Changes[i]; c.RequestID != "" {
@@ -142,8 +142,8 @@ func usersOf(infos []events.MemberAttributes) []subjects.User {
 	return users
 }
 
-// Content takes the outcome of a request that had nothing to change: where its session
-// is in, and of a setAttributes the keys of somebody else.
+// Content remembers the outcome of a request that had nothing to change: where its session is
+// in, and for a setAttributes the keys owned by somebody else.
 func (q *Outcomes) Content(c *room.Command, in *Place, keys []string) {
 	q.remember(c, func(o *Outcome) {
 		o.Joined, o.Keys = in, keys
@@ -153,7 +153,7 @@ func (q *Outcomes) Content(c *room.Command, in *Place, keys []string) {
 	})
 }
 
-// Said takes the outcome of a send that no stream remembers.
+// Said remembers the outcome of a send that no stream remembers.
 func (q *Outcomes) Said(c *room.Command, reply *room.SendReply) {
 	q.remember(c, func(o *Outcome) { o.Said = reply })
 }
@@ -169,7 +169,7 @@ func (q *Outcomes) remember(c *room.Command, what func(*Outcome)) {
 	what(q.outcome(requestKey{c.User, c.RequestID}, c.Digest, now))
 }
 
-// outcome is the request's, made when it is not known yet, under the lock.
+// outcome is the request's outcome; it is made under the lock if it is not known yet.
 func (q *Outcomes) outcome(k requestKey, digest string, at time.Time) *Outcome {
 	o := q.known[k]
 	if o == nil {
@@ -187,7 +187,7 @@ func (q *Outcomes) expire(now time.Time) {
 	}
 }
 
-// Look gives the first outcome of a repeated request: nil if there is none, a refusal if
+// Look returns the first outcome of a repeated request: nil if there is none, a refusal if
 // another request came under the same ID.
 func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
 	if c.RequestID == "" {
@@ -208,5 +208,5 @@ func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
 
 // OtherRequest refuses a command whose request ID stands for another request.
 func OtherRequest(c *room.Command) *room.Error {
-	return room.Invalid("requestID", "%q stands for another request of %q already; a new request needs a new random ID", c.RequestID, c.User)
+	return room.Invalid("requestID", "%q already stands for another request of %q; a new request needs a new random ID", c.RequestID, c.User)
 }

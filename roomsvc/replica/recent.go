@@ -8,23 +8,23 @@ import (
 	"natsrooms/subjects"
 )
 
-// recentBytes is how much of the newest facts an instance keeps as they are stored.
+// recentBytes is how much of the newest facts an instance keeps, as they are stored.
 const recentBytes = 32 << 20
 
-// Recent is the newest facts, whatever room they belong to. Whoever has missed some asks for
-// a few that are not old, and a whole audience does so at once when its server comes back:
-// those must not each be read from the stream.
+// Recent holds the newest facts, whatever room they belong to. A client that has missed some
+// asks for a few recent ones, and a whole audience does so at once when its server comes back:
+// these must not each be read from the stream.
 type Recent struct {
-	mu    sync.RWMutex // guards all that follows
+	mu    sync.RWMutex // guards everything below
 	rooms map[subjects.Room]*recentRoom
-	queue []*recentRoom // to which the kept facts belong, oldest first
+	queue []*recentRoom // the rooms that the kept facts belong to, oldest first
 	bytes int
 }
 
 // recentRoom is facts of one instance of a room, one after another.
 type recentRoom struct {
 	instance string
-	first    uint64 // sequence of the first of facts
+	first    uint64 // sequence of the first of the facts
 	facts    [][]byte
 }
 
@@ -58,8 +58,8 @@ func (n *Recent) take(c room.Change, data []byte) {
 	}
 }
 
-// After is at most count facts of a room's instance after a sequence; nil if some of them
-// are not kept here. They must not be changed.
+// After is at most count facts of a room's instance after a sequence; it is nil if some of
+// them are not kept here. They must not be changed.
 func (n *Recent) After(id subjects.Room, instance string, sequence uint64, count int) [][]byte {
 	n.mu.RLock()
 	defer n.mu.RUnlock()

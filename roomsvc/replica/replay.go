@@ -9,7 +9,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Fill puts a room as a snapshot has it into a replica that nobody reads yet.
+// Fill puts a room, as a snapshot has it, into a replica that nobody reads yet.
 func (r *Replica) Fill(id subjects.Room, h room.Head, members []*room.Member, kept []room.Kept) {
 	known := r.open(id)
 	defer known.mu.Unlock()
@@ -23,9 +23,9 @@ func (r *Replica) Fill(id subjects.Room, h room.Head, members []*room.Member, ke
 	r.Users.move(moves)
 }
 
-// Replay takes a stored fact over what a snapshot had: what is as new as the fact stays as
-// it is. at is when it was stored, by this machine's clock. known is false where the
-// beginning of its room is missing.
+// Replay applies a stored fact to what a snapshot had; what is already as new as the fact
+// stays as it is. at is when the fact was stored, by this machine's clock. known is false if
+// the beginning of its room is missing.
 func (r *Replica) Replay(m journal.Message, at time.Time) (f *events.Fact, ch room.Changes, known bool, err error) {
 	if f, err = Decode(m); err != nil {
 		return nil, ch, false, err
@@ -40,7 +40,7 @@ func (r *Replica) Replay(m journal.Message, at time.Time) (f *events.Fact, ch ro
 	return f, ch, known, nil
 }
 
-// Everything is the whole state for the bucket, and a fact that it surely holds.
+// Everything is the whole state for the bucket, and a fact that it certainly includes.
 func (r *Replica) Everything() (room.Mark, []room.Change) {
 	mark := r.Mark()
 	var changes []room.Change

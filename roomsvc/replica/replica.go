@@ -18,11 +18,11 @@ type Replica struct {
 	Recent   Recent
 	Passed   journal.Passed // how far the follower has got
 
-	// Who is told, set before the follower begins. Each is called with the locks of rooms
-	// held, and must not wait.
-	Changed func(room.Change)                              // of every change, in the journal's order
-	Heard   func(room.Change, []byte)                      // the same with the fact as it is stored; nil: nobody
-	Due     func(id subjects.Room, h *room.Head, own bool) // that a room is due to end, or is not any more; own: by this instance's own fact; nil: nobody
+	// The functions that are told; they are set before the follower begins. Each is called
+	// with the locks of rooms held, and must not wait.
+	Changed func(room.Change)                              // every change, in the journal's order
+	Heard   func(room.Change, []byte)                      // the same, with the fact as it is stored; nil: nobody is told
+	Due     func(id subjects.Room, h *room.Head, own bool) // that a room is due to end, or no longer is; own: by this instance's own fact; nil: nobody is told
 
 	living atomic.Int64 // rooms that exist
 
@@ -30,12 +30,12 @@ type Replica struct {
 	rooms map[subjects.Room]*Room
 
 	markMu sync.Mutex // guards mark
-	mark   room.Mark  // of the fact last handed on
+	mark   room.Mark  // of the last fact passed on
 
-	batch []journal.Message // of the follower alone: facts of an append that goes on
+	batch []journal.Message // used by the follower alone: facts of an append that is not complete
 }
 
-// New is a replica without rooms, that knows the outcomes of requests for so long.
+// New is a replica without rooms that knows the outcomes of requests for that long.
 func New(remember time.Duration) *Replica {
 	r := &Replica{rooms: map[subjects.Room]*Room{}}
 	r.Users.init()
@@ -43,14 +43,15 @@ func New(remember time.Duration) *Replica {
 	return r
 }
 
-// Find is what is known of rooms of an ID, or nil.
+// Find is what is known about rooms of an ID, or nil.
 func (r *Replica) Find(id subjects.Room) *Room {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.rooms[id]
 }
 
-// Head is what a room was last seen to be; nil if there is none. It takes no room's lock.
+// Head is what a room was last seen to be; it is nil if there is none. It takes no room's
+// lock.
 func (r *Replica) Head(id subjects.Room) *room.Head {
 	if known := r.Find(id); known != nil {
 		return known.Head()
@@ -58,7 +59,7 @@ func (r *Replica) Head(id subjects.Room) *room.Head {
 	return nil
 }
 
-// View calls f with a room's state, nil if there is no such room.
+// View calls f with a room's state, which is nil if there is no such room.
 func (r *Replica) View(id subjects.Room, f func(*room.State)) {
 	if known := r.Find(id); known != nil {
 		known.View(f)
@@ -73,7 +74,7 @@ func (r *Replica) In(id subjects.Room, c *room.Command) (in bool) {
 	return in
 }
 
-// All is every room, also those that have ended a short while ago, by ID.
+// All is every room, including those that ended a short while ago, by ID.
 func (r *Replica) All() []*Room {
 	r.mu.RLock()
 	rooms := make([]*Room, 0, len(r.rooms))
@@ -108,15 +109,15 @@ func (r *Replica) Mark() room.Mark {
 	return r.mark
 }
 
-// Reached sets what [Replica.Mark] gives.
+// Reached sets what [Replica.Mark] returns.
 func (r *Replica) Reached(m room.Mark) {
 	r.markMu.Lock()
 	defer r.markMu.Unlock()
 	r.mark = m
 }
 
-// Hold gives a room, which stays known until [Replica.Release] however little there is to
-// know of it.
+// Hold returns a room, which stays known until [Replica.Release], however little there is to
+// know about it.
 func (r *Replica) Hold(id subjects.Room) *Room {
 	held := r.open(id)
 	defer held.mu.Unlock()
@@ -124,8 +125,8 @@ func (r *Replica) Hold(id subjects.Room) *Room {
 	return held
 }
 
-// Release takes back one [Replica.Hold]. Whoever asked for rooms that never were leaves
-// nothing in memory.
+// Release takes back one [Replica.Hold]. Asking for rooms that never existed leaves nothing in
+// memory.
 func (r *Replica) Release(held *Room) {
 	held.mu.Lock()
 	defer held.mu.Unlock()
@@ -137,13 +138,13 @@ func (r *Replica) Release(held *Room) {
 	}
 }
 
-// Forget drops rooms that ended and that nobody commits for. What is still known of them,
+// Forget drops rooms that ended and that nobody commits for. What is still known about them,
 // the revision and the time of their last fact, the journal knows too.
 func (r *Replica) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, known := range r.rooms {
-		if !known.mu.TryLock() { // whoever holds it may wait for r.mu, and is at work with the room
+		if !known.mu.TryLock() { // the holder of the lock may wait for r.mu, and is at work with the room
 			continue
 		}
 		if known.unused() {
@@ -154,7 +155,7 @@ func (r *Replica) Forget() {
 	}
 }
 
-// open is a room, made when nothing is known of it, with its lock taken.
+// open is a room with its lock taken; it is made if nothing is known about it.
 func (r *Replica) open(id subjects.Room) *Room {
 	for {
 		known := r.Find(id)

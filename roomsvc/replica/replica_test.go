@@ -16,8 +16,8 @@ import (
 // remember is how long the tests' replicas know outcomes.
 const remember = 3 * time.Minute
 
-// A switch comes to a follower as two messages. Whoever looks between them, at the user's
-// rooms, at a room or for the outcome of the request, sees nothing of it.
+// A switch comes to a follower as two messages. A look between them at the user's rooms, at a
+// room or for the outcome of the request shows nothing of it.
 func TestBatchIsOneChange(t *testing.T) {
 	const alice = "alice"
 	seq := uint64(0)
@@ -88,8 +88,8 @@ func TestBatchIsOneChange(t *testing.T) {
 	}
 }
 
-// What other instances carried out is known as long as it should be, however far the clocks
-// of the server and of this machine are apart.
+// What other instances carried out is known as long as it should be, however far apart the
+// clocks of the server and of this machine are.
 func TestOutcomesOnOddClocks(t *testing.T) {
 	for _, off := range []time.Duration{-time.Hour, 0, time.Hour} {
 		r := New(remember)

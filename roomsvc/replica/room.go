@@ -13,18 +13,18 @@ import (
 	"natsrooms/subjects"
 )
 
-// Room is what an instance knows of the rooms of one ID: of the one that lives, and of the
-// newest fact where that was its end.
+// Room is what an instance knows about the rooms of one ID: about the one that exists now, and
+// about the newest fact if that ended the room.
 type Room struct {
 	ID   subjects.Room
-	head atomic.Pointer[room.Head] // of state, to be read without the lock
+	head atomic.Pointer[room.Head] // the head of state, to be read without the lock
 
-	mu        sync.Mutex    // guards all that follows
+	mu        sync.Mutex    // guards everything below
 	state     *room.State   // nil: there is no such room
-	revision  uint64        // of the newest fact, also after the room has ended
+	revision  uint64        // of the newest fact, even after the room has ended
 	factAt    events.Time   // its time
-	ahead     []room.Change // applied, and not yet passed by the follower
-	appending *Append       // of this instance; nil: none
+	ahead     []room.Change // applied, but not yet passed by the follower
+	appending *Append       // an append of this instance; nil: none
 	held      int           // by those who commit for it
 	dropped   bool          // it is no longer in the replica
 }
@@ -33,11 +33,11 @@ type Room struct {
 type View struct {
 	ID       subjects.Room
 	State    *room.State // nil: there is no such room
-	Revision uint64      // of the newest fact, also of a room that has ended; 0: none is known
+	Revision uint64      // of the newest fact, even of a room that has ended; 0: none is known
 	FactAt   events.Time // its time
 }
 
-// Position is where the room has got to; zero if there is none.
+// Position is the position that the room has reached; it is zero if there is no room.
 func (v *View) Position() room.Position {
 	if v.State == nil {
 		return room.Position{}
@@ -45,33 +45,33 @@ func (v *View) Position() room.Position {
 	return v.State.Position()
 }
 
-// Append is a fact of one room that this instance is appending. Whoever passes the room's
-// next fact tells whether it is this one.
+// Append is a fact of one room that this instance is appending. Whoever passes the room's next
+// fact tells whether it is this one.
 type Append struct {
 	Fact    *events.Fact
 	Data    []byte                           // as it is stored
 	Decided func(revision uint64, ours bool) // must not wait
 }
 
-// Head is what the room was last seen to be; nil if there is none. It takes no lock.
+// Head is what the room was last seen to be; it is nil if there is none. It takes no lock.
 func (r *Room) Head() *room.Head { return r.head.Load() }
 
-// View calls f with the room's state, nil if there is no such room.
+// View calls f with the room's state, which is nil if there is no such room.
 func (r *Room) View(f func(*room.State)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f(r.state)
 }
 
-// Revision is that of the newest fact; 0 if none is known.
+// Revision is the revision of the newest fact; it is 0 if none is known.
 func (r *Room) Revision() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.revision
 }
 
-// Skip takes that the newest fact of a room is the one at a revision, whatever was known of
-// it, unless it is no longer the one after expect.
+// Skip accepts that the newest fact of a room is the one at revision, whatever was known about
+// it, unless the newest known is no longer expect.
 func (r *Room) Skip(expect, revision uint64, at events.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,11 +82,11 @@ func (r *Room) Skip(expect, revision uint64, at events.Time) {
 
 func (r *Room) view() View { return View{r.ID, r.state, r.revision, r.factAt} }
 
-// unused says that there is no room, and nobody who commits for it.
+// unused says that there is no room, and that nobody commits for it.
 func (r *Room) unused() bool { return r.state == nil && r.held == 0 && len(r.ahead) == 0 }
 
-// Decide calls f with rooms as they are, and keeps them so until it returns. The appends
-// that it gives, nil or one or nil for each of the rooms, are on their way from then on:
+// Decide calls f with rooms as they are, and keeps them so until it returns. The appends that
+// f returns, either nil or one or nil for each of the rooms, are on their way from then on:
 // see [Replica.Stored] and [Failed]. The rooms must be in the order of their IDs.
 func Decide(rooms []*Room, f func([]View) []*Append) {
 	defer lock(rooms)()
@@ -95,7 +95,7 @@ func Decide(rooms []*Room, f func([]View) []*Append) {
 	}
 }
 
-// Failed takes that appends of the rooms are not on their way any more, and not stored.
+// Failed notes that appends of the rooms are no longer on their way, and were not stored.
 func Failed(rooms []*Room) {
 	defer lock(rooms)()
 	for _, r := range rooms {
@@ -123,8 +123,8 @@ func views(rooms []*Room) []View {
 	return list
 }
 
-// meet looks at a stored fact of the room: known says that it is applied already. An append
-// that it decides is told. The room's lock is held.
+// meet looks at a stored fact of the room; known says that it is applied already. If the fact
+// decides an append, the append is told. The room's lock is held.
 func (r *Room) meet(m journal.Message) (a applied, known bool, err error) {
 	if m.Seq <= r.revision {
 		return a, true, nil
@@ -145,7 +145,7 @@ type applied struct {
 	room *Room
 	fact *events.Fact
 	seq  uint64
-	at   time.Time // by this machine's clock: the server's may be another
+	at   time.Time // by this machine's clock, which may differ from the server's
 }
 
 func appliedNow(r *Room, f *events.Fact, seq uint64) applied { return applied{r, f, seq, time.Now()} }

@@ -12,9 +12,8 @@ import (
 // errOver says that the instance ended before a sync point was passed.
 var errOver = errors.New("the instance has ended")
 
-// Sync makes sync points: moments at which this instance has seen everything that was
-// stored before. One marker is on its way at a time; whoever comes meanwhile shares the
-// next one.
+// Sync makes sync points: moments at which this instance has seen everything that was stored
+// before. One marker is on its way at a time; calls that come meanwhile share the next one.
 type Sync struct {
 	life   *life.Life
 	mark   func(context.Context) (uint64, error)
@@ -22,7 +21,7 @@ type Sync struct {
 
 	mu     sync.Mutex // guards next and flying
 	next   *syncPoint // to be begun; nil: nobody wants one
-	flying bool       // a goroutine makes them
+	flying bool       // a goroutine is making them
 }
 
 type syncPoint struct {
@@ -30,7 +29,8 @@ type syncPoint struct {
 	err  error // once done is closed
 }
 
-// NewSync makes sync points with markers that mark appends, for who has passed them.
+// NewSync makes sync points with markers that mark appends; passed says how far the follower
+// has got.
 func NewSync(l *life.Life, mark func(context.Context) (uint64, error), passed *journal.Passed) *Sync {
 	return &Sync{life: l, mark: mark, passed: passed}
 }

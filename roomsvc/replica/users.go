@@ -80,8 +80,8 @@ func (u *Users) Of(id subjects.User) []*Room {
 	return rooms
 }
 
-// Reserve takes a place among the rooms that a user may be in, if one is left. full says
-// that the user is in all of them.
+// Reserve takes a place among the rooms that a user may be in, if one is left. full says that
+// the user is already in as many rooms as allowed.
 func (u *Users) Reserve(id subjects.User, limit int) (ok, full bool) {
 	s := u.shard(id)
 	s.Lock()
@@ -93,7 +93,7 @@ func (u *Users) Reserve(id subjects.User, limit int) (ok, full bool) {
 	return true, false
 }
 
-// Release gives a reserved place back.
+// Release gives back a reserved place.
 func (u *Users) Release(id subjects.User) {
 	s := u.shard(id)
 	s.Lock()
