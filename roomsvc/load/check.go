@@ -9,8 +9,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// whole checks what a start has put together: every room with as many members as it counts,
-// and no facts of a living room that is not there.
+// whole checks what a start has put together: every room must have as many members as it
+// counts, and there must be no facts of a living room that is missing.
 func (l *loading) whole(orphans map[subjects.Room]string) error {
 	for id, instance := range orphans {
 		return fmt.Errorf("%w: facts of %q, instance %s, but not its beginning", errIncomplete, id, instance)
@@ -25,8 +25,8 @@ func (l *loading) whole(orphans map[subjects.Room]string) error {
 	return nil
 }
 
-// mirrors says whether the bucket held, as far as its mark goes, what the rooms are
-// made of. Where reading the journal again mended the rooms, the bucket is still to be mended.
+// mirrors says whether the bucket held, as far as its mark goes, what the rooms are made of.
+// If reading the journal again mended the rooms, the bucket still has to be mended.
 func (l *loading) mirrors() bool {
 	for _, known := range l.rep.All() {
 		ok := true
@@ -38,7 +38,7 @@ func (l *loading) mirrors() bool {
 	return true
 }
 
-// mirrored says so of one room; one that has ended may have done so after the mark.
+// mirrored says so for one room; a room that has ended may have ended after the mark.
 func (l *loading) mirrored(id subjects.Room, st *room.State) bool {
 	mark, head := l.snap.Projected.Revision, l.snap.Heads[id]
 	if st == nil {
@@ -64,12 +64,12 @@ func (l *loading) lost(sought map[subjects.Room]*sought) (ids []subjects.Room) {
 	return ids
 }
 
-// sought is a room as the bucket knew it, to be found again in the journal; nil is a
-// room that it did not know.
+// sought is a room as the bucket knew it, to be found again in the journal; it is nil for a
+// room that the bucket did not know.
 type sought struct {
 	room.Head
-	seen  bool // facts of that instance
-	found bool // its newest fact
+	seen  bool // facts of that instance were seen
+	found bool // its newest fact was found
 }
 
 func seek(heads map[subjects.Room]room.Head) map[subjects.Room]*sought {
@@ -86,9 +86,9 @@ func (k *sought) take(f *events.Fact, seq uint64) {
 	}
 }
 
-// lost says whether a room, now at instance, lost facts: the newest that the bucket
-// knew of that instance, or its end. It has been renewed already if another instance
-// follows the one that the bucket knew.
+// lost says whether a room, now at instance, lost facts: the newest fact that the bucket knew
+// of that instance, or its end. The room has been renewed already if another instance follows
+// the one that the bucket knew.
 func (k *sought) lost(instance string, extent journal.Extent) bool {
 	return k == nil || !k.found && k.Revision >= extent.First && (k.InstanceID == instance || !k.seen)
 }

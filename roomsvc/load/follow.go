@@ -11,12 +11,12 @@ import (
 	"natsrooms/subjects"
 )
 
-// nudge is how often a start that waits for the follower stores another marker, since
-// one may expire before it is read.
+// nudge is how often a start that waits for the follower stores another marker, since a marker
+// may expire before it is read.
 const nudge = 20 * time.Second
 
-// nothing stands for the mark of a bucket that is not used: no fact has to be handed on to
-// it one by one, since all of it is written anew.
+// nothing stands for the mark of a bucket that is not used: no fact has to be passed on to it
+// one by one, since all of it is written again from scratch.
 const nothing = ^uint64(0)
 
 // following is the journal's follower, first while it catches up and then live.
@@ -30,8 +30,8 @@ type following struct {
 	ready   chan struct{} // closed once it is live
 }
 
-// follow reads the journal from a sequence over what the replica holds, up to a marker,
-// checks that whole rooms came of it, and goes on following.
+// follow reads the journal from a sequence, over what the replica holds, up to a marker,
+// checks that the result is whole rooms, and keeps following.
 func (l *loading) follow(ctx context.Context, from, bucket uint64, sought map[subjects.Room]*sought) error {
 	point, err := l.Journal.Mark(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (f *following) take(m journal.Message) error {
 	return nil
 }
 
-// replay takes a stored message over what the bucket held.
+// replay applies a stored message to what the bucket held.
 func (f *following) replay(m journal.Message) error {
 	id, ok := subjects.RoomOfFacts(m.Subject)
 	if !ok {

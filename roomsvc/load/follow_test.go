@@ -11,8 +11,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// How old a fact from before the start is goes by the server's clock: outcomes are known as
-// long as they should be, however far that clock and this machine's are apart.
+// The age of a fact from before the start goes by the server's clock: outcomes are known as
+// long as they should be, however far apart that clock and this machine's are.
 func TestReplayOnOddClocks(t *testing.T) {
 	const remember = 3 * time.Minute
 	for _, off := range []time.Duration{-time.Hour, 0, time.Hour} {

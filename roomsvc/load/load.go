@@ -1,11 +1,11 @@
-// Package load makes the replica at a start: from the bucket and the facts after the
-// bucket's mark, or, where the bucket cannot be trusted, from the journal alone. It checks
-// that whole rooms came of it, finds those that lost facts, and leaves the journal's
-// follower running.
+// Package load makes the replica at a start: from the bucket and the facts after the bucket's
+// mark or, where the bucket cannot be trusted, from the journal alone. It checks that the
+// result is whole rooms, finds rooms that lost facts, and leaves the journal's follower
+// running.
 //
-// The facts before a first marker are replayed over what the bucket held; from there on
-// each is passed as it happens. In between, once, the caller is told ([Config.Live]): what
-// it connects to the replica then misses nothing and hears nothing twice.
+// The facts before a first marker are replayed over what the bucket held; from there on each
+// is passed as it happens. In between, once, the caller is told ([Config.Live]): what it
+// connects to the replica then misses nothing and hears nothing twice.
 package load
 
 import (
@@ -30,8 +30,8 @@ func Load(ctx context.Context, c Config) (*Replica, Found, error) {
 		if !errors.Is(err, journal.ErrAged) || ctx.Err() != nil {
 			return l.rep, found, err
 		}
-		// Where the journal began when it was looked at, something has expired meanwhile: a
-		// marker, or facts. Looked at again it says which.
+		// Something has expired since the journal's beginning was looked at: a marker, or
+		// facts. Another look says which.
 	}
 }
 
@@ -47,7 +47,7 @@ func (l *loading) load(ctx context.Context) (found Found, err error) {
 	if from > 0 {
 		err := l.overBucket(ctx, from)
 		if err == nil && !l.mirrors() {
-			l.Log.Warn("the bucket lacked what the journal has; writing it anew")
+			l.Log.Warn("the bucket lacked what the journal has; writing it again from scratch")
 			found.Rewrite = true
 		}
 		if !errors.Is(err, errIncomplete) && !errors.Is(err, room.ErrDamaged) {
@@ -82,7 +82,7 @@ func (l *loading) look(ctx context.Context) (err error) {
 	return nil
 }
 
-// overBucket makes the replica of the bucket and the facts from a sequence on.
+// overBucket makes the replica from the bucket and the facts from a sequence on.
 func (l *loading) overBucket(ctx context.Context, from uint64) error {
 	l.begin(l.snap.Projected)
 	if err := l.fill(); err != nil {
@@ -91,8 +91,8 @@ func (l *loading) overBucket(ctx context.Context, from uint64) error {
 	return l.follow(ctx, from, l.snap.Projected.Revision, nil)
 }
 
-// fromJournal makes the replica of the journal alone, and looks in it for what the bucket
-// knew.
+// fromJournal makes the replica from the journal alone, and looks in the journal for what the
+// bucket knew.
 func (l *loading) fromJournal(ctx context.Context, sought map[subjects.Room]*sought) error {
 	l.begin(projection.Projected{})
 	err := l.follow(ctx, max(l.extent.First, 1), nothing, sought)
@@ -108,8 +108,9 @@ func (l *loading) begin(p projection.Projected) {
 	l.rep.Reached(p.Mark)
 }
 
-// judge says from where the journal must be read over the bucket's content; 0 if that
-// content is of no use. tailLost says that the journal lost facts that the bucket has.
+// judge says from which sequence the journal must be read over the bucket's content; 0 means
+// that the content is of no use. tailLost says that the journal lost facts that the bucket
+// has.
 func (l *loading) judge(ctx context.Context, p projection.Projected) (from uint64, tailLost bool, err error) {
 	if p.Journal == "" || p.Torn || p.Revision == 0 {
 		return 0, false, nil
@@ -137,8 +138,8 @@ func (l *loading) judge(ctx context.Context, p projection.Projected) (from uint6
 	return max(from, l.extent.First, 1), false, nil
 }
 
-// holds says whether the journal has the fact that the mark names, as far as it can be
-// told: one that has left it by age is taken on trust.
+// holds says whether the journal has the fact that the mark names, as far as that can be told:
+// a fact that has left the journal by age is taken on trust.
 func (l *loading) holds(ctx context.Context, m room.Mark) (bool, error) {
 	if m.Revision > l.extent.Last {
 		return false, nil

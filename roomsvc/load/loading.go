@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// errIncomplete says that the bucket and the journal together do not make the rooms.
+// errIncomplete says that the bucket and the journal together do not make whole rooms.
 var errIncomplete = errors.New("the bucket and the journal do not make whole rooms")
 
 // Config is what a replica is made from. All of it is needed.
@@ -32,11 +32,11 @@ type Config struct {
 // Replica is what was loaded.
 type Replica struct {
 	*replica.Replica
-	Projected projection.Projected // what the bucket held is as of this; zero: it is of no use
-	Pending   []room.Change        // made by facts after that
+	Projected projection.Projected // what the bucket held is as of this; zero: the bucket is of no use
+	Pending   []room.Change        // the changes made by facts after that
 }
 
-// Found is what a start found out that is to be put right.
+// Found is what a start found out and what has to be put right.
 type Found struct {
 	Rewrite bool            // the bucket lacks what the journal has
 	Lost    []subjects.Room // rooms that lost facts
@@ -47,6 +47,6 @@ type loading struct {
 	Config
 	snap   *projection.Snapshot
 	extent journal.Extent
-	ahead  time.Duration // of this machine's clock before the server's
+	ahead  time.Duration // how far this machine's clock is ahead of the server's
 	rep    *Replica
 }
