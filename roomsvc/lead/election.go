@@ -17,15 +17,15 @@ import (
 	"natsrooms/subjects"
 )
 
-// Timing of the lead. A leader that dies is followed within TTL and two polls.
+// Timing of the lead. A leader that dies is replaced within TTL and two polls.
 const (
 	TTL   = 8 * time.Second
 	Renew = 2 * time.Second
 	Poll  = time.Second
 )
 
-// Duty is what an instance does while it leads, until ctx ends. It calls [Term.Begun] as
-// soon as what it does counts. An error ends the term.
+// Duty is what an instance does while it leads, until ctx ends. It calls [Term.Begun] as soon
+// as what it does takes effect. An error ends the term.
 type Duty func(ctx context.Context, t *Term) error
 
 // Term is a time in which this instance leads, as a duty sees it.
@@ -34,7 +34,7 @@ type Term struct {
 	begun func()
 }
 
-// Until is when the lead ends unless it is renewed before.
+// Until is when the lead ends unless it is renewed before then.
 func (t *Term) Until() time.Time { return *t.until.Load() }
 
 // Begun says that the duty is at work.
@@ -46,7 +46,7 @@ type Config struct {
 	Log      *slog.Logger
 	Journal  *journal.Journal
 	Stream   jetstream.Stream // of the bucket that has the key
-	Instance string           // the name of this one
+	Instance string           // the name of this instance
 	Duties   []Duty
 	Between  func(context.Context) // called after each look in which this instance does not lead
 }
@@ -96,8 +96,8 @@ type value struct {
 	Instance string `json:"instance"`
 }
 
-// stand takes the lead if it is free, or held under this instance's own name. It gives the
-// key's sequence, 0 if another one leads, and when the claim was sent.
+// stand takes the lead if it is free or held under this instance's own name. It returns the
+// key's sequence, 0 if another instance leads, and when the claim was sent.
 func (e *Election) stand() (seq uint64, sent time.Time, err error) {
 	ctx, cancel := context.WithTimeout(e.Life, Renew)
 	defer cancel()
@@ -171,8 +171,8 @@ func (e *Election) begin(ctx context.Context, until *atomic.Pointer[time.Time], 
 	return ended
 }
 
-// hold renews the key until the term is over, and says how many of the duties have not
-// returned, and why it is over.
+// hold renews the key until the term is over. It returns how many of the duties have not
+// returned, and why the term is over.
 func (e *Election) hold(ctx context.Context, seq *uint64, sent time.Time, until *atomic.Pointer[time.Time], ended <-chan error) (running int, why error) {
 	renew := time.NewTicker(Renew)
 	defer renew.Stop()
@@ -207,7 +207,7 @@ func extend(until *atomic.Pointer[time.Time], sent time.Time) {
 	until.Store(&end)
 }
 
-// resign gives the lead up, so that the next one need not wait for the key to expire.
+// resign gives up the lead, so that the next one need not wait for the key to expire.
 func (e *Election) resign(seq uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

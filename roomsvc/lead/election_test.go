@@ -19,7 +19,7 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-// patience bounds every wait of these tests; none is expected to take nearly as long.
+// patience bounds every wait in these tests; no wait should take nearly as long.
 const patience = 30 * time.Second
 
 // instance is an election with two duties, which tell when a term begins and when it ends.
@@ -27,14 +27,14 @@ type instance struct {
 	*testing.T
 	*Election
 	nc     *nats.Conn
-	begun  chan *Term    // of the first duty of each term
+	begun  chan *Term    // from the first duty of each term
 	ended  chan struct{} // the same, when it returns
 	fail   chan error    // makes the second duty fail
 	looked chan struct{} // sent to when it has looked, and does not lead
-	atWork atomic.Int32  // duties
+	atWork atomic.Int32  // the duties at work
 }
 
-// newInstance makes one that does not stand yet.
+// newInstance makes an instance that does not stand yet.
 func newInstance(t *testing.T, s *server.Server, name string) *instance {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -42,7 +42,7 @@ func newInstance(t *testing.T, s *server.Server, name string) *instance {
 	i := &instance{
 		T: t, nc: roomtest.Conn(t, s), begun: make(chan *Term, 10), ended: make(chan struct{}, 10), fail: make(chan error), looked: make(chan struct{}, 1),
 	}
-	l := life.New(func(err error) { t.Errorf("%s fails: %v", name, err) })
+	l := life.New(func(err error) { t.Errorf("%s failed: %v", name, err) })
 	t.Cleanup(l.End)
 	j, err := journal.Open(ctx, i.nc, journal.Settings{Keep: journal.MinKeep})
 	if err != nil {
@@ -60,10 +60,10 @@ func newInstance(t *testing.T, s *server.Server, name string) *instance {
 	return i
 }
 
-// first takes its time to return, as one does that has something to finish.
+// first takes its time to return, like a duty that has something to finish.
 func (i *instance) first(ctx context.Context, t *Term) error {
 	if i.atWork.Add(1) > int32(len(i.Duties)) {
-		i.Error("a term begins before the duties of the one before have returned")
+		i.Error("a term began before the duties of the previous one returned")
 	}
 	defer i.atWork.Add(-1)
 	t.Begun()
@@ -80,7 +80,7 @@ func (i *instance) first(ctx context.Context, t *Term) error {
 
 func (i *instance) second(ctx context.Context, t *Term) error {
 	if i.atWork.Add(1) > int32(len(i.Duties)) {
-		i.Error("a term begins before the duties of the one before have returned")
+		i.Error("a term began before the duties of the previous one returned")
 	}
 	defer i.atWork.Add(-1)
 	t.Begun()
@@ -121,7 +121,7 @@ func wait[E any](t *testing.T, from <-chan E, what string) (e E) {
 	return e
 }
 
-// held is what the key says, and the headers that it says it with.
+// held is what the key says, and the headers it says it with.
 func (i *instance) held() (string, nats.Header) {
 	i.Helper()
 	ctx, cancel := context.WithTimeout(i.Context(), patience)
@@ -133,7 +133,7 @@ func (i *instance) held() (string, nats.Header) {
 	return string(m.Data), m.Header
 }
 
-// put stores the key as somebody else does who does not ask what is there.
+// put stores the key as somebody would who does not look at what is there.
 func (i *instance) put(data string, h nats.Header) {
 	i.Helper()
 	ctx, cancel := context.WithTimeout(i.Context(), patience)
@@ -143,8 +143,8 @@ func (i *instance) put(data string, h nats.Header) {
 	}
 }
 
-// One of two leads. When it ends in order the other one leads at once, and does not wait until
-// the key expires.
+// One of two instances leads. When it ends in order, the other one leads at once and does not
+// wait until the key expires.
 func TestOneLeads(t *testing.T) {
 	t.Parallel()
 	s := roomtest.Server(t)
@@ -171,7 +171,7 @@ func TestOneLeads(t *testing.T) {
 	}
 }
 
-// An instance that ends in order gives up the key, unless that is another one's already.
+// An instance that ends in order gives up the key, unless another instance already has it.
 func TestResigns(t *testing.T) {
 	t.Parallel()
 	s := roomtest.Server(t)
@@ -190,8 +190,8 @@ func TestResigns(t *testing.T) {
 	}
 }
 
-// A new instance under the name of the one that led takes the lead at once. That is how the
-// old one learns that its term is over.
+// A new instance under the name of the leading one takes the lead at once. That is how the old
+// one learns that its term is over.
 func TestOwnName(t *testing.T) {
 	t.Parallel()
 	s := roomtest.Server(t)
@@ -206,8 +206,8 @@ func TestOwnName(t *testing.T) {
 	wait(t, old.ended, "the end of the old one's term")
 }
 
-// When somebody else takes the key the term is over. Whoever lost it follows, and leads again
-// once the key is free.
+// When another instance takes the key, the term is over. The instance that lost it follows,
+// and leads again once the key is free.
 func TestLostKey(t *testing.T) {
 	t.Parallel()
 	a := newInstance(t, roomtest.Server(t), "a").stands()
@@ -216,12 +216,12 @@ func TestLostKey(t *testing.T) {
 	a.put(`{"instance":"b"}`, nil)
 	wait(t, a.ended, "the end of its term")
 	if took := time.Since(taken); took > TTL-Renew {
-		t.Errorf("it led on for %v, and did not see it when it renewed the key", took)
+		t.Errorf("it kept leading for %v, and did not notice when it renewed the key", took)
 	}
 	wait(t, a.looked, "what is between two terms")
-	wait(t, a.looked, "a look at a key that is another one's")
+	wait(t, a.looked, "a look at a key that another instance has")
 	if len(a.begun) > 0 {
-		t.Error("it leads by a key that is another one's")
+		t.Error("it leads by a key that another instance has")
 	}
 	if data, _ := a.held(); data != `{"instance":"b"}` {
 		t.Errorf("the key is %s", data)
@@ -231,7 +231,7 @@ func TestLostKey(t *testing.T) {
 }
 
 // A duty that fails ends the term. All duties have returned before the instance stands again;
-// that is checked where they begin, and between terms.
+// this is checked where they begin, and between terms.
 func TestFailedDuty(t *testing.T) {
 	t.Parallel()
 	a := newInstance(t, roomtest.Server(t), "a").stands()
@@ -255,7 +255,8 @@ func TestDutyThatIsDone(t *testing.T) {
 	}
 }
 
-// renewed waits until the key has been stored twice more: what follows the first one is done.
+// renewed waits until the key has been stored twice more: what follows the first time is then
+// done.
 func renewed(t *testing.T, i *instance) {
 	t.Helper()
 	stored := make(chan *nats.Msg, 10)
@@ -268,8 +269,8 @@ func renewed(t *testing.T, i *instance) {
 	wait(t, stored, "another renewal")
 }
 
-// The lead is known when the duties have begun. It ends when its last claim, counted from when
-// that was sent, has run out.
+// The lead is known when the duties have begun. It ends when its last claim has run out,
+// counted from when the claim was sent.
 func TestKnownAndUntil(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t, roomtest.Server(t), "a")
@@ -280,7 +281,7 @@ func TestKnownAndUntil(t *testing.T) {
 		t.Begun()
 		<-ctx.Done()
 		return nil
-	}, func(ctx context.Context, t *Term) error { // one that returns has begun
+	}, func(ctx context.Context, t *Term) error { // a duty that returns has begun
 		return nil
 	}}
 	before := time.Now()
@@ -289,7 +290,7 @@ func TestKnownAndUntil(t *testing.T) {
 	t.Cleanup(free)
 	term := wait(t, at, "the duty")
 	if first := term.Until(); first.Before(before.Add(TTL)) || first.After(time.Now().Add(TTL)) {
-		t.Errorf("it leads until %v, which is in %v", first, time.Until(first))
+		t.Errorf("it leads until %v, which is %v from now", first, time.Until(first))
 	}
 	select {
 	case <-i.Known():
@@ -301,11 +302,12 @@ func TestKnownAndUntil(t *testing.T) {
 	first := term.Until()
 	renewed(t, i)
 	if last := term.Until(); last.Sub(first) < Renew/2 || last.After(time.Now().Add(TTL)) {
-		t.Errorf("after a renewal it leads until %v, before until %v", last, first)
+		t.Errorf("after a renewal it leads until %v, before it until %v", last, first)
 	}
 }
 
-// Whoever can't find out whether it leads does not keep those waiting who want to know.
+// An instance that can't find out whether it leads does not keep those waiting who want to
+// know.
 func TestKnownWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t, roomtest.Server(t), "a")
@@ -316,7 +318,7 @@ func TestKnownWithoutAnAnswer(t *testing.T) {
 	if err := i.Journal.JetStream().DeleteStream(t.Context(), "ANOTHER"); err != nil {
 		t.Fatal(err)
 	}
-	i.Stream = other // which is not there
+	i.Stream = other // which no longer exists
 	i.stands()
 	wait(t, i.looked, "its look")
 	if len(i.begun) > 0 {
