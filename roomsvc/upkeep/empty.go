@@ -15,14 +15,14 @@ import (
 	"natsrooms/subjects"
 )
 
-// standby is how soon an instance that does not lead looks again whether a due room has
-// been ended.
+// standby is how soon an instance that does not lead looks again whether a due room has been
+// ended.
 const standby = time.Second
 
-// EmptyRooms ends empty rooms when they are due. Every instance keeps them; only the one
-// that leads acts. Waiting goes by the monotonic clock: a room whose emptying was seen as
-// it happened waits its whole delay from there. The wall clock only says how much of a
-// delay was over before this instance was there.
+// EmptyRooms ends empty rooms when they are due. Every instance keeps track of them; only the
+// leading one acts. Waiting goes by the monotonic clock: a room that was seen to become empty
+// waits its whole delay from that moment. The wall clock only says how much of a delay had
+// passed before this instance existed.
 type EmptyRooms struct {
 	assign  func(subjects.Room, commit.Task) // see [commit.Committer.AssignOnce]
 	leading atomic.Bool
@@ -32,41 +32,41 @@ type EmptyRooms struct {
 	queue due.Queue[subjects.Room, dueRoom]
 }
 
-// dueRoom is an empty room and the fact that emptied it: should it fill and empty again,
-// that will be another dueRoom.
+// dueRoom is an empty room and the fact that emptied it; if the room fills and empties again,
+// that is another dueRoom.
 type dueRoom struct {
 	room       subjects.Room
 	instanceID string
 	emptyBy    uint64
 }
 
-// NewEmptyRooms is without rooms. assign hands what ends a room to the committer.
+// NewEmptyRooms has no rooms. assign passes what ends a room to the committer.
 func NewEmptyRooms(assign func(subjects.Room, commit.Task)) *EmptyRooms {
 	return &EmptyRooms{assign: assign, wake: make(chan struct{}, 1)}
 }
 
-// Resume takes a room that may have become empty before this instance was there.
+// Resume takes in a room that may have become empty before this instance existed.
 func (e *EmptyRooms) Resume(id subjects.Room, h *room.Head) {
 	if h != nil && h.Due() {
 		e.wait(id, h, time.Duration(h.DestroyAt()-events.TimeOf(time.Now()))*time.Millisecond)
 	}
 }
 
-// Changed takes a room that has become due just now, or that was due; nil if it has ended.
-// own says that this instance's committer is at work with it.
+// Changed takes in a room that has become due just now, or that was due; h is nil if the room
+// has ended. own says that this instance's committer is at work with it.
 func (e *EmptyRooms) Changed(id subjects.Room, h *room.Head, own bool) {
 	switch {
 	case h == nil || !h.Due():
 		e.drop(id)
-	case h.Ending() && own: // it is ended where the fact comes from
-	case h.End != nil: // whoever began it goes on, or is dead
+	case h.Ending() && own: // the instance that stored the fact ends it
+	case h.End != nil: // the instance that began it continues, or is dead
 		e.wait(id, h, standby)
 	default:
 		e.wait(id, h, time.Duration(h.DestroyAt()-h.EmptySince)*time.Millisecond)
 	}
 }
 
-// wait makes a room due after a while, unless it waits already since this emptying.
+// wait makes a room due after a while, unless it already waits because of this emptying.
 func (e *EmptyRooms) wait(id subjects.Room, h *room.Head, left time.Duration) {
 	d := dueRoom{id, h.InstanceID, h.EmptyBy}
 	e.mu.Lock()
@@ -79,14 +79,14 @@ func (e *EmptyRooms) wait(id subjects.Room, h *room.Head, left time.Duration) {
 	}
 }
 
-// drop forgets a room that waits no longer.
+// drop forgets a room that no longer waits.
 func (e *EmptyRooms) drop(id subjects.Room) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.queue.Drop(id)
 }
 
-// look wakes whoever waits for the first moment.
+// look wakes the goroutine that waits for the first moment.
 func (e *EmptyRooms) look() {
 	select {
 	case e.wake <- struct{}{}:
@@ -94,7 +94,7 @@ func (e *EmptyRooms) look() {
 	}
 }
 
-// Lead is the duty: this instance acts. What it had to leave to others it looks at at once.
+// Lead is the duty: this instance acts. It looks at once at what it had to leave to others.
 func (e *EmptyRooms) Lead(ctx context.Context, t *lead.Term) error {
 	e.leading.Store(true)
 	defer e.leading.Store(false)
@@ -137,7 +137,7 @@ func (e *EmptyRooms) next() time.Duration {
 	return time.Hour
 }
 
-// fire ends what is due. Rooms that are still there come up again until they are gone.
+// fire ends what is due. Rooms that still exist come up again until they are gone.
 func (e *EmptyRooms) fire() {
 	now := time.Now()
 	e.mu.Lock()
@@ -151,7 +151,7 @@ func (e *EmptyRooms) fire() {
 	}
 }
 
-// end is the next fact that ends the room, if it still is the one that was due.
+// end is the next fact that ends the room, if it is still the one that was due.
 func (d dueRoom) end(st *room.State, in room.Input) *events.Fact {
 	if st != nil && st.InstanceID == d.instanceID && st.Ending() {
 		return room.EndNext(st, in)

@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// emptied is a replica whose empty rooms are looked at while facts come to it.
+// emptied is a replica whose empty rooms are watched while facts arrive.
 type emptied struct {
 	*testing.T
 	*replica.Replica
@@ -31,10 +31,10 @@ func newEmptied(t *testing.T) *emptied {
 
 // anew forgets every room that waits.
 func (e *emptied) anew() {
-	e.empty = NewEmptyRooms(func(id subjects.Room, _ commit.Task) { e.Errorf("%s is ended", id) })
+	e.empty = NewEmptyRooms(func(id subjects.Room, _ commit.Task) { e.Errorf("%s was ended", id) })
 }
 
-// take takes a fact of a room whose delay is a minute, in which alice alone comes and goes.
+// take takes in a fact of a room whose delay is a minute; only alice comes and goes there.
 func (e *emptied) take(id subjects.Room, typ string, at events.Time) {
 	e.Helper()
 	f := &events.Fact{ID: fmt.Sprint(e.seq), Type: typ, Room: id, InstanceID: "1", Sequence: 1, Time: at}
@@ -60,7 +60,7 @@ func (e *emptied) take(id subjects.Room, typ string, at events.Time) {
 	}
 }
 
-// waits checks that one room waits, this one, for so long from now on.
+// waits checks that one room waits, this one, for that long from now on.
 func (e *emptied) waits(what string, id subjects.Room, left time.Duration) (d dueRoom) {
 	e.Helper()
 	d, ok := e.empty.queue.Get(id)

@@ -21,7 +21,7 @@ import (
 
 // Timing of the leader's work with leases.
 const (
-	expiryEvery  = 250 * time.Millisecond // at most one round in this time: what ends in it shares facts
+	expiryEvery  = 250 * time.Millisecond // at most one round in this time: what ends during it shares facts
 	mostAtOnce   = 1000                   // leases that one round ends
 	compareEvery = time.Minute
 	expiryTime   = 5 * time.Second // for one round
@@ -48,17 +48,17 @@ type term struct {
 	later map[leases.Session]look
 }
 
-// look is a lease that is to be looked at once more. Where its end could not be carried
-// through, that is soon. But also a command that was let in by the lease in its last
-// moment may be stored behind the marker; when none can be on its way any more, whom
-// such a one brought into a room is put out again.
+// look is a lease that is to be looked at once more. If its end could not be carried through,
+// that is soon. But a command that the lease let in at its last moment may also be stored
+// after the marker; when no such command can be on its way any more, a session that one
+// brought into a room is put out again.
 type look struct {
 	leases.Ending
 	at   time.Time
 	last bool
 }
 
-// Lead is the duty: leases that have run out are ended.
+// Lead is the duty: leases that have expired are ended.
 func (l *Leases) Lead(ctx context.Context, t *lead.Term) error {
 	t.Begun()
 	if !l.whole(ctx) {
@@ -86,8 +86,8 @@ func (l *Leases) Lead(ctx context.Context, t *lead.Term) error {
 	}
 }
 
-// whole makes sure that the bucket has the leases of all sessions. It is false if ctx ended
-// before that was so.
+// whole makes sure that the bucket has the leases of all sessions. It returns false if ctx
+// ended before that was so.
 func (l *Leases) whole(ctx context.Context) bool {
 	for !l.Book.Alive() {
 		err := l.grantAll(ctx)
@@ -97,7 +97,7 @@ func (l *Leases) whole(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		l.Log.Warn("giving every session a lease anew", "error", err)
+		l.Log.Warn("giving every session a lease again", "error", err)
 		l.Life.Pause(grantAgain)
 	}
 	return true
@@ -117,8 +117,8 @@ func (x *term) next() time.Time {
 	return next
 }
 
-// end ends leases; last says that they are not to be looked at once more for commands
-// of their last moment.
+// end ends leases; last says that they are not to be looked at once more for commands of their
+// last moment.
 func (x *term) end(ctx context.Context, list []leases.Ending, last bool) {
 	for part := range slices.Chunk(list, mostAtOnce) {
 		_, ended := x.Expire(ctx, part)
@@ -158,8 +158,8 @@ func (x *term) lookAgain(ctx context.Context) {
 	x.end(ctx, last, true)
 }
 
-// compare looks for sessions in rooms whose lease is over, or has gone, and that nobody
-// took out: an instance may have died between the one and the other.
+// compare looks for sessions in rooms whose lease has ended or is gone, and which nobody took
+// out: an instance may have died between ending the lease and taking the session out.
 func (x *term) compare(ctx context.Context) {
 	over := map[leases.Session]leases.Ending{}
 	x.each(func(id leases.Session, m room.MemberSession) {
@@ -171,12 +171,12 @@ func (x *term) compare(ctx context.Context) {
 	x.compareDevices()
 }
 
-// Expire ends leases, and takes their sessions out of the rooms that they are in. It
-// gives those that are ended; each channel is closed when it is so in one room.
+// Expire ends leases, and takes their sessions out of the rooms that they are in. It returns
+// the leases that it ended; each channel is closed when the sessions are out of one room.
 //
-// The marker comes first: once it is there no renewal counts any more, and no join of
-// another instance that was stored before it is missed after the sync point. Whoever is
-// found in a room may have begun anew meanwhile, but not without a lease in the bucket.
+// The marker comes first: once it is there, no renewal counts any more, and after the sync
+// point no join that another instance stored before the marker is missed. A session that is
+// found in a room may have begun again meanwhile, but not without a lease in the bucket.
 func (l *Leases) Expire(ctx context.Context, list []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) {
 	round, cancel := context.WithTimeout(ctx, expiryTime)
 	defer cancel()
@@ -213,12 +213,12 @@ func (l *Leases) Expire(ctx context.Context, list []leases.Ending) (done []<-cha
 	return done, ended
 }
 
-// putOut takes sessions out of a room. The channel is closed when they are. Who was over
-// first goes first: a member's last session says when the member was gone.
+// putOut takes sessions out of a room. The channel is closed when they are out. The session
+// whose lease ended first goes first: a member's last session says when the member was gone.
 func (l *Leases) putOut(id subjects.Room, outs []room.Out) <-chan struct{} {
 	done := make(chan struct{})
 	slices.SortFunc(outs, func(a, b room.Out) int {
-		if (a.LeftAt == 0) != (b.LeftAt == 0) { // that one is over only now
+		if (a.LeftAt == 0) != (b.LeftAt == 0) { // that one ended only now
 			return cmp.Compare(b.LeftAt, a.LeftAt)
 		}
 		return cmp.Or(cmp.Compare(a.LeftAt, b.LeftAt), cmp.Compare(a.User, b.User), cmp.Compare(a.Session, b.Session))
@@ -250,7 +250,7 @@ func (l *Leases) each(f func(leases.Session, room.MemberSession)) {
 	}
 }
 
-// grantAll gives a full lease to every session that had one, for the bucket was lost.
+// grantAll gives a full lease to every session that had one, because the bucket was lost.
 func (l *Leases) grantAll(ctx context.Context) error {
 	if err := l.Sync.Pass(ctx); err != nil {
 		return err
@@ -283,8 +283,8 @@ func (l *Leases) grantAll(ctx context.Context) error {
 	return l.Book.SetAlive(ctx)
 }
 
-// compareDevices takes out, where a member may have one session only, those that a newer one
-// has taken the place of: an instance may have died between the one and the other.
+// compareDevices takes out sessions that a newer one has replaced, where a member may have
+// only one: an instance may have died between the new session's joining and this.
 func (l *Leases) compareDevices() {
 	if l.Limits().ReplaceDevices == 0 {
 		return

@@ -14,7 +14,7 @@ import (
 const keptEvery = time.Minute
 
 // QuietRooms is the duty that appends a room.kept to every room whose newest fact is older
-// than half of the time for which the journal keeps facts, so that each always has one
+// than half of the time for which the journal keeps facts, so that each room always has a fact
 // there.
 func QuietRooms(rep *replica.Replica, k *commit.Committer, keep time.Duration) lead.Duty {
 	return func(ctx context.Context, t *lead.Term) error {

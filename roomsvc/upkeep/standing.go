@@ -13,10 +13,10 @@ import (
 	"natsrooms/roomsvc/projection"
 )
 
-const tellEvery = time.Minute // that the bucket cannot be written
+const tellEvery = time.Minute // how often to say that the bucket cannot be written
 
 // Projection is the duty that writes the bucket. Another leader's batch in between ends the
-// term: what that wrote has to be read first.
+// term: what that batch wrote has to be read first.
 func Projection(p *projection.Projector, l *life.Life, log *slog.Logger) lead.Duty {
 	return func(ctx context.Context, t *lead.Term) error {
 		t.Begun()
