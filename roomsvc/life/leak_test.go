@@ -20,10 +20,10 @@ import (
 	"natsrooms/roomsvc/client"
 )
 
-const patience = 30 * time.Second // bounds every wait; none is expected to take nearly as long
+const patience = 30 * time.Second // bounds every wait; no wait should take nearly as long
 
-// serves makes this test binary a NATS server that stores in the directory it names: a
-// server in the process of the test would have goroutines there too.
+// serves makes this test binary a NATS server that stores in the directory it names: a server
+// in the test's own process would have goroutines there too.
 const serves = "NATSROOMS_TEST_SERVES"
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ func serve(dir string) {
 	s.Shutdown()
 }
 
-// serverProcess starts one, until the test ends, and gives its address.
+// serverProcess starts a server, which runs until the test ends, and returns its address.
 func serverProcess(t *testing.T) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -84,11 +84,11 @@ func connect(t *testing.T, url string) *nats.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	_, _ = nc.Request("nobody", nil, patience) // so that its own subscription for answers is there
+	_, _ = nc.Request("nobody", nil, patience) // so that its own subscription for answers exists
 	return nc
 }
 
-// alone gives what compares the goroutines with those that run now.
+// alone returns a function that compares the goroutines with those that run now.
 func alone(t *testing.T) (verify func(what string)) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -100,7 +100,7 @@ func alone(t *testing.T) (verify func(what string)) {
 	}
 }
 
-// An instance that is stopped leaves no goroutine behind, whatever it was at.
+// An instance that is stopped leaves no goroutines running, whatever it was doing.
 func TestStopLeavesNothingRunning(t *testing.T) {
 	url := serverProcess(t)
 	nc, system, caller := connect(t, url), connect(t, url), connect(t, url)
@@ -127,7 +127,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 		if _, err := c.LeaveAll(ctx, client.LeaveAllRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		// A read that waits for a revision which nobody stores is answered at the end.
+		// A read that waits for a revision that nobody stores is answered at the end.
 		waits := make(chan error, 1)
 		patient := client.New(caller, client.Config{UserID: "bob", Once: true})
 		go func() {
@@ -145,7 +145,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 	}
 }
 
-// An instance that does not start leaves none either, wherever it failed.
+// An instance that fails to start leaves none either, wherever it failed.
 func TestFailedStartLeavesNothingRunning(t *testing.T) {
 	url := serverProcess(t)
 	nc, closed := connect(t, url), connect(t, url)

@@ -1,6 +1,6 @@
-// Package life bounds how long the parts of one instance of the service run. A part
-// starts its goroutines with [Life.Go], so that whoever ends the life can wait for all of
-// them, and reports what it cannot go on from with [Life.Fail].
+// Package life bounds how long the parts of one instance of the service run. A part starts its
+// goroutines with [Life.Go], so that whoever ends the life can wait for all of them, and
+// reports an error that it cannot continue after with [Life.Fail].
 package life
 
 import (
@@ -21,7 +21,7 @@ type Life struct {
 	over    bool       // nothing starts any more
 }
 
-// New begins a life. failed is told why a part cannot go on; it may be called more than
+// New begins a life. failed is told why a part cannot continue; it may be called more than
 // once, from any goroutine, and must not wait for [Life.End].
 func New(failed func(error)) *Life {
 	l := &Life{failed: failed}
@@ -30,8 +30,8 @@ func New(failed func(error)) *Life {
 	return l
 }
 
-// Go runs f in a goroutine that [Life.End] waits for. It is false, and f is not run, once
-// End has returned; before that a goroutine of this life may start others.
+// Go runs f in a goroutine that [Life.End] waits for. Once End has returned, Go returns false
+// and does not run f; before that, a goroutine of this life may start others.
 func (l *Life) Go(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func (l *Life) done() {
 	}
 }
 
-// Fail reports an error that the instance cannot go on from.
+// Fail reports an error that the instance cannot continue after.
 func (l *Life) Fail(err error) { l.failed(err) }
 
 // Over says whether the life has ended, or is ending.

@@ -9,7 +9,8 @@ import (
 	"natsrooms/roomsvc/life"
 )
 
-// End returns after the last goroutine, also after one that another started meanwhile.
+// End returns after the last goroutine, including one that another goroutine started
+// meanwhile.
 func TestEndWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := life.New(func(error) {})

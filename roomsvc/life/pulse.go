@@ -12,11 +12,11 @@ const (
 	pulseStill = 5 * time.Second
 )
 
-// Pulse tells that the process has stood still: stopped, starved or suspended. It goes by
+// Pulse notices that the process has stood still: stopped, starved or suspended. It goes by
 // the monotonic clock.
 type Pulse struct {
 	started time.Time
-	beat    atomic.Int64 // of the last beat, since started
+	beat    atomic.Int64 // time of the last beat, since started
 	epoch   atomic.Int64 // how often the process has stood still
 }
 
