@@ -1,5 +1,5 @@
-// Package due keeps what is to be done later: a queue of values under keys, each with the
-// moment at which it is due.
+// Package due keeps what is to be done at a moment: a queue of values under keys, each with
+// the moment at which it is due.
 package due
 
 import (
@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// Queue is a queue of values by the moment they are due; the zero value is empty. It is not
-// safe for concurrent use: whoever shares one must guard it with a lock.
+// Queue is a queue of moments; the zero value is empty. It is not safe for concurrent use:
+// whoever shares one has a lock for it.
 //
-// Taking a value does not remove it but postpones it, so that it comes again until its key
-// is dropped or set anew. A postponed value keeps its own moment, which [Queue.Recall]
-// restores.
+// Taking a value does not remove it but puts it off, so that it comes again until its key is
+// dropped or set to another moment. A value that was put off keeps its own moment.
 type Queue[K comparable, V any] struct {
 	items heaped[V]
-	of    map[K]*item[V] // what is in items
+	of    map[K]*item[V] // the items by key
 }
 
 // item is a waiting value.
@@ -26,8 +25,8 @@ type item[V any] struct {
 	index int       // in the heap
 }
 
-// Set makes a value due at a moment, replacing what its key had. first is true if nothing is
-// due before it: whoever waits for the first moment should then look again.
+// Set makes a value due at a moment, replacing what its key had. It returns true if nothing is
+// due before it: whoever waits for the first moment should look again.
 func (q *Queue[K, V]) Set(key K, at time.Time, value V) (first bool) {
 	if i := q.of[key]; i != nil {
 		i.value, i.at, i.due = value, at, at
@@ -70,8 +69,8 @@ func (q *Queue[K, V]) Next() (at time.Time, ok bool) {
 	return q.items[0].at, true
 }
 
-// Take returns the values that are due by now, the earliest first, and postpones each of
-// them until again, which must be after now.
+// Take returns the values that are due by now, the earliest first, and puts each off until
+// again, which must be after now.
 func (q *Queue[K, V]) Take(now, again time.Time) (values []V) {
 	for len(q.items) > 0 && !q.items[0].at.After(now) {
 		i := q.items[0]
@@ -82,7 +81,7 @@ func (q *Queue[K, V]) Take(now, again time.Time) (values []V) {
 	return values
 }
 
-// Recall makes everything that was postponed due at its own moment again, which has passed.
+// Recall makes everything that was put off due again at its own moment, which is over.
 func (q *Queue[K, V]) Recall() {
 	for _, i := range q.items {
 		i.at = i.due

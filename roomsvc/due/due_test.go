@@ -44,8 +44,8 @@ func (m model) take(now, again int) (values []int) {
 	return values
 }
 
-// Whatever is done to a queue, it holds what the model holds. A value is the number of the
-// call that set it. Values with equal moments may come in any order.
+// Whatever is done to a queue, it holds what the model holds. Values are their moments and the
+// number of the call that set them: with equal moments any order is right.
 func TestQueueIsItsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q due.Queue[string, int]
@@ -79,7 +79,7 @@ func TestQueueIsItsModel(t *testing.T) {
 				}
 				got, want := q.Take(second(now), second(again)), m.take(now, again)
 				if !slices.IsSortedFunc(got, func(a, b int) int { return before[a] - before[b] }) {
-					t.Fatalf("taken are %v, out of order", got)
+					t.Fatalf("the values taken are %v, out of order", got)
 				}
 				slices.Sort(got)
 				slices.Sort(want)
@@ -115,7 +115,7 @@ func agree(t *rapid.T, q *due.Queue[string, int], m model) {
 	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		k, has := m[key]
 		if value, ok := q.Get(key); ok != has || value != k.value {
-			t.Fatalf("under %s there is %d, %v; want %d, %v", key, value, ok, k.value, has)
+			t.Fatalf("under %s is %d, %v; want %d, %v", key, value, ok, k.value, has)
 		}
 	}
 	first, any := m.next()
