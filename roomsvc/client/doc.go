@@ -1,7 +1,7 @@
 // Package client is the Go client of the room service.
 //
 // [New] makes a [Client] of a connection to NATS. It has a method for each command, and
-// it does what a client has to do by itself otherwise: it sends a request again when the
+// it does what a client would otherwise have to do itself: it sends a request again when the
 // service is busy, restarts or does not answer, it renews the lease of its session, and
 // it watches rooms ([Client.Watch]), hears messages ([Client.Messages]) and follows its
 // own session ([Client.States]) through losses, reconnects and restarts of the service.

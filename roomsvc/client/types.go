@@ -230,8 +230,7 @@ type (
 // Message is for people; Field is the field that is wrong, if one is; Limit and Actual say
 // which limit was exceeded and by what; RetryAfterMs says when to try again (0 leaves that
 // to the caller); Outcome says whether the command may have had an effect. Attributes and
-// At come with [ErrRevisionMismatch]: the attributes that are there now, and the room's
-// position.
+// At come with [ErrRevisionMismatch]: the current attributes, and the room's position.
 type Error = room.Error
 
 // Code is a row of the error table: Name, Number, and what it Means. It is an error, so
@@ -260,12 +259,12 @@ var (
 	ErrAttributeCount       = room.ErrAttributeCount       // more attributes than a room may have
 	ErrAttributeKey         = room.ErrAttributeKey         // an attribute's key is empty or too long
 	ErrAttributeValue       = room.ErrAttributeValue       // an attribute's value is too long
-	ErrAttributeTotal       = room.ErrAttributeTotal       // the attributes are too long together
+	ErrAttributeTotal       = room.ErrAttributeTotal       // all attributes together are too long
 	ErrMemberAttributeTotal = room.ErrMemberAttributeTotal // a member's attributes are too many, or too long together
 	ErrMemberAttributeKey   = room.ErrMemberAttributeKey   // a member attribute's key is empty or too long
 	ErrMemberAttributeValue = room.ErrMemberAttributeValue // a member attribute's value is too long
 	ErrNotAllowed           = room.ErrNotAllowed           // the caller may not do this
-	ErrRoomFull             = room.ErrRoomFull             // the room has as many members as it may have
+	ErrRoomFull             = room.ErrRoomFull             // the room has the most members it may have
 	ErrRevisionMismatch     = room.ErrRevisionMismatch     // the attributes were changed after IfRevision
 	ErrMessageTooLong       = room.ErrMessageTooLong       // the message has more data than one may have
 	ErrBusy                 = room.ErrBusy                 // nothing happened; try again later

@@ -127,7 +127,7 @@ func (r *Run) keptOut(c *Command) *Error {
 	switch {
 	case creator == string(c.User):
 	case config.Access == AccessListed && !slices.Contains(config.AllowedUsers, string(c.User)):
-		return Refuse(ErrNotAllowed, "%q is not on the list of who may come into %q; nothing changed; whoever runs the room can add it", c.User, r.room)
+		return Refuse(ErrNotAllowed, "%q is not on the list of users who may join %q; nothing changed; whoever runs the room can add it", c.User, r.room)
 	case config.Access == AccessToken && !c.Granted:
 		return Refuse(ErrNotAllowed, "no token of %q names the room %q; nothing changed; connect with one that does", c.User, r.room)
 	}

@@ -51,7 +51,7 @@ func (r *Run) setAttributes(c *Command) Verdict {
 		return Verdict{Refused: e}
 	}
 	if c.IfRevision != 0 && (r.draft != nil || r.state.AttributesAt > c.IfRevision) {
-		return Verdict{Refused: Refuse(ErrRevisionMismatch, "the attributes of %q were changed after revision %d; nothing changed; decide again on those that are there now", r.room, c.IfRevision)}
+		return Verdict{Refused: Refuse(ErrRevisionMismatch, "the attributes of %q were changed after revision %d; nothing changed; decide again with the current ones", r.room, c.IfRevision)}
 	}
 	values, owners := r.attributes()
 	change := events.AttributesChange{UserID: string(c.User), RequestID: c.RequestID}

@@ -60,7 +60,7 @@ var Settings = []Setting{
 	{"message-data", 32 << 10, 1, 48 << 10, "bytes of a message's data", func(l *Limits) *int { return &l.MessageData }},
 	{"message-rate", 0, 1, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
 	{"lease-seconds", 60, MinLease, MaxLease, "seconds that a session of the user form stays without a sign of life, if it asks for nothing else", func(l *Limits) *int { return &l.LeaseSeconds }},
-	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it comes beside them", func(l *Limits) *int { return &l.ReplaceDevices }},
+	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it joins them", func(l *Limits) *int { return &l.ReplaceDevices }},
 }
 
 // Filled is l with defaults where it is 0.

@@ -233,7 +233,7 @@ func (r *Run) admit(c *Command) Verdict {
 		return r.create(c)
 	}
 	if c.Verb == Create {
-		return Verdict{Refused: Refuse(ErrRoomAlreadyExists, "the room %q exists already; nothing changed; use enter to come in whether it exists or not", r.room)}
+		return Verdict{Refused: Refuse(ErrRoomAlreadyExists, "the room %q exists already; nothing changed; use enter to join whether it exists or not", r.room)}
 	}
 	typ := events.MemberJoined
 	if m := r.state.Member(c.User); m != nil {
@@ -293,7 +293,7 @@ func (r *Run) full(c *Command) *Error {
 		limit = own
 	}
 	if limit != 0 && r.count >= limit {
-		e := Refuse(ErrRoomFull, "%q is full: it may have %d members and has them; try again when somebody has left", r.room, limit)
+		e := Refuse(ErrRoomFull, "%q is full: it already has the %d members it may have; try again when somebody has left", r.room, limit)
 		e.Limit, e.Actual = int64(limit), int64(r.count)
 		return e
 	}
