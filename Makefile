@@ -15,7 +15,7 @@ run: build ## a service with a NATS server of its own on port 4222, stored in ./
 build: ## the programs, into bin/
 	go build -trimpath -o bin/ ./cmd/...
 
-contract: ## docs/contract and README's tables, written anew from the code
+contract: ## docs/contract and README's tables, generated again from the code
 	go run ./docs/contract/generate
 	go test ./docs -run '^TestTables$$' -update
 
@@ -37,7 +37,7 @@ structure: ## how the code hangs together: circles of files, lengths, shares of 
 test: ## every test, race detector on
 	go test -race -timeout 12m ./...
 
-test-short: ## the tests that take no time, while you work
+test-short: ## the quick tests, for while you work
 	go test -short -timeout 2m ./...
 
 examples: build bin/nats ## the examples in JavaScript and for the nats command line, run against a roomd; needs node, npm and Chromium
@@ -58,7 +58,7 @@ fuzz: ## every fuzz target, each for FUZZTIME (30s)
 		done; \
 	done
 
-soak: ## the long form of everything that time must prove: kills, cuts, storms, leases, hostile bytes; at the end a table of what was measured
+soak: ## the long form of everything that only time can prove: kills, cuts, storms, leases, hostile bytes; ends with a table of what was measured
 	@rm -f bin/figures; mkdir -p bin
 	NATSROOMS_LONG=1 NATSROOMS_FIGURES=$(CURDIR)/bin/figures go test -race -count $(ROUNDS) -failfast -timeout 0 -p 1 ./...
 	NATSROOMS_LONG=1 NATSROOMS_FIGURES=$(CURDIR)/bin/figures go test -count $(ROUNDS) -timeout 0 -p 1 -run '^(TestCrowdOfWatchers|TestRevocation|TestThousandExpire)$$' ./roomsvc ./roomsvc/faults

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The import rule: who knows what. The table below says, for each package of the service,
-# exactly which packages of this module it imports, and which others from outside the
-# standard library. The check reads what `go list` says of the code outside tests, and fails
-# if an import is missing in the table, or stands there and is not used.
+# The import rule: which package knows which. The table below says, for each package of the
+# service, exactly which packages of this module it imports, and which others from outside
+# the standard library. The check reads what `go list` says about the code outside tests, and
+# fails if an import is missing in the table, or is in the table and not used.
 #
-# The programs, documents, examples and test support are bound less: they may use what they
-# need, but only programs and test support reach nats-server, and nobody outside tests uses
-# test support. Subjects are spelled in subjects/ alone, event types in events/ alone.
+# The programs, documents, examples and test support have more freedom: they may use what
+# they need, but only programs and test support may depend on nats-server, and only tests use
+# test support. Subjects are spelled out only in subjects/, event types only in events/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,11 +43,11 @@ docs/contract        | events subjects                                        | 
 failed=0
 broken() { echo "import rule: $*" >&2; failed=1; }
 module=$(go list -m)
-# For each package a line: its path, what it imports itself, and all that it is made of.
+# One line for each package: its path, what it imports itself, and everything it depends on.
 graph=$(go list -f '{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}' ./...)
 of() { grep "^$module/$1|" <<<"$graph" | cut -d '|' -f "$2" | tr ' ' '\n'; }
 
-# short gives the names of the table to import paths.
+# short turns import paths into the names that the table uses.
 short() {
 	sed -e "s#^$module/roomsvc/##" -e "s#^$module/##" \
 		-e 's#^github.com/go-json-experiment/json#json#' -e 's#^github.com/cloudevents/sdk-go/v2/#cloudevents/#' \
@@ -55,7 +55,7 @@ short() {
 		-e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^golang.org/x/time/rate#rate#'
 }
 
-# imports PACKAGE: what it imports itself from outside the standard library, a line each.
+# imports PACKAGE: what the package imports itself from outside the standard library, one a line.
 imports() { of "$1" 2 | grep -E "^$module/|^[^/]*\.[^/]*/" | short | sort || true; }
 
 while IFS='|' read -r package ours others; do
@@ -65,13 +65,13 @@ while IFS='|' read -r package ours others; do
 	have=$(imports "$package")
 	while read -r import; do
 		case $import in
-		"<"*) broken "$package no longer imports ${import#< }; take it out of the table in .ci/imports.sh" ;;
+		"<"*) broken "$package no longer imports ${import#< }; remove it from the table in .ci/imports.sh" ;;
 		">"*) broken "$package imports ${import#> }" ;;
 		esac
 	done < <(diff <(echo "$want") <(echo "$have") | grep '^[<>] .' || true)
 done <<<"$table"
 
-# without PACKAGE PATTERN: nothing that it is made of, however far down, matches.
+# without PACKAGE PATTERN: nothing that the package depends on, however indirectly, matches.
 without() {
 	local dep
 	for dep in $(of "$1" 3); do
@@ -79,7 +79,7 @@ without() {
 	done
 }
 
-# blind PACKAGE PATTERN: it imports nothing that matches itself.
+# blind PACKAGE PATTERN: the package itself imports nothing that matches.
 blind() {
 	local import
 	for import in $(of "$1" 2); do
@@ -98,7 +98,7 @@ for package in $(cut -d '|' -f 1 <<<"$graph"); do
 		blind "$package" 'github\.com/nats-io/.*|github\.com/santhosh-tekuri/.*' ;;
 	docs | docs/* | examples/*) without "$package" "$server" ;;
 	*)
-		grep -qE "^$package +\|" <<<"$table" || broken "$package has no place in the layout; give it a row in .ci/imports.sh"
+		grep -qE "^$package +\|" <<<"$table" || broken "$package has no row in the table; give it one in .ci/imports.sh"
 		without "$package" "$server|$support" ;;
 	esac
 done
@@ -112,11 +112,11 @@ for package in subjects events roomsvc/room; do
 	without "$package" 'github\.com/nats-io/.*|net|net/http|crypto/tls'
 done
 
-# literals WHERE PATTERN: no string in Go code outside tests and WHERE starts like PATTERN.
+# literals WHERE PATTERN: outside tests and WHERE, no string in Go code starts with PATTERN.
 literals() {
 	local hit
 	while read -r hit; do
-		broken "$hit: only $1/ spells this out"
+		broken "$hit: only $1/ may spell this out"
 	done < <(find . -name '*.go' ! -name '*_test.go' ! -path "./$1/*" -exec grep -nE "[\"\`]($2)" {} + || true)
 }
 literals subjects 'room\.(cmd|evt|msg|state|feed|open|journal|msgjournal|sync)\b|\$KV\.|KV_room'
