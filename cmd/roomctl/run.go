@@ -34,7 +34,7 @@ const (
 // Run executes one command line and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
-	exited := false // by --help
+	exited := false // set by --help
 	parser, err := kong.New(&c, kong.Name("roomctl"), kong.Description(description),
 		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs, "envToken": envToken},
 		kong.WithHyphenPrefixedParameters(true), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -72,7 +72,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return s.exit(parsed.Run(s))
 }
 
-// commandOf is the name of the command that was given, with a trailing blank; empty if there was none.
+// commandOf is the name of the command that was given, with a trailing blank; it is empty if
+// there was none.
 func commandOf(c *kong.Context) string {
 	if c == nil || c.Selected() == nil {
 		return ""
@@ -90,10 +91,10 @@ type session struct {
 	abort          context.CancelCauseFunc // aborts what is in progress
 
 	nc        *nats.Conn
-	expires   time.Time               // of the token; zero: it never expires, or there is none
-	userForm  bool                    // commands are sent where only the user's own clients may
-	replies   []jsontext.Value        // as they came
-	requestID string                  // of a command that changes something
+	expires   time.Time               // when the token expires; zero: it never does, or there is none
+	userForm  bool                    // commands are sent on the subjects that only the user's own clients may use
+	replies   []jsontext.Value        // as they arrived
+	requestID string                  // set for a command that changes something
 	next      map[*room.Code][]string // what to type after a refusal
 }
 
@@ -124,13 +125,13 @@ func (s *session) actor() (*client.Client, error) {
 		return nil, nobody
 	}
 	c, err := s.client()
-	if err == nil && s.As == "" { // a back end's token names nobody to act for
+	if err == nil && s.As == "" { // a back end's token names no user to act for
 		return nil, nobody
 	}
 	return c, err
 }
 
-// connect does not wait or retry: a server that is not there now is not there.
+// connect does not wait or retry: a server that is not there now counts as missing.
 func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 	opts = append([]nats.Option{
 		nats.Name("roomctl"),
@@ -209,8 +210,8 @@ func (s *session) line(v jsontext.Value) error {
 	return nil
 }
 
-// typed is a command line as a person would type it next, with those flags of this one
-// that the environment does not set.
+// typed is a command line as a person would type it next, with those flags of this one that
+// the environment does not set.
 func (s *session) typed(args ...string) string {
 	var flags []string
 	if s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && creds.Redact(s.Server) == s.Server {

@@ -93,7 +93,7 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which(), room.ErrUserNotInRoom: {"members", c.Room}}
 	var p *past
-	for p == nil && err == nil { // again if another room takes the name meanwhile
+	for p == nil && err == nil { // once more if another room takes the name meanwhile
 		s.replies = nil
 		p, err = c.read(ctx, s, rooms)
 	}
@@ -207,7 +207,7 @@ func (c *historyCmd) nothing(l look) string {
 // further is what to type to see the rest.
 func (c *historyCmd) further(s *session, next uint64) string {
 	if strings.HasPrefix(c.Room, "-") {
-		return "" // it would be taken for a flag
+		return "" // the ID would be taken for a flag
 	}
 	args := []string{"history", c.Room}
 	if c.Messages {

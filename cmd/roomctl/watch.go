@@ -61,7 +61,7 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	}
 }
 
-// watcher is a client for watching. A trusted one acts for no user; an end user's keeps
+// watcher is a client for watching. A trusted one acts for no user; an end user's client keeps
 // the user's session in its rooms meanwhile.
 func (s *session) watcher() *client.Client {
 	cfg := client.Config{Timeout: s.Timeout, Once: true}

@@ -81,7 +81,7 @@ func (v *victim) start() {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "ready ") {
 		_ = v.cmd.Wait()
-		v.t.Fatalf("process %d says %q, %v\n%s", v.processes, line, err, errs.String())
+		v.t.Fatalf("process %d said %q, %v\n%s", v.processes, line, err, errs.String())
 	}
 	v.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) { _ = cmd.Wait(); close(exited) }(v.cmd, v.exited)
@@ -120,7 +120,7 @@ func TestKill(t *testing.T) {
 	progress := make(chan struct{}, 1)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	// Each user is in one room and only switches; between kills nobody is idle.
+	// Each user is in one room and only switches; nobody is idle between kills.
 	for u := range users {
 		wg.Go(func() {
 			user, at := fmt.Sprintf("user-%d", u), u%rooms

@@ -74,7 +74,7 @@ func beClient(user, url, lease string) error {
 	return nil
 }
 
-// clientProcess is such a process.
+// clientProcess is a process that runs beClient.
 type clientProcess struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -100,7 +100,7 @@ func startClient(t *testing.T, url, user string, lease int) *clientProcess {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			at, err := strconv.ParseInt(lines.Text(), 10, 64)
 			if err != nil {
-				t.Errorf("%s says %q", user, lines.Text())
+				t.Errorf("%s said %q", user, lines.Text())
 			}
 			c.until <- events.Time(at).Time()
 		}
@@ -109,7 +109,7 @@ func startClient(t *testing.T, url, user string, lease int) *clientProcess {
 		_ = c.cmd.Process.Kill()
 		<-read
 		if _ = c.cmd.Wait(); errs.Len() > 0 {
-			t.Errorf("%s says: %s", user, errs.String())
+			t.Errorf("%s said: %s", user, errs.String())
 		}
 	})
 	return c
@@ -136,7 +136,7 @@ func (c *clientProcess) signal(s syscall.Signal) time.Time {
 	return time.Now()
 }
 
-// A client that stands still is put out when its lease ends, one that dies after the grace
+// A client that stands still is put out when its lease ends, and one that dies after the grace
 // time. One that keeps running stays.
 func TestClientsThatVanish(t *testing.T) {
 	t.Parallel()
@@ -185,7 +185,7 @@ func TestClientsThatVanish(t *testing.T) {
 		t.Errorf("%s left at %v, heard %v after a death", l.UserID, l.LeftAt, heard.Sub(at))
 	}
 	stopped.signal(syscall.SIGSTOP)
-	for more := true; more; { // what it was told before
+	for more := true; more; { // read what it was told before
 		select {
 		case until = <-stopped.until:
 		default:
@@ -193,7 +193,7 @@ func TestClientsThatVanish(t *testing.T) {
 		}
 	}
 	l, heard = left()
-	end := l.LeftAt.Time() // from a renewal that it may not have been told about, at most a third of the lease later
+	end := l.LeftAt.Time() // given by a renewal that it may not have been told about, at most a third of the lease later
 	roomtest.Figure(t, "out %v after its lease", heard.Sub(end))
 	if l.UserID != "stopped" || heard.Sub(end) > noticed || l.LeftAt.Time().Sub(until) > 2*time.Second+100*time.Millisecond || l.LeftAt.Time().Before(until) {
 		t.Errorf("%s left at %v, heard %v after its lease, which ended at %v", l.UserID, l.LeftAt, heard.Sub(until), until)

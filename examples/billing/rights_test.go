@@ -17,7 +17,7 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-// TestRights runs the billing as a user with a pipeline's permissions, plus those that the
+// TestRights runs the billing as a user with a pipeline's permissions and those that the
 // manual says the billing needs.
 func TestRights(t *testing.T) {
 	page, err := os.ReadFile("../../docs/pipelines.md")
@@ -42,7 +42,7 @@ func TestRights(t *testing.T) {
 	t.Cleanup(func() { _ = s.Stop(context.Background()) })
 	alice := client.New(nc, client.Config{UserID: "alice"})
 	complaints := make(chan error, 64)
-	for range 2 { // it makes its bucket, then finds it
+	for range 2 { // first it makes its bucket, then it finds it
 		if _, err := alice.Enter(t.Context(), client.CreateRequest{RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestRights(t *testing.T) {
 		}
 		told := false
 		if err := b.Run(ctx, func(map[string]Total) { told = true; stop() }); !errors.Is(err, context.Canceled) || !told {
-			t.Fatalf("it told %v: %v", told, err)
+			t.Fatalf("totals reported: %v, Run returned: %v", told, err)
 		}
 		if err := own.Flush(); err != nil {
 			t.Error(err)
