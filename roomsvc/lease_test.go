@@ -212,7 +212,7 @@ func TestExpiresAt(t *testing.T) {
 	}](t, w.Ask("get", `{"roomID":"base"}`).Data).Room.InstanceID
 	bodies := map[room.Verb]string{
 		room.Create: `"roomID":"new"`, room.Join: `"roomID":"joined"`, room.Enter: `"roomID":"new"`, room.Switch: `"fromRoomID":"new","toRoomInfo":{"roomID":"other"},"isCreateWhenRoomNotExisted":true`,
-		room.Get: `"roomID":"base"`, room.Members: `"roomID":"base"`, room.MemberOf: `"roomID":"base","userIDs":["alice"]`, room.Rooms: ``, room.List: ``, room.Renew: ``,
+		room.Get: `"roomID":"base"`, room.Members: `"roomID":"base"`, room.Count: `"roomID":"base"`, room.MemberOf: `"roomID":"base","userIDs":["alice"]`, room.Rooms: ``, room.List: ``, room.Renew: ``,
 		room.SetAttributes: `"roomID":"base","set":{"k":"v"},"isForce":true`, room.SetMemberAttributes: `"roomID":"base","userIDs":["alice"],"attributes":{"k":"v"}`,
 		room.Send: `"roomID":"base","type":"text","data":"hi"`, room.History: fmt.Sprintf(`"roomID":"base","instanceID":%q,"afterSequence":0`, base),
 		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.DestroyRoom: `"roomID":"joined"`, room.SetAccess: `"roomID":"base","allow":["eve"]`,

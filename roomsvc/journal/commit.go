@@ -59,6 +59,15 @@ func (r *Resend) commit(ctx context.Context, try func() (answer <-chan Fate, for
 	}
 }
 
+// Append sends entries once; if there is more than one, as one atomic batch. answered is
+// called at most once, from a goroutine of the connection, with the sequence of the LAST
+// entry (a batch's entries are adjacent) or with one of this package's errors (with
+// [ErrRepeated] the sequence is that of the message already stored). forget stops waiting
+// for an answer.
+func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
+	return j.acks.send(entries, answered)
+}
+
 // Store sends entries once and waits for the answer. If ctx ends first, the error is
 // [ErrUnknown] and that of ctx.
 func (j *Journal) Store(ctx context.Context, entries []Entry) (last uint64, err error) {

@@ -23,17 +23,6 @@ const gapAgain = time.Second
 // ErrAged says that the facts a follower needs next are no longer kept.
 var ErrAged = errors.New("facts that were not yet read are no longer kept")
 
-// Message is one stored message: a fact, or a marker of [Journal.Mark].
-type Message struct {
-	Seq     uint64
-	Subject string
-	Digests string
-	Data    []byte
-	Time    time.Time // when it was stored
-	Batch   string    // ID of the atomic append that it belongs to, if any
-	More    bool      // the next message belongs to the same append
-}
-
 // Follow calls take for every stored message from sequence from on, in order, each exactly
 // once. It returns only when ctx ends, take fails, or with [ErrAged]; after that take is
 // not called again.

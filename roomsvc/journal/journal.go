@@ -256,6 +256,17 @@ func (j *Journal) At(ctx context.Context, seq uint64) (data []byte, ok bool, err
 	return m.Data, true, nil
 }
 
+// Message is one stored message: a fact, or a marker of [Journal.Mark].
+type Message struct {
+	Seq     uint64
+	Subject string
+	Digests string
+	Data    []byte
+	Time    time.Time // when it was stored
+	Batch   string    // ID of the atomic append that it belongs to, if any
+	More    bool      // the next message belongs to the same append
+}
+
 // LastOf returns the newest fact of a room according to the stream's leader, or the zero
 // value if none is kept.
 func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (Message, error) {

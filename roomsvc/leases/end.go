@@ -11,20 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/subjects"
 )
-
-// Ending is a session whose lease is over.
-type Ending struct {
-	Session
-	At  events.Time // when it ended, by the server's clock; 0: unknown
-	Seq uint64      // of the marker, or of the lease that has run out; 0: there is none
-}
-
-// standby is how soon an instance looks again at a lease that has run out and was not ended.
-const standby = time.Second
 
 // Next returns when the next lease is due to end; ok is false if none is. [Book.Sooner] tells
 // when that has become earlier.

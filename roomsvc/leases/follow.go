@@ -10,17 +10,8 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
-	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
-
-// record is the value of a session's key.
-type record struct {
-	Seconds    int              `json:"leaseSeconds"`
-	Connection *room.Connection `json:"connection,omitzero"`
-	EndedAt    events.Time      `json:"endedAt,omitzero"` // in a marker: when the lease ended, if that is known
-	Nonce      string           `json:"nonce"`            // tells which write stored it
-}
 
 // clockTTL is how long a message of [Book.ask] stays in the bucket.
 const clockTTL = time.Minute

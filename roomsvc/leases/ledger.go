@@ -13,6 +13,21 @@ import (
 	"natsrooms/subjects"
 )
 
+// Timing of writes.
+const (
+	resend   = 2 * time.Second
+	onItsWay = time.Second // after this time, what a closed connection sent last has arrived
+	mostBeat = 5           // how often in a row a write may lose against another one
+
+	// keep is how long a lease stays in the bucket after its end. The leader ends it long
+	// before that, with a marker that stays for endedTTL.
+	keep     = 30 * 24 * time.Hour
+	endedTTL = 10 * time.Minute
+)
+
+// standby is how soon an instance looks again at a lease that has run out and was not ended.
+const standby = time.Second
+
 // ledger is what is known of all leases. It has no lock of its own: whoever uses it must hold
 // the book's.
 type ledger struct {

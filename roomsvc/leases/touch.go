@@ -12,39 +12,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
-	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
-)
-
-// Ask is what a session's command asks for.
-type Ask struct {
-	Seconds    *int // the lease it asks for; nil: it asks for nothing; 0: one that never ends
-	Default    int  // what it gets if it asks for nothing and has no lease, or one that never ends; 0: none
-	Connection *room.Connection
-	Renewal    bool // it is a renewal: if it names no connection, it has none
-	Afresh     bool // begin anew if the previous lease has ended: nothing of that session is left
-	Most       int  // how many sessions its user may have; 0: any number
-
-	asked bool // the bucket was read already
-}
-
-// Grant is what a session has.
-type Grant struct {
-	Seconds int         // 0: the lease never ends, or there is none
-	EndAt   events.Time // when the lease ends unless it is renewed; 0: never
-	Ended   bool        // the lease is over; nothing was renewed
-}
-
-// Timing of writes.
-const (
-	resend   = 2 * time.Second
-	onItsWay = time.Second // after this time, what a closed connection sent last has arrived
-	mostBeat = 5           // how often in a row a write may lose against another one
-
-	// keep is how long a lease stays in the bucket after its end. The leader ends it long
-	// before that, with a marker that stays for endedTTL.
-	keep     = 30 * 24 * time.Hour
-	endedTTL = 10 * time.Minute
 )
 
 // ErrTooMany says that the session's user already has as many sessions as allowed, counting
@@ -63,15 +31,6 @@ var (
 // known to be stored.
 func (b *Book) Touch(s Session, a Ask, deadline time.Time, then func(Grant, error)) {
 	b.touch(touch{s, a, deadline, mostBeat, then})
-}
-
-// touch is a call of [Book.Touch] that has not been answered.
-type touch struct {
-	Session
-	Ask
-	deadline time.Time
-	tries    int // how many it has left
-	then     func(Grant, error)
 }
 
 func (b *Book) touch(t touch) {

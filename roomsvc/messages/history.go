@@ -172,10 +172,6 @@ func (s *Store) backFrom(ctx context.Context, r *journal.Reader, first, end, cou
 	return low, nil
 }
 
-func (s *Store) reader(r subjects.Room) *journal.Reader {
-	return journal.NewReader(s.journal.JetStream(), s.stream, subjects.Messages(r))
-}
-
 // extent returns where the room's messages begin, 0 if there are none, and sets the page's Head
 // to where they end.
 func (s *Store) extent(ctx context.Context, r *journal.Reader, p *Page) (first uint64, err error) {

@@ -188,3 +188,7 @@ func (s *Store) Forget(gone func(subjects.Room) bool) {
 		}
 	}
 }
+
+func (s *Store) reader(r subjects.Room) *journal.Reader {
+	return journal.NewReader(s.journal.JetStream(), s.stream, subjects.Messages(r))
+}

@@ -74,15 +74,6 @@ func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 	return Entry{Subject: subjects.Journal(f.Room), Guarded: true, Expect: expect, Header: h, Data: data}, nil
 }
 
-// Append sends entries once; if there is more than one, as one atomic batch. answered is
-// called at most once, from a goroutine of the connection, with the sequence of the LAST
-// entry (a batch's entries are adjacent) or with one of this package's errors (with
-// [ErrRepeated] the sequence is that of the message already stored). forget stops waiting
-// for an answer.
-func (j *Journal) Append(entries []Entry, answered func(last uint64, err error)) (forget func(), err error) {
-	return j.acks.send(entries, answered)
-}
-
 type acks struct {
 	nc      *nats.Conn
 	sub     *nats.Subscription
