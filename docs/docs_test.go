@@ -215,7 +215,7 @@ func TestCommandTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Stop(context.Background()) }()
-	m, err := roomtest.Conn(t, srv).Request("$SRV.INFO.rooms", nil, 5*time.Second)
+	m, err := roomtest.Conn(t, srv).Request("$SRV.INFO.rooms", nil, 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

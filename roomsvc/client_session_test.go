@@ -40,18 +40,19 @@ func (w *world) renewals(user string) <-chan room.RenewRequest {
 // A session with a lease stays where it is as long as its client lives, and not longer.
 func TestClientRenewsItsLease(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	heard := w.renewals("alice")
+	heard, late := w.renewals("alice"), w.Measure()
 	seconds := room.MinLease
 	c := client.New(w.NC, client.Config{UserID: "alice", SessionID: "tab", UserForm: true, LeaseSeconds: &seconds})
+	last := time.Now()
 	if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}); err != nil {
 		t.Fatal(err)
 	}
 	watching := stepping(t, client.New(w.NC, client.Config{}).Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}))
 	watching.step()
 	third := time.Duration(seconds) * time.Second / 3
-	for last, n := time.Now(), 0; n < 2; n++ {
+	for range 2 {
 		q := <-heard
-		if pause := time.Since(last); pause < third/2 || pause > 2*third {
+		if pause := time.Since(last); !late.Within(third/2-pause, 0, last) || !late.Within(pause, 2*third, last) {
 			t.Errorf("a renewal after %v, want about %v", pause, third)
 		}
 		last = time.Now()
@@ -68,7 +69,7 @@ func TestClientRenewsItsLease(t *testing.T) {
 	if u.Fact == nil || u.Fact.Type != events.MemberLeft || u.Fact.Left[0].Reason != events.ReasonExpired {
 		t.Fatalf("after the client was closed comes %+v", u)
 	}
-	if took := time.Since(closed); took > time.Duration(seconds)*time.Second+10*time.Second {
+	if took := time.Since(closed); !late.Within(took, time.Duration(seconds)*time.Second+10*time.Second, closed) {
 		t.Errorf("it is out %v after the client was closed", took)
 	}
 	if n := len(heard); n > 0 {
@@ -80,7 +81,7 @@ func TestClientRenewsItsLease(t *testing.T) {
 // is more often than before.
 func TestClientRenewsAsItIsTold(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	heard := w.renewals("alice")
+	heard, late := w.renewals("alice"), w.Measure()
 	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true})
 	t.Cleanup(c.Close)
 	hour := 3600
@@ -103,7 +104,7 @@ func TestClientRenewsAsItIsTold(t *testing.T) {
 			t.Fatal("nothing is renewed")
 		}
 	}
-	if took := time.Since(begun); took > time.Duration(seconds)*time.Second {
+	if took := time.Since(begun); !late.Within(took, time.Duration(seconds)*time.Second, begun) {
 		t.Errorf("three renewals in %v", took)
 	}
 }
@@ -143,7 +144,7 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 // A request makes the session's lease shorter than the client took it for.
 func TestClientRenewsAShorterLease(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
-	heard := w.renewals("alice")
+	heard, late := w.renewals("alice"), w.Measure()
 	hour, short := 3600, room.MinLease
 	for _, usual := range []*int{nil, &hour} {
 		c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: usual})
@@ -154,10 +155,14 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 		if _, err := c.Enter(w.Ctx, room.CreateRequest{Caller: room.Caller{LeaseSeconds: &short}, RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
 		}
+		begun := time.Now()
 		select {
 		case <-heard:
-		case <-time.After(time.Duration(short) * time.Second):
-			t.Fatal("its lease is over")
+		case <-w.Ctx.Done():
+			t.Fatal("nothing is renewed")
+		}
+		if took := time.Since(begun); !late.Within(took, time.Duration(short)*time.Second, begun) {
+			t.Errorf("it renews after %v, when its lease is over", took)
 		}
 		c.Close()
 	}

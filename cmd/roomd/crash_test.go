@@ -45,6 +45,7 @@ type victim struct {
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	processes int
+	ready     []time.Time // when each was
 }
 
 func newVictim(t *testing.T) *victim {
@@ -83,6 +84,7 @@ func (v *victim) start() {
 		_ = v.cmd.Wait()
 		v.t.Fatalf("process %d said %q, %v\n%s", v.processes, line, err, errs.String())
 	}
+	v.ready = append(v.ready, time.Now())
 	v.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) { _ = cmd.Wait(); close(exited) }(v.cmd, v.exited)
 }
@@ -104,6 +106,7 @@ type acked struct {
 // TestKill kills roomd at random moments while users join, leave and switch, and then
 // compares what was acknowledged with the journal, the replies and the bucket.
 func TestKill(t *testing.T) {
+	late := roomtest.Measure(t, roomtest.Server(t).ClientURL())
 	v := newVictim(t)
 	v.start()
 	const users, rooms = 24, 6
@@ -200,14 +203,15 @@ func TestKill(t *testing.T) {
 		return
 	}
 	said.verify(ctx, t)
-	verifyAfterKills(ctx, t, worlds.At(t, v.url()), log, kills())
+	verifyAfterKills(ctx, t, worlds.At(t, v.url()), late, log, v.ready)
 }
 
 // verifyAfterKills compares the facts, the replies and the bucket with each other and with
 // what was acknowledged.
-func verifyAfterKills(ctx context.Context, t *testing.T, w *worlds.World, log []acked, kills int) {
-	// The guests' rooms end two seconds after the guests left.
-	ended := map[string]time.Duration{}
+func verifyAfterKills(ctx context.Context, t *testing.T, w *worlds.World, late *roomtest.Lateness, log []acked, ready []time.Time) {
+	kills := len(ready) - 1
+	// The guests' rooms end two seconds after the guests left, or when roomd is back.
+	empty, ended := map[string]time.Time{}, map[string]time.Time{}
 	live, err := w.NC.SubscribeSync(subjects.FactsPattern)
 	if err != nil {
 		t.Fatal(err)
@@ -215,14 +219,13 @@ func verifyAfterKills(ctx context.Context, t *testing.T, w *worlds.World, log []
 	var facts []worlds.Stored
 	for {
 		facts = w.Facts()
-		empty := map[string]events.Time{}
 		for _, f := range facts {
 			if r := string(f.Room); strings.HasPrefix(r, "guest-room-") {
 				switch f.Type {
 				case events.MemberLeft:
-					empty[r] = f.Time
+					empty[r] = f.Time.Time()
 				case events.RoomDestroyed:
-					ended[r] = time.Duration(f.Time-empty[r]) * time.Millisecond
+					ended[r] = f.Time.Time()
 				}
 			}
 		}
@@ -233,9 +236,16 @@ func verifyAfterKills(ctx context.Context, t *testing.T, w *worlds.World, log []
 			t.Fatalf("%d of %d guest rooms have ended: %v", len(ended), kills, err)
 		}
 	}
-	for r, after := range ended {
-		if after < 2*time.Second || after > 4*time.Second {
-			t.Errorf("%s ended %v after it was empty; its delay is 2s", r, after)
+	for r, end := range ended {
+		due := empty[r].Add(2 * time.Second)
+		possible := due
+		for _, at := range ready {
+			if at.After(possible) && at.Before(end) {
+				possible = at
+			}
+		}
+		if end.Before(due) || !late.Within(end.Sub(possible), 2*time.Second, due) {
+			t.Errorf("%s ended %v after it was empty, %v after roomd was back; its delay is 2s", r, end.Sub(empty[r]), end.Sub(possible))
 		}
 	}
 

@@ -60,6 +60,7 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 	v := newVictim(t)
 	v.args = args
 	v.start()
+	late := roomtest.Measure(t, roomtest.Server(t).ClientURL()) // the besieged one is what is tested
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
@@ -106,7 +107,11 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 					t.Errorf("honest-%d: %v", n, err)
 					return
 				}
-				longest.Store(max(longest.Load(), int64(time.Since(began))))
+				took := time.Since(began)
+				if !late.Within(took, mostWait, began) {
+					t.Errorf("a visit of honest-%d took %v", n, took)
+				}
+				longest.Store(max(longest.Load(), int64(took)))
 				served.Add(1)
 			}
 		})
@@ -117,8 +122,8 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 		t.Fatal("roomd has ended")
 	default:
 	}
-	if longest := time.Duration(longest.Load()); longest > mostWait || served.Load() < 4 {
-		t.Errorf("%d visits of honest clients; the longest took %v", served.Load(), longest)
+	if served.Load() < 4 {
+		t.Errorf("%d visits of honest clients", served.Load())
 	}
 	held := memory(t, v.cmd.Process.Pid)
 	if held > mostMemory {
@@ -129,7 +134,7 @@ func besiege(t *testing.T, args []string, as func(user string, admin bool) []nat
 
 // visit is what a client does in a room.
 func visit(c *client.Client, n int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), mostWait)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	id := fmt.Sprint("honest-", n%2)
 	if _, err := c.Enter(ctx, room.CreateRequest{RoomID: id}); err != nil {

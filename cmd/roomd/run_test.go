@@ -61,7 +61,7 @@ func (r *started) end(t *testing.T) {
 		if err != nil {
 			t.Errorf("it ended with %v", err)
 		}
-	case <-time.After(drainWithin + flushWithin):
+	case <-time.After(drainWithin + flushWithin + within):
 		t.Fatal("it does not end")
 	}
 	if more := <-r.more; more != "" {

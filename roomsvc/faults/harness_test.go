@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
@@ -19,7 +20,10 @@ const (
 var long = os.Getenv("NATSROOMS_LONG") != ""
 
 // world is a world in which things break.
-type world struct{ *worlds.World }
+type world struct {
+	*worlds.World
+	late *roomtest.Lateness // of this machine
+}
 
 type instance = worlds.Instance
 
@@ -43,7 +47,7 @@ func callerOf(t *testing.T, url string) *world {
 
 func broken(w *worlds.World) *world {
 	w.Breaks = true
-	return &world{w}
+	return &world{w, w.Measure()}
 }
 
 // as is a caller.

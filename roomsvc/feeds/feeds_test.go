@@ -214,7 +214,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 		if err == nil {
 			return
 		}
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("bob hears nothing")
 		}
 	}

@@ -18,9 +18,6 @@ import (
 	"natsrooms/subjects"
 )
 
-// answerWithin is how long a caller waits for an answer, as README tells it to.
-const answerWithin = 15 * time.Second
-
 // Ask sends a request and gives the answer; the subject is a verb, or one and a user's token.
 func (w *World) Ask(subject string, body string, header ...string) *nats.Msg {
 	w.T.Helper()
@@ -29,7 +26,7 @@ func (w *World) Ask(subject string, body string, header ...string) *nats.Msg {
 	for i := 0; i < len(header); i += 2 {
 		m.Header.Set(header[i], header[i+1])
 	}
-	ctx, cancel := context.WithTimeout(w.Ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(w.Ctx, Patience)
 	defer cancel()
 	answer, err := w.NC.RequestMsgWithContext(ctx, m)
 	if err != nil {
@@ -128,7 +125,7 @@ func Once[T any](w *World, subject room.Verb, q any) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	return try[T](w, string(subject), data, answerWithin)
+	return try[T](w, string(subject), data, Patience)
 }
 
 func try[T any](w *World, subject string, data []byte, limit time.Duration) (*T, error) {

@@ -118,3 +118,9 @@ func (w *World) Try(ask func(context.Context) bool) func() bool {
 		return ask(ctx)
 	}
 }
+
+// Measure begins to measure how late this machine is; see [roomtest.Lateness].
+func (w *World) Measure() *roomtest.Lateness {
+	w.T.Helper()
+	return roomtest.Measure(w.T, w.url)
+}
