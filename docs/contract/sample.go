@@ -11,7 +11,7 @@ const (
 // Sample picks what to check if a test sees thousands of a kind. The zero value is ready
 // to use, from any number of goroutines.
 type Sample struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards seen
 	seen map[string]int
 }
 

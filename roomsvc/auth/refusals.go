@@ -13,7 +13,7 @@ import (
 type refusals struct {
 	log     *slog.Logger
 	limit   *rate.Limiter
-	mu      sync.Mutex
+	mu      sync.Mutex // guards skipped
 	skipped int
 }
 

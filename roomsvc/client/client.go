@@ -92,8 +92,12 @@ func New(nc *nats.Conn, as Config) *Client {
 }
 
 // Close ends the client's watches with [ErrClosed] and lets the lease of its session run
-// out. It leaves no room, and the connection stays open; commands still work.
-func (c *Client) Close() { c.end(ErrClosed) }
+// out. It leaves no room, and the connection stays open; commands still work. When it
+// returns, the client has no goroutine any more apart from those that use it.
+func (c *Client) Close() {
+	c.end(ErrClosed)
+	c.own.close()
+}
 
 // patient is the same client, but it retries. It is for what goes on until it succeeds.
 func (c *Client) patient() *Client {

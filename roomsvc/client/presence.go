@@ -12,13 +12,16 @@ import (
 
 // presence is what the client knows about its own session.
 type presence struct {
-	mu     sync.Mutex
+	keeper sync.WaitGroup // of the goroutine that renews the session
+
+	mu     sync.Mutex      // guards everything below
 	rooms  map[string]stay // where the session is
 	moves  int             // how many leaves were begun so far, and how many were told by notices
 	moving int             // how many of the former have not ended
 	leases int             // how many replies named a lease
 	lease  time.Duration   // the length of the newest one
 	kept   bool            // a goroutine renews it
+	closed bool            // none is started any more
 	sooner chan struct{}   // tells that goroutine that the lease is shorter now
 	told   map[*renewals]struct{}
 }
@@ -33,6 +36,14 @@ func newPresence() *presence {
 	return &presence{rooms: map[string]stay{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}
 }
 
+// close returns when nobody renews the session any more. The client's life must have ended.
+func (p *presence) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.keeper.Wait()
+}
+
 // renewal is the service's answer to a renewal.
 type renewal struct {
 	heads []RoomHead // where the session is
@@ -41,7 +52,7 @@ type renewal struct {
 
 // renewals are the answers that one listener has not looked at yet.
 type renewals struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards list
 	list   []renewal
 	signal chan struct{}
 }

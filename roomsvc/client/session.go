@@ -60,9 +60,9 @@ func (c *Client) leased(l Lease) {
 		default:
 		}
 	}
-	if !p.kept && c.life.Err() == nil {
+	if !p.kept && !p.closed {
 		p.kept = true
-		go c.keep()
+		p.keeper.Go(c.keep)
 	}
 }
 

@@ -115,8 +115,8 @@ func (l *Lateness) Within(took, limit time.Duration, since time.Time) bool {
 
 // probe is one kind of thing that is measured over and over.
 type probe struct {
-	mu    sync.Mutex
-	spans []span // those that were late
+	mu    sync.Mutex // guards everything below
+	spans []span     // those that were late
 
 	running bool
 	began   time.Time

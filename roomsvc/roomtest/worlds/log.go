@@ -7,7 +7,7 @@ import (
 
 // Log keeps what several goroutines write, for a test to read. The zero value is ready.
 type Log struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // guards the buffer
 	buf bytes.Buffer
 }
 

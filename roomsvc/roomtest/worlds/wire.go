@@ -13,7 +13,7 @@ type Wire struct {
 	// Lag is how late all is that is heard on it, a [time.Duration].
 	Lag atomic.Int64
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards conn
 	conn net.Conn
 }
 
