@@ -331,7 +331,9 @@ func TestStormOfEverything(t *testing.T) {
 			default:
 				q["roomID"] = to
 			}
-			_, err := once[position](w, verb, q)
+			// A busy machine may not be done with so many in time; then they are sent again.
+			q["requestID"] = fmt.Sprint("storm ", i)
+			_, err := request[position](w, verb, q, patience)
 			if err != nil && !errors.Is(err, room.ErrUserAlreadyInRoom) && !errors.Is(err, room.ErrUserNotInRoom) && !errors.Is(err, room.ErrRoomNotExist) && !errors.Is(err, room.ErrParamInvalid) {
 				t.Errorf("%s %v: %v", verb, q, err)
 			}

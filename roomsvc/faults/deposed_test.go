@@ -73,11 +73,11 @@ func TestStaleReadEndsNothing(t *testing.T) {
 	t.Parallel()
 	for what, change := range map[string]func(w *world) error{
 		"a join": func(w *world) error {
-			_, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"})
+			_, err := client.New(w.NC, client.Config{}).Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"})
 			return err
 		},
 		"a switch": func(w *world) error {
-			_, err := w.Client.Switch(w.Ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "lobby", ToRoomInfo: room.RoomInfo{RoomID: "other"}})
+			_, err := client.New(w.NC, client.Config{}).Switch(w.Ctx, room.SwitchRequest{Caller: as("alice", ""), FromRoomID: "lobby", ToRoomInfo: room.RoomInfo{RoomID: "other"}})
 			return err
 		},
 	} {
