@@ -13,7 +13,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Who may come into a room is the same on every instance, and after a restart.
+// Who may join a room is the same on every instance, and after a restart.
 func TestAccessOverTheWire(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
 	facts := hear(t, w.NC, "room.evt.vip")
@@ -60,7 +60,7 @@ func TestAccessOverTheWire(t *testing.T) {
 	}
 }
 
-// A token that names a room lets its user in there, through any instance, until it has run out.
+// A token that names a room lets its user into it, through any instance, until the token expires.
 func TestAccessByToken(t *testing.T) {
 	w, instances := newWorld(t, 3, roomsvc.Config{Feeds: true})
 	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
@@ -75,7 +75,7 @@ func TestAccessByToken(t *testing.T) {
 	grant(1, "alice", -time.Hour, "other")
 	grant(1, "alice", time.Minute, "exam", "none")
 	grant(2, "bob", time.Hour, "other")
-	for n := range 20 { // whichever instance is asked
+	for n := range 20 { // no matter which instance answers
 		user := fmt.Sprintf("stranger-%d", n)
 		w.Refused(room.ErrNotAllowed, "join."+user, `{"roomID":"exam"}`)
 		w.Refused(room.ErrNotAllowed, "join.bob", `{"roomID":"exam"}`)
@@ -83,7 +83,7 @@ func TestAccessByToken(t *testing.T) {
 		ok[position](w, "join.alice", `{"roomID":"exam"}`)
 		ok[room.LeftReply](w, "leave.alice", `{"roomID":"exam"}`)
 	}
-	// Tokens add up, also when they come at the same time by several instances.
+	// Tokens add up, even when they arrive at several instances at the same time.
 	together(30, func(n int) {
 		if err := instances[n%3].Grant(w.Ctx, "carol", []subjects.Room{subjects.Room(fmt.Sprint("r", n%10))}, time.Now().Add(time.Hour)); err != nil {
 			t.Error(err)
@@ -95,7 +95,7 @@ func TestAccessByToken(t *testing.T) {
 	}
 }
 
-// What a token grants that is for ever, by its back end's lights, is kept.
+// A grant that its back end means to last forever is kept.
 func TestGrantForEver(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
@@ -110,17 +110,17 @@ func TestGrantForEver(t *testing.T) {
 		}
 		m, err := sessions.GetLastMsgForSubject(w.Ctx, subjects.KV(subjects.BucketSessions, subjects.GrantKey(user)))
 		if err != nil {
-			t.Fatalf("of %d: %v", year, err)
+			t.Fatalf("a grant until %d: %v", year, err)
 		}
 		if ttl, err := time.ParseDuration(m.Header.Get("Nats-TTL")); err != nil || ttl < 365*24*time.Hour {
-			t.Errorf("of %d: kept for %v, %v", year, ttl, err)
+			t.Errorf("a grant until %d: kept for %v, %v", year, ttl, err)
 		}
 		ok[position](w, "join."+string(user), `{"roomID":"exam"}`)
 	}
 }
 
-// A class comes in all at once, while those inside are busy.
-func TestManyComeInByToken(t *testing.T) {
+// A whole class joins at once, while the room itself is busy.
+func TestManyJoinByToken(t *testing.T) {
 	const class = 50
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
 	ok[position](w, "create", `{"roomID":"exam","userID":"teacher","config":{"access":"token"}}`)
@@ -162,7 +162,7 @@ func TestFeedsAreForAllInstances(t *testing.T) {
 		t.Errorf("it ends with %v", err)
 	}
 	w.Start(roomsvc.Config{})
-	for range 20 { // whichever is asked
+	for range 20 { // no matter which instance answers
 		w.Refused(room.ErrNotAllowed, "members.bob", `{"roomID":"lobby"}`)
 	}
 }

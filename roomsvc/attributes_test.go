@@ -22,7 +22,7 @@ func TestAttributes(t *testing.T) {
 		{"join", "bob", `"roomID":"lobby"`, ``},
 		{"setAttributes", "bob", `"roomID":"lobby","set":{"seat-1":"bob","topic":"beer"},"isDeleteAfterOwnerLeft":true`, `{"attributes":{"seat-1":"bob","topic":"tea"},"errorKeys":["topic"],` + at(3) + `}`},
 		{"setAttributes", "alice", `"roomID":"lobby","set":{"topic":"coffee"},"delete":["seat-1","none"]`, `{"attributes":{"seat-1":"bob","topic":"coffee"},"errorKeys":["seat-1"],` + at(4) + `}`},
-		{"setAttributes", "alice", `"roomID":"lobby","set":{"topic":"coffee"}`, `{"attributes":{"seat-1":"bob","topic":"coffee"},"errorKeys":[],` + at(4) + `}`}, // is so already
+		{"setAttributes", "alice", `"roomID":"lobby","set":{"topic":"coffee"}`, `{"attributes":{"seat-1":"bob","topic":"coffee"},"errorKeys":[],` + at(4) + `}`}, // it is so already
 		{"setAttributes", "bob", `"roomID":"lobby","set":{"topic":"milk"},"isForce":true,"isUpdateOwner":true`, `{"attributes":{"seat-1":"bob","topic":"milk"},"errorKeys":[],` + at(5) + `}`},
 		{"setAttributes", "alice", `"roomID":"lobby","set":{"topic":"tea"}`, `{"attributes":{"seat-1":"bob","topic":"milk"},"errorKeys":["topic"],` + at(5) + `}`},
 		{"setMemberAttributes", "alice", `"roomID":"lobby","userIDs":["bob","nobody","alice","bob"],"attributes":{"level":"9"},"isDeleteAfterOwnerLeft":false`,
@@ -63,8 +63,8 @@ func TestAttributes(t *testing.T) {
 	})
 }
 
-// What came of a request is said again, by any instance and after a restart, together
-// with the attributes that are there then.
+// A repeated request gets its first outcome again, from any instance and after a restart,
+// together with the attributes as they are by then.
 func TestAttributesOfRepeatedRequests(t *testing.T) {
 	w, instances := newWorld(t, 3, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
@@ -76,7 +76,7 @@ func TestAttributesOfRepeatedRequests(t *testing.T) {
 	again := func() {
 		t.Helper()
 		r := &room.SetAttributesReply{}
-		for r.Attributes["c"] == "" { // what came later may not be known everywhere yet
+		for r.Attributes["c"] == "" { // later changes may not be known everywhere yet
 			r = ok[room.SetAttributesReply](w, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"a":"2","b":"2"},"requestID":"r1"}`)
 		}
 		if r.Position != first.Position || fmt.Sprint(r.ErrorKeys) != "[a]" || !maps.Equal(r.Attributes, map[string]string{"a": "1", "b": "2", "c": "3"}) {
@@ -101,7 +101,7 @@ func TestAttributesOfRepeatedRequests(t *testing.T) {
 	w.check()
 }
 
-// The attributes of many members are more than a reply may have: then it says what was set.
+// The attributes of many members are more than a reply can hold: then it says only what was set.
 func TestAttributesOfManyMembers(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	var users []string
@@ -180,15 +180,15 @@ func TestCompareAndSet(t *testing.T) {
 	if got := ok[room.GetReply](w, "get", `{"roomID":"lobby","sync":true}`).Room.Attributes["n"]; got != strconv.Itoa(writers*steps) || len(seen) != writers*steps {
 		t.Errorf("%d writers counted %d times each to %s, by %d steps", writers, steps, got, len(seen))
 	}
-	// Coming in is no change of attributes.
+	// Joining does not change attributes.
 	now := ok[room.GetReply](w, "get", `{"roomID":"lobby","sync":true}`)
 	ok[position](w, "join", `{"roomID":"lobby","userID":"late"}`)
 	ok[position](w, "setAttributes", fmt.Sprintf(`{"roomID":"lobby","userID":"late","set":{"n":"over"},"isForce":true,"ifRevision":%d}`, now.Revision))
 	w.check()
 }
 
-// Owners, and what absent members left, are known after a restart: by the bucket, and by
-// the journal alone.
+// Owners, and what absent members left behind, are known after a restart: from the bucket,
+// and from the journal alone.
 func TestAttributesAfterRestart(t *testing.T) {
 	for _, emptied := range []bool{false, true} {
 		t.Run(fmt.Sprintf("bucket emptied %t", emptied), func(t *testing.T) {

@@ -24,7 +24,7 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-// A question, and what the older roomd answered.
+// answered is a question, and what the older roomd answered.
 type answered struct {
 	Subject string         `json:"subject"`
 	Body    jsontext.Value `json:"body"`
@@ -32,7 +32,7 @@ type answered struct {
 	Answer  any            `json:"answer"`
 }
 
-// The service goes on with what the version before it has stored.
+// The service goes on with what the previous version stored.
 // testdata/before/README.md says what that is.
 func TestStoreOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestStoreOfTheVersionBefore(t *testing.T) {
 	}
 }
 
-// What ended after the older roomd did, and what the test changes.
+// over is what ended after the older roomd stopped; changed is what the test changes.
 var (
 	over    = map[string]bool{"leased": true, "waits": true}
 	changed = map[string]bool{"secret": true, "cellar": true, "lobby": true}
@@ -75,13 +75,13 @@ func named(t *testing.T, q answered) *room.HistoryRequest {
 	return decode[room.HistoryRequest](t, q.Body)
 }
 
-// instanceOf is a room's instance, by what the older roomd answered.
+// instanceOf is a room's instance, according to the older roomd.
 func instanceOf(t *testing.T, before []answered, id string) string {
 	t.Helper()
 	return answerOf(t, before, "get", id)["room"].(map[string]any)["instanceID"].(string)
 }
 
-// answerOf is what the older roomd first answered to a question for a room.
+// answerOf is the older roomd's first answer to a question about a room.
 func answerOf(t *testing.T, before []answered, verb, id string) map[string]any {
 	t.Helper()
 	i := slices.IndexFunc(before, func(q answered) bool { return q.Subject == verb && named(t, q).RoomID == id })
@@ -91,7 +91,7 @@ func answerOf(t *testing.T, before []answered, verb, id string) map[string]any {
 	return before[i].Answer.(map[string]any)
 }
 
-// ends waits for what ended in the meantime: a lease, and a room that nobody was in.
+// ends waits for what was to end in the meantime: a lease, and a room that nobody was in.
 func (w *world) ends(before []answered) {
 	w.T.Helper()
 	history := `{"roomID":"leased","sync":true,"instanceID":"` + instanceOf(w.T, before, "leased") + `","afterSequence":0}`
@@ -125,7 +125,7 @@ func (w *world) ends(before []answered) {
 	})
 }
 
-// answersAs asks again what the older roomd was asked. Answers may say more than they did.
+// answersAs asks again what the older roomd was asked. Answers may now say more.
 func (w *world) answersAs(before []answered) {
 	w.T.Helper()
 	for _, q := range before {
@@ -147,15 +147,15 @@ func (w *world) answersAs(before []answered) {
 	}
 }
 
-// withoutEnded is a list of rooms without those that were to end.
+// withoutEnded is a list of rooms without those that were due to end.
 func withoutEnded(v any) any {
 	list := maps.Clone(v.(map[string]any))
 	list["roomList"] = slices.DeleteFunc(slices.Clone(list["roomList"].([]any)), func(r any) bool { return over[r.(map[string]any)["roomID"].(string)] })
 	return list
 }
 
-// differs says where now lacks something of what was, or has something else; it is empty
-// where there is no such place.
+// differs says where now lacks something that was has, or has something else; it is empty
+// if there is no such place.
 func differs(was, now any) string {
 	switch x := was.(type) {
 	case map[string]any:
@@ -164,7 +164,7 @@ func differs(was, now any) string {
 			return "."
 		}
 		for _, key := range slices.Sorted(maps.Keys(x)) {
-			if key == "expiresAt" || key == "message" { // another time, and words for people
+			if key == "expiresAt" || key == "message" { // the one is another time, the other is words for people
 				continue
 			}
 			value, ok := y[key]
@@ -194,12 +194,12 @@ func differs(was, now any) string {
 	return ""
 }
 
-// goesOn changes what the older roomd stored, and reads it again.
+// goesOn changes what the older roomd stored, and reads it back.
 func (w *world) goesOn(before []answered) {
 	w.T.Helper()
 	t := w.T
 
-	// A room goes on in its order, and who came late reads what was said since.
+	// A room's numbering goes on, and a late joiner reads what was said since it joined.
 	at := answerOf(t, before, "get", "secret")
 	if r := ok[room.JoinedReply](w, "join", `{"roomID":"secret","userID":"carol"}`); float64(r.Sequence) != at["sequence"].(float64)+1 || r.InstanceID != at["instanceID"] {
 		t.Errorf("carol is in secret at %d of %s, which was at %v of %v", r.Sequence, r.InstanceID, at["sequence"], at["instanceID"])
@@ -221,11 +221,11 @@ func (w *world) goesOn(before []answered) {
 		t.Errorf("secret has %d facts, complete %t; it had %v and one more has happened", len(r.Events), r.Complete, at["sequence"])
 	}
 
-	// A token that was shown to the older one still counts, and nobody else's does.
+	// A token that was shown to the older roomd still counts, and nobody else's does.
 	ok[room.JoinedReply](w, "join.dave", `{"roomID":"cellar"}`)
 	w.Refused(room.ErrNotAllowed, "join.erin", `{"roomID":"cellar"}`)
 
-	// Attributes are still their owners', and go with them.
+	// Attributes still belong to their owners, and go when they go.
 	lobby := answerOf(t, before, "get", "lobby")["room"].(map[string]any)["attributes"].(map[string]any)
 	set := ok[room.SetAttributesReply](w, "setAttributes", `{"roomID":"lobby","userID":"alice","sessionID":"phone","set":{"bob.kept":"hers","topic":"coffee"}}`)
 	if len(set.ErrorKeys) != 1 || set.Attributes["bob.kept"] != lobby["bob.kept"] || set.Attributes["topic"] != "coffee" {
@@ -239,7 +239,7 @@ func (w *world) goesOn(before []answered) {
 	}
 }
 
-// unpack gives a directory with what an archive has.
+// unpack returns a directory with the contents of an archive.
 func unpack(t *testing.T, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -37,7 +37,7 @@ func (w *world) renewals(user string) <-chan room.RenewRequest {
 	return heard
 }
 
-// A session with a lease stays where it is as long as its client lives, and not longer.
+// A session with a lease stays where it is as long as its client lives, and no longer.
 func TestClientRenewsItsLease(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard, late := w.renewals("alice"), w.Measure()
@@ -67,7 +67,7 @@ func TestClientRenewsItsLease(t *testing.T) {
 	closed := time.Now()
 	u := watching.step()
 	if u.Fact == nil || u.Fact.Type != events.MemberLeft || u.Fact.Left[0].Reason != events.ReasonExpired {
-		t.Fatalf("after the client was closed comes %+v", u)
+		t.Fatalf("after the client was closed there is %+v", u)
 	}
 	if took := time.Since(closed); !late.Within(took, time.Duration(seconds)*time.Second+10*time.Second, closed) {
 		t.Errorf("it is out %v after the client was closed", took)
@@ -77,9 +77,9 @@ func TestClientRenewsItsLease(t *testing.T) {
 	}
 }
 
-// A client that leaves its lease to others renews as often as it is told, also when that
-// is more often than before.
-func TestClientRenewsAsItIsTold(t *testing.T) {
+// A client that leaves the length of its lease to others renews as often as the replies
+// require, even when that becomes more often than before.
+func TestClientRenewsAsOftenAsTold(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard, late := w.renewals("alice"), w.Measure()
 	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true})
@@ -124,7 +124,7 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 		if _, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: id}); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // once while it is in, once when it has left
+		for range 2 { // once while it is in a room, once when it has left
 			wire.Cut()
 			select {
 			case <-heard:
@@ -141,7 +141,7 @@ func TestClientRenewsWhenItIsBack(t *testing.T) {
 	}
 }
 
-// A request makes the session's lease shorter than the client took it for.
+// A request makes the session's lease shorter than the client took it to be.
 func TestClientRenewsAShorterLease(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	heard, late := w.renewals("alice"), w.Measure()
@@ -162,14 +162,14 @@ func TestClientRenewsAShorterLease(t *testing.T) {
 			t.Fatal("nothing is renewed")
 		}
 		if took := time.Since(begun); !late.Within(took, time.Duration(short)*time.Second, begun) {
-			t.Errorf("it renews after %v, when its lease is over", took)
+			t.Errorf("it renews after %v, when its lease has ended", took)
 		}
 		c.Close()
 	}
 }
 
-// A tool that ends before its session does names its connection nowhere, a watch of its
-// included: else the session would end with the tool.
+// A tool that ends before its session never names its connection, not even in a watch:
+// otherwise the session would end with the tool.
 func TestOnceNamesNoConnection(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	asked := hear(t, w.NC, "room.cmd.*.alice")

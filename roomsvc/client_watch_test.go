@@ -19,7 +19,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// steps is an iterator whose steps are taken one at a time, each within the test's patience.
+// steps takes an iterator's steps one at a time, each within the test's patience.
 type steps[T any] struct {
 	t    *testing.T
 	next func() (T, error, bool)
@@ -134,7 +134,7 @@ func TestWatch(t *testing.T) {
 		}
 		w.shows(c, u.Roster)
 	}
-	// The room ends, and is made again: nothing of the new one is taken for old.
+	// The room ends and is made again: nothing in the new one is taken for the old one's.
 	for _, user := range []string{"alice", "bob"} {
 		if _, err := c.Leave(w.Ctx, room.RoomRequest{Caller: as(user), RoomID: "lobby"}); err != nil {
 			t.Fatal(err)
@@ -213,7 +213,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.shows(c, late.Roster)
-			break // else every change would be copied to all of them
+			break // otherwise every change would be copied to all of them
 		}
 		if t.Failed() {
 			return
@@ -221,7 +221,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 	}
 }
 
-// something changes the room, or finds nothing to change.
+// something changes something in the room, or finds nothing to change.
 func something(ctx context.Context, c *client.Client, random *rand.Rand) (changed bool, err error) {
 	user := fmt.Sprintf("u%d", random.IntN(6))
 	who := room.Caller{UserID: user, UserName: "Name of " + user, SessionID: fmt.Sprintf("s%d", random.IntN(2)), UserInfo: []byte(`{"n":1}`)}
@@ -245,7 +245,7 @@ func something(ctx context.Context, c *client.Client, random *rand.Rand) (change
 	return err == nil, err
 }
 
-// End users watch what is theirs to see, by the subjects that the service names.
+// End users watch what they may see, on the subjects that the service names.
 func TestWatchAsAnEndUser(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	for _, delivery := range []string{room.DeliveryMembers, room.DeliveryOpen} {
@@ -288,8 +288,8 @@ func TestWatchAsAnEndUser(t *testing.T) {
 	}
 }
 
-// A watch outlives its end user's membership of a room for members only by its last fact,
-// and tells of a room that ends with it, soon.
+// In a room for members a watch ends with its end user's membership: the last fact is
+// that it left. If the room ends too, the watch soon says so.
 func TestWatchEndsWithTheMembership(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true})
@@ -383,9 +383,9 @@ func TestSnapshotOfAMovingRoom(t *testing.T) {
 	}
 }
 
-// That some messages are gone is said once, however often somebody looks who may not read
-// those that are left.
-func TestLostIsSaidOnce(t *testing.T) {
+// A reader is told once that some messages are gone, however often it looks, even if it may
+// not read those that are left.
+func TestLossIsReportedOnce(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true, MessagesPerRoom: 2})
 	ok[position](w, "enter.alice", `{"roomID":"lobby","config":{"historyForJoiners":false}}`)
 	last := &room.SendReply{}

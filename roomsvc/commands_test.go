@@ -76,7 +76,7 @@ func TestReplies(t *testing.T) {
 		{"get", "bob", `"roomID":"lobby"`, `{` + strings.Replace(lobby(0, 6), `"R"}`, `"R","destroyAt":"T"}`, 1) + `,` + subscribe + `,` + at("I1", 6) + `}`},
 		{"enter", "alice", `"roomID":"lobby"`, `{` + lobby(1, 7) + `,"created":false,` + subscribe + `,` + at("I1", 7) + `}`},
 		{"rooms", "alice", ``, `{"rooms":[{"roomID":"lobby","instanceID":"I1","sequence":7,"messageSeq":0},{"roomID":"s.ide","instanceID":"I2","sequence":2,"messageSeq":0}],"nextFlag":""}`},
-		{"switch", "alice", `"fromRoomID":"lobby","toRoomInfo":{"roomID":"s.ide"}`, // in both: only leaves
+		{"switch", "alice", `"fromRoomID":"lobby","toRoomInfo":{"roomID":"s.ide"}`, // it is in both: it only leaves
 			`{` + side(2, 2, "") + `,"created":false,"left":{"roomID":"lobby","instanceID":"I1","sequence":8},` + at("I2", 2) + `}`},
 		{"enter", "alice", `"roomID":"lobby"`, `{` + lobby(1, 9) + `,"created":false,` + subscribe + `,` + at("I1", 9) + `}`},
 		{"enter", "alice", `"roomID":"lobby","sessionID":"phone"`, `{` + lobby(1, 10) + `,"created":false,` + subscribe + `,` + at("I1", 10) + `}`},
@@ -129,7 +129,7 @@ func TestCreateWithoutUser(t *testing.T) {
 		t.Errorf("an unborn room with a longer delay waits %d ms", wait)
 	}
 	w.Refused(room.ErrParamInvalid, "join", `{"roomID":"lobby"}`)
-	// Twice in one breath it is still one request.
+	// Sent twice in a row it is still one request.
 	inbox := w.NC.NewInbox()
 	answers, err := w.NC.SubscribeSync(inbox)
 	if err != nil {
@@ -327,7 +327,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// outcome is what a repeated request must get again; the rest of a reply is as of now.
+// outcome is what a repeated request must get again; the rest of a reply is current.
 type outcome struct {
 	InstanceID string         `json:"instanceID"`
 	Sequence   uint64         `json:"sequence"`
@@ -348,8 +348,8 @@ func TestRepeatedRequests(t *testing.T) {
 		{"enter", `{"userID":"carol","roomID":"side","requestID":"2"}`},
 		{"switch.bob", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"third"},"isCreateWhenRoomNotExisted":true,"requestID":"2"}`},
 		{"leave.alice", `{"roomID":"lobby","requestID":"2"}`},
-		{"leaveAll", `{"userID":"carol","requestID":"3"}`},        // `side` is gone with it
-		{"leave.bob", `{"roomID":"third","requestID":"3"}`},       // and so is `third`
+		{"leaveAll", `{"userID":"carol","requestID":"3"}`},        // `side` ends with it
+		{"leave.bob", `{"roomID":"third","requestID":"3"}`},       // and so does `third`
 		{"create", `{"roomID":"plain","requestID":"1"}`},          // nobody's "1"
 		{"enter.dora", `{"roomID":"plain","requestID":"\u00e9"}`}, // as a header it would not survive
 		{"switch.dora", `{"fromRoomID":"plain","toRoomInfo":{"roomID":"last"},"isCreateWhenRoomNotExisted":true,"requestID":"5"}`},
@@ -386,8 +386,8 @@ func TestRepeatedRequests(t *testing.T) {
 	again("after a restart")
 }
 
-// A switch into a room that the session is in already only leaves. Its repeat has no
-// second effect and names the room left as at first; the target is as it is now.
+// A switch into a room that the session is already in only leaves the other one. Repeating
+// it has no second effect and names the same room as left; the target is as it is now.
 func TestRepeatedSwitchThatOnlyLeft(t *testing.T) {
 	w, instances := newWorld(t, 2, configOf(nil))
 	for _, id := range []string{"from", "to"} {
@@ -435,7 +435,7 @@ func TestRequestIDs(t *testing.T) {
 			t.Errorf("%s %s: field %q: %s", other.subject, other.body, e.Field, e.Message)
 		}
 	}
-	// The same request, whatever its layout and its form.
+	// It is the same request, whatever its layout and its form.
 	for _, same := range []struct{ subject, body string }{
 		{"join.alice", `{"requestID":"1","roomID":"lobby"}`},
 		{"join", ` { "roomID" : "lobby", "userID":"alice", "requestID":"1", "unknown":7 } `},
@@ -444,7 +444,7 @@ func TestRequestIDs(t *testing.T) {
 			t.Errorf("%s %s: %+v, first %+v", same.subject, same.body, got, first)
 		}
 	}
-	// By header; the body wins.
+	// The ID may come in a header; the body wins.
 	const id = nats.MsgIdHdr
 	header := ok[position](w, "join.bob", `{"roomID":"lobby"}`, id, "h1")
 	for _, body := range []string{`{"roomID":"lobby"}`, `{"roomID":"lobby","requestID":"h1"}`} {
@@ -591,7 +591,7 @@ func TestFreshness(t *testing.T) {
 	for _, how := range []string{`"minRevision":-1`, `"minRevision":"7"`, `"sync":1`} {
 		w.Refused(room.ErrParamInvalid, "get", `{"roomID":"lobby",`+how+`}`)
 	}
-	// What nobody has seen in time is not answered from the past.
+	// A question about a revision that does not arrive in time is not answered with older state.
 	if e := w.Refused(room.ErrBusy, "get", `{"roomID":"lobby","minRevision":999999}`); e.Field != "minRevision" || e.Actual != 999999 {
 		t.Errorf("a revision to come: field %q, actual %d: %s", e.Field, e.Actual, e.Message)
 	}

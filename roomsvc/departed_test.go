@@ -9,9 +9,9 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// Who asks again what it asked while it was in gets the first outcome, and of the room no
-// more than its name: neither what it is now, nor what was made under its ID since.
-func TestRepeatsTellWhoHasGoneNothing(t *testing.T) {
+// A user who has left and repeats an earlier request gets its first outcome, and no more of
+// the room than its name: neither its present state, nor a room made under its ID since.
+func TestRepeatsTellLeaversNothing(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	ok[position](w, "enter", `{"roomID":"lobby","userID":"host","config":{"roomAttributes":{"topic":"tea"}}}`)
 	ok[position](w, "enter.bob", `{"roomID":"hall"}`)
@@ -48,15 +48,15 @@ func TestRepeatsTellWhoHasGoneNothing(t *testing.T) {
 	again("after a kick")
 	ok[room.DestroyReply](w, "destroy", `{"roomID":"lobby"}`)
 	ok[position](w, "enter", `{"roomID":"lobby","roomName":"new","userID":"host","config":{"roomAttributes":{"topic":"secret"}}}`)
-	again("of another room")
+	again("after the room was made again")
 	ok[position](w, "join.bob", `{"roomID":"lobby"}`)
 	if m := w.Ask(requests[0][0], requests[0][1]); refusal(m) != nil || !strings.Contains(string(m.Data), "secret") {
-		t.Errorf("being in again: %s", m.Data)
+		t.Errorf("in the room again: %s", m.Data)
 	}
 }
 
-// What is said behind the acknowledgement of a kick is in no answer to the one who was
-// kicked, however many questions for it were on their way.
+// What is said after a kick was acknowledged is in no answer to the user who was kicked,
+// however many of its requests were on their way.
 func TestHistoryEndsWithMembership(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
 	r := ok[room.JoinedReply](w, "enter", `{"roomID":"lobby","userID":"host"}`)

@@ -48,7 +48,7 @@ func beside(t *testing.T, nc *nats.Conn, cfg Config) *Service {
 	return s
 }
 
-// story is what the facts of the journal say, one after the other.
+// story is what the facts of the journal say, in order.
 func (s *Service) story(t *testing.T) (lines []string, facts []*events.Fact) {
 	t.Helper()
 	if err := s.sync.Pass(t.Context()); err != nil {
@@ -75,14 +75,14 @@ func (s *Service) story(t *testing.T) (lines []string, facts []*events.Fact) {
 	return lines, facts
 }
 
-// tellsOf keeps what is said of one user.
+// tellsOf keeps what is said about one user.
 func tellsOf(lines []string, user string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.Contains(l, " "+user+"/") })
 }
 
 func seconds(n int) *int { return &n }
 
-// mark ends a lease in the bucket and does no more, like a leader that dies just then.
+// mark ends a lease in the bucket and does nothing else, like a leader that dies just then.
 func (s *Service) mark(t *testing.T, user string) leases.Ending {
 	t.Helper()
 	id := leases.Session{User: subjects.User(user), ID: room.DefaultSession}
@@ -100,8 +100,8 @@ func (s *Service) mark(t *testing.T, user string) leases.Ending {
 	return ended[0]
 }
 
-// expired has a lease ended and its session taken out of its rooms, as the leader does, and
-// returns when it is out.
+// expired has a lease ended and its session removed from its rooms, as the leader does, and
+// returns when the session is out.
 func (s *Service) expired(t *testing.T, e leases.Ending) {
 	t.Helper()
 	done, _ := s.expiry.Expire(t.Context(), []leases.Ending{e})
@@ -110,9 +110,9 @@ func (s *Service) expired(t *testing.T, e leases.Ending) {
 	}
 }
 
-// succeeded stops an instance that leads, and returns when the next one has taken out of the
-// rooms whom it finds there without a lease. ghosts are such sessions of a user of their own,
-// in each of the rooms that are looked at, so that a fact shows that the look was taken.
+// succeeded stops an instance that leads, and returns when the next one has removed the
+// sessions that it finds in the rooms after their leases ended. One such session, of the user
+// ghost, is in each of the rooms, so that a fact shows that the next leader has looked there.
 func succeeded(t *testing.T, s, next *Service, c *client.Client, ids ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
@@ -134,19 +134,19 @@ func succeeded(t *testing.T, s, next *Service, c *client.Client, ids ...string) 
 		return !slices.ContainsFunc(ids, func(id string) bool { return !slices.Contains(got, out(id)) })
 	})
 	if !ok || len(got) != 2*len(ids) {
-		t.Errorf("of the ghost it is said %q", got)
+		t.Errorf("the facts say %q about the ghost", got)
 	}
 }
 
-// A lease has ended, and nobody has taken its session out of its rooms yet. It may join
-// again at once, whichever instance it asks: what is left of it goes first, and once. Nor does
-// the next leader take it out, who looks at everything.
-func TestComingAgainAfterTheEnd(t *testing.T) {
+// A lease has ended, and nobody has removed its session from its rooms yet. The session may
+// join again at once, through any instance: what is left of it is removed first, and once.
+// The next leader, which looks at everything, does not remove it either.
+func TestJoinAgainAfterTheEnd(t *testing.T) {
 	for _, other := range []bool{false, true} {
 		t.Run(map[bool]string{false: "the same instance", true: "another one"}[other], func(t *testing.T) {
 			s, nc := inside(t, Config{Instance: "first"})
 			answers := s
-			if other { // s marks, the other one answers
+			if other { // s marks, the other instance answers
 				answers = beside(t, nc, Config{Instance: "second"})
 				s.mu.Lock()
 				if err := s.endpoints.Stop(); err != nil {
@@ -178,7 +178,7 @@ func TestComingAgainAfterTheEnd(t *testing.T) {
 				"switch": func(u string) error {
 					_, err := c.Switch(ctx, room.SwitchRequest{Caller: as(u), FromRoomID: "old-" + u, ToRoomInfo: room.RoomInfo{RoomID: "target"}})
 					if !errors.Is(err, room.ErrUserNotInRoom) {
-						return fmt.Errorf("a switch from where it is no longer: %w", err)
+						return fmt.Errorf("a switch from a room it is no longer in: %w", err)
 					}
 					_, err = c.Join(ctx, room.RoomRequest{Caller: as(u), RoomID: "target"})
 					return err
@@ -192,7 +192,7 @@ func TestComingAgainAfterTheEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 				e := s.mark(t, user)
-				if _, err := answers.leases.Still(ctx, nil); err != nil { // it has heard of that
+				if _, err := answers.leases.Still(ctx, nil); err != nil { // it has heard of the mark
 					t.Fatal(err)
 				}
 				if err := again(user); err != nil {
@@ -214,7 +214,7 @@ func TestComingAgainAfterTheEnd(t *testing.T) {
 				}
 				for _, f := range facts {
 					for _, l := range f.Left {
-						// It was ended before its time, so it left now.
+						// The lease was ended early, so the session left now.
 						if l.UserID == user && (l.LeftAt > e.At || l.LeftAt > f.Time) {
 							t.Errorf("%s left at %v, its lease ended at %v, by a fact of %v", user, l.LeftAt, e.At, f.Time)
 						}
@@ -239,9 +239,9 @@ func TestComingAgainAfterTheEnd(t *testing.T) {
 	}
 }
 
-// Many of a session's commands come at once after its end: each is done, it is in once, and was
-// put out once.
-func TestManyComeAgainAtOnce(t *testing.T) {
+// After its end a session sends many commands at once: each is done, the session is in each
+// room once, and was removed once.
+func TestManyEnterAgainAtOnce(t *testing.T) {
 	s, nc := inside(t, Config{Instance: "first"})
 	second := beside(t, nc, Config{Instance: "second"})
 	c := client.New(nc, client.Config{})
@@ -292,7 +292,7 @@ func TestManyComeAgainAtOnce(t *testing.T) {
 	}
 }
 
-// What was judged over before a renewal does not end what the renewal made.
+// A lease that was found to be over is not ended if a renewal comes first.
 func TestJudgedBeforeARenewal(t *testing.T) {
 	s, nc := inside(t, Config{})
 	c := client.New(nc, client.Config{})
@@ -303,7 +303,7 @@ func TestJudgedBeforeARenewal(t *testing.T) {
 	}
 	id := leases.Session{User: "alice", ID: room.DefaultSession}
 	known := s.leases.Of(id)
-	caller.LeaseSeconds = seconds(90) // another one, so that it is stored
+	caller.LeaseSeconds = seconds(90) // another length, so that it is stored
 	if _, err := c.Renew(ctx, room.RenewRequest{Caller: caller}); err != nil {
 		t.Fatal(err)
 	}
@@ -316,8 +316,8 @@ func TestJudgedBeforeARenewal(t *testing.T) {
 	}
 }
 
-// A renewal is judged while the lease lives, and stored when another instance has ended it:
-// of the two one counts, and not both.
+// A renewal is judged while the lease lives, and stored when another instance has ended the
+// lease: one of the two counts, never both.
 func TestEndedAfterTheJudgement(t *testing.T) {
 	s, nc := inside(t, Config{})
 	next := beside(t, nc, Config{})
@@ -355,7 +355,7 @@ func TestEndedAfterTheJudgement(t *testing.T) {
 	}
 }
 
-// awaitStory waits until the facts say so of a user.
+// awaitStory waits until the facts say what is wanted about a user.
 func awaitStory(t *testing.T, s *Service, user string, want []string) {
 	t.Helper()
 	got, ok := s.awaitFacts(t, user, func(got []string) bool { return slices.Equal(got, want) })
@@ -364,7 +364,7 @@ func awaitStory(t *testing.T, s *Service, user string, want []string) {
 	}
 }
 
-// awaitFacts waits until what the facts say of a user is as it should be.
+// awaitFacts waits until what the facts say about a user is as it should be.
 func (s *Service) awaitFacts(t *testing.T, user string, is func([]string) bool) (got []string, ok bool) {
 	t.Helper()
 	for end := time.Now().Add(patient); !ok && time.Now().Before(end); {
@@ -376,7 +376,7 @@ func (s *Service) awaitFacts(t *testing.T, user string, is func([]string) bool) 
 }
 
 // An instance dies between a marker and the fact, or between the two facts of a device that
-// takes another one's place. The next one to lead finishes what it began.
+// replaces another. The next leader finishes what it began.
 func TestLeaderFinishesWhatADeadOneBegan(t *testing.T) {
 	s, nc := inside(t, Config{Limits: room.Limits{ReplaceDevices: 1}})
 	c := client.New(nc, client.Config{})
@@ -406,7 +406,7 @@ func TestLeaderFinishesWhatADeadOneBegan(t *testing.T) {
 	awaitStory(t, next, "bob", []string{"member.joined bob/default in lobby", "member.left bob/default in lobby expired"})
 }
 
-// A service that has ended leaves nobody waiting for a lease.
+// A service that has ended keeps nobody waiting for a lease.
 func TestTouchAfterTheEnd(t *testing.T) {
 	s, _ := inside(t, Config{})
 	ctx, cancel := context.WithTimeout(t.Context(), patient)

@@ -24,7 +24,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// hear subscribes, and returns when the server knows it.
+// hear subscribes, and returns when the server knows of it.
 func hear(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
 	t.Helper()
 	sub, err := nc.SubscribeSync(subject)
@@ -37,7 +37,7 @@ func hear(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
 	return sub
 }
 
-// said is what a copy says in short: the message's data, or the fact's type and sequence.
+// said is a copy in short: the message's data, or the fact's type and sequence.
 func said(t *testing.T, m *nats.Msg) string {
 	t.Helper()
 	if f, err := events.DecodeFact(m.Data); err == nil {
@@ -65,16 +65,16 @@ func next(t *testing.T, sub *nats.Subscription) string {
 	return said(t, m)
 }
 
-// Each member hears what happens while it is one, and its own going is the last of it.
+// Each member hears what happens while it is a member, up to the fact that it left.
 func TestFeeds(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{Feeds: true})
 	alice, bob, spy := hear(t, w.NC, "room.feed.alice.*"), hear(t, w.NC, "room.feed.bob.>"), hear(t, w.NC, "room.open.>")
 	joined := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
 	if !slices.Equal(joined.Subscribe, []string{"room.feed.alice.lobby"}) {
-		t.Errorf("alice is to subscribe to %q", joined.Subscribe)
+		t.Errorf("alice is told to subscribe to %q", joined.Subscribe)
 	}
 	if trusted := ok[room.JoinedReply](w, "enter", `{"roomID":"lobby","userID":"alice"}`); !slices.Equal(trusted.Subscribe, []string{"room.evt.lobby", "room.msg.lobby"}) {
-		t.Errorf("a trusted caller is to subscribe to %q", trusted.Subscribe)
+		t.Errorf("a trusted caller is told to subscribe to %q", trusted.Subscribe)
 	}
 	ok[room.JoinedReply](w, "join.bob", `{"roomID":"lobby"}`)
 	for i, text := range []string{"one", "two"} {
@@ -103,15 +103,15 @@ func TestFeeds(t *testing.T) {
 		t.Errorf("bob hears %q", got)
 	}
 	if got := next(t, spy); got != "room.created.v1 1" {
-		t.Errorf("of the open room one hears %q", got)
+		t.Errorf("the open room's subject says %q", got)
 	}
 	open := ok[room.JoinedReply](w, "join.alice", `{"roomID":"lobby"}`)
 	if !slices.Equal(open.Subscribe, []string{"room.open.lobby"}) || next(t, spy) != "member.joined.v1 2" {
-		t.Errorf("alice is to subscribe to %q", open.Subscribe)
+		t.Errorf("alice is told to subscribe to %q", open.Subscribe)
 	}
 	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"all"}`)
 	if got := next(t, spy); got != "all" {
-		t.Errorf("of the open room one hears %q", got)
+		t.Errorf("the open room's subject says %q", got)
 	}
 	for _, sub := range []*nats.Subscription{alice, bob} {
 		if n, _, _ := sub.Pending(); n != 0 {
@@ -120,7 +120,7 @@ func TestFeeds(t *testing.T) {
 	}
 }
 
-// slow is a connection on which subscriptions take their time.
+// slow is a connection on which some subscriptions are slow.
 type slow struct{ net.Conn }
 
 func (c slow) Write(b []byte) (int, error) {
@@ -135,8 +135,8 @@ func (slow) Dial(network, address string) (net.Conn, error) {
 	return slow{conn}, err
 }
 
-// Whoever asks as soon as an instance has started hears all that comes of it.
-func TestTheFirstIsHeard(t *testing.T) {
+// A user who sends commands as soon as an instance has started hears all that comes of them.
+func TestFirstEventsAreHeard(t *testing.T) {
 	w, _ := newWorld(t, 0, roomsvc.Config{})
 	alice := hear(t, w.NC, "room.feed.alice.*")
 	w.Start(roomsvc.Config{Feeds: true, FeedsConn: roomtest.Conn(t, w.Node.Server, nats.SetCustomDialer(slow{}))})
@@ -149,8 +149,8 @@ func TestTheFirstIsHeard(t *testing.T) {
 	}
 }
 
-// Where members may only read what was said since they came in, an instance whose clock is
-// ahead makes nobody miss what is said behind his coming in.
+// Where members may only read what was said since they joined, an instance whose clock is
+// ahead makes nobody miss what is said after their join.
 func TestClockAheadHidesNothing(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	r := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby","config":{"historyForJoiners":false}}`)
@@ -168,7 +168,7 @@ func TestClockAheadHidesNothing(t *testing.T) {
 	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
 	ok[room.LeftReply](w, "leave.alice", `{"roomID":"lobby"}`)
 	heard := map[string]bool{}
-	for range 3 { // messages are in no order with facts
+	for range 3 { // messages and facts come in no fixed order
 		heard[next(t, bob)] = true
 	}
 	if !heard["hello"] {
@@ -180,8 +180,8 @@ func TestClockAheadHidesNothing(t *testing.T) {
 	}
 }
 
-// Whoever has come in is not told that it is out, whichever instance it asks.
-func TestWhoCameInReads(t *testing.T) {
+// A user who has joined is not told that it is out, whichever instance it asks.
+func TestJoinerMayReadAtOnce(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
 	made := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"stage","config":{"delivery":"open","historyForJoiners":false}}`)
 	together(400, func(i int) {
@@ -207,26 +207,26 @@ func TestOnlyMembersRead(t *testing.T) {
 		w.Refused(room.ErrRoomNotExist, verb+".bob", `{"roomID":"none"`+more+`}`)
 		w.Ask(verb+".bob", `{"roomID":"stage"`+more+`}`)
 		if e := refusal(w.Ask(verb+".bob", `{"roomID":"stage"`+more+`}`)); e != nil {
-			t.Errorf("%s of an open room: %v", verb, e)
+			t.Errorf("%s in an open room: %v", verb, e)
 		}
 	}
 	ok[room.JoinedReply](w, "join.bob", `{"roomID":"lobby"}`)
-	for range 10 { // whichever instance is asked
+	for range 10 { // no matter which instance answers
 		ok[position](w, "members.bob", `{"roomID":"lobby"}`)
 	}
 }
 
-// leaver is a member who goes, or is put out, while others talk.
+// leaver is a member who leaves, or is removed, while others talk.
 type leaver struct {
 	user  string
 	sub   *nats.Subscription
-	again *nats.Subscription // if it came back to listen
-	gone  time.Time          // when that was acknowledged; under the test's lock
-	last  uint64             // the sequence of its going
-	read  uint64             // the newest that it read when it was gone
+	again *nats.Subscription // set if it came back to listen
+	gone  time.Time          // when its leaving was acknowledged; under the test's lock
+	last  uint64             // the sequence of the fact that it left
+	read  uint64             // the newest sequence that it could read when it was gone
 }
 
-// Whoever is out hears nothing of what is said or happens after that was acknowledged.
+// A user who is out hears nothing that is said or happens after its leaving was acknowledged.
 func TestRevocation(t *testing.T) {
 	leavers, rate := 100, 500
 	if os.Getenv("NATSROOMS_LONG") != "" {
@@ -234,11 +234,11 @@ func TestRevocation(t *testing.T) {
 	}
 	w, _ := newWorld(t, 0, roomsvc.Config{})
 	instances := map[string]*instance{}
-	for _, name := range []string{"i0", "i1", "i2"} { // what is said comes by a connection of its own
+	for _, name := range []string{"i0", "i1", "i2"} { // messages come over a connection of their own
 		instances[name] = w.Start(roomsvc.Config{Instance: name, Feeds: true, FeedsConn: roomtest.Conn(t, w.Node.Server)})
 	}
 	const (
-		members = 20 // of a room; a message is as many copies
+		members = 20 // of a room; each message becomes as many copies
 		lag     = 10 * time.Millisecond
 	)
 	id := func(i int) string { return fmt.Sprint("lobby-", i%(leavers/members)) }
@@ -269,13 +269,13 @@ func TestRevocation(t *testing.T) {
 	if first == nil {
 		t.Fatal("nobody leads")
 	}
-	first.Wire.Lag.Store(int64(lag)) // it hears of who is out later than of what is said then
+	first.Wire.Lag.Store(int64(lag)) // it hears who left later than it hears what is said after that
 	var mu sync.Mutex
 	started := []time.Time{}
 	stop := make(chan struct{})
 	var talking sync.WaitGroup
 	var sent atomic.Int64
-	const talkers = 64 // more than wait at once for the instance that is behind
+	const talkers = 64 // more than ever wait at once for the instance that lags
 	for range talkers {
 		talking.Go(func() {
 			pace := time.NewTicker(talkers * time.Second / time.Duration(rate))
@@ -302,7 +302,7 @@ func TestRevocation(t *testing.T) {
 	defer pace.Stop()
 	together(leavers, func(i int) {
 		<-pace.C
-		if i == leavers/2 { // another one publishes from here on
+		if i == leavers/2 { // another instance publishes from here on
 			first.End()
 		}
 		l := list[i]
@@ -331,7 +331,7 @@ func TestRevocation(t *testing.T) {
 	close(stop)
 	talking.Wait()
 	last := hear(t, w.NC, "room.feed.host.lobby-0")
-	for heard := ""; heard != "end"; { // until there is one that publishes
+	for heard := ""; heard != "end"; { // until some instance publishes
 		ok[room.SendReply](w, "send", `{"roomID":"lobby-0","userID":"host","type":"text","data":"end"}`)
 		for heard != "end" {
 			m, err := last.NextMsg(500 * time.Millisecond)
@@ -344,7 +344,7 @@ func TestRevocation(t *testing.T) {
 			heard = said(t, m)
 		}
 	}
-	for _, nc := range conns { // what was on its way has come
+	for _, nc := range conns { // what was on its way has arrived
 		if err := nc.FlushTimeout(patience); err != nil {
 			t.Fatal(err)
 		}
@@ -385,7 +385,7 @@ func TestRevocation(t *testing.T) {
 			}
 			if n, err := strconv.Atoi(said.Data); err != nil || started[n].After(l.gone) {
 				late++
-				t.Errorf("%s went at %v and hears what was said at %v", l.user, l.gone, started[n])
+				t.Errorf("%s left at %v and hears what was said at %v", l.user, l.gone, started[n])
 			}
 		}
 	}
@@ -401,15 +401,15 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// leadBy makes an instance the leader by its own name in the leader's key. Whoever led
-// until then learns of it when it renews, so that for a moment there are two.
+// leadBy makes an instance the leader by writing its name to the leader's key. The previous
+// leader learns of that when it renews, so for a moment there are two.
 func (w *world) leadBy(instance string) error {
 	_, err := w.JS.Publish(w.Ctx, "$KV.room_sessions.=leader", fmt.Appendf(nil, `{"instance":%q}`, instance), jetstream.WithMsgTTL(8*time.Second))
 	return err
 }
 
-// The same holds of every way out, an expiry too, while the lead goes from instance to
-// instance and two lead at times; and whoever is out reads nothing either.
+// The same holds for every way out, expiry included, while the lead goes from instance to
+// instance and at times two lead; and a user who is out can read nothing either.
 func TestRevocationWhileTheLeadChanges(t *testing.T) {
 	const leavers, lease, span = 60, 5, 6 * time.Second
 	w, _ := newWorld(t, 3, roomsvc.Config{Feeds: true})
@@ -429,7 +429,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	var mu sync.Mutex // guards started, and what leavers know of their end
+	var mu sync.Mutex // guards started, and what leavers know about their end
 	var started []time.Time
 	stop := make(chan struct{})
 	var others sync.WaitGroup
@@ -464,7 +464,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 		return err
 	})
 	every(time.Second, func(n int) error {
-		if n >= 8 { // leases that have run out meanwhile are ended by a leader that stays
+		if n >= 8 { // a leader that stays ends the leases that have run out meanwhile
 			return nil
 		}
 		return w.leadBy(fmt.Sprintf("i%d", n%3))
@@ -508,7 +508,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 			return
 		}
 		mu.Lock()
-		if l.gone.IsZero() { // else it has expired before
+		if l.gone.IsZero() { // otherwise it has already expired
 			l.gone = time.Now()
 		}
 		mu.Unlock()
@@ -517,7 +517,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 		}
 		more := map[string]any{"roomID": "lobby"}
 		for _, verb := range []room.Verb{room.Get, room.Members} {
-			if r, err := once[position](w, verb+"."+room.Verb(l.user), more); err == nil { // from a past when it was in
+			if r, err := once[position](w, verb+"."+room.Verb(l.user), more); err == nil { // answered with a past in which it was in the room
 				mu.Lock()
 				l.read = max(l.read, r.Sequence)
 				mu.Unlock()
@@ -566,7 +566,7 @@ func TestRevocationWhileTheLeadChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n, err := strconv.Atoi(said.Data); err != nil || started[n].After(l.gone) {
-				t.Errorf("%s went at %v and hears what was said at %v", l.user, l.gone, started[n])
+				t.Errorf("%s left at %v and hears what was said at %v", l.user, l.gone, started[n])
 			}
 		}
 	}

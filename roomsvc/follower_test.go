@@ -17,7 +17,7 @@ import (
 )
 
 // What follows knows the service's contract and nothing of its code: the types are
-// written down once more from the tables.
+// written out again from the contract's tables.
 
 const typePrefix = "io.natsrooms."
 
@@ -28,7 +28,7 @@ type fact struct {
 	Header   nats.Header
 	Raw      []byte
 	Event    event.Event
-	Type     string // without its prefix
+	Type     string // without the prefix
 	Data     factData
 }
 
@@ -98,7 +98,7 @@ type member struct {
 	Attributes map[string]string
 }
 
-// fold applies the next fact. It gives nil when the room has ended.
+// fold applies the next fact. It returns nil when the room has ended.
 func (r *roster) fold(f *fact) *roster {
 	if f.Type == "room.created.v1" {
 		var info struct {
@@ -197,8 +197,8 @@ type membersPage struct {
 	Revision    uint64       `json:"revision"`
 }
 
-// snapshot reads all pages. The roster's sequence, and the revision beside it, are the
-// lowest of the pages: all that is folded from there on is in all of them or comes.
+// snapshot reads all pages. The roster's sequence and its revision are the lowest of the
+// pages: every fact after them is either in all of the pages or still to be folded.
 func (w *world) snapshot(room string, minRevision uint64, sync bool, count int) (r *roster, revision uint64) {
 	w.T.Helper()
 	for next := ""; ; {
@@ -216,7 +216,7 @@ func (w *world) snapshot(room string, minRevision uint64, sync bool, count int) 
 		page := decode[membersPage](w.T, m.Data)
 		if r == nil || r.Instance != page.InstanceID {
 			if next != "" {
-				r, next = nil, "" // the room is another one now
+				r, next = nil, "" // it is another instance of the room now
 				continue
 			}
 			r, revision = &roster{Instance: page.InstanceID, Sequence: page.Sequence, Members: map[string]member{}}, page.Revision
@@ -238,7 +238,7 @@ func (w *world) snapshot(room string, minRevision uint64, sync bool, count int) 
 	}
 }
 
-// attributes reads the room's attributes; same is false if it is another instance now.
+// attributes reads the room's attributes; same is false if the room is another instance now.
 func (w *world) attributes(room string, minRevision uint64, instance string) (attributes map[string]string, same bool) {
 	w.T.Helper()
 	m := w.Ask("get", fmt.Sprintf(`{"roomID":%q,"minRevision":%d}`, room, minRevision))
@@ -260,14 +260,14 @@ type follower struct {
 	w        *world
 	room     string
 	sub      *nats.Subscription
-	lossy    int // every how many copies one is lost; 0: none
+	lossy    int // one in so many copies is lost; 0: none
 	heard    int
 	healed   int
 	roster   *roster
 	revision uint64 // of the newest fact folded
 }
 
-// follow begins to follow a room: hear first, then read, so that nothing falls between.
+// follow begins to follow a room: it subscribes first and reads then, so that nothing is missed.
 func (w *world) follow(room, token string, minRevision uint64, lossy int) *follower {
 	w.T.Helper()
 	sub, err := w.NC.SubscribeSync("room.evt." + token)
@@ -286,7 +286,7 @@ func (w *world) follow(room, token string, minRevision uint64, lossy int) *follo
 	return f
 }
 
-// take folds one copy, after what is missing before it.
+// take folds one copy, after the facts that are missing before it.
 func (f *follower) take(x *fact) {
 	f.w.T.Helper()
 	switch {
@@ -307,21 +307,21 @@ func (f *follower) heal() {
 		switch {
 		case f.roster == nil && x.Type == "room.created.v1":
 		case f.roster != nil && x.Data.InstanceID == f.roster.Instance && x.Data.Sequence <= f.roster.Sequence:
-			continue // the pages were read one after the other
+			continue // the pages were read one after another, so this fact is in them already
 		case f.roster == nil || x.Data.InstanceID != f.roster.Instance || x.Data.Sequence != f.roster.Sequence+1:
-			f.w.T.Fatalf("the journal has %s %d of instance %s behind %v", x.Type, x.Data.Sequence, x.Data.InstanceID, f.roster)
+			f.w.T.Fatalf("the journal has %s %d of instance %s after %v", x.Type, x.Data.Sequence, x.Data.InstanceID, f.roster)
 		}
 		f.roster, f.revision = f.roster.fold(x), x.Revision
 	}
 }
 
-// until folds what has come until the follower is where a reply says that the room is.
+// until folds what arrives until the follower is where a reply says that the room is.
 func (f *follower) until(revision uint64) {
 	f.w.T.Helper()
 	for f.revision < revision {
 		if f.lossy > 0 {
 			if n, _, err := f.sub.Pending(); err != nil || n == 0 {
-				f.heal() // the head is known to be newer, and the copy may be lost
+				f.heal() // the room is known to be further on, and the copy may be lost
 				continue
 			}
 		}
@@ -336,7 +336,7 @@ func (f *follower) until(revision uint64) {
 	}
 }
 
-// agree compares with what the service answers now.
+// agree compares the roster with what the service answers now.
 func (f *follower) agree() {
 	f.w.T.Helper()
 	want, revision := f.w.snapshot(f.room, 0, true, 500)
@@ -363,7 +363,7 @@ func (w *world) live(m *nats.Msg) *fact {
 	return f
 }
 
-// journal reads the stored facts at a subject, from a revision on.
+// journal reads the facts stored at a subject, from a revision on.
 func (w *world) journal(subject string, from uint64) []*fact {
 	w.T.Helper()
 	stream, err := w.JS.Stream(w.Ctx, "ROOMS")
@@ -431,7 +431,7 @@ func (w *world) lastOf(room string) uint64 {
 	return m.Sequence
 }
 
-// awaitFacts reads facts at a subject as they come, until enough says so.
+// awaitFacts reads facts at a subject as they arrive, until enough is true.
 func (w *world) awaitFacts(subject, what string, enough func(*fact) bool) {
 	w.T.Helper()
 	cons, err := w.JS.OrderedConsumer(w.Ctx, "ROOMS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
@@ -459,7 +459,7 @@ func (w *world) awaitFacts(subject, what string, enough func(*fact) bool) {
 	}
 }
 
-// token writes an ID as the contract's one subject token.
+// token writes an ID as the single subject token that the contract asks for.
 func token(id string) string {
 	var b strings.Builder
 	for i := range len(id) {
@@ -479,7 +479,7 @@ type history struct {
 	facts []*fact
 }
 
-// replay folds the whole journal and checks its rules on the way.
+// replay folds the whole journal and checks its rules as it goes.
 func (w *world) replay() history {
 	w.T.Helper()
 	h := history{rooms: map[string]*roster{}}
@@ -517,7 +517,7 @@ func (w *world) replay() history {
 	return h
 }
 
-// checkFact checks what the contract says of every fact.
+// checkFact checks what the contract says about every fact.
 func (w *world) checkFact(f *fact) {
 	w.T.Helper()
 	e := &f.Event
@@ -560,7 +560,7 @@ func (w *world) checkEntries(f *fact, r *roster) {
 	}
 }
 
-// projected waits until the bucket has got to a revision, and gives how far it is.
+// projected waits until the bucket has reached a revision, and returns how far it is.
 func (w *world) projected(revision uint64) uint64 {
 	w.T.Helper()
 	watch, err := w.kv.Watch(w.Ctx, "=projected")
@@ -630,7 +630,7 @@ func (w *world) roomsNow() map[string]map[string]any {
 	}
 }
 
-// settled waits until no room is empty that has nothing to wait for.
+// settled waits until no room is left that is empty and has nothing to wait for.
 func (w *world) settled() {
 	w.T.Helper()
 	open := map[string]*roster{}
@@ -656,7 +656,7 @@ func (w *world) settled() {
 	})
 }
 
-// check compares what everybody says after a storm: the facts, folded, the service's
+// check compares what all sources say after a storm: the folded facts, the service's
 // replies, and the bucket.
 func (w *world) check(followers ...*follower) history {
 	w.T.Helper()
@@ -695,7 +695,7 @@ func (w *world) check(followers ...*follower) history {
 	return h
 }
 
-// checkRecords compares a room's records with the replies, and takes them away.
+// checkRecords compares a room's records with the replies, and deletes them from the map.
 func (w *world) checkRecords(id string, room map[string]any, records map[string]map[string]any) {
 	w.T.Helper()
 	within := func(key string, want map[string]any) {

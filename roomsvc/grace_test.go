@@ -25,7 +25,7 @@ type device struct {
 	nc   *nats.Conn
 	wire worlds.Wire
 	user string
-	back chan struct{} // it has connected again
+	back chan struct{} // it has reconnected
 }
 
 func (w *world) device(user string, opts ...nats.Option) *device {
@@ -45,7 +45,7 @@ func (d *device) connection() *room.Connection {
 	return &room.Connection{ServerID: d.nc.ConnectedServerId(), ClientID: id}
 }
 
-// ask sends a command by the device's own connection.
+// ask sends a command over the device's own connection.
 func (d *device) ask(verb string, body map[string]any) *leased {
 	d.w.T.Helper()
 	data, err := json.Marshal(body)
@@ -63,20 +63,20 @@ func (d *device) ask(verb string, body map[string]any) *leased {
 	return decode[leased](d.w.T, m.Data)
 }
 
-// enter comes into the lobby with an hour's lease, and names its connection.
+// enter enters the lobby with an hour's lease, and names its connection.
 func (d *device) enter(session string) *leased {
 	d.w.T.Helper()
 	return d.ask("enter", map[string]any{"roomID": "lobby", "sessionID": session, "leaseSeconds": 3600, "connection": d.connection(), "config": map[string]any{"roomDestroyDelayTime": 60}})
 }
 
-// cut ends the device's TCP connection, as a network does. It gives a moment just before.
+// cut ends the device's TCP connection, as a network does. It returns a moment just before.
 func (d *device) cut() time.Time {
 	at := time.Now()
 	d.wire.Cut()
 	return at
 }
 
-// graceWorld has two instances that are told of connections that end.
+// graceWorld has two instances that are told when connections end.
 func graceWorld(t *testing.T, grace time.Duration) *world {
 	t.Helper()
 	t.Parallel()
@@ -93,7 +93,7 @@ func TestConnectionCut(t *testing.T) {
 			notices := map[string]*nats.Subscription{"alice": hear(t, w.NC, "room.state.alice.*"), "bob": hear(t, w.NC, "room.state.bob.*")}
 			alice, bob := w.device("alice", nats.NoReconnect()), w.device("bob", nats.NoReconnect())
 			alice.enter("cut")
-			alice.ask("enter", map[string]any{"roomID": "lobby", "sessionID": "beside", "leaseSeconds": 3600}) // says nothing of its connection
+			alice.ask("enter", map[string]any{"roomID": "lobby", "sessionID": "beside", "leaseSeconds": 3600}) // does not name its connection
 			bob.enter("closed")
 			ok[leased](w, "enter", fmt.Sprintf(`{"roomID":"lobby","userID":"carol","connection":{"serverID":%q,"clientID":%d}}`, alice.connection().ServerID, alice.connection().ClientID))
 			at := alice.cut()
@@ -110,7 +110,7 @@ func TestConnectionCut(t *testing.T) {
 			if x := heard.next(); x.UserID != "bob" || x.typ != "member.left.v1" {
 				t.Errorf("%s of %s", x.typ, x.UserID)
 			}
-			heard.none() // neither who named no connection, nor who has no lease
+			heard.none() // neither the session that named no connection, nor the one without a lease
 			for user, want := range map[string]string{"alice": "lobby/cut", "bob": "lobby/closed"} {
 				got := ""
 				for got == "" || strings.HasSuffix(got, "activeEnter") || strings.HasSuffix(got, "success") {
@@ -129,10 +129,10 @@ func TestConnectionCut(t *testing.T) {
 	}
 }
 
-// Who is back and renews within the grace time was never away for the others. So was who
-// goes on with commands, and who says nothing until the lease is renewed by them.
+// A session that is back and renews within the grace time was never away as far as others can
+// tell. Neither was one that goes on with commands. One that stays silent is out.
 func TestConnectionBackInTime(t *testing.T) {
-	const grace = 6 * time.Second // for a slow machine to be back in time
+	const grace = 6 * time.Second // so that a slow machine is back in time
 	w := graceWorld(t, grace)
 	heard := w.outs()
 	facts := hear(t, w.NC, "room.evt.lobby")
@@ -151,7 +151,7 @@ func TestConnectionBackInTime(t *testing.T) {
 	if r := renews.ask("renew", map[string]any{"sessionID": "s", "connection": renews.connection()}); len(r.Rooms) != 1 {
 		t.Errorf("%+v", r)
 	}
-	// Its first commands may be the last of the old connection; later ones are not.
+	// Its first commands may be taken for the old connection's last; later ones are not.
 	for begun := time.Now(); time.Since(begun) < 1500*time.Millisecond; {
 		goesOn.ask("get", map[string]any{"sessionID": "s", "roomID": "lobby", "sync": true})
 	}
@@ -161,7 +161,7 @@ func TestConnectionBackInTime(t *testing.T) {
 	heard.none()
 	n, _, err := facts.Pending()
 	if err != nil || n != 4 {
-		t.Errorf("%d facts, want three comings and one going; %v", n, err)
+		t.Errorf("%d facts, want three joins and one leave; %v", n, err)
 	}
 	// The new connection counts now.
 	at := renews.cut()
@@ -174,11 +174,12 @@ func TestConnectionBackInTime(t *testing.T) {
 	w.check()
 }
 
-// Clients whose connections break again and again are never put out, and end in the room.
-func TestNobodyIsPutOutByReconnects(t *testing.T) {
+// Clients whose connections break again and again are never removed, and are in the room at
+// the end.
+func TestReconnectsRemoveNobody(t *testing.T) {
 	const clients = 50
 	each := renewals() / clients
-	w := graceWorld(t, 10*time.Second) // for a slow machine to be back in time
+	w := graceWorld(t, 10*time.Second) // so that a slow machine is back in time
 	heard := w.outs()
 	var group sync.WaitGroup
 	for n := range clients {
@@ -217,7 +218,7 @@ func TestNobodyIsPutOutByReconnects(t *testing.T) {
 	last := w.device("last", nats.NoReconnect())
 	last.enter("s")
 	last.cut()
-	if x := heard.next(); x.UserID != "last" { // by then all who were cut before are out, or never will be
+	if x := heard.next(); x.UserID != "last" { // by now all that were cut before are out, or never will be
 		t.Errorf("%s is out", x.UserID)
 	}
 	heard.none()
@@ -228,7 +229,7 @@ func TestNobodyIsPutOutByReconnects(t *testing.T) {
 	w.check()
 }
 
-// Where nobody tells of connections, a lease runs its whole time.
+// Where nobody reports ended connections, a lease runs its full time.
 func TestConnectionCutUnheard(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Grace: -1})
 	heard := w.outs()
@@ -242,9 +243,9 @@ func TestConnectionCutUnheard(t *testing.T) {
 	}
 }
 
-// A server that died took its connections with it: whoever does not come back to the next
-// one is out after the grace time, not after its whole lease.
-func TestConnectionsOfAServerBefore(t *testing.T) {
+// A server that died took its connections with it: a session that does not come back to the
+// next server is out after the grace time, not after its whole lease.
+func TestConnectionsOfAPreviousServer(t *testing.T) {
 	node := roomtest.Start(t)
 	w, instances := newWorldAt(t, node, 1, roomsvc.Config{System: roomtest.SystemConn(t, node.Server)})
 	heard := w.outs()
@@ -254,7 +255,7 @@ func TestConnectionsOfAServerBefore(t *testing.T) {
 	}
 	instances[0].End()
 	began := time.Now()
-	const grace = 5 * time.Second // for a slow machine to be back in time
+	const grace = 5 * time.Second // so that a slow machine is back in time
 	w.Start(roomsvc.Config{System: roomtest.SystemConn(t, node.Server), Server: "NOW", Grace: grace})
 	ok[leased](w, "renew.bob", `{"connection":{"serverID":"NOW","clientID":1}}`)
 	if x := heard.next(); x.UserID != "alice" || x.heard.Sub(began) < grace {
@@ -263,7 +264,7 @@ func TestConnectionsOfAServerBefore(t *testing.T) {
 	heard.none()
 }
 
-// A connection to the system account that is of no use says so at the start.
+// An unusable connection to the system account is reported at the start.
 func TestSystemConnectionClosed(t *testing.T) {
 	w, _ := newWorld(t, 0, roomsvc.Config{})
 	nc := roomtest.Conn(t, w.Node.Server)

@@ -27,15 +27,15 @@ import (
 // patience bounds every wait of these tests; none is expected to take nearly as long.
 const patience = worlds.Patience
 
-// Many of these tests wait for leases and delays to be over, and compute nothing meanwhile.
+// Many of these tests wait for leases and delays to end, and compute nothing meanwhile.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", "4")
 	os.Exit(m.Run())
 }
 
-// world is a world whose events are held against the contract, and whose instances end when
-// their connection does.
+// world is a world whose events are checked against the contract, and whose instances end
+// when their connections do.
 type world struct {
 	*worlds.World
 	kv jetstream.KeyValue // the bucket `rooms`
@@ -83,7 +83,7 @@ func (w *world) bind() {
 	}
 }
 
-// Requests, short; see package worlds.
+// Short forms of requests; see package worlds.
 
 func ok[T any](w *world, subject string, body string, header ...string) *T {
 	w.T.Helper()
@@ -119,8 +119,8 @@ func together(n int, f func(i int)) {
 	group.Wait()
 }
 
-// shape makes replies and events comparable: what differs from run to run gets a name
-// that is the same for the same value, after its form was checked.
+// shape makes replies and events comparable: it checks the form of what differs from run to
+// run, and replaces it by a name that is the same for the same value.
 type shape struct {
 	t         *testing.T
 	instances map[string]string
@@ -144,7 +144,7 @@ func (s *shape) instance(id string) string {
 func (s *shape) value(key string, v any) any {
 	switch x := v.(type) {
 	case map[string]any:
-		// In the user form everybody has a lease; lease_test.go looks at those.
+		// In the user form everybody has a lease; lease_test.go tests those.
 		if end, _ := x["expiresAt"].(string); atForm.MatchString(end) {
 			delete(x, "expiresAt")
 		}
@@ -197,7 +197,7 @@ func pretty(t *testing.T, v any) string {
 	return string(out)
 }
 
-// same compares JSON with what is wanted, whose values are named as in shape.
+// same compares JSON with the wanted one, whose values are named as in shape.
 func (s *shape) same(what string, data []byte, want string) {
 	s.t.Helper()
 	var v any
@@ -209,7 +209,7 @@ func (s *shape) same(what string, data []byte, want string) {
 	}
 }
 
-// count counts a request as done, or as refused with that code; all else is an error.
+// count counts a request as done, or as refused with that code; anything else is an error.
 func count(t *testing.T, err error, done *atomic.Int64, code *room.Code, refused *atomic.Int64) {
 	switch {
 	case err == nil:

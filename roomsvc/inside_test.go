@@ -55,7 +55,7 @@ func inside(t *testing.T, cfg Config) (*Service, *nats.Conn) {
 	return s, roomtest.Conn(t, server)
 }
 
-// withRooms is a client whose rooms are there, and how long it may take.
+// withRooms makes rooms, and returns their client and a context with the test's time limit.
 func withRooms(t *testing.T, nc *nats.Conn, ids ...string) (*client.Client, context.Context) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
@@ -69,7 +69,7 @@ func withRooms(t *testing.T, nc *nats.Conn, ids ...string) (*client.Client, cont
 	return c, ctx
 }
 
-// hold takes a room's lock until free is called, and gives where the room is meanwhile.
+// hold keeps a room's lock until free is called, and returns where the room is meanwhile.
 func (s *Service) hold(t *testing.T, id subjects.Room) (at room.Position, free func()) {
 	t.Helper()
 	held, over := make(chan struct{}), make(chan struct{})
@@ -84,8 +84,8 @@ func (s *Service) hold(t *testing.T, id subjects.Room) (at room.Position, free f
 	return at, free
 }
 
-// delay keeps whoever follows the journal from passing what is stored from here on, by a fact
-// of the room "side", until free is called.
+// delay keeps everything that follows the journal from passing what is stored from here on,
+// by a fact of the room "side", until free is called.
 func (s *Service) delay(t *testing.T) (free func()) {
 	t.Helper()
 	side, free := s.hold(t, "side")
@@ -93,7 +93,7 @@ func (s *Service) delay(t *testing.T) (free func()) {
 	return free
 }
 
-// behind does the same until a history is asked for that waits for what is stored.
+// behind does the same until somebody asks for a history that waits for what is stored.
 func (s *Service) behind(t *testing.T, nc *nats.Conn) (free func()) {
 	t.Helper()
 	asked := make(chan *nats.Msg, 16)
@@ -103,14 +103,14 @@ func (s *Service) behind(t *testing.T, nc *nats.Conn) (free func()) {
 	free = s.delay(t)
 	go func() {
 		var q room.HistoryRequest
-		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // else it is answered at once
+		if err := json.Unmarshal((<-asked).Data, &q); err != nil || q.Sync { // otherwise it is answered at once
 			free()
 		}
 	}()
 	return free
 }
 
-// elsewhere appends a fact as another instance does, and gives its revision.
+// elsewhere appends a fact as another instance does, and returns its revision.
 func (s *Service) elsewhere(t *testing.T, f *events.Fact, expect uint64) uint64 {
 	t.Helper()
 	entry, err := journal.Fact(f, "", expect)
@@ -152,8 +152,8 @@ func TestUnknownFact(t *testing.T) {
 	}
 }
 
-// Whoever asks for all that is stored gets it of an instance that has not got there yet:
-// a fact, a message of a room created anew, and where the messages of a new room end.
+// A caller that asks for all that is stored gets it even from an instance that lags behind:
+// a fact, a message of a room created again, and where the messages of a new room end.
 func TestHistoryOfAnInstanceThatIsBehind(t *testing.T) {
 	now := events.TimeOf(time.Now())
 	made := func(id string) *events.Fact {
@@ -240,7 +240,7 @@ func TestNothingIsMissingWhereAnInstanceIsBehind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			go func() { // who asks for a proof gets it
+			go func() { // an instance that asks for proof gets it
 				if _, err := markers.NextMsgWithContext(ctx); err == nil {
 					free()
 				}
@@ -262,7 +262,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// notices is what a user's devices hear of a room.
+// notices is what a user's devices hear about a room.
 type notices struct {
 	*testing.T
 	s    *Service
@@ -324,8 +324,8 @@ func (n *notices) are(want ...string) {
 	}
 }
 
-// Whatever becomes of a command that the user's devices heard come, the last that they hear of
-// it is where the session stands.
+// Whatever becomes of a command that the user's devices were told about, the last notice they
+// hear says where the session really is.
 func TestLastNoticeIsTrue(t *testing.T) {
 	// enter begins to enter a room, and returns when the devices have heard of it.
 	enter := func(t *testing.T, s *Service, nc *nats.Conn, id subjects.Room, request string) (*client.Client, *notices, <-chan error) {
@@ -360,7 +360,7 @@ func TestLastNoticeIsTrue(t *testing.T) {
 			t.Fatal(err)
 		}
 		free := s.delay(t)
-		s.journal.Close() // no acknowledgement arrives any more
+		s.journal.Close() // no acknowledgement arrives from here on
 		sent, err := nc.SubscribeSync(subjects.Journal("slow"))
 		if err != nil {
 			t.Fatal(err)
@@ -436,7 +436,7 @@ func TestBucketThatTakesNothing(t *testing.T) {
 	await(t, "the bucket to be written again", func() bool { return s.projector.Written() == s.rep.Passed.Seq() && s.Check(ctx) == nil })
 }
 
-// An instance whose connection was closed says so.
+// An instance whose connection was closed ends and says so.
 func TestClosedConnection(t *testing.T) {
 	s, _ := inside(t, Config{})
 	s.nc.Close()
@@ -451,7 +451,7 @@ func TestClosedConnection(t *testing.T) {
 }
 
 // An instance that does not start leaves nothing on the connection.
-func TestNothingStaysOfAFailedStart(t *testing.T) {
+func TestFailedStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	server := roomtest.Server(t)
 	nc, system := roomtest.Conn(t, server), roomtest.Conn(t, server)

@@ -19,10 +19,10 @@ import (
 	"natsrooms/roomsvc/roomtest"
 )
 
-// noticed is how long after its end a lease's session may still be in, while a leader lives.
+// noticed is how long a session may still be in after its lease ended, while a leader lives.
 const noticed = 2 * time.Second
 
-// leased is a reply to a session that may have a lease.
+// leased is the reply to a session that may have a lease.
 type leased struct {
 	room.Position
 	ExpiresAt  time.Time       `json:"expiresAt"`
@@ -30,7 +30,7 @@ type leased struct {
 	RoomIDList []string        `json:"roomIDList"`
 }
 
-// out is a session's entry in a fact that it is out, as it was heard.
+// out is a session's entry in the fact that it is out, as it was heard.
 type out struct {
 	entry
 	typ, room string
@@ -40,7 +40,7 @@ type out struct {
 	late      *roomtest.Lateness
 }
 
-// outs is what is heard of sessions that are out, and nobody's own doing.
+// outs is what is heard of sessions that are out but did not leave by themselves.
 type outs struct {
 	w     *world
 	heard chan out
@@ -91,12 +91,12 @@ func (o *outs) next() out {
 	case x := <-o.heard:
 		return x
 	case <-time.After(patience):
-		o.w.T.Fatal("nobody is put out")
+		o.w.T.Fatal("no session is removed")
 		return out{}
 	}
 }
 
-// none checks that nobody else was put out, up to what another session's end proves.
+// none checks that no other session was removed, up to the end of a session of its own.
 func (o *outs) none() {
 	o.w.T.Helper()
 	o.clock(5)
@@ -107,7 +107,7 @@ func (o *outs) none() {
 	}
 }
 
-// clock lets so many seconds go by: those of a session's lease.
+// clock lets so many seconds pass: those of a session's lease.
 func (o *outs) clock(seconds int) {
 	o.w.T.Helper()
 	ok[leased](o.w, "enter.clock", fmt.Sprintf(`{"roomID":"clock","sessionID":"s%d","leaseSeconds":%d}`, rand.Int64(), seconds))
@@ -149,11 +149,11 @@ func TestLeaseRunsOut(t *testing.T) {
 	ok[leased](w, "enter", `{"roomID":"side","userID":"bob"}`)
 	told := ok[leased](w, "get.alice", `{"roomID":"side","sessionID":"tab"}`).ExpiresAt
 	desk := ok[leased](w, "renew.alice", `{"sessionID":"desk"}`).ExpiresAt
-	t.Logf("told at first, and when the bucket had been heard: %v apart", told.Sub(lobby.ExpiresAt))
+	t.Logf("the end told at first and the one told when the bucket had been heard are %v apart", told.Sub(lobby.ExpiresAt))
 	if d := told.Sub(lobby.ExpiresAt); d < 0 || !heard.late.Within(d, noticed, begun) {
 		t.Errorf("a lease ends at %v, was said to end at %v", told, lobby.ExpiresAt)
 	}
-	for { // what the commands said
+	for { // skip what the commands said
 		m, err := notices.NextMsg(patience)
 		if err != nil {
 			t.Fatal(err)
@@ -170,7 +170,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	x, y := both["lobby"], both["side"]
 	x.is(t, "session.left", "lobby", "tab", "expired", told)
 	y.is(t, "member.left", "side", "tab", "expired", told)
-	t.Logf("heard %v and %v behind the end", x.heard.Sub(told), y.heard.Sub(told))
+	t.Logf("heard %v and %v after the end", x.heard.Sub(told), y.heard.Sub(told))
 	for range 2 {
 		m, err := notices.NextMsg(patience)
 		if err != nil {
@@ -192,17 +192,17 @@ func TestLeaseRunsOut(t *testing.T) {
 	z := heard.next()
 	desk = ok[leased](w, "renew.alice", `{"sessionID":"tab"}`).ExpiresAt
 	if !desk.IsZero() {
-		t.Errorf("what is over has an end at %v", desk)
+		t.Errorf("a lease that is over ends at %v", desk)
 	}
 	z.is(t, "member.left", "lobby", "desk", "expired", z.left)
 	heard.none()
 	if n, _, _ := notices.Pending(); n != 1 {
-		t.Errorf("%d more notices, want that of the desk", n)
+		t.Errorf("%d more notices, want only that of desk", n)
 	}
 	w.check()
 }
 
-// Every verb renews, and says when the lease ends; to who has none it says nothing.
+// Every verb renews, and says when the lease ends; without a lease it says nothing.
 func TestExpiresAt(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	late, begun := w.Measure(), time.Now()
@@ -247,7 +247,7 @@ func TestExpiresAt(t *testing.T) {
 	}
 }
 
-// The newest leaseSeconds counts, and 0 is for as long as it likes.
+// The newest leaseSeconds counts, and 0 means without end.
 func TestNewestLeaseCounts(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	heard := w.outs()
@@ -273,16 +273,16 @@ func TestNewestLeaseCounts(t *testing.T) {
 	x := heard.next()
 	x.is(t, "member.left", "lobby", "default", "expired", x.left)
 
-	// It comes again without one, and is not taken for what has ended.
+	// It enters again without a lease, and is not taken for the session that ended.
 	about("afresh", ok[leased](w, "enter", `{"roomID":"lobby","userID":"alice"}`), 0)
 	if r := ok[leased](w, "renew", `{"userID":"alice"}`); len(r.Rooms) != 1 || !r.ExpiresAt.IsZero() {
 		t.Errorf("a session that lasts renews: %+v", r)
 	}
 	heard.none()
 
-	// It leaves, and its user's own client comes in with it: that one is not for ever.
+	// It leaves, and its user's own client enters with the same session, which now has a lease.
 	ok[leased](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
-	about("in the user form behind it", ok[leased](w, "enter.alice", `{"roomID":"lobby"}`), 60)
+	about("in the user form after it", ok[leased](w, "enter.alice", `{"roomID":"lobby"}`), 60)
 	w.check()
 }
 
@@ -320,7 +320,7 @@ func TestLeaseFields(t *testing.T) {
 	}
 }
 
-// Many leases that end together share facts, and nobody is late.
+// Many leases that end together share facts, and none ends late.
 func TestThousandExpire(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	heard := w.outs()
@@ -344,15 +344,15 @@ func TestThousandExpire(t *testing.T) {
 	}
 	n := heard.facts.Load()
 	roomtest.Figure(t, "came in %v; %d facts for 1000 sessions, the last one heard %v after its end", took, n, latest)
-	// A machine that is too busy to let them come in is too busy to put them out.
+	// A machine that is too busy to let them in quickly is too busy to remove them quickly.
 	if most := 12 + 4*int64(took/time.Second); n > most || !heard.late.Within(latest, max(noticed, took), begun) {
 		t.Errorf("%d facts for 1000 sessions, want at most %d; the last one heard %v after its end", n, most, latest)
 	}
 	w.check()
 }
 
-// A renewal in the same instant as the end: acknowledged and in until the new end, or
-// told that it is out, and out by the old end.
+// A renewal comes at the same instant as the end: either the session is told the new end and
+// stays in until then, or it is told that it is out, and left at the old end.
 func TestRenewalMeetsTheEnd(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	heard := w.outs()
@@ -404,7 +404,7 @@ func TestRenewalMeetsTheEnd(t *testing.T) {
 			want = f.renewed
 			listed++
 		}
-		if d := x.left.Sub(want); d < 0 || !heard.late.Within(d, noticed, begun) { // who stores a lease tells its end from before that
+		if d := x.left.Sub(want); d < 0 || !heard.late.Within(d, noticed, begun) { // the end that is told counts from before the lease is stored
 			t.Errorf("%s left at %v; its lease ended at %v, renewed %v until %v", x.UserID, x.left, f.first, f.listed, f.renewed)
 		}
 	}
@@ -416,7 +416,7 @@ func TestRenewalMeetsTheEnd(t *testing.T) {
 	w.check()
 }
 
-// renewals is how many there are without a false ending; the long form is what make soak runs.
+// renewals is how many must pass without a false ending; make soak runs the long form.
 func renewals() int {
 	if os.Getenv("NATSROOMS_LONG") != "" {
 		return 10_000
@@ -424,9 +424,9 @@ func renewals() int {
 	return 500
 }
 
-// Clients that connect again and again, and renew in time, are never put out.
-func TestNobodyIsPutOutInTime(t *testing.T) {
-	if os.Getenv("NATSROOMS_LONG") == "" { // in full it leaves no time for others
+// Clients that connect again and again, and renew in time, are never removed.
+func TestRenewalInTimeKeepsTheSession(t *testing.T) {
+	if os.Getenv("NATSROOMS_LONG") == "" { // the long form leaves no time for other tests
 		t.Parallel()
 	}
 	w, _ := newWorldAt(t, roomtest.Start(t), 3, roomsvc.Config{})
@@ -443,7 +443,7 @@ func TestNobodyIsPutOutInTime(t *testing.T) {
 			user := fmt.Sprintf("u%d", i)
 			r, err := once[leased](w, "enter."+room.Verb(user), map[string]any{"roomID": "lobby", "leaseSeconds": 6, "connection": room.Connection{ServerID: "S", ClientID: uint64(i) + 1}})
 			for k := 0; k < each && err == nil; k++ {
-				// At once by whichever instance, which may not have heard of it, and then late.
+				// It renews at once, at any instance, which may not have heard of it, and then late.
 				if r, err = once[leased](w, "renew."+room.Verb(user), map[string]any{"connection": room.Connection{ServerID: "T", ClientID: uint64(k) + 1}}); err != nil {
 					break
 				}
@@ -474,12 +474,12 @@ func TestNobodyIsPutOutInTime(t *testing.T) {
 	group.Wait()
 	heard.none()
 	if len(until) != n {
-		t.Errorf("%d of %d came to an end", len(until), n)
+		t.Errorf("%d of %d got through", len(until), n)
 	}
 }
 
-// Whoever was brought in by a back end, without a lease, begins one with its first renewal:
-// nobody would miss it otherwise.
+// A session that a back end brought in without a lease gets one with its first renewal:
+// otherwise nobody would notice when it is gone.
 func TestRenewalBeginsALease(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	late := w.Measure()
@@ -488,18 +488,18 @@ func TestRenewalBeginsALease(t *testing.T) {
 		t.Errorf("a back end's renewal: %v", r.ExpiresAt)
 	}
 	if r := ok[leased](w, "renew.bob", `{"sessionID":"tab"}`); !r.ExpiresAt.IsZero() {
-		t.Errorf("of one that is in no room: %v", r.ExpiresAt)
+		t.Errorf("the renewal of a session in no room: %v", r.ExpiresAt)
 	}
-	for range 20 { // another instance may not have heard of its coming in
+	for range 20 { // another instance may not have heard of its join
 		asked := time.Now()
 		if r := ok[leased](w, "renew.bob", `{"sessionID":"phone"}`); !r.ExpiresAt.IsZero() {
 			if d := time.Until(r.ExpiresAt); !late.Within(60*time.Second-d, 10*time.Second, asked) || d > 60*time.Second {
-				t.Errorf("it lasts %v", d)
+				t.Errorf("the lease lasts %v", d)
 			}
 			return
 		}
 	}
-	t.Error("it has none")
+	t.Error("it has no lease")
 }
 
 func TestLeaseOutlivesTheLeader(t *testing.T) {
@@ -527,7 +527,7 @@ func TestLeaseOutlivesTheLeader(t *testing.T) {
 	w.check()
 }
 
-// While everything is down leases go on.
+// Leases run on while everything is down.
 func TestLeasesOverARestart(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		t.Run(map[bool]string{false: "kept", true: "bucket lost"}[lost], func(t *testing.T) {
@@ -579,7 +579,7 @@ func TestLeasesOverARestart(t *testing.T) {
 	}
 }
 
-// clockWorld is another server and service, which tell the time while the first are down.
+// clockWorld is another server and service, which keep time while the first ones are down.
 func clockWorld(t *testing.T) *outs {
 	t.Helper()
 	w := emptyWorld(t, roomtest.Start(t))
@@ -587,7 +587,7 @@ func clockWorld(t *testing.T) *outs {
 	return w.outs()
 }
 
-// Restarts in a row change nothing: no lease is longer for it, and a renewal is never missed.
+// A restart changes nothing: it makes no lease longer, and no renewal is missed.
 func TestRenewalAfterARestart(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	heard := w.outs()
@@ -606,7 +606,7 @@ func TestRenewalAfterARestart(t *testing.T) {
 	}
 }
 
-// The bucket is deleted while the service runs, and made anew by another instance or not.
+// The bucket is deleted while the service runs, and another instance makes it again or not.
 func TestBucketDeleted(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		t.Run(map[bool]string{false: "gone", true: "made anew"}[again], func(t *testing.T) {
@@ -669,12 +669,12 @@ func TestDevicesReplaceOneAnother(t *testing.T) {
 	ok[leased](w, "join.alice", `{"roomID":"lobby","sessionID":"third"}`)
 	replaced("lobby", "second")
 	if r := ok[leased](w, "renew.alice", `{"sessionID":"second"}`); len(r.Rooms) != 0 {
-		t.Errorf("who was replaced is in %+v", r.Rooms)
+		t.Errorf("the session that was replaced is in %+v", r.Rooms)
 	}
 	ok[leased](w, "enter.alice", `{"roomID":"side","sessionID":"first"}`)
 	ok[leased](w, "switch.alice", `{"fromRoomID":"side","toRoomInfo":{"roomID":"lobby"},"sessionID":"first"}`)
 	replaced("lobby", "third")
-	ok[leased](w, "enter.alice", `{"roomID":"lobby","sessionID":"first"}`) // in already: nobody is replaced
+	ok[leased](w, "enter.alice", `{"roomID":"lobby","sessionID":"first"}`) // it is in already: nobody is replaced
 	heard.none()
 	h := w.check(follower)
 	if m := h.rooms["lobby"].Members["alice"]; len(m.Sessions) != 1 || m.Sessions["first"] == "" {
@@ -727,8 +727,8 @@ func TestDevicesSideBySide(t *testing.T) {
 	}
 }
 
-// The bucket's stream has three copies, and its leader changes again and again while
-// leases are renewed. Nobody is put out in time, and everybody once when it is over.
+// The bucket's stream has three replicas, and its leader changes again and again while leases
+// are renewed. No session is removed while it renews in time, and each is removed once after that.
 func TestLeasesOverElections(t *testing.T) {
 	t.Parallel()
 	nodes := roomtest.Cluster(t, 3)

@@ -18,7 +18,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// message is a message as its copies and history show it, written down once more.
+// message is a message as its copies and history show it, written out again from the contract.
 type message struct {
 	RoomID       string `json:"roomID"`
 	InstanceID   string `json:"instanceID"`
@@ -170,7 +170,7 @@ func TestSend(t *testing.T) {
 	w.Refused(room.ErrRoomNotExist, "send", `{"roomID":"none","type":"text","data":"x"}`)
 }
 
-// A message is there once, whichever instance it is sent to again, and after a restart.
+// A message is stored once, whichever instance it is sent to again, and after a restart.
 func TestRepeatedMessages(t *testing.T) {
 	w, instances := newWorld(t, 3, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
@@ -206,7 +206,7 @@ func TestRepeatedMessages(t *testing.T) {
 	if n := len(w.storedMessages("room.msg.lobby")); n != 2 {
 		t.Errorf("%d messages are stored, want 2", n)
 	}
-	// Its user may be gone meanwhile, and the room too.
+	// Its user may have left meanwhile, and the room may have ended.
 	ok[position](w, "leave", `{"roomID":"lobby","userID":"alice"}`)
 	again()
 	w.Refused(room.ErrUserNotInRoom, "send", strings.Replace(body, `"1"`, `"4"`, 1))
@@ -214,7 +214,7 @@ func TestRepeatedMessages(t *testing.T) {
 	again()
 }
 
-// Who is in may send at once, on whichever instance; who is out may not, at once.
+// A user may send as soon as it has joined, on any instance, and not once it has left.
 func TestMembersSendAtOnce(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","config":{"roomDestroyDelayTime":600}}`)
@@ -225,7 +225,7 @@ func TestMembersSendAtOnce(t *testing.T) {
 			return
 		}
 		if _, err := once[sent](w, room.Send, map[string]any{"roomID": "lobby", "userID": user, "type": "text", "data": user}); err != nil {
-			t.Errorf("%s is in and may not send: %v", user, err)
+			t.Errorf("%s is in, but may not send: %v", user, err)
 		}
 	})
 	seen := map[string]int{}
@@ -249,7 +249,7 @@ func TestMessageRate(t *testing.T) {
 	var refused *room.Error
 	for n := 0; refused == nil; n++ {
 		if m := w.Ask("send", send("alice", "lobby", "low")); n > 100 {
-			t.Fatal("alice may send as much as she likes")
+			t.Fatal("alice may send without limit")
 		} else if e := refusal(m); e != nil {
 			if refused = e; n < 5 {
 				t.Errorf("refused after %d", n)
@@ -259,13 +259,13 @@ func TestMessageRate(t *testing.T) {
 	if refused.Code.Name != "RATE_LIMITED" || refused.Code.Number != 6000005 || refused.Limit != 5 || refused.RetryAfterMs < 1 || refused.RetryAfterMs > 200 {
 		t.Errorf("refused by %+v", refused)
 	}
-	ok[sent](w, "send", send("alice", "lobby", "high")) // passes where low is refused
+	ok[sent](w, "send", send("alice", "lobby", "high")) // this passes where low is refused
 	ok[sent](w, "send", send("alice", "other", "low"))
 	ok[sent](w, "send", send("bob", "lobby", "low"))
 	ok[sent](w, "send", `{"roomID":"lobby","type":"text","data":"of the server"}`)
 }
 
-// A full stream takes no more messages and loses none; changes of rooms go on.
+// A full stream accepts no more messages and loses none; rooms can still be changed.
 func TestMessagesFull(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	stream, err := w.JS.Stream(w.Ctx, "ROOM_MESSAGES")
@@ -290,11 +290,11 @@ func TestMessagesFull(t *testing.T) {
 		data = append(data, m.Data)
 	}
 	if !slices.Equal(data, []string{"0", "1", "2"}) {
-		t.Errorf("stored are %q", data)
+		t.Errorf("the stream holds %q", data)
 	}
 }
 
-// A subscriber that misses copies knows by Nats-Last-Sequence, and finds them in history.
+// A subscriber that misses copies learns it from Nats-Last-Sequence, and finds them in history.
 func TestMessageHoles(t *testing.T) {
 	w, _ := newWorld(t, 2, configOf(nil))
 	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`).InstanceID
@@ -337,11 +337,11 @@ func TestMessageHoles(t *testing.T) {
 		want = append(want, m.MessageSeq)
 	}
 	if !slices.Equal(got, want) || holes != n/10 {
-		t.Errorf("with %d holes healed there are %v, stored are %v", holes, got, want)
+		t.Errorf("with %d holes healed there are %v; %v are stored", holes, got, want)
 	}
 }
 
-// past reads messages by history, page by page.
+// past reads messages from history, page by page.
 func (w *world) past(instance, id, position string, from uint64, count int) (all []*message) {
 	w.T.Helper()
 	for next := strconv.FormatUint(from, 10); next != ""; {
@@ -418,7 +418,7 @@ func TestHistoryOfMessages(t *testing.T) {
 	complete("afterMessageSeq", 0, true)
 	complete("afterMessageSeq", seqs[34], true)
 	complete("beforeMessageSeq", 0, true)
-	say(25, 30<<10) // pages end by bytes; the oldest go
+	say(25, 30<<10) // pages end because of their bytes; the oldest messages go
 	kept := seqs[len(seqs)-40:]
 	compare("what is kept, forward", w.past(instance, "lobby", "afterMessageSeq", 0, 500), kept)
 	compare("what is kept, back", w.past(instance, "lobby", "beforeMessageSeq", 0, 500), kept)
@@ -430,7 +430,7 @@ func TestHistoryOfMessages(t *testing.T) {
 	}
 }
 
-// JSON writes some characters sixfold; a page takes that into account, in either direction.
+// JSON needs six bytes for some characters; a page allows for that, in either direction.
 func TestHistoryOfLongMessages(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`).InstanceID
@@ -438,13 +438,13 @@ func TestHistoryOfLongMessages(t *testing.T) {
 		ok[sent](w, "send", fmt.Sprintf(`{"roomID":"lobby","userID":"alice","type":"text","data":"%s"}`, strings.Repeat(`\u0001`, 10_500)))
 	}
 	for _, position := range []string{"afterMessageSeq", "beforeMessageSeq"} {
-		if n := len(w.past(instance, "lobby", position, 0, 500)); n != 12 { // which looks at the length of each page
-			t.Errorf("by %s there are %d messages, want 12", position, n)
+		if n := len(w.past(instance, "lobby", position, 0, 500)); n != 12 { // past checks the length of each page
+			t.Errorf("paging by %s gives %d messages, want 12", position, n)
 		}
 	}
 }
 
-// A busy room does not hide its past from who pages back.
+// A busy room does not hide its past from a reader who pages back.
 func TestHistoryWhileOthersTalk(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MessagesPerRoom = 100_000 }))
 	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`).InstanceID
@@ -479,7 +479,7 @@ func TestHistoryWhileOthersTalk(t *testing.T) {
 	talk.Wait()
 }
 
-// A message that was discarded since has been sent all the same.
+// A message that has been discarded since was sent all the same.
 func TestRepeatedMessageThatIsDiscarded(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(func(c *roomsvc.Config) { c.MessagesPerRoom = 2 }))
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice"}`)
@@ -500,7 +500,7 @@ func TestHistoryForJoiners(t *testing.T) {
 	w, _ := newWorld(t, 1, configOf(nil))
 	instance := ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"historyForJoiners":false}}`).InstanceID
 	before := ok[sent](w, "send", `{"roomID":"lobby","userID":"alice","type":"text","data":"before"}`)
-	joined := time.Now() // the clock decides here: the next joining must be a millisecond later
+	joined := time.Now() // the clock decides here: the next join must be a millisecond later
 	for joined.UnixMilli() <= before.Timestamp {
 		joined = time.Now()
 	}
@@ -522,7 +522,7 @@ func TestHistoryForJoiners(t *testing.T) {
 	w.Refused(room.ErrUserNotInRoom, "history.carol", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterMessageSeq":0}`, instance))
 }
 
-// pagesOfFacts reads the room's facts by pages of several lengths, from several places.
+// pagesOfFacts reads the room's facts in pages of several lengths, from several places.
 func (w *world) pagesOfFacts(instance string, stored []*fact, counts ...int) {
 	w.T.Helper()
 	for _, count := range counts {
@@ -561,7 +561,7 @@ func TestHistoryOfFacts(t *testing.T) {
 	}
 	stored := w.journal("room.evt.lobby", 1)
 	w.pagesOfFacts(instance, stored, 1, 7, 500)
-	// An instance that has just started knows no fact as it is stored.
+	// An instance that has just started does not hold any fact as it was stored.
 	for _, i := range instances {
 		i.End()
 	}
@@ -584,7 +584,7 @@ func TestHistoryOfFacts(t *testing.T) {
 	}
 }
 
-// The heads that rooms tells are those of the newest messages.
+// The messageSeq that rooms gives is that of the newest message.
 func TestMessageHeads(t *testing.T) {
 	w, _ := newWorld(t, 3, configOf(nil))
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
@@ -593,7 +593,7 @@ func TestMessageHeads(t *testing.T) {
 		head = ok[sent](w, "send", fmt.Sprintf(`{"roomID":"lobby","userID":"alice","type":"text","data":"%d"}`, i)).MessageSeq
 	}
 	deadline := time.Now().Add(patience)
-	for agreed := 0; agreed < 30; { // whichever instance is asked
+	for agreed := 0; agreed < 30; { // no matter which instance answers
 		r := ok[room.RoomsReply](w, "rooms", `{"userID":"alice","sync":true}`)
 		if r.Rooms[0].MessageSeq == head {
 			agreed++
@@ -611,8 +611,8 @@ func TestMessageHeads(t *testing.T) {
 	}
 }
 
-// Talk beside joins: nothing of either is lost or doubled.
-func TestMessagesBesideStorm(t *testing.T) {
+// Members talk while others join: no message and no join is lost or doubled.
+func TestMessagesDuringAStorm(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
 	sub, err := w.NC.Subscribe("room.msg.lobby", func(*nats.Msg) {})

@@ -37,7 +37,7 @@ var (
 	eventCodes = map[string]int{"success": 0, "roomNotExist": 3, "activeCreate": 4, "createFailed": 5, "activeEnter": 6, "enterFailed": 7, "kickedOut": 8, "connectTimeout": 9, "kickedOutByOtherDevice": 10, "activeSwitch": 11, "switchFailed": 12}
 )
 
-// line is the notice in short; its parts are checked against each other.
+// line is the notice in short; it checks that the parts agree.
 func (n *notice) line(t *testing.T, m *nats.Msg) string {
 	t.Helper()
 	if stateCodes[n.State] != n.StateCode || eventCodes[n.Event] != n.EventCode || n.UserID == "" || n.SessionID == "" ||
@@ -78,7 +78,8 @@ func TestNotices(t *testing.T) {
 		{"create", `{"roomID":"lobby"}`, []string{"lobby/default connecting activeCreate", "lobby/default connected createFailed ROOM_ALREADY_EXISTS 6000323"}},
 		{"create", `{"roomID":"bobs"}`, []string{"bobs/default connecting activeCreate", "bobs/default disconnected createFailed ROOM_ALREADY_EXISTS 6000323"}},
 		{"create", `{"roomID":"new","config":{"maxMembers":-1}}`, []string{"new/default connecting activeCreate", "new/default disconnected createFailed PARAM_INVALID 6000001"}},
-		// Refused, and yet in the room: what is true is told, not what the refusal sounds like.
+		// It is refused, and yet in the room: the notice says what is true, whatever the
+		// refusal suggests.
 		{"join", `{"roomID":"lobby"}`, []string{"lobby/default connecting activeEnter", "lobby/default connected enterFailed USER_ALREADY_IN_ROOM 6000320"}},
 		{"join", `{"roomID":"none"}`, []string{"none/default connecting activeEnter", "none/default disconnected enterFailed ROOM_NOT_EXIST 6000322"}},
 		{"enter", `{"roomID":"full"}`, []string{"full/default connecting activeEnter", "full/default disconnected enterFailed ROOM_FULL 7000002"}},
@@ -102,7 +103,7 @@ func TestNotices(t *testing.T) {
 		requestID := fmt.Sprintf("r%d", i)
 		body := strings.Replace(`{"requestID":"`+requestID+`",`+s.body[1:], ",}", "}", 1)
 		m := w.Ask(s.verb+".alice", body)
-		// The reply is here, on the same connection: all notices must be, too.
+		// The reply has arrived on the same connection, so all notices must have, too.
 		n, _, err := sub.Pending()
 		if err != nil || n != len(s.want) {
 			t.Errorf("step %d, %s %s: %d notices before the reply, want %d", i, s.verb, s.body, n, len(s.want))

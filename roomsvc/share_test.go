@@ -8,20 +8,20 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// One end user, however much it asks for, leaves places for the others.
-func TestOneUserLeavesRoomForOthers(t *testing.T) {
+// One end user, however much it asks for, leaves capacity for the others.
+func TestOneUserDoesNotCrowdOutOthers(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true, MaxInFlight: 256})
 	ok[position](w, "enter.alice", `{"roomID":"lobby"}`)
 	ok[position](w, "join.mallory", `{"roomID":"lobby"}`)
 	const questions = 1000
 	inbox := w.NC.NewInbox()
 	answers := hear(t, w.NC, inbox)
-	for range questions { // for what will not be stored
+	for range questions { // about a revision that will never be stored
 		if err := w.NC.PublishRequest("room.cmd.get.mallory", inbox, []byte(`{"roomID":"lobby","minRevision":1000000000}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.Refused(room.ErrBusy, "get.mallory", `{"roomID":"lobby"}`) // behind them all
+	w.Refused(room.ErrBusy, "get.mallory", `{"roomID":"lobby"}`) // after them all
 	ok[position](w, "get.alice", `{"roomID":"lobby"}`)
 	ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
 	for range questions {
@@ -37,7 +37,7 @@ func TestOneUserLeavesRoomForOthers(t *testing.T) {
 }
 
 // Nor can it fill the bucket of leases with sessions that it makes up.
-func TestOneUserHasSoManySessions(t *testing.T) {
+func TestSessionsOfOneUserAreLimited(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	const most = 1000
 	together(most, func(i int) {

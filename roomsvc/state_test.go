@@ -107,7 +107,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// One fact carries what came together; the entries keep their request IDs apart.
+// One fact carries requests that arrive together; each entry keeps its own request ID.
 func TestFactsOfARun(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"first"}`)
@@ -136,7 +136,7 @@ func TestDestroyDelay(t *testing.T) {
 		w.awaitFacts("room.evt."+id, "the end of "+id, func(x *fact) bool { f = x; return x.Type == "room.destroyed.v1" })
 		return f
 	}
-	// `clock` ends between the two timers of `lobby`, which tells the time without a clock.
+	// The end of `clock` falls between the two timers of `lobby`: the test needs no clock.
 	first := ok[room.JoinedReply](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":2}}`)
 	ok[position](w, "create", `{"roomID":"clock","userID":"alice","config":{"roomDestroyDelayTime":1}}`)
 	ok[room.LeftAllReply](w, "leaveAll", `{"userID":"alice"}`)
@@ -165,7 +165,7 @@ func TestDestroyDelay(t *testing.T) {
 	w.check()
 }
 
-// A due room ends although its leader died, and a timer goes on over a restart.
+// A room that is due ends although the leader died, and a timer goes on across a restart.
 func TestDestroyAfterRestart(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":1}}`)
@@ -207,7 +207,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	w.check()
 }
 
-// What is read again at a start, over a bucket that is newer, does not undo it.
+// Facts that a start reads again, on top of a newer bucket, do not undo what the bucket says.
 func TestRestartKnowsWhoIsWhere(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	for range 3 {
@@ -246,7 +246,7 @@ func TestBucket(t *testing.T) {
 	if n := records["a=2Eb"]["memberCount"]; n != 2.0 {
 		t.Errorf("the room's record counts %v members", n)
 	}
-	// A roster watched by key alone.
+	// A roster can be watched by keys alone.
 	watch, err := w.kv.Watch(w.Ctx, "a=2Eb.>", jetstream.UpdatesOnly())
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestBucket(t *testing.T) {
 	w.check()
 }
 
-// Two leaders at once: what the one wrote the other can't overwrite.
+// There are two leaders at once: neither can overwrite what the other wrote.
 func TestTwoLeaders(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	at := ok[position](w, "create", `{"roomID":"lobby","userID":"alice","config":{"roomDestroyDelayTime":600}}`)
@@ -324,8 +324,8 @@ func TestTwoLeaders(t *testing.T) {
 	}
 }
 
-// A leader whose bucket somebody else wrote reads it anew and goes on.
-func TestLeaderGetsOverAnotherOne(t *testing.T) {
+// A leader whose bucket somebody else wrote to reads it again and goes on.
+func TestLeaderRecoversFromForeignWrites(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{})
 	for i := range 3 {
 		at := ok[position](w, "enter", fmt.Sprintf(`{"roomID":"lobby","userID":"u%d"}`, i))
@@ -341,7 +341,7 @@ func TestLeaderGetsOverAnotherOne(t *testing.T) {
 	w.check()
 }
 
-// Another instance takes the lead of one that stopped in order, and of one that died.
+// Another instance takes over the lead from one that was stopped, and from one that died.
 func TestLeadChanges(t *testing.T) {
 	w, instances := newWorld(t, 3, roomsvc.Config{})
 	for i, end := range []func(){instances[0].End, instances[1].Kill} {
@@ -362,7 +362,7 @@ func TestForeignStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := w.Open(roomsvc.Config{}); err == nil || !strings.Contains(err.Error(), `"ARCHIVE"`) {
-				t.Fatalf("started beside a stream on %s: %v", subject, err)
+				t.Fatalf("started although there is a stream on %s: %v", subject, err)
 			}
 			if err := w.JS.DeleteStream(w.Ctx, "ARCHIVE"); err != nil {
 				t.Fatal(err)
@@ -372,13 +372,13 @@ func TestForeignStream(t *testing.T) {
 				t.Errorf("not ready without a reason: %v", err)
 			}
 			if subject == "room.>" {
-				return // the server itself refuses it beside ours
+				return // the server itself refuses it next to ours
 			}
 			if _, err := w.JS.CreateStream(w.Ctx, foreign); err != nil {
 				t.Fatal(err)
 			}
 			if err := i.Check(w.Ctx); err == nil || !strings.Contains(err.Error(), `"ARCHIVE"`) {
-				t.Errorf("ready beside a stream on %s: %v", subject, err)
+				t.Errorf("ready although there is a stream on %s: %v", subject, err)
 			}
 			ok[position](w, "enter", `{"roomID":"lobby","userID":"alice"}`)
 			if err := w.JS.DeleteStream(w.Ctx, "ARCHIVE"); err != nil {
@@ -456,7 +456,7 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first one waits for what is not stored yet, and takes the only place.
+	// The first request waits for what is not stored yet, and takes the only place.
 	head, err := w.JS.Stream(w.Ctx, "ROOMS")
 	if err != nil {
 		t.Fatal(err)

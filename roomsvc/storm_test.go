@@ -43,7 +43,7 @@ func TestStormOnTheLastPlaces(t *testing.T) {
 	}
 }
 
-// The room of an acknowledged create is there for whoever asks next, also on
+// Once a create is acknowledged, the room is there for whoever asks next, even on
 // instances that have not seen its fact yet.
 func TestStormOfCreateThenJoin(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{})
@@ -77,7 +77,7 @@ func TestTwoSwitchesAtOnce(t *testing.T) {
 	followers := []*follower{w.follow("B", "B", 0, 0), w.follow("C", "C", 0, 4)}
 	together(100, func(i int) {
 		user, from := fmt.Sprintf("u%d", i), fmt.Sprintf("A%d", i)
-		// The room left waits, or is gone before the other one comes.
+		// The room that was left waits, or ends before the other switch arrives.
 		if _, err := once[position](w, room.Create, map[string]any{"roomID": from, "userID": user, "config": map[string]any{"roomDestroyDelayTime": i % 2 * 60}}); err != nil {
 			t.Error(err)
 			return
@@ -151,7 +151,7 @@ func TestStormOfSwitchesWhileInstancesDie(t *testing.T) {
 			}
 		})
 	}
-	// Each death comes after some more moves, so that there is always work to cut off.
+	// Each death follows some more moves, so that there is always work to interrupt.
 	for n := range deaths {
 		for from := moves.Load(); moves.Load() < from+100; {
 			select {
@@ -177,9 +177,9 @@ func (w *world) lastFact() uint64 {
 	return facts[len(facts)-1].Revision
 }
 
-// checkOneRoomEach folds the facts in the stream's order. The two facts of a switch
-// stand in one atomic batch, and batches are adjacent; between them everybody who ever
-// was in a room must be in exactly one.
+// checkOneRoomEach folds the facts in the stream's order. The two facts of a switch are
+// adjacent, in one atomic batch; between batches everybody who was ever in a room must be
+// in exactly one.
 func (w *world) checkOneRoomEach(h history, begun uint64, users int) {
 	w.T.Helper()
 	in := map[string]map[string]bool{}
@@ -242,8 +242,8 @@ func TestRoomsOfAUserAtOnce(t *testing.T) {
 	}
 }
 
-// A join races the end of an empty room: it is in the old instance, or told that there
-// is no room, or, entering, in a new one.
+// A join races the end of an empty room: it joins the old instance, or is told that there
+// is no room, or, if it enters, gets into a new one.
 func TestJoinRacesDestruction(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{})
 	var joined, gone atomic.Int64
@@ -285,7 +285,7 @@ func TestJoinRacesDestruction(t *testing.T) {
 	t.Logf("%d joined, %d found no room", joined.Load(), gone.Load())
 }
 
-// Everything at once, with followers that begin in the middle of it.
+// Everything happens at once, with followers that begin in the middle of it.
 func TestStormOfEverything(t *testing.T) {
 	w, _ := newWorld(t, 3, roomsvc.Config{})
 	const rooms = 4
@@ -348,7 +348,7 @@ func TestStormOfEverything(t *testing.T) {
 	w.check(followers...)
 }
 
-// A service that is told to stop answers what it has taken.
+// A service that is told to stop answers the requests that it has taken.
 func TestStopAnswersWhatIsInFlight(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	ok[position](w, "create", `{"roomID":"lobby","userID":"first"}`)
@@ -406,7 +406,7 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 	t.Logf("%d in, %d found nobody", len(in), nobody)
 }
 
-// Copies of one request that come while it is under way wait for it and get its outcome.
+// Copies of a request that arrive while it is under way wait for it and get its outcome.
 func TestStormOfRepeats(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	ok[position](w, "enter", `{"roomID":"lobby","userID":"alice"}`)
