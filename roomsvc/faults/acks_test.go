@@ -27,7 +27,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// outcome is what a command came to, as far as it must be the same however often the
+// outcome is what a command came to: the part that must be the same however often the
 // request is sent.
 type outcome struct {
 	instance string
@@ -86,13 +86,13 @@ func (c *command) send(ctx context.Context, by *client.Client) (o outcome, err e
 	return o, err
 }
 
-// open says that an answer leaves the outcome open, or that nothing happened.
+// open says whether an answer leaves the outcome open, or says that nothing happened.
 func open(err error) bool {
 	return errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrBusy)
 }
 
 // settle sends the command until its outcome is known. Unless instances may die, every
-// answer must come, and in time.
+// attempt must be answered, and in time.
 func (c *command) settle(w *world, mayDie bool) (err error) {
 	for w.Ctx.Err() == nil {
 		began := time.Now()
@@ -115,7 +115,7 @@ func (c *command) settle(w *world, mayDie bool) (err error) {
 }
 
 // storm lets users change where they are for a while. Every user has one command at a
-// time, so it is known what each must come to: none may be refused. It gives the commands.
+// time, so it is known what each must come to: none may be refused. It returns the commands.
 func (w *world) storm(users, rooms int, d time.Duration, mayDie bool) (done []*command) {
 	w.T.Helper()
 	for i := range rooms {
@@ -146,8 +146,8 @@ func (w *world) storm(users, rooms int, d time.Duration, mayDie bool) (done []*c
 	return done
 }
 
-// repeat sends all commands once more, and checks that each comes to what it did, and
-// has its effect once.
+// repeat sends all commands once more, and checks that each comes to the same outcome as
+// before, and has its effect once.
 func (w *world) repeat(done []*command) {
 	w.T.Helper()
 	again := make(chan *command)
@@ -169,7 +169,7 @@ func (w *world) repeat(done []*command) {
 	checkEffects(w.T, w.Facts(), done)
 }
 
-// Answers of the server get lost or come late, and so do appends.
+// The server's answers get lost or come late, and so do appends.
 func TestLostAcks(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -192,7 +192,7 @@ func TestLostAcks(t *testing.T) {
 	w.Check()
 }
 
-// The bucket comes along although the leader misses most of what it is told of it.
+// The bucket keeps up although the leader misses most of what it is told about it.
 func TestLostAcksOfTheBucket(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -216,8 +216,8 @@ func TestLostAcksOfTheBucket(t *testing.T) {
 	}
 }
 
-// What a start asks the journal for, how far back requests may be repeated, is never
-// answered by silence: "nothing since" has effects.
+// A start asks the journal how far back requests may be repeated. Silence never counts as
+// an answer: "nothing since" has effects.
 func TestRecentFactsAreLost(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -242,7 +242,7 @@ func TestRecentFactsAreLost(t *testing.T) {
 	deaf := rule(func(f *frame) fate { return fate{lose: f.subject == subjects.Sync} })
 	bad.toClient.Store(&deaf)
 	if seq, err := j.FirstSince(w.Ctx, began); err == nil {
-		t.Errorf("a lost one: %d, and no error", seq)
+		t.Errorf("a lost marker: %d, and no error", seq)
 	}
 }
 
@@ -282,7 +282,7 @@ func after(c *command, in []string) []string {
 	return in
 }
 
-// checkEffects checks that every command has exactly the entries that it must have.
+// checkEffects checks that every command has exactly the entries in the journal that it must have.
 func checkEffects(t *testing.T, facts []worlds.Stored, done []*command) {
 	t.Helper()
 	type effect struct{ joined, left int }
@@ -327,8 +327,8 @@ func chance(x, lose, hold float64, most time.Duration) fate {
 	return fate{}
 }
 
-// batchOr is the same number for every message of a batch, since TCP takes no single
-// ones out of the middle; else x.
+// batchOr is the same number for every message of a batch, since TCP loses no single
+// messages from the middle; otherwise it is x.
 func batchOr(f *frame, x float64) float64 {
 	_, id, ok := bytes.Cut(f.body, []byte("Nats-Batch-Id:"))
 	if !ok {
@@ -348,7 +348,7 @@ type asked struct {
 	took  time.Duration
 }
 
-// ask sends commands side by side and gives their answers.
+// ask sends commands at the same time and returns their answers.
 func ask(w *world, commands []*command) []*asked {
 	var group sync.WaitGroup
 	all := make([]*asked, len(commands))
@@ -364,8 +364,8 @@ func ask(w *world, commands []*command) []*asked {
 	return all
 }
 
-// stuckAppends is an append, and what would be refused were it not for that one before it. Until its
-// fate is known nothing can be said of these either.
+// stuckAppends are appends, each with commands behind it that depend on whether it is stored.
+// Until its fate is known nothing can be said about these either.
 var stuckAppends = map[string]struct {
 	first  command
 	behind []command
@@ -399,16 +399,16 @@ var stuckAppends = map[string]struct {
 	},
 }
 
-// How an append gets stuck, and how the matter ends.
+// stuckWays are how an append gets stuck, and how that ends.
 var stuckWays = map[string]struct {
 	stick     func(*proxy)
 	otherLast bool // the append gets through before the other instance is asked
-	stored    bool // it is stored all the time
+	stored    bool // it has been stored all along
 }{
 	"never left, gets through later": {stick: func(p *proxy) { p.toServer.Store(&noAppends) }, otherLast: true},
 	"never left, another is faster":  {stick: func(p *proxy) { p.toServer.Store(&noAppends) }},
 	"stored, and nothing is heard": {stored: true, stick: func(p *proxy) {
-		var appends atomic.Bool // until then what goes before it is heard
+		var appends atomic.Bool // set by the first append; until then the instance hears everything
 		watch := rule(func(f *frame) fate {
 			if strings.HasPrefix(f.subject, "room.journal.") {
 				appends.Store(true)
@@ -426,14 +426,14 @@ var stuckWays = map[string]struct {
 	}},
 }
 
-// noAppends loses appends, and questions about streams, as when a stream has no leader.
+// noAppends loses appends, and questions about streams, as if the stream had no leader.
 // Markers get through.
 var noAppends = rule(func(f *frame) fate {
 	return fate{lose: strings.HasPrefix(f.subject, "room.journal.") || strings.HasPrefix(f.subject, "$JS.API.STREAM.INFO.")}
 })
 
-// An append whose fate is open: what waits behind it is neither refused nor said to be
-// without effect, and everything can be repeated elsewhere.
+// While an append's fate is open, the commands waiting behind it are neither refused nor said
+// to be without effect, and everything can be repeated elsewhere.
 func TestStuckAppends(t *testing.T) {
 	t.Parallel()
 	for what, c := range stuckAppends {
@@ -473,7 +473,7 @@ func TestStuckAppends(t *testing.T) {
 					bad.on(nil, nil)
 					w.Until(patience, "the append to get through", func() bool { return len(w.Facts()) > before })
 				}
-				// From here on what the instance behind the proxy gets it can't answer.
+				// From here on the instance behind the proxy can't answer what it gets.
 				bad.pause()
 				w.Start(roomsvc.Config{Instance: "near"})
 				outcomes := map[string]outcome{}
@@ -548,7 +548,7 @@ func (w *world) journalAt(url string) *journal.Journal {
 	return j
 }
 
-// mark stores a marker that soon expires.
+// mark stores a marker that expires soon.
 func (w *world) mark() {
 	w.T.Helper()
 	marker := nats.NewMsg(subjects.Sync)
@@ -558,7 +558,7 @@ func (w *world) mark() {
 	}
 }
 
-// expire waits until the stream, of markers alone, is empty.
+// expire waits until the stream, which holds only markers, is empty.
 func (w *world) expire() {
 	w.T.Helper()
 	w.Until(patience, "markers to expire", w.Try(func(ctx context.Context) bool {
@@ -567,8 +567,8 @@ func (w *world) expire() {
 	}))
 }
 
-// Whoever follows the journal and finds that something is missing asks whether it was
-// facts until that is answered.
+// A follower of the journal that finds something missing asks whether facts were among it,
+// until it gets an answer.
 func TestLostAnswerAboutAGap(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -584,7 +584,7 @@ func TestLostAnswerAboutAGap(t *testing.T) {
 	})
 	bad.toServer.Store(&unanswered)
 	taken := errors.New("taken")
-	if err := j.Follow(w.Ctx, 1, func(journal.Message) error { return taken }); !errors.Is(err, journal.ErrAged) { // the stream begins behind 1
+	if err := j.Follow(w.Ctx, 1, func(journal.Message) error { return taken }); !errors.Is(err, journal.ErrAged) { // the stream begins after 1
 		t.Errorf("it ends with %v", err)
 	}
 	if n := asked.Load(); n != 2 {
@@ -592,8 +592,8 @@ func TestLostAnswerAboutAGap(t *testing.T) {
 	}
 }
 
-// A deposed leader of the leases' bucket, which knows nothing of a lease that lives, does
-// not make it forgotten.
+// A deposed leader of the leases' bucket knows nothing of a lease that lives. That does not
+// make the service forget the lease.
 func TestLeaseThatIsSaidToBeGone(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -620,7 +620,7 @@ func TestLeaseThatIsSaidToBeGone(t *testing.T) {
 		return w.Client.Renew(w.Ctx, room.RenewRequest{Caller: as("alice", "")})
 	}
 	r, err := renew()
-	if errors.Is(err, room.ErrBusy) { // it is not known whose word counts
+	if errors.Is(err, room.ErrBusy) { // the instance does not know which answer is right
 		r, err = renew()
 	}
 	if err != nil || r.ExpiresAt == 0 || len(r.Rooms) != 1 {

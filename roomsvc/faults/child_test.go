@@ -25,8 +25,8 @@ import (
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
-// The test's own program is also the child processes that are stopped in these tests:
-// an instance of the service, and a NATS server.
+// The test program also serves as the child processes that these tests stop: an instance
+// of the service, and a NATS server.
 const childIs = "NATSROOMS_FAULTS_CHILD"
 
 func TestMain(m *testing.M) {
@@ -158,8 +158,8 @@ func (c *child) signal(s syscall.Signal) {
 
 func (c *child) wake() { c.t.Helper(); c.signal(syscall.SIGCONT) }
 
-// pause returns when every thread of the process stands still, which is a little after
-// the signal.
+// pause stops the process, and returns when every thread stands still, a little after the
+// signal.
 func (c *child) pause() {
 	c.t.Helper()
 	c.signal(syscall.SIGSTOP)

@@ -25,7 +25,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// stepping gives an iterator's steps one at a time.
+// stepping returns an iterator's steps one at a time.
 func stepping[T any](t *testing.T, seq iter.Seq2[T, error]) func() T {
 	next, stop := iter.Pull2(seq)
 	t.Cleanup(stop)
@@ -44,7 +44,7 @@ type listener struct {
 	*client.Client
 	p    *proxy
 	nc   *nats.Conn
-	deaf atomic.Pointer[string] // the subjects, by their beginning, of which nothing comes through
+	deaf atomic.Pointer[string] // subjects that begin with this are lost
 }
 
 func (w *world) listener(cfg client.Config, opts ...nats.Option) *listener {
@@ -66,7 +66,7 @@ func (w *world) listener(cfg client.Config, opts ...nats.Option) *listener {
 	return l
 }
 
-// loses says that copies on subjects with this beginning are lost from now on; "" is none.
+// loses sets which copies are lost from now on: those on subjects that begin so; none for "".
 func (l *listener) loses(prefix string) {
 	if l.deaf.Store(&prefix); prefix == "" {
 		l.deaf.Store(nil)
@@ -91,7 +91,7 @@ func enter(t *testing.T, c *client.Client, ctx context.Context, id string) *room
 	return r
 }
 
-// The last fact before a silence is lost on its way. A member learns of it by the next
+// The last fact before a silence is lost on its way. A member learns of it from the next
 // renewal of its lease, everybody else by asking now and then.
 func TestLostLastFact(t *testing.T) {
 	w := newWorld(t)
@@ -127,8 +127,8 @@ func TestLostLastFact(t *testing.T) {
 	}
 }
 
-// A room that ended and was made again while nothing arrived is told from the old one,
-// also where it has got as far.
+// A room that ended and was made again while nothing arrived is told apart from the old one,
+// even if it has reached the same sequence.
 func TestWatchTellsInstancesApart(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only"})
@@ -153,15 +153,15 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 	if err != nil || h.Complete || h.InstanceID != young.InstanceID {
 		t.Errorf("the history of the old one: %+v, %v", h, err)
 	}
-	// It goes on living.
+	// The watch goes on live.
 	l.loses("")
 	w.Join("lobby", "carol")
 	if u := step(); u.Fact == nil || u.Recovered || u.Roster.Len() != 2 {
-		t.Errorf("after that comes %+v", u)
+		t.Errorf("the next step is %+v", u)
 	}
 }
 
-// A room whose end nobody heard of ends all the same.
+// A room whose end was not heard ends for the watch all the same.
 func TestWatchMissesTheEnd(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only"})
@@ -181,7 +181,7 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	if u := step(); u.Fresh != client.FreshInstance || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Errorf("the next room is %+v", u)
 	}
-	// The facts of its end are late, and not taken for lost too.
+	// This time the facts of the room's end are late, and not taken for lost.
 	late := rule(func(f *frame) (at fate) {
 		if strings.HasPrefix(f.subject, factsOf) {
 			at.hold = time.Second
@@ -199,9 +199,9 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	}
 }
 
-// A room ends, and of its last facts the first is lost: those behind it, that were heard,
-// can't be given any more. The watch goes on, and can be ended.
-func TestWatchHearsTheEndBehindAHole(t *testing.T) {
+// A room ends, and the first of its last facts is lost: the facts after it were heard, but can
+// no longer be given. The watch goes on, and can be ended.
+func TestWatchHearsTheEndAfterAHole(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only"})
 	w.Create("lobby", 0, "alice")
@@ -228,8 +228,8 @@ func TestWatchHearsTheEndBehindAHole(t *testing.T) {
 	}
 }
 
-// Every stored message comes once and in order, through losses at the end and in the
-// middle; one that is live only and lost stays lost.
+// Every stored message comes once and in order, in spite of losses at the end and in the
+// middle; a message that is not stored and gets lost stays lost.
 func TestMessagesThroughLosses(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only"})
@@ -244,7 +244,7 @@ func TestMessagesThroughLosses(t *testing.T) {
 	}
 	first := say("before", events.Text)
 	l := w.listener(client.Config{})
-	// It does not ask by itself, so what it hears decides what it gives.
+	// This client does not ask by itself, so only what it hears decides what it gives.
 	step := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
 	all := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
 	if h := step(); h.Message != nil || h.After != first || h.Lost {
@@ -252,7 +252,7 @@ func TestMessagesThroughLosses(t *testing.T) {
 	}
 	all()
 	if h := all(); h.Message == nil || h.Message.Data != "before" || !h.Recovered {
-		t.Fatalf("from the beginning comes %+v", h)
+		t.Fatalf("the first message is %+v", h)
 	}
 	last := uint64(0)
 	expect := func(text string, recovered bool) {
@@ -275,14 +275,14 @@ func TestMessagesThroughLosses(t *testing.T) {
 	say("three", events.Custom)
 	w.Until(patience, "the copies for both to be lost", func() bool { return l.p.lost.Load() >= lost+6 })
 	l.loses("")
-	say("four", events.Text) // shows the hole
+	say("four", events.Text) // this one shows the hole
 	expect("two", true)
 	expect("three", true)
 	expect("four", true)
 	l.loses(messagesOf)
 	step = stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
 	step()
-	say("five", events.Text) // shows itself by asking
+	say("five", events.Text) // found only by asking
 	expect("five", true)
 	l.loses("")
 	step = stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
@@ -326,8 +326,8 @@ func TestMessagesThatAreDiscarded(t *testing.T) {
 	}
 }
 
-// An instance stores a join and dies before it can say so; the next one answers the same
-// request, which has one effect.
+// An instance stores a join and dies before it can say so; the next one answers the retry,
+// and the request has one effect.
 func TestRetryThroughADeath(t *testing.T) {
 	w := newWorld(t)
 	p := newProxy(t, w.Node.ClientURL())
@@ -353,7 +353,7 @@ func TestRetryThroughADeath(t *testing.T) {
 	w.Check()
 }
 
-// While no service runs a patient client waits for one, and one that asks once says so.
+// While no service runs, a patient client waits for one, and a client that asks once says so.
 func TestClientWithoutService(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.Client.Enter(w.Ctx, room.CreateRequest{Caller: as("alice", ""), RoomID: "lobby"}); !errors.Is(err, client.ErrNoService) {
@@ -376,7 +376,7 @@ func TestClientWithoutService(t *testing.T) {
 	}
 }
 
-// notices takes what States says.
+// notices takes what States gives.
 type notices struct {
 	t    *testing.T
 	step func() *events.Notice
@@ -428,7 +428,7 @@ func TestReconnect(t *testing.T) {
 	t.Run("attempts that fail", func(t *testing.T) {
 		w.Create("far", 3600)
 		d := w.device(t, "far")
-		d.net.fail.Store(30) // more than are told to who does not look
+		d.net.fail.Store(30) // more notices than a reader who does not look gets to see
 		d.net.cut()()
 		d.States.expect("far", events.Connecting, events.NetworkInterrupted)
 		w.Until(patience, "the connection to be back", func() bool { return d.net.fail.Load() < 0 && d.nc.IsConnected() })
@@ -443,9 +443,9 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// A user who is out of a room for members only may not ask about it any more. That is
+// A user who is no longer in a room for members only may not ask about it. That refusal is
 // an answer too.
-func TestReconnectOutsideOfARoomForMembers(t *testing.T) {
+func TestReconnectOutsideAMembersOnlyRoom(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only", Feeds: true})
 	d := &device{}
@@ -462,8 +462,8 @@ func TestReconnectOutsideOfARoomForMembers(t *testing.T) {
 	d.States.expect("alice", events.Disconnected, events.ConnectTimeout)
 }
 
-// Whatever else keeps the client from learning what became of its session is said too,
-// and taken back when it turns out well.
+// The client also reports whatever else keeps it from learning what became of its session,
+// and takes that back when all turns out well.
 func TestReconnectToTrouble(t *testing.T) {
 	w := newWorld(t)
 	only := w.Start(roomsvc.Config{Instance: "only"})
@@ -498,7 +498,7 @@ func TestReconnectToTrouble(t *testing.T) {
 	d.States.expect("alice", events.Connected, events.Success)
 }
 
-// The server itself goes and comes back, with the service on it.
+// The server itself goes away and comes back, and the service with it.
 func TestReconnectToARestartedServer(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only"})
@@ -517,11 +517,11 @@ type device struct {
 	net    network
 }
 
-// network is the device's, which can go away.
+// network is the device's network, which can go away.
 type network struct {
 	worlds.Wire
 	away atomic.Bool
-	fail atomic.Int64 // connections that it loses as soon as they stand
+	fail atomic.Int64 // how many connections it loses as soon as they are made
 }
 
 func (n *network) Dial(kind, address string) (net.Conn, error) {
@@ -535,14 +535,14 @@ func (n *network) Dial(kind, address string) (net.Conn, error) {
 	return conn, err
 }
 
-// cut takes the network away until back.
+// cut takes the network away until back is called.
 func (n *network) cut() (back func()) {
 	n.away.Store(true)
 	n.Cut()
 	return func() { n.away.Store(false) }
 }
 
-// device enters while its notices are listened to.
+// device makes a device that enters its room and hears its notices.
 func (w *world) device(t *testing.T, user string) *device {
 	t.Helper()
 	d := &device{}

@@ -41,7 +41,7 @@ func (w *world) messages(name string) (all []*jetstream.RawStreamMsg) {
 	return all
 }
 
-// rebuild makes the stream anew, of these messages.
+// rebuild makes the stream again, with these messages.
 func (w *world) rebuild(name string, all []*jetstream.RawStreamMsg, change func(*jetstream.StreamConfig)) {
 	w.T.Helper()
 	stream, err := w.JS.Stream(w.Ctx, name)
@@ -83,7 +83,7 @@ func (w *world) dir(stream string) string {
 	return filepath.Join(w.Store, "jetstream", "$G", "streams", stream)
 }
 
-// copyOf keeps what a stream of the stopped server holds.
+// copyOf copies what a stream of the stopped server holds.
 func (w *world) copyOf(stream string) string {
 	w.T.Helper()
 	to := filepath.Join(w.T.TempDir(), stream)
@@ -104,7 +104,7 @@ func (w *world) restore(stream, from string) {
 	}
 }
 
-// live lets some time go by in the rooms: some stay as they are, some change, some end,
+// live lets some time pass in the rooms: some stay as they are, some change, some end,
 // some begin. n tells one time from another.
 func (w *world) live(n int) {
 	w.T.Helper()
@@ -130,15 +130,15 @@ func (w *world) live(n int) {
 	w.Check()
 }
 
-// brief is a service to which a moment ago is long ago: what a start reads of the journal
-// over the bucket is its end only, as in a deployment that runs for long.
+// brief is a service to which a moment ago is long ago: on top of the bucket, a start reads
+// only the end of the journal, as in a deployment that has run for long.
 var brief = roomsvc.Config{Remember: 1, Settle: 1}
 
 // forms are the settings with which damage is tried: in a young deployment a start reads
-// the whole journal, in an old one its end.
+// the whole journal, in an old one only its end.
 var forms = map[string]roomsvc.Config{"young": {}, "old": brief}
 
-// safe waits until a start with [brief] would read the journal behind a revision only.
+// safe checks that a start with [brief] would read the journal only after a revision.
 func (w *world) safe(revision uint64) {
 	w.T.Helper()
 	stream, err := w.JS.Stream(w.Ctx, subjects.StreamState)
@@ -156,14 +156,14 @@ func (w *world) safe(revision uint64) {
 	}
 }
 
-func TestBucketIsMadeAnew(t *testing.T) {
+func TestBucketIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	for form, cfg := range forms {
-		t.Run(form, func(t *testing.T) { testBucketIsMadeAnew(t, cfg) })
+		t.Run(form, func(t *testing.T) { testBucketIsMadeAgain(t, cfg) })
 	}
 }
 
-func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
+func testBucketIsMadeAgain(t *testing.T, cfg roomsvc.Config) {
 	t.Parallel()
 	const ofYesterday = "a room's record is of yesterday"
 	type messages = []*jetstream.RawStreamMsg
@@ -215,7 +215,7 @@ func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
 			return all
 		},
 	}
-	if cfg.Settle == 0 { // by what no fact has touched since, and no member counts, nobody can see it
+	if cfg.Settle == 0 { // otherwise nobody could see these: no later fact touches them, and no count covers them
 		damages["an empty room is missing"] = without("empty")
 		damages["an old room and all its members"] = without("quiet", "quiet.alice")
 	}
@@ -233,7 +233,7 @@ func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
 				func() { w.Create("last", 3600, "bob") },
 			}
 			if what == ofYesterday {
-				slices.Reverse(newest) // a fact that does not follow that record
+				slices.Reverse(newest) // so that the newest fact is of busy, and does not follow that record
 			}
 			for _, change := range newest {
 				change()
@@ -245,7 +245,7 @@ func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
 			i.End()
 			w.rebuild(subjects.StreamState, damage(w.messages(subjects.StreamState), yesterday), nil)
 			w.Start(cfg)
-			w.Join("quiet", "late") // so that the bucket's mark tells when it is in order
+			w.Join("quiet", "late") // so that the bucket's mark shows when the bucket is in order
 			if after := w.Check(); len(after) != len(before) || after["busy"].Instance != before["busy"].Instance {
 				t.Errorf("before there were %d rooms, now %d; busy was %s, is %s", len(before), len(after), before["busy"].Instance, after["busy"].Instance)
 			}
@@ -254,7 +254,7 @@ func testBucketIsMadeAnew(t *testing.T, cfg roomsvc.Config) {
 	}
 }
 
-// The bucket loses what it holds while an instance writes it.
+// The bucket loses what it holds while an instance writes to it.
 func TestBucketIsDamagedUnderItsLeader(t *testing.T) {
 	t.Parallel()
 	for form, cfg := range forms {
@@ -289,7 +289,7 @@ func testBucketIsDamagedUnderItsLeader(t *testing.T, cfg roomsvc.Config) {
 			yesterday := w.messages(subjects.StreamState)
 			w.live(1)
 			damage(w, yesterday)
-			w.live(2) // and the bucket is what the facts make
+			w.live(2) // after this the bucket is what the facts make
 			i.End()
 			w.live(3)
 			standby.End()
@@ -318,9 +318,10 @@ func TestBucketOfYesterday(t *testing.T) {
 	}
 }
 
-// A bucket made anew may not be on the disk yet. A start reads the journal behind what
-// surely is, so that a hole in it is mended though nothing counts what is missing.
-func TestBucketMadeAnewIsNotSafeAtOnce(t *testing.T) {
+// A bucket that was made again may not be on disk yet. A start reads the journal from after
+// what surely is, so a hole in the bucket is mended even if no count shows that something is
+// missing.
+func TestBucketMadeAgainIsNotSafeAtOnce(t *testing.T) {
 	w := newWorld(t)
 	cfg := roomsvc.Config{Remember: brief.Remember}
 	i := w.Start(cfg)
@@ -331,11 +332,11 @@ func TestBucketMadeAnewIsNotSafeAtOnce(t *testing.T) {
 		all := w.messages(subjects.StreamState)
 		w.rebuild(subjects.StreamState, slices.DeleteFunc(all, func(m *jetstream.RawStreamMsg) bool {
 			key := subjects.KeyOfKV(subjects.BucketState, m.Subject)
-			return key == "empty" || key == "busy.u0-3" // the second is missed for sure, and all is written anew
+			return key == "empty" || key == "busy.u0-3" // the second is sure to be missed, and then everything is written again
 		}), nil)
 		i = w.Start(cfg)
 		w.Join("quiet", "late")
-		w.Leave("quiet", "late") // so that the bucket's mark tells when it is in order
+		w.Leave("quiet", "late") // so that the bucket's mark shows when the bucket is in order
 		w.Check()
 	}
 	i.End()
@@ -354,15 +355,15 @@ func TestBucketOfAnotherDeployment(t *testing.T) {
 	other.Start(roomsvc.Config{}).EndAfter(func() { other.live(0) })
 	w.rebuild(subjects.StreamState, other.messages(subjects.StreamState), nil)
 	w.Refuses(roomsvc.Config{}, "another deployment", "restore the one that fits, or delete the bucket")
-	if err := w.JS.DeleteStream(w.Ctx, subjects.StreamState); err != nil { // what it advises
+	if err := w.JS.DeleteStream(w.Ctx, subjects.StreamState); err != nil { // as the error advises
 		t.Fatal(err)
 	}
 	w.Start(roomsvc.Config{})
 	w.Check()
 }
 
-// A journal that no longer reaches back to the beginning of its rooms, over a bucket
-// that can't make up for it.
+// The journal no longer reaches back to the beginning of its rooms. With a damaged bucket,
+// which can't make up for that, the service does not start.
 func TestJournalBeginsLater(t *testing.T) {
 	t.Parallel()
 	for form, cfg := range forms {
@@ -373,7 +374,7 @@ func TestJournalBeginsLater(t *testing.T) {
 func testJournalBeginsLater(t *testing.T, cfg roomsvc.Config) {
 	t.Parallel()
 	for what, c := range map[string]struct {
-		bucket func(*world) // what becomes of it
+		bucket func(*world) // what happens to the bucket
 		starts bool
 	}{
 		"whole bucket": {func(*world) {}, true},
@@ -405,18 +406,18 @@ func testJournalBeginsLater(t *testing.T, cfg roomsvc.Config) {
 			c.bucket(w)
 			if !c.starts {
 				w.Refuses(cfg, "does not reach back", "restore a bucket")
-				w.Refuses(cfg, "does not reach back") // the first try has made nothing worse
+				w.Refuses(cfg, "does not reach back") // the first attempt made nothing worse
 				return
 			}
 			w.Start(cfg)
 			in, _, _ := w.Members("busy")
 			if !slices.Equal(in, users) {
-				t.Errorf("%v are in, %v were", in, users)
+				t.Errorf("%v are in, want %v", in, users)
 			}
-			w.Join("busy", "late") // its condition is a fact that may have aged out
+			w.Join("busy", "late") // the fact on which this append is conditional may have aged out
 			w.Join("quiet", "late")
 			if _, err := w.Client.Create(w.Ctx, room.CreateRequest{RoomID: "quiet"}); err == nil {
-				t.Error("a room that exists is created")
+				t.Error("a room that exists is created again")
 			}
 		})
 	}
@@ -496,15 +497,15 @@ func testJournalLostItsTail(t *testing.T, cfg roomsvc.Config) {
 	}
 	i.Said("a room lost facts and goes on as a new instance")
 	i.End()
-	w.Start(cfg) // and it is over
+	w.Start(cfg) // this start finds nothing to renew
 	if again := w.Check(); again["busy"].Instance != after["busy"].Instance {
 		t.Error("the next start makes another instance")
 	}
 }
 
-// Whoever watches through that begins anew, and hears the next facts as they come, though
-// their places are those of facts that it has heard before. Where the bucket lost as much
-// the room is the same one.
+// A client that watches through such a loss begins again, and hears the next facts as they
+// come, though they have the places of facts that it heard before. If the bucket lost as
+// much, the room is still the same instance.
 func TestWatchOverALostTail(t *testing.T) {
 	t.Parallel()
 	for what, lost := range map[string][]string{"journal": {subjects.StreamRooms}, "journal and bucket": {subjects.StreamRooms, subjects.StreamState}} {
@@ -547,11 +548,11 @@ func testWatchOverALostTail(t *testing.T, lost []string) {
 	}
 	w.Join("lobby", "carol")
 	if u := step(); u.Fact == nil || u.Recovered || u.Roster.Len() != 2 {
-		t.Errorf("then comes %+v", u)
+		t.Errorf("the next step is %+v", u)
 	}
 }
 
-// The same, and the lost places were filled by new facts before the bucket came back.
+// The journal lost its tail, and new facts filled the lost places before the bucket came back.
 func TestJournalLostItsTailAndGrewAgain(t *testing.T) {
 	t.Parallel()
 	for form, cfg := range forms {
@@ -595,7 +596,7 @@ func testJournalLostItsTailAndGrewAgain(t *testing.T, cfg roomsvc.Config) {
 	}
 }
 
-// A running instance that sees its journal go back ends, and says why.
+// A running instance that sees its journal go back in time ends, and says why.
 func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 	t.Parallel()
 	for what, poke := range map[string]func(*world){
@@ -609,7 +610,7 @@ func TestJournalGoesBackUnderAnInstance(t *testing.T) {
 			_, _ = w.Client.Create(w.Ctx, room.CreateRequest{RoomID: "late", Config: &room.RoomConfig{RoomDestroyDelayTime: 3600}})
 		},
 		"and it is asked for a switch": func(w *world) {
-			c := &command{verb: room.Switch, caller: as("alice", "switch"), room: "quiet", to: "new0"} // both lost nothing
+			c := &command{verb: room.Switch, caller: as("alice", "switch"), room: "quiet", to: "new0"} // neither room lost anything
 			before := len(w.Facts())
 			_, err := c.send(w.Ctx, w.Client)
 			if stored := len(w.Facts()) > before; stored && errors.Is(err, room.ErrBusy) {

@@ -18,9 +18,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// pretend answers so many appends of facts, and questions for a room's newest fact, as a
-// deposed leader does that knows that room up to an older one. All else is the
-// server's. It counts the appends.
+// pretend answers so many appends of facts, and all questions for a room's newest fact, like
+// a deposed leader that knows the room only up to an older fact. It leaves all else to the
+// server, and counts the appends.
 func (w *world) pretend(p *proxy, id subjects.Room, stale uint64, appends int64) *atomic.Int64 {
 	w.T.Helper()
 	stream, err := w.JS.Stream(w.Ctx, subjects.StreamRooms)
@@ -91,7 +91,7 @@ func TestStaleReadEndsNothing(t *testing.T) {
 			const appends = 3
 			n := w.pretend(bad, "lobby", first.Revision, appends)
 			if err := change(w); err != nil {
-				t.Errorf("it is answered %v\n%s", err, i.Log)
+				t.Errorf("the answer is %v\n%s", err, i.Log)
 			}
 			bad.toServer.Store(nil)
 			if n.Load() != appends {
@@ -102,7 +102,7 @@ func TestStaleReadEndsNothing(t *testing.T) {
 	}
 }
 
-// If it stays so, the fact is lost.
+// If the answer stays the same, the fact is lost.
 func TestStaleReadThatStays(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -110,10 +110,10 @@ func TestStaleReadThatStays(t *testing.T) {
 	first := w.Create("lobby", 3600)
 	w.Join("lobby", "alice")
 	w.pretend(bad, "lobby", first.Revision, 1<<32)
-	// One command may have no time for as many doubts as it takes; the next one goes on.
+	// One command may not last for as many doubts as are needed; the next one goes on from there.
 	w.Until(patience, "the instance to end", func() bool {
 		if _, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"}); !open(err) && !errors.Is(err, client.ErrNoService) {
-			t.Fatalf("it is answered %v", err)
+			t.Fatalf("the answer is %v", err)
 		}
 		select {
 		case <-i.Done():

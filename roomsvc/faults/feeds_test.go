@@ -13,8 +13,8 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// The leader hears messages at once, and of the facts late: another instance puts somebody
-// out and says so, and what is said behind that reaches the leader first.
+// The leader hears messages at once and facts late: another instance removes a member and
+// acknowledges it, and what is said after that reaches the leader before the fact does.
 func TestFeedsOfALeaderThatLags(t *testing.T) {
 	w := newWorld(t)
 	slow := newProxy(t, w.Node.ClientURL())
@@ -30,7 +30,7 @@ func TestFeedsOfALeaderThatLags(t *testing.T) {
 		}
 		feeds[user] = sub
 	}
-	// until is what a feed says up to a message, that included.
+	// until returns what a feed says up to and including a message.
 	until := func(user, text string) (heard []string) {
 		t.Helper()
 		for {

@@ -10,7 +10,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// room for n more messages in the journal; 0: as many as come.
+// roomFor leaves space for n more messages in the journal; 0: for any number.
 func (w *world) roomFor(n int64) {
 	w.T.Helper()
 	stream, err := w.JS.Stream(w.Ctx, subjects.StreamRooms)
@@ -26,8 +26,8 @@ func (w *world) roomFor(n int64) {
 	}
 }
 
-// The journal is full when a room is to end. That is tried again at leisure, whoever
-// waits for it hears so at once, and it ends when there is room.
+// The journal is full when a room is due to end. The end is retried without haste, commands
+// that would have to wait are refused at once, and the room ends when the journal has space again.
 func TestFullJournal(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{})
@@ -71,7 +71,7 @@ func TestFullJournal(t *testing.T) {
 	busy("switching to it", err)
 	_, err = w.Client.Leave(w.Ctx, room.RoomRequest{Caller: as("bob", ""), RoomID: "stays"})
 	busy("leaving another one", err)
-	if took := time.Since(began); !w.late.Within(took, 5*time.Second, began) { // far less than a command may wait
+	if took := time.Since(began); !w.late.Within(took, 5*time.Second, began) { // far less than a command is allowed to wait
 		t.Errorf("that took %v", took)
 	}
 

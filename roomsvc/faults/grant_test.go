@@ -12,7 +12,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// That what a user's tokens name cannot be read for a moment is no refusal.
+// A join is not refused when the user's grants cannot be read for a moment.
 func TestGrantsThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -37,7 +37,7 @@ func TestGrantsThatCannotBeRead(t *testing.T) {
 	bad.toServer.Store(&rules)
 	alice := client.New(w.NC, client.Config{UserID: "alice", UserForm: true, Once: true})
 	if _, err := alice.Join(w.Ctx, room.RoomRequest{RoomID: "exam"}); err != nil {
-		t.Errorf("it is answered %v", err)
+		t.Errorf("the answer is %v", err)
 	}
 	if n := refused.Load(); n != 4 {
 		t.Errorf("%d reads, want 3 that fail and one", n)

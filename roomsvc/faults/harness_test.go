@@ -16,7 +16,7 @@ const (
 	answerBy = 10 * time.Second // the contract's
 )
 
-// long says that the tests have time: their long form is for a machine at night.
+// long says that the tests have time: the long form is for a machine that is free at night.
 var long = os.Getenv("NATSROOMS_LONG") != ""
 
 // world is a world in which things break.

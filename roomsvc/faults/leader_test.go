@@ -20,7 +20,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// followedBy bounds how long nobody leads after a leader's hard death.
+// followedBy bounds how long there is no leader after one dies without warning.
 const followedBy = 15 * time.Second
 
 func TestLeaderDies(t *testing.T) {
@@ -38,7 +38,7 @@ func TestLeaderDies(t *testing.T) {
 	instances[old].Kill()
 	died := time.Now()
 	bob := &command{verb: room.Join, caller: as("bob", "bob"), room: "stays"}
-	w.Until(patience, "a join", func() bool { // the server may still hand some to the dead one
+	w.Until(patience, "a join", func() bool { // the server may still hand some requests to the dead instance
 		_, err := bob.send(w.Ctx, client.New(w.NC, client.Config{Timeout: time.Second, Once: true}))
 		return err == nil
 	})
@@ -59,12 +59,12 @@ func TestLeaderDies(t *testing.T) {
 	}
 	w.Check()
 	if w.Leader() != young {
-		t.Errorf("%s leads, %s did", w.Leader(), young)
+		t.Errorf("%s leads, but %s led before", w.Leader(), young)
 	}
 }
 
-// A leader is paused in the middle of its work until another one leads. What it still
-// has to write is refused when it wakes.
+// A leader is paused in the middle of its work until another one leads. When it wakes, what
+// it still has to write is refused.
 func TestPausedLeader(t *testing.T) {
 	w := newWorld(t)
 	old := spawn(t, "service", w.Node.ClientURL(), "old")
@@ -75,7 +75,7 @@ func TestPausedLeader(t *testing.T) {
 	w.Join("empties", "alice")
 	w.Leave("empties", "alice")
 
-	// Joins all the time; those that the paused one gets are lost.
+	// Users join all the time; the joins that the paused instance gets are lost.
 	over, stop := context.WithCancel(w.Ctx)
 	quick := client.New(w.NC, client.Config{Timeout: time.Second, Once: true})
 	var group sync.WaitGroup
@@ -117,7 +117,7 @@ func TestPausedLeader(t *testing.T) {
 	}
 }
 
-// An instance stands still for 6 s. What came meanwhile nobody waits for any more.
+// An instance stands still for 6 s. By then nobody waits for what came in the meantime.
 func TestStandstill(t *testing.T) {
 	w := newWorld(t)
 	child := spawn(t, "service", w.Node.ClientURL(), "child")
@@ -159,14 +159,14 @@ func TestStandstill(t *testing.T) {
 	}
 	if n, _, _ := answers.Pending(); n > 0 {
 		m, _ := answers.NextMsg(time.Second)
-		t.Errorf("%d of %d commands of the past are answered: %s", n, buffered, m.Data)
+		t.Errorf("%d of %d old commands are answered: %s", n, buffered, m.Data)
 	}
 	if !strings.Contains(child.log.String(), "stood still") {
 		t.Errorf("it does not say so\n%s", child.log)
 	}
 }
 
-// A start that takes long is no standstill.
+// A start that takes long is not a standstill.
 func TestSlowStart(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -188,8 +188,8 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
-// A room that nobody touched for most of the time that facts are kept has a new fact,
-// so that the journal still has one when the old ones are gone.
+// A room that nobody has touched for most of the time that facts are kept gets a new fact, so
+// that the journal still has one when the old ones are gone.
 func TestQuietRoomIsKept(t *testing.T) {
 	w := newWorld(t)
 	j, err := journal.Open(w.Ctx, roomtest.Conn(t, w.Node.Server), journal.Settings{Keep: 168 * time.Hour})
@@ -222,7 +222,7 @@ func TestQuietRoomIsKept(t *testing.T) {
 		t.Errorf("creating it again: %v", err)
 	}
 	if r := w.Join("quiet", "bob"); r.Sequence != 3 || r.InstanceID != "I1" {
-		t.Errorf("a join comes to %+v", r.Position)
+		t.Errorf("a join ends at %+v", r.Position)
 	}
 	w.Check()
 	for _, f := range w.Facts() {

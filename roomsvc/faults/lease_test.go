@@ -14,10 +14,10 @@ import (
 	"natsrooms/subjects"
 )
 
-// A session asks one instance for a short lease and the next one for a long one, which has
-// not heard of the short one yet, and to whose knowledge it is long already. What it is
-// told must be so.
-func TestRenewalBeforeTheOneBeforeIsHeard(t *testing.T) {
+// A session asks one instance for a short lease, and then another for a long one. The other
+// instance has not heard of the short lease yet, and takes the lease to be long already. What
+// it tells the session must be true.
+func TestRenewalBeforeThePreviousOneIsHeard(t *testing.T) {
 	w := newWorld(t)
 	p := newProxy(t, w.Node.ClientURL())
 	far := w.StartAt(p.url, roomsvc.Config{Instance: "far"})
@@ -61,7 +61,7 @@ func TestRenewalBeforeTheOneBeforeIsHeard(t *testing.T) {
 		LeaseSeconds int `json:"leaseSeconds"`
 	}
 	if err := json.Unmarshal(entry.Value(), &stored); err != nil || stored.LeaseSeconds != 3600 {
-		t.Errorf("it is told that its lease ends at %v, and has %s", r.ExpiresAt.Time(), entry.Value())
+		t.Errorf("the session is told that its lease ends at %v, but the bucket has %s", r.ExpiresAt.Time(), entry.Value())
 	}
 	if err := far.Err(); err != nil {
 		t.Error(err)

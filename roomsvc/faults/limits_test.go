@@ -37,9 +37,9 @@ func (w *world) append(f *events.Fact, expect uint64) {
 	}
 }
 
-// Of a room that a user has left, an instance has not heard yet. It must not count that
-// room against the user, not even in a run whose fact is stored: that one knows of its
-// own room only.
+// An instance has not heard yet that a user left a room. It must not count that room against
+// the user, not even in a run whose fact is stored: the fact proves something about its own
+// room only.
 func TestLimitFromThePast(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -103,8 +103,8 @@ func TestLimitFromThePast(t *testing.T) {
 	}
 }
 
-// Of the to-room of a switch, too: who is not in it any more comes into it, and does not
-// end up in neither room.
+// The same goes for the to-room of a switch: a user who has left it joins it, instead of
+// ending up in neither room.
 func TestSwitchFromThePast(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -139,7 +139,7 @@ func TestSwitchFromThePast(t *testing.T) {
 		t.Fatal(err)
 	}
 	if users, _, _ := w.Members("to"); len(users) != 1 {
-		t.Errorf("in to are %v", users)
+		t.Errorf("the room to has %v", users)
 	}
 	w.Check()
 }

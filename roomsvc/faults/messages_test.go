@@ -21,7 +21,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// said is every stored message by its data, and where it is.
+// said maps the data of every stored message to where the message is.
 func (w *world) said() map[string]uint64 {
 	w.T.Helper()
 	stored := map[string]uint64{}
@@ -110,8 +110,8 @@ func TestLostAcksOfMessages(t *testing.T) {
 	}
 }
 
-// A stream that does not answer: a message's fate is unknown, and the same request tells
-// it when the stream is back.
+// The stream does not answer: a message's fate is unknown, and sending the same request again
+// reveals it when the stream is back.
 func TestMessagesWithoutAnswer(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
@@ -133,7 +133,7 @@ func TestMessagesWithoutAnswer(t *testing.T) {
 		if !errors.Is(err, room.ErrUnavailable) || !w.late.Within(time.Since(began), answerBy, began) {
 			t.Errorf("%s: %v after %v; want UNAVAILABLE in time", what, err, time.Since(began))
 		}
-		// Changes of rooms go on beside it.
+		// Rooms can still be changed meanwhile.
 		w.Join("lobby", "friend of "+what)
 		bad.on(nil, nil)
 		r, err := w.Client.Send(w.Ctx, q)
@@ -147,9 +147,9 @@ func TestMessagesWithoutAnswer(t *testing.T) {
 	w.Check()
 }
 
-// The service dies when it has put out only some of a room's members: another one, or
-// the next, carries the end on.
-func TestDestructionIsCarriedOn(t *testing.T) {
+// An instance dies when it has removed only some of a room's members: another one that runs,
+// or the next to start, finishes the end.
+func TestDestructionIsFinished(t *testing.T) {
 	for what, running := range map[string]bool{"by one that runs": true, "by the next one": false} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)

@@ -2,5 +2,5 @@
 
 package faults_test
 
-// racing says that the race detector is on.
+// racing says whether the race detector is on.
 const racing = false

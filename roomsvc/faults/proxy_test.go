@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// proxy stands between clients and a NATS server and knows the protocol well enough to
-// hold up single messages, or to lose them.
+// proxy stands between clients and a NATS server, and knows the protocol well enough to
+// hold up or lose single messages.
 type proxy struct {
 	url    string
 	target string
@@ -70,8 +70,8 @@ func newProxy(t *testing.T, target string) *proxy {
 	return p
 }
 
-// on sets the rules for acknowledgements of the journal and for appends to it; nil
-// lets all of them pass.
+// on sets the rules for the journal's acknowledgements and for appends to it; nil lets all
+// of them pass.
 func (p *proxy) on(acks, appends rule) {
 	p.toClient.Store(only(acks, func(f *frame) bool {
 		return strings.HasPrefix(f.subject, "_INBOX.") && bytes.Contains(f.body, []byte(`"stream":"ROOMS"`))
@@ -94,11 +94,11 @@ func only(r rule, which func(*frame) bool) *rule {
 	return &r2
 }
 
-// pause lets nothing pass, either way, until resume.
+// pause lets nothing pass, in either direction, until resume.
 func (p *proxy) pause()  { p.gate.Lock() }
 func (p *proxy) resume() { p.gate.Unlock() }
 
-// copy passes frames on. What is held up comes behind what was sent after it.
+// copy passes frames on. A frame that is held up arrives after frames that were sent later.
 func (p *proxy) copy(to io.Writer, from io.Reader, rules *atomic.Pointer[rule]) {
 	frames := make(chan *frame, 64)
 	go func() {
@@ -124,7 +124,7 @@ func (p *proxy) copy(to io.Writer, from io.Reader, rules *atomic.Pointer[rule]) 
 				return
 			}
 			p.gate.RLock()
-			p.gate.RUnlock() // only to wait for it
+			p.gate.RUnlock() // it was locked only to wait
 			fate := fate{}
 			if r := rules.Load(); r != nil && f.subject != "" {
 				fate = (*r)(f)
@@ -137,7 +137,7 @@ func (p *proxy) copy(to io.Writer, from io.Reader, rules *atomic.Pointer[rule]) 
 				heap.Push(&later, late{time.Now().Add(fate.hold), n, f.raw})
 			case !broken:
 				_, err := to.Write(f.raw)
-				broken = err != nil // goes on reading, so that the reader ends
+				broken = err != nil // it goes on reading, so that the reader ends
 			}
 		case <-due:
 			_, err := to.Write(heap.Pop(&later).(late).raw)

@@ -22,7 +22,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// stepDown asks for another leader of the journal, one of that name if it is not empty.
+// stepDown asks for another leader of the journal: the preferred one, if it is not empty.
 func (w *world) stepDown(preferred string) error {
 	var body []byte
 	if preferred != "" {
@@ -32,13 +32,14 @@ func (w *world) stepDown(preferred string) error {
 	return err
 }
 
-// Three replicas whose leader changes every second, and a node that goes and comes back.
+// There are three replicas whose leader changes every second, and one node goes away and
+// comes back.
 func TestStepDowns(t *testing.T) {
 	t.Parallel()
 	nodes := roomtest.Cluster(t, 3)
 	w := callerOf(t, nodes[0].ClientURL())
 	for i, n := range nodes {
-		// Who loses its node goes to the first one.
+		// An instance that loses its node connects to the first one.
 		w.StartAt(n.ClientURL()+","+nodes[0].ClientURL(), roomsvc.Config{Instance: fmt.Sprintf("i%d", i), Replicas: 3}, nats.DontRandomize())
 	}
 	duration := 8 * time.Second
@@ -83,7 +84,7 @@ func TestStepDowns(t *testing.T) {
 // The leader of the journal is stopped, another one acknowledges a fact, and the old
 // one wakes with a question for that fact in its socket.
 func TestDeposedLeader(t *testing.T) {
-	// Not beside the others: its ports are chosen before its servers take them.
+	// It does not run in parallel: its ports are chosen before its servers take them.
 	var routes []string
 	ports := freePorts(t, 3)
 	for _, p := range ports {
@@ -131,7 +132,7 @@ func TestDeposedLeader(t *testing.T) {
 			return a.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, subjects.StreamRooms) || b.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, subjects.StreamRooms)
 		})
 		made := &command{verb: room.Create, caller: as("maker", id), room: id, config: &room.RoomConfig{RoomDestroyDelayTime: 3600}}
-		// What is sent to the instance at the stopped server nobody answers.
+		// Nobody answers what is sent to the instance at the stopped server.
 		w.Until(patience, "a room to be made", func() bool {
 			_, err := made.send(w.Ctx, client.New(w.NC, client.Config{Timeout: 500 * time.Millisecond, Once: true}))
 			return err == nil

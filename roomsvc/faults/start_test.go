@@ -13,8 +13,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// The journal begins with a marker, which expires while an instance starts. That is no
-// fact which is no longer kept.
+// The journal begins with a marker, which expires while an instance starts. The instance must
+// not take it for a fact that is no longer kept.
 func TestMarkerExpiresDuringAStart(t *testing.T) {
 	w := newWorld(t)
 	j, err := journal.Open(w.Ctx, w.NC, journal.Settings{Keep: 24 * time.Hour})

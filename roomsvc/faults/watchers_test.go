@@ -22,8 +22,8 @@ import (
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
-// crowd is many watchers on connections that lose and delay copies and break, of rooms
-// that change all the time, by a service whose instances die.
+// crowd is many watchers, on connections that lose and delay copies and break. Their rooms
+// change all the time, and the instances of the service die.
 type crowd struct {
 	*world
 	size
@@ -34,17 +34,18 @@ type crowd struct {
 	done, dead, recovered, fresh atomic.Int64
 }
 
-// size is how much of everything there is.
+// size is how much of everything there is in the test.
 type size struct {
 	watchers, perLink, workers int
 	changes, kills             int64
 	odds                       int           // one copy in so many is lost, one is late
-	timeout                    time.Duration // of one try
+	timeout                    time.Duration // of one attempt
 }
 
 var (
 	short = size{watchers: 40, perLink: 4, workers: 16, changes: 2000, kills: 3, odds: 100, timeout: time.Second}
-	// With the race detector, under which so many decode ten times slower than the service commits.
+	// middle is for the race detector, under which so many watchers decode ten times slower than
+	// the service commits.
 	middle = size{watchers: 100, perLink: 5, workers: 32, changes: 10_000, kills: 10, odds: 300, timeout: 5 * time.Second}
 	full   = size{watchers: 500, perLink: 5, workers: 256, changes: 50_000, kills: 20, odds: 1000, timeout: 5 * time.Second}
 )
@@ -72,7 +73,7 @@ func (l *link) cut() {
 	}
 }
 
-// watcher is one of them and what it has seen.
+// watcher is one of the crowd, and what it has seen.
 type watcher struct {
 	*link
 	room   string
@@ -80,10 +81,10 @@ type watcher struct {
 	room0  string
 }
 
-// lastWord is the attribute that ends it all.
+// lastWord is the attribute that ends the test.
 const lastWord = "over"
 
-// Not parallel: there is enough at once.
+// It does not run in parallel: it keeps the machine busy enough.
 func TestCrowdOfWatchers(t *testing.T) {
 	w := anotherWorld(t)
 	c := &crowd{world: w, size: short}
@@ -170,8 +171,8 @@ func (c *crowd) link(url string) *link {
 	return l
 }
 
-// watch checks that facts come once and in order behind the snapshot that it begins with,
-// until the last one. All of them are kept, so no other snapshot may take a fact's place.
+// watch checks that facts come once and in order after the snapshot that it begins with, up
+// to the last one. All facts are kept, so no other snapshot may take the place of one.
 func (c *crowd) watch(v *watcher) {
 	at, begun := uint64(0), false
 	rooms := client.New(v.nc, client.Config{Timeout: c.timeout})
@@ -242,7 +243,7 @@ func (c *crowd) change() {
 	}
 }
 
-// reach waits until so many changes are done. It says no if there is nothing to wait for.
+// reach waits until so many changes are done. It is false if waiting has become pointless.
 func (c *crowd) reach(changes int64) bool {
 	return c.wait(func() bool { return c.done.Load() >= changes })
 }
@@ -263,7 +264,7 @@ func (c *crowd) wait(ok func() bool) bool {
 	return true
 }
 
-// disturb breaks each connection once, and once makes its watchers slow, in any order.
+// disturb breaks each connection once, and makes its watchers slow once, in any order.
 func (c *crowd) disturb() {
 	cut, slow := rand.Perm(len(c.links)), rand.Perm(len(c.links))
 	pace := c.changes / int64(2*len(c.links)+1)
@@ -309,7 +310,7 @@ func (c *crowd) cuts() (n int64) {
 	return n
 }
 
-// tried checks that nothing of all that was left out.
+// tried checks that none of this was left out.
 func (c *crowd) tried() {
 	for n, l := range c.links {
 		if cuts, back, waits := l.cuts.Load(), l.nc.Stats().Reconnects, l.waits.Load(); cuts == 0 || back == 0 || waits == 0 {
@@ -322,7 +323,7 @@ func (c *crowd) tried() {
 	}
 }
 
-// compare holds what each watcher saw last against what the service answers.
+// compare compares what each watcher saw last with what the service answers.
 func (c *crowd) compare() {
 	rooms, rosters := map[string]string{}, map[string]string{}
 	for _, id := range c.rooms {
