@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Figure logs what a test has measured. If NATSROOMS_FIGURES names a file, it is appended
+// Figure logs what a test has measured. If NATSROOMS_FIGURES names a file, Figure appends it
 // there too, so that a long run ends with a table of figures. Durations are rounded to
 // milliseconds.
 func Figure(t testing.TB, format string, args ...any) {

@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// KeyPair makes a key with create, which is [nkeys.CreateUser] or one like it, and returns
-// its public key and its seed as a line of a file too.
+// KeyPair makes a key with create, which is [nkeys.CreateUser] or one like it. It also returns
+// the public key, and the seed as a line of a file.
 func KeyPair(t testing.TB, create func() (nkeys.KeyPair, error)) (key nkeys.KeyPair, public, seed string) {
 	t.Helper()
 	key, err := create()

@@ -10,11 +10,11 @@ import (
 )
 
 // Lateness knows how late this machine was at any time since [Measure]: how much later than
-// asked a timer went off, and how long a trivial question to a server took.
+// asked a timer fired, and how long a trivial question to a server took.
 //
-// A bound of time that a test checks is what is promised, and nothing more. Where machines
-// are slow or busy a test sees more, because its own timers, goroutines and sockets are late
-// too. [Lateness.Within] tells the one from the other.
+// A time limit that a test checks is exactly what is promised. On a slow or busy machine a
+// test sees more, because its own timers, goroutines and sockets are late too.
+// [Lateness.Within] tells the one from the other.
 type Lateness struct {
 	t      testing.TB
 	timers probe
@@ -23,7 +23,7 @@ type Lateness struct {
 
 const probeEvery = 10 * time.Millisecond
 
-// Measure begins to measure, until the test ends. The server may go away and come back.
+// Measure measures from now until the test ends. The server may go away and come back.
 func Measure(t testing.TB, url string) *Lateness {
 	t.Helper()
 	l := &Lateness{t: t}
@@ -46,7 +46,7 @@ func Measure(t testing.TB, url string) *Lateness {
 	return l
 }
 
-// lasting is a connection that a server's restart does not end, and that sends nothing late.
+// lasting returns a connection that a server's restart does not end, and that sends nothing late.
 func lasting(t testing.TB, url string) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(look), nats.ReconnectJitter(0, 0), nats.ReconnectBufSize(-1),
@@ -91,13 +91,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Between is how late the machine was at most between two moments: a timer and a question
-// after each other.
+// Between is how late the machine was at most between two moments: a timer and a question,
+// one after the other.
 func (l *Lateness) Between(from, to time.Time) time.Duration {
 	return l.timers.worst(from, to) + l.echoes.worst(from, to)
 }
 
-// Within says whether what took so long was done within limit, and as much more as the
+// Within says whether something that took so long was done within limit, plus as much as the
 // machine was late since a moment. It logs when that mattered.
 func (l *Lateness) Within(took, limit time.Duration, since time.Time) bool {
 	l.t.Helper()
@@ -116,21 +116,21 @@ func (l *Lateness) Within(took, limit time.Duration, since time.Time) bool {
 // probe is one kind of thing that is measured over and over.
 type probe struct {
 	mu    sync.Mutex // guards everything below
-	spans []span     // those that were late
+	spans []span     // the runs that were late
 
 	running bool
 	began   time.Time
-	usual   time.Duration // that it takes without any lateness
+	usual   time.Duration // what it takes without any lateness
 	give    func()        // ends it
 }
 
-// span is one that was late by so much, and when.
+// span is a run that was late, when it ran, and how late it was.
 type span struct {
 	from, to time.Time
 	late     time.Duration
 }
 
-// slight is what is not worth remembering.
+// slight is a lateness that is not worth remembering.
 const slight = time.Millisecond
 
 func (p *probe) begin(usual time.Duration, give func()) {
@@ -148,7 +148,7 @@ func (p *probe) end() {
 	p.running = false
 }
 
-// drop forgets the one that is running: it says nothing.
+// drop forgets the run in progress: it says nothing about the machine.
 func (p *probe) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +158,7 @@ func (p *probe) drop() {
 	p.running = false
 }
 
-// current is the one that is running, as if it ended now.
+// current is the run in progress, as if it ended now.
 func (p *probe) current() span {
 	now := time.Now()
 	return span{p.began, now, now.Sub(p.began) - p.usual}

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What a probe was late by counts where its time and the asked one meet.
+// A probe's lateness counts wherever its time overlaps the time that is asked about.
 func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p probe

@@ -68,7 +68,7 @@ func Conn(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 // Node is a server that can be stopped and started again with what it has stored, on the
 // same ports. Its methods are for one goroutine at a time.
 type Node struct {
-	// Server is the running server. A new start replaces it.
+	// Server is the running server. Each start replaces it.
 	*server.Server
 	t    testing.TB
 	opts *server.Options
@@ -152,7 +152,7 @@ func (n *Node) waitPort() {
 	})
 }
 
-// waitFor checks until ok is true, and fails the test if that takes too long.
+// waitFor waits until ok is true, and fails the test if that takes too long.
 func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
@@ -168,7 +168,7 @@ func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// fatal is a server's log that keeps the first error which prevents its start.
+// fatal is a server's log that keeps the first error that prevents the server's start.
 type fatal chan string
 
 func (f fatal) Fatalf(format string, v ...any) {

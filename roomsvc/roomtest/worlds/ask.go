@@ -18,7 +18,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Ask sends a request and gives the answer; the subject is a verb, or one and a user's token.
+// Ask sends a request and returns the answer; the subject is a verb, or a verb and a user's token.
 func (w *World) Ask(subject string, body string, header ...string) *nats.Msg {
 	w.T.Helper()
 	m := nats.NewMsg(subjects.Command(subject))
@@ -48,7 +48,7 @@ func (w *World) Agreed(subject string, body []byte, answer *nats.Msg) {
 	}
 }
 
-// OK sends a request that must succeed and gives the reply as T.
+// OK sends a request that must succeed and returns the reply as T.
 func OK[T any](w *World, subject string, body string, header ...string) *T {
 	w.T.Helper()
 	m := w.Ask(subject, body, header...)
@@ -68,7 +68,7 @@ func Decode[T any](t testing.TB, data []byte) *T {
 	return v
 }
 
-// Refused sends a request that must be refused with that code and gives the error.
+// Refused sends a request that must be refused with that code and returns the error.
 func (w *World) Refused(code *room.Code, subject string, body string, header ...string) *room.Error {
 	w.T.Helper()
 	m := w.Ask(subject, body, header...)
@@ -85,7 +85,7 @@ func (w *World) Refused(code *room.Code, subject string, body string, header ...
 	return e
 }
 
-// Refusal reads an answer's error by the contract: headers and body say the same.
+// Refusal reads an answer's error as the contract has it: headers and body say the same.
 func Refusal(m *nats.Msg) *room.Error {
 	name := m.Header.Get(micro.ErrorHeader)
 	if name == "" {
@@ -101,8 +101,8 @@ func Refusal(m *nats.Msg) *room.Error {
 	return body.Err()
 }
 
-// Request asks from any goroutine. Where an instance may die it asks again with the same
-// request, until it is answered.
+// Request asks from any goroutine. Since an instance may die, it sends the same request again
+// until it is answered.
 func Request[T any](w *World, verb room.Verb, q any, each time.Duration) (*T, error) {
 	data, err := json.Marshal(q)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// Check compares the facts, folded, with what the service answers and with the bucket.
-// Nobody may be changing anything.
+// Check compares the folded facts with what the service answers and with the bucket.
+// Nothing may change meanwhile.
 func (w *World) Check() map[string]*Roster {
 	w.T.Helper()
 	w.Until(Patience, "empty rooms to end", func() bool {
@@ -43,8 +43,8 @@ func (w *World) Check() map[string]*Roster {
 	return rooms
 }
 
-// Projected waits until the bucket has got to a fact, the newest one. Its revision alone
-// would not do: a bucket that was ahead of a journal without its tail has seen higher ones.
+// Projected waits until the bucket has reached a fact, the newest one. The fact's revision is
+// not enough: a bucket that was ahead of a journal that lost its tail has seen higher ones.
 func (w *World) Projected(newest Stored) {
 	w.T.Helper()
 	w.Until(Patience, fmt.Sprintf("the bucket to reach %d", newest.Revision), w.Try(func(ctx context.Context) bool {
@@ -61,7 +61,7 @@ func (w *World) Projected(newest Stored) {
 	}))
 }
 
-// checkBucket compares the bucket with the facts, folded.
+// checkBucket compares the bucket with the folded facts.
 func (w *World) checkBucket(rooms map[string]*Roster) {
 	w.T.Helper()
 	heads, users := map[string]room.Head{}, map[string][]string{}
@@ -98,7 +98,7 @@ func (w *World) checkBucket(rooms map[string]*Roster) {
 	}
 }
 
-// bucket is the bucket's living keys.
+// bucket returns the bucket's living keys.
 func (w *World) bucket() (entries []jetstream.KeyValueEntry) {
 	w.T.Helper()
 	var kv jetstream.KeyValue

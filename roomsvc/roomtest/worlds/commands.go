@@ -11,7 +11,7 @@ import (
 // As is a caller.
 func As(user, request string) room.Caller { return room.Caller{UserID: user, RequestID: request} }
 
-// Create makes a room, in which its creator is, if there is one.
+// Create makes a room. Its creator, if there is one, is in it.
 func (w *World) Create(id string, delay int64, creator ...string) *room.JoinedReply {
 	w.T.Helper()
 	r, err := w.Client.Create(w.Ctx, room.CreateRequest{Caller: As(strings.Join(creator, ""), ""), RoomID: id, Config: &room.RoomConfig{RoomDestroyDelayTime: delay}})
@@ -41,7 +41,7 @@ func (w *World) Leave(id, user string) *room.LeftReply {
 	return r
 }
 
-// Get gives the room after a sync point, nil if there is none.
+// Get returns the room after a sync point, or nil if there is none.
 func (w *World) Get(id string) *room.GetReply {
 	w.T.Helper()
 	r, err := w.Client.Get(w.Ctx, room.ReadRequest{RoomID: id, Freshness: room.Freshness{Sync: true}})
@@ -54,7 +54,7 @@ func (w *World) Get(id string) *room.GetReply {
 	return r
 }
 
-// Members gives the users in a room after a sync point; ok is false if there is none.
+// Members returns the users in a room after a sync point; ok is false if there is no room.
 func (w *World) Members(id string) (users []string, at room.Position, ok bool) {
 	w.T.Helper()
 	q := room.MembersRequest{RoomID: id, Freshness: room.Freshness{Sync: true}}

@@ -1,4 +1,4 @@
-// Package worlds makes what a test of the service has around it: one NATS server, any number
+// Package worlds makes what a test of the service needs around it: a NATS server, any number
 // of instances of the service, and a trusted caller.
 //
 //	func TestSomething(t *testing.T) {
@@ -9,8 +9,8 @@
 //		...
 //	}
 //
-// Each instance has a connection of its own, which can be cut, and what it logs can be read.
-// The caller sends commands as text, whose answers are held against the contract, or by the
-// Go client. What the journal and the bucket have can be read, and compared with what the
-// service answers.
+// Each instance has a connection of its own, which can be cut, and its log can be read. The
+// caller sends commands as text, and their answers are checked against the contract, or it
+// uses the Go client. The contents of the journal and of the bucket can be read and compared
+// with what the service answers.
 package worlds

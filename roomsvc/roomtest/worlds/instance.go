@@ -12,18 +12,18 @@ import (
 	"natsrooms/roomsvc"
 )
 
-// Instance is one running service on a connection of its own.
+// Instance is a running service on a connection of its own.
 type Instance struct {
 	*roomsvc.Service
 	NC   *nats.Conn
 	Wire *Wire // under NC
-	Log  *Log  // what it says, unless its Config had a logger
+	Log  *Log  // what it logs, unless its Config had a logger
 
 	t      *testing.T
 	breaks *bool
 }
 
-// Open starts an instance on the world's server; it may refuse to start.
+// Open starts an instance on the world's server. The instance may refuse to start.
 func (w *World) Open(cfg roomsvc.Config, opts ...nats.Option) (*Instance, error) {
 	w.T.Helper()
 	return w.OpenAt(w.url, cfg, opts...)
@@ -45,7 +45,7 @@ func (w *World) OpenAt(url string, cfg roomsvc.Config, opts ...nats.Option) (*In
 	return i, err
 }
 
-// Start starts an instance that runs until the test ends, or until it is ended.
+// Start starts an instance that runs until the test ends, or until the test stops it.
 func (w *World) Start(cfg roomsvc.Config, opts ...nats.Option) *Instance {
 	w.T.Helper()
 	return w.StartAt(w.url, cfg, opts...)
@@ -67,7 +67,7 @@ func (w *World) StartAt(url string, cfg roomsvc.Config, opts ...nats.Option) *In
 	return i
 }
 
-// Refuses starts an instance that must not start, and checks what it says.
+// Refuses tries to start an instance that must refuse, and checks what it says.
 func (w *World) Refuses(cfg roomsvc.Config, says ...string) {
 	w.T.Helper()
 	i, err := w.Open(cfg)
@@ -103,8 +103,8 @@ func (i *Instance) End() {
 // EndAfter does something and then stops the instance.
 func (i *Instance) EndAfter(f func()) { f(); i.End() }
 
-// Kill cuts the instance off at whatever it is doing; what its connection had not sent yet
-// is lost. It ends because it can't go on: it must have been started with
+// Kill cuts the instance off whatever it is doing; what its connection has not sent yet is
+// lost. The instance ends because it can't go on: it must have been started with
 // [nats.NoReconnect].
 func (i *Instance) Kill() {
 	i.Wire.Cut()

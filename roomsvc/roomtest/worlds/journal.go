@@ -12,7 +12,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Stored is a fact and where the journal has it.
+// Stored is a fact and its place in the journal.
 type Stored struct {
 	*events.Fact
 	Revision uint64
@@ -54,8 +54,8 @@ func (w *World) Facts() (facts []Stored) {
 	return facts
 }
 
-// journal gives a consumer of all facts, and where the last one is: by the word of the
-// stream's leader, as a consumer's may be behind, and think that it is through.
+// journal returns a consumer of all facts, and where the last fact is according to the stream's
+// leader: a consumer's leader may lag behind, and think that it has reached the end.
 func (w *World) journal() (cons jetstream.Consumer, last uint64) {
 	w.T.Helper()
 	w.Until(Patience, "a consumer of the journal", w.Try(func(ctx context.Context) bool {
@@ -75,7 +75,7 @@ func (w *World) journal() (cons jetstream.Consumer, last uint64) {
 	return cons, last
 }
 
-// Roster is a room as its facts say.
+// Roster is a room as its facts describe it.
 type Roster struct {
 	Instance string
 	Sequence uint64
@@ -83,10 +83,10 @@ type Roster struct {
 	Delay    int64
 }
 
-// List is the users in order.
+// List returns the users in order.
 func (r *Roster) List() []string { return slices.Sorted(maps.Keys(r.Users)) }
 
-// Fold makes the rooms of facts, each of which must fit the one before it.
+// Fold makes rooms from facts, each of which must fit the one before it.
 func (w *World) Fold(facts []Stored) map[string]*Roster {
 	w.T.Helper()
 	rooms := map[string]*Roster{}

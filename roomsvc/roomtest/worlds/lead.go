@@ -8,7 +8,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// Leader is the instance that the key of the lead names.
+// Leader is the instance that the leader's key names.
 func (w *World) Leader() string {
 	ctx, cancel := w.Brief()
 	defer cancel()
@@ -26,7 +26,7 @@ func (w *World) Leader() string {
 	return v.Instance
 }
 
-// Leads waits until an instance other than not leads, and gives its name.
+// Leads waits until an instance other than not leads, and returns its name.
 func (w *World) Leads(limit time.Duration, not string) (name string) {
 	w.T.Helper()
 	w.Until(limit, "an instance to lead", func() bool { name = w.Leader(); return name != "" && name != not })

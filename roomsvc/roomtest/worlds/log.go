@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Log keeps what several goroutines write, for a test to read. The zero value is ready.
+// Log keeps what several goroutines write, for a test to read. The zero value is ready to use.
 type Log struct {
 	mu  sync.Mutex // guards the buffer
 	buf bytes.Buffer

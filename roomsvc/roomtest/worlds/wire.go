@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Wire remembers the TCP connection under a NATS connection: it is for
-// [nats.SetCustomDialer]. The zero value is ready.
+// Wire remembers the TCP connection under a NATS connection: it is meant for
+// [nats.SetCustomDialer]. The zero value is ready to use.
 type Wire struct {
-	// Lag is how late all is that is heard on it, a [time.Duration].
+	// Lag is by how much everything heard on it is late, a [time.Duration].
 	Lag atomic.Int64
 
 	mu   sync.Mutex // guards conn
@@ -26,7 +26,7 @@ func (w *Wire) Dial(network, address string) (net.Conn, error) {
 	return lagging{conn, &w.Lag}, err
 }
 
-// Cut ends the TCP connection, as a network does. It is false if it had ended.
+// Cut ends the TCP connection, as a network does. It is false if the connection had ended.
 func (w *Wire) Cut() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

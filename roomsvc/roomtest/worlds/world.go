@@ -24,7 +24,7 @@ const (
 // World is one server, some instances of the service, and a trusted caller.
 type World struct {
 	T      *testing.T
-	Node   *roomtest.Node // nil if somebody else started the server
+	Node   *roomtest.Node // nil if the server was started elsewhere
 	Store  string         // where Node stores everything, if [New] started it
 	NC     *nats.Conn     // the caller's
 	JS     jetstream.JetStream
@@ -34,15 +34,15 @@ type World struct {
 	// Options are for every instance's connection, after those that it has anyway.
 	Options []nats.Option
 
-	// Breaks says that the test takes away what an instance needs to stop in order. One
-	// that does not is no failure then.
+	// Breaks says that the test takes away what an instance needs to stop in order. It is
+	// no failure then if an instance does not.
 	Breaks bool
 
 	url     string
 	answers contract.Sample
 }
 
-// New starts a server whose store can be taken apart.
+// New makes a world on a server of its own, whose store can be taken apart.
 func New(t *testing.T) *World {
 	t.Helper()
 	store := filepath.Join(t.TempDir(), "store")
@@ -51,7 +51,7 @@ func New(t *testing.T) *World {
 	return w
 }
 
-// On is a world on a node.
+// On makes a world on a node.
 func On(t *testing.T, node *roomtest.Node) *World {
 	t.Helper()
 	w := At(t, node.ClientURL())
@@ -59,7 +59,7 @@ func On(t *testing.T, node *roomtest.Node) *World {
 	return w
 }
 
-// At is a world on a server that somebody else started.
+// At makes a world on a server that was started elsewhere.
 func At(t *testing.T, url string) *World {
 	t.Helper()
 	w := &World{T: t, url: url, NC: Connect(t, url)}
@@ -105,12 +105,12 @@ func (w *World) Until(limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// Brief bounds a question to the cluster: between two leaders it may have no answer at all.
+// Brief bounds a question to the cluster: between two leaders it may get no answer at all.
 func (w *World) Brief() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(w.Ctx, 2*time.Second)
 }
 
-// Try makes a condition to wait for of such a question.
+// Try turns such a question into a condition to wait for.
 func (w *World) Try(ask func(context.Context) bool) func() bool {
 	return func() bool {
 		ctx, cancel := w.Brief()
