@@ -230,7 +230,7 @@ func TestRecentFactsAreLost(t *testing.T) {
 	}
 	began := time.Now().Add(-time.Minute)
 	since("nothing there", began, 0)
-	w.mark()
+	w.mark("5s") // for a slow machine to see it
 	since("a marker", began, 1)
 	w.expire()
 	since("an expired one", began, 0)
@@ -401,13 +401,13 @@ var stuckAppends = map[string]struct {
 
 // stuckWays are how an append gets stuck, and how that ends.
 var stuckWays = map[string]struct {
-	stick     func(*proxy)
-	otherLast bool // the append gets through before the other instance is asked
-	stored    bool // it has been stored all along
+	stick     func(*proxy) (appends *atomic.Bool) // set once an append is stuck
+	otherLast bool                                // the append gets through before the other instance is asked
+	stored    bool                                // it has been stored all along
 }{
-	"never left, gets through later": {stick: func(p *proxy) { p.toServer.Store(&noAppends) }, otherLast: true},
-	"never left, another is faster":  {stick: func(p *proxy) { p.toServer.Store(&noAppends) }},
-	"stored, and nothing is heard": {stored: true, stick: func(p *proxy) {
+	"never left, gets through later": {stick: loseAppends, otherLast: true},
+	"never left, another is faster":  {stick: loseAppends},
+	"stored, and nothing is heard": {stored: true, stick: func(p *proxy) *atomic.Bool {
 		var appends atomic.Bool // set by the first append; until then the instance hears everything
 		watch := rule(func(f *frame) fate {
 			if strings.HasPrefix(f.subject, "room.journal.") {
@@ -423,14 +423,24 @@ var stuckWays = map[string]struct {
 			return fate{lose: true}
 		})
 		p.toClient.Store(&deaf)
+		return &appends
 	}},
 }
 
-// noAppends loses appends, and questions about streams, as if the stream had no leader.
+// loseAppends loses appends, and questions about streams, as when a stream has no leader.
 // Markers get through.
-var noAppends = rule(func(f *frame) fate {
-	return fate{lose: strings.HasPrefix(f.subject, "room.journal.") || strings.HasPrefix(f.subject, "$JS.API.STREAM.INFO.")}
-})
+func loseAppends(p *proxy) *atomic.Bool {
+	var appends atomic.Bool
+	lose := rule(func(f *frame) fate {
+		if strings.HasPrefix(f.subject, "room.journal.") {
+			appends.Store(true)
+			return fate{lose: true}
+		}
+		return fate{lose: strings.HasPrefix(f.subject, "$JS.API.STREAM.INFO.")}
+	})
+	p.toServer.Store(&lose)
+	return &appends
+}
 
 // While an append's fate is open, the commands waiting behind it are neither refused nor said
 // to be without effect, and everything can be repeated elsewhere.
@@ -449,11 +459,11 @@ func TestStuckAppends(t *testing.T) {
 				w.Join("to", "both")
 				before := len(w.Facts())
 
-				way.stick(bad)
+				stuck := way.stick(bad)
 				first := c.first
 				answered := make(chan []*asked, 1)
 				go func() { answered <- ask(w, []*command{&first}) }()
-				w.Until(patience, "the append to get stuck", func() bool { return bad.lost.Load() > 0 })
+				w.Until(patience, "the append to get stuck", stuck.Load)
 				var behind []*command
 				for _, b := range c.behind {
 					behind = append(behind, &b)
@@ -548,11 +558,11 @@ func (w *world) journalAt(url string) *journal.Journal {
 	return j
 }
 
-// mark stores a marker that expires soon.
-func (w *world) mark() {
+// mark stores a marker that expires after a while.
+func (w *world) mark(ttl string) {
 	w.T.Helper()
 	marker := nats.NewMsg(subjects.Sync)
-	marker.Header.Set(jetstream.MsgTTLHeader, "1s")
+	marker.Header.Set(jetstream.MsgTTLHeader, ttl)
 	if _, err := w.JS.PublishMsg(w.Ctx, marker); err != nil {
 		w.T.Fatal(err)
 	}
@@ -573,7 +583,7 @@ func TestLostAnswerAboutAGap(t *testing.T) {
 	w := newWorld(t)
 	bad := newProxy(t, w.Node.ClientURL())
 	j := w.journalAt(bad.url)
-	w.mark()
+	w.mark("1s")
 	w.expire()
 	if _, err := w.JS.Publish(w.Ctx, subjects.Sync, nil); err != nil {
 		t.Fatal(err)
