@@ -16,6 +16,7 @@ export async function everyCommand(nc, name) {
   await bob("send", { roomID: lobby, type: "text", data: "hello" });
   const { room } = await alice("get", { roomID: lobby, sync: true });
   const { memberList } = await alice("members", { roomID: lobby, sync: true });
+  const { memberCount } = await alice("count", { roomID: lobby, sync: true });
   const { errorUserList } = await alice("memberOf", { roomID: lobby, userIDs: [`${name} nobody`] });
   const said = await alice("history", { roomID: lobby, instanceID, beforeMessageSeq: 0 });
   const { rooms } = await bob("rooms", { sync: true });
@@ -32,6 +33,7 @@ export async function everyCommand(nc, name) {
     late: [late.code, late.attributes, late.revision > revision],
     attributes: room.attributes,
     members: memberList.map((m) => [m.userID, m.attributes]),
+    count: memberCount,
     errors: errorUserList.map((e) => e.code),
     said: said.events.map((e) => e.data.data),
     rooms: rooms.map((r) => r.roomID),
@@ -49,6 +51,7 @@ export const outcome = (name, verbs) => ({
   late: ["REVISION_MISMATCH", { n: "1" }, true],
   attributes: { n: "1" },
   members: [[`${name} alice`, {}], [`${name} bob`, { level: "9" }]],
+  count: 2,
   errors: ["USER_NOT_IN_ROOM"],
   said: ["hello"],
   rooms: [`${name} lobby`, `${name} side`],
