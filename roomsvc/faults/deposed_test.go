@@ -111,7 +111,7 @@ func TestStaleReadThatStays(t *testing.T) {
 	w.Join("lobby", "alice")
 	w.pretend(bad, "lobby", first.Revision, 1<<32)
 	// One command may not last for as many doubts as are needed; the next one goes on from there.
-	w.Until(patience, "the instance to end", func() bool {
+	w.Until(4*patience, "the instance to end", func() bool {
 		if _, err := w.Client.Join(w.Ctx, room.RoomRequest{Caller: as("late", ""), RoomID: "lobby"}); !open(err) && !errors.Is(err, client.ErrNoService) {
 			t.Fatalf("the answer is %v", err)
 		}

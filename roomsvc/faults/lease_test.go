@@ -39,7 +39,7 @@ func TestRenewalBeforeThePreviousOneIsHeard(t *testing.T) {
 		return late(f)
 	})
 	p.toClient.Store(&nearOnly)
-	c := client.New(w.NC, client.Config{Timeout: 200 * time.Millisecond})
+	c := client.New(w.NC, client.Config{Timeout: 3 * time.Second}) // of a try, which may be lost
 	if _, err := c.Renew(w.Ctx, room.RenewRequest{Caller: lease(5)}); err != nil {
 		t.Fatal(err)
 	}

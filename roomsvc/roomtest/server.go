@@ -53,6 +53,7 @@ func Conn(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	opts = append([]nats.Option{
 		nats.Name(t.Name()),
+		nats.Timeout(patience),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(look),
 		nats.ReconnectJitter(0, 0),

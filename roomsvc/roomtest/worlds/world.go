@@ -79,7 +79,7 @@ func At(t *testing.T, url string) *World {
 func Connect(t testing.TB, url string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	opts = append([]nats.Option{
-		nats.Name(t.Name()), nats.MaxReconnects(-1), nats.ReconnectWait(Look), nats.ReconnectJitter(0, 0),
+		nats.Name(t.Name()), nats.Timeout(Patience), nats.MaxReconnects(-1), nats.ReconnectWait(Look), nats.ReconnectJitter(0, 0),
 	}, opts...)
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
