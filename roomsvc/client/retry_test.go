@@ -263,7 +263,7 @@ func TestPutOutDuringARenewal(t *testing.T) {
 
 // A session leaves a room and joins it again, and only then hears that it left: it is still
 // in the room.
-func TestToldOfALeaveBehindTheComingAgain(t *testing.T) {
+func TestToldOfALeaveAfterJoiningAgain(t *testing.T) {
 	nc := served(t)
 	c := New(nc, Config{UserID: "alice"})
 	ctx, cancel := context.WithTimeout(t.Context(), patient)

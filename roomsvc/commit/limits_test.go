@@ -42,7 +42,7 @@ func TestRoomOnItsWayCountsOnce(t *testing.T) {
 
 // Between the moment when a fact is applied and the moment when its commands are settled, what
 // it brings counts twice. Nobody is refused because of that.
-func TestLimitsBesideWhatIsBeingSettled(t *testing.T) {
+func TestLimitsWhileFactsAreSettled(t *testing.T) {
 	r := newRig(t, room.Limits{MaxRooms: 2, MaxRoomsPerUser: 2})
 	r.do(enter("alice", "a"))
 	for what, c := range map[string]struct {
