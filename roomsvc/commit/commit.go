@@ -14,10 +14,9 @@ func New(c Config) *Committer {
 	return k
 }
 
-// Enqueue takes in a call, which is settled later. A call whose time runs out is answered at
-// that moment; see [Committer.Track].
+// Enqueue takes in a call, which is settled later. The caller has tracked it before, with
+// [Committer.Track], so that it is answered when its time runs out.
 func (k *Committer) Enqueue(c *Call) {
-	k.Track(c)
 	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
 		k.multi.add(c)
 	} else {

@@ -134,6 +134,7 @@ func TestRepeat(t *testing.T) {
 	if r.Repeat(fresh.Call) || len(fresh.results) > 0 {
 		t.Error("a new request is taken for a repeated one")
 	}
+	r.Track(fresh.Call)
 	r.Enqueue(fresh.Call)
 	first := r.accepted(fresh)
 	if first.Repeat || !first.Created {
@@ -211,6 +212,7 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 	b := r.acquire("lobby")
 	late := call(enter("alice", "lobby"))
 	late.Deadline = time.Now()
+	r.Track(late.Call)
 	r.Enqueue(late.Call)
 	next := r.ask(enter("bob", "lobby"))
 	res := r.result(late)

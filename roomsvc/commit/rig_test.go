@@ -133,6 +133,7 @@ func call(c *room.Command) *asked {
 // ask has a command carried out.
 func (r *rig) ask(c *room.Command) *asked {
 	a := call(c)
+	r.Track(a.Call)
 	r.Enqueue(a.Call)
 	return a
 }
