@@ -12,16 +12,25 @@ import (
 )
 
 func takeGet(a *API, q *request) {
+	a.readRoom(q, func(st *room.State) any {
+		return &room.GetReply{Room: st.Info(st.Room), Subscribe: a.subscribe(q, st.Room, st.Config), Position: st.Position()}
+	})
+}
+
+func takeCount(a *API, q *request) {
+	a.readRoom(q, func(st *room.State) any {
+		return &room.CountReply{MemberCount: st.Members, Position: st.Position()}
+	})
+}
+
+// readRoom answers a read that names a room and nothing else.
+func (a *API) readRoom(q *request, answer func(*room.State) any) {
 	var body room.ReadRequest
 	r, ok := beginRead(a, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
-	a.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return a.view(q, r, func(st *room.State) any {
-			return &room.GetReply{Room: st.Info(r), Subscribe: a.subscribe(q, r, st.Config), Position: st.Position()}
-		})
-	})
+	a.read(q, body.Freshness, r, func() (any, *room.Error) { return a.view(q, r, answer) })
 }
 
 func takeMembers(a *API, q *request) {
@@ -73,19 +82,6 @@ func page(st *room.State, order uint64, count int) *room.MembersReply {
 		return true
 	})
 	return reply
-}
-
-func takeCount(a *API, q *request) {
-	var body room.ReadRequest
-	r, ok := beginRead(a, q, &body, &body.RoomID)
-	if !ok {
-		return
-	}
-	a.read(q, body.Freshness, r, func() (any, *room.Error) {
-		return a.view(q, r, func(st *room.State) any {
-			return &room.CountReply{MemberCount: st.Members, Position: st.Position()}
-		})
-	})
 }
 
 func takeMemberOf(a *API, q *request) {
