@@ -431,15 +431,21 @@ func TestRenewalInTimeKeepsTheSession(t *testing.T) {
 	}
 	w, _ := newWorldAt(t, roomtest.Start(t), 3, roomsvc.Config{})
 	heard := w.outs()
-	const each = 2
+	const (
+		each   = 2
+		atOnce = 800 // sessions: if more were alive, the machine might not answer all of them in time
+	)
 	n := renewals() / each
 	ok[leased](w, "create", `{"roomID":"lobby","config":{"roomDestroyDelayTime":600}}`)
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	until := map[string]time.Time{}
 	begun := time.Now()
+	alive := make(chan struct{}, atOnce)
 	for i := range n {
+		alive <- struct{}{}
 		group.Go(func() {
+			defer func() { <-alive }()
 			user := fmt.Sprintf("u%d", i)
 			r, err := once[leased](w, "enter."+room.Verb(user), map[string]any{"roomID": "lobby", "leaseSeconds": 6, "connection": room.Connection{ServerID: "S", ClientID: uint64(i) + 1}})
 			for k := 0; k < each && err == nil; k++ {
