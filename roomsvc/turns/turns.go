@@ -1,0 +1,134 @@
+// Package turns makes the commands of one session on one room take effect in the order in
+// which they came, whether or not the sender waits for the answers.
+package turns
+
+import (
+	"slices"
+	"sync"
+
+	"natsrooms/roomsvc/leases"
+	"natsrooms/subjects"
+)
+
+// Turns are the commands in flight of all sessions. The zero value is ready for use.
+type Turns struct {
+	mu sync.Mutex // guards of and everything in it
+	of map[leases.Session]*line
+}
+
+// line is the commands of one session that are not answered, in the order in which they came.
+type line struct {
+	turns     []*Turn
+	ready     []func() // begin these
+	beginning bool     // somebody does
+}
+
+// Turn is a command from its arrival to its answer.
+type Turn struct {
+	Session leases.Session
+	Rooms   []subjects.Room // what it is about; nil: all rooms of the session
+
+	// Kind tells which commands need not wait for each other, because they pass through the
+	// service in the order in which they begin. A command of the kind "" waits for every other.
+	Kind string
+
+	// Begin begins the command. It is called once at most, and not at all if the command is
+	// answered before its turn, because its time ran out.
+	Begin func()
+
+	begun bool
+}
+
+// Take gives a command its turn. It begins the command unless an earlier one of the session is
+// in its way; then whoever ends the last of those does.
+func (t *Turns) Take(turn *Turn) {
+	t.mu.Lock()
+	l := t.of[turn.Session]
+	if l == nil {
+		if t.of == nil {
+			t.of = map[leases.Session]*line{}
+		}
+		l = &line{}
+		t.of[turn.Session] = l
+	}
+	l.add(turn)
+	begin := l.starts()
+	t.mu.Unlock()
+	if begin {
+		t.begin(l)
+	}
+}
+
+// End notes that a command is answered. If it returns a function, the caller has to have it
+// called, in another goroutine if it holds any lock: it begins those that waited.
+func (t *Turns) End(turn *Turn) (begin func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.of[turn.Session]
+	if l == nil || !l.remove(turn) {
+		return nil
+	}
+	if len(l.turns) == 0 {
+		delete(t.of, turn.Session)
+	}
+	if l.starts() {
+		return func() { t.begin(l) }
+	}
+	return nil
+}
+
+// begin begins, in order, what is ready.
+func (t *Turns) begin(l *line) {
+	for {
+		t.mu.Lock()
+		ready := l.ready
+		l.ready, l.beginning = nil, len(ready) > 0
+		t.mu.Unlock()
+		if len(ready) == 0 {
+			return
+		}
+		for _, begin := range ready {
+			begin()
+		}
+	}
+}
+
+// starts says, under the lock, that the caller must begin what is ready.
+func (l *line) starts() bool {
+	start := len(l.ready) > 0 && !l.beginning
+	l.beginning = l.beginning || start
+	return start
+}
+
+func (l *line) add(turn *Turn) {
+	l.look(turn, l.turns)
+	l.turns = append(l.turns, turn)
+}
+
+// remove returns false if the command is not in line.
+func (l *line) remove(turn *Turn) bool {
+	i := slices.Index(l.turns, turn)
+	if i < 0 {
+		return false
+	}
+	l.turns = slices.Delete(l.turns, i, i+1)
+	for ; i < len(l.turns); i++ {
+		l.look(l.turns[i], l.turns[:i])
+	}
+	return true
+}
+
+// look makes a command ready if none of the earlier ones is in its way.
+func (l *line) look(turn *Turn, earlier []*Turn) {
+	if !turn.begun && !slices.ContainsFunc(earlier, turn.follows) {
+		turn.begun = true
+		l.ready = append(l.ready, turn.Begin)
+	}
+}
+
+// follows says whether the command must wait for an earlier one. One of the same kind is waited
+// for only until it begins.
+func (t *Turn) follows(e *Turn) bool {
+	about := e.Rooms == nil || t.Rooms == nil || slices.ContainsFunc(t.Rooms, func(r subjects.Room) bool { return slices.Contains(e.Rooms, r) })
+	return about && (t.Kind == "" || e.Kind != t.Kind || !e.begun)
+}

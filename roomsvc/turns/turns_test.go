@@ -1,0 +1,136 @@
+package turns
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"natsrooms/roomsvc/leases"
+	"natsrooms/subjects"
+)
+
+// play takes turns as written, "kind room" for each, "*" for all rooms and "!" for a kind of its
+// own, and ends those that are numbered, in that order. It returns the turns in the order in
+// which they begin, each after the end that let it.
+func play(turns []string, ends []int) string {
+	var t Turns
+	var log []string
+	list := make([]*Turn, len(turns))
+	for i, what := range turns {
+		kind, where, _ := strings.Cut(what, " ")
+		list[i] = &Turn{Session: leases.Session{User: "alice", ID: "tab"}, Kind: strings.Trim(kind, "!"), Begin: func() { log = append(log, fmt.Sprint(i)) }}
+		if where != "*" {
+			for r := range strings.SplitSeq(where, "+") {
+				list[i].Rooms = append(list[i].Rooms, subjects.Room(r))
+			}
+		}
+		t.Take(list[i])
+	}
+	for _, i := range ends {
+		log = append(log, fmt.Sprintf("/%d:", i))
+		if begin := t.End(list[i]); begin != nil {
+			begin()
+		}
+	}
+	if len(ends) == len(turns) && len(t.of) > 0 {
+		log = append(log, "and something is left")
+	}
+	return strings.Join(log, " ")
+}
+
+func TestTurns(t *testing.T) {
+	for what, c := range map[string]struct {
+		turns []string
+		ends  []int
+		want  string
+	}{
+		"one":                               {[]string{"enter a"}, []int{0}, "0 /0:"},
+		"another verb waits":                {[]string{"enter a", "send a"}, []int{0, 1}, "0 /0: 1 /1:"},
+		"another room does not":             {[]string{"enter a", "send b"}, []int{1, 0}, "0 1 /1: /0:"},
+		"the same kind need not wait":       {[]string{"send a", "send a", "leave a"}, []int{1, 0, 2}, "0 1 /1: /0: 2 /2:"},
+		"nor overtake":                      {[]string{"enter a", "send a", "leave a", "send a"}, []int{0, 1, 2, 3}, "0 /0: 1 /1: 2 /2: 3 /3:"},
+		"all at once":                       {[]string{"enter a", "send a", "send a", "send a"}, []int{0, 3, 2, 1}, "0 /0: 1 2 3 /3: /2: /1:"},
+		"all rooms":                         {[]string{"send a", "send b", "! *", "send b", "send a"}, []int{1, 0, 2, 3, 4}, "0 1 /1: /0: 2 /2: 3 4 /3: /4:"},
+		"two rooms":                         {[]string{"send a", "! a+b", "send b", "send c"}, []int{0, 1, 2, 3}, "0 3 /0: 1 /1: 2 /2: /3:"},
+		"two of a kind of its own":          {[]string{"! a+b", "! b+a"}, []int{0, 1}, "0 /0: 1 /1:"},
+		"answered before its turn":          {[]string{"enter a", "send a", "leave a"}, []int{1, 0, 2}, "0 /1: /0: 2 /2:"},
+		"the last in line, before its turn": {[]string{"enter a", "send a"}, []int{1, 0}, "0 /1: /0:"},
+	} {
+		if got := play(c.turns, c.ends); got != c.want {
+			t.Errorf("%s: %s, want %s", what, got, c.want)
+		}
+	}
+}
+
+// Sessions do not wait for each other, and nobody waits for what has ended.
+func TestSessionsAreFree(t *testing.T) {
+	var turns Turns
+	begun := 0
+	take := func(u subjects.User, kind string) *Turn {
+		turn := &Turn{Session: leases.Session{User: u, ID: "tab"}, Rooms: []subjects.Room{"a"}, Kind: kind, Begin: func() { begun++ }}
+		turns.Take(turn)
+		return turn
+	}
+	first := take("alice", "enter")
+	take("bob", "leave")
+	if begun != 2 {
+		t.Errorf("%d have begun", begun)
+	}
+	for range 2 { // the second time it is not in line any more
+		if turns.End(first) != nil {
+			t.Error("somebody waited")
+		}
+	}
+	take("alice", "leave")
+	if begun != 3 {
+		t.Errorf("%d have begun", begun)
+	}
+}
+
+// Many commands of one session, taken and ended by many goroutines: those of a kind begin in
+// order, and two kinds are never at work together.
+func TestTurnsUnderLoad(t *testing.T) {
+	const n = 3000
+	var turns Turns
+	var mu sync.Mutex
+	var begun []int
+	kinds := make([]string, n)
+	at := map[string]int{} // how many of each kind are at work
+	var all sync.WaitGroup
+	all.Add(n)
+	for i := range n {
+		kinds[i] = []string{"send", "leave", "enter"}[rand.IntN(3)]
+		turn := &Turn{Session: leases.Session{User: "alice", ID: "tab"}, Rooms: []subjects.Room{"a"}, Kind: kinds[i]}
+		turn.Begin = func() {
+			mu.Lock()
+			begun = append(begun, i)
+			at[kinds[i]]++
+			for k, n := range at {
+				if k != kinds[i] && n > 0 {
+					t.Errorf("%d, a %s, begins beside a %s", i, kinds[i], k)
+				}
+			}
+			mu.Unlock()
+			go func() {
+				defer all.Done()
+				mu.Lock()
+				at[kinds[i]]--
+				mu.Unlock()
+				if begin := turns.End(turn); begin != nil {
+					begin()
+				}
+			}()
+		}
+		turns.Take(turn)
+	}
+	all.Wait()
+	if !slices.IsSorted(begun) || len(begun) != n {
+		t.Errorf("%d have begun, in order: %v", len(begun), slices.IsSorted(begun))
+	}
+	if len(turns.of) > 0 {
+		t.Error("something is left")
+	}
+}
