@@ -45,6 +45,7 @@ type Message struct {
 	Data       string
 	Priority   Priority
 	Extended   string
+	After      uint64 // the room's sequence when the message was accepted: it comes after that fact, and before the next
 	Seq        uint64 // where it is stored; only in replies of history, live copies have it in a header
 }
 
@@ -53,6 +54,7 @@ type messageData struct {
 	InstanceID   string      `json:"instanceID"`
 	MessageID    string      `json:"messageID"`
 	MessageSeq   uint64      `json:"messageSeq,omitzero"`
+	After        uint64      `json:"afterSequence,omitzero"`
 	SenderUserID string      `json:"senderUserID"`
 	Type         MessageType `json:"type"`
 	SubType      int         `json:"subType,omitzero"`
@@ -81,7 +83,7 @@ func (m *Message) Encode(prefix string) ([]byte, error) {
 	id := string(m.Room)
 	return json.Marshal(&messageEvent{
 		event.CloudEventsVersionV1, m.ID, Source(prefix, m.Room, m.InstanceID) + "/messages", MessageSent, id, event.ApplicationJSON, m.Time, m.InstanceID, id,
-		messageData{id, m.InstanceID, m.ID, m.Seq, m.Sender, m.Type, m.SubType, m.Data, m.Priority, m.Extended, int64(m.Time)},
+		messageData{id, m.InstanceID, m.ID, m.Seq, m.After, m.Sender, m.Type, m.SubType, m.Data, m.Priority, m.Extended, int64(m.Time)},
 	})
 }
 
@@ -106,6 +108,6 @@ func DecodeMessage(raw []byte) (*Message, error) {
 	}
 	return &Message{
 		ID: d.MessageID, Time: Time(d.Timestamp), Room: r, InstanceID: d.InstanceID, Sender: d.SenderUserID, Type: d.Type, SubType: d.SubType,
-		Data: d.Data, Priority: d.Priority, Extended: d.ExtendedData, Seq: d.MessageSeq,
+		Data: d.Data, Priority: d.Priority, Extended: d.ExtendedData, After: d.After, Seq: d.MessageSeq,
 	}, nil
 }

@@ -23,6 +23,7 @@ import (
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/talk"
 	"natsrooms/roomsvc/upkeep"
 	"natsrooms/subjects"
 )
@@ -48,6 +49,8 @@ type assembly struct {
 	grants    *leases.Grants
 	commit    *commit.Committer
 	expiry    *upkeep.Leases
+	outbox    *messages.Outbox
+	talk      *talk.Talk
 	api       *api.API
 }
 
@@ -125,7 +128,7 @@ func (s *assembly) live(loaded *load.Replica) {
 			}
 		})
 	}
-	s.feeds = feeds.New(cmp.Or(s.cfg.FeedsConn, s.nc), s.log, s.sync.Pass)
+	s.feeds = feeds.New(cmp.Or(s.cfg.FeedsConn, s.nc), s.log, s.messages.Mark)
 	s.feeds.Start(s.life, rooms)
 	s.rep.Heard = s.feeds.Fact
 }
@@ -133,16 +136,22 @@ func (s *assembly) live(loaded *load.Replica) {
 // wire makes the parts that need the replica.
 func (s *assembly) wire(rep *replica.Replica) {
 	limits := s.limits.Load
+	s.outbox = messages.NewOutbox(s.life, s.journal)
 	s.grants = &leases.Grants{Journal: s.journal, Stream: s.leases.Stream()}
 	s.commit = commit.New(commit.Config{
 		Life: s.life, Log: s.log, Journal: s.journal, Replica: rep, Sync: s.sync, Source: s.cfg.SourcePrefix, Limits: limits, Prove: s.prove,
 		PutOut: func(st *room.State, f *events.Fact) func() { return s.api.PutOut(st, f) },
+		Said:   func(ctx context.Context, f *events.Fact) { s.outbox.Settled(ctx, f) },
 		Settle: func(results []commit.Result) { s.api.Settle(results) },
 	})
 	s.expiry = &upkeep.Leases{Life: s.life, Log: s.log, Book: s.leases, Replica: rep, Sync: s.sync, Commit: s.commit, Limits: limits}
+	s.talk = talk.New(talk.Config{
+		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix,
+	})
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Journal: s.journal, Replica: rep, Sync: s.sync, Commit: s.commit,
-		Messages: s.messages, Outbox: messages.NewOutbox(s.life, s.journal), Leases: s.leases, Expire: s.expiry.Expire, Limits: limits,
+		Messages: s.messages, Talk: s.talk, Leases: s.leases, Expire: s.expiry.Expire, Limits: limits,
 		Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})
 }

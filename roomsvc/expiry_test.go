@@ -149,9 +149,7 @@ func TestJoinAgainAfterTheEnd(t *testing.T) {
 			if other { // s marks, the other instance answers
 				answers = beside(t, nc, Config{Instance: "second"})
 				s.mu.Lock()
-				if err := s.endpoints.Stop(); err != nil {
-					t.Error(err)
-				}
+				s.endpoints.Stop(t.Context())
 				s.mu.Unlock()
 			}
 			c := client.New(nc, client.Config{})

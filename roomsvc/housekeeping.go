@@ -33,7 +33,7 @@ func (s *assembly) housekeeping(ready func(context.Context) error) {
 		case <-forget.C:
 			s.rep.Forget()
 			s.messages.Forget(func(r subjects.Room) bool { return s.rep.Head(r) == nil })
-			s.api.Forget()
+			s.talk.Forget()
 			s.leases.Forget()
 		}
 	}

@@ -141,7 +141,7 @@ func TestSend(t *testing.T) {
 		}{
 			{room.ErrUserNotInRoom, "bob", `"roomID":"a.b","type":"text","data":"x"`, ""},
 			{room.ErrUserNotInRoom, "alice", `"roomID":"a.b","type":"text","data":"x","sessionID":"other"`, ""},
-			{room.ErrUserNotInRoom, "alice", `"roomID":"none","type":"text","data":"x"`, ""},
+			{room.ErrRoomNotExist, "alice", `"roomID":"none","type":"text","data":"x"`, ""},
 			{room.ErrParamInvalid, "alice", `"roomID":"a.b","type":"image","data":"x"`, "type"},
 			{room.ErrParamInvalid, "alice", `"roomID":"a.b","type":"text","data":""`, "data"},
 			{room.ErrParamInvalid, "alice", `"roomID":"a.b","type":"text","data":"x","priority":"urgent"`, "priority"},

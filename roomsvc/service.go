@@ -113,7 +113,7 @@ func (s *Service) end() {
 	s.life.Cancel()
 	<-s.opened
 	if e := s.stop(); e != nil {
-		_ = e.Stop()
+		e.Stop(context.Background())
 	}
 	s.life.End()
 	if s.commit != nil {
@@ -138,9 +138,8 @@ func (s *Service) stop() *api.Endpoints {
 // ending on its own. Any other error is the connection's, which did not take the last answers
 // within 1 s.
 func (s *Service) Stop(ctx context.Context) error {
-	if e := s.stop(); e != nil && !e.Stopped() {
-		_ = e.Stop()
-		s.drain(ctx)
+	if e := s.stop(); e != nil {
+		e.Stop(ctx)
 	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
@@ -156,20 +155,6 @@ func (s *Service) Stop(ctx context.Context) error {
 		return s.nc.FlushTimeout(time.Second)
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// drain waits until all commands that the server handed to this instance are taken: none
-// arrives after the flush, and the barrier comes after those that wait.
-func (s *Service) drain(ctx context.Context) {
-	taken := make(chan struct{})
-	if s.nc.FlushTimeout(time.Second) != nil || s.nc.Barrier(func() { close(taken) }) != nil {
-		return
-	}
-	select {
-	case <-taken:
-	case <-ctx.Done():
-	case <-s.life.Done():
 	}
 }
 
@@ -238,9 +223,7 @@ func (s *Service) woke() {
 		return
 	}
 	s.endpoints = fresh
-	if err := old.Stop(); err != nil {
-		s.log.Warn("stopping the old endpoints", "error", err)
-	}
+	s.life.Go(func() { old.Stop(s.life) })
 }
 
 // stats is what the micro service returns under "data" when it is asked for statistics.

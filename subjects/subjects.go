@@ -25,14 +25,16 @@ const (
 
 // Subjects that are the same for every room.
 const (
-	Sync              = "room.sync"      // markers that prove how new a state is
-	JournalPattern    = "room.journal.*" // where facts are appended
-	FactsPattern      = "room.evt.*"     // where facts are stored and heard
-	FactsTransform    = "room.evt.{{wildcard(1)}}"
-	MessagesPattern   = "room.msg.*"        // messages sent in rooms
-	MessagesJournal   = "room.msgjournal.*" // where messages are stored
-	MessagesTransform = "room.msg.{{wildcard(1)}}"
-	StatesPattern     = "room.state.*.*" // roomStateChanged of every user in every room
+	Sync            = "room.sync"      // markers that prove how new a state is
+	JournalPattern  = "room.journal.*" // where facts are appended
+	FactsPattern    = "room.evt.*"     // where facts are stored and heard
+	FactsTransform  = "room.evt.{{wildcard(1)}}"
+	MessagesPattern = "room.msg.*"        // messages sent in rooms
+	MessagesHeard   = "room.msg.>"        // messages, and markers between them
+	MessagesTaken   = "room.msgjournal.>" // where both are stored
+	MessagesMarker  = "room.msgjournal.order.point"
+	MessagesPoint   = "room.msg.order.point" // where a marker is heard
+	StatesPattern   = "room.state.*.*"       // roomStateChanged of every user in every room
 
 	// Disconnects is where NATS servers announce, in their system account, clients'
 	// connections that have closed.
@@ -138,6 +140,9 @@ func GrantKey(u User) string { return keyGrant + u.Token() }
 // SessionKey is the key in [BucketSessions] of the lease of a user's session. The session ID
 // may be any UTF-8.
 func SessionKey(u User, session string) string { return u.Token() + "." + encode(session) }
+
+// SessionToken is a session ID as a token, such as the header of copies on feeds has it.
+func SessionToken(session string) string { return encode(session) }
 
 // ParseSessionKey splits a key of [SessionKey]; ok is false for all other keys.
 func ParseSessionKey(key string) (u User, session string, ok bool) {

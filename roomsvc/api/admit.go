@@ -75,6 +75,10 @@ func setRoom(r *subjects.Room, field, id string) *room.Error {
 
 // admit passes a checked command on, or refuses it; from here on the user's devices are told.
 func (a *API) admit(q *request, err *room.Error) {
+	a.inTurn(q, q.Cmd.Named(), func() { a.admitNow(q, err) })
+}
+
+func (a *API) admitNow(q *request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return
 	}

@@ -1,12 +1,12 @@
 package api
 
 import (
-	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/intake"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -18,7 +18,7 @@ const maxRequest = 64 << 10
 // nobody waits any longer for the requests that piled up meanwhile; so the whole set is
 // dropped and a new one is made.
 type Endpoints struct {
-	micro.Service
+	*intake.Intake
 	stale func() bool
 }
 
@@ -30,41 +30,34 @@ func (a *API) Watch(woke func()) { a.pulse.Run(a.Life, woke) }
 func (a *API) Listen() (*Endpoints, error) {
 	epoch := a.pulse.Epoch()
 	e := &Endpoints{stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
-	var err error
-	if e.Service, err = micro.AddService(a.Conn, micro.Config{
-		Name: subjects.MicroService, Version: a.Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup,
-		StatsHandler: func(*micro.Endpoint) any { return a.Stats() },
-	}); err != nil {
-		return nil, err
-	}
+	s := intake.Service{Name: subjects.MicroService, Version: a.Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup, Stats: a.Stats}
 	for i := range room.Commands {
 		info := &room.Commands[i]
-		handle := func(user bool) micro.HandlerFunc {
-			return func(r micro.Request) { a.receive(e, info, user, r) }
-		}
-		if err = e.AddEndpoint(string(info.Verb), handle(false), micro.WithEndpointSubject(subjects.Command(string(info.Verb)))); err == nil {
-			err = e.AddEndpoint(string(info.Verb)+"-user", handle(true), micro.WithEndpointSubject(subjects.UserCommandPattern(string(info.Verb))))
-		}
-		if err != nil {
-			return nil, errors.Join(err, e.Stop())
-		}
+		verb := string(info.Verb)
+		s.Endpoints = append(s.Endpoints,
+			intake.Endpoint{Name: verb, Subject: subjects.Command(verb), Take: func(m *nats.Msg) { a.receive(e, info, false, m) }},
+			intake.Endpoint{Name: verb + "-user", Subject: subjects.UserCommandPattern(verb), Take: func(m *nats.Msg) { a.receive(e, info, true, m) }})
+	}
+	var err error
+	if e.Intake, err = intake.Listen(a.Conn, s); err != nil {
+		return nil, err
 	}
 	return e, nil
 }
 
 // receive takes in one request and passes it on at once; it is answered later.
-func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, r micro.Request) {
+func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *nats.Msg) {
 	if e.stale() {
 		return
 	}
-	if !subjects.ReplyAllowed(r.Subject(), r.Reply()) {
-		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", r.Subject(), "reply", r.Reply())
+	if !subjects.ReplyAllowed(m.Subject, m.Reply) {
+		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", m.Subject, "reply", m.Reply)
 		return
 	}
-	q := &request{info: info, reply: r.Reply(), userForm: userForm, data: r.Data(), headers: r.Headers()}
+	q := &request{info: info, reply: m.Reply, userForm: userForm, data: m.Data, headers: m.Header}
 	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, time.Now().Add(commit.Timeout), q
 	a.inFlight.Add(1)
-	if refused := a.door(q, r.Subject()); refused != nil {
+	if refused := a.door(q, m.Subject); refused != nil {
 		a.sendError(q, refused)
 		return
 	}

@@ -58,7 +58,7 @@ type recall struct {
 
 // recall answers it.
 func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
-	head, since, stranger, refused := a.reader(q)
+	head, since, refused := a.reader(q)
 	if refused != nil {
 		return nil, refused
 	}
@@ -72,13 +72,13 @@ func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
 	} else {
 		newest := a.Messages.Heads(ctx, []subjects.Room{q.room})[q.room]
 		reply.MessageSeq = &newest
-		if stranger {
+		if since == nil {
 			return nil, room.Refuse(room.ErrUserNotInRoom, "%q is not in %q, whose messages only those who were there may read", q.Cmd.User, q.room)
 		}
 		if q.body.InstanceID == head.InstanceID {
-			err = a.pastMessages(ctx, reply, messages.Query{Room: q.room, InstanceID: head.InstanceID, CreatedAt: head.CreatedAt, Since: since, Count: q.count, Bytes: pageRoom}, q.body)
+			err = a.pastMessages(ctx, reply, messages.Query{Room: q.room, InstanceID: head.InstanceID, CreatedAt: head.CreatedAt, Since: since.at, SinceFact: since.fact, Count: q.count, Bytes: pageRoom}, q.body)
 			if err == nil && a.Feeds && q.userForm {
-				refused = a.stillReads(ctx, q.request, q.room, head.InstanceID, since)
+				refused = a.stillReads(ctx, q.request, q.room, head.InstanceID, *since)
 			}
 		}
 	}
@@ -92,34 +92,41 @@ func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
 	return reply, nil
 }
 
-// reader says what the room is, and since when the caller may read its messages. stranger
-// means that the caller may not read any.
-func (a *API) reader(q *recall) (head *room.Head, since events.Time, stranger bool, refused *room.Error) {
+// since is from when on a user may read a room's messages: the time and the sequence of the
+// fact by which it came. It is zero if the user may read all.
+type since struct {
+	at   events.Time
+	fact uint64
+}
+
+// reader says what the room is, and since when the caller may read its messages; since is nil
+// if the caller may not read any.
+func (a *API) reader(q *recall) (head *room.Head, from *since, refused *room.Error) {
+	from = &since{}
 	_, refused = a.view(q.request, q.room, func(st *room.State) any {
 		if visible := st.Config.HistoryForJoiners; visible != nil && !*visible && q.Cmd.User != "" {
 			m := st.Member(q.Cmd.User)
-			if stranger = m == nil; m != nil {
-				since = m.Since
+			if from = nil; m != nil {
+				from = &since{m.Since, m.JoinedIn()}
 			}
 		}
 		h := st.Head
 		head = &h
 		return nil
 	})
-	return head, since, stranger, refused
+	return head, from, refused
 }
 
 // stillReads refuses to give an end user what was read of a room's messages, unless everything
-// that was stored before the reading leaves the user's standing as it was. Messages are in no
-// order with the facts: the user may have been out before a message was sent, and this
-// instance may not have known it.
-func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, since events.Time) *room.Error {
+// that was stored before the reading leaves the user's standing as it was. The user may have been out before
+// a message was sent, and this instance may not have known it.
+func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, from since) *room.Error {
 	if a.Sync.Pass(ctx) != nil {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", r)
 	}
 	v, refused := a.view(q, r, func(st *room.State) any {
 		m := st.Member(q.Cmd.User)
-		return st.InstanceID == instance && (since == 0 || m != nil && m.Since == since)
+		return st.InstanceID == instance && (from == since{} || m != nil && m.JoinedIn() == from.fact)
 	})
 	if refused == nil && v != true {
 		refused = room.Refuse(room.ErrBusy, "nothing happened: %q joined again, or its room was made again, meanwhile; try again", q.Cmd.User)

@@ -9,7 +9,15 @@ import (
 
 // read answers from memory, once that is as new as the caller asks for.
 func (a *API) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
-	a.alive(q, func() { a.readNow(q, f, r, answer) })
+	a.inTurn(q, about(r), func() { a.alive(q, func() { a.readNow(q, f, r, answer) }) })
+}
+
+// about is the room that a read names; nil if it names none.
+func about(r subjects.Room) []subjects.Room {
+	if r == "" {
+		return nil
+	}
+	return []subjects.Room{r}
 }
 
 func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
@@ -31,7 +39,7 @@ func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func
 // readAside answers what may take a while: until this instance is new enough, or a stream has
 // answered.
 func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
-	a.alive(q, func() { a.readLater(q, f, r, answer) })
+	a.inTurn(q, about(r), func() { a.alive(q, func() { a.readLater(q, f, r, answer) }) })
 }
 
 func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {

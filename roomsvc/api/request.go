@@ -1,11 +1,12 @@
 package api
 
 import (
-	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/turns"
 	"natsrooms/subjects"
 )
 
@@ -17,13 +18,14 @@ type request struct {
 	userForm bool
 	user     subjects.User // from the subject, in the user form
 	data     []byte        // until it is parsed
-	headers  micro.Headers
+	headers  nats.Header
 	ignored  string        // names of unknown fields
 	told     bool          // the user's devices have been told that it arrived
 	sharer   subjects.User // the user whose share of the commands in flight it counts against; empty: nobody's
 
 	ask   leases.Ask // what it says about its session's life
 	lease room.Lease // its session's lease, if it has one
+	turn  turns.Turn // among the commands of its session
 	over  bool       // its session's lease has ended
 }
 

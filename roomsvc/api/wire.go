@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -18,6 +17,8 @@ import (
 	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/talk"
+	"natsrooms/roomsvc/turns"
 )
 
 // Sizes of answers.
@@ -40,7 +41,7 @@ type Config struct {
 	Sync     *replica.Sync
 	Commit   *commit.Committer
 	Messages *messages.Store
-	Outbox   *messages.Outbox
+	Talk     *talk.Talk
 	Leases   *leases.Book
 	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases
 	Limits   func() *room.Limits                                                                    // as they are now
@@ -57,7 +58,7 @@ type API struct {
 	Config
 	inFlight atomic.Int64
 	share    share
-	paces    paces
+	turns    turns.Turns
 	pulse    *life.Pulse
 }
 
@@ -66,9 +67,6 @@ func New(c Config) *API { return &API{Config: c, pulse: life.NewPulse()} }
 
 // InFlight is how many requests are being worked on.
 func (a *API) InFlight() int64 { return a.inFlight.Load() }
-
-// Forget drops what no longer counts for the pace of senders.
-func (a *API) Forget() { a.paces.forget(time.Now()) }
 
 func (a *API) encode(v any) []byte {
 	data, err := json.Marshal(v)
@@ -106,6 +104,11 @@ func withLease(reply []byte, l room.Lease) []byte {
 func (a *API) send(q *request, data []byte, h nats.Header) {
 	a.inFlight.Add(-1)
 	a.share.give(q.sharer)
+	defer func() { // whoever waited for this answer goes on
+		if begin := a.turns.End(&q.turn); begin != nil {
+			a.Life.Go(begin)
+		}
+	}()
 	if q.reply == "" {
 		return
 	}

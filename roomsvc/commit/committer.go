@@ -37,6 +37,10 @@ type Config struct {
 	// stored; nil: nobody is put out.
 	PutOut func(st *room.State, f *events.Fact) (tell func())
 
+	// Said returns once everything is stored that those who leave by a fact said before it was
+	// decided, or after a short while.
+	Said func(context.Context, *events.Fact)
+
 	// Settle answers calls. The lock of each call's room is held; it must not wait.
 	Settle func([]Result)
 }

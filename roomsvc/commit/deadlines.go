@@ -15,13 +15,6 @@ func (k *Committer) Track(c *Call) {
 	k.tracked.calls = append(k.tracked.calls, c)
 }
 
-// TrackSent does the same with a call whose message was sent without the committer: when its
-// time runs out, nobody knows what became of it.
-func (k *Committer) TrackSent(c *Call) {
-	c.take()
-	k.Track(c)
-}
-
 // sweeping answers calls that run out of time. It asks nobody anything, so that a server
 // that does not answer holds no answer up.
 func (k *Committer) sweeping() {
@@ -58,8 +51,11 @@ func (k *Committer) timeOut(c *Call) {
 
 // flying says whether the fate of an append that the call waits for is still open.
 func (k *Committer) flying(c *Call) bool {
-	if c.Cmd.Verb.Info().Kind == room.ChangesSeveral {
+	switch c.Cmd.Verb.Info().Kind {
+	case room.ChangesSeveral:
 		return k.multi.working.Load()
+	case room.Says: // its message has not been sent
+		return false
 	}
 	b := k.find(c.Cmd.Room)
 	if b == nil {

@@ -6,15 +6,18 @@
 // Every instance keeps the audiences from the facts in the journal's order, and the leading
 // instance publishes. So it is exact on every instance who hears a fact: those who are members
 // before or after it, which makes a member's own leaving the last thing that it hears.
-// Messages have no order relative to facts. A message is published when a sync point has been
-// passed that began after the message was heard: whoever was told before it that a user is
-// out can rely on that. By then the room may be another instance under the same ID, which the
-// message is not for. Nor is it for users who joined after it, if only those who were there
-// may read it.
+//
+// Facts and messages are in one order, although they are in two streams. A message names the
+// fact that it comes after. It waits until that fact has been published, and is for those who
+// were in by then. In the other direction, a fact that takes somebody out is published when a
+// marker has been heard that was stored among the messages after the fact: so everything has
+// been heard that was stored before the fact. A message that comes later still, after its sender
+// is out, crossed that fact on its way; it goes to nobody. Those who miss it will notice.
 package feeds
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -22,6 +25,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/life"
@@ -30,87 +34,89 @@ import (
 )
 
 const (
-	most      = 16384    // how many facts and messages may wait; after that messages are dropped, and facts only update the audiences
-	tooMany   = most / 2 // if more wait, or something has waited for tooOld, it goes to nobody: live copies are at most once
-	tooOld    = 2 * time.Second
-	between   = 2 * time.Millisecond // the shortest time from one sync point for messages to the next
+	most      = 16384            // how many facts and messages may wait; after that messages are dropped, and facts only update the audiences
+	tooMany   = most / 2         // if more wait, or something has waited for tooOld, it goes to nobody: live copies are at most once
+	between   = time.Millisecond // the shortest time from one marker among the messages to the next
 	tellEvery = time.Minute
-	proofFor  = 5 * time.Second // how long a sync point may take; after that the messages that waited for it are given up
-)
-
-// Headers on every copy of something stored, as on the server's own copies.
-const (
-	sequenceHeader     = "Nats-Sequence"      // the stream sequence: a fact's revision or a message's messageSeq
-	lastSequenceHeader = "Nats-Last-Sequence" // that of the room's previous message
+	markFor   = time.Second // how long a marker may take; after that the facts that wait for it are published
 )
 
 // Feeds publishes to end users.
 type Feeds struct {
 	nc    *nats.Conn
 	log   *slog.Logger
-	prove func(context.Context) error      // passes a sync point
-	until atomic.Pointer[func() time.Time] // when the lead ends; nil: this instance does not lead
+	mark  func(context.Context, string) error // stores a marker among the messages
+	until atomic.Pointer[func() time.Time]    // when the lead ends; nil: this instance does not lead
 	life  *life.Life
 
 	// Only the publishing goroutine uses these.
 	rooms map[subjects.Room]*audience
+	early early     // messages whose fact has not been published
 	drops int       // copies dropped since the last warning
 	told  time.Time // when that warning was logged
 
-	arrived chan struct{} // tells that messages were heard
+	arrived chan struct{} // tells that facts wait for a marker
 	goes    chan struct{} // tells that something waits to go out
 
-	mu    sync.Mutex // guards the fields below
-	heard []item     // messages that wait for a sync point
-	out   []item     // what waits to go out
-	lost  int        // messages dropped because too much was waiting
+	mu     sync.Mutex // guards the fields below
+	facts  []item     // facts that wait for a marker
+	marker *marker    // on its way; nil: none is
+	out    []item     // what waits to go out
+	lost   int        // messages dropped because too much was waiting
 }
 
-// audience is who hears a room.
-type audience struct {
-	instance string
-	hidden   bool                       // messages are not for those who joined after them
-	open     string                     // the subject of an open room, otherwise empty
-	feeds    map[subjects.User]listener // of each member, if the room is not open
+// marker is what is stored among the messages to know that all before it have been heard.
+type marker struct {
+	text  string
+	facts int           // how many facts wait for it
+	heard chan struct{} // closed once it was heard
 }
 
-// listener is a member who hears a room.
-type listener struct {
-	feed  string
-	since events.Time // when it became a member
-}
-
-// item is a fact or a message to be published.
-type item struct {
-	at     time.Time // when it arrived; zero: it goes to nobody
-	room   subjects.Room
-	change *room.Change    // nil: a message
-	said   *events.Message // nil: a fact
-	header nats.Header
-	data   []byte
-}
-
-// New returns feeds, which take facts after [Feeds.Start]. prove must return when everything
-// stored before its call has been passed to [Feeds.Fact].
-func New(nc *nats.Conn, log *slog.Logger, prove func(context.Context) error) *Feeds {
-	return &Feeds{nc: nc, log: log, prove: prove, rooms: map[subjects.Room]*audience{}, arrived: make(chan struct{}, 1), goes: make(chan struct{}, 1)}
+// New returns feeds, which take facts after [Feeds.Start]. mark stores a marker among the
+// messages, which is heard at [subjects.MessagesPoint], and returns when it is stored.
+func New(nc *nats.Conn, log *slog.Logger, mark func(ctx context.Context, text string) error) *Feeds {
+	return &Feeds{
+		nc: nc, log: log, mark: mark, rooms: map[subjects.Room]*audience{}, early: early{},
+		arrived: make(chan struct{}, 1), goes: make(chan struct{}, 1),
+	}
 }
 
 // Start takes the rooms as they are before the first fact, and publishes until life ends.
 func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 	f.life = life
 	for _, st := range rooms {
-		a := f.audience(st.Room, &st.Head)
-		st.After(0, func(m *room.Member) bool { a.add(m, st.Room); return true })
+		a := newAudience(st.Room, &st.Head)
+		f.rooms[st.Room] = a
+		a.now = st.Sequence
+		st.After(0, func(m *room.Member) bool { a.add(m, st.Room, m.JoinedIn()); return true })
 	}
 	life.Go(f.publish)
-	life.Go(f.proving)
+	life.Go(f.marking)
 }
 
 // Fact takes the next stored fact in the journal's order.
 func (f *Feeds) Fact(c room.Change, data []byte) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
-	f.send(item{time.Now(), c.Room, &c, nil, h, data})
+	i := item{time.Now(), c.Room, &c, nil, h, data}
+	f.mu.Lock()
+	waits := len(f.facts) > 0 || f.until.Load() != nil && takesOut(&c)
+	if waits && len(f.facts) >= most {
+		i.strip()
+	}
+	if waits {
+		f.facts = append(f.facts, i)
+	}
+	f.mu.Unlock()
+	if waits {
+		wake(f.arrived)
+	} else {
+		f.send(i)
+	}
+}
+
+// takesOut says whether a fact may take somebody out of its room.
+func takesOut(c *room.Change) bool {
+	return c.Type == events.MemberLeft || c.Type == events.SessionLeft || c.Type == events.RoomDestroyed
 }
 
 // send queues something to be published. It never waits, since the journal's follower would
@@ -123,7 +129,7 @@ func (f *Feeds) send(i item) {
 			f.mu.Unlock()
 			return
 		}
-		i.at, i.header, i.data = time.Time{}, nil, nil
+		i.strip()
 	}
 	f.out = append(f.out, i)
 	f.mu.Unlock()
@@ -162,7 +168,7 @@ func (f *Feeds) leads() bool {
 // Lead publishes from now on, as long as [Feeds.Until] allows, until end is called. Messages
 // sent after it has returned are heard, unless the server did not answer before ctx ended.
 func (f *Feeds) Lead(ctx context.Context, until func() time.Time) (end func(), err error) {
-	sub, err := f.nc.Subscribe(subjects.MessagesPattern, f.message)
+	sub, err := f.nc.Subscribe(subjects.MessagesHeard, f.hear)
 	if err == nil {
 		err = sub.SetPendingLimits(-1, 64<<20)
 	}
@@ -179,8 +185,12 @@ func (f *Feeds) Lead(ctx context.Context, until func() time.Time) (end func(), e
 	}, nil
 }
 
-// message takes a message that was published on the room's own subject.
-func (f *Feeds) message(m *nats.Msg) {
+// hear takes a message that was published on the room's own subject, or a marker.
+func (f *Feeds) hear(m *nats.Msg) {
+	if m.Subject == subjects.MessagesPoint {
+		f.passed(string(m.Data))
+		return
+	}
 	r, ok := subjects.RoomOfMessages(m.Subject)
 	if !ok {
 		return
@@ -196,14 +206,31 @@ func (f *Feeds) message(m *nats.Msg) {
 			h[name] = []string{v}
 		}
 	}
-	f.mu.Lock()
-	f.heard = append(f.heard, item{time.Now(), r, nil, said, h, m.Data})
-	f.mu.Unlock()
-	wake(f.arrived)
+	f.send(item{time.Now(), r, nil, said, h, m.Data})
 }
 
-// proving queues messages after all facts that were stored before they were heard.
-func (f *Feeds) proving() {
+// passed lets the facts go out that waited for a marker.
+func (f *Feeds) passed(text string) {
+	f.mu.Lock()
+	k := f.marker
+	if k == nil || k.text != text {
+		f.mu.Unlock()
+		return
+	}
+	facts := f.facts[:k.facts]
+	f.facts, f.marker = f.facts[k.facts:], nil
+	if len(f.facts) == 0 {
+		f.facts = nil
+	}
+	f.out = append(f.out, facts...)
+	f.mu.Unlock()
+	close(k.heard)
+	wake(f.goes)
+}
+
+// marking stores markers as long as facts wait for them, one at a time: all facts that have come
+// by then share it.
+func (f *Feeds) marking() {
 	pace := time.NewTimer(0)
 	defer pace.Stop()
 	for {
@@ -217,23 +244,41 @@ func (f *Feeds) proving() {
 		case <-f.life.Done():
 			return
 		}
-		f.mu.Lock()
-		heard := f.heard
-		f.heard = nil
-		f.mu.Unlock()
-		ctx, cancel := context.WithTimeout(f.life, proofFor)
-		err := f.prove(ctx)
-		cancel()
+		for k := f.nextMarker(); k != nil; k = f.nextMarker() {
+			f.store(k)
+		}
 		pace.Reset(between)
-		if err != nil {
-			if !f.life.Over() {
-				f.log.Warn("messages did not reach end users, who will notice and ask for them", "messages", len(heard), "error", err)
-			}
-			continue
-		}
-		for _, i := range heard {
-			f.send(i)
-		}
+	}
+}
+
+// nextMarker is the marker for the facts that wait now, or nil if none does.
+func (f *Feeds) nextMarker() *marker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.facts) == 0 {
+		return nil
+	}
+	f.marker = &marker{nuid.Next(), len(f.facts), make(chan struct{})}
+	return f.marker
+}
+
+// store stores a marker and waits until it is heard. If that cannot be, or does not matter
+// because another instance leads, the facts go out without.
+func (f *Feeds) store(k *marker) {
+	defer f.passed(k.text)
+	if f.until.Load() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(f.life, markFor)
+	defer cancel()
+	if err := f.mark(ctx, k.text); err != nil {
+		f.log.Debug("storing a marker among the messages", "error", err)
+		return
+	}
+	select {
+	case <-k.heard:
+	case <-ctx.Done():
+		f.log.Debug("a marker among the messages was not heard")
 	}
 }
 
@@ -255,38 +300,55 @@ func (f *Feeds) publish() {
 
 // pass publishes one item and updates the audience. If the item is too late, it goes to nobody.
 func (f *Feeds) pass(i *item, late bool) error {
-	a := f.rooms[i.room]
-	if i.change != nil {
-		if a == nil && i.change.Head != nil {
-			a = f.audience(i.room, i.change.Head)
-		}
-		if a == nil {
-			return nil
-		}
-		for _, m := range i.change.Put {
-			a.add(m, i.room)
-		}
+	if i.change == nil {
+		return f.passMessage(i, late)
 	}
-	if a == nil || i.said != nil && i.said.InstanceID != a.instance {
+	c := i.change
+	a := f.rooms[i.room]
+	if a == nil && c.Head != nil {
+		a = newAudience(i.room, c.Head)
+		f.rooms[i.room] = a
+	}
+	if a == nil {
 		return nil
 	}
-	var err error
-	if f.leads() {
-		late = late || i.at.IsZero()
-		if !late {
-			late, err = a.hear(f.nc, i)
-		}
-		if late {
-			f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
-		}
+	a.come(c)
+	err := f.publishTo(a, i, late)
+	a.leave(c)
+	if c.Head == nil {
+		delete(f.rooms, i.room)
+		return err
 	}
-	if i.change != nil {
-		for _, u := range i.change.Del {
-			delete(a.feeds, u)
-		}
-		if i.change.Head == nil {
-			delete(f.rooms, i.room)
-		}
+	for _, said := range f.early.take(a, i.room) {
+		err = errors.Join(err, f.publishTo(a, &said, late))
+	}
+	return err
+}
+
+// passMessage publishes a message if the fact that it comes after has been published, and keeps
+// it until then otherwise.
+func (f *Feeds) passMessage(i *item, late bool) error {
+	a := f.rooms[i.room]
+	switch {
+	case f.early.has(i) || i.said.After > 0 && !a.reached(i.said):
+		f.early.keep(i)
+	case a == nil || i.said.InstanceID != a.instance:
+	default:
+		return f.publishTo(a, i, late)
+	}
+	return nil
+}
+
+// publishTo publishes an item to an audience, if this instance leads.
+func (f *Feeds) publishTo(a *audience, i *item, late bool) (err error) {
+	if !f.leads() || i.said != nil && a.crossed(i.said) {
+		return nil
+	}
+	if late = late || i.at.IsZero(); !late {
+		late, err = a.hear(f.nc, i)
+	}
+	if late {
+		f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
 	}
 	return err
 }
@@ -298,44 +360,4 @@ func (f *Feeds) dropped(r subjects.Room, why string, more ...any) {
 		f.log.Warn(why, append(more, "room", r, "dropped", f.drops)...)
 		f.told, f.drops = now, 0
 	}
-}
-
-func (f *Feeds) audience(r subjects.Room, h *room.Head) *audience {
-	visible := h.Config.HistoryForJoiners
-	a := &audience{instance: h.InstanceID, hidden: visible != nil && !*visible, feeds: map[subjects.User]listener{}}
-	if h.Config.Delivery == room.DeliveryOpen {
-		a.open = subjects.Open(r)
-	}
-	f.rooms[r] = a
-	return a
-}
-
-func (a *audience) add(m *room.Member, r subjects.Room) {
-	if _, ok := a.feeds[m.User]; !ok && a.open == "" {
-		a.feeds[m.User] = listener{subjects.Feed(m.User, r), m.Since}
-	}
-}
-
-// hear publishes one item to everybody who hears the room now, unless that takes until it is
-// too late: a server with slow clients holds publishers up.
-func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
-	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
-	if a.open != "" {
-		return false, nc.PublishMsg(m)
-	}
-	n := 0
-	for _, l := range a.feeds {
-		if n%64 == 0 && time.Since(i.at) > tooOld {
-			return true, nil
-		}
-		n++
-		if a.hidden && i.said != nil && i.said.Time < l.since {
-			continue
-		}
-		m.Subject = l.feed
-		if err := nc.PublishMsg(m); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
 }

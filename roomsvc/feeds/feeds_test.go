@@ -3,6 +3,8 @@ package feeds
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -22,9 +24,12 @@ import (
 // change is a fact by which some users join and others leave.
 func change(revision uint64, in, out []subjects.User) *room.Change {
 	c := &room.Change{Room: "lobby", InstanceID: "1"}
+	if len(out) > 0 {
+		c.Type = events.MemberLeft
+	}
 	c.Revision, c.Head, c.Del = revision, &room.Head{InstanceID: "1"}, out
 	for _, u := range in {
-		c.Put = append(c.Put, &room.Member{User: u})
+		c.Put = append(c.Put, &room.Member{User: u, Sessions: []room.MemberSession{{SessionID: "tab"}}})
 	}
 	return c
 }
@@ -62,22 +67,8 @@ func start(t *testing.T, f *Feeds) {
 	f.Start(l, nil)
 }
 
-// proof is a sync point that tells when it begins and ends as it is told.
-func proof(begins chan<- struct{}, told <-chan error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		select {
-		case begins <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		select {
-		case err := <-told:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
+// unmarked is for feeds of which no test looks at the markers: no fact waits for one.
+func unmarked(context.Context, string) error { return errors.New("there is no stream") }
 
 // An instance whose lead has run out publishes nothing, even before it learns that another one
 // leads.
@@ -87,10 +78,10 @@ func TestLeadIsOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error { return nil })
+	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
 	for n, until := range []time.Time{time.Now().Add(time.Hour), time.Now(), time.Now().Add(time.Hour)} {
 		lead(f, until)
-		i := item{at: time.Now(), room: "lobby", change: change(uint64(n+1), []subjects.User{"alice"}, nil), data: []byte{byte('1' + n)}}
+		i := item{at: time.Now(), room: "lobby", change: change(uint64(n+1), []subjects.User{"alice"}, nil), header: nats.Header{}, data: []byte{byte('1' + n)}}
 		if err := f.pass(&i, false); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +101,7 @@ func TestTooLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	f := New(nc, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error { return nil })
+	f := New(nc, slog.New(slog.NewTextHandler(&log, nil)), unmarked)
 	lead(f, time.Now().Add(time.Hour))
 	now, past := time.Now(), time.Now().Add(-2*tooOld)
 	for _, i := range []item{
@@ -118,9 +109,10 @@ func TestTooLate(t *testing.T) {
 		{at: past, room: "lobby", change: change(2, []subjects.User{"carol"}, nil), data: []byte("2")},
 		{at: past, room: "lobby", change: change(3, nil, []subjects.User{"alice"}), data: []byte("3")},
 		{at: now, room: "lobby", change: change(4, nil, []subjects.User{"bob"}), data: []byte("4")},
-		{at: now, room: "lobby", data: []byte("said")},
-		{at: now, room: "none", data: []byte("said to nobody")},
+		{at: now, room: "lobby", said: &events.Message{InstanceID: "1"}, data: []byte("said")},
+		{at: now, room: "none", said: &events.Message{InstanceID: "1"}, data: []byte("said to nobody")},
 	} {
+		i.header = nats.Header{}
 		if err := f.pass(&i, false); err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +171,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := New(nc, slog.New(slog.DiscardHandler), func(context.Context) error { return nil })
+	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
 	start(t, f)
 	lead(f, time.Now().Add(time.Hour))
 	d.held.Lock()
@@ -191,7 +183,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 		f.Fact(*change(n, []subjects.User{"alice"}, nil), make([]byte, 128<<10))
 		for ; n < 2*most; n++ {
 			f.Fact(*change(n+1, nil, nil), []byte("much"))
-			f.message(message(t, "1", "much", 1))
+			f.hear(message(t, "1", "much", 1))
 		}
 		f.Fact(*change(n+1, []subjects.User{"bob"}, []subjects.User{"alice"}), []byte("bob"))
 		taken <- n + 1
@@ -220,97 +212,193 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 	}
 }
 
-// A message waits for a sync point that began after it was heard. If that fails, the message
-// is dropped.
-func TestMessagesWaitForAProof(t *testing.T) {
+// stage is feeds that lead, and what they publish. The test plays the streams.
+type stage struct {
+	*Feeds
+	t       *testing.T
+	sub     *nats.Subscription
+	markers chan string
+	rev     uint64
+}
+
+func newStage(t *testing.T) *stage {
 	nc := roomtest.Conn(t, roomtest.Server(t))
-	proofs, ask := make(chan error), make(chan struct{})
-	f := New(nc, slog.New(slog.DiscardHandler), proof(ask, proofs))
-	start(t, f)
-	lead(f, time.Now().Add(time.Hour))
-	sub, err := nc.SubscribeSync("room.feed.>")
-	if err != nil {
+	s := &stage{t: t, markers: make(chan string)}
+	s.Feeds = New(nc, slog.New(slog.DiscardHandler), func(ctx context.Context, text string) error {
+		select {
+		case s.markers <- text:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	var err error
+	if s.sub, err = nc.SubscribeSync("room.>"); err != nil {
 		t.Fatal(err)
 	}
-	hear := func(text string) {
-		f.message(message(t, "1", text, 1))
+	start(t, s.Feeds)
+	lead(s.Feeds, time.Now().Add(time.Hour))
+	return s
+}
+
+// fact is the next fact of an instance of the lobby, with some members as they are after it.
+func (s *stage) fact(kind, instance string, sequence uint64, config events.Config, put []*room.Member, del ...subjects.User) {
+	s.rev++
+	c := room.Change{Type: kind, Room: "lobby", InstanceID: instance}
+	c.Revision, c.Put, c.Del = s.rev, put, del
+	if kind != events.RoomDestroyed {
+		c.Head = &room.Head{InstanceID: instance, Config: config, Sequence: sequence}
 	}
-	f.Fact(*change(1, []subjects.User{"alice", "bob"}, nil), []byte("in"))
-	hear("lost")
-	<-ask
-	proofs <- context.DeadlineExceeded
-	hear("early")
-	<-ask
-	hear("late") // the proof under way is none of this one
-	f.Fact(*change(2, nil, []subjects.User{"bob"}), []byte("bob is out"))
-	proofs <- nil
-	<-ask
-	proofs <- nil
-	want := map[string][]string{"room.feed.alice.lobby": {"in", "bob is out", "early", "late"}, "room.feed.bob.lobby": {"in", "bob is out"}}
-	for n := 0; n < 6; n++ {
-		m, err := sub.NextMsg(10 * time.Second)
+	s.Fact(c, fmt.Appendf(nil, "%s/%d", instance, sequence))
+}
+
+// in is a member with sessions.
+func in(u subjects.User, sessions ...string) []*room.Member {
+	m := &room.Member{User: u}
+	for _, id := range sessions {
+		m.Sessions = append(m.Sessions, room.MemberSession{SessionID: id})
+	}
+	return []*room.Member{m}
+}
+
+// say is a message that a sender says after the fact at a sequence.
+func (s *stage) say(instance string, after uint64, sender, text string) {
+	m := message(s.t, instance, text, 1)
+	said, err := events.DecodeMessage(m.Data)
+	if err == nil {
+		said.After, said.Sender = after, sender
+		m.Data, err = said.Encode("")
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.hear(m)
+}
+
+// passes lets the next marker be heard.
+func (s *stage) passes() {
+	s.t.Helper()
+	select {
+	case text := <-s.markers:
+		s.hear(&nats.Msg{Subject: subjects.MessagesPoint, Data: []byte(text)})
+	case <-time.After(10 * time.Second):
+		s.t.Fatal("no marker is stored")
+	}
+}
+
+// hears checks what is heard next, in any order of subjects: on each the texts in order, each
+// with the sessions that it is for.
+func (s *stage) hears(want map[string][]string) {
+	s.t.Helper()
+	n := 0
+	for _, list := range want {
+		n += len(list)
+	}
+	for ; n > 0; n-- {
+		m, err := s.sub.NextMsg(10 * time.Second)
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatalf("%v; still to be heard: %v", err, want)
 		}
-		if len(want[m.Subject]) == 0 || want[m.Subject][0] != text(m) {
-			t.Fatalf("%s hears %q, want %v", m.Subject, text(m), want[m.Subject])
+		got := text(m)
+		if whom := m.Header.Get(sessionsHeader); whom != "" {
+			got += " for " + whom
+		}
+		if len(want[m.Subject]) == 0 || want[m.Subject][0] != got {
+			s.t.Fatalf("%s hears %q, want %v", m.Subject, got, want[m.Subject])
 		}
 		want[m.Subject] = want[m.Subject][1:]
 	}
 }
 
-// A message is for those who could hear it when it was sent: not for another instance of its
-// room that was created since, nor, if only those who were there may read it, for users who
-// joined after it.
-func TestMessagesOfThePast(t *testing.T) {
-	nc := roomtest.Conn(t, roomtest.Server(t))
-	proofs, ask := make(chan error), make(chan struct{})
-	f := New(nc, slog.New(slog.DiscardHandler), proof(ask, proofs))
-	start(t, f)
-	lead(f, time.Now().Add(time.Hour))
-	sub, err := nc.SubscribeSync("room.>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fact := func(instance, what string, config events.Config, in ...*room.Member) {
-		c := room.Change{Room: "lobby", InstanceID: instance}
-		c.Head, c.Put = &room.Head{InstanceID: instance, Config: config}, in
-		f.Fact(c, []byte(what))
-	}
-	end := func(instance string) { f.Fact(room.Change{Room: "lobby", InstanceID: instance}, []byte("end")) }
-	open, hidden := events.Config{Delivery: room.DeliveryOpen}, events.Config{HistoryForJoiners: new(bool)}
+const (
+	aliceHears = "room.feed.alice.lobby"
+	bobHears   = "room.feed.bob.lobby"
+)
 
-	fact("1", "made", events.Config{}, &room.Member{User: "alice"})
-	f.message(message(t, "1", "among us", 10))
-	<-ask
-	end("1")
-	fact("2", "open", open)
-	proofs <- nil
-	f.message(message(t, "2", "to all", 20))
-	<-ask
-	end("2")
-	fact("3", "hidden", hidden, &room.Member{User: "alice", Since: 30})
-	proofs <- nil
-	f.message(message(t, "3", "early", 40))
-	<-ask
-	fact("3", "bob", hidden, &room.Member{User: "bob", Since: 50})
-	proofs <- nil
-	f.message(message(t, "3", "late", 60))
-	<-ask
-	proofs <- nil
-	want := map[string][]string{
-		"room.feed.alice.lobby": {"made", "end", "hidden", "bob", "early", "late"},
-		"room.open.lobby":       {"open", "end"},
-		"room.feed.bob.lobby":   {"bob", "late"},
-	}
-	for n := 0; n < 10; n++ {
-		m, err := sub.NextMsg(10 * time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(want[m.Subject]) == 0 || want[m.Subject][0] != text(m) {
-			t.Fatalf("%s hears %q, want %v", m.Subject, text(m), want[m.Subject])
-		}
-		want[m.Subject] = want[m.Subject][1:]
-	}
+// A fact that takes somebody out, and every fact after it, is heard after all messages that
+// were stored before a marker that was stored after the fact.
+func TestLastWords(t *testing.T) {
+	s := newStage(t)
+	s.fact(events.MemberJoined, "1", 1, events.Config{}, in("alice", "a"))
+	s.fact(events.MemberJoined, "1", 2, events.Config{}, in("bob", "b"))
+	s.fact(events.MemberLeft, "1", 3, events.Config{}, nil, "alice")
+	s.fact(events.MemberJoined, "1", 4, events.Config{}, in("carol", "c"))
+	s.say("1", 2, "alice", "last words")
+	s.passes()
+	s.hears(map[string][]string{
+		aliceHears:              {"1/1 for a", "1/2 for a", "last words for a", "1/3 for a"},
+		bobHears:                {"1/2 for b", "last words for b", "1/3 for b", "1/4 for b"},
+		"room.feed.carol.lobby": {"1/4 for c"},
+	})
+	s.fact(events.RoomDestroyed, "1", 5, events.Config{}, nil)
+	s.say("1", 4, "bob", "good night")
+	s.passes()
+	s.hears(map[string][]string{bobHears: {"good night for b", "1/5 for b"}, "room.feed.carol.lobby": {"good night for c", "1/5 for c"}})
+}
+
+// A marker that is lost, or cannot be stored, holds facts up only for a while.
+func TestMarkerIsLost(t *testing.T) {
+	s := newStage(t)
+	s.fact(events.MemberJoined, "1", 1, events.Config{}, in("alice", "a"))
+	s.fact(events.MemberLeft, "1", 2, events.Config{}, nil, "alice")
+	s.hears(map[string][]string{aliceHears: {"1/1 for a"}})
+	<-s.markers
+	s.hears(map[string][]string{aliceHears: {"1/2 for a"}})
+	s.hear(&nats.Msg{Subject: subjects.MessagesPoint, Data: []byte("somebody else's")})
+	s.fact(events.MemberJoined, "1", 3, events.Config{}, in("alice", "a"))
+	s.hears(map[string][]string{aliceHears: {"1/3 for a"}})
+}
+
+// A message waits for the fact that it comes after, and later ones wait behind it. It is for
+// those who were in then: not for one who joined later, even if it had been in before, nor for
+// another instance of its room.
+func TestPlaceOfAMessage(t *testing.T) {
+	s := newStage(t)
+	s.say("1", 2, "bob", "first")
+	s.say("1", 1, "bob", "second")
+	s.fact(events.RoomCreated, "1", 1, events.Config{}, in("alice", "a"))
+	s.fact(events.MemberJoined, "1", 2, events.Config{}, in("bob", "b"))
+	s.hears(map[string][]string{aliceHears: {"1/1 for a", "1/2 for a", "first for a", "second for a"}, bobHears: {"1/2 for b", "first for b"}})
+	s.fact(events.MemberLeft, "1", 3, events.Config{}, nil, "alice")
+	s.passes()
+	s.fact(events.MemberJoined, "1", 4, events.Config{}, in("alice", "a"))
+	s.say("1", 3, "bob", "while she was out")
+	s.say("1", 4, "bob", "welcome back")
+	s.hears(map[string][]string{aliceHears: {"1/3 for a", "1/4 for a", "welcome back for a"}, bobHears: {"1/3 for b", "1/4 for b", "while she was out for b", "welcome back for b"}})
+	s.fact(events.RoomDestroyed, "1", 5, events.Config{}, nil)
+	s.passes()
+	s.fact(events.RoomCreated, "2", 1, events.Config{}, in("alice", "a"))
+	s.say("1", 4, "bob", "from the past")
+	s.say("2", 1, "alice", "alone")
+	s.hears(map[string][]string{aliceHears: {"1/5 for a", "2/1 for a", "alone for a"}, bobHears: {"1/5 for b"}})
+}
+
+// A message that crossed its sender's leaving is heard by nobody, in an open room too.
+func TestCrossed(t *testing.T) {
+	s := newStage(t)
+	open := events.Config{Delivery: room.DeliveryOpen}
+	s.fact(events.RoomCreated, "1", 1, open, in("alice", "a"))
+	s.fact(events.MemberLeft, "1", 2, open, nil, "alice")
+	s.passes()
+	s.say("1", 1, "alice", "too late")
+	s.fact(events.MemberJoined, "1", 3, open, in("alice", "a"))
+	s.say("1", 1, "alice", "too late too")
+	s.say("1", 3, "alice", "hello")
+	s.hears(map[string][]string{"room.open.lobby": {"1/1", "1/2", "1/3", "hello"}})
+}
+
+// Each copy names those of a user's sessions that it is for: a session hears its own coming and
+// leaving, and what is said in between.
+func TestSessions(t *testing.T) {
+	s := newStage(t)
+	s.fact(events.RoomCreated, "1", 1, events.Config{}, in("alice", "web.1"))
+	s.fact(events.SessionJoined, "1", 2, events.Config{}, in("alice", "web.1", "phone"))
+	s.say("1", 1, "", "before the phone came")
+	s.say("1", 2, "", "to both")
+	s.fact(events.SessionLeft, "1", 3, events.Config{}, in("alice", "phone"))
+	s.passes()
+	s.say("1", 2, "", "crossing")
+	s.hears(map[string][]string{aliceHears: {
+		"1/1 for web=2E1", "1/2 for web=2E1,phone", "before the phone came for web=2E1", "to both for web=2E1,phone", "1/3 for web=2E1,phone", "crossing for phone",
+	}})
 }

@@ -131,7 +131,7 @@ func atLeast(version, floor string) bool {
 // would silently drop nearly every copy and break the order of facts; one that takes
 // commands would answer them.
 func (j *Journal) CheckSubjects(ctx context.Context) error {
-	for _, subject := range []string{subjects.AllCommands, subjects.FactsPattern, subjects.MessagesPattern, subjects.JournalPattern, subjects.MessagesJournal, subjects.Sync} {
+	for _, subject := range []string{subjects.AllCommands, subjects.FactsPattern, subjects.MessagesHeard, subjects.JournalPattern, subjects.MessagesTaken, subjects.Sync} {
 		names := j.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 		for name := range names.Name() {
 			if name != subjects.StreamRooms && name != subjects.StreamMessages {

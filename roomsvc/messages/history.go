@@ -24,6 +24,7 @@ type Query struct {
 	InstanceID string
 	CreatedAt  events.Time // of the instance
 	Since      events.Time // only messages that are not older than this
+	SinceFact  uint64      // the same as a sequence of the room's facts, which is exact: only messages that come after that fact
 	Count      int
 	Bytes      int // of all messages together, encoded
 }
@@ -34,7 +35,7 @@ const messageSeqRoom = 40
 // take adds a stored message to the page; it returns false if the page is full.
 func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	m, err := events.DecodeMessage(data)
-	if err != nil || m.InstanceID != q.InstanceID || m.Time < q.Since {
+	if err != nil || m.InstanceID != q.InstanceID || q.early(m) {
 		return true // it is of another instance, or not for whoever asks
 	}
 	if *size += len(data) + messageSeqRoom; len(p.Messages) > 0 && (len(p.Messages) == q.Count || *size > q.Bytes) {
@@ -43,6 +44,15 @@ func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	m.Seq = at
 	p.Messages = append(p.Messages, m)
 	return true
+}
+
+// early says whether a message is older than what is asked for. Messages that do not name the
+// fact that they come after, as those stored by earlier versions, are judged by their time.
+func (q *Query) early(m *events.Message) bool {
+	if m.After > 0 {
+		return m.After < q.SinceFact
+	}
+	return m.Time < q.Since
 }
 
 // After returns the messages after seq.
@@ -127,7 +137,7 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 // them how long each is in a page.
 func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, end uint64) (all []*events.Message, sizes []int, err error) {
 	p := &Page{}
-	unbounded := Query{Room: q.Room, InstanceID: q.InstanceID, Since: q.Since, Count: -1, Bytes: 1 << 30}
+	unbounded := Query{Room: q.Room, InstanceID: q.InstanceID, Since: q.Since, SinceFact: q.SinceFact, Count: -1, Bytes: 1 << 30}
 	last := 0
 	err = r.Read(ctx, from, func(at uint64, data []byte) bool {
 		if at >= end {

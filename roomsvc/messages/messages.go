@@ -46,9 +46,9 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 	cfg := jetstream.StreamConfig{
 		Name:              subjects.StreamMessages,
 		Description:       "natsrooms: what was said in rooms",
-		Subjects:          []string{subjects.MessagesJournal},
-		SubjectTransform:  &jetstream.SubjectTransformConfig{Source: subjects.MessagesJournal, Destination: subjects.MessagesTransform},
-		RePublish:         &jetstream.RePublish{Source: subjects.MessagesPattern, Destination: subjects.MessagesTransform},
+		Subjects:          []string{subjects.MessagesTaken},
+		SubjectTransform:  &jetstream.SubjectTransformConfig{Source: subjects.MessagesTaken, Destination: subjects.MessagesHeard},
+		RePublish:         &jetstream.RePublish{Source: subjects.MessagesHeard, Destination: subjects.MessagesHeard},
 		Storage:           jetstream.FileStorage,
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardNew, // when the stream is full; a room's newest messages replace only its own oldest
@@ -78,6 +78,13 @@ func (s *Store) Entry(m *events.Message, prefix, id, digest string) (journal.Ent
 		h[journal.DigestHeader] = []string{digest}
 	}
 	return journal.Entry{Subject: subjects.MessageJournal(m.Room), Header: h, Data: data}, nil
+}
+
+// Mark stores a marker with some text in it, once, and returns when the stream has answered. The
+// marker is heard at [subjects.MessagesPoint], after every message that was stored before it.
+func (s *Store) Mark(ctx context.Context, text string) error {
+	_, err := s.journal.Store(ctx, []journal.Entry{{Subject: subjects.MessagesMarker, Data: []byte(text)}})
+	return err
 }
 
 // Find returns the sequence of the room's message with that ID, or 0 if there is none. It

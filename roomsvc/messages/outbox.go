@@ -23,12 +23,14 @@ const (
 type Outbox struct {
 	journal *journal.Journal
 
-	mu   sync.Mutex // guards open, and what is in it
-	open []*sending // oldest first
+	mu      sync.Mutex // guards open, and what is in it
+	open    []*sending // oldest first
+	senders            // has a lock of its own
 }
 
 // sending is a message on its way into the stream.
 type sending struct {
+	place    *Place
 	entry    []journal.Entry
 	over     func() bool
 	answered func(seq uint64, err error)
@@ -48,9 +50,10 @@ func NewOutbox(l *life.Life, j *journal.Journal) *Outbox {
 // Send stores a message. answered is told what became of it, perhaps more than once:
 // with its sequence; with [journal.ErrRepeated] and the sequence of what is stored under its
 // message ID; or with [journal.ErrRefused]. It may not be called at all; over says that
-// nobody waits for it any more.
-func (o *Outbox) Send(e journal.Entry, over func() bool, answered func(seq uint64, err error)) {
-	s := &sending{entry: []journal.Entry{e}, over: over, answered: answered}
+// nobody waits for it any more. The place is closed when it is known what became of the message,
+// or nobody waits.
+func (o *Outbox) Send(p *Place, e journal.Entry, over func() bool, answered func(seq uint64, err error)) {
+	s := &sending{place: p, entry: []journal.Entry{e}, over: over, answered: answered}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.open = append(o.open, s)
@@ -69,8 +72,10 @@ func (o *Outbox) try(s *sending, patience time.Duration) {
 func (o *Outbox) take(s *sending, seq uint64, err error) {
 	switch {
 	case err == nil, errors.Is(err, journal.ErrRepeated):
+		s.place.Close()
 		s.answered(seq, err)
 	case errors.Is(err, journal.ErrRefused) && o.first(s):
+		s.place.Close()
 		s.answered(0, err)
 	}
 }
@@ -102,6 +107,9 @@ func (o *Outbox) resend(now time.Time) {
 		over := s.over()
 		if over || now.After(s.next) {
 			s.forget()
+		}
+		if over {
+			s.place.Close()
 		}
 		return over
 	})

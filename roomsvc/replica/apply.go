@@ -90,6 +90,12 @@ func (r *Replica) settleRoom(moves []move, a applied, state *room.State, ch room
 		known.state.After(0, func(m *room.Member) bool { moves = append(moves, move{m.User, known, false}); return true })
 	}
 	known.state = state
+	if a.fact.Sequence == 1 {
+		known.foreign = 0
+	}
+	if a.foreign {
+		known.foreign = a.fact.Sequence
+	}
 	known.revision = max(known.revision, a.seq)
 	known.factAt = max(known.factAt, a.fact.Time)
 	if state == nil {

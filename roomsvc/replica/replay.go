@@ -36,7 +36,7 @@ func (r *Replica) Replay(m journal.Message, at time.Time) (f *events.Fact, ch ro
 	if err != nil {
 		return nil, ch, false, err
 	}
-	r.settle([]applied{{in, f, m.Seq, at}}, []*room.State{state}, []room.Changes{ch}, false)
+	r.settle([]applied{{in, f, m.Seq, at, true}}, []*room.State{state}, []room.Changes{ch}, false)
 	return f, ch, known, nil
 }
 

@@ -68,6 +68,17 @@ func (r *Replica) View(id subjects.Room, f func(*room.State)) {
 	f(nil)
 }
 
+// Speak calls f with a room, under its lock.
+func (r *Replica) Speak(id subjects.Room, f func(Spoken)) {
+	if known := r.Find(id); known != nil {
+		known.mu.Lock()
+		defer known.mu.Unlock()
+		f(Spoken{known.state, known.foreign, known.leaving})
+		return
+	}
+	f(Spoken{})
+}
+
 // In says whether a command's session is in a room.
 func (r *Replica) In(id subjects.Room, c *room.Command) (in bool) {
 	r.View(id, func(st *room.State) { in = st.Has(c) })

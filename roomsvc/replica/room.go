@@ -23,6 +23,7 @@ type Room struct {
 	state     *room.State   // nil: there is no such room
 	revision  uint64        // of the newest fact, even after the room has ended
 	factAt    events.Time   // its time
+	foreign   uint64        // sequence of the newest fact of state's instance that another instance appended; 0: none is known
 	ahead     []room.Change // applied, but not yet passed by the follower
 	appending *Append       // an append of this instance; nil: none
 	held      int           // by those who commit for it
@@ -80,6 +81,23 @@ func (r *Room) Skip(expect, revision uint64, at events.Time) {
 	}
 }
 
+// Spoken is a room when something is said in it.
+type Spoken struct {
+	State   *room.State                // nil: there is no such room
+	Foreign uint64                     // the sequence of the newest fact that another instance appended; 0: none is known
+	Leaving func(u subjects.User) bool // whether a user may be about to leave, by a fact of this instance that is on its way
+}
+
+// leaving says, under the room's lock, whether the fact on its way takes the user out, or ends
+// the room.
+func (r *Room) leaving(u subjects.User) bool {
+	if r.appending == nil {
+		return false
+	}
+	f := r.appending.Fact
+	return f.Type == events.RoomDestroyed || slices.ContainsFunc(f.Left, func(l events.Left) bool { return l.UserID == string(u) })
+}
+
 func (r *Room) view() View { return View{r.ID, r.state, r.revision, r.factAt} }
 
 // unused says that there is no room, and that nobody commits for it.
@@ -133,11 +151,11 @@ func (r *Room) meet(m journal.Message) (a applied, known bool, err error) {
 		ours := string(own.Data) == string(m.Data)
 		own.Decided(m.Seq, ours)
 		if ours {
-			return appliedNow(r, own.Fact, m.Seq), false, nil
+			return applied{room: r, fact: own.Fact, seq: m.Seq, at: time.Now()}, false, nil
 		}
 	}
 	f, err := Decode(m)
-	return appliedNow(r, f, m.Seq), false, err
+	return applied{r, f, m.Seq, time.Now(), true}, false, err
 }
 
 // applied is a stored fact on its way into its room.
@@ -146,9 +164,9 @@ type applied struct {
 	fact *events.Fact
 	seq  uint64
 	at   time.Time // by this machine's clock, which may differ from the server's
-}
 
-func appliedNow(r *Room, f *events.Fact, seq uint64) applied { return applied{r, f, seq, time.Now()} }
+	foreign bool // another instance appended it
+}
 
 // Decode reads a stored fact.
 func Decode(m journal.Message) (*events.Fact, error) {

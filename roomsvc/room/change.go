@@ -14,6 +14,7 @@ type Mark struct {
 // Change is what one stored fact changed, as values.
 type Change struct {
 	Mark
+	Type string // of the fact
 	Room subjects.Room
 	Changes
 	InstanceID string
@@ -21,7 +22,7 @@ type Change struct {
 
 // ChangeOf is the change that a fact, stored at a revision, made.
 func ChangeOf(f *events.Fact, ch Changes, revision uint64) Change {
-	return Change{Mark: Mark{Revision: revision, FactID: f.ID}, Room: f.Room, Changes: ch, InstanceID: f.InstanceID}
+	return Change{Mark: Mark{Revision: revision, FactID: f.ID}, Type: f.Type, Room: f.Room, Changes: ch, InstanceID: f.InstanceID}
 }
 
 // Records is how many records of the bucket the change touches.

@@ -38,6 +38,9 @@ const MaxKept = 500
 // order is the place of a fact's i-th entry among all that ever joined the instance.
 func order(sequence uint64, i int) uint64 { return sequence<<16 | uint64(i) }
 
+// JoinedIn is the room's sequence of the fact by which the user became a member.
+func (m *Member) JoinedIn() uint64 { return m.Order >> 16 }
+
 // Session is the member's session of that ID, or nil.
 func (m *Member) Session(id string) *MemberSession {
 	for i := range m.Sessions {

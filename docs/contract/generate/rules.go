@@ -52,6 +52,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"reasonText":            short(room.MaxReason),
 
 		"memberCount":       positive,
+		"afterSequence":     positive,
 		"maxMembers":        positive,
 		"timestamp":         positive,
 		"count":             upTo(room.MaxPage),

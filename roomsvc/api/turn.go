@@ -1,0 +1,25 @@
+package api
+
+import (
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/turns"
+	"natsrooms/subjects"
+)
+
+// inTurn takes a command further once those commands of its session on the same rooms are
+// answered that came before it; rooms is nil for one on all rooms of the session.
+func (a *API) inTurn(q *request, rooms []subjects.Room, next func()) {
+	if q.Cmd.User == "" {
+		next()
+		return
+	}
+	q.turn = turns.Turn{Session: q.session(), Rooms: rooms, Begin: next}
+	switch q.info.Kind {
+	case room.Reads, room.Says:
+		q.turn.Kind = string(q.info.Kind)
+	case room.ChangesOne:
+		q.turn.Kind = string(q.info.Verb)
+	case room.ChangesSeveral: // takes part in no queue of a room
+	}
+	a.turns.Take(&q.turn)
+}

@@ -1,0 +1,162 @@
+package feeds
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// crossing is for how long a message may be on its way that was accepted before its sender left.
+const crossing = 30 * time.Second
+
+// audience is who hears a room.
+type audience struct {
+	instance string
+	now      uint64                      // the sequence of the room's newest fact that was published
+	open     string                      // the subject of an open room, otherwise empty
+	feeds    map[subjects.User]*listener // of each member, if the room is not open
+	gone     []gone                      // who left lately, in order
+}
+
+// listener is a member who hears a room.
+type listener struct {
+	feed     string
+	sessions []session
+	names    string // of all sessions, as the header has them
+}
+
+// session is one of a listener's, and the sequence of the fact by which it came.
+type session struct {
+	id    string
+	since uint64
+}
+
+// gone is a user who left by the fact at a sequence.
+type gone struct {
+	user subjects.User
+	by   uint64
+	at   time.Time
+}
+
+// newAudience makes that of a room that was not known before.
+func newAudience(r subjects.Room, h *room.Head) *audience {
+	a := &audience{instance: h.InstanceID, feeds: map[subjects.User]*listener{}}
+	if h.Config.Delivery == room.DeliveryOpen {
+		a.open = subjects.Open(r)
+	}
+	return a
+}
+
+// come adds those who come by a fact.
+func (a *audience) come(c *room.Change) {
+	if c.Head != nil {
+		a.now = c.Head.Sequence
+	}
+	for _, m := range c.Put {
+		a.add(m, c.Room, a.now)
+	}
+}
+
+// add adds sessions of a member that are not known yet.
+func (a *audience) add(m *room.Member, r subjects.Room, since uint64) {
+	if a.open != "" {
+		return
+	}
+	l := a.feeds[m.User]
+	if l == nil {
+		l = &listener{feed: subjects.Feed(m.User, r)}
+		a.feeds[m.User] = l
+	}
+	for i := range m.Sessions {
+		id := m.Sessions[i].SessionID
+		if !slices.ContainsFunc(l.sessions, func(s session) bool { return s.id == id }) {
+			l.sessions = append(l.sessions, session{id, since})
+		}
+	}
+	l.names = names(l.sessions)
+}
+
+// leave removes those who leave by a fact.
+func (a *audience) leave(c *room.Change) {
+	if c.Type == events.SessionLeft {
+		for _, m := range c.Put {
+			if l := a.feeds[m.User]; l != nil {
+				l.sessions = slices.DeleteFunc(l.sessions, func(s session) bool { return m.Session(s.id) == nil })
+				l.names = names(l.sessions)
+			}
+		}
+	}
+	now := time.Now()
+	for len(a.gone) > 0 && now.Sub(a.gone[0].at) > crossing {
+		a.gone = a.gone[1:]
+	}
+	for _, u := range c.Del {
+		delete(a.feeds, u)
+		a.gone = append(a.gone, gone{u, a.now, now})
+	}
+}
+
+// reached says whether the fact that a message comes after has been published.
+func (a *audience) reached(m *events.Message) bool {
+	return a != nil && a.instance == m.InstanceID && a.now >= m.After
+}
+
+// crossed says whether a message's sender left after it had been accepted, and before it was
+// heard.
+func (a *audience) crossed(m *events.Message) bool {
+	return m.After > 0 && slices.ContainsFunc(a.gone, func(g gone) bool { return string(g.user) == m.Sender && g.by > m.After })
+}
+
+// hear publishes one item to everybody who hears the room now and, if it is a message, was in
+// already when it was accepted. It stops if that takes until it is too late: a server with slow
+// clients holds publishers up.
+func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
+	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
+	if a.open != "" {
+		return false, nc.PublishMsg(m)
+	}
+	n := 0
+	whom := []string{""}
+	m.Header = maps.Clone(i.header)
+	m.Header[sessionsHeader] = whom
+	for _, l := range a.feeds {
+		if n%64 == 0 && time.Since(i.at) > tooOld {
+			return true, nil
+		}
+		n++
+		if whom[0] = l.toWhom(i.said); whom[0] == "" {
+			continue
+		}
+		m.Subject = l.feed
+		if err := nc.PublishMsg(m); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// toWhom is the listener's sessions that an item is for, as the header has them.
+func (l *listener) toWhom(m *events.Message) string {
+	if m == nil || m.After == 0 || !slices.ContainsFunc(l.sessions, func(s session) bool { return s.since > m.After }) {
+		return l.names
+	}
+	return names(slices.DeleteFunc(slices.Clone(l.sessions), func(s session) bool { return s.since > m.After }))
+}
+
+func names(sessions []session) string {
+	if len(sessions) == 1 {
+		return subjects.SessionToken(sessions[0].id)
+	}
+	list := make([]string, len(sessions))
+	for i := range sessions {
+		list[i] = subjects.SessionToken(sessions[i].id)
+	}
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,36 @@
+package feeds
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// tooOld is for how long something may wait. After that it goes to nobody: live copies are at
+// most once.
+const tooOld = 2 * time.Second
+
+// Headers of copies. The first two are on every copy of something stored, as on the server's
+// own copies.
+const (
+	sequenceHeader     = "Nats-Sequence"      // the stream sequence: a fact's revision or a message's messageSeq
+	lastSequenceHeader = "Nats-Last-Sequence" // that of the room's previous message
+	sessionsHeader     = "Room-Sessions"      // those of the user's sessions that the copy is for; only on feeds of one user
+)
+
+// item is a fact or a message to be published.
+type item struct {
+	at     time.Time // when it arrived; zero: it goes to nobody
+	room   subjects.Room
+	change *room.Change    // nil: a message
+	said   *events.Message // nil: a fact
+	header nats.Header
+	data   []byte
+}
+
+// strip leaves of a fact only what it changes: it goes to nobody.
+func (i *item) strip() { i.at, i.header, i.data = time.Time{}, nil, nil }

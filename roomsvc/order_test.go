@@ -1,0 +1,279 @@
+package roomsvc_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
+)
+
+// rounds is how often the order of facts and messages is tried in each setting; make soak runs
+// the long form.
+func rounds() int {
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		return 1000
+	}
+	return 40
+}
+
+// orders runs a test with one instance and with three, with a store that syncs always and one
+// that does not, and with a leader that hears everything late.
+func orders(t *testing.T, test func(t *testing.T, w *world, instances int)) {
+	for _, c := range []struct {
+		name      string
+		instances int
+		opts      []roomtest.Option
+		lag       time.Duration
+	}{
+		{"one instance", 1, nil, 0},
+		{"one instance, sync always", 1, []roomtest.Option{roomtest.SyncAlways}, 0},
+		{"three instances", 3, nil, 0},
+		{"three instances, sync always", 3, []roomtest.Option{roomtest.SyncAlways}, 0},
+		{"a leader that is behind", 3, nil, 2 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{World: worlds.On(t, roomtest.Start(t, c.opts...))}
+			w.Options = []nats.Option{nats.NoReconnect()}
+			var wire worlds.Wire
+			w.Start(roomsvc.Config{Instance: "i0", Feeds: true}, nats.SetCustomDialer(&wire)) // it leads
+			for i := 1; i < c.instances; i++ {
+				w.Start(roomsvc.Config{Instance: fmt.Sprintf("i%d", i), Feeds: true})
+			}
+			wire.Lag.Store(int64(c.lag))
+			test(t, w, c.instances)
+		})
+	}
+}
+
+// feed is what one listener hears of one room, in short: texts of messages, and facts as
+// "left bob".
+func feed(t *testing.T, sub *nats.Subscription, last string) (heard []string) {
+	t.Helper()
+	for {
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatalf("%s heard %v, but not %q: %v", sub.Subject, heard, last, err)
+		}
+		heard = append(heard, short(t, m)...)
+		if slices.Contains(heard, last) {
+			return heard
+		}
+	}
+}
+
+// short is an event in short.
+func short(t *testing.T, m *nats.Msg) (list []string) {
+	t.Helper()
+	f, err := events.DecodeFact(m.Data)
+	if err != nil {
+		said, err := events.DecodeMessage(m.Data)
+		if err != nil {
+			t.Fatalf("%s: %v", m.Data, err)
+		}
+		return []string{said.Data}
+	}
+	for _, j := range f.Joined {
+		list = append(list, "joined "+j.UserID)
+	}
+	for _, l := range f.Left {
+		list = append(list, "left "+l.UserID)
+	}
+	return list
+}
+
+// What is said and answered before a room ends, or before its listener leaves or is put out, is
+// heard before that, and in the history of those who were in.
+func TestLastWordsAreHeard(t *testing.T) {
+	orders(t, func(t *testing.T, w *world, _ int) {
+		sub := hear(t, w.NC, "room.feed.al.*")
+		for i := range rounds() {
+			id := fmt.Sprintf("room-%d", i)
+			ok[position](w, "enter.al", fmt.Sprintf(`{"roomID":%q}`, id))
+			ok[position](w, "enter.bo", fmt.Sprintf(`{"roomID":%q}`, id))
+			ok[room.SendReply](w, "send.bo", fmt.Sprintf(`{"roomID":%q,"type":"text","data":"last words"}`, id))
+			switch i % 3 {
+			case 0:
+				ok[room.DestroyReply](w, "destroy", fmt.Sprintf(`{"roomID":%q}`, id))
+			case 1:
+				ok[room.LeftReply](w, "leave.al", fmt.Sprintf(`{"roomID":%q}`, id))
+			case 2:
+				ok[room.KickReply](w, "kick", fmt.Sprintf(`{"roomID":%q,"userIDs":["al"]}`, id))
+			}
+			heard := feed(t, sub, "left al")
+			if at := slices.Index(heard, "last words"); at < 0 || slices.Contains(heard[:at], "left al") {
+				t.Errorf("round %d: al hears %q", i, heard)
+			}
+		}
+	})
+}
+
+// No message comes before its sender's coming or after its sender's leaving, whether or not the
+// sender waits for answers, and whoever takes the sender out. What was answered before is heard.
+func TestNoWordsOfTheAbsent(t *testing.T) {
+	orders(t, func(t *testing.T, w *world, instances int) {
+		const senders = 6
+		sub := hear(t, w.NC, "room.feed.al.lobby")
+		open, backEnd := hear(t, w.NC, "room.open.stage"), hear(t, w.NC, "room.*.lobby")
+		ok[position](w, "enter.al", `{"roomID":"lobby"}`)
+		ok[position](w, "enter.al", `{"roomID":"stage","config":{"delivery":"open"}}`)
+		for i := range rounds() {
+			var answered sync.Map
+			together(senders, func(n int) {
+				user := fmt.Sprintf("bo%d-%d", i, n)
+				for _, id := range []string{"lobby", "stage"} {
+					body := func(more string) string { return fmt.Sprintf(`{"roomID":%q%s}`, id, more) }
+					text := fmt.Sprintf("%s says %d in %s", user, i, id)
+					ok[position](w, "enter."+user, body(""))
+					answer := hear(t, w.NC, nats.NewInbox())
+					if err := w.NC.PublishRequest("room.cmd.send."+user, answer.Subject, []byte(body(`,"type":"text","data":"`+text+`"`))); err != nil {
+						t.Error(err)
+					}
+					if n%2 == 0 { // it waits
+						if m, err := answer.NextMsg(patience); err != nil || refusal(m) != nil {
+							t.Errorf("%s: %v, %v", user, err, refusal(m))
+						}
+						answered.Store(text, true)
+					}
+					if n%3 == 0 {
+						ok[room.KickReply](w, "kick", body(fmt.Sprintf(`,"userIDs":[%q]`, user)))
+					} else {
+						ok[room.LeftReply](w, "leave."+user, body(""))
+					}
+				}
+			})
+			for _, l := range []struct {
+				sub  *nats.Subscription
+				room string
+			}{{sub, "lobby"}, {open, "stage"}, {backEnd, "lobby"}} {
+				ok[room.SendReply](w, "send", fmt.Sprintf(`{"roomID":%q,"type":"text","data":"end of %d"}`, l.room, i))
+				var heard []string
+				for at := 0; !slices.Contains(heard, fmt.Sprintf("end of %d", i)) || strings.Count(strings.Join(heard, ","), fmt.Sprintf("left bo%d-", i)) < senders; at++ {
+					m, err := l.sub.NextMsg(patience)
+					if err != nil {
+						t.Fatalf("%s hears %q: %v", l.sub.Subject, heard, err)
+					}
+					heard = append(heard, short(t, m)...)
+				}
+				for n := range senders {
+					user := fmt.Sprintf("bo%d-%d", i, n)
+					text := fmt.Sprintf("%s says %d in %s", user, i, l.room)
+					_, must := answered.Load(text)
+					said, came, left := slices.Index(heard, text), slices.Index(heard, "joined "+user), slices.Index(heard, "left "+user)
+					crossed := l.sub == backEnd && instances > 1 && !must // two streams have no order but by waiting
+					if said >= 0 && (said < came || said > left) && !crossed || said < 0 && must {
+						t.Errorf("round %d, %s: %q, answered %v, in %q", i, l.sub.Subject, text, must, heard)
+					}
+				}
+			}
+		}
+	})
+}
+
+// What is said while somebody is out never reaches them: not by their feed when they come back
+// at once, nor by history where only those who were there may read it.
+func TestNothingOfTheTimeOut(t *testing.T) {
+	orders(t, func(t *testing.T, w *world, instances int) {
+		sub := hear(t, w.NC, "room.feed.al.*")
+		for _, id := range []string{"lobby", "hidden"} {
+			ok[position](w, "enter.bo", fmt.Sprintf(`{"roomID":%q,"config":{"historyForJoiners":%v}}`, id, id == "lobby"))
+		}
+		for i := range rounds() {
+			for _, id := range []string{"lobby", "hidden"} {
+				body := func(more string) string { return fmt.Sprintf(`{"roomID":%q%s}`, id, more) }
+				joined := ok[position](w, "enter.al", body(""))
+				if i%2 == 0 {
+					ok[room.LeftReply](w, "leave.al", body(""))
+				} else {
+					ok[room.KickReply](w, "kick", body(`,"userIDs":["al"]`))
+				}
+				secret := nats.NewInbox()
+				answer := hear(t, w.NC, secret)
+				if err := w.NC.PublishRequest("room.cmd.send.bo", secret, []byte(body(`,"type":"text","data":"secret"`))); err != nil {
+					t.Fatal(err)
+				}
+				if instances > 1 { // otherwise the order of arrival is enough
+					if m, err := answer.NextMsg(patience); err != nil || refusal(m) != nil {
+						t.Fatal(err, refusal(m))
+					}
+				}
+				ok[position](w, "enter.al", body(""))
+				end := fmt.Sprintf("end of %d in %s", i, id)
+				ok[room.SendReply](w, "send.bo", body(`,"type":"text","data":"`+end+`"`))
+				if heard := feed(t, sub, end); slices.Contains(heard, "secret") {
+					t.Errorf("round %d: al hears %q", i, heard)
+				}
+				if id == "hidden" {
+					page := ok[room.HistoryReply](w, "history.al", body(fmt.Sprintf(`,"instanceID":%q,"beforeMessageSeq":0,"count":3`, joined.InstanceID)))
+					for _, e := range page.Events {
+						if strings.Contains(string(e), "secret") {
+							t.Errorf("round %d: al reads %s", i, e)
+						}
+					}
+				}
+				ok[room.LeftReply](w, "leave.al", body(""))
+				feed(t, sub, "left al")
+			}
+		}
+	})
+}
+
+// Commands of one session that are sent without waiting take effect and are answered in order.
+func TestCommandsInOrder(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	inbox := hear(t, w.NC, nats.NewInbox()+".>")
+	prefix := strings.TrimSuffix(inbox.Subject, ">")
+	for i := range rounds() {
+		for what, steps := range map[string][]string{
+			"enter, send":               {"enter", "send", "leave"},
+			"enter, leave, enter":       {"enter", "leave", "enter", "leave"},
+			"send, leave":               {"enter", "send", "send", "leave"},
+			"enter, look, leave":        {"enter", "members", "send", "members", "leave"},
+			"enter, switch, leave":      {"enter", "switch", "send", "leaveAll", "enter", "setAttributes", "leave"},
+			"enter, leaveAll, and back": {"enter", "leaveAll", "enter", "renew", "send", "leaveAll"},
+		} {
+			user, here, there := fmt.Sprintf("u%d", i), fmt.Sprintf("room-%d", i), fmt.Sprintf("other-%d", i)
+			at := here
+			for n, verb := range steps {
+				body := fmt.Sprintf(`{"roomID":%q}`, at)
+				switch verb {
+				case "send":
+					body = fmt.Sprintf(`{"roomID":%q,"type":"text","data":"x"}`, at)
+				case "switch":
+					body = fmt.Sprintf(`{"fromRoomID":%q,"toRoomInfo":{"roomID":%q},"isCreateWhenRoomNotExisted":true}`, here, there)
+					at = there
+				case "leaveAll", "renew":
+					body = `{}`
+				case "setAttributes":
+					body = fmt.Sprintf(`{"roomID":%q,"set":{"a":"b"}}`, at)
+				}
+				if err := w.NC.PublishRequest("room.cmd."+verb+"."+user, fmt.Sprintf("%s%d", prefix, n), []byte(body)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for n, verb := range steps {
+				m, err := inbox.NextMsg(patience)
+				if err != nil {
+					t.Fatalf("%s, step %d: %v", what, n, err)
+				}
+				if e := refusal(m); e != nil || m.Subject != fmt.Sprintf("%s%d", prefix, n) {
+					t.Errorf("round %d, %s: step %d (%s): %v, answered at %s", i, what, n, verb, e, m.Subject)
+				}
+			}
+			if rooms := ok[room.RoomsReply](w, "rooms."+user, `{"sync":true}`).Rooms; len(rooms) != 0 {
+				t.Errorf("round %d, %s: %s is in %v at the end", i, what, user, rooms)
+			}
+		}
+	}
+}
