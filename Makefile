@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short examples contract types bench fuzz soak
+.PHONY: help run build check structure test test-short examples contract types conform bench fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ contract: ## docs/contract and README's tables, generated again from the code
 
 types: ## compile a client against the TypeScript types (needs npm)
 	cd docs/contract/typescript && npm ci --no-audit --no-fund && npm run check
+
+conform: build ## does roomd keep the contract, tried from outside (needs node and npm)
+	cd docs/contract/conform && npm ci --no-audit --no-fund && npm run roomd
 
 check: ## format, vet, staticcheck, go.mod, the import rule and structure: what must hold before any test
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not as gofmt has it; run gofmt -w on:"; echo "$$unformatted"; exit 1; }

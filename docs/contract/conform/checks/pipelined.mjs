@@ -1,0 +1,54 @@
+export const about = "commands of one session that are sent without waiting, to one instance (new, as the groups before)";
+export const needs = ({ one }) => one;
+export const without = "which needs --one: several instances keep no order among commands that nobody waited for";
+
+const rounds = 50;
+
+/** Sends all commands at once; gives how they were answered, in the order of the answers. */
+async function atOnce(caller, ...commands) {
+  const order = [];
+  await Promise.all(commands.map(async ([verb, body]) => {
+    const { reply } = await caller.answer(verb, caller.body(body));
+    order.push(reply.error ? `${verb} ${reply.error.code}` : verb);
+  }));
+  return order;
+}
+
+export const checks = {
+  async "enter, send: the message is accepted"(t) {
+    for (let i = 0; i < rounds; i++) {
+      const [roomID, alice] = [await t.room(`r${i}`, { watch: false }), t.user(`alice${i}`)];
+      t.equal("the answers, in their order", await atOnce(alice, ["enter", { roomID }], ["send", { roomID, type: "text", data: "hello" }]), ["enter", "send"]);
+    }
+  },
+
+  async "send, leave: the message is accepted"(t) {
+    const roomID = await t.room();
+    await t.user("bob").ask("enter", { roomID });
+    const alice = t.user("alice");
+    for (let i = 0; i < rounds; i++) {
+      await alice.ask("enter", { roomID });
+      t.equal("the answers, in their order", await atOnce(alice, ["send", { roomID, type: "text", data: `${i}` }], ["leave", { roomID }]), ["send", "leave"]);
+    }
+  },
+
+  async "enter, leave, enter: it is in in the end"(t) {
+    const roomID = await t.room();
+    await t.user("bob").ask("enter", { roomID });
+    for (let i = 0; i < rounds; i++) {
+      const alice = t.user(`alice${i}`);
+      t.equal("the answers, in their order", await atOnce(alice, ["enter", { roomID }], ["leave", { roomID }], ["enter", { roomID }]), ["enter", "leave", "enter"]);
+      t.equal("where it is", (await alice.ask("renew")).rooms.map((r) => r.roomID), [roomID]);
+    }
+  },
+
+  async "leave, enter and switch across two rooms"(t) {
+    const [a, b] = [await t.room("a"), await t.room("b")];
+    for (const roomID of [a, b]) await t.user("bob").ask("enter", { roomID });
+    for (let i = 0; i < rounds; i++) {
+      const alice = t.user(`alice${i}`);
+      t.equal("the answers, in their order", await atOnce(alice, ["enter", { roomID: a }], ["switch", { fromRoomID: a, toRoomInfo: { roomID: b } }], ["send", { roomID: b, type: "text", data: "x" }], ["leaveAll", {}]), ["enter", "switch", "send", "leaveAll"]);
+      t.equal("where it is", (await alice.ask("renew")).rooms, []);
+    }
+  },
+};
