@@ -6,12 +6,12 @@ const ms = (time) => Date.parse(time);
 const idOf = ({ info }) => ({ serverID: info.server_id, clientID: info.client_id });
 
 /** A room with bob in it, and alice with a connection of hers. */
-async function named(t, of = "room") {
+async function named(t, of = "room", leaseSeconds = 3600) {
   const roomID = await t.room(of);
   const [alice, bob] = t.users(`alice of ${of}`, `bob of ${of}`);
   await bob.ask("enter", { roomID });
   const nc = await t.connection();
-  await alice.ask("enter", { roomID, leaseSeconds: 3600, connection: idOf(nc) });
+  await alice.ask("enter", { roomID, leaseSeconds, connection: idOf(nc) });
   return { roomID, alice, nc };
 }
 
@@ -37,5 +37,13 @@ export const checks = {
     await other.nc.close(); // whose end is noticed later
     await t.heard(other.roomID).event("member.left", undefined, (t.deployment.grace + 10) * 1000);
     t.equal("the facts", t.heard(roomID).facts.map((e) => e.name), ["room.created", "member.joined"]);
+  },
+
+  async "as long as the connection lives, its session stays, though nobody renews the lease (new)"(t) {
+    const { roomID, alice } = await named(t, "room", 5);
+    const other = await t.room("other");
+    await t.user("carol").ask("enter", { roomID: other, leaseSeconds: 6 }); // without a connection, and later
+    await t.heard(other).event("member.left", undefined, 15_000);
+    t.equal("where the session is", (await t.back.ask("memberOf", { roomID, userIDs: [alice.userID], sync: true })).memberList.length, 1);
   },
 };

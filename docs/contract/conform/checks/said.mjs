@@ -5,7 +5,7 @@ export const about = "one order of what happens and what is said, for every end 
 export const needs = ({ users }) => users;
 export const without = "which needs --users: two end users of a service that has feeds";
 
-const rounds = 30;
+const rounds = 60;
 
 /** Throws if a message comes before its sender has joined or after it has left, as far as that was heard. */
 function fromMembers(t, events) {
@@ -107,6 +107,20 @@ export const checks = {
     t.equal("the messages", hers.of("message.sent").map((e) => e.data.data), texts);
     fromMembers(t, hers.events);
     asItSays(t, hers.events);
+  },
+
+  async "history of an ended instance: an end user reads what belongs to its own stays"(t) {
+    const { roomID, alice, say } = await two(t);
+    const { instanceID } = await alice.ask("get", { roomID });
+    await say("while she is in");
+    await alice.ask("leave", { roomID });
+    await say("while she is out");
+    await alice.ask("enter", { roomID });
+    await say("while she is in again");
+    await t.back.ask("destroy", { roomID });
+    await t.heard(roomID).event("room.destroyed");
+    const { events } = await alice.ask("history", { roomID, instanceID, afterMessageSeq: 0, sync: true });
+    t.equal("the messages", events.map((e) => e.data.data), ["while she is in", "while she is in again"]);
   },
 
   async "Room-Sessions: each copy says for which of the user's sessions it is"(t) {
