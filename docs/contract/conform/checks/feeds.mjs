@@ -15,9 +15,8 @@ export async function two(t, config) {
   await alice.ask("enter", { roomID });
   await bob.ask("enter", { roomID });
   const say = (data) => bob.ask("send", { roomID, type: "text", data });
-  const texts = (heard) => heard.of("message.sent").map((e) => e.data.data);
   const hear = (heard, data) => heard.event("message.sent", { data });
-  return { roomID, alice, bob, hers, his, say, texts, hear };
+  return { roomID, alice, bob, hers, his, say, hear };
 }
 
 /** After this, whatever was sent to alice before has arrived: bob has heard two more copies. */
