@@ -148,7 +148,7 @@ func TestEveryEventHasItsChannels(t *testing.T) {
 	}
 	for _, e := range events.Types {
 		name := eventName(e.Type)
-		at, headers := []string{"facts", "feeds", "open"}, 3
+		at, headers := []string{"facts", "feeds", "open"}, 4
 		switch e.Type {
 		case events.MessageSent:
 			at = []string{"feeds", "messages", "open"}
