@@ -6,7 +6,8 @@
 // record and, republished by the server, the live event, so none of the three can exist
 // without the others. This is what happens to a join:
 //
-//  1. The API takes the request off its subject, checks its form, and makes a command of it.
+//  1. The intake takes the request off its subject; the API checks its form, makes a command of
+//     it, and gives it its turn among those of its session.
 //  2. The committer puts the command into its room's mailbox. Whoever holds the mailbox's
 //     baton has the core decide it, together with all that waits there: a run.
 //  3. The run's one fact is appended to the journal.
