@@ -1,9 +1,12 @@
-import { ask } from "../wire.mjs";
+import { Client } from "../src/index.js";
 
 /** Uses every command once or more, and gives the verbs and what came of the last ones. */
 export async function everyCommand(nc, name) {
   const verbs = new Set();
-  const as = (user) => (verb, body) => (verbs.add(verb), ask(nc, user, verb, body));
+  const as = (userID) => {
+    const client = new Client(nc, { userID, sessionID: "only" });
+    return (verb, body) => (verbs.add(verb), client[verb](body));
+  };
   const [alice, bob, backEnd] = [as(`${name} alice`), as(`${name} bob`), as("")];
   const [lobby, side] = [`${name} lobby`, `${name} side`];
 

@@ -1,5 +1,7 @@
-// What the tests share: a roomd of their own, people in rooms, and waiting without sleeping.
+// What the tests here and those of the examples share: a roomd of their own, people in rooms,
+// and waiting without sleeping.
 
+import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -12,20 +14,19 @@ import { createInterface } from "node:readline";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { nuid } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { enter } from "../room.mjs";
+import { Client, type } from "../src/index.js";
 
 const patience = 20_000;
 
 /** The path of a program that make has built, or of a file of the repository. */
 export function file(path) {
   const found = fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-  if (!existsSync(found)) throw new Error(`there is no ${path}; make examples builds it`);
+  if (!existsSync(found)) throw new Error(`there is no ${path}; make builds it`);
   return found;
 }
 
-/** Something that changes, whose condition can be waited for. */
+/** Something that changes and can be waited for. */
 export class Changing {
   #looks = new Set();
 
@@ -189,33 +190,65 @@ export function intercept(nc, verb, take) {
   const request = nc.request.bind(nc);
   nc.request = (subject, body, options) => {
     const send = (change) => request(subject, JSON.stringify({ ...JSON.parse(body), ...change }), options);
-    return subject.startsWith(`room.cmd.${verb}.`) ? take(send) : send();
+    return subject.split(".")[2] === verb ? take(send) : send();
   };
 }
 
-/** Somebody in a room, and what was heard there. */
-export class Person extends Changing {
-  heard = []; // events
-  times = 0; // how often the members were read as a whole
-  errors = [];
+/** A back end's client. */
+export const backEnd = (nc) => new Client(nc);
 
-  static async in(nc, roomID, userID, { verb, leaseSeconds, sessionID = nuid.next() } = {}) {
+/** Somebody in a room, and what the client's loops gave. */
+export class Person extends Changing {
+  facts = []; // events
+  said = []; // events
+  fresh = []; // why the roster started over
+  notices = [];
+  lost = []; // after which messages some were lost
+  ended = {}; // by loop: the error that it ended with
+
+  static async in(nc, roomID, userID, { verb = "enter", last, ...config } = {}) {
     const person = new Person();
-    person.sessionID = sessionID;
-    const heard = (room, event) => {
-      person.room = room;
-      if (event) person.heard.push(event);
-      else person.times++;
-      person.changed();
-    };
-    const failed = (err) => person.errors.push(err);
-    person.room = await enter(nc, roomID, { userID, sessionID }, { verb, leaseSeconds, heard, failed });
-    after(() => person.room.close());
+    person.client = new Client(nc, { userID, ...config });
+    person.roomID = roomID;
+    after(() => person.client.close());
+    await person.#follow("states", person.client.states(), (notice) => person.notices.push(notice));
+    person.position = await person.client[verb]({ roomID });
+    const messages = person.client.messages({ roomID, last, lost: (after) => person.lost.push(after) });
+    await Promise.all([
+      person.#follow("messages", messages, (event) => person.said.push(event)),
+      person.#follow("watch", person.client.watch({ roomID }), (update) => person.#sees(update)),
+    ]);
+    await person.until("the room", () => person.fresh.length > 0 || person.ended.watch);
+    if (person.ended.watch) throw person.ended.watch;
     return person;
   }
 
+  async #follow(name, stream, take) {
+    const loop = async () => {
+      for await (const step of stream) {
+        take(step);
+        this.changed();
+      }
+    };
+    loop().catch((err) => {
+      this.ended[name] = err;
+      this.changed();
+    });
+    await stream.ready;
+  }
+
+  #sees({ fact, fresh, roster }) {
+    this.roster = roster;
+    if (fact) this.facts.push(fact);
+    if (fresh) this.fresh.push(fresh);
+  }
+
+  get sessionID() {
+    return this.client.sessionID;
+  }
+
   get members() {
-    return [...this.room.members.keys()].sort().join(" ");
+    return this.roster?.members().map((m) => m.userID).sort().join(" ");
   }
 
   sees(members) {
@@ -223,24 +256,49 @@ export class Person extends Changing {
   }
 
   of(name) {
-    return this.heard.filter((e) => e.type === `io.natsrooms.${name}.v1`).map((e) => e.data);
+    return this.facts.filter((e) => e.type === type(name)).map((e) => e.data);
   }
 
-  says(data) {
-    return this.room.command("send", { type: "text", data });
+  says(data, options) {
+    return this.client.send({ roomID: this.roomID, type: "text", data }, options);
+  }
+
+  get heard() {
+    return this.said.map((m) => m.data.data);
   }
 
   hears(...texts) {
-    return this.until(`the messages ${texts}`, () => this.of("message.sent").map((m) => m.data).join() === texts.join());
+    return this.until(`the messages ${texts}`, () => this.heard.join() === texts.join());
   }
 
-  async leave() {
-    await this.room.command("leave");
-    this.room.close();
+  leave() {
+    return this.client.leave({ roomID: this.roomID });
+  }
+
+  /** Waits for a notice of this session: "disconnected kickedOut", for example. */
+  told(what) {
+    return this.until(`the notice ${what}`, () => this.notices.find((n) => `${n.state} ${n.event}` === what));
   }
 
   toString() {
-    const events = this.heard.map((e) => `${e.data.sequence ?? ""} ${e.type} ${JSON.stringify(e.data)}`).join("\n");
-    return `members ${this.members}, open ${this.room.open}, errors ${this.errors}, heard\n${events}`;
+    const list = (events) => events.map((e) => `${e.data.sequence ?? ""} ${e.type} ${JSON.stringify(e.data)}`).join("\n");
+    const notices = this.notices.map((n) => `${n.state} ${n.event}`).join();
+    return `members ${this.members}, notices ${notices}, lost ${this.lost}, ended ${Object.values(this.ended)}\n${list(this.facts)}\n${list(this.said)}`;
   }
+}
+
+/** Compares what somebody has with what the service says. */
+export async function right(person, url) {
+  const { roomID, roster } = person;
+  const service = backEnd(await connection(url));
+  const { memberList } = await service.members({ roomID, sync: true });
+  const { room } = await service.get({ roomID, sync: true });
+  assert.deepEqual(roster.members(), memberList);
+  assert.deepEqual({ ...roster.room, revision: 0 }, { ...room, revision: 0 });
+}
+
+/** Facts count from the first one that was heard, without a hole. */
+export function inOrder(person) {
+  const sequences = person.facts.map((f) => f.data.sequence);
+  assert.deepEqual(sequences, Array.from(sequences, (_, i) => sequences[0] + i));
 }

@@ -1,0 +1,1329 @@
+// Made by `make contract` from the schemas beside it. Readers must ignore fields, event types and
+// enum values that they do not know: later versions add some.
+
+/** Connection is a client's connection as its NATS server names it in INFO. */
+export interface Connection {
+  /** server_id */
+  serverID: string;
+  /** client_id */
+  clientID: number;
+}
+
+/** ReadRequest is the body of get. */
+export interface ReadRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+}
+
+/** RoomConfig is what a creator may choose. */
+export interface RoomConfig {
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  roomAttributes?: Record<string, string>;
+  /** seconds, 0 to 10800 */
+  roomDestroyDelayTime?: number;
+  maxMembers?: number;
+  delivery?: "members" | "open";
+  access?: "open" | "listed" | "token";
+  /** at most 500 */
+  allowedUsers?: string[];
+  /** true if not given */
+  historyForJoiners?: boolean;
+}
+
+/** CreateRequest is the body of create and enter. */
+export interface CreateRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName?: string;
+  config?: RoomConfig;
+}
+
+/** DestroyRequest is the body of destroy. */
+export interface DestroyRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 256 bytes */
+  reason?: string;
+}
+
+/** HistoryRequest is the body of history. */
+export interface HistoryRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  afterSequence?: number;
+  afterMessageSeq?: number;
+  beforeMessageSeq?: number;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+}
+
+/** RoomRequest is the body of join and leave. */
+export interface RoomRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+}
+
+/** KickRequest is the body of kick. */
+export interface KickRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 50 */
+  userIDs: string[];
+  /** at most 256 bytes */
+  reason?: string;
+}
+
+/** LeaveAllRequest is the body of leaveAll. */
+export interface LeaveAllRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+}
+
+/** ListRequest is the body of list. */
+export interface ListRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** of the page before; empty for the first */
+  nextFlag?: string;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+  prefix?: string;
+}
+
+/** MemberOfRequest is the body of memberOf. */
+export interface MemberOfRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 100 */
+  userIDs: string[];
+}
+
+/** MembersRequest is the body of members. */
+export interface MembersRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** of the page before; empty for the first */
+  nextFlag?: string;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+}
+
+/** RenewRequest is the body of renew. */
+export interface RenewRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  nextFlag?: string;
+}
+
+/** RoomsRequest is the body of rooms. */
+export interface RoomsRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  nextFlag?: string;
+}
+
+/** SendRequest is the body of send. */
+export interface SendRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** text, custom, command, barrage */
+  type: "text" | "custom" | "command" | "barrage";
+  subType?: number;
+  /** at most 32768 bytes unless message-data is set otherwise, and never more than 49152 */
+  data: string;
+  /** low, medium, high */
+  priority?: "low" | "medium" | "high";
+  /** at most 1024 bytes */
+  extendedData?: string;
+}
+
+/** SetAccessRequest is the body of setAccess. */
+export interface SetAccessRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** open, listed, token; unchanged if empty */
+  access?: "open" | "listed" | "token";
+  /** at most 500 */
+  allow?: string[];
+  /** at most 500; members stay in the room */
+  disallow?: string[];
+}
+
+/** SetAttributesRequest is the body of setAttributes: one change to several attributes together. */
+export interface SetAttributesRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  set?: Record<string, string>;
+  delete?: string[];
+  /** also attributes that others own */
+  isForce?: boolean;
+  /** the caller becomes the owner of what is set */
+  isUpdateOwner?: boolean;
+  /** not given: unchanged; false for new attributes */
+  isDeleteAfterOwnerLeft?: boolean;
+  /** refuse if attributes were changed after this revision */
+  ifRevision?: number;
+}
+
+/** SetMemberAttributesRequest is the body of setMemberAttributes. */
+export interface SetMemberAttributesRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 100 */
+  userIDs: string[];
+  /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes: Record<string, string>;
+  /** true if not given */
+  isDeleteAfterOwnerLeft?: boolean;
+}
+
+/** RoomInfo names the room that a switch goes to. */
+export interface RoomInfo {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName?: string;
+}
+
+/** SwitchRequest is the body of switch. */
+export interface SwitchRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  fromRoomID: string;
+  toRoomInfo: RoomInfo;
+  isCreateWhenRoomNotExisted?: boolean;
+  config?: RoomConfig;
+}
+
+/** ErrorInfo is a refusal on the wire. */
+export interface ErrorInfo {
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  number: number;
+  message: string;
+  field?: string;
+  limit?: number;
+  actual?: number;
+  retryAfterMs?: number;
+  outcome: "none" | "unknown";
+}
+
+/** ErrorBody is the body of every refusal. */
+export interface ErrorBody {
+  error: ErrorInfo;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes?: Record<string, string>;
+  instanceID?: string;
+  sequence?: number;
+  revision?: number;
+}
+
+/** MemberAttributes are attributes of one member that were set. */
+export interface MemberAttributes {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes: Record<string, string>;
+}
+
+export interface MemberAttributesData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  infos: MemberAttributes[];
+  deleteAfterOwnerLeft: boolean;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  requestID?: string;
+}
+
+/** attributes of members were set */
+export interface MemberAttributesChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.attributes.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: MemberAttributesData;
+}
+
+/** Joined is one session that joins. */
+export interface Joined {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName: string;
+  userInfo?: Record<string, unknown>;
+  /** at most 64 bytes */
+  sessionID: string;
+  joinedAt: string;
+  via: "create" | "join" | "enter" | "switch";
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  fromRoomID?: string;
+  requestID?: string;
+  /** how long it stays without a sign of life; 0: without limit */
+  leaseSeconds?: number;
+  /** Attributes are those that the member has from the start: what it left behind last
+time, or everything it had if the room continues as a new instance. Those in
+DeleteAfterOwnerLeft go when it leaves; the others outlive the membership.; at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes?: Record<string, string>;
+  deleteAfterOwnerLeft?: string[];
+}
+
+export interface JoinedData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  memberList: Joined[];
+  memberCount: number;
+}
+
+/** users join, with their first session */
+export interface MemberJoined {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.joined.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: JoinedData;
+}
+
+/** Left is one session that leaves. */
+export interface Left {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName: string;
+  /** at most 64 bytes */
+  sessionID: string;
+  joinedAt: string;
+  leftAt: string;
+  reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
+  /** at most 256 bytes */
+  reasonText?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  toRoomID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  operator?: string;
+  requestID?: string;
+}
+
+export interface LeftData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  memberList: Left[];
+  memberCount: number;
+  deletedAttributes?: string[];
+}
+
+/** users leave, with their last session; `leftAt - joinedAt` is the stay */
+export interface MemberLeft {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.left.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: LeftData;
+}
+
+export interface MessageData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  messageID: string;
+  messageSeq?: number;
+  /** an ID, or empty for nobody */
+  senderUserID: string;
+  type: "text" | "custom" | "command" | "barrage";
+  subType?: number;
+  /** at most 32768 bytes unless message-data is set otherwise, and never more than 49152 */
+  data: string;
+  priority: "low" | "medium" | "high";
+  /** at most 1024 bytes */
+  extendedData?: string;
+  timestamp: number;
+}
+
+/** something is said in the room */
+export interface MessageSent {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.message.sent.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  data: MessageData;
+}
+
+export interface AccessData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  access: "open" | "listed" | "token";
+  allowedUsers: string[];
+  /** an ID, or empty for nobody */
+  userID: string;
+  requestID?: string;
+}
+
+/** who may join as an end user has changed */
+export interface RoomAccessChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.access.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: AccessData;
+}
+
+/** AttributesChange is one command's part in a fact. */
+export interface AttributesChange {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  requestID?: string;
+  set?: string[];
+  delete?: string[];
+  /** owned by somebody else, left unchanged */
+  errorKeys?: string[];
+}
+
+export interface AttributesData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  set: Record<string, string>;
+  delete: string[];
+  /** by key; null: nobody owns it */
+  owners?: Record<string, string | null>;
+  /** of these keys */
+  deleteAfterOwnerLeft?: string[];
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  changes: AttributesChange[];
+}
+
+/** attributes of the room were set or deleted; whose they are, and by whom */
+export interface RoomAttributesChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.attributes.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: AttributesData;
+}
+
+/** Config is what a room's creator chose. */
+export interface Config {
+  /** seconds, 0 to 10800 */
+  roomDestroyDelayTime?: number;
+  /** 0: only the service's own limit */
+  maxMembers?: number;
+  /** "members" or "open" */
+  delivery?: "members" | "open";
+  /** who may join as an end user: "open", "listed" or "token" */
+  access?: "open" | "listed" | "token";
+  /** whether a member may read messages from before it joined; true if not given */
+  historyForJoiners?: boolean;
+  /** who may join when access is "listed"; the room's creator always may */
+  allowedUsers?: string[];
+}
+
+export interface CreatedData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  room: Room;
+  memberList: Joined[];
+  requestID?: string;
+  /** by key; null: nobody owns it */
+  owners?: Record<string, string | null>;
+  /** of these keys */
+  deleteAfterOwnerLeft?: string[];
+}
+
+/** Room describes a room as replies, facts and the state bucket show it. */
+export interface Room {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName: string;
+  instanceID: string;
+  createdAt: string;
+  /** an ID, or empty for nobody */
+  createdBy: string;
+  config: Config;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes: Record<string, string>;
+  memberCount: number;
+  sequence: number;
+  /** stream sequence; not yet known inside a fact */
+  revision?: number;
+  destroyAt?: string;
+}
+
+/** a room begins; its first members are in it */
+export interface RoomCreated {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.created.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: CreatedData;
+}
+
+export interface DestroyedData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  room: Room;
+  reason: "empty" | "requested";
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  operator?: string;
+  requestID?: string;
+}
+
+/** the room ends; the last fact of its instance */
+export interface RoomDestroyed {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.destroyed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: DestroyedData;
+}
+
+export interface KeptData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+}
+
+/** nothing changed; a quiet room keeps a fact in the journal */
+export interface RoomKept {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.kept.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: KeptData;
+}
+
+/** a further device of a member */
+export interface SessionJoined {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.session.joined.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: JoinedData;
+}
+
+/** one of a member's several devices leaves */
+export interface SessionLeft {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.session.left.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  /** the room's instance, as data.instanceID */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** data.sequence in the form of the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: LeftData;
+}
+
+export interface NoticeData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID?: string;
+  sequence?: number;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 64 bytes */
+  sessionID: string;
+  state: "disconnected" | "connecting" | "connected";
+  event: "success" | "networkInterrupted" | "networkDisconnected" | "roomNotExist" | "activeCreate" | "createFailed" | "activeEnter" | "enterFailed" | "kickedOut" | "connectTimeout" | "kickedOutByOtherDevice" | "activeSwitch" | "switchFailed";
+  stateCode: number;
+  eventCode: number;
+  error?: NoticeError;
+  /** at most 256 bytes */
+  reasonText?: string;
+  requestID?: string;
+}
+
+/** NoticeError is the refusal inside a notice. */
+export interface NoticeError {
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  number: number;
+}
+
+/** a notice to one user's devices: connecting, connected, disconnected and why */
+export interface UserStateChanged {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.user.state.changed.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event */
+  time: string;
+  data: NoticeData;
+}
+
+/** CountReply answers count. */
+export interface CountReply {
+  memberCount: number;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** LeftRoom is the room that a switch left. */
+export interface LeftRoom {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+}
+
+/** JoinedReply answers create, join, enter and switch. */
+export interface JoinedReply {
+  room: Room;
+  /** enter and switch */
+  created?: boolean;
+  subscribe: string[];
+  /** switch */
+  left?: LeftRoom;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** DestroyReply answers destroy. */
+export interface DestroyReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** GetReply answers get. */
+export interface GetReply {
+  room: Room;
+  /** where the caller hears the room */
+  subscribe: string[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** HistoryReply answers history. */
+export interface HistoryReply {
+  instanceID: string;
+  /** CloudEvents, oldest first */
+  events: {
+    specversion: string;
+    id: string;
+    source: string;
+    type: string;
+    [field: string]: unknown;
+  }[];
+  /** the position to ask for next, empty at the end */
+  nextFlag: string;
+  /** false: some are no longer kept, or the room is now another instance */
+  complete: boolean;
+  /** with facts: the sequence of the newest one */
+  sequence?: number;
+  /** with messages: the messageSeq of the newest one, 0 if there is none */
+  messageSeq?: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** ErrorUser is a user for whom a command that names several could do nothing. */
+export interface ErrorUser {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  number: number;
+}
+
+/** KickReply answers kick. */
+export interface KickReply {
+  kicked: string[];
+  errorUserList: ErrorUser[];
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** LeftReply answers leave. */
+export interface LeftReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** LeftAllReply answers leaveAll. */
+export interface LeftAllReply {
+  roomIDList: string[];
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** ListReply answers list. */
+export interface ListReply {
+  roomList: Room[];
+  nextFlag: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** MemberInfo is a member as replies and the state bucket show it. */
+export interface MemberInfo {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName: string;
+  userInfo?: Record<string, unknown>;
+  joinedAt: string;
+  /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
+  attributes: Record<string, string>;
+  sessions: MemberSession[];
+}
+
+/** MemberSession is one device or connection of a member. */
+export interface MemberSession {
+  /** at most 64 bytes */
+  sessionID: string;
+  joinedAt: string;
+  /** what it joined with; 0: it has no lease */
+  leaseSeconds?: number;
+}
+
+/** MemberOfReply answers memberOf. */
+export interface MemberOfReply {
+  memberList: MemberInfo[];
+  errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** MembersReply answers members. */
+export interface MembersReply {
+  memberList: MemberInfo[];
+  memberCount: number;
+  nextFlag: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** RoomHead is one room of a user and how far it has got. */
+export interface RoomHead {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  messageSeq: number;
+}
+
+/** RenewReply answers renew: the rooms that the session is still in. */
+export interface RenewReply {
+  rooms: RoomHead[];
+  nextFlag: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** RoomsReply answers rooms. */
+export interface RoomsReply {
+  rooms: RoomHead[];
+  nextFlag: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** SendReply answers send. */
+export interface SendReply {
+  /** empty if a repeated request's message is no longer kept */
+  messageID: string;
+  /** of messages that are stored */
+  messageSeq?: number;
+  /** milliseconds */
+  timestamp: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** SetAccessReply answers setAccess. */
+export interface SetAccessReply {
+  /** as it is now */
+  config: Config;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** SetAttributesReply answers setAttributes. */
+export interface SetAttributesReply {
+  /** all of the room's, as they are now; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes: Record<string, string>;
+  /** owned by somebody else, left unchanged */
+  errorKeys: string[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** SetMemberAttributesReply answers setMemberAttributes. */
+export interface SetMemberAttributesReply {
+  /** all attributes of each member, as they are now */
+  infos: MemberAttributes[];
+  errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** By verb: the body of a command, and the reply to one that succeeded. */
+export interface Commands {
+  create: { body: CreateRequest; reply: JoinedReply };
+  join: { body: RoomRequest; reply: JoinedReply };
+  enter: { body: CreateRequest; reply: JoinedReply };
+  switch: { body: SwitchRequest; reply: JoinedReply };
+  leave: { body: RoomRequest; reply: LeftReply };
+  leaveAll: { body: LeaveAllRequest; reply: LeftAllReply };
+  get: { body: ReadRequest; reply: GetReply };
+  members: { body: MembersRequest; reply: MembersReply };
+  count: { body: ReadRequest; reply: CountReply };
+  memberOf: { body: MemberOfRequest; reply: MemberOfReply };
+  rooms: { body: RoomsRequest; reply: RoomsReply };
+  list: { body: ListRequest; reply: ListReply };
+  renew: { body: RenewRequest; reply: RenewReply };
+  setAttributes: { body: SetAttributesRequest; reply: SetAttributesReply };
+  setMemberAttributes: { body: SetMemberAttributesRequest; reply: SetMemberAttributesReply };
+  send: { body: SendRequest; reply: SendReply };
+  history: { body: HistoryRequest; reply: HistoryReply };
+  kick: { body: KickRequest; reply: KickReply };
+  setAccess: { body: SetAccessRequest; reply: SetAccessReply };
+  destroy: { body: DestroyRequest; reply: DestroyReply };
+}
+
+export type Verb = keyof Commands;
+
+export type ErrorCode = ErrorInfo["code"];
+
+/** Every fact; `type` tells which it is. */
+export type Fact =
+  | RoomCreated
+  | MemberJoined
+  | MemberLeft
+  | SessionJoined
+  | SessionLeft
+  | RoomAttributesChanged
+  | MemberAttributesChanged
+  | RoomAccessChanged
+  | RoomKept
+  | RoomDestroyed;

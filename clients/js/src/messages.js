@@ -1,0 +1,136 @@
+// How the messages of a room are heard: each stored one once and in order.
+
+import { Ear, isGone } from "./ear.js";
+import { eventIn, number, subjects, type } from "./wire.js";
+
+export async function* messages(source, { roomID, afterMessageSeq, last = 0, mayNotExist = false, every, lost = () => {} }, signal) {
+  const ear = new Ear(source, { roomID, every }, signal, (subject) => !subjects.areFacts(subject));
+  try {
+    yield* new Hearing(ear, source, roomID, lost).run({ afterMessageSeq, last, mayNotExist });
+  } finally {
+    ear.close();
+  }
+}
+
+class Hearing {
+  #ear;
+  #user; // the end user who listens, if it is one
+  #roomID;
+  #lost;
+  #instanceID; // that of the newest message, or as the service said
+  #last = 0; // the newest message
+  #based = false; // whether that says where to start
+  #told = false; // that some after it are lost
+
+  constructor(ear, { trusted, userID }, roomID, lost) {
+    this.#ear = ear;
+    this.#user = trusted ? undefined : userID;
+    this.#roomID = roomID;
+    this.#lost = lost;
+  }
+
+  async *run({ afterMessageSeq, last, mayNotExist }) {
+    const now = await this.#ear.begin(mayNotExist);
+    let past = [];
+    this.#based = afterMessageSeq !== undefined || now.instanceID !== undefined;
+    if (afterMessageSeq !== undefined) this.#last = afterMessageSeq;
+    else if (now.instanceID) past = await this.#past(now.instanceID, last);
+    await this.#ear.listen(now.subscribe);
+    yield; // it listens
+    for (const event of past) yield* this.#give(event);
+    yield* this.#look(); // for what was said before it listened
+    for (;;) {
+      const { copy, head } = await this.#ear.next();
+      if (copy) yield* this.#take(copy);
+      else if (!head || head.messageSeq > this.#last) yield* this.#look();
+    }
+  }
+
+  /** The newest messages; what comes after them is heard. */
+  async #past(instanceID, count) {
+    try {
+      const page = await this.#ear.ask("history", { instanceID, beforeMessageSeq: 0, count: Math.max(count, 1), sync: true });
+      this.#instanceID = page.instanceID;
+      const events = count > 0 ? page.events : [];
+      this.#last = events.length > 0 ? events[0].data.messageSeq - 1 : page.messageSeq ?? 0;
+      return events;
+    } catch (err) {
+      if (isGone(err)) return [];
+      throw err;
+    }
+  }
+
+  /** Handles a copy. What is not a message or cannot be read is ignored. */
+  async *#take(copy) {
+    const event = eventIn(copy);
+    if (event?.type === type("member.left") && event.data.memberList.some((m) => m.userID === this.#user)) this.#ear.look(); // it may hear nothing more
+    if (event?.type !== type("message.sent") || event.data.roomID !== this.#roomID) return;
+    const seq = number(copy, "Nats-Sequence");
+    if (seq === 0) return yield event; // live only
+    if (seq <= this.#last) return;
+    const before = number(copy, "Nats-Last-Sequence");
+    if (before > this.#last) yield* this.#fill(event.data.instanceID, before);
+    event.data.messageSeq = seq;
+    this.#ear.sure();
+    yield* this.#give(event);
+  }
+
+  async *#give(event) {
+    if (event.data.messageSeq <= this.#last) return;
+    this.#instanceID = event.data.instanceID;
+    this.#last = event.data.messageSeq;
+    this.#told = false;
+    yield event;
+  }
+
+  /** Reads what was said after the last message, if there is a room. It handles what was heard first. */
+  async *#look() {
+    let now;
+    try {
+      now = await this.#ear.ask("get", { sync: true });
+      await this.#ear.listen(now.subscribe);
+    } catch (err) {
+      if (!isGone(err)) throw err;
+    }
+    for (const copy of this.#ear.heard()) yield* this.#take(copy);
+    if (this.#ear.aside) return;
+    const instanceID = now?.instanceID ?? this.#instanceID; // last words, if the room ended
+    if (instanceID) yield* this.#fill(instanceID);
+  }
+
+  /**
+   * Reads what was said after the last message, first in the instance of that one. before is
+   * the message before one that was heard: if it can be read nowhere, it is lost.
+   */
+  async *#fill(instanceID, before = 0) {
+    const old = this.#instanceID;
+    const ended = !old || old === instanceID || (yield* this.#read(old));
+    const read = yield* this.#read(instanceID);
+    if (read) this.#instanceID = instanceID;
+    if (!(ended && read) && this.#based && before > this.#last) this.#lose();
+    this.#based = true;
+  }
+
+  /** Reads what was said in an instance. False if the service does not know it any more. */
+  async *#read(instanceID) {
+    for (;;) {
+      let page;
+      try {
+        page = await this.#ear.ask("history", { instanceID, afterMessageSeq: this.#last, sync: true });
+      } catch (err) {
+        if (!isGone(err)) throw err;
+      }
+      if (page?.instanceID !== instanceID) return false;
+      const from = this.#last;
+      if (page.messageSeq > from && !page.complete) this.#lose();
+      for (const event of page.events) yield* this.#give(event);
+      if (this.#last === from || this.#last >= page.messageSeq) return true;
+    }
+  }
+
+  /** Some messages may be lost for good. It is told once after each message. */
+  #lose() {
+    if (!this.#told) this.#lost(this.#last);
+    this.#told = true;
+  }
+}
