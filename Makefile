@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short examples contract types conform bench fuzz soak
+.PHONY: help run build check structure test test-short clients examples contract types conform bench fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,9 @@ contract: ## docs/contract and README's tables, generated again from the code
 	go run ./docs/contract/generate
 	go test ./docs -run '^TestTables$$' -update
 
-types: ## compile a client against the TypeScript types (needs npm)
+types: ## compile clients against the TypeScript types (needs npm)
 	cd docs/contract/typescript && npm ci --no-audit --no-fund && npm run check
+	cd clients/js && npm ci --no-audit --no-fund && npm run types
 
 conform: build ## does roomd keep the contract, tried from outside (needs node and npm)
 	cd docs/contract/conform && npm ci --no-audit --no-fund && npm run roomd
@@ -43,7 +44,11 @@ test: ## every test, race detector on
 test-short: ## the quick tests, for while you work
 	go test -short -timeout 2m ./...
 
+clients: build ## the JavaScript client against a roomd; needs node and npm
+	cd clients/js && npm ci --no-audit --no-fund && npm test
+
 examples: build bin/nats ## the examples in JavaScript and for the nats command line, run against a roomd; needs node, npm and Chromium
+	cd clients/js && npm ci --no-audit --no-fund
 	cd examples/javascript && npm ci --no-audit --no-fund && npm test
 
 bin/nats: Makefile

@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
-import { server, token } from "./wire.mjs";
+import { connectOptions, token } from "natsrooms";
 
 /**
  * Yields the room, undefined if there is none, and its members, oldest first: as they are
@@ -48,7 +48,7 @@ async function main() {
     options: { server: { type: "string", default: "nats://127.0.0.1:4222" }, token: { type: "string" } },
   });
   if (!roomID) throw new Error("which room? node roster.mjs lobby");
-  const nc = await connect({ ...server(values.server), name: "roster", token: values.token && readFileSync(values.token, "utf8").trim() });
+  const nc = await connect({ ...connectOptions(values.server), name: "roster", token: values.token && readFileSync(values.token, "utf8").trim() });
   for await (const { room, members } of roster(nc, roomID)) {
     const who = members.map((m) => (m.sessions.length > 1 ? `${m.userID} (${m.sessions.length} sessions)` : m.userID));
     console.log(room ? `${room.memberCount} in ${roomID}: ${who.join(", ")}` : `there is no room ${roomID}`);

@@ -21,6 +21,7 @@ class Hearing {
   #last = 0; // the newest message
   #based = false; // whether that says where to start
   #told = false; // that some after it are lost
+  #out = false; // the user may not read the room, as the service said
 
   constructor(ear, { trusted, userID }, roomID, lost) {
     this.#ear = ear;
@@ -88,8 +89,13 @@ class Hearing {
     let now;
     try {
       now = await this.#ear.ask("get", { sync: true });
+      this.#out = false;
       await this.#ear.listen(now.subscribe);
     } catch (err) {
+      if (err.code === "NOT_ALLOWED" && !this.#out) {
+        this.#out = true;
+        return this.#ear.soon(); // it may come back at once
+      }
       if (!isGone(err)) throw err;
     }
     for (const copy of this.#ear.heard()) yield* this.#take(copy);

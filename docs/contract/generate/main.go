@@ -1,6 +1,6 @@
 // Command generate writes the machine-readable contract beside it, from the tables and
-// types in code: JSON Schemas, an AsyncAPI document, and TypeScript types. Run it from
-// the top of the module; make contract does.
+// types in code: JSON Schemas, an AsyncAPI document, and TypeScript types, of which the
+// JavaScript client has a copy. Run it from the top of the module; make contract does.
 package main
 
 import (
@@ -18,6 +18,9 @@ import (
 
 // target is where the contract is, from the top of the module.
 const target = "docs/contract"
+
+// copied is where the JavaScript client has its types, from the target.
+const copied = "../../clients/js/contract.d.ts"
 
 func main() {
 	files, err := contract()
@@ -45,6 +48,7 @@ func contract() (map[string][]byte, error) {
 		return nil, err
 	}
 	files["natsrooms.d.ts"], err = typeScript(all)
+	files[copied] = files["natsrooms.d.ts"]
 	return files, err
 }
 

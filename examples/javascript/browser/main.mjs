@@ -2,110 +2,172 @@
 // wrote is shown as textContent.
 
 import { nuid, wsconnect } from "@nats-io/nats-core";
-import { enter } from "../room.mjs";
-import { token, type } from "../wire.mjs";
+import { Client, connectOptions, type } from "natsrooms";
 
 const $ = (id) => document.getElementById(id);
 const door = $("door");
 const say = $("say");
+const fields = ["user", "room", "server", "token"];
+const session = ownSession();
 
-// One session per tab, the same after a reload.
-const sessionID = (sessionStorage.sessionID ??= nuid.next());
+let nc, client, me, roomID;
+
+const why = {
+  kickedOut: "You were put out of the room",
+  kickedOutByOtherDevice: "You are here on another device now",
+  roomNotExist: "The room has ended",
+  connectTimeout: "You were away for too long",
+};
 
 for (const [name, value] of new URLSearchParams(location.search)) {
   if (door.elements[name]) door.elements[name].value = value;
 }
+/**
+ * This tab's session: the same after a reload. A duplicated tab has a copy of the ID, but not
+ * the lock, and gets a session of its own. Without locks (only http on this machine and
+ * https have them) each load of the page is a new session.
+ */
+async function ownSession() {
+  const kept = sessionStorage.sessionID;
+  if (kept && (await hold(kept))) return kept;
+  const id = nuid.next();
+  await hold(id);
+  return (sessionStorage.sessionID = id);
+}
 
-let nc, room, me, leaving;
+/** Holds a lock until the page is gone. A page that is just being left may still have it for a moment. */
+function hold(id) {
+  return new Promise((resolve) => {
+    const held = () => new Promise(() => resolve(true));
+    if (navigator.locks) navigator.locks.request(id, { signal: AbortSignal.timeout(1000) }, held).catch(() => resolve(false));
+    else resolve(false);
+  });
+}
 
 door.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = door.querySelector("button");
   button.disabled = true;
   $("refusal").textContent = "";
-  me = door.elements.user.value;
-  leaving = false;
-  $("title").textContent = door.elements.room.value;
-  $("talk").replaceChildren();
+  const form = Object.fromEntries(fields.map((name) => [name, door.elements[name].value]));
+  [me, roomID] = [form.user, form.room];
   try {
-    nc = await wsconnect({
-      servers: door.elements.server.value,
-      name: "chat page",
-      token: door.elements.token.value || undefined,
-      inboxPrefix: `_INBOX_${token(me)}`,
-      maxReconnectAttempts: -1,
-      pingInterval: 10_000, // so that a dead connection is noticed before the lease ends
-    });
-    showState(nc);
-    const options = { leaseSeconds: 180, heard, failed: console.warn }; // timers of a hidden tab run once a minute
-    room = await enter(nc, door.elements.room.value, { userID: me, sessionID }, options);
+    nc = await wsconnect({ ...connectOptions(form.server, { userID: me }), name: "chat page", token: form.token || undefined });
+    client = new Client(nc, { userID: me, sessionID: await session });
+    const states = client.states();
+    await client.enter({ roomID });
+    sessionStorage.inside = JSON.stringify(form);
+    open();
+    follow(states, (notice) => told(notice));
+    follow(client.watch({ roomID }), show);
+    follow(client.messages({ roomID, last: 20 }), hear);
   } catch (err) {
-    $("refusal").textContent = err.message || "No server answers there."; // a browser does not say why
-    await nc?.close();
+    close(err.message || "No server answers there."); // a browser does not say why
   }
   button.disabled = false;
 });
 
+async function follow(loop, take) {
+  try {
+    for await (const step of loop) await take(step);
+  } catch (err) {
+    if (err.code === "CONNECTION_CLOSED" && door.hidden) close("The server closed the connection.");
+    else console.info(err.message); // out of the room; the notice says why
+  }
+}
+
 say.addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = say.elements.text.value;
-  if (!text) return;
+  if (!text.trim()) return;
   say.elements.text.value = "";
+  waiting(+1);
   try {
-    await room.command("send", { type: "text", data: text });
+    await client.send({ roomID, type: "text", data: text });
   } catch (err) {
-    add("note", `not sent: ${err.message}`);
-    say.elements.text.value ||= text;
+    if (err.outcome === "none") say.elements.text.value ||= text;
+    add("note", `${err.outcome === "none" ? "not sent" : "perhaps not sent"}: ${text} (${err.message})`);
   }
+  waiting(-1);
 });
+
+let unsent = 0;
+function waiting(more) {
+  unsent += more;
+  $("waiting").textContent = unsent > 0 ? `${unsent} to be sent` : "";
+}
 
 $("leave").addEventListener("click", async () => {
-  leaving = true;
-  try {
-    await room.command("leave");
-    room.close();
-  } catch (err) {
-    leaving = false;
-    add("note", `still here: ${err.message}`);
-  }
+  delete sessionStorage.inside; // a reload in between does not come back
+  await client.leave({ roomID }, { signal: AbortSignal.timeout(5000) }).catch(() => {}); // or its lease ends
+  close("");
 });
 
-document.addEventListener("visibilitychange", () => document.hidden || room?.check());
-
-// Best effort: a tab that is being closed has no time to wait for an answer.
-addEventListener("pagehide", () => room?.open && room.command("leave"));
-
-function heard(now, event) {
-  const moved = !door.hidden === now.open;
-  door.hidden = now.open;
-  $("inside").hidden = !now.open;
-  if (!now.open) {
-    nc.close();
-    $("refusal").textContent = leaving ? "" : "You are no longer in the room.";
-    return;
+async function told({ roomID: where, state, event, reasonText, comeBack }) {
+  if (where !== roomID) return;
+  if (event === "networkInterrupted") showState("reconnecting");
+  if (state === "connected") showState("connected");
+  if (state !== "disconnected" || event === "networkDisconnected") return; // the latter is not known yet
+  if (comeBack) {
+    try {
+      await client.enter({ roomID });
+      return add("note", "you were away, and are back");
+    } catch (err) {
+      reasonText = err.message;
+    }
   }
-  if (moved) say.elements.text.focus();
-  const members = [...now.members.values()].sort((a, b) => a.joinedAt.localeCompare(b.joinedAt));
-  $("members").replaceChildren(...members.map((m) => element("li", m.userID === me ? "me" : "", m.userName || m.userID)));
+  close(event === "success" ? "" : `${why[event] ?? "You are no longer in the room"}${reasonText ? `: ${reasonText}` : "."}`);
+}
+
+function open() {
+  $("title").textContent = roomID;
+  talk.replaceChildren();
+  $("members").replaceChildren();
+  showState("connected");
+  door.hidden = true;
+  $("inside").hidden = false;
+  say.elements.text.focus();
+}
+
+function close(reason) {
+  delete sessionStorage.inside;
+  client?.close();
+  nc?.close();
+  door.hidden = false;
+  $("inside").hidden = true;
+  $("refusal").textContent = reason;
+}
+
+function show({ fact, roster }) {
+  const members = roster?.members() ?? [];
+  const mine = members.filter((m) => m.userID === me);
+  const others = members.filter((m) => m.userID !== me);
+  $("members").replaceChildren(...[...mine, ...others].map((m) => element("li", m.userID === me ? "me" : "", m.userName || m.userID)));
   $("count").textContent = members.length;
-  if (event) show(event);
+  if (fact?.type === type("member.joined")) add("note", `${names(fact)} joined`);
+  if (fact?.type === type("member.left")) add("note", `${names(fact)} left`);
 }
 
-function show({ type: what, data }) {
-  if (what === type("message.sent")) {
-    const time = new Date(data.timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    const mine = data.senderUserID === me;
-    add(mine ? "me" : "", data.data, mine ? time : `${data.senderUserID}, ${time}`);
-  }
-  if (what === type("member.joined")) add("note", `${data.memberList.map((m) => m.userName || m.userID).join(", ")} joined`);
-  if (what === type("member.left")) add("note", `${data.memberList.map((m) => m.userName || m.userID).join(", ")} left`);
+const names = ({ data }) => data.memberList.map((m) => m.userName || m.userID).join(", ");
+
+function hear({ data }) {
+  const time = new Date(data.timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const mine = data.senderUserID === me;
+  add(mine ? "me" : "", data.data, mine ? time : `${data.senderUserID}, ${time}`);
 }
+
+const talk = $("talk");
+let atEnd = true; // nobody is reading further up
+const toEnd = () => atEnd && talk.scrollTo(0, talk.scrollHeight);
+talk.addEventListener("scroll", () => (atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40));
+new ResizeObserver(toEnd).observe(talk);
 
 function add(className, text, caption) {
   const line = element("li", className, text);
   if (caption) line.prepend(element("span", "", caption));
-  $("talk").append(line);
-  line.scrollIntoView({ block: "end" });
+  talk.append(line);
+  if (className === "me") atEnd = true;
+  toEnd();
 }
 
 function element(tag, className, text) {
@@ -115,14 +177,12 @@ function element(tag, className, text) {
   return made;
 }
 
-async function showState(connection) {
-  const show = (on) => {
-    $("state").textContent = on ? "connected" : "reconnecting";
-    $("state").className = on ? "on" : "";
-  };
-  show(true);
-  for await (const status of connection.status()) {
-    if (status.type === "disconnect") show(false);
-    if (status.type === "reconnect") show(true);
-  }
+function showState(text) {
+  $("state").textContent = text;
+  $("state").className = text === "connected" ? "on" : "";
+}
+
+if (sessionStorage.inside) { // the page was reloaded, or its tab duplicated
+  for (const [name, value] of Object.entries(JSON.parse(sessionStorage.inside))) door.elements[name].value = value;
+  door.requestSubmit();
 }

@@ -6,9 +6,8 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
-import { ask } from "../wire.mjs";
-import { outcome } from "./commands.mjs";
-import { cable, connection, file, freePort, Person, roomd, roomdWithTokens } from "./harness.mjs";
+import { outcome } from "../../../clients/js/tests/commands.mjs";
+import { backEnd, cable, connection, file, freePort, Person, roomd, roomdWithTokens } from "../../../clients/js/tests/harness.mjs";
 
 const { url, ws } = await roomd();
 const address = (server) => `${pathToFileURL(file("examples/javascript/browser/index.html"))}?server=${server}`;
@@ -82,7 +81,7 @@ chat("two tabs chat", async (context) => {
   const alice = await Tab.in(context, "alice", "lobby");
   await alice.members("alice");
   const bob = await Tab.in(context, "bob", "lobby");
-  await bob.members("alice", "bob");
+  await bob.members("bob", "alice"); // oneself first
   await alice.members("alice", "bob");
   await alice.line("bob joined");
 
@@ -101,7 +100,7 @@ chat("two tabs chat", async (context) => {
   assert.equal(await bob.page.locator("#refusal").textContent(), "");
 
   await bob.enter("bob", "lobby");
-  await bob.members("alice", "bob");
+  await bob.members("bob", "alice");
   await bob.line("hello bob"); // from before it came back
   await alice.page.close();
   await bob.members("bob");
@@ -112,14 +111,16 @@ chat("a tab and node", async (context) => {
   const tab = await Tab.in(context, "grün & <i>schief</i>", "a room.");
   await tab.members("grün & <i>schief</i>");
   const node = await Person.in(await connection(url), "a room.", "node");
-  assert.equal(node.room.members.size, 2);
+  assert.equal(node.roster.size, 2);
   await tab.members("grün & <i>schief</i>", "node");
   await node.says("from node");
   await tab.line("from node");
   await tab.says("from the browser");
   await node.hears("from node", "from the browser");
-  await ask(await connection(url), "", "kick", { roomID: "a room.", userIDs: ["grün & <i>schief</i>"] });
-  await tab.page.getByText("You are no longer in the room.").waitFor();
+  await backEnd(await connection(url)).kick({ roomID: "a room.", userIDs: ["grün & <i>schief</i>"], reason: "<b>too loud</b>" });
+  await tab.page.getByText("You were put out of the room: <b>too loud</b>").waitFor();
+  await tab.page.reload();
+  await tab.page.getByLabel("Your name").waitFor(); // it does not come back by itself
 });
 
 chat("a tab makes up for a broken connection", async (context) => {
@@ -145,7 +146,8 @@ chat("tabs of users with tokens", async (context) => {
   const tabs = [];
   for (const user of ["alice", "bob"]) tabs.push(await Tab.in(context, user, "lobby", service.ws, await service.tokenOf(user)));
   const [alice, bob] = tabs;
-  for (const tab of tabs) await tab.members("alice", "bob");
+  await alice.members("alice", "bob");
+  await bob.members("bob", "alice");
   await bob.says("hello alice");
   await alice.line("hello alice");
   await bob.page.getByRole("button", { name: "Leave" }).click();
@@ -164,11 +166,88 @@ chat("no server, no chat", async (context) => {
   await page.getByRole("button", { name: "Enter" }).and(page.locator(":enabled")).waitFor();
 });
 
+chat("a reload comes back in as the same session, and a duplicated tab as another one", async (context) => {
+  const bob = await Person.in(await connection(url), "reload", "bob");
+  const alice = await Tab.in(context, "alice", "reload");
+  const sessions = () => bob.roster.get("alice")?.sessions.map((s) => s.sessionID) ?? [];
+  await bob.until("alice", () => sessions().length === 1);
+  const [first] = sessions();
+  await alice.says("before");
+  await alice.page.reload();
+  await alice.members("alice", "bob");
+  await alice.line("before");
+  await alice.says("after");
+  await bob.hears("before", "after");
+  assert.deepEqual(sessions(), [first]);
+  assert.deepEqual(bob.of("member.left"), []);
+
+  const kept = await alice.page.evaluate(() => ({ ...sessionStorage }));
+  const copy = new Tab();
+  copy.page = await context.newPage();
+  await copy.page.addInitScript((items) => Object.assign(sessionStorage, items), kept); // as a browser does for a duplicate
+  await copy.page.goto(address(ws));
+  await copy.members("alice", "bob");
+  await bob.until("a second session", () => sessions().length === 2);
+  await copy.page.getByRole("button", { name: "Leave" }).click();
+  await bob.until("one session", () => sessions().join() === first);
+  await alice.says("still here");
+  await bob.hears("before", "after", "still here");
+});
+
+chat("what is said while the service is away is sent when it is back, once", async (context) => {
+  const service = await roomd();
+  const tab = await Tab.in(context, "alice", "away", service.ws);
+  await tab.members("alice");
+  await service.kill("SIGKILL");
+  await tab.says("one");
+  await tab.says("two");
+  await tab.page.getByText("2 to be sent").waitFor();
+  assert.ok(await service.start());
+  await tab.line("one");
+  await tab.line("two");
+  await tab.page.waitForFunction(() => document.getElementById("waiting").textContent === "");
+  const said = await tab.page.locator("#talk li:not(.note)").evaluateAll((list) => list.map((li) => li.lastChild.textContent));
+  assert.deepEqual(said, ["one", "two"]);
+  assert.equal(await tab.page.getByText("not sent").count(), 0);
+  assert.equal(await tab.page.getByLabel("Message").inputValue(), "");
+});
+
+chat("what is refused is not sent, and can be sent again; blank messages are not sent at all", async (context) => {
+  const tab = await Tab.in(context, "alice", "refused");
+  await tab.members("alice");
+  await tab.says("   ");
+  await tab.says("x".repeat(40_000));
+  await tab.page.locator("#talk .note").filter({ hasText: /^not sent: x+/ }).waitFor();
+  assert.equal((await tab.page.getByLabel("Message").inputValue()).length, 40_000);
+  await tab.says("short");
+  await tab.line("short");
+  assert.equal(await tab.page.locator("#talk li:not(.note)").count(), 1);
+});
+
+chat("the newest message is seen as a whole", async (context) => {
+  const tab = await Tab.in(context, "alice", "long");
+  const bob = await Person.in(await connection(url), "long", "bob");
+  for (let i = 0; i < 30; i++) await bob.says(`line ${i}`);
+  await tab.line("line 29");
+  for (const size of [{ width: 1000, height: 700 }, { width: 360, height: 500 }]) {
+    await tab.page.setViewportSize(size);
+    await bob.says(`at ${size.width}`);
+    await tab.line(`at ${size.width}`);
+    await tab.page.waitForFunction(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen(true))))); // it is laid out
+    const { room, inside, page } = await tab.page.evaluate(() => {
+      const bottom = (element) => element.getBoundingClientRect().bottom;
+      const talk = document.getElementById("talk");
+      return { room: bottom(talk) - bottom(talk.lastElementChild), inside: bottom(document.getElementById("say")) - innerHeight, page: document.documentElement.scrollHeight - innerHeight };
+    });
+    assert.ok(room >= 8 && inside <= 0 && page <= 0, JSON.stringify({ size, room, inside, page }));
+  }
+});
+
 test("every command of the contract, from a page", async () => {
   const { outputFiles } = await build({
     stdin: {
       contents: `export { wsconnect } from "@nats-io/nats-core"; export { everyCommand } from "./commands.mjs";`,
-      resolveDir: import.meta.dirname,
+      resolveDir: file("clients/js/tests"),
     },
     bundle: true, format: "iife", globalName: "contract", write: false,
   });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { dirname, delimiter } from "node:path";
 import { after, test } from "node:test";
-import { file, Process, roomd } from "./harness.mjs";
+import { file, Process, roomd } from "../../../clients/js/tests/harness.mjs";
 
 const { url } = await roomd();
 const env = { ...process.env, NATS_URL: url, PATH: dirname(file("bin/nats")) + delimiter + process.env.PATH };

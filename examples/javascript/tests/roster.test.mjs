@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { roster } from "../roster.mjs";
-import { ask } from "../wire.mjs";
-import { connection, Person, roomd } from "./harness.mjs";
+import { backEnd, connection, Person, roomd } from "../../../clients/js/tests/harness.mjs";
 
 const { url } = await roomd();
 
 /** The roster from the bucket, when it has got as far as the members that the service answers. */
 async function same(nc, watch, roomID) {
-  const { memberList, sequence, instanceID } = await ask(nc, "back-end", "members", { roomID, sync: true });
+  const { memberList, sequence, instanceID } = await backEnd(nc).members({ roomID, sync: true });
   for (;;) {
     const { value: { room, members } } = await watch.next();
     assert.equal(members.length, room?.memberCount ?? 0);
