@@ -108,11 +108,11 @@ export class Presence {
     const renewal = { heads: [], lost: [] };
     const left = [];
     for (let nextFlag; nextFlag !== ""; ) {
-      const page = await this.#send({ nextFlag, rooms: names.splice(0, namesAtOnce) }, options);
+      const page = await this.#send(nextFlag ? { nextFlag } : { rooms: names.splice(0, namesAtOnce) }, options);
       renewal.heads.push(...page.rooms);
       left.push(...(page.left ?? [])); // an older service does not say why
       renewal.leased = Boolean(page.expiresAt);
-      nextFlag = page.nextFlag || (names.length > 0 ? undefined : "");
+      nextFlag = page.nextFlag || (names.length > 0 ? undefined : ""); // with more names, from the start
     }
     if (quiet && moves === this.#moves) renewal.lost = this.#settle(before, renewal.heads, left);
     for (const listener of [...this.#listeners]) listener(renewal);

@@ -16,7 +16,7 @@ async function deafening() {
   return ear;
 }
 
-/** A switch, whose value makes no difference to what is lost before it. */
+/** Counts the commands of one verb that are sent on nc from now on. */
 function counted(nc, verb) {
   const calls = { sent: 0 };
   intercept(nc, verb, (send) => (calls.sent++, send()));
@@ -157,17 +157,27 @@ describe("a client makes up for", { concurrency: true }, () => {
   test("messages that are no longer kept, and says so once", async () => {
     const ear = await deafening();
     let discarded = false;
+    const calls = { sent: 0, changed: () => {} };
     intercept(ear.nc, "history", async (send) => {
       const page = (await send()).json();
+      calls.sent++;
+      setImmediate(() => calls.changed());
       if (discarded && page.messageSeq) Object.assign(page, { complete: false, events: page.events.slice(1) });
       return { json: () => page };
     });
     const alice = await Person.in(ear.nc, "discarded", "alice");
     const bob = await Person.in(await connection(url), "discarded", "bob");
+    calls.changed = () => alice.changed();
     const { messageSeq } = await bob.says("one");
     await alice.hears("one");
     ear.deaf = discarded = true;
-    for (const text of ["two", "three"]) await bob.says(text);
+    await bob.says("two");
+    for (let n = 0; n < 2; n++) {
+      const asked = calls.sent;
+      await alice.client.check();
+      await alice.until("a look", () => calls.sent > asked);
+    }
+    await bob.says("three");
     ear.deaf = false;
     await bob.says("four");
     await alice.hears("one", "three", "four");
@@ -202,6 +212,23 @@ test("messages of a name that had some before: only those from now on, and none 
   const third = await Person.in(others, "used", "new");
   await third.says("two");
   assert.equal((await messages.next()).value.data.data, "two");
+  assert.deepEqual(lost, []);
+  client.close();
+});
+
+test("a message of a room that ended before it could be asked about is no loss", async () => {
+  const nc = await connection(url);
+  const old = await Person.in(nc, "swift", "old");
+  await old.says("of another room");
+  await old.leave();
+  const deafTo = await connection(url);
+  intercept(deafTo, "history", (send) => send({ roomID: "nowhere" })); // as if it were gone
+  const client = backEnd(deafTo);
+  const lost = [];
+  const messages = client.messages({ roomID: "swift", mayNotExist: true, lost: (after) => lost.push(after) });
+  await messages.ready;
+  await (await Person.in(nc, "swift", "new")).says("one");
+  assert.equal((await messages.next()).value.data.data, "one");
   assert.deepEqual(lost, []);
   client.close();
 });
@@ -276,26 +303,6 @@ test("a room that ends and begins between pages", async () => {
   const alice = await Person.in(nc, "brief", "alice", { sessionID: "one" });
   await alice.sees("alice ben cleo");
   await right(alice, url);
-});
-
-test("copies for another session of the user are dropped", async () => {
-  const nc = await connection(url);
-  const copies = [];
-  lose(nc, (msg) => {
-    if (!/^room\.(evt|msg)\./.test(msg.subject)) return false;
-    copies.push(msg);
-    const { headers } = msg;
-    if (msg.string().includes("not for here")) headers.set("Room-Sessions", "other,an=20other");
-    if (msg.string().includes("for both")) headers.set("Room-Sessions", "other,an=20other,this=20one");
-    return false;
-  });
-  const alice = await Person.in(nc, "devices", "alice", { sessionID: "this one" });
-  const bob = await Person.in(await connection(url), "devices", "bob");
-  for (const text of ["one", "not for here"]) await bob.says(text);
-  await alice.until("that copy", () => copies.some((m) => m.string().includes("not for here")) && alice.heard.length === 1);
-  await bob.says("for both");
-  await alice.until("the other one", () => alice.heard.includes("for both"));
-  assert.deepEqual(alice.heard.filter((text) => text !== "not for here"), ["one", "for both"]);
 });
 
 test("roomd is killed and started again", async () => {

@@ -238,17 +238,14 @@ export class Person extends Changing {
   }
 
   #sees({ fact, fresh, roster }) {
-    this.roster = roster;
+    this.roster = roster; // changes before the next step is given
+    this.members = roster?.members().map((m) => m.userID).sort().join(" ");
     if (fact) this.facts.push(fact);
     if (fresh) this.fresh.push(fresh);
   }
 
   get sessionID() {
     return this.client.sessionID;
-  }
-
-  get members() {
-    return this.roster?.members().map((m) => m.userID).sort().join(" ");
   }
 
   sees(members) {
