@@ -87,7 +87,7 @@ export class Presence {
 
   /** Renews if the session has to be renewed, and goes on until it has no lease or is in no room. */
   async #due() {
-    if (!this.#kept || this.#renewing) return;
+    if (!this.#kept) return;
     clearTimeout(this.#timer);
     let leases = this.#leases;
     const result = await this.renew().catch(() => {}); // the next one makes up for it

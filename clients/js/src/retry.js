@@ -46,6 +46,7 @@ export async function send(nc, subject, body, { timeout, signal }) {
     let err;
     try {
       await connected(nc, until - Date.now(), signal);
+      if (signal?.aborted) throw aborted("none", signal);
       return await attempt(nc, subject, body(), timeout, signal);
     } catch (e) {
       err = e;

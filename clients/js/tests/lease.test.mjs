@@ -49,6 +49,21 @@ describe("a lease", { concurrency: true }, () => {
     alice.close();
   });
 
+  test("goes on after a renewal that was slow", async () => {
+    const nc = await connection(url);
+    const renewals = renewing(nc);
+    const alice = await Person.in(nc, "slow", "alice", { leaseSeconds: 5 });
+    let slow = true;
+    intercept(nc, "renew", async (send) => {
+      const reply = await send();
+      if (slow) await new Promise((resolve) => setTimeout(resolve, 2000)); // the next one is due meanwhile
+      slow = false;
+      return reply;
+    });
+    await alice.client.check();
+    await staysFor(alice, renewals, 4);
+  });
+
   test("that is shorter now is renewed sooner", async () => {
     const nc = await connection(url);
     const renewals = renewing(nc);
