@@ -229,17 +229,21 @@ chat("the newest message is seen as a whole", async (context) => {
   const bob = await Person.in(await connection(url), "long", "bob");
   for (let i = 0; i < 30; i++) await bob.says(`line ${i}`);
   await tab.line("line 29");
-  for (const size of [{ width: 1000, height: 700 }, { width: 360, height: 500 }]) {
-    await tab.page.setViewportSize(size);
-    await bob.says(`at ${size.width}`);
-    await tab.line(`at ${size.width}`);
+  const isSeen = async (when) => {
     await tab.page.waitForFunction(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen(true))))); // it is laid out
     const { room, inside, page } = await tab.page.evaluate(() => {
       const bottom = (element) => element.getBoundingClientRect().bottom;
       const talk = document.getElementById("talk");
       return { room: bottom(talk) - bottom(talk.lastElementChild), inside: bottom(document.getElementById("say")) - innerHeight, page: document.documentElement.scrollHeight - innerHeight };
     });
-    assert.ok(room >= 8 && inside <= 0 && page <= 0, JSON.stringify({ size, room, inside, page }));
+    assert.ok(room >= 8 && inside <= 0 && page <= 0, JSON.stringify({ when, room, inside, page }));
+  };
+  for (const size of [{ width: 1000, height: 700 }, { width: 360, height: 500 }]) {
+    await tab.page.setViewportSize(size);
+    await isSeen(`at ${size.width}`);
+    await bob.says(`at ${size.width}`);
+    await tab.line(`at ${size.width}`);
+    await isSeen(`said at ${size.width}`);
   }
 });
 
