@@ -701,6 +701,7 @@ export interface MessageData {
   instanceID: string;
   messageID: string;
   messageSeq?: number;
+  afterSequence?: number;
   /** an ID, or empty for nobody */
   senderUserID: string;
   type: "text" | "custom" | "command" | "barrage";
