@@ -75,6 +75,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 	if err := s.hearDisconnects(); err != nil {
 		return fmt.Errorf("listening to the system account: %w", err)
 	}
+	s.empty.Book = s.leases
 	s.wire(loaded.Replica)
 	s.renewLost(found.Lost)
 	known := s.start()

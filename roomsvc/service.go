@@ -90,6 +90,7 @@ func (s *Service) open(ctx context.Context) error {
 	}
 	s.life.Go(func() { s.housekeeping(s.Check) })
 	s.life.Go(func() { s.api.Watch(s.woke) })
+	s.leases.Serve(ctx, true)
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -131,6 +132,9 @@ func (s *Service) stop() *api.Endpoints {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
+	if s.leases != nil {
+		s.leases.Serve(s.life, false)
+	}
 	return s.endpoints
 }
 

@@ -20,6 +20,7 @@ const (
 	keyKept        = "=kept."        // prefix of keys in [BucketState]: what absent users left behind
 	KeyLeader      = "=leader"       // key in [BucketSessions]: the instance with the leader's duties
 	KeyAlive       = "=alive"        // key in [BucketSessions]: says that the bucket holds the lease of every session that has one
+	KeyBeat        = "=beat"         // key in [BucketSessions]: that an instance takes commands, and since when without a break
 	KeyClock       = "=clock"        // key in [BucketSessions]: what an instance stores to learn the server's time
 )
 

@@ -2,6 +2,7 @@ package leases
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,6 +19,7 @@ type Book struct {
 	created time.Time // when the stream was created
 	life    *life.Life
 	passed  journal.Passed
+	serving atomic.Bool // this instance takes commands
 
 	mu    sync.Mutex // guards known, except its count and its channel
 	known *ledger

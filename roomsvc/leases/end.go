@@ -26,11 +26,18 @@ func (b *Book) Next() (at time.Time, ok bool) {
 // Sooner returns a channel that is sent to when a lease becomes due before all others.
 func (b *Book) Sooner() <-chan struct{} { return b.known.sooner }
 
-// Due returns the leases that have run out by now. They come again until they are ended.
-func (b *Book) Due() (list []Ending) {
+// Due returns the leases that have run out by now, if they could have been renewed until then.
+// They come again until they are ended.
+func (b *Book) Due(ctx context.Context) []Ending {
+	b.mu.Lock()
+	list := b.known.over()
+	b.mu.Unlock()
+	if len(list) == 0 || b.Beat(ctx) != nil {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.known.over()
+	return slices.DeleteFunc(list, func(e Ending) bool { return !b.known.outlived(e) })
 }
 
 // End puts a marker over each of these leases, so that no renewal can be stored any more, and

@@ -8,7 +8,7 @@ import (
 
 // judge says what a session has, and what must be stored to give it what it asks for.
 func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
-	if l == nil || !l.live() {
+	if l == nil || !k.live(l) {
 		seconds := a.Default
 		if a.Seconds != nil {
 			seconds = *a.Seconds

@@ -2,6 +2,7 @@ package leases
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +43,16 @@ func everywhere(t *testing.T, test func(*offline)) {
 func (l *offline) server() events.Time { return events.TimeOf(time.Now().Add(l.off)) }
 
 // started makes the book count by itself from now on.
-func (l *offline) started() { l.known.start(moment{l.seq, l.server(), time.Now()}) }
+func (l *offline) started() {
+	l.serves(0)
+	l.known.start(moment{l.seq, l.server(), time.Now()})
+}
+
+// serves lets time pass, with beats all the while.
+func (l *offline) serves(d time.Duration) {
+	time.Sleep(d)
+	l.known.beat = moment{l.seq, l.server(), time.Now()}
+}
 
 // hears makes the book hear a lease that was stored a while ago.
 func (l *offline) hears(s string, seconds int, c *room.Connection, ago time.Duration) {
@@ -66,10 +76,28 @@ func (l *offline) marks(s string, at events.Time) {
 	l.known.takeLease(Session{"u", s}, data, true, l.seq, l.server())
 }
 
+// beats makes the book hear a beat that follows the one that it knows.
+func (l *offline) beats() {
+	l.Helper()
+	_, data, err := l.known.nextBeat()
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.known.takeBeat(data, l.seq, l.server())
+}
+
+// due is what [Book.Due] returns where the bucket takes beats.
+func (l *offline) due() []Ending {
+	l.Helper()
+	list := l.known.over()
+	l.beats()
+	return slices.DeleteFunc(list, func(e Ending) bool { return !l.known.outlived(e) })
+}
+
 // over checks which sessions are due, and that they ended when the server's clock says.
 func (l *offline) over(want map[string]events.Time) {
 	l.Helper()
-	due := l.Due()
+	due := l.due()
 	for _, e := range due {
 		at, ok := want[e.ID]
 		if !ok || e.At != at || e.Seq != l.known.leases[e.Session].seq {
@@ -105,23 +133,23 @@ func TestEnds(t *testing.T) {
 		if at, ok := l.Next(); !ok || time.Until(at) != 5*time.Second {
 			l.Errorf("the next one is in %v, %v", time.Until(at), ok)
 		}
-		time.Sleep(5*time.Second - tick)
+		l.serves(5*time.Second - tick)
 		l.over(nil)
 		if s := l.Of(Session{"u", "short"}); !s.Live || s.Ended || s.EndAt != first || s.Seconds != 5 {
 			l.Errorf("before its end it is %+v", s)
 		}
-		time.Sleep(tick)
+		l.serves(tick)
 		l.over(map[string]events.Time{"short": first})
 		l.over(nil) // not at once again
-		time.Sleep(standby)
+		l.serves(standby)
 		l.over(map[string]events.Time{"short": first})
 		if s := l.Of(Session{"u", "short"}); s.Live || !s.Ended {
 			l.Errorf("after its end it is %+v", s)
 		}
 		l.marks("short", first)
-		time.Sleep(time.Hour - 6*time.Second)
+		l.serves(time.Hour - 6*time.Second)
 		l.over(map[string]events.Time{"long": last})
-		time.Sleep(1000 * time.Hour)
+		l.serves(1000 * time.Hour)
 		l.marks("long", last)
 		l.over(nil)
 		if s := l.Of(Session{"u", "lasting"}); !s.Live || s.EndAt != 0 {
@@ -135,15 +163,15 @@ func TestRenewalMovesTheEnd(t *testing.T) {
 		l.started()
 		for range 10 {
 			l.hears("s", 5, nil, 0)
-			time.Sleep(5*time.Second - tick)
+			l.serves(5*time.Second - tick)
 			l.over(nil)
 		}
-		time.Sleep(tick)
+		l.serves(tick)
 		l.over(map[string]events.Time{"s": l.server()})
 		// It is too late by this clock, but the bucket took it.
 		l.hears("s", 60, nil, 0)
 		l.over(nil)
-		time.Sleep(59 * time.Second)
+		l.serves(59 * time.Second)
 		l.over(nil)
 		// What an earlier message says no longer counts.
 		l.known.takeLease(Session{"u", "s"}, []byte(`{"leaseSeconds":5}`), false, l.seq-1, l.server())
@@ -162,7 +190,7 @@ func TestStoredAfterAThird(t *testing.T) {
 			after  time.Duration
 			stores bool
 		}{{0, false}, {20*time.Second - tick, false}, {tick, true}, {39 * time.Second, true}} {
-			time.Sleep(c.after)
+			l.serves(c.after)
 			for _, a := range []Ask{{}, {Renewal: true}, {Default: 60}} {
 				l.stores("s", a, c.stores)
 			}
@@ -175,7 +203,7 @@ func TestStoredAfterAThird(t *testing.T) {
 		l.stores("s", Ask{Seconds: &five}, true)
 		l.stores("s", Ask{Seconds: &none}, true)
 		l.hears("s", 0, nil, 0)
-		time.Sleep(1000 * time.Hour)
+		l.serves(1000 * time.Hour)
 		l.stores("s", Ask{Renewal: true}, false)
 		l.stores("s", Ask{}, false)
 		l.stores("s", Ask{Seconds: &none}, false)
@@ -193,7 +221,7 @@ func TestLeasesFromBeforeTheStart(t *testing.T) {
 		l.hears("ended", 60, nil, time.Hour)
 		l.marks("ended", now-1000)
 		l.hears("lasting", 0, nil, time.Hour)
-		time.Sleep(3 * time.Second) // reading takes a while
+		l.serves(3 * time.Second) // reading takes a while
 		l.started()
 		l.over(map[string]events.Time{"over": now - 55_000})
 		l.stores("fresh", Ask{Renewal: true}, false)
@@ -202,12 +230,12 @@ func TestLeasesFromBeforeTheStart(t *testing.T) {
 			l.Errorf("a renewal of what has ended: %+v, %v", g, r)
 		}
 		l.marks("over", now-55_000)
-		time.Sleep(7*time.Second - tick)
+		l.serves(7*time.Second - tick)
 		l.over(nil)
-		time.Sleep(tick)
+		l.serves(tick)
 		l.over(map[string]events.Time{"old": now + 10_000})
 		l.marks("old", now+10_000)
-		time.Sleep(49 * time.Second)
+		l.serves(49 * time.Second)
 		l.over(map[string]events.Time{"fresh": now + 59_000})
 	})
 }
@@ -224,21 +252,21 @@ func TestEndOfAConnection(t *testing.T) {
 	t.Run("grace", func(t *testing.T) {
 		everywhere(t, func(l *offline) {
 			start(l)
-			time.Sleep(3 * time.Second)
+			l.serves(3 * time.Second)
 			l.Closed(*a)
 			select {
 			case <-l.Sooner():
 			default:
 				l.Error("nobody is told that something is due sooner")
 			}
-			time.Sleep(10*time.Second - tick)
+			l.serves(10*time.Second - tick)
 			l.over(nil)
-			time.Sleep(tick)
+			l.serves(tick)
 			l.over(map[string]events.Time{"s": l.server()})
 			// It has not been ended yet and is renewed: whoever writes the key first wins.
 			l.stores("s", Ask{Renewal: true}, true)
 			l.hears("s", 60, b, 0)
-			time.Sleep(46 * time.Second)
+			l.serves(46 * time.Second)
 			l.over(nil)
 		})
 	})
@@ -246,9 +274,9 @@ func TestEndOfAConnection(t *testing.T) {
 		inBubble(t, 0, func(l *offline) {
 			l.started()
 			l.hears("s", 5, a, 0)
-			time.Sleep(time.Second)
+			l.serves(time.Second)
 			l.Closed(*a)
-			time.Sleep(4 * time.Second)
+			l.serves(4 * time.Second)
 			l.over(map[string]events.Time{"s": l.server()})
 		})
 	})
@@ -256,16 +284,16 @@ func TestEndOfAConnection(t *testing.T) {
 		inBubble(t, 0, func(l *offline) {
 			start(l)
 			l.Closed(*a)
-			time.Sleep(9 * time.Second)
+			l.serves(9 * time.Second)
 			l.stores("s", Ask{Renewal: true, Connection: b}, true)
 			l.hears("s", 60, b, 0)
 			l.Closed(*a) // heard twice
-			time.Sleep(45 * time.Second)
+			l.serves(45 * time.Second)
 			l.over(nil)
 			l.Closed(*b)
-			time.Sleep(time.Second)
+			l.serves(time.Second)
 			l.marks("beside", 0)
-			time.Sleep(9 * time.Second)
+			l.serves(9 * time.Second)
 			l.over(map[string]events.Time{"s": l.server(), "unknown": l.server() - 4000})
 		})
 	})
@@ -275,7 +303,7 @@ func TestEndOfAConnection(t *testing.T) {
 			l.Closed(*a)
 			l.hears("s", 60, b, 0)
 			l.stores("s", Ask{Connection: a}, false)
-			time.Sleep(30 * time.Second)
+			l.serves(30 * time.Second)
 			if _, r := l.asks("s", Ask{Connection: a}); r == nil || r.Connection == nil || *r.Connection != *b {
 				l.Errorf("it stores %+v", r)
 			}
@@ -285,11 +313,11 @@ func TestEndOfAConnection(t *testing.T) {
 		inBubble(t, 0, func(l *offline) {
 			l.started()
 			l.Closed(*a)
-			time.Sleep(4 * time.Second)
+			l.serves(4 * time.Second)
 			l.hears("s", 60, a, 0)
-			time.Sleep(6*time.Second - tick)
+			l.serves(6*time.Second - tick)
 			l.over(nil)
-			time.Sleep(tick)
+			l.serves(tick)
 			l.over(map[string]events.Time{"s": l.server()})
 		})
 	})
@@ -300,12 +328,12 @@ func TestEndOfAConnection(t *testing.T) {
 			if _, r := l.asks("s", Ask{}); r == nil || r.Connection == nil || *r.Connection != *a {
 				l.Errorf("a command on its way stores %+v", r)
 			}
-			time.Sleep(onItsWay + tick)
+			l.serves(onItsWay + tick)
 			if _, r := l.asks("s", Ask{}); r == nil || r.Connection != nil || r.Seconds != 60 {
 				l.Errorf("a later command stores %+v", r)
 			}
 			l.hears("s", 60, nil, 0)
-			time.Sleep(50 * time.Second)
+			l.serves(50 * time.Second)
 			l.over(nil)
 		})
 	})
@@ -319,9 +347,9 @@ func TestShortestAndLongest(t *testing.T) {
 				l.Errorf("%d: %+v, %+v", seconds, g, r)
 			}
 			l.hears("s", seconds, nil, 0)
-			time.Sleep(time.Duration(seconds)*time.Second - tick)
+			l.serves(time.Duration(seconds)*time.Second - tick)
 			l.over(nil)
-			time.Sleep(tick)
+			l.serves(tick)
 			l.over(map[string]events.Time{"s": l.server()})
 		})
 	}
@@ -334,7 +362,7 @@ func TestJudgeWithoutALease(t *testing.T) {
 		l.hears("ended", 60, nil, 0)
 		l.marks("ended", l.server())
 		l.hears("over", 5, nil, 0)
-		time.Sleep(5 * time.Second)
+		l.serves(5 * time.Second)
 		five, none := 5, 0
 		for _, c := range []struct {
 			session string
@@ -408,17 +436,17 @@ func TestForget(t *testing.T) {
 			}
 		}
 		has(3, 2)
-		time.Sleep(l.known.grace + closedKept)
+		l.serves(l.known.grace + closedKept)
 		has(3, 2)
-		time.Sleep(tick)
+		l.serves(tick)
 		has(3, 0)
-		time.Sleep(endedTTL)
+		l.serves(endedTTL)
 		has(2, 0) // whoever is late is told by the bucket
 		if len(l.known.conns) != 1 || l.known.due.Len() != 1 {
 			l.Errorf("%d connections, %d to end", len(l.known.conns), l.known.due.Len())
 		}
 		l.marks("live", l.server())
-		time.Sleep(endedTTL + tick)
+		l.serves(endedTTL + tick)
 		has(1, 0)
 		if len(l.known.conns) != 0 || l.known.due.Len() != 0 {
 			l.Errorf("%d connections, %d to end", len(l.known.conns), l.known.due.Len())
@@ -434,11 +462,11 @@ func TestForgetMarkersFromBeforeTheStart(t *testing.T) {
 		l.seq++
 		l.known.takeLease(Session{"u", "s"}, []byte(`{}`), true, l.seq, l.server()-events.Time(old/time.Millisecond))
 		l.started()
-		time.Sleep(time.Minute)
+		l.serves(time.Minute)
 		if s := l.Of(Session{"u", "s"}); !s.Ended {
 			l.Errorf("while the marker is there it is %+v", s)
 		}
-		time.Sleep(tick)
+		l.serves(tick)
 		if s := l.Of(Session{"u", "s"}); s != (State{}) {
 			l.Errorf("after the marker it is %+v", s)
 		}
@@ -467,8 +495,8 @@ func TestManyEnd(t *testing.T) {
 			if !ok || at.Sub(begun) > 55*time.Second {
 				l.Fatalf("%d of %d have ended, the next one at %v", seen, many, at.Sub(begun))
 			}
-			time.Sleep(time.Until(at))
-			for _, e := range l.Due() {
+			l.serves(time.Until(at))
+			for _, e := range l.due() {
 				if e.At != l.server() {
 					l.Fatalf("%s ended at %v, it is %v", e.ID, e.At.Time(), l.server().Time())
 				}

@@ -37,14 +37,16 @@ type ledger struct {
 	count  atomic.Int64  // of leases; may be read without the lock
 	sooner chan struct{} // tells that something is due earlier than before; may be received from without the lock
 
-	leases map[Session]*lease
-	users  map[subjects.User]int // how many leases each user has
-	due    due.Queue[Session, *lease]
-	conns  map[room.Connection]map[*lease]struct{}
-	closed map[room.Connection]time.Time // connections that ended recently, and when
-	alive  bool                          // the bucket says that it has the leases of all sessions
-	heard  moment                        // when the newest message was
-	clock  moment                        // when the bucket had been read up to the present; zero: it has not been yet
+	leases  map[Session]*lease
+	users   map[subjects.User]int // how many leases each user has
+	due     due.Queue[Session, *lease]
+	conns   map[room.Connection]map[*lease]struct{}
+	closed  map[room.Connection]time.Time // connections that ended recently, and when
+	beat    moment                        // when the newest beat was stored and heard
+	outages []outage                      // that may still spare a lease, in order
+	alive   bool                          // the bucket says that it has the leases of all sessions
+	heard   moment                        // when the newest message was
+	clock   moment                        // when the bucket had been read up to the present; zero: it has not been yet
 }
 
 func newLedger(grace time.Duration, log *slog.Logger) *ledger {
@@ -86,12 +88,14 @@ func (k *ledger) state(s Session) State {
 	if l == nil || l.forgotten() {
 		return State{}
 	}
-	live := l.live()
+	live := k.live(l)
 	return State{live, !live, l.seconds, l.endAt, l.seq}
 }
 
-func (l *lease) live() bool {
-	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end))
+// live reports whether a lease can still be renewed. One that was to end lasts as long as it is
+// not known that somebody could have renewed it since.
+func (k *ledger) live(l *lease) bool {
+	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end) || k.beat.at < k.spared(l, l.endAt))
 }
 
 // forgotten reports whether the bucket no longer has anything of the lease, or not yet.

@@ -10,6 +10,7 @@ import (
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/due"
 	"natsrooms/roomsvc/lead"
+	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -24,6 +25,9 @@ const standby = time.Second
 // waits its whole delay from that moment. The wall clock only says how much of a delay had
 // passed before this instance existed.
 type EmptyRooms struct {
+	// Book knows of outages; it is set before [EmptyRooms.Run].
+	Book *leases.Book
+
 	assign  func(subjects.Room, commit.Task) // see [commit.Committer.AssignOnce]
 	leading atomic.Bool
 	wake    chan struct{}
@@ -38,6 +42,8 @@ type dueRoom struct {
 	room       subjects.Room
 	instanceID string
 	emptyBy    uint64
+	since      events.Time
+	delay      time.Duration // 0: it does not wait for anybody
 }
 
 // NewEmptyRooms has no rooms. assign passes what ends a room to the committer.
@@ -68,7 +74,10 @@ func (e *EmptyRooms) Changed(id subjects.Room, h *room.Head, own bool) {
 
 // wait makes a room due after a while, unless it already waits because of this emptying.
 func (e *EmptyRooms) wait(id subjects.Room, h *room.Head, left time.Duration) {
-	d := dueRoom{id, h.InstanceID, h.EmptyBy}
+	d := dueRoom{room: id, instanceID: h.InstanceID, emptyBy: h.EmptyBy, since: h.EmptySince}
+	if !h.Ending() {
+		d.delay = time.Duration(h.DestroyAt()-h.EmptySince) * time.Millisecond
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if old, ok := e.queue.Get(id); ok && old == d {
@@ -119,7 +128,7 @@ func (e *EmptyRooms) Run(l *life.Life) {
 		timer.Reset(e.next())
 		select {
 		case <-timer.C:
-			e.fire()
+			e.fire(l)
 		case <-e.wake:
 		case <-l.Done():
 			return
@@ -137,8 +146,9 @@ func (e *EmptyRooms) next() time.Duration {
 	return time.Hour
 }
 
-// fire ends what is due. Rooms that still exist come up again until they are gone.
-func (e *EmptyRooms) fire() {
+// fire ends what is due. Rooms that still exist come up again until they are gone. A room that
+// waited for somebody is ended only if somebody could have come until then.
+func (e *EmptyRooms) fire(ctx context.Context) {
 	now := time.Now()
 	e.mu.Lock()
 	rooms := e.queue.Take(now, now.Add(standby))
@@ -146,9 +156,27 @@ func (e *EmptyRooms) fire() {
 	if !e.leading.Load() {
 		return
 	}
+	open := sync.OnceValue(func() bool { return e.Book.Beat(ctx) == nil })
 	for _, d := range rooms {
+		if d.delay > 0 && (!open() || e.spared(d)) {
+			continue
+		}
 		e.assign(d.room, d.end)
 	}
+}
+
+// spared puts a room off if an outage of the service kept everybody from it when it was to end.
+func (e *EmptyRooms) spared(d dueRoom) bool {
+	left := e.Book.Spares(d.since, d.delay)
+	if left <= 0 {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now, ok := e.queue.Get(d.room); ok && now == d {
+		e.queue.Set(d.room, time.Now().Add(left), d)
+	}
+	return true
 }
 
 // end is the next fact that ends the room, if it is still the one that was due.

@@ -75,7 +75,7 @@ func (l *Leases) Lead(ctx context.Context, t *lead.Term) error {
 		select {
 		case <-timer.C:
 			next = time.Now().Add(expiryEvery)
-			x.end(ctx, l.Book.Due(), false)
+			x.end(ctx, l.Book.Due(ctx), false)
 			x.lookAgain(ctx)
 		case <-l.Book.Sooner():
 		case <-compare.C:
