@@ -119,20 +119,16 @@ func (k *ledger) takeBeat(data []byte, seq uint64, at events.Time) {
 	k.beat = moment{seq, at, time.Now()}
 }
 
-// lateOutages is the outages without those that spare nothing any more.
+// lateOutages is the outages without those that spare nothing any more: what they spared has
+// ended since, or was spared again.
 func (k *ledger) lateOutages() []outage {
-	list := slices.Clone(k.outages)
-	longest := k.patience(room.MaxLease)
-	for len(list) > 0 {
-		next := k.beat.at
-		if len(list) > 1 {
-			next = list[1].From
-		}
-		if list[0].Until+longest >= next {
-			break
-		}
-		list = list[1:]
+	longest, next := k.patience(room.MaxLease), k.beat.at
+	first := len(k.outages)
+	for first > 0 && k.outages[first-1].Until+longest >= next {
+		first--
+		next = k.outages[first].From
 	}
+	list := slices.Clone(k.outages[first:])
 	if len(list) > mostOutages {
 		list = append([]outage{{list[0].From, list[1].Until}}, list[2:]...)
 	}
