@@ -13,6 +13,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/lead"
@@ -44,6 +45,7 @@ type assembly struct {
 	sync      *replica.Sync
 	projector *projection.Projector
 	feeds     *feeds.Feeds // nil: no end users connect as themselves
+	departed  *departed.Departed
 	empty     *upkeep.EmptyRooms
 	leases    *leases.Book
 	grants    *leases.Grants
@@ -116,6 +118,8 @@ func (s *assembly) live(loaded *load.Replica) {
 		s.projector.Add(c)
 	}
 	s.rep.Changed = s.projector.Add
+	s.departed = departed.New(s.journal, s.rep)
+	s.rep.Leaving = s.departed.Note
 	s.empty = upkeep.NewEmptyRooms(func(id subjects.Room, t commit.Task) { s.commit.AssignOnce(id, t) })
 	s.rep.Due = s.empty.Changed
 	if !s.cfg.Feeds {
@@ -152,7 +156,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 	})
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Journal: s.journal, Replica: rep, Sync: s.sync, Commit: s.commit,
-		Messages: s.messages, Talk: s.talk, Leases: s.leases, Expire: s.expiry.Expire, Limits: limits,
+		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Limits: limits,
 		Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})
 }

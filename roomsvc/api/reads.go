@@ -130,7 +130,7 @@ func takeRooms(a *API, q *request) {
 		return
 	}
 	a.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
-		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, func(*replica.Room) bool { return true })
+		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, 0, func(*replica.Room) bool { return true })
 		return &room.RoomsReply{Rooms: rooms, NextFlag: next}, nil
 	})
 }
@@ -140,29 +140,33 @@ func takeRenew(a *API, q *request) {
 	if !beginFor(a, q, &body, false) {
 		return
 	}
+	if err := body.Check(); err != nil {
+		a.sendError(q, err)
+		return
+	}
 	// A room that is missing in the answer is lost to the caller. That must not happen to a
 	// room that the session joined a moment ago, elsewhere.
 	a.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
-		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, func(known *replica.Room) (in bool) {
+		left := a.Departed.Of(ctx, q.Cmd, body.Rooms)
+		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, len(a.encode(left)), func(known *replica.Room) (in bool) {
 			known.View(func(st *room.State) { in = !q.over && st.Has(q.Cmd) })
 			return in
 		})
-		return &room.RenewReply{Rooms: rooms, NextFlag: next}, nil
+		return &room.RenewReply{Rooms: rooms, NextFlag: next, Left: left}, nil
 	})
 }
 
 // heads is a page of those of the user's rooms that want takes, after the given one, with how
-// far each has got.
-func (a *API) heads(ctx context.Context, u subjects.User, after string, want func(*replica.Room) bool) (rooms []room.RoomHead, next string) {
+// far each has got; size bytes of the reply are taken already.
+func (a *API) heads(ctx context.Context, u subjects.User, after string, size int, want func(*replica.Room) bool) (rooms []room.RoomHead, next string) {
 	rooms = []room.RoomHead{}
 	var ids []subjects.Room
-	size := 0
 	for _, known := range a.Replica.Users.Of(u) {
 		h := known.Head()
 		if after != "" && string(known.ID) <= after || h == nil || h.Ending() || !want(known) {
 			continue
 		}
-		if size += 128 + 2*len(known.ID); size > pageRoom {
+		if size += 128 + 2*len(known.ID); size > pageRoom && len(rooms) > 0 {
 			next = rooms[len(rooms)-1].RoomID
 			break
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
@@ -43,6 +44,7 @@ type Config struct {
 	Messages *messages.Store
 	Talk     *talk.Talk
 	Leases   *leases.Book
+	Departed *departed.Departed
 	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases
 	Limits   func() *room.Limits                                                                    // as they are now
 

@@ -47,7 +47,7 @@ func (p *presence) close() {
 // renewal is the service's answer to a renewal.
 type renewal struct {
 	heads []RoomHead // where the session is
-	lost  []RoomHead // where it was before, and is not any more
+	lost  []Stay     // where it was before, and is not any more
 }
 
 // renewals are the answers that one listener has not looked at yet.
@@ -165,7 +165,7 @@ func (p *presence) third() time.Duration {
 
 // settle notes where the session is. It returns the rooms that the session was in before
 // and, as far as the client knew, was still in.
-func (p *presence) settle(before map[string]stay, heads []RoomHead) (lost []RoomHead) {
+func (p *presence) settle(before map[string]stay, heads []RoomHead) (lost []Stay) {
 	for _, h := range heads {
 		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {
 			p.rooms[h.RoomID] = stay{h.InstanceID, h.Sequence}
@@ -175,9 +175,9 @@ func (p *presence) settle(before map[string]stay, heads []RoomHead) (lost []Room
 	for id, in := range before {
 		if p.rooms[id].instance == in.instance {
 			delete(p.rooms, id)
-			lost = append(lost, RoomHead{RoomID: id, InstanceID: in.instance})
+			lost = append(lost, Stay{RoomID: id, InstanceID: in.instance})
 		}
 	}
-	slices.SortFunc(lost, func(a, b RoomHead) int { return strings.Compare(a.RoomID, b.RoomID) })
+	slices.SortFunc(lost, func(a, b Stay) int { return strings.Compare(a.RoomID, b.RoomID) })
 	return lost
 }

@@ -33,11 +33,21 @@ var errBrokenOff = errors.New("broken off")
 //	the connection is lost            connecting, networkInterrupted
 //	it is back                        connecting, networkInterrupted
 //	the session is still in the room  connected, success
-//	it is not                         disconnected, connectTimeout
-//	the room is gone                  disconnected, roomNotExist
+//	it is not                         disconnected, and why, see below
 //	that can't be known               disconnected, networkDisconnected
 //
-// The client's own notices have no ID and no instance. The last of these is also yielded
+// Why a session is not in a room any more, the service says as long as it keeps the fact:
+//
+//	it was kicked, with the reason given          kickedOut
+//	a newer session of the user took its place    kickedOutByOtherDevice
+//	the room was destroyed                        roomNotExist
+//	its lease ran out                             connectTimeout
+//	it left, by a command of another program      success
+//
+// After that the event is roomNotExist if there is no such room or if it was made again, and
+// otherwise connectTimeout.
+//
+// The client's own notices have no ID. The last of these is also yielded
 // when the connection is closed for good. If the session is found in a room after all, the
 // notice is connected, success. The service's notices arrive at most once; if one is lost
 // that would have said that the session left a room, the client says so after the next
@@ -121,9 +131,13 @@ func (s *states) say(roomID string, state State, event Event) error {
 	if delete(s.away, roomID); event == NetworkInterrupted || event == NetworkDisconnected {
 		s.away[roomID] = state
 	}
-	return s.emit(&Notice{
-		Time: events.TimeOf(time.Now()), Room: subjects.Room(roomID), User: s.user, SessionID: s.c.session(), State: state, Event: event,
-	})
+	return s.tell(&Notice{Room: subjects.Room(roomID), State: state, Event: event})
+}
+
+// tell yields a notice of this session's.
+func (s *states) tell(n *Notice) error {
+	n.Time, n.User, n.SessionID = events.TimeOf(time.Now()), s.user, s.c.session()
+	return s.emit(n)
 }
 
 func (s *states) emit(n *Notice) error {
@@ -224,22 +238,51 @@ func (s *states) settle(ctx context.Context) error {
 				return err
 			}
 		}
+		told := s.departures(ctx, r.lost)
 		for _, was := range r.lost {
-			event := s.why(ctx, was)
+			n := &Notice{Room: subjects.Room(was.RoomID), State: Disconnected}
+			if d, ok := told[was]; ok {
+				n.InstanceID, n.Sequence, n.Event, n.ReasonText = d.InstanceID, d.Sequence, leftEvents[d.Reason], d.ReasonText
+			} else {
+				n.Event = s.guess(ctx, was)
+			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := s.say(was.RoomID, Disconnected, event); err != nil {
+			delete(s.away, was.RoomID)
+			if err := s.tell(n); err != nil {
 				return err
 			}
-			delete(s.away, was.RoomID)
 		}
 	}
 	return nil
 }
 
-// why is the reason why the session is not in a room any more.
-func (s *states) why(ctx context.Context, was RoomHead) Event {
+// leftEvents is what the reasons of facts are in notices.
+var leftEvents = map[LeftReason]Event{
+	ReasonLeft: Success, ReasonSwitched: Success, ReasonExpired: ConnectTimeout,
+	ReasonKicked: KickedOut, ReasonDestroyed: RoomNotExist, ReasonReplaced: KickedOutByOtherDevice,
+}
+
+// departures asks why the session is not in rooms any more. What is missing in the answer is
+// not known any more, or could not be asked.
+func (s *states) departures(ctx context.Context, lost []Stay) map[Stay]Departure {
+	told := map[Stay]Departure{}
+	for part := range slices.Chunk(lost, room.MaxStays) {
+		q := RenewRequest{Rooms: part}
+		r, err := do[RenewReply](ctx, s.c, room.Renew, s.c.caller(&q.Caller), &q)
+		if err != nil {
+			break
+		}
+		for _, d := range r.Left {
+			told[Stay{RoomID: d.RoomID, InstanceID: d.InstanceID}] = d
+		}
+	}
+	return told
+}
+
+// guess is why the session may not be in a room any more.
+func (s *states) guess(ctx context.Context, was Stay) Event {
 	is, err := s.c.Get(ctx, ReadRequest{RoomID: was.RoomID, Freshness: Freshness{Sync: true}})
 	switch {
 	case err == nil && is.InstanceID != was.InstanceID:

@@ -212,6 +212,13 @@ type (
 	// and MessageSeq of its newest message.
 	RoomHead = room.RoomHead
 
+	// Stay is an instance of a room that a session is in, or was in: RoomID, InstanceID.
+	Stay = room.Stay
+
+	// Departure is how a stay ended: its RoomID and InstanceID, the Sequence of the fact
+	// that says so, Reason, ReasonText and LeftAt.
+	Departure = room.Departure
+
 	// MemberInfo is a member: UserID, UserName, UserInfo, JoinedAt, Attributes and Sessions.
 	MemberInfo = room.MemberInfo
 

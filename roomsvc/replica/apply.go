@@ -59,6 +59,9 @@ func (r *Replica) apply(facts []applied, own bool) ([]room.Changes, error) {
 	changes := make([]room.Changes, len(facts))
 	states := make([]*room.State, len(facts))
 	for i, a := range facts {
+		if r.Leaving != nil {
+			r.Leaving(a.room.state, a.fact)
+		}
 		var err error
 		if states[i], changes[i], err = room.Apply(a.room.state, a.fact, a.seq); err != nil {
 			return nil, err

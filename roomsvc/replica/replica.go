@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -20,6 +21,7 @@ type Replica struct {
 
 	// The functions that are told; they are set before the follower begins. Each is called
 	// with the locks of rooms held, and must not wait.
+	Leaving func(*room.State, *events.Fact)                // a fact, before the room is changed by it; nil: nobody is told
 	Changed func(room.Change)                              // every change, in the journal's order
 	Heard   func(room.Change, []byte)                      // the same, with the fact as it is stored; nil: nobody is told
 	Due     func(id subjects.Room, h *room.Head, own bool) // that a room is due to end, or no longer is; own: by this instance's own fact; nil: nobody is told

@@ -20,6 +20,7 @@ const (
 	MaxRequestID    = 64    // characters
 	MaxDestroyDelay = 10800 // seconds
 	MaxPage         = 500   // entries
+	MaxStays        = 100   // entries, renew
 	MaxUserIDs      = 100   // entries, memberOf and setMemberAttributes
 	MaxKick         = 50    // entries
 	MaxReason       = 256
@@ -359,4 +360,21 @@ func (c *Command) Say(q *SendRequest, l *Limits) (*events.Message, *Error) {
 		return nil, over(ErrParamInvalid, "extendedData", MaxExtendedData, n, "has %d bytes; it may have %d", n, MaxExtendedData)
 	}
 	return m, nil
+}
+
+// Check checks the rooms where the session thinks it is.
+func (q *RenewRequest) Check() *Error {
+	if n := len(q.Rooms); n > MaxStays || n > 0 && q.NextFlag != "" {
+		most := MaxStays
+		if q.NextFlag != "" {
+			most = 0
+		}
+		return over(ErrParamInvalid, "rooms", most, n, "has %d rooms; it may have %d, and none beside nextFlag", n, MaxStays)
+	}
+	for _, s := range q.Rooms {
+		if err := ParseID("rooms", s.RoomID); err != nil {
+			return err
+		}
+	}
+	return nil
 }

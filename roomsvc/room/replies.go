@@ -127,9 +127,20 @@ type RoomsReply struct {
 // RenewReply answers renew: the rooms that the session is still in. If a room is missing,
 // the session is no longer in it.
 type RenewReply struct {
-	Rooms    []RoomHead `json:"rooms"`
-	NextFlag string     `json:"nextFlag"`
+	Rooms    []RoomHead  `json:"rooms"`
+	NextFlag string      `json:"nextFlag"`
+	Left     []Departure `json:"left,omitzero"` // of the rooms that the request names: those that the session left, as long as the facts are kept
 	Lease    `json:",embed"`
+}
+
+// Departure says how a session's stay in an instance of a room ended.
+type Departure struct {
+	RoomID     string            `json:"roomID"`
+	InstanceID string            `json:"instanceID"`
+	Sequence   uint64            `json:"sequence"` // of the fact that says so
+	Reason     events.LeftReason `json:"reason"`
+	ReasonText string            `json:"reasonText,omitzero"`
+	LeftAt     events.Time       `json:"leftAt"`
 }
 
 // ListReply answers list.

@@ -242,4 +242,11 @@ type SetAccessRequest struct {
 type RenewRequest struct {
 	Caller   `json:",embed"`
 	NextFlag string `json:"nextFlag,omitzero"`
+	Rooms    []Stay `json:"rooms,omitzero"` // at most 100: where the session thinks it is; only without nextFlag
+}
+
+// Stay is an instance of a room that a session is in, or was in.
+type Stay struct {
+	RoomID     string `json:"roomID"`
+	InstanceID string `json:"instanceID"`
 }

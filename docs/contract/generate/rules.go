@@ -74,6 +74,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 
 		"roomDestroyDelayTime": upTo(room.MaxDestroyDelay),
 
+		"RenewRequest.rooms":                    items(0, room.MaxStays),
 		"MemberOfRequest.userIDs":               both(each(id), items(0, room.MaxUserIDs)),
 		"SetMemberAttributesRequest.userIDs":    both(each(id), items(1, room.MaxUserIDs)),
 		"KickRequest.userIDs":                   both(each(id), items(1, room.MaxKick)),
