@@ -382,11 +382,13 @@ type notices struct {
 	step func() *events.Notice
 }
 
-func (n *notices) expect(id string, state events.State, event events.Event) {
+func (n *notices) expect(id string, state events.State, event events.Event) *client.Notice {
 	n.t.Helper()
-	if got := n.step(); string(got.Room) != id || got.State != state || got.Event != event {
+	got := n.step()
+	if string(got.Room) != id || got.State != state || got.Event != event {
 		n.t.Fatalf("%s: %v, %v; want %s: %v, %v", got.Room, got.State, got.Event, id, state, event)
 	}
+	return got
 }
 
 // What a device is told while its connection is away, row by row of the table of States.
@@ -400,7 +402,12 @@ func TestReconnect(t *testing.T) {
 		event events.Event
 	}{
 		{"still in", func(*testing.T, string) {}, events.Connected, events.Success},
-		{"not in any more", func(_ *testing.T, id string) { w.Leave(id, id) }, events.Disconnected, events.ConnectTimeout},
+		{"left elsewhere", func(_ *testing.T, id string) { w.Leave(id, id) }, events.Disconnected, events.Success},
+		{"kicked", func(t *testing.T, id string) {
+			if _, err := w.Client.Kick(w.Ctx, room.KickRequest{RoomID: id, UserIDs: []string{id}, Reason: "enough"}); err != nil {
+				t.Error(err)
+			}
+		}, events.Disconnected, events.KickedOut},
 		{"the room is gone", func(t *testing.T, id string) {
 			if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: id}); err != nil {
 				t.Error(err)
@@ -422,7 +429,10 @@ func TestReconnect(t *testing.T) {
 			c.away(t, id)
 			back()
 			d.States.expect(id, events.Connecting, events.NetworkInterrupted)
-			d.States.expect(id, c.state, c.event)
+			n := d.States.expect(id, c.state, c.event)
+			if want := map[events.Event]string{events.KickedOut: "enough"}[c.event]; n.ReasonText != want || (n.InstanceID != "") != (c.state == events.Disconnected) {
+				t.Errorf("%+v", n)
+			}
 		})
 	}
 	t.Run("attempts that fail", func(t *testing.T) {
@@ -443,8 +453,8 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// A user who is no longer in a room for members only may not ask about it. That refusal is
-// an answer too.
+// A user who is no longer in a room for members only may not ask about it, and learns all the
+// same why.
 func TestReconnectOutsideAMembersOnlyRoom(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only", Feeds: true})
@@ -456,10 +466,12 @@ func TestReconnectOutsideAMembersOnlyRoom(t *testing.T) {
 	w.Join("alice", "bob")
 	back := d.net.cut()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
-	w.Leave("alice", "alice")
+	if _, err := w.Client.Kick(w.Ctx, room.KickRequest{RoomID: "alice", UserIDs: []string{"alice"}}); err != nil {
+		t.Error(err)
+	}
 	back()
 	d.States.expect("alice", events.Connecting, events.NetworkInterrupted)
-	d.States.expect("alice", events.Disconnected, events.ConnectTimeout)
+	d.States.expect("alice", events.Disconnected, events.KickedOut)
 }
 
 // The client also reports whatever else keeps it from learning what became of its session,

@@ -1,0 +1,115 @@
+package roomsvc_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// A session that was away learns from its renewal why it is not in its rooms any more: from an
+// instance that saw it, and from one that has to look it up; also when the room was made
+// again. It learns nothing of rooms where it never was.
+func TestRenewalSaysWhyItLeft(t *testing.T) {
+	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true, Limits: room.Limits{ReplaceDevices: 1}})
+	heard := w.outs()
+	instance := map[string]string{}
+	enter := func(user, id, session string) {
+		t.Helper()
+		r := ok[position](w, "enter."+user, fmt.Sprintf(`{"roomID":%q,"sessionID":%q,"config":{"roomDestroyDelayTime":60}}`, id, session))
+		instance[id] = r.InstanceID
+	}
+	reasons := []string{"kicked", "destroyed", "again", "left", "switched", "replaced", "back"}
+	for _, id := range reasons {
+		enter("alice", id, "tab")
+	}
+	enter("alice", "stays", "tab")
+	enter("bob", "foreign", "tab")
+	ok[leased](w, "enter.carol", `{"roomID":"expired","sessionID":"tab","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
+	expired := ok[room.RenewReply](w, "renew.carol", `{"sessionID":"tab"}`).Rooms[0].InstanceID
+	old := instance["again"]
+	for _, q := range [][2]string{
+		{"kick", `{"roomID":"kicked","userIDs":["alice"],"reason":"enough"}`},
+		{"destroy", `{"roomID":"destroyed","reason":"closing time"}`},
+		{"kick", `{"roomID":"again","userIDs":["alice"]}`},
+		{"destroy", `{"roomID":"again"}`},
+		{"leave.alice", `{"roomID":"left","sessionID":"tab"}`},
+		{"switch.alice", `{"fromRoomID":"switched","toRoomInfo":{"roomID":"elsewhere"},"isCreateWhenRoomNotExisted":true,"sessionID":"tab"}`},
+		{"enter.alice", `{"roomID":"replaced","sessionID":"phone"}`},
+		{"kick", `{"roomID":"back","userIDs":["alice"]}`},
+		{"enter.alice", `{"roomID":"back","sessionID":"tab"}`},
+		{"kick", `{"roomID":"foreign","userIDs":["bob"],"reason":"secret"}`},
+	} {
+		if e := refusal(w.Ask(q[0], q[1])); e != nil {
+			t.Fatalf("%s %s: %v", q[0], q[1], e)
+		}
+	}
+	enter("dave", "again", "tab") // another instance
+	for x := heard.next(); x.UserID != "carol"; x = heard.next() {
+	}
+	ask := func(user, session string, stays ...[2]string) map[string]string {
+		t.Helper()
+		list := []map[string]string{}
+		for _, s := range stays {
+			list = append(list, map[string]string{"roomID": s[0], "instanceID": s[1]})
+		}
+		said := map[string]string{}
+		for _, l := range ok[room.RenewReply](w, "renew."+user, string(text(t, map[string]any{"sessionID": session, "rooms": list}))).Left {
+			said[l.RoomID] = string(l.Reason) + l.ReasonText
+			if l.Sequence == 0 || time.Since(l.LeftAt.Time()) > time.Minute || time.Until(l.LeftAt.Time()) > time.Second || l.InstanceID == "" {
+				t.Errorf("%+v", l)
+			}
+		}
+		return said
+	}
+	check := func(when string) {
+		t.Helper()
+		stays := [][2]string{{"again", old}, {"again", old}, {"stays", instance["stays"]}, {"foreign", instance["foreign"]}, {"foreign", "X"}, {"nowhere", "X"}}
+		for _, id := range reasons {
+			if id != "again" {
+				stays = append(stays, [2]string{id, instance[id]})
+			}
+		}
+		got := ask("alice", "tab", stays...)
+		want := map[string]string{
+			"kicked": "kickedenough", "destroyed": "destroyedclosing time", "again": "kicked", "left": "left", "switched": "switched", "replaced": "replaced",
+		}
+		for id, reason := range want {
+			if got[id] != reason {
+				t.Errorf("%s, %s: %q, want %q", when, id, got[id], reason)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s it says %v", when, got)
+		}
+		if got := ask("carol", "tab", [2]string{"expired", expired}); got["expired"] != "expired" {
+			t.Errorf("%s carol is told %v", when, got)
+		}
+		if got := ask("alice", "other", stays...); got["left"] != "" || got["replaced"] != "" {
+			t.Errorf("%s another session is told %v", when, got)
+		}
+		if got := ask("dave", "tab", stays...); len(got) != 0 {
+			t.Errorf("%s dave is told %v", when, got)
+		}
+	}
+	check("at once")
+	instances[0].End()
+	w.Start(roomsvc.Config{Feeds: true, Instance: "fresh", Remember: time.Nanosecond})
+	check("after a restart")
+	w.check()
+}
+
+// What a renewal may name is limited.
+func TestRenewalNamesAtMostSoManyRooms(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	stays := make([]room.Stay, room.MaxStays+1)
+	for i := range stays {
+		stays[i] = room.Stay{RoomID: "r", InstanceID: "I"}
+	}
+	w.Refused(room.ErrParamInvalid, "renew.alice", string(text(t, map[string]any{"rooms": stays})))
+	ok[room.RenewReply](w, "renew.alice", string(text(t, map[string]any{"rooms": stays[1:]})))
+	w.Refused(room.ErrParamInvalid, "renew.alice", string(text(t, map[string]any{"rooms": stays[:1], "nextFlag": "a"})))
+	w.Refused(room.ErrParamInvalid, "renew.alice", `{"rooms":[{"roomID":"","instanceID":"I"}]}`)
+}
