@@ -192,3 +192,47 @@ func TestOnceNamesNoConnection(t *testing.T) {
 		}
 	}
 }
+
+// Two programs of a user that name no session are two sessions: the death of one does not put
+// the other out. Where nothing ends a session but a command, or a tool comes and goes, the
+// session is always the same.
+func TestEachClientIsASession(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{})
+	heard := w.outs()
+	lease, none := room.MinLease, 0
+	enter := func(cfg client.Config) *client.Client {
+		t.Helper()
+		cfg.UserID = "alice"
+		c := client.New(roomtest.Conn(t, w.Node.Server), cfg)
+		t.Cleanup(c.Close)
+		r, err := c.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby", Config: &room.RoomConfig{RoomDestroyDelayTime: 60}})
+		if err != nil {
+			t.Fatalf("%+v: %+v, %v", cfg, r, err)
+		}
+		return c
+	}
+	phone, web := enter(client.Config{UserForm: true, LeaseSeconds: &lease}), enter(client.Config{LeaseSeconds: &lease})
+	if phone.SessionID() == web.SessionID() || phone.SessionID() == client.DefaultSession || web.SessionID() == client.DefaultSession {
+		t.Errorf("the sessions are %q and %q", phone.SessionID(), web.SessionID())
+	}
+	phone.Close()
+	if x := heard.next(); x.SessionID != phone.SessionID() || x.typ != "session.left.v1" {
+		t.Errorf("%s is out, %s", x.SessionID, x.typ)
+	}
+	heard.none()
+	if r, err := web.Renew(w.Ctx, room.RenewRequest{}); err != nil || len(r.Rooms) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, cfg := range []client.Config{{}, {LeaseSeconds: &none}, {UserForm: true, Once: true}, {LeaseSeconds: &lease, Once: true}} {
+		if c := enter(cfg); c.SessionID() != client.DefaultSession {
+			t.Errorf("%+v: the session is %q", cfg, c.SessionID())
+		}
+	}
+	if c := enter(client.Config{SessionID: "mine", UserForm: true}); c.SessionID() != "mine" {
+		t.Errorf("the session is %q", c.SessionID())
+	}
+	other := ok[room.MembersReply](w, "members", `{"roomID":"lobby","sync":true}`).MemberList[0].Sessions
+	if len(other) != 3 {
+		t.Errorf("she is in with %+v", other)
+	}
+}

@@ -18,7 +18,9 @@ import (
 // session.
 func (c *Client) caller(q *Caller) *Caller {
 	q.UserID = cmp.Or(q.UserID, c.cfg.UserID)
-	q.SessionID = cmp.Or(q.SessionID, c.cfg.SessionID)
+	if q.SessionID = cmp.Or(q.SessionID, c.cfg.SessionID); q.SessionID == "" && q.UserID == c.cfg.UserID && q.UserID != "" {
+		q.SessionID = c.id
+	}
 	if c.isOwn(q) && q.LeaseSeconds == nil {
 		q.LeaseSeconds = c.cfg.LeaseSeconds
 	}
@@ -49,7 +51,7 @@ func (c *Client) subject(verb Verb, q *Caller) (string, error) {
 // for a session that wants no lease, and for one that another process goes on with: neither
 // is gone when this connection closes.
 func (c *Client) connection() *Connection {
-	if c.unnamed || c.cfg.LeaseSeconds == nil && !c.cfg.UserForm || c.cfg.LeaseSeconds != nil && *c.cfg.LeaseSeconds == 0 {
+	if !c.mortal() {
 		return nil
 	}
 	id, err := c.nc.GetClientID()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 )
 
 // ErrNoService is returned when there is a NATS server, but nobody answers commands. The
@@ -23,8 +24,14 @@ var ErrClosed = errors.New("the client is closed")
 // Config says for whom a [Client] acts. With the zero value it acts for nobody: then each
 // request names its user itself.
 type Config struct {
-	UserID    string // the user of requests that name none
-	SessionID string // the session of requests that name none; if it is empty, the service takes [DefaultSession]
+	UserID string // the user of requests that name none
+
+	// SessionID is the session of requests that name none. If it is empty, requests of
+	// UserID have a random one, made by New, so that two programs or devices of a user are
+	// two sessions; see [Client.SessionID]. [DefaultSession] is the session instead where
+	// the next program has to find the one of this program: where the session has no lease
+	// that would end it, and with Once. It is also that of requests for other users.
+	SessionID string
 
 	// UserForm sends commands on the subjects that belong to the user, so that the
 	// connection needs no more rights than those of an end user. Then every request must
@@ -79,6 +86,7 @@ type Client struct {
 	life context.Context // ends when the client is closed
 	end  context.CancelCauseFunc
 	own  *presence
+	id   string // the client's own session
 
 	unnamed bool // the service is not told of the connection
 }
@@ -88,7 +96,23 @@ type Client struct {
 func New(nc *nats.Conn, as Config) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancelCause(context.Background())
-	return &Client{nc, as, life, end, newPresence(), as.Once}
+	c := &Client{nc: nc, cfg: as, life: life, end: end, own: newPresence(), id: cmp.Or(as.SessionID, DefaultSession), unnamed: as.Once}
+	if as.UserID != "" && as.SessionID == "" && c.mortal() {
+		c.id = nuid.Next()
+	}
+	return c
+}
+
+// SessionID is the client's own session: that of requests for [Config.UserID] that name none.
+func (c *Client) SessionID() string { return c.id }
+
+// mortal says whether the client's session ends when the client vanishes. It does not without
+// a lease, and not if another process is to go on with it.
+func (c *Client) mortal() bool {
+	if c.cfg.LeaseSeconds != nil {
+		return !c.unnamed && *c.cfg.LeaseSeconds != 0
+	}
+	return !c.unnamed && c.cfg.UserForm
 }
 
 // Close ends the client's watches with [ErrClosed] and lets the lease of its session run
@@ -106,10 +130,7 @@ func (c *Client) patient() *Client {
 	return &p
 }
 
-// session is the ID of the client's own session.
-func (c *Client) session() string { return cmp.Or(c.cfg.SessionID, DefaultSession) }
-
 // isOwn says whether a request acts for the client's own session.
 func (c *Client) isOwn(q *Caller) bool {
-	return c.cfg.UserID != "" && q.UserID == c.cfg.UserID && cmp.Or(q.SessionID, DefaultSession) == c.session()
+	return c.cfg.UserID != "" && q.UserID == c.cfg.UserID && cmp.Or(q.SessionID, DefaultSession) == c.id
 }

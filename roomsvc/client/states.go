@@ -136,7 +136,7 @@ func (s *states) say(roomID string, state State, event Event) error {
 
 // tell yields a notice of this session's.
 func (s *states) tell(n *Notice) error {
-	n.Time, n.User, n.SessionID = events.TimeOf(time.Now()), s.user, s.c.session()
+	n.Time, n.User, n.SessionID = events.TimeOf(time.Now()), s.user, s.c.id
 	return s.emit(n)
 }
 
@@ -150,7 +150,7 @@ func (s *states) emit(n *Notice) error {
 // notice yields what the service says of this session.
 func (s *states) notice(m *nats.Msg) error {
 	n, err := events.DecodeNotice(m.Data)
-	if err != nil || n.SessionID != s.c.session() {
+	if err != nil || n.SessionID != s.c.id {
 		return nil
 	}
 	if n.State == Disconnected && s.c.own.out(string(n.Room), stay{n.InstanceID, n.Sequence}) {

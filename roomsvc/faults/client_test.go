@@ -79,7 +79,7 @@ const (
 )
 
 func leased(user string, seconds int) client.Config {
-	return client.Config{UserID: user, LeaseSeconds: &seconds}
+	return client.Config{UserID: user, SessionID: client.DefaultSession, LeaseSeconds: &seconds}
 }
 
 func enter(t *testing.T, c *client.Client, ctx context.Context, id string) *room.JoinedReply {
