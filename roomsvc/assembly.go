@@ -13,6 +13,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/journal"
@@ -150,6 +151,10 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Settle: func(results []commit.Result) { s.api.Settle(results) },
 	})
 	s.expiry = &upkeep.Leases{Life: s.life, Log: s.log, Book: s.leases, Replica: rep, Sync: s.sync, Commit: s.commit, Limits: limits}
+	if s.cfg.System != nil {
+		s.leases.Ask()
+		s.expiry.Servers = conns.New(s.cfg.System, s.nc)
+	}
 	s.talk = talk.New(talk.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix,

@@ -86,3 +86,18 @@ func ReplyAllowed(subject, reply string) bool {
 	}
 	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, "room.")
 }
+
+// userName begins the user names of end users' connections. No user in a server's
+// configuration has such a name by accident, so a connection called `backend` is never an end
+// user who chose that name.
+const userName = "user:"
+
+// ConnectionName is the user name that a server shows for the connection of an end user with a
+// token.
+func ConnectionName(u User) string { return userName + u.Token() }
+
+// ServerConnections is where the NATS server with an ID is asked, in its system account, for
+// its clients' connections.
+func ServerConnections(serverID string) string {
+	return "$SYS.REQ.SERVER." + encode(serverID) + ".CONNZ"
+}

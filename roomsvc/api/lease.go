@@ -22,7 +22,7 @@ const (
 
 // asked is what a request says about its session's life; the session gets a lease if live.
 func (a *API) asked(q *request, c *room.Caller, live bool) leases.Ask {
-	ask := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Renewal: q.info.Verb == room.Renew}
+	ask := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Own: q.userForm && a.Feeds, Renewal: q.info.Verb == room.Renew}
 	if q.userForm && (q.info.Brings() || ask.Renewal && !live && a.present(q.Cmd)) {
 		ask.Default = a.Limits().LeaseSeconds
 	}

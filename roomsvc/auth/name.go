@@ -1,12 +1,9 @@
 package auth
 
-// Prefixes of the user names of connections with a token. No user in a server's
-// configuration has such a name by accident, so a connection called `backend` is never an
-// end user who chose that name.
-const (
-	userName  = "user:"
-	adminName = "admin:"
-)
+import "natsrooms/subjects"
+
+// adminName begins the user names of back ends with a token; see [subjects.ConnectionName].
+const adminName = "admin:"
 
 // Name is the user name that the server shows for a connection with these claims, in its
 // events and its lists of connections.
@@ -14,5 +11,5 @@ func Name(c *Claims) string {
 	if c.Admin {
 		return adminName + c.User.Token()
 	}
-	return userName + c.User.Token()
+	return subjects.ConnectionName(c.User)
 }

@@ -46,7 +46,7 @@ func (b *Book) Of(s Session) State {
 func (b *Book) Closed(c room.Connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known.close(c)
+	b.known.close(c, true)
 }
 
 // Left records that only one server is left: all connections to other servers have ended.

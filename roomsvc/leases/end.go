@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -38,6 +39,47 @@ func (b *Book) Due(ctx context.Context) []Ending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.DeleteFunc(list, func(e Ending) bool { return !b.known.outlived(e) })
+}
+
+// Ask makes the book keep leases whose sessions have named a connection until they are ended:
+// whoever ends leases asks first whether the connection is open.
+func (b *Book) Ask() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known.asks = true
+}
+
+// Named returns the connection that a lease's session has named, unless it is known to have
+// closed; own says that it must be the user's own.
+func (b *Book) Named(e Ending) (c room.Connection, own, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.known.leases[e.Session]
+	if l == nil || l.seq != e.Seq || !b.known.named(l) {
+		return c, false, false
+	}
+	return l.conn, l.own, true
+}
+
+// Prolong renews leases whose sessions' connections are open, unless they have changed.
+func (b *Book) Prolong(ctx context.Context, list []Ending) {
+	ctx, cancel := context.WithTimeout(ctx, resend)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	var wait sync.WaitGroup
+	for _, e := range list {
+		b.mu.Lock()
+		l := b.known.leases[e.Session]
+		if l == nil || l.seq != e.Seq {
+			b.mu.Unlock()
+			continue
+		}
+		conn := l.conn
+		r := &record{Seconds: l.seconds, Connection: &conn, Own: l.own}
+		b.mu.Unlock()
+		wait.Go(func() { _, _ = b.write(l, r, e.Seq, deadline) }) // if it is not stored, the lease is due again
+	}
+	wait.Wait()
 }
 
 // End puts a marker over each of these leases, so that no renewal can be stored any more, and

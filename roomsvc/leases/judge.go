@@ -17,9 +17,9 @@ func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
 		if over && !a.Afresh || !over && seconds == 0 {
 			return Grant{Ended: over}, nil
 		}
-		return Grant{}, &record{Seconds: seconds, Connection: a.Connection} // even a lease that never ends is stored if it replaces one that has ended
+		return Grant{}, &record{Seconds: seconds, Connection: a.Connection, Own: a.Own && a.Connection != nil} // even a lease that never ends is stored if it replaces one that has ended
 	}
-	seconds, conn := l.seconds, l.conn
+	seconds, conn, own := l.seconds, l.conn, l.own
 	switch {
 	case a.Seconds != nil:
 		seconds = *a.Seconds
@@ -29,7 +29,7 @@ func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
 	switch {
 	case a.Connection != nil && k.late(l, *a.Connection):
 	case a.Connection != nil:
-		conn = *a.Connection
+		conn, own = *a.Connection, a.Own
 	case a.Renewal || k.otherwise(l):
 		conn = room.Connection{}
 	}
@@ -38,7 +38,7 @@ func (k *ledger) judge(l *lease, a *Ask) (Grant, *record) {
 	}
 	r := &record{Seconds: seconds}
 	if conn != (room.Connection{}) {
-		r.Connection = &conn
+		r.Connection, r.Own = &conn, own
 	}
 	return Grant{}, r
 }

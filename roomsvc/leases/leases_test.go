@@ -280,6 +280,23 @@ func TestEndOfAConnection(t *testing.T) {
 			l.over(map[string]events.Time{"s": l.server()})
 		})
 	})
+	t.Run("after a lease that it kept", func(t *testing.T) {
+		everywhere(t, func(l *offline) {
+			start(l)
+			l.Ask()
+			l.marks("unknown", 0)
+			l.serves(59 * time.Second)
+			l.Closed(*a)
+			l.marks("beside", 0)
+			l.serves(10*time.Second - tick)
+			l.over(nil)
+			l.serves(tick)
+			l.over(map[string]events.Time{"s": l.server()})
+			if _, _, named := l.Named(Ending{Session: Session{"u", "s"}, Seq: 1}); named {
+				l.Error("the connection that closed is to be asked about")
+			}
+		})
+	})
 	t.Run("renewed by another one", func(t *testing.T) {
 		inBubble(t, 0, func(l *offline) {
 			start(l)

@@ -44,6 +44,7 @@ type ledger struct {
 	closed  map[room.Connection]time.Time // connections that ended recently, and when
 	beat    moment                        // when the newest beat was stored and heard
 	outages []outage                      // that may still spare a lease, in order
+	asks    bool                          // whether a named connection is open is asked before its session's lease is ended
 	alive   bool                          // the bucket says that it has the leases of all sessions
 	heard   moment                        // when the newest message was
 	clock   moment                        // when the bucket had been read up to the present; zero: it has not been yet
@@ -62,6 +63,7 @@ type lease struct {
 	seq     uint64          // of the newest message under the key; 0: there is none
 	seconds int             // 0: the lease never ends
 	conn    room.Connection // zero: unknown
+	own     bool            // conn must be the user's own
 	ended   bool            // the key holds a marker
 	heard   time.Time       // when its newest message was heard, or was known to be stored
 	stored  events.Time     // when that message was stored, by the server's clock; 0: not heard yet
@@ -95,7 +97,13 @@ func (k *ledger) state(s Session) State {
 // live reports whether a lease can still be renewed. One that was to end lasts as long as it is
 // not known that somebody could have renewed it since.
 func (k *ledger) live(l *lease) bool {
-	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end) || k.beat.at < k.spared(l, l.endAt))
+	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end) || k.beat.at < k.spared(l, l.endAt) || k.named(l))
+}
+
+// named reports whether a lease's session has named a connection that may be open. Such a lease
+// lasts until it is ended.
+func (k *ledger) named(l *lease) bool {
+	return k.asks && l.conn != (room.Connection{}) && l.early.IsZero()
 }
 
 // forgotten reports whether the bucket no longer has anything of the lease, or not yet.
@@ -144,7 +152,7 @@ func (k *ledger) learn(l *lease, r *record, ended bool, seq uint64) {
 		}
 	}
 	if !ended {
-		l.seconds = r.Seconds
+		l.seconds, l.own = r.Seconds, r.Own
 	}
 }
 
@@ -194,12 +202,16 @@ func (k *ledger) takeLease(s Session, data []byte, ended bool, seq uint64, at ev
 	}
 }
 
-// close records that a connection has ended.
-func (k *ledger) close(c room.Connection) {
+// close records that a connection has ended. If it is seen to end now, it was a sign of life
+// until now, so what is left of a lease is not less than the grace time.
+func (k *ledger) close(c room.Connection, seen bool) {
 	now := time.Now()
 	k.closed[c] = now
 	for l := range k.conns[c] {
 		if !l.end.IsZero() {
+			if late := now.Add(min(k.grace, time.Duration(l.seconds)*time.Second)).Sub(l.end); seen && late > 0 && k.named(l) {
+				l.end, l.endAt = l.end.Add(late), l.endAt+events.Time(late/time.Millisecond)
+			}
 			l.early = now.Add(k.grace)
 			k.place(l)
 		}
@@ -210,7 +222,7 @@ func (k *ledger) close(c room.Connection) {
 func (k *ledger) left(serverID string) {
 	for c := range k.conns {
 		if c.ServerID != serverID && c != (room.Connection{}) {
-			k.close(c)
+			k.close(c, false)
 		}
 	}
 }

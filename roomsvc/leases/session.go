@@ -34,6 +34,7 @@ type Ask struct {
 	Seconds    *int // the lease it asks for; nil: it asks for nothing; 0: one that never ends
 	Default    int  // what it gets if it asks for nothing and has no lease, or one that never ends; 0: none
 	Connection *room.Connection
+	Own        bool // an end user names it, so it counts only if it is that user's
 	Renewal    bool // it is a renewal: if it names no connection, it has none
 	Afresh     bool // begin anew if the previous lease has ended: nothing of that session is left
 	Most       int  // how many sessions its user may have; 0: any number
@@ -52,6 +53,7 @@ type Grant struct {
 type record struct {
 	Seconds    int              `json:"leaseSeconds"`
 	Connection *room.Connection `json:"connection,omitzero"`
+	Own        bool             `json:"own,omitzero"`     // the connection must be the user's own
 	EndedAt    events.Time      `json:"endedAt,omitzero"` // in a marker: when the lease ended, if that is known
 	Nonce      string           `json:"nonce"`            // tells which write stored it
 }

@@ -11,6 +11,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
@@ -40,6 +41,7 @@ type Leases struct {
 	Sync    *replica.Sync
 	Commit  *commit.Committer
 	Limits  func() *room.Limits
+	Servers *conns.Servers // tell of open connections; nil: they can't be asked
 }
 
 // term is what one term of the lead remembers of leases.
@@ -75,7 +77,7 @@ func (l *Leases) Lead(ctx context.Context, t *lead.Term) error {
 		select {
 		case <-timer.C:
 			next = time.Now().Add(expiryEvery)
-			x.end(ctx, l.Book.Due(ctx), false)
+			x.end(ctx, l.due(ctx), false)
 			x.lookAgain(ctx)
 		case <-l.Book.Sooner():
 		case <-compare.C:
@@ -101,6 +103,36 @@ func (l *Leases) whole(ctx context.Context) bool {
 		l.Life.Pause(grantAgain)
 	}
 	return true
+}
+
+// due is the leases that are to be ended. That a named connection is open is a sign of life of
+// its session, whose lease begins again.
+func (l *Leases) due(ctx context.Context) []leases.Ending {
+	list := l.Book.Due(ctx)
+	if l.Servers == nil {
+		return list
+	}
+	of, named := map[leases.Session]conns.Named{}, map[conns.Named]bool{}
+	for _, e := range list {
+		if c, own, ok := l.Book.Named(e); ok {
+			n := conns.Named{Connection: c}
+			if own {
+				n.User = e.User
+			}
+			of[e.Session], named[n] = n, true
+		}
+	}
+	open := l.Servers.Open(ctx, named)
+	var living []leases.Ending
+	list = slices.DeleteFunc(list, func(e leases.Ending) bool {
+		n, ok := of[e.Session]
+		if ok = ok && open[n]; ok {
+			living = append(living, e)
+		}
+		return ok
+	})
+	l.Book.Prolong(ctx, living)
+	return list
 }
 
 // next is when there is something to do.
