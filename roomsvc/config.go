@@ -32,7 +32,7 @@ type Config struct {
 	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
 	FeedsConn       *nats.Conn    // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
 	Grace           time.Duration // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
-	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end; nil: leases run their whole time
+	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time
 	Server          string        // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
 	Logger          *slog.Logger  // default: slog.Default()
 }

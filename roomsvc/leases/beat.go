@@ -3,10 +3,7 @@ package leases
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -14,29 +11,8 @@ import (
 	"natsrooms/subjects"
 )
 
-// Instances that take commands store a beat, one of them every beatEvery. If more than lapse
-// lies between two beats, nobody could renew a lease in between.
-const (
-	beatEvery = 500 * time.Millisecond
-	lapse     = 2 * time.Second
-
-	mostOutages = 32 // remembered at once; after that, the oldest ones are taken for one
-	beatTries   = 3
-)
-
-// outage is a time in which nobody could renew a lease, by the server's clock: from the last
-// beat before it to the first one after it.
-type outage struct {
-	From  events.Time `json:"from"`
-	Until events.Time `json:"until"`
-}
-
-// beat is the value of the beats' key. Each beat is stored on the condition that it follows
-// the one that it names, so no outage is missed, whoever was there to see it.
-type beat struct {
-	After   events.Time `json:"after"` // when the beat before it was stored; 0: there was none
-	Outages []outage    `json:"outages,omitzero"`
-}
+// beatTries is how often a beat may lose against another one.
+const beatTries = 3
 
 // errNotServing says that this instance cannot store a beat, because it takes no commands.
 var errNotServing = errors.New("this instance takes no commands")
@@ -61,7 +37,7 @@ func (b *Book) beats() {
 			return
 		}
 		b.mu.Lock()
-		last := b.known.beat.local
+		last := b.known.beats.newest.local
 		b.mu.Unlock()
 		if time.Since(last) >= beatEvery-beatEvery/10 {
 			_ = b.Beat(b.life)
@@ -80,7 +56,7 @@ func (b *Book) Beat(ctx context.Context) (err error) {
 			return errNotServing
 		}
 		b.mu.Lock()
-		expect, data, marshal := b.known.nextBeat()
+		expect, data, marshal := b.known.beats.next(b.known.patience(room.MaxLease))
 		b.mu.Unlock()
 		if marshal != nil {
 			return marshal
@@ -100,78 +76,6 @@ func (b *Book) Beat(ctx context.Context) (err error) {
 	return err
 }
 
-// nextBeat returns the beat that follows the newest one known, and that one's sequence.
-func (k *ledger) nextBeat() (expect uint64, data []byte, err error) {
-	data, err = json.Marshal(&beat{k.beat.at, k.lateOutages()})
-	return k.beat.seq, data, err
-}
-
-// takeBeat takes a message under the beats' key. One that can't be read is taken for the first.
-func (k *ledger) takeBeat(data []byte, seq uint64, at events.Time) {
-	var r beat
-	if json.Unmarshal(data, &r) != nil {
-		r = beat{}
-	}
-	k.outages = r.Outages
-	if at-r.After > events.Time(lapse/time.Millisecond) {
-		k.outages = append(k.outages, outage{r.After, at})
-	}
-	k.beat = moment{seq, at, time.Now()}
-}
-
-// lateOutages is the outages without those that spare nothing any more: what they spared has
-// ended since, or was spared again.
-func (k *ledger) lateOutages() []outage {
-	longest, next := k.patience(room.MaxLease), k.beat.at
-	first := len(k.outages)
-	for first > 0 && k.outages[first-1].Until+longest >= next {
-		first--
-		next = k.outages[first].From
-	}
-	list := slices.Clone(k.outages[first:])
-	if len(list) > mostOutages {
-		list = append([]outage{{list[0].From, list[1].Until}}, list[2:]...)
-	}
-	return list
-}
-
-// patience is how long a session of a lease may take to show itself after an outage.
-func (k *ledger) patience(seconds int) events.Time {
-	return events.Time(max(k.grace, time.Duration(seconds)*time.Second/3) / time.Millisecond)
-}
-
-// spare returns until when something lasts that was to end at a moment if nobody showed up: if
-// an outage after since met that moment, it lasts for a while after the outage.
-func (k *ledger) spare(since, at, patience events.Time) events.Time {
-	for _, o := range k.outages {
-		if o.Until > since && o.From < at {
-			at = max(at, o.Until+patience)
-		}
-	}
-	return at
-}
-
-// spared returns until when a lease lasts that was to end at a moment.
-func (k *ledger) spared(l *lease, at events.Time) events.Time {
-	return k.spare(l.stored, at, k.patience(l.seconds))
-}
-
-// outlived reports whether a lease that was found to have run out has really ended, by the
-// newest beat, which came after that. If it has not, it is put off.
-func (k *ledger) outlived(e Ending) bool {
-	l := k.leases[e.Session]
-	if l == nil || l.seq != e.Seq || l.ended {
-		return false
-	}
-	until := k.spared(l, e.At)
-	left := until - k.beat.at
-	if until == e.At || left <= 0 { // in the first case it has ended by this machine's clock
-		return true
-	}
-	k.due.Set(e.Session, time.Now().Add(time.Duration(left)*time.Millisecond), l)
-	return false
-}
-
 // Spares returns how much longer something lasts that is empty since a moment and was to end
 // after a delay: within the grace time after an outage it does not end, unless its delay is
 // shorter. [Book.Beat] must have succeeded after that delay.
@@ -179,9 +83,9 @@ func (b *Book) Spares(since events.Time, delay time.Duration) (left time.Duratio
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at := since + events.Time(delay/time.Millisecond)
-	until := b.known.spare(since, at, events.Time(min(b.known.grace, delay)/time.Millisecond))
+	until := b.known.beats.spare(since, at, events.Time(min(b.known.grace, delay)/time.Millisecond))
 	if until == at { // it has ended, by whatever clock
 		return 0
 	}
-	return time.Duration(until-b.known.beat.at) * time.Millisecond
+	return time.Duration(until-b.known.beats.newest.at) * time.Millisecond
 }

@@ -103,14 +103,14 @@ func TestOutagesInARow(t *testing.T) {
 			l.serves(19 * time.Second)
 			l.over(nil)
 		}
-		if n := len(l.known.lateOutages()); n > mostOutages {
+		if n := len(l.known.beats.late(l.known.patience(room.MaxLease))); n > mostOutages {
 			l.Errorf("%d outages are remembered", n)
 		}
 		l.serves(time.Second)
 		l.over(map[string]events.Time{"s": end})
 		l.serves(room.MaxLease / 3 * time.Second)
 		l.beats()
-		if n := len(l.known.lateOutages()); n > 0 {
+		if n := len(l.known.beats.late(l.known.patience(room.MaxLease))); n > 0 {
 			l.Errorf("%d outages are remembered that spare nobody", n)
 		}
 	})

@@ -144,7 +144,7 @@ func (b *Book) take(m jetstream.Msg) {
 	case subjects.KeyAlive:
 		b.known.alive = !gone && string(m.Data()) == b.journal.ID
 	case subjects.KeyBeat:
-		b.known.takeBeat(m.Data(), meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
+		b.known.beats.take(m.Data(), meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
 	default:
 		if u, session, ok := subjects.ParseSessionKey(key); ok {
 			b.known.takeLease(Session{u, session}, m.Data(), gone, meta.Sequence.Stream, events.TimeOf(meta.Timestamp))

@@ -8,6 +8,10 @@
 // What is left of a lease is counted on the monotonic clock, from when its newest message was
 // heard. Only leases from before an instance's start are counted by the server's clock, which
 // the instance learns from a message of its own.
+//
+// No lease runs out while nobody could have renewed it. Instances that take commands store
+// beats; from the time between two beats every instance knows how long there was an outage,
+// and which leases it spares. A lease is ended only after a beat that was sent after its end.
 package leases
 
 import (

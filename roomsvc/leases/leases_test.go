@@ -51,7 +51,7 @@ func (l *offline) started() {
 // serves lets time pass, with beats all the while.
 func (l *offline) serves(d time.Duration) {
 	time.Sleep(d)
-	l.known.beat = moment{l.seq, l.server(), time.Now()}
+	l.known.beats.newest = moment{l.seq, l.server(), time.Now()}
 }
 
 // hears makes the book hear a lease that was stored a while ago.
@@ -79,11 +79,11 @@ func (l *offline) marks(s string, at events.Time) {
 // beats makes the book hear a beat that follows the one that it knows.
 func (l *offline) beats() {
 	l.Helper()
-	_, data, err := l.known.nextBeat()
+	_, data, err := l.known.beats.next(l.known.patience(room.MaxLease))
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.known.takeBeat(data, l.seq, l.server())
+	l.known.beats.take(data, l.seq, l.server())
 }
 
 // due is what [Book.Due] returns where the bucket takes beats.

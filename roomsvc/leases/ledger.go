@@ -37,17 +37,16 @@ type ledger struct {
 	count  atomic.Int64  // of leases; may be read without the lock
 	sooner chan struct{} // tells that something is due earlier than before; may be received from without the lock
 
-	leases  map[Session]*lease
-	users   map[subjects.User]int // how many leases each user has
-	due     due.Queue[Session, *lease]
-	conns   map[room.Connection]map[*lease]struct{}
-	closed  map[room.Connection]time.Time // connections that ended recently, and when
-	beat    moment                        // when the newest beat was stored and heard
-	outages []outage                      // that may still spare a lease, in order
-	asks    bool                          // whether a named connection is open is asked before its session's lease is ended
-	alive   bool                          // the bucket says that it has the leases of all sessions
-	heard   moment                        // when the newest message was
-	clock   moment                        // when the bucket had been read up to the present; zero: it has not been yet
+	leases map[Session]*lease
+	users  map[subjects.User]int // how many leases each user has
+	due    due.Queue[Session, *lease]
+	conns  map[room.Connection]map[*lease]struct{}
+	closed map[room.Connection]time.Time // connections that ended recently, and when
+	beats  beats
+	asks   bool   // whether a named connection is open is asked before its session's lease is ended
+	alive  bool   // the bucket says that it has the leases of all sessions
+	heard  moment // when the newest message was
+	clock  moment // when the bucket had been read up to the present; zero: it has not been yet
 }
 
 func newLedger(grace time.Duration, log *slog.Logger) *ledger {
@@ -74,16 +73,6 @@ type lease struct {
 	waiting []touch         // what came during that write
 }
 
-// moment is when a message of the bucket was heard.
-type moment struct {
-	seq   uint64
-	at    events.Time // when it was stored, by the server's clock
-	local time.Time
-}
-
-// now returns the server's time, which may in fact be later.
-func (m *moment) now() events.Time { return m.at + events.Time(time.Since(m.local)/time.Millisecond) }
-
 // state returns what callers are told of a session's lease.
 func (k *ledger) state(s Session) State {
 	l := k.leases[s]
@@ -97,7 +86,33 @@ func (k *ledger) state(s Session) State {
 // live reports whether a lease can still be renewed. One that was to end lasts as long as it is
 // not known that somebody could have renewed it since.
 func (k *ledger) live(l *lease) bool {
-	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end) || k.beat.at < k.spared(l, l.endAt) || k.named(l))
+	return l.seq > 0 && !l.ended && (l.end.IsZero() || time.Now().Before(l.end) || k.beats.newest.at < k.spared(l, l.endAt) || k.named(l))
+}
+
+// patience is how long a session of a lease may take to show itself after an outage.
+func (k *ledger) patience(seconds int) events.Time {
+	return events.Time(max(k.grace, time.Duration(seconds)*time.Second/3) / time.Millisecond)
+}
+
+// spared returns until when a lease lasts that was to end at a moment.
+func (k *ledger) spared(l *lease, at events.Time) events.Time {
+	return k.beats.spare(l.stored, at, k.patience(l.seconds))
+}
+
+// outlived reports whether a lease that was found to have run out has really ended, by the
+// newest beat, which came after that. If it has not, it is put off.
+func (k *ledger) outlived(e Ending) bool {
+	l := k.leases[e.Session]
+	if l == nil || l.seq != e.Seq || l.ended {
+		return false
+	}
+	until := k.spared(l, e.At)
+	left := until - k.beats.newest.at
+	if until == e.At || left <= 0 { // in the first case it has ended by this machine's clock
+		return true
+	}
+	k.due.Set(e.Session, time.Now().Add(time.Duration(left)*time.Millisecond), l)
+	return false
 }
 
 // named reports whether a lease's session has named a connection that may be open. Such a lease
