@@ -306,6 +306,13 @@ gone without waiting for its lease to end. */
   roomID: string;
 }
 
+/** Stay is an instance of a room that a session is in, or was in. */
+export interface Stay {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+}
+
 /** RenewRequest is the body of renew. */
 export interface RenewRequest {
   /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -327,6 +334,8 @@ a session asked for counts. A session that asks for nothing gets, with its first
 gone without waiting for its lease to end. */
   connection?: Connection;
   nextFlag?: string;
+  /** at most 100: where the session thinks it is; only without nextFlag */
+  rooms?: Stay[];
 }
 
 /** RoomsRequest is the body of rooms. */
@@ -1215,6 +1224,19 @@ export interface MembersReply {
   leaseSeconds?: number;
 }
 
+/** Departure says how a session's stay in an instance of a room ended. */
+export interface Departure {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  /** of the fact that says so */
+  sequence: number;
+  reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
+  /** at most 256 bytes */
+  reasonText?: string;
+  leftAt: string;
+}
+
 /** RoomHead is one room of a user and how far it has got. */
 export interface RoomHead {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -1228,6 +1250,8 @@ export interface RoomHead {
 export interface RenewReply {
   rooms: RoomHead[];
   nextFlag: string;
+  /** of the rooms that the request names: those that the session left, as long as the facts are kept */
+  left?: Departure[];
   expiresAt?: string;
   leaseSeconds?: number;
 }
