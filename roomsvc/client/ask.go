@@ -68,6 +68,14 @@ func ask[Reply any](ctx context.Context, c *Client, verb Verb, q *Caller, reques
 	if err != nil {
 		return nil, err
 	}
+	if !c.cfg.Unordered && c.isOwn(q) && verb.Info().Kind != room.Reads {
+		select {
+		case c.turn <- struct{}{}:
+			defer func() { <-c.turn }()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s was not sent, since earlier commands of the session are not answered: %w", verb, context.Cause(ctx))
+		}
+	}
 	own := q.Connection == nil && c.isOwn(q)
 	answer, err := c.request(ctx, func(ctx context.Context) (*nats.Msg, error) {
 		if own { // a retry may use another connection; that does not make it another request

@@ -43,6 +43,11 @@ type Config struct {
 	// [Caller].
 	LeaseSeconds *int
 
+	// Unordered lets commands of the client's session be on their way at the same time.
+	// Otherwise each waits until those before it are answered, because several instances of
+	// the service take up in no fixed order what is sent without waiting. Reads never wait.
+	Unordered bool
+
 	// Timeout is how long to wait for the answer to one try. Zero means 15 s. A context
 	// that ends sooner takes precedence.
 	Timeout time.Duration
@@ -86,7 +91,8 @@ type Client struct {
 	life context.Context // ends when the client is closed
 	end  context.CancelCauseFunc
 	own  *presence
-	id   string // the client's own session
+	id   string        // the client's own session
+	turn chan struct{} // full while a command of that session is on its way
 
 	unnamed bool // the service is not told of the connection
 }
@@ -96,7 +102,7 @@ type Client struct {
 func New(nc *nats.Conn, as Config) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancelCause(context.Background())
-	c := &Client{nc: nc, cfg: as, life: life, end: end, own: newPresence(), id: cmp.Or(as.SessionID, DefaultSession), unnamed: as.Once}
+	c := &Client{nc: nc, cfg: as, life: life, end: end, own: newPresence(), turn: make(chan struct{}, 1), id: cmp.Or(as.SessionID, DefaultSession), unnamed: as.Once}
 	if as.UserID != "" && as.SessionID == "" && c.mortal() {
 		c.id = nuid.Next()
 	}

@@ -16,6 +16,7 @@ type presence struct {
 
 	mu     sync.Mutex      // guards everything below
 	rooms  map[string]stay // where the session is
+	left   map[string]bool // rooms where it was, and is not
 	moves  int             // how many leaves were begun so far, and how many were told by notices
 	moving int             // how many of the former have not ended
 	leases int             // how many replies named a lease
@@ -33,7 +34,7 @@ type stay struct {
 }
 
 func newPresence() *presence {
-	return &presence{rooms: map[string]stay{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}
+	return &presence{rooms: map[string]stay{}, left: map[string]bool{}, sooner: make(chan struct{}, 1), told: map[*renewals]struct{}{}}
 }
 
 // close returns when nobody renews the session any more. The client's life must have ended.
@@ -114,7 +115,27 @@ func (p *presence) in() []string {
 func (p *presence) put(roomID string, in stay) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.enter(roomID, in)
+}
+
+// enter notes, under the lock, where the session is; exit, where it is not any more.
+func (p *presence) enter(roomID string, in stay) {
 	p.rooms[roomID] = in
+	delete(p.left, roomID)
+}
+
+func (p *presence) exit(roomID string) {
+	if _, in := p.rooms[roomID]; in {
+		delete(p.rooms, roomID)
+		p.left[roomID] = true
+	}
+}
+
+// isOut says whether the session was in a room and is not any more.
+func (p *presence) isOut(roomID string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left[roomID]
 }
 
 // drop notes that the session left rooms. A renewal that is on its way may still say what
@@ -124,7 +145,7 @@ func (p *presence) drop(roomIDs ...string) {
 	defer p.mu.Unlock()
 	p.moves++
 	for _, id := range roomIDs {
-		delete(p.rooms, id)
+		p.exit(id)
 	}
 }
 
@@ -137,7 +158,7 @@ func (p *presence) out(roomID string, then stay) bool {
 		return false
 	}
 	p.moves++
-	delete(p.rooms, roomID)
+	p.exit(roomID)
 	return true
 }
 
@@ -168,13 +189,13 @@ func (p *presence) third() time.Duration {
 func (p *presence) settle(before map[string]stay, heads []RoomHead) (lost []Stay) {
 	for _, h := range heads {
 		if was, ok := p.rooms[h.RoomID]; !ok || was.instance == before[h.RoomID].instance {
-			p.rooms[h.RoomID] = stay{h.InstanceID, h.Sequence}
+			p.enter(h.RoomID, stay{h.InstanceID, h.Sequence})
 		}
 		delete(before, h.RoomID)
 	}
 	for id, in := range before {
 		if p.rooms[id].instance == in.instance {
-			delete(p.rooms, id)
+			p.exit(id)
 			lost = append(lost, Stay{RoomID: id, InstanceID: in.instance})
 		}
 	}

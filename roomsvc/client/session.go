@@ -62,13 +62,14 @@ func (c *Client) leased(l Lease) {
 	}
 	if !p.kept && !p.closed {
 		p.kept = true
-		p.keeper.Go(c.keep)
+		status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED) // from now on, not from when the goroutine runs
+		p.keeper.Go(func() { c.keep(status) })
 	}
 }
 
-// keep renews the session's lease until the session has none, or is in no room.
-func (c *Client) keep() {
-	status := c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+// keep renews the session's lease until the session has none, or is in no room, and whenever
+// status says that the client has reconnected.
+func (c *Client) keep(status chan nats.Status) {
 	defer c.nc.RemoveStatusListener(status)
 	for {
 		timer := time.NewTimer(c.own.third())

@@ -43,7 +43,7 @@ func (c *Client) source() follow.Source {
 		Flush: c.flush, Renewals: c.own.follow,
 	}
 	if c.cfg.UserForm {
-		s.User = subjects.User(c.cfg.UserID)
+		s.User, s.Session, s.Out = subjects.User(c.cfg.UserID), c.id, c.own.isOut
 	}
 	return s
 }

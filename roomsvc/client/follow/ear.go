@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +22,9 @@ const heardAhead = 4096
 // askEvery is how often a watch asks for the room's position if nothing else tells it: a
 // third of the usual lease.
 const askEvery = 20 * time.Second
+
+// sessionsHeader says for which of a user's sessions a copy is.
+const sessionsHeader = "Room-Sessions"
 
 // ear listens to a room, and knows when it may have missed something.
 type ear struct {
@@ -110,6 +114,33 @@ func (e *ear) listen(ctx context.Context, names []string) (changed bool, err err
 // next waits for one of three things: a copy, m; the room's position as a renewal told it,
 // head; or, if it returns neither, the time to ask for the position.
 func (e *ear) next(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err error) {
+	m, head, err = e.await(ctx)
+	if m != nil && e.isOut(m) {
+		return nil, nil, e.out()
+	}
+	return m, head, err
+}
+
+// out is what the service would say if no other session of the user were in the room.
+func (e *ear) out() error {
+	return room.Refuse(room.ErrNotAllowed, "session %s of %q has left %q, which only its members may hear; enter it first", e.from.Session, e.from.User, e.roomID)
+}
+
+// isOut says whether the session that listens has left the room, and a copy is only for other
+// sessions of its user. Without a copy it says whether the room is to be heard by members only.
+func (e *ear) isOut(m *nats.Msg) bool {
+	if e.from.User == "" || !e.from.Out(e.roomID) {
+		return false
+	}
+	if m != nil {
+		whom := m.Header.Get(sessionsHeader)
+		return whom != "" && !slices.Contains(strings.Split(whom, ","), subjects.SessionToken(e.from.Session))
+	}
+	return e.subs[subjects.Feed(e.from.User, subjects.Room(e.roomID))] != nil && e.subs[subjects.Open(subjects.Room(e.roomID))] == nil
+}
+
+// await waits for what next is about.
+func (e *ear) await(ctx context.Context) (m *nats.Msg, head *room.RoomHead, err error) {
 	for ctx.Err() == nil && e.from.Life.Err() == nil {
 		e.noticeDrops()
 		select {
@@ -151,6 +182,9 @@ func (e *ear) catchUp(ctx context.Context, take func(context.Context, *nats.Msg)
 	for range len(e.heard) {
 		select {
 		case m := <-e.heard:
+			if e.isOut(m) {
+				continue
+			}
 			if err := take(ctx, m); err != nil {
 				return err
 			}
@@ -188,7 +222,11 @@ func (e *ear) told() (head *room.RoomHead) {
 func (e *ear) sure() { e.timer.Reset(e.every) }
 
 func (e *ear) get(ctx context.Context) (*room.GetReply, error) {
-	return e.from.Get(ctx, room.ReadRequest{RoomID: e.roomID, Freshness: room.Freshness{Sync: true}})
+	reply, err := e.from.Get(ctx, room.ReadRequest{RoomID: e.roomID, Freshness: room.Freshness{Sync: true}})
+	if err == nil && e.isOut(nil) {
+		return nil, e.out()
+	}
+	return reply, err
 }
 
 func (e *ear) history(ctx context.Context, q room.HistoryRequest) (*room.HistoryReply, error) {

@@ -22,6 +22,11 @@ type Source struct {
 	Life context.Context // what follows a room ends with it, and with its cause
 	User subjects.User   // the end user who listens, who hears no subject that is not for users; empty: a trusted caller
 
+	// Session is the end user's session that listens, and Out says whether it was in a room and
+	// has left it.
+	Session string
+	Out     func(roomID string) bool
+
 	// First asks for the room as a command of the caller would. The others ask until there
 	// is an answer that would not change if they asked again.
 	First   func(context.Context, room.ReadRequest) (*room.GetReply, error)
