@@ -1,51 +1,13 @@
 package roomsvc_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
-	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
-	"natsrooms/roomsvc/roomtest"
 )
-
-// The service is there but can store nothing, so nobody can renew. That counts against nobody.
-func TestStreamsAway(t *testing.T) {
-	w, _ := newWorld(t, 2, roomsvc.Config{})
-	elsewhere := clockWorld(t)
-	heard := w.outs()
-	lease := 5
-	stays := client.New(roomtest.Conn(t, w.Node.Server), client.Config{UserID: "stays", UserForm: true, LeaseSeconds: &lease})
-	defer stays.Close()
-	if _, err := stays.Enter(w.Ctx, room.CreateRequest{RoomID: "lobby"}); err != nil {
-		t.Fatal(err)
-	}
-	ok[leased](w, "enter.goes", `{"roomID":"lobby","leaseSeconds":5}`)
-	end := ok[leased](w, "renew.goes", `{}`).ExpiresAt
-	store := w.Node.JetStreamConfig()
-	store.StoreDir = filepath.Dir(store.StoreDir) // the server adds a directory to it
-	if err := w.Node.DisableJetStream(); err != nil {
-		t.Fatal(err)
-	}
-	elsewhere.clock(9)
-	back := time.Now()
-	if err := w.Node.EnableJetStream(store); err != nil {
-		t.Fatal(err)
-	}
-	x := heard.next()
-	roomtest.Figure(t, "out %v after the return", x.heard.Sub(back))
-	if x.UserID != "goes" || !x.left.Equal(end) || x.heard.Sub(back) < grace || !heard.late.Within(x.heard.Sub(back), 2*grace, back) {
-		t.Errorf("%s is out %v after the return, left at %v; the lease ended at %v", x.UserID, x.heard.Sub(back), x.left, end)
-	}
-	heard.none()
-	if r, err := stays.Renew(w.Ctx, room.RenewRequest{}); err != nil || len(r.Rooms) != 1 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	w.check()
-}
 
 // A room whose delay ends while nobody could come waits for a while after that.
 func TestOutageOfAnEmptyRoom(t *testing.T) {
