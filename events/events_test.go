@@ -158,6 +158,30 @@ func TestFactEnvelope(t *testing.T) {
 	}
 }
 
+// Everybody who sorts or compares times as text needs them to have one form.
+func TestTimeHasThreeDigits(t *testing.T) {
+	for _, c := range []struct {
+		at   events.Time
+		want string
+	}{{t0 - 7, "2026-01-01T00:00:00.000Z"}, {t0 + 93, "2026-01-01T00:00:00.100Z"}, {t0 + 13, "2026-01-01T00:00:00.020Z"}, {t0, "2026-01-01T00:00:00.007Z"}} {
+		notice, message := sampleNotice(), sampleMessage()
+		notice.Time, message.Time = c.at, c.at
+		all := [][]byte{must(notice.Encode("")), must(message.Encode(""))}
+		for _, f := range sampleFacts() {
+			f.Time = c.at
+			all = append(all, must(f.Encode("")))
+		}
+		for _, raw := range all {
+			var e struct {
+				Time string `json:"time"`
+			}
+			if err := json.Unmarshal(raw, &e); err != nil || e.Time != c.want {
+				t.Errorf("%v: time %q, want %q\n%s", err, e.Time, c.want, raw)
+			}
+		}
+	}
+}
+
 func TestFactRoundTrip(t *testing.T) {
 	for _, f := range sampleFacts() {
 		raw := must(f.Encode(""))
