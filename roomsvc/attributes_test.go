@@ -234,12 +234,12 @@ func TestKick(t *testing.T) {
 	ok[position](w, "join", `{"roomID":"lobby","userID":"bob","sessionID":"phone"}`)
 	ok[position](w, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"seat":"bob"},"isDeleteAfterOwnerLeft":true}`)
 	const kick = `{"roomID":"lobby","userID":"admin","userIDs":["bob","nobody"],"reason":"spam","requestID":"k"}`
-	want := `{"kicked":["bob"],"errorUserList":[{"userID":"nobody","code":"USER_NOT_IN_ROOM","number":6000321}]}`
+	want := `{"kicked":["bob"],"errorUserList":[{"userID":"nobody","code":"USER_NOT_IN_ROOM","number":6000321}],"instanceID":"I1","sequence":5,"revision":"R"}`
 	shape := newShape(t)
 	for range 4 {
 		shape.same("kick", w.Ask("kick", kick).Data, want)
 	}
-	shape.same("kick of somebody who is out", w.Ask("kick", `{"roomID":"lobby","userIDs":["bob"]}`).Data, `{"kicked":[],"errorUserList":[{"userID":"bob","code":"USER_NOT_IN_ROOM","number":6000321}]}`)
+	shape.same("kick of somebody who is out", w.Ask("kick", `{"roomID":"lobby","userIDs":["bob"]}`).Data, `{"kicked":[],"errorUserList":[{"userID":"bob","code":"USER_NOT_IN_ROOM","number":6000321}],"instanceID":"I1","sequence":5,"revision":"R"}`)
 	w.Refused(room.ErrRoomNotExist, "kick", `{"roomID":"none","userIDs":["bob"]}`)
 	w.Refused(room.ErrNotAllowed, "kick.bob", `{"roomID":"lobby","userIDs":["alice"]}`)
 	w.Refused(room.ErrUserNotInRoom, "send", `{"roomID":"lobby","userID":"bob","type":"text","data":"still here"}`)

@@ -22,6 +22,7 @@ func (c *setCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	s.next = map[*room.Code][]string{
+		room.ErrRoomNotExist:     {"enter", c.Room},
 		room.ErrUserNotInRoom:    {"enter", c.Room},
 		room.ErrRevisionMismatch: {"attributes", c.Room},
 		room.ErrAttributeCount:   {"attributes", c.Room},
@@ -98,7 +99,7 @@ func (c *setMemberCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.next = map[*room.Code][]string{room.ErrUserNotInRoom: {"enter", c.Room}, room.ErrMemberAttributeTotal: {"members", c.Room}}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: {"enter", c.Room}, room.ErrUserNotInRoom: {"enter", c.Room}, room.ErrMemberAttributeTotal: {"members", c.Room}}
 	reply, err := client.SetMemberAttributes(ctx, room.SetMemberAttributesRequest{
 		Caller: s.caller(c.requestFlag), RoomID: c.Room, UserIDs: c.User, Attributes: c.Set, IsDeleteAfterOwnerLeft: c.DeleteAfterLeft,
 	})

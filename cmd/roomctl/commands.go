@@ -62,6 +62,9 @@ func (c *switchCmd) Run(ctx context.Context, s *session) error {
 	reply, err := client.Switch(ctx, room.SwitchRequest{
 		Caller: s.caller(c.requestFlag), FromRoomID: c.From, ToRoomInfo: room.RoomInfo{RoomID: c.To}, IsCreateWhenRoomNotExisted: c.Create,
 	})
+	if refused := (*room.Error)(nil); errors.As(err, &refused) && refused.Field == "fromRoomID" {
+		s.next[room.ErrRoomNotExist] = []string{"rooms"}
+	}
 	return s.answer(err, func(l look) string { return l.switched(s.As, reply) })
 }
 

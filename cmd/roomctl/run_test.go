@@ -313,6 +313,7 @@ func TestCommands(t *testing.T) {
 		{"join lobby --as carol", exitRefused, []string{"try: roomctl members lobby"}},
 		{"get lobby", exitOK, []string{"Hall", "2 of 2", "1m0s", "by alice", "attribute topic", "a=b", "blue"}},
 		{"members lobby", exitOK, []string{"alice  Alice", "bob ", "tab-1"}},
+		{"switch nowhere garden --as bob --session tab-1", exitRefused, []string{`there is no room "nowhere"`, "try: roomctl rooms"}},
 		{"switch lobby garden --as bob --session tab-1", exitRefused, []string{"try: roomctl switch lobby garden --create"}},
 		{"switch lobby garden --as bob --session tab-1 --create", exitOK, []string{"bob left lobby and is in the new room garden (1 member, sequence 1)"}},
 		{"leave lobby --as bob", exitRefused, []string{"try: roomctl rooms"}},

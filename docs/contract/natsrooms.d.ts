@@ -1098,6 +1098,9 @@ export interface JoinedReply {
 export interface DestroyReply {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
 }
@@ -1149,6 +1152,9 @@ export interface ErrorUser {
 export interface KickReply {
   kicked: string[];
   errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
 }
@@ -1167,6 +1173,8 @@ export interface LeftReply {
 /** LeftAllReply answers leaveAll. */
 export interface LeftAllReply {
   roomIDList: string[];
+  /** not empty: the session is in more rooms; a new leaveAll goes on */
+  nextFlag: string;
   expiresAt?: string;
   leaseSeconds?: number;
 }

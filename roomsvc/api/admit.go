@@ -73,6 +73,13 @@ func setRoom(r *subjects.Room, field, id string) *room.Error {
 	return room.ParseID(field, id)
 }
 
+// isIn says whether the request's session is in the room that it wants to join, and has
+// not been away: it is not told that it is connecting.
+func (a *API) isIn(q *request) (in bool) {
+	a.Replica.View(q.Cmd.Room, func(st *room.State) { in = st != nil && !st.Ending() && st.Has(q.Cmd) })
+	return in && !a.Leases.Of(q.session()).Ended
+}
+
 // admit passes a checked command on, or refuses it; from here on the user's devices are told.
 func (a *API) admit(q *request, err *room.Error) {
 	a.inTurn(q, q.Cmd.Named(), func() { a.admitNow(q, err) })
@@ -82,7 +89,7 @@ func (a *API) admitNow(q *request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return
 	}
-	if q.info.Brings() && q.Cmd.User != "" {
+	if q.info.Brings() && q.Cmd.User != "" && !a.isIn(q) {
 		a.notify(q.Cmd, replica.Place{Room: q.Cmd.Room}, events.Connecting, q.info.Begins)
 		q.told = true
 	}

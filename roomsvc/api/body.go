@@ -74,5 +74,9 @@ func digest(verb room.Verb, v any) string {
 		return ""
 	}
 	sum := sha256.Sum256(append(data, verb...))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
+	short := base64.RawURLEncoding.EncodeToString(sum[:9])
+	if verb == room.LeaveAll {
+		return room.LeaveAllMark + short
+	}
+	return short
 }

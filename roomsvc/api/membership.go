@@ -5,6 +5,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -150,24 +151,38 @@ func (a *API) replyLeft(q *request, p replica.Place) {
 	a.reply(q, &room.LeftReply{RoomID: string(p.Room), Position: p.Position})
 }
 
-func answerLeftAll(a *API, q *request, r *commit.Result, _ *cache) { a.replyLeftAll(q, r.Left) }
+func answerLeftAll(a *API, q *request, r *commit.Result, _ *cache) {
+	a.replyLeftAll(q, r.Left, r.More)
+}
 
-func repeatLeftAll(a *API, q *request, r *commit.Result) { a.replyLeftAll(q, r.Before.Left) }
+// repeatLeftAll answers a repeated leaveAll. Nobody remembers whether there were more rooms
+// than it left, but that can only have been so if it left as many as it can.
+func repeatLeftAll(a *API, q *request, r *commit.Result) {
+	a.replyLeftAll(q, r.Before.Left, len(r.Before.Left) == journal.MaxBatch)
+}
 
-func (a *API) replyLeftAll(q *request, left []replica.Place) {
+func (a *API) replyLeftAll(q *request, left []replica.Place, more bool) {
 	ids := make([]string, 0, len(left))
 	for _, p := range left {
 		ids = append(ids, string(p.Room))
 	}
-	a.reply(q, &room.LeftAllReply{RoomIDList: ids})
+	reply := &room.LeftAllReply{RoomIDList: ids}
+	if more {
+		reply.NextFlag = ids[len(ids)-1]
+	}
+	a.reply(q, reply)
 }
 
-func answerKicked(a *API, q *request, r *commit.Result, _ *cache) { a.replyKicked(q, r.Users) }
+func answerKicked(a *API, q *request, r *commit.Result, _ *cache) {
+	a.replyKicked(q, r.Users, r.At)
+}
 
-func repeatKicked(a *API, q *request, r *commit.Result) { a.replyKicked(q, r.Before.Users) }
+func repeatKicked(a *API, q *request, r *commit.Result) {
+	a.replyKicked(q, r.Before.Users, r.Before.At)
+}
 
-func (a *API) replyKicked(q *request, kicked []subjects.User) {
-	reply := &room.KickReply{Kicked: []string{}}
+func (a *API) replyKicked(q *request, kicked []subjects.User, at replica.Place) {
+	reply := &room.KickReply{Kicked: []string{}, Position: at.Position}
 	for _, u := range kicked {
 		reply.Kicked = append(reply.Kicked, string(u))
 	}
@@ -186,12 +201,12 @@ func notIn(users []subjects.User, served func(subjects.User) bool) []room.ErrorU
 	return list
 }
 
-func answerDestroyed(a *API, q *request, _ *commit.Result, _ *cache) { a.replyDestroyed(q) }
+func answerDestroyed(a *API, q *request, r *commit.Result, _ *cache) { a.replyDestroyed(q, r.At) }
 
-func repeatDestroyed(a *API, q *request, _ *commit.Result) { a.replyDestroyed(q) }
+func repeatDestroyed(a *API, q *request, r *commit.Result) { a.replyDestroyed(q, r.Before.At) }
 
-func (a *API) replyDestroyed(q *request) {
-	a.reply(q, &room.DestroyReply{RoomID: string(q.Cmd.Room)})
+func (a *API) replyDestroyed(q *request, at replica.Place) {
+	a.reply(q, &room.DestroyReply{RoomID: string(q.Cmd.Room), Position: at.Position})
 }
 
 func answerAccess(a *API, q *request, r *commit.Result, _ *cache) {

@@ -41,14 +41,26 @@ func (c *Client) Leave(ctx context.Context, q RoomRequest) (*LeftReply, error) {
 	return r, c.went(&q.Caller, err, q.RoomID)
 }
 
-// LeaveAll takes the user's session out of every room that it is in.
+// LeaveAll takes the user's session out of every room that it is in. The service does that
+// for a thousand rooms in one step, so a session in more of them takes several. If a later
+// step fails, the reply has the rooms that the earlier ones left, and a NextFlag.
 func (c *Client) LeaveAll(ctx context.Context, q LeaveAllRequest) (*LeftAllReply, error) {
 	defer c.own.leaving()()
-	r, err := do[LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
-	if err != nil {
-		return nil, err
+	var all *LeftAllReply
+	for {
+		r, err := do[LeftAllReply](ctx, c, room.LeaveAll, c.changing(&q.Caller), &q)
+		if err != nil {
+			return all, err
+		}
+		_ = c.went(&q.Caller, nil, r.RoomIDList...)
+		if all != nil {
+			r.RoomIDList = append(all.RoomIDList, r.RoomIDList...)
+		}
+		if all = r; r.NextFlag == "" {
+			return all, nil
+		}
+		q.RequestID = "" // the next step is a request of its own
 	}
-	return r, c.went(&q.Caller, nil, r.RoomIDList...)
 }
 
 // Get describes a room.

@@ -95,7 +95,7 @@ func (k *Committer) choose(calls []*Call, most int) (chosen []*Call, ids []subje
 	for i, c := range calls {
 		need := c.Cmd.Named()
 		if need == nil {
-			need = k.roomsOf(c.Cmd)
+			need, c.more = k.roomsOf(c.Cmd)
 		}
 		if len(set)+len(need) > most && i > 0 {
 			rest = slices.Clone(calls[i:])
@@ -113,19 +113,20 @@ func (k *Committer) choose(calls []*Call, most int) (chosen []*Call, ids []subje
 	return calls, ids, rest
 }
 
-// roomsOf is the rooms that the command's session is in, as many as fit in one batch.
-func (k *Committer) roomsOf(c *room.Command) (ids []subjects.Room) {
+// roomsOf is the rooms that the command's session is in, as many as fit in one batch; more
+// says that it is in others, too.
+func (k *Committer) roomsOf(c *room.Command) (ids []subjects.Room, more bool) {
 	for _, known := range k.Replica.Users.Of(c.User) {
-		if len(ids) == journal.MaxBatch {
-			break
+		in := false
+		known.View(func(st *room.State) { in = leaves(st, c) })
+		if in && len(ids) == journal.MaxBatch {
+			return ids, true
 		}
-		known.View(func(st *room.State) {
-			if leaves(st, c) {
-				ids = append(ids, known.ID)
-			}
-		})
+		if in {
+			ids = append(ids, known.ID)
+		}
 	}
-	return ids
+	return ids, false
 }
 
 // leaves says whether the command's session can leave the room: it is in, and the room is not

@@ -23,6 +23,7 @@ type Call struct {
 	synced   bool // a sync point was passed since it came, so a refusal is proved
 	reserved bool // it holds a place among its user's rooms
 	creating bool // it holds a place among all rooms
+	more     bool // a leaveAll: its session is in more rooms than one batch can leave
 }
 
 // States of a call.
@@ -56,6 +57,7 @@ type Result struct {
 
 	At     replica.Place   // its room after its fact, or as it is now
 	Left   []replica.Place // the rooms that its session has left by it
+	More   bool            // a leaveAll: there are rooms that it did not leave
 	Repeat bool            // its request was seen before: Before is its outcome, or Refused says that it was another request
 	Before *replica.Outcome
 	State  *room.State // the state of its room now; nil: there is no such room

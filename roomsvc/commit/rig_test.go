@@ -229,7 +229,7 @@ func (r *rig) createdElsewhere(id subjects.Room, user, request string) {
 	r.elsewhere(&events.Fact{
 		Type: events.RoomCreated, Room: id, InstanceID: "1", Sequence: 1, Time: now,
 		Info:   &events.Room{RoomID: string(id), InstanceID: "1", CreatedAt: now, Sequence: 1, MemberCount: 1, Config: events.Config{RoomDestroyDelayTime: 600}},
-		Joined: []events.Joined{{UserID: user, SessionID: room.DefaultSession, JoinedAt: now, Via: events.ViaCreate, RequestID: request}},
+		Joined: []events.Joined{{UserID: user, SessionID: room.DefaultSession, JoinedAt: now, Via: events.ViaEnter, RequestID: request}},
 	}, 0)
 }
 

@@ -175,6 +175,7 @@ func (r *round) result(d *decision, places map[subjects.Room]replica.Place) Resu
 	} else if p, ok := places[d.Cmd.Room]; ok && d.Changed {
 		res.At = p
 	}
+	res.More = d.more
 	for _, id := range d.leaves {
 		res.Left = append(res.Left, places[id])
 	}

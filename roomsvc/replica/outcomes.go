@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type Outcomes struct {
 
 type requestKey struct {
 	user subjects.User
+	verb room.Verb
 	id   string
 }
 
@@ -35,7 +37,7 @@ type Outcome struct {
 	Joined  *Place
 	Created bool
 	Left    []Place
-	At      Place           // of changes of attributes or access
+	At      Place           // of changes of attributes or access, of a kick, and of what began a destroy
 	Keys    []string        // setAttributes: keys owned by somebody else
 	Users   []subjects.User // kick: who was put out; setMemberAttributes: whose were set
 	Said    *room.SendReply // only for a live-only send
@@ -77,13 +79,16 @@ type lesson struct {
 	at time.Time
 }
 
-// of is the outcome of one of the fact's requests; digest is the i-th of the fact's digests.
-func (l *lesson) of(user, requestID string, i int) *Outcome {
-	digest := ""
+// of is the outcome of one of the fact's requests; its digest is the i-th.
+func (l *lesson) of(user string, verb room.Verb, requestID string, i int) *Outcome {
+	return l.outcome(requestKey{subjects.User(user), verb, requestID}, l.digest(i), l.at)
+}
+
+func (l *lesson) digest(i int) string {
 	if i < len(l.f.Digests) {
-		digest = l.f.Digests[i]
+		return l.f.Digests[i]
 	}
-	return l.outcome(requestKey{subjects.User(user), requestID}, digest, l.at)
+	return ""
 }
 
 // fact learns about the request that the fact as a whole comes from, if there is one.
@@ -94,15 +99,15 @@ func (l *lesson) fact() {
 	}
 	switch f.Type {
 	case events.RoomCreated:
-		o := l.of("", id, 0)
+		o := l.of("", room.Create, id, 0)
 		o.Joined, o.Created = &l.p, true
 	case events.RoomDestroyed:
-		l.of(f.Operator, id, 0)
+		l.of(f.Operator, room.DestroyRoom, id, 0).begin(l.p)
 	case events.MemberAttributesChanged:
-		o := l.of(f.User, id, 0)
+		o := l.of(f.User, room.SetMemberAttributes, id, 0)
 		o.At, o.Users = l.p, usersOf(f.Infos)
 	case events.RoomAccessChanged:
-		l.of(f.User, id, 0).At = l.p
+		l.of(f.User, room.SetAccess, id, 0).At = l.p
 	}
 }
 
@@ -110,13 +115,13 @@ func (l *lesson) fact() {
 func (l *lesson) entries() {
 	for i := range l.f.Changes {
 		if c := &l.f.Changes[i]; c.RequestID != "" {
-			o := l.of(c.UserID, c.RequestID, i)
+			o := l.of(c.UserID, room.SetAttributes, c.RequestID, i)
 			o.At, o.Keys = l.p, c.ErrorKeys
 		}
 	}
 	for i := range l.f.Joined {
 		if j := &l.f.Joined[i]; j.RequestID != "" {
-			o := l.of(j.UserID, j.RequestID, i)
+			o := l.of(j.UserID, room.Verb(j.Via), j.RequestID, i)
 			o.Joined, o.Created = &l.p, l.f.Type == events.RoomCreated && i == 0
 		}
 	}
@@ -125,12 +130,32 @@ func (l *lesson) entries() {
 		if left.RequestID == "" {
 			continue
 		}
-		by := left.UserID
-		if left.Reason == events.ReasonKicked || left.Reason == events.ReasonDestroyed {
-			by = left.Operator
-		}
-		o := l.of(by, left.RequestID, i)
+		by, verb := l.asked(left, i)
+		o := l.of(by, verb, left.RequestID, i)
 		o.Left, o.Users = append(o.Left, l.p), append(o.Users, subjects.User(left.UserID))
+		o.begin(l.p)
+	}
+}
+
+// asked says who asked for the i-th of the fact's leavings, and with which verb.
+func (l *lesson) asked(left *events.Left, i int) (by string, verb room.Verb) {
+	switch {
+	case left.Reason == events.ReasonKicked:
+		return left.Operator, room.Kick
+	case left.Reason == events.ReasonDestroyed:
+		return left.Operator, room.DestroyRoom
+	case left.Reason == events.ReasonSwitched:
+		return left.UserID, room.Switch
+	case strings.HasPrefix(l.digest(i), room.LeaveAllMark):
+		return left.UserID, room.LeaveAll
+	}
+	return left.UserID, room.Leave
+}
+
+// begin notes the place of the first fact of a request that may have several.
+func (o *Outcome) begin(p Place) {
+	if o.At.Revision == 0 {
+		o.At = p
 	}
 }
 
@@ -166,7 +191,7 @@ func (q *Outcomes) remember(c *room.Command, what func(*Outcome)) {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.expire(now)
-	what(q.outcome(requestKey{c.User, c.RequestID}, c.Digest, now))
+	what(q.outcome(requestKey{c.User, c.Verb, c.RequestID}, c.Digest, now))
 }
 
 // outcome is the request's outcome; it is made under the lock if it is not known yet.
@@ -195,7 +220,7 @@ func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	o := q.known[requestKey{c.User, c.RequestID}]
+	o := q.known[requestKey{c.User, c.Verb, c.RequestID}]
 	if o == nil || time.Since(o.time) > q.keep {
 		return nil, nil
 	}
@@ -208,5 +233,5 @@ func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
 
 // OtherRequest refuses a command whose request ID stands for another request.
 func OtherRequest(c *room.Command) *room.Error {
-	return room.Invalid("requestID", "%q already stands for another request of %q; a new request needs a new random ID", c.RequestID, c.User)
+	return room.Invalid("requestID", "%q already stands for another %s of %q; a new one needs a new random ID", c.RequestID, c.Verb, c.User)
 }

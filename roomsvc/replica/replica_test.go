@@ -68,7 +68,7 @@ func TestBatchIsOneChange(t *testing.T) {
 			}
 			return strings.Join(ids, " ")
 		}
-		request := &room.Command{User: alice, RequestID: "r"}
+		request := &room.Command{Verb: room.Switch, User: alice, RequestID: "r"}
 		pass(message(created("from", events.Joined{UserID: alice, SessionID: "default"}), "", false))
 		pass(message(created("to"), "", false))
 		pass(message(left, "b", true))

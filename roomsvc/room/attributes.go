@@ -30,10 +30,10 @@ func (r *Run) attributes() (map[string]string, map[string]Owner) {
 	return r.state.Attributes, r.state.Owners
 }
 
-// inRoom refuses a command of a session that is not in the room.
+// inRoom refuses a command if there is no room, or its session is not in it.
 func (r *Run) inRoom(c *Command) *Error {
 	if r.state == nil {
-		return Refuse(ErrUserNotInRoom, "there is no room %q, so %q is not in it; nothing changed", r.room, c.User)
+		return Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)
 	}
 	if m := r.state.Member(c.User); m == nil || m.Session(c.Session) == nil {
 		return Refuse(ErrUserNotInRoom, "%q (session %s) is not in %q; nothing changed", c.User, c.Session, r.room)

@@ -72,7 +72,7 @@ func TestWhileEnding(t *testing.T) {
 		{"enter zoe lobby", "later"},
 		{"switch alice games lobby create", "later"},
 		{"switch u0900 games lobby", "later"}, // a member of both: not "already there"
-		{"switch u0900 lobby games", "USER_NOT_IN_ROOM"},
+		{"switch u0900 lobby games", "ROOM_NOT_EXIST"},
 		{"leave u0900 lobby", "ROOM_NOT_EXIST"},
 		{"leave zoe lobby", "ROOM_NOT_EXIST"},
 		{"leaveAll u0900", "changed"}, // only games
@@ -109,7 +109,7 @@ func TestLeaveAllBesideDestroy(t *testing.T) {
 	w.fill("lobby", 950)
 	w.run("create u0900 games")
 	verdicts, facts := w.run("destroy ops lobby", "leaveAll u0900", "switch u0900 games lobby", "switch u0900 lobby games")
-	if got := strings.Join(verdicts, "; "); got != "changed; later; later; USER_NOT_IN_ROOM" || len(facts) != 1 {
+	if got := strings.Join(verdicts, "; "); got != "changed; later; later; ROOM_NOT_EXIST" || len(facts) != 1 {
 		t.Errorf("%s; %d facts", got, len(facts))
 	}
 	if verdicts, _ := w.run("leaveAll u0900"); verdicts[0] != "changed" || w.rooms["games"].Members != 0 {

@@ -64,7 +64,10 @@ func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []s
 		}
 		return "changed", left
 	case room.SetAttributes, room.SetMemberAttributes:
-		if r == nil || !r.in[c.User][c.Session] {
+		switch {
+		case r == nil:
+			return "ROOM_NOT_EXIST", nil
+		case !r.in[c.User][c.Session]:
 			return "USER_NOT_IN_ROOM", nil
 		}
 		answer := ""
@@ -100,7 +103,9 @@ func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []s
 		return "changed", here
 	case room.Switch:
 		switch from := m[c.From]; {
-		case from == nil || from.over || !from.in[c.User][c.Session]:
+		case from == nil || from.over:
+			return "ROOM_NOT_EXIST", nil
+		case !from.in[c.User][c.Session]:
 			return "USER_NOT_IN_ROOM", nil
 		case r != nil && r.in[c.User][c.Session]:
 			m.leave(c, c.From, now)

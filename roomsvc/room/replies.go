@@ -50,6 +50,7 @@ type LeftReply struct {
 // LeftAllReply answers leaveAll.
 type LeftAllReply struct {
 	RoomIDList []string `json:"roomIDList"`
+	NextFlag   string   `json:"nextFlag"` // not empty: the session is in more rooms; a new leaveAll goes on
 	Lease      `json:",embed"`
 }
 
@@ -189,13 +190,15 @@ type HistoryReply struct {
 type KickReply struct {
 	Kicked        []string    `json:"kicked"`
 	ErrorUserList []ErrorUser `json:"errorUserList"`
+	Position      `json:",embed"`
 	Lease         `json:",embed"`
 }
 
-// DestroyReply answers destroy.
+// DestroyReply answers destroy. The position is that of the fact that began the end.
 type DestroyReply struct {
-	RoomID string `json:"roomID"`
-	Lease  `json:",embed"`
+	RoomID   string `json:"roomID"`
+	Position `json:",embed"`
+	Lease    `json:",embed"`
 }
 
 // SetAccessReply answers setAccess.

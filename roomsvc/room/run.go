@@ -9,6 +9,9 @@ import (
 	"natsrooms/subjects"
 )
 
+// LeaveAllMark begins the digest of a leaveAll, whose facts are otherwise those of a leave.
+const LeaveAllMark = "*"
+
 // Command is a checked request of one session about one room, or two for [Switch].
 type Command struct {
 	Verb        Verb
@@ -341,14 +344,16 @@ func (r *Run) join(c *Command, size int) {
 	r.note(c, size)
 }
 
-// checkLeave refuses the leaving of a session that is not in the room; if the room is
-// gone, a switch is told no more than that.
+// checkLeave refuses the leaving of a session that is not in the room.
 func (r *Run) checkLeave(c *Command) Verdict {
-	gone := r.state == nil || r.ending()
-	if gone && c.Verb != Switch {
-		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	if r.state == nil || r.ending() {
+		refused := Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)
+		if c.Verb == Switch {
+			refused.Field = "fromRoomID"
+		}
+		return Verdict{Refused: refused}
 	}
-	if m := r.state.Member(c.User); gone || m == nil || m.Session(c.Session) == nil {
+	if m := r.state.Member(c.User); m == nil || m.Session(c.Session) == nil {
 		return Verdict{Refused: Refuse(ErrUserNotInRoom, "%q (session %s) is not in %q; nothing changed", c.User, c.Session, r.room)}
 	}
 	return Verdict{}

@@ -93,9 +93,9 @@ func TestSwitch(t *testing.T) {
 	runCases(t, []runCase{
 		{"between rooms", both, "switch alice lobby games req=1", "changed", moved, "lobby.1 at 2, 0 members: empty since 100 by 2, ends at 100, ending\ngames.1 at 2, 2 members: bob/default alice/default"},
 		{"the limit on the user's rooms never matters", both, "switch alice lobby games user=full rooms=full req=1", "changed", moved, ""},
-		{"from no room", "create bob games", "switch alice lobby games", "USER_NOT_IN_ROOM", "", ""},
-		{"from no room to no room", "create bob games", "switch alice lobby nowhere", "USER_NOT_IN_ROOM", "", ""},
-		{"from a room that is ending", both + "leave alice lobby", "switch alice lobby games", "USER_NOT_IN_ROOM", "", ""},
+		{"from no room", "create bob games", "switch alice lobby games", "ROOM_NOT_EXIST", "", ""},
+		{"from no room to no room", "create bob games", "switch alice lobby nowhere", "ROOM_NOT_EXIST", "", ""},
+		{"from a room that is ending", both + "leave alice lobby", "switch alice lobby games", "ROOM_NOT_EXIST", "", ""},
 		{"not a member", both, "switch eve lobby games", "USER_NOT_IN_ROOM", "", ""},
 		{"a session that is not in", both, "switch alice/tab lobby games", "USER_NOT_IN_ROOM", "", ""},
 		{"to no room", "create alice lobby", "switch alice lobby games", "ROOM_NOT_EXIST", "", "lobby.1 at 1, 1 members: alice/default\ngames: none"},
