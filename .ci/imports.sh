@@ -34,11 +34,12 @@ roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/commit       | events journal life replica room subjects              | nuid
 roomsvc/load         | events journal life projection replica room subjects   |
 roomsvc/upkeep       | commit conns due events feeds lead leases life projection replica room subjects |
+roomsvc/past         | events journal messages replica room subjects          | json/jsontext
 roomsvc/talk         | commit events journal life messages replica room subjects | nats.go nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | commit departed events intake journal leases life messages replica room subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | api commit conns departed events feeds journal lead leases life load messages projection replica room subjects talk upkeep | nats.go json nuid
+roomsvc/api          | commit departed events intake leases life messages past replica room subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | api commit conns departed events feeds journal lead leases life load messages past projection replica room subjects talk upkeep | nats.go json nuid
 roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

@@ -22,6 +22,7 @@ import (
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/load"
 	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
@@ -160,7 +161,8 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix,
 	})
 	s.api = api.New(api.Config{
-		Life: s.life, Log: s.log, Conn: s.nc, Journal: s.journal, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
 		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Limits: limits,
 		Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})

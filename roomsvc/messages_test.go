@@ -201,8 +201,6 @@ func TestRepeatedMessages(t *testing.T) {
 	if a, b := ok[sent](w, "send", shout), ok[sent](w, "send", shout); *a != *b {
 		t.Errorf("a live message sent again: %+v, then %+v", a, b)
 	}
-	ok[position](w, "setAttributes", `{"roomID":"lobby","userID":"alice","set":{"a":"b"},"requestID":"3"}`)
-	w.Refused(room.ErrParamInvalid, "send", strings.Replace(body, `"1"`, `"3"`, 1))
 	if n := len(w.storedMessages("room.msg.lobby")); n != 2 {
 		t.Errorf("%d messages are stored, want 2", n)
 	}

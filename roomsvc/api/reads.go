@@ -40,7 +40,7 @@ func takeMembers(a *API, q *request) {
 		return
 	}
 	order, err := room.PageOrder(body.NextFlag)
-	count, refused := pageCount(body.Count)
+	count, refused := room.PageCount(body.Count)
 	if err != nil {
 		refused = room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", body.NextFlag)
 	}
@@ -51,18 +51,6 @@ func takeMembers(a *API, q *request) {
 	a.read(q, body.Freshness, r, func() (any, *room.Error) {
 		return a.view(q, r, func(st *room.State) any { return page(st, order, count) })
 	})
-}
-
-func pageCount(count int) (int, *room.Error) {
-	if count < 0 || count > room.MaxPage {
-		e := room.Invalid("count", "is %d; it must be 1 to %d", count, room.MaxPage)
-		e.Limit, e.Actual = room.MaxPage, int64(count)
-		return 0, e
-	}
-	if count == 0 {
-		count = room.MaxPage
-	}
-	return count, nil
 }
 
 // page is the members that joined after order, until there are count or the reply is full.
@@ -186,7 +174,7 @@ func takeList(a *API, q *request) {
 	if !ok {
 		return
 	}
-	count, refused := pageCount(body.Count)
+	count, refused := room.PageCount(body.Count)
 	if refused != nil {
 		a.sendError(q, refused)
 		return

@@ -12,10 +12,10 @@ import (
 
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
-	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/talk"
@@ -37,12 +37,12 @@ type Config struct {
 	Life     *life.Life
 	Log      *slog.Logger
 	Conn     *nats.Conn
-	Journal  *journal.Journal
 	Replica  *replica.Replica
 	Sync     *replica.Sync
 	Commit   *commit.Committer
 	Messages *messages.Store
 	Talk     *talk.Talk
+	Past     *past.Reader
 	Leases   *leases.Book
 	Departed *departed.Departed
 	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases

@@ -91,7 +91,8 @@ func (k *Committer) answer(r Result) {
 // input is the input to a decision on a room. Time never goes back in a room, not even from
 // one instance of it to the next.
 func (k *Committer) input(v *replica.View) room.Input {
-	return room.Input{Now: max(events.TimeOf(time.Now()), v.FactAt), FactID: nuid.Next(), InstanceID: nuid.Next(), Limits: k.Limits()}
+	now := max(events.TimeOf(time.Now()), v.FactAt)
+	return room.Input{Now: now, FactID: nuid.Next(), InstanceID: room.InstanceID(now, nuid.Next()), Limits: k.Limits()}
 }
 
 // Another instance may be faster many times in a row; then a pause lets one of the two

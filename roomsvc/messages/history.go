@@ -25,6 +25,9 @@ type Query struct {
 	CreatedAt  events.Time // of the instance
 	Since      events.Time // only messages that are not older than this
 	SinceFact  uint64      // the same as a sequence of the room's facts, which is exact: only messages that come after that fact
+	Ended      bool        // messages of later instances may follow; CreatedAt is from when on something is asked for
+
+	Heard func(*events.Message) bool // only messages for which it is true; nil: all
 	Count      int
 	Bytes      int // of all messages together, encoded
 }
@@ -35,7 +38,7 @@ const messageSeqRoom = 40
 // take adds a stored message to the page; it returns false if the page is full.
 func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	m, err := events.DecodeMessage(data)
-	if err != nil || m.InstanceID != q.InstanceID || q.early(m) {
+	if err != nil || m.InstanceID != q.InstanceID || q.early(m) || q.Heard != nil && !q.Heard(m) {
 		return true // it is of another instance, or not for whoever asks
 	}
 	if *size += len(data) + messageSeqRoom; len(p.Messages) > 0 && (len(p.Messages) == q.Count || *size > q.Bytes) {
@@ -137,7 +140,7 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 // them how long each is in a page.
 func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, end uint64) (all []*events.Message, sizes []int, err error) {
 	p := &Page{}
-	unbounded := Query{Room: q.Room, InstanceID: q.InstanceID, Since: q.Since, SinceFact: q.SinceFact, Count: -1, Bytes: 1 << 30}
+	unbounded := Query{Room: q.Room, InstanceID: q.InstanceID, Since: q.Since, SinceFact: q.SinceFact, Heard: q.Heard, Count: -1, Bytes: 1 << 30}
 	last := 0
 	err = r.Read(ctx, from, func(at uint64, data []byte) bool {
 		if at >= end {
@@ -199,8 +202,9 @@ func (s *Store) whole(ctx context.Context, q *Query, r *journal.Reader, first ui
 		if err != nil {
 			return false, err
 		}
-		if m, err := events.DecodeMessage(data); ok && err == nil && m.InstanceID != q.InstanceID {
-			return true, nil // even some from before it are kept
+		m, err := events.DecodeMessage(data)
+		if ok && err == nil && (!q.Ended && m.InstanceID != q.InstanceID || q.Ended && m.Time < q.CreatedAt) {
+			return true, nil // even some from before are kept
 		}
 	}
 	info, err := s.stream.Info(ctx)

@@ -1,8 +1,6 @@
 package room
 
 import (
-	"strconv"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"natsrooms/events"
@@ -396,15 +394,4 @@ func (r *Run) leave(c *Command, reason events.LeftReason, to subjects.Room) Verd
 	})
 	r.note(c, size)
 	return Verdict{Changed: true}
-}
-
-// PageFlag is the nextFlag of a page that ends with m.
-func PageFlag(m *Member) string { return strconv.FormatUint(m.Order, 36) }
-
-// PageOrder reads a nextFlag of [PageFlag]; the empty one is the first page.
-func PageOrder(flag string) (uint64, error) {
-	if flag == "" {
-		return 0, nil
-	}
-	return strconv.ParseUint(flag, 36, 64)
 }

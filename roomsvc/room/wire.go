@@ -202,7 +202,8 @@ type SendRequest struct {
 }
 
 // HistoryRequest is the body of history. Exactly one of the three positions says what is asked
-// for: facts, or messages in one direction or the other.
+// for: facts, or messages in one direction or the other. The nextFlag of the page before takes
+// the place of that position.
 type HistoryRequest struct {
 	Caller           `json:",embed"`
 	Freshness        `json:",embed"`
@@ -211,6 +212,7 @@ type HistoryRequest struct {
 	AfterSequence    *uint64 `json:"afterSequence,omitzero"`
 	AfterMessageSeq  *uint64 `json:"afterMessageSeq,omitzero"`
 	BeforeMessageSeq *uint64 `json:"beforeMessageSeq,omitzero"`
+	NextFlag         string  `json:"nextFlag,omitzero"`
 	Count            int     `json:"count,omitzero"` // 1 to 500; 0: 500
 }
 

@@ -189,7 +189,8 @@ func (r *reflector) event(e events.TypeInfo) *jsonschema.Schema {
 	must("type", &jsonschema.Schema{Const: e.Type}, "")
 	must("subject", ids(&jsonschema.Schema{Type: "string"}), "the room's ID")
 	must("datacontenttype", &jsonschema.Schema{Const: "application/json"}, "")
-	must("time", r.basic(reflect.TypeFor[events.Time]()), "never earlier than that of the room's previous event")
+	must("time", r.basic(reflect.TypeFor[events.Time]()), "never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so")
+	s.Properties.Value("time").Pattern = "Z$"
 	if e.Type != events.UserStateChanged {
 		must("roominstance", text(1, 0), "the room's instance, as data.instanceID")
 		must("partitionkey", ids(&jsonschema.Schema{Type: "string"}), "the room's ID")
