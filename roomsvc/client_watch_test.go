@@ -17,6 +17,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // steps takes an iterator's steps one at a time, each within the test's patience.
@@ -270,8 +271,7 @@ func TestWatchAsAnEndUser(t *testing.T) {
 			}
 			watching := stepping(t, alice.Watch(w.Ctx, client.WatchRequest{RoomID: delivery}))
 			watching.step()
-			hearing := stepping(t, alice.Messages(w.Ctx, client.MessagesRequest{RoomID: delivery}))
-			hearing.step()
+			hearing := worlds.Hear(t, w.Ctx, alice, client.MessagesRequest{RoomID: delivery})
 			if _, err := bob.Join(w.Ctx, room.RoomRequest{RoomID: delivery}); err != nil {
 				t.Fatal(err)
 			}
@@ -281,7 +281,7 @@ func TestWatchAsAnEndUser(t *testing.T) {
 			if _, err := bob.Send(w.Ctx, room.SendRequest{RoomID: delivery, Type: "text", Data: "hi"}); err != nil {
 				t.Fatal(err)
 			}
-			if h := hearing.step(); h.Message == nil || h.Message.Data != "hi" || h.Message.Seq == 0 {
+			if h := hearing(); h.Message == nil || h.Message.Data != "hi" || h.Message.Seq == 0 {
 				t.Errorf("a message gives %+v", h)
 			}
 		})
@@ -398,9 +398,8 @@ func TestLossIsReportedOnce(t *testing.T) {
 	bob := client.New(w.NC, client.Config{UserID: "bob", UserForm: true})
 	t.Cleanup(bob.Close)
 	looks := hear(t, w.NC, "room.cmd.get.bob")
-	hearing := stepping(t, bob.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond}))
-	hearing.step()
-	if h := hearing.step(); !h.Lost {
+	hearing := worlds.Hear(t, w.Ctx, bob, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64), Every: 50 * time.Millisecond})
+	if h := hearing(); h.Note != client.NoteLost {
 		t.Errorf("it begins with %+v", h)
 	}
 	said := make(chan error, 1)
@@ -414,7 +413,7 @@ func TestLossIsReportedOnce(t *testing.T) {
 		_, err := once[room.SendReply](w, "send.alice", map[string]any{"roomID": "lobby", "type": "text", "data": "now"})
 		said <- err
 	}()
-	if h := hearing.step(); h.Message == nil || h.Message.Data != "now" {
+	if h := hearing(); h.Message == nil || h.Message.Data != "now" || !h.Lost {
 		t.Errorf("then comes %+v", h)
 	}
 	if err := <-said; err != nil {

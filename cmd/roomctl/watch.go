@@ -71,11 +71,13 @@ func (s *session) watcher() *client.Client {
 	return client.New(s.nc, cfg)
 }
 
-// step is one update of a room's watch, one message in the room, or an error.
+// step is one update of a room's watch, one message in the room, a note about its messages, or
+// an error.
 type step struct {
 	room   string
 	update *client.Update
 	heard  *client.Heard
+	note   *client.Note
 	err    error
 }
 
@@ -94,7 +96,8 @@ func follow(ctx context.Context, c *client.Client, id string, steps chan<- step)
 		}
 	}()
 	go func() {
-		for h, err := range c.Messages(ctx, client.MessagesRequest{RoomID: id, MayNotExist: true}) {
+		note := func(n client.Note) { send(step{room: id, note: &n}) }
+		for h, err := range c.Messages(ctx, client.MessagesRequest{RoomID: id, MayNotExist: true, Note: note}) {
 			send(step{room: id, heard: &h, err: err})
 		}
 	}()
@@ -135,10 +138,13 @@ func (p *printer) print(st step) error {
 
 // raw is the step's event, nil if it has none.
 func (st step) raw() []byte {
-	if st.update != nil {
+	switch {
+	case st.update != nil:
 		return st.update.Raw
+	case st.heard != nil:
+		return st.heard.Raw
 	}
-	return st.heard.Raw
+	return nil
 }
 
 // step is the line for a step's event.
@@ -153,14 +159,16 @@ func (l look) step(st step) (line string, err error) {
 // comment tells people about steps that are not events.
 func (p *printer) comment(st step) {
 	recovered := false
-	if u := st.update; u != nil {
-		recovered = u.Recovered
-		p.commentRoom(u)
-	} else {
+	switch {
+	case st.update != nil:
+		recovered = st.update.Recovered
+		p.commentRoom(st.update)
+	case st.heard != nil:
 		recovered = st.heard.Recovered
-		if st.heard.Lost {
-			p.remark("some messages were missed and are no longer kept")
-		}
+	case st.note.Kind == client.NoteLost:
+		p.remark("some messages were missed and are no longer kept")
+	default:
+		return
 	}
 	if recovered && !p.recovered {
 		p.remark("what follows did not arrive live, and was read afterwards")

@@ -63,9 +63,9 @@ func TestWatchRemarks(t *testing.T) {
 		return &client.Update{Fact: &events.Fact{}, Raw: kept, Recovered: recovered}
 	}
 	for _, st := range []step{
-		{update: &client.Update{Fresh: client.FreshStart}}, {heard: &client.Heard{After: 3}},
+		{update: &client.Update{Fresh: client.FreshStart}}, {note: &client.Note{Kind: client.NoteListening, After: 3}},
 		{update: fact(false)}, {update: fact(true)}, {update: fact(true)}, {heard: &client.Heard{Message: &events.Message{Seq: 12}, Raw: hi, Recovered: true}},
-		{update: &client.Update{}}, {heard: &client.Heard{Lost: true}},
+		{update: &client.Update{}}, {note: &client.Note{Kind: client.NoteLost}},
 	} {
 		if err := p.print(st); err != nil {
 			t.Fatal(err)

@@ -79,14 +79,15 @@ func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 	listening := make(chan struct{})
 	go func() {
 		defer close(k.over)
-		for h, err := range client.New(nc, client.Config{}).Messages(ctx, client.MessagesRequest{RoomID: k.room, Every: time.Second}) {
+		for h, err := range client.New(nc, client.Config{}).Messages(ctx, client.MessagesRequest{RoomID: k.room, Every: time.Second, Note: func(n client.Note) {
+			if n.Kind == client.NoteListening {
+				close(listening)
+			}
+		}}) {
 			switch {
 			case err != nil || h.Lost:
 				t.Errorf("after %d, lost %v: %v", h.After, h.Lost, err)
 				return
-			case h.Message == nil:
-				close(listening)
-				continue
 			case h.Message.Data == lastWords:
 				return
 			case h.Recovered:

@@ -62,11 +62,8 @@ func ExampleClient_Messages() {
 		log.Fatal(err)
 	}
 	for h, err := range bob.Messages(ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}) {
-		switch {
-		case err != nil:
+		if err != nil {
 			log.Fatal(err)
-		case h.Message == nil:
-			continue // it listens from now on, or some messages are no longer kept
 		}
 		fmt.Println(h.Message.Sender, "says", h.Message.Data)
 		break

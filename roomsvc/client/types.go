@@ -375,19 +375,33 @@ type Roster = follow.Roster
 
 // MessagesRequest says which room's messages to listen to, RoomID, and where to start.
 // AfterMessageSeq, a *uint64, starts with the messages after that one, as far as they are
-// kept, and 0 with the oldest; nil starts with those that are sent from now on. MayNotExist
-// and Every are as in [WatchRequest].
+// kept, and 0 with the oldest; nil starts with those that are sent from now on. InstanceID is
+// the instance of the room that the message AfterMessageSeq was said in: if it has ended, what
+// else was said in it comes first. MayNotExist and Every are as in [WatchRequest]. Note is
+// called with each [Note], in the goroutine of the loop.
 type MessagesRequest = follow.MessagesRequest
 
-// Heard is one step of [Client.Messages].
+// Heard is one message of [Client.Messages].
 //
-// Message is what was said, a [*Message]; its Seq is set if it is stored. Message is nil in
-// the first step, which says that the messages after After come from here on, and in a step
-// that says that some were lost. Raw is the message as it arrived. Recovered says that the
-// message was missed and then read by history. After is the newest message before this step,
-// 0 if there is none. Lost says that some messages after After may have been missed and are
-// no longer kept.
+// Message is what was said, a [*Message]; its Seq is set if it is stored. Raw is the message
+// as it arrived. Recovered says that the message was missed and then read by history. After is
+// the newest message before it, 0 if there is none. Lost says that some messages between After
+// and it may have been missed and are no longer kept.
 type Heard = follow.Heard
+
+// Note is what [Client.Messages] tells besides messages, if [MessagesRequest] has a function
+// for it: its Kind, the room's InstanceID, and After, the newest message so far.
+type Note = follow.Note
+
+// NoteKind says what a [Note] is about.
+type NoteKind = follow.NoteKind
+
+// What a note is about.
+const (
+	NoteListening = follow.NoteListening // what was said before has been yielded; from here on messages come as they are said
+	NoteLost      = follow.NoteLost      // some messages after After may have been missed and are no longer kept
+	NoteEnded     = follow.NoteEnded     // the room has ended, and everything that was said in it has been yielded
+)
 
 // Message is something that was said in a room: who said it, Sender (empty for the server
 // itself); its Type, Data and the other fields of [SendRequest]; and Seq, its messageSeq,

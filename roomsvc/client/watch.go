@@ -11,8 +11,9 @@ import (
 // Watch yields a room as it is, and then every fact of it exactly once and in order, without
 // end. What is lost on the way, because of a dropped copy, a broken connection or a service
 // that is away, is read by history. Only if it is not kept any more, a fresh snapshot takes
-// its place, and the update says so. When a room ends, the update has no roster; if the room
-// is made again, the watch goes on with the new one.
+// its place, and the update says so. When a room ends, its last facts are told, also those
+// that were missed, and the update of its end has no roster; if the room is made again, the
+// watch goes on with the new one.
 //
 // The watch stops when the caller breaks out of the loop, or with an error:
 //   - the cause that ctx ended with, [ErrClosed], or [nats.ErrConnectionClosed];
@@ -26,9 +27,10 @@ func (c *Client) Watch(ctx context.Context, q WatchRequest) iter.Seq2[Update, er
 }
 
 // Messages yields every stored message of a room exactly once, in order of its messageSeq,
-// without end: what is missed is read by history. Messages that are live only are yielded
-// as they arrive, at most once. When a room ends, Messages goes on with the next room of
-// that name. It stops as [Client.Watch] does.
+// without end: what is missed is read by history, also if the room has ended meanwhile.
+// Messages that are live only are yielded as they arrive, at most once. When a room ends,
+// Messages goes on with the next room of that name. A [Note] tells that, and that it listens,
+// and when something is lost. It stops as [Client.Watch] does.
 func (c *Client) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard, error] {
 	return c.source().Messages(ctx, q)
 }

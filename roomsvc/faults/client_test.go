@@ -142,6 +142,11 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 	}
 	w.Until(patience, "the old room to end", func() bool { return w.Fold(w.Facts())["lobby"] == nil })
 	young := w.Create("lobby", 3600, "bob")
+	for _, want := range []string{events.MemberLeft, events.RoomDestroyed} {
+		if u := step(); u.Fact == nil || u.Fact.Type != want || u.Fact.InstanceID != old.InstanceID || !u.Recovered {
+			t.Fatalf("the end of the old one is %+v, want %s", u, want)
+		}
+	}
 	u := step()
 	if u.Fresh != client.FreshInstance || u.Fact != nil || u.Roster == nil || u.Roster.InstanceID() != young.InstanceID {
 		t.Fatalf("it goes on with %+v", u)
@@ -150,7 +155,7 @@ func TestWatchTellsInstancesApart(t *testing.T) {
 		t.Errorf("its members are %v", slices.Collect(u.Roster.All()))
 	}
 	h, err := w.Client.History(w.Ctx, room.HistoryRequest{RoomID: "lobby", InstanceID: old.InstanceID, AfterSequence: new(uint64)})
-	if err != nil || h.Complete || h.InstanceID != young.InstanceID {
+	if err != nil || !h.Complete || h.InstanceID != old.InstanceID || len(h.Events) != 3 {
 		t.Errorf("the history of the old one: %+v, %v", h, err)
 	}
 	// The watch goes on live.
@@ -173,8 +178,10 @@ func TestWatchMissesTheEnd(t *testing.T) {
 	if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
 	}
-	if u := step(); u.Fact != nil || u.Roster != nil || u.Fresh != "" {
-		t.Errorf("the end is %+v", u)
+	for _, want := range []string{events.MemberLeft, events.RoomDestroyed} {
+		if u := step(); u.Fact == nil || u.Fact.Type != want || !u.Recovered || (u.Roster == nil) != (want == events.RoomDestroyed) {
+			t.Errorf("the end is %+v, want %s", u, want)
+		}
 	}
 	l.loses("")
 	w.Create("lobby", 3600, "bob")
@@ -193,20 +200,20 @@ func TestWatchMissesTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{events.MemberLeft, events.RoomDestroyed} {
-		if u := step(); u.Fact == nil || u.Fact.Type != want {
+		if u := step(); u.Fact == nil || u.Fact.Type != want || u.Recovered {
 			t.Fatalf("its end is %+v, want %s", u, want)
 		}
 	}
 }
 
-// A room ends, and the first of its last facts is lost: the facts after it were heard, but can
-// no longer be given. The watch goes on, and can be ended.
+// A room ends, and the first of its last facts is lost: it and those after it, which were
+// heard, are given. The watch goes on, and can be ended.
 func TestWatchHearsTheEndAfterAHole(t *testing.T) {
 	w := newWorld(t)
 	w.Start(roomsvc.Config{Instance: "only"})
 	w.Create("lobby", 0, "alice")
 	l := w.listener(client.Config{})
-	n := 0
+	n, last := 0, []string{events.MemberJoined, events.MemberLeft, events.MemberLeft, events.RoomDestroyed}
 	for u, err := range l.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}) {
 		switch n++; {
 		case n == 1 && err == nil:
@@ -220,9 +227,11 @@ func TestWatchHearsTheEndAfterAHole(t *testing.T) {
 			if err := l.nc.Flush(); err != nil {
 				t.Fatal(err)
 			}
-		case n == 2 && err == nil && u.Fact == nil && u.Roster == nil:
-			l.Close()
-		case n != 3 || !errors.Is(err, client.ErrClosed):
+		case n <= 5 && err == nil && u.Fact != nil && u.Fact.Type == last[n-2]:
+			if n == 5 {
+				l.Close()
+			}
+		case n != 6 || !errors.Is(err, client.ErrClosed):
 			t.Fatalf("step %d is %+v, %v", n, u, err)
 		}
 	}
@@ -242,15 +251,11 @@ func TestMessagesThroughLosses(t *testing.T) {
 		}
 		return r.MessageSeq
 	}
-	first := say("before", events.Text)
+	say("before", events.Text)
 	l := w.listener(client.Config{})
 	// This client does not ask by itself, so only what it hears decides what it gives.
-	step := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", Every: time.Hour}))
-	all := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)}))
-	if h := step(); h.Message != nil || h.After != first || h.Lost {
-		t.Fatalf("it begins with %+v", h)
-	}
-	all()
+	step := worlds.Hear(t, w.Ctx, l.Client, client.MessagesRequest{RoomID: "lobby", Every: time.Hour})
+	all := worlds.Hear(t, w.Ctx, l.Client, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: new(uint64)})
 	if h := all(); h.Message == nil || h.Message.Data != "before" || !h.Recovered {
 		t.Fatalf("the first message is %+v", h)
 	}
@@ -278,15 +283,14 @@ func TestMessagesThroughLosses(t *testing.T) {
 	say("four", events.Text) // this one shows the hole
 	expect("two", true)
 	expect("three", true)
-	expect("four", true)
+	expect("four", false)
 	l.loses(messagesOf)
-	step = stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond}))
-	step()
+	step = worlds.Hear(t, w.Ctx, l.Client, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: 300 * time.Millisecond})
 	say("five", events.Text) // found only by asking
 	expect("five", true)
 	l.loses("")
-	step = stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, Every: time.Hour}))
-	step()
+	old := w.Fold(w.Facts())["lobby"].Instance
+	step = worlds.Hear(t, w.Ctx, l.Client, client.MessagesRequest{RoomID: "lobby", AfterMessageSeq: &last, InstanceID: old, Every: time.Hour})
 	// The room is made again: messages go on in the same order.
 	if _, err := w.Client.Destroy(w.Ctx, room.DestroyRequest{RoomID: "lobby"}); err != nil {
 		t.Fatal(err)
@@ -294,6 +298,9 @@ func TestMessagesThroughLosses(t *testing.T) {
 	w.Until(patience, "the old room to end", func() bool { return w.Fold(w.Facts())["lobby"] == nil })
 	w.Create("lobby", 3600, "alice")
 	say("six", events.Text)
+	if h := step(); h.Note != client.NoteEnded {
+		t.Errorf("the end of the room is %+v", h)
+	}
 	expect("six", false)
 }
 
@@ -303,8 +310,7 @@ func TestMessagesThatAreDiscarded(t *testing.T) {
 	w.Start(roomsvc.Config{Instance: "only", MessagesPerRoom: 3})
 	w.Create("lobby", 3600, "alice")
 	l := w.listener(client.Config{})
-	step := stepping(t, l.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond}))
-	step()
+	step := worlds.Hear(t, w.Ctx, l.Client, client.MessagesRequest{RoomID: "lobby", Every: 300 * time.Millisecond})
 	l.loses(messagesOf)
 	for n := range 8 {
 		if _, err := w.Client.Send(w.Ctx, room.SendRequest{Caller: as("alice", ""), RoomID: "lobby", Type: "text", Data: fmt.Sprint(n)}); err != nil {
@@ -315,7 +321,7 @@ func TestMessagesThatAreDiscarded(t *testing.T) {
 	lost := false
 	for len(got) == 0 || got[len(got)-1] != "7" {
 		switch h := step(); {
-		case h.Lost:
+		case h.Note == client.NoteLost:
 			lost = true
 		default:
 			got = append(got, h.Message.Data)

@@ -542,6 +542,8 @@ func testWatchOverALostTail(t *testing.T, lost []string) {
 	fresh := client.FreshInstance
 	if len(lost) > 1 {
 		fresh = client.FreshGap
+	} else if u := step(); u.Fact != nil || u.Roster != nil {
+		t.Fatalf("the end of the old instance is %+v", u)
 	}
 	if u := step(); u.Fresh != fresh || u.Roster == nil || u.Roster.Len() != 1 {
 		t.Fatalf("it goes on with %+v", u)

@@ -28,8 +28,8 @@ type Query struct {
 	Ended      bool        // messages of later instances may follow; CreatedAt is from when on something is asked for
 
 	Heard func(*events.Message) bool // only messages for which it is true; nil: all
-	Count      int
-	Bytes      int // of all messages together, encoded
+	Count int
+	Bytes int // of all messages together, encoded
 }
 
 // messageSeqRoom is how many bytes a message may grow when its sequence is added.

@@ -22,21 +22,43 @@ type MessagesRequest struct {
 	// 0 with the oldest. Nil starts with those that are sent from now on.
 	AfterMessageSeq *uint64
 
+	// InstanceID is the instance of the room that the message AfterMessageSeq was said in. If
+	// it has ended, what else was said in it comes first. Empty: the room as it is now.
+	InstanceID string
+
 	MayNotExist bool          // see [WatchRequest]
 	Every       time.Duration // see [WatchRequest]
+
+	// Note, unless it is nil, is called for what is not a message. Like the loop's body, it
+	// runs in the caller's goroutine.
+	Note func(Note)
 }
 
-// Heard is one step of [Source.Messages].
+// Heard is a message.
 type Heard struct {
-	// Message is what was said; its Seq is set if it is stored. Message is nil in the first
-	// step, which says that the messages after After come from here on, and in a step that
-	// says that some were lost.
-	Message   *events.Message
-	Raw       jsontext.Value // the message as it arrived
-	Recovered bool           // the message was missed and then read by history
+	Message   *events.Message // its Seq is set if it is stored
+	Raw       jsontext.Value  // the message as it arrived
+	Recovered bool            // the message was missed and then read by history
 
-	After uint64 // the newest message before this step, 0 if there is none
-	Lost  bool   // some messages after After may have been missed and are no longer kept
+	After uint64 // the newest message before it, 0 if there is none
+	Lost  bool   // some messages between After and it may have been missed and are no longer kept
+}
+
+// NoteKind says what a [Note] is about.
+type NoteKind string
+
+// What a note is about.
+const (
+	NoteListening NoteKind = "listening" // what was said before has been yielded; from here on messages come as they are said
+	NoteLost      NoteKind = "lost"      // some messages after After may have been missed and are no longer kept
+	NoteEnded     NoteKind = "ended"     // the room has ended, and everything that was said in it has been yielded
+)
+
+// Note is what [Source.Messages] tells besides messages.
+type Note struct {
+	Kind       NoteKind
+	InstanceID string // of the room; empty if there is none yet
+	After      uint64 // the newest message so far, 0 if there is none
 }
 
 // Messages is the client's Messages: it yields every stored message of a room exactly once,
@@ -46,7 +68,7 @@ func (s Source) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard
 	return func(yield func(Heard, error) bool) {
 		ctx, cancel := Within(ctx, s.Life)
 		defer cancel()
-		h := &hearing{ear: s.newEar(q.RoomID, q.Every, notFacts), yield: yield}
+		h := &hearing{ear: s.newEar(q.RoomID, q.Every, notFacts), yield: yield, tell: q.Note, instance: q.InstanceID}
 		defer h.close()
 		if err := h.run(ctx, q); !errors.Is(err, errBrokenOff) {
 			yield(Heard{}, err)
@@ -62,21 +84,29 @@ func notFacts(subject string) bool { _, is := subjects.RoomOfFacts(subject); ret
 type hearing struct {
 	*ear
 	yield    func(Heard, error) bool
+	tell     func(Note)
 	instance string // the instance of the newest message, or as the service said
+	over     bool   // its end was told
 	last     uint64
 	lost     bool // the caller was told that some messages after last may be lost
 }
 
 func (h *hearing) emit(n Heard) error {
-	if n.After = h.last; !h.yield(n, nil) {
+	if n.After, n.Lost = h.last, h.lost; !h.yield(n, nil) {
 		return errBrokenOff
 	}
 	return nil
 }
 
+func (h *hearing) note(kind NoteKind) {
+	if h.tell != nil {
+		h.tell(Note{kind, h.instance, h.last})
+	}
+}
+
 // run listens until there is an error.
 func (h *hearing) run(ctx context.Context, q MessagesRequest) error {
-	reply, err := h.begin(ctx, q.MayNotExist)
+	reply, err := h.begin(ctx, q.MayNotExist || q.InstanceID != "")
 	if err != nil {
 		return err
 	}
@@ -88,12 +118,10 @@ func (h *hearing) run(ctx context.Context, q MessagesRequest) error {
 	if _, err := h.listen(ctx, reply.Subscribe); err != nil {
 		return err
 	}
-	if err := h.emit(Heard{}); err != nil {
-		return err
-	}
 	if err := h.look(ctx); err != nil { // for what was said before it listened
 		return err
 	}
+	h.note(NoteListening)
 	for {
 		m, head, err := h.next(ctx)
 		switch {
@@ -102,7 +130,7 @@ func (h *hearing) run(ctx context.Context, q MessagesRequest) error {
 			err = h.take(ctx, m)
 		case head == nil:
 			err = h.look(ctx)
-		case head.MessageSeq > h.last:
+		case head.MessageSeq > h.last || head.InstanceID != h.instance:
 			err = h.look(ctx)
 		}
 		if err != nil {
@@ -126,25 +154,35 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 	return err
 }
 
-// take handles a copy that was heard. It ignores what is not a message or cannot be read.
+// take handles a copy that was heard. It ignores what is not a message or cannot be read,
+// except for the fact that the room has ended.
 func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	m, err := events.DecodeMessage(n.Data)
-	if err != nil || string(m.Room) != h.roomID {
+	if err != nil {
+		f, _, ok := readFact(n.Data)
+		h.doubt = h.doubt || ok && f.Type == events.RoomDestroyed && f.InstanceID == h.instance
 		return nil
 	}
 	seq, before := number(n, nats.JSSequence), number(n, nats.JSLastSequence)
 	switch {
+	case string(m.Room) != h.roomID || seq > 0 && seq <= h.last:
+		return nil
 	case seq == 0:
 		return h.emit(Heard{Message: m, Raw: n.Data})
-	case seq <= h.last:
-		return nil
-	case before > h.last:
-		if err := h.fill(ctx, m.InstanceID, true); err != nil || seq <= h.last {
+	}
+	if err := h.enter(ctx, m.InstanceID); err != nil {
+		return err
+	}
+	if before > h.last {
+		if err := h.fill(ctx, seq); err != nil {
 			return err
 		}
 	}
+	if seq <= h.last {
+		return nil
+	}
 	h.sure()
-	h.instance, m.Seq = m.InstanceID, seq
+	m.Seq = seq
 	return h.give(Heard{Message: m, Raw: n.Data})
 }
 
@@ -161,59 +199,123 @@ func (h *hearing) look(ctx context.Context) error {
 	if err == nil {
 		_, err = h.listen(ctx, reply.Subscribe)
 	}
-	if gone(err) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case gone(err):
+		if err := h.catchUp(ctx, h.take); err != nil {
+			return err
+		}
+		return h.end(ctx, true)
+	case errors.Is(err, room.ErrNotAllowed): // it is another room of that name, or one that the user has left
+		if e := h.end(ctx, false); e != nil {
+			return e
+		}
+		return err
+	case err != nil:
 		return err
 	}
 	if err := h.catchUp(ctx, h.take); err != nil {
 		return err
 	}
-	return h.fill(ctx, reply.InstanceID, false)
+	if err := h.enter(ctx, reply.InstanceID); err != nil {
+		return err
+	}
+	return h.fill(ctx, 0)
 }
 
-// fill reads what was said in an instance of the room after the last message. If something
-// is certainly missing, or if anything was said at all, then the end of the instance before
-// may have been missed, and it cannot be read any more.
-func (h *hearing) fill(ctx context.Context, instanceID string, missing bool) error {
-	other := h.instance != "" && h.instance != instanceID
-	for {
-		after := h.last
-		page, err := h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, AfterMessageSeq: &after})
+// enter goes on with an instance of the room, after all that was said in the one before it.
+func (h *hearing) enter(ctx context.Context, instanceID string) error {
+	if instanceID == h.instance {
+		return nil
+	}
+	err := h.end(ctx, true)
+	h.instance, h.over = instanceID, false
+	return err
+}
+
+// end reads what is left of an instance, and tells that it has ended. If that is not certain,
+// it has if the service tells its past: that of a room is only for its members.
+func (h *hearing) end(ctx context.Context, certain bool) error {
+	if h.instance == "" || h.over {
+		return nil
+	}
+	for more := true; more; {
+		page, err := h.past(ctx)
 		switch {
-		case gone(err):
-			return h.lose(missing)
-		case err != nil:
-			return err
-		case page.InstanceID != instanceID:
-			return h.lose(missing || page.MessageSeq != nil && *page.MessageSeq > h.last)
-		}
-		news := page.MessageSeq != nil && *page.MessageSeq > h.last
-		if err := h.lose(news && (other || !page.Complete)); err != nil {
-			return err
-		}
-		h.instance, other = instanceID, false
-		for _, raw := range page.Events {
-			m, err := events.DecodeMessage(raw)
-			if err != nil || m.Seq <= h.last {
-				continue
-			}
-			if err := h.give(Heard{Message: m, Raw: raw, Recovered: true}); err != nil {
+		case err == nil && page.InstanceID == h.instance:
+			certain = true
+			if more, err = h.page(page, 0, page.Complete); err != nil {
 				return err
 			}
-		}
-		if page.NextFlag == "" || h.last == after {
-			return nil
+		case err == nil, gone(err), errors.Is(err, room.ErrNotAllowed), errors.Is(err, room.ErrUserNotInRoom):
+			if !certain {
+				return nil
+			}
+			h.lose() // nothing is kept of it
+			more = false
+		default:
+			return err
 		}
 	}
+	h.over = true
+	h.note(NoteEnded)
+	return nil
+}
+
+// past reads a page of what was said after the last message.
+func (h *hearing) past(ctx context.Context) (*room.HistoryReply, error) {
+	after := h.last
+	return h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: h.instance, AfterMessageSeq: &after})
+}
+
+// fill reads what was said after the last message, and before the message live that was heard;
+// if live is 0, everything.
+func (h *hearing) fill(ctx context.Context, live uint64) error {
+	for more := true; more; {
+		page, err := h.past(ctx)
+		switch {
+		case gone(err), err == nil && page.InstanceID != h.instance: // it has ended since, and the next look tells
+			h.doubt = true
+			if live > 0 {
+				h.lose()
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+		news := page.MessageSeq == nil || *page.MessageSeq > h.last
+		if more, err = h.page(page, live, page.Complete || !news); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page gives the messages of a page, up to live if that is not 0. more says that there is
+// another page.
+func (h *hearing) page(page *room.HistoryReply, live uint64, complete bool) (more bool, err error) {
+	if !complete {
+		h.lose()
+	}
+	after := h.last
+	for _, raw := range page.Events {
+		m, err := events.DecodeMessage(raw)
+		if err != nil || m.Seq <= h.last {
+			continue
+		}
+		if live > 0 && m.Seq >= live {
+			return false, nil
+		}
+		if err := h.give(Heard{Message: m, Raw: raw, Recovered: true}); err != nil {
+			return false, err
+		}
+	}
+	return page.NextFlag != "" && h.last > after, nil
 }
 
 // lose says that some messages may be lost for good. It says so once after each message.
-func (h *hearing) lose(some bool) error {
-	if !some || h.lost {
-		return nil
+func (h *hearing) lose() {
+	if !h.lost {
+		h.lost = true
+		h.note(NoteLost)
 	}
-	h.lost = true
-	return h.emit(Heard{Lost: true})
 }

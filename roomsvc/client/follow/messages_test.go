@@ -29,13 +29,9 @@ func TestMissedBeforeTheRoomIsHeardOf(t *testing.T) {
 	source.History = behind(&room.HistoryReply{InstanceID: "anew", Events: []jsontext.Value{said("first", 1), said("second", 2)}, Complete: true, MessageSeq: &head})
 	var given []string
 	h := &hearing{ear: source.newEar("lobby", time.Hour, notFacts), yield: func(n Heard, _ error) bool {
-		if n.Message == nil {
-			given = append(given, fmt.Sprintf("lost: %v", n.Lost))
-		} else {
-			given = append(given, n.Message.Data)
-		}
+		given = append(given, n.Message.Data)
 		return true
-	}}
+	}, tell: func(n Note) { given = append(given, string(n.Kind)) }}
 	defer h.close()
 	second := nats.NewMsg("lobby")
 	second.Data = said("second", 0)

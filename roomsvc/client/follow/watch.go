@@ -130,9 +130,14 @@ func (w *watch) run(ctx context.Context, q WatchRequest) error {
 // refresh yields a fresh snapshot.
 func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	roster, err := w.snapshot(ctx)
+	if w.roster != nil && (gone(err) || err == nil && roster.InstanceID() != w.instance) {
+		if e := w.end(ctx); e != nil {
+			return e
+		}
+		why = FreshInstance
+	}
 	switch {
-	case gone(err) && (w.roster != nil || why == FreshStart):
-		w.roster = nil
+	case gone(err) && why == FreshStart:
 		return w.emit(Update{Fresh: why})
 	case gone(err):
 		return nil
@@ -156,7 +161,12 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	switch r := w.roster; {
 	case r == nil && f.InstanceID == w.instance:
 		return nil // the fact is of the room that ended
-	case r == nil && f.Type == events.RoomCreated:
+	case f.InstanceID != w.instance && f.Type == events.RoomCreated:
+		if r != nil {
+			if err := w.end(ctx); err != nil {
+				return err
+			}
+		}
 		return w.bear(ctx, u)
 	case r == nil || f.InstanceID != w.instance:
 		return w.refresh(ctx, FreshInstance)
@@ -204,6 +214,48 @@ func (w *watch) fold(ctx context.Context, u Update, known bool) error {
 // in says whether the end user who watches is a member.
 func (w *watch) in() bool {
 	return w.from.User != "" && w.roster.state.Member(w.from.User) != nil
+}
+
+// end tells the room's last facts and its end, as far as they are kept; the end comes without
+// a fact if its fact is not.
+func (w *watch) end(ctx context.Context) error {
+	if err := w.rest(ctx); err != nil || w.roster == nil {
+		return err
+	}
+	w.roster = nil
+	return w.emit(Update{})
+}
+
+// rest reads what is left of a room that has ended. If its end is among that, there is no
+// roster any more.
+func (w *watch) rest(ctx context.Context) error {
+	for {
+		after := w.roster.Sequence()
+		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: w.instance, AfterSequence: &after})
+		switch {
+		case gone(err), errors.Is(err, room.ErrNotAllowed):
+			return nil
+		case err != nil:
+			return err
+		case page.InstanceID != w.instance:
+			return nil
+		}
+		for _, raw := range page.Events {
+			f, known, ok := readFact(raw)
+			if !ok || f.Sequence != w.roster.Sequence()+1 || w.roster.fold(f, known, 0) != nil {
+				return nil
+			}
+			if f.Type == events.RoomDestroyed {
+				w.roster = nil
+			}
+			if err := w.emit(Update{Fact: f, Raw: raw, Recovered: true}); err != nil || w.roster == nil {
+				return err
+			}
+		}
+		if page.NextFlag == "" {
+			return nil
+		}
+	}
 }
 
 // fill reads the facts that were missed. revision is that of a fact after the missing ones,
@@ -287,14 +339,21 @@ func (w *watch) absent(ctx context.Context) error {
 		w.timer.Reset(endsWithin)
 		return nil
 	}
-	w.roster = nil
-	return w.emit(Update{})
+	return w.end(ctx)
 }
 
 // shutOut handles the answer that the user may not read the room any more. The fact that
 // the user itself left, which it may hear, gets a moment to arrive.
 func (w *watch) shutOut(ctx context.Context, why error) error {
-	if w.missing || !errors.Is(why, room.ErrNotAllowed) {
+	switch {
+	case !errors.Is(why, room.ErrNotAllowed):
+		return why
+	case w.missing && w.roster != nil: // the room may have ended, and be another one of that name now
+		if err := w.rest(ctx); err != nil {
+			return err
+		}
+		return why
+	case w.missing:
 		return why
 	}
 	if err := w.catchUp(ctx, w.take); err != nil {
