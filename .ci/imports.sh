@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 json='json json/jsontext'
-cloud='cloudevents/event cloudevents/types'
+cloud='cloudevents/event'
 nats='nats.go nats.go/jetstream'
 
 # package              imports of this module                                   others

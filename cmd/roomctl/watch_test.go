@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
@@ -129,5 +130,48 @@ func TestWatchOutlivesTheConnection(t *testing.T) {
 	cancel()
 	if got := <-code; got != exitOK {
 		t.Errorf("exit code %d after the signal", got)
+	}
+}
+
+// A room of that name had messages before: nothing of the new one is said to be late.
+func TestWatchOfANameThatWasUsedBefore(t *testing.T) {
+	t.Parallel()
+	s := service(t)
+	on := func(args ...string) { t.Helper(); roomctl(t, append(args, "-s", s.ClientURL())...).want(t, exitOK) }
+	on("enter", "lobby", "--as", "alice")
+	on("send", "lobby", "old", "--as", "alice")
+	on("destroy", "lobby")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lines, remarks, code := make(chan string, 64), make(chan string, 64), make(chan int)
+	go func() {
+		code <- Run(ctx, []string{"watch", "lobby", "-s", s.ClientURL()}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+	}()
+	if got := <-remarks; !strings.Contains(got, "there is no room lobby yet") {
+		t.Fatalf("it begins with %q", got)
+	}
+	on("enter", "lobby", "--as", "alice")
+	expect := func(want string, meanwhile func()) {
+		t.Helper()
+		for {
+			meanwhile()
+			select {
+			case got := <-lines:
+				if strings.Contains(got, want) {
+					return
+				}
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	expect("typing", func() { on("send", "lobby", "typing", "--type", "command", "--as", "alice") }) // until it listens
+	on("send", "lobby", "new", "--as", "alice")
+	expect("alice: new", func() {})
+	cancel()
+	<-code
+	for len(remarks) > 0 {
+		if got := <-remarks; strings.Contains(got, "live") || strings.Contains(got, "missed") {
+			t.Errorf("it says %q", got)
+		}
 	}
 }

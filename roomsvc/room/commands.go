@@ -92,7 +92,7 @@ var Commands = []CommandInfo{
 	{Verb: Send, Kind: Says, Request: (*SendRequest)(nil), Reply: (*SendReply)(nil), Refused: []*Code{ErrUserNotInRoom, ErrRoomNotExist, ErrMessageTooLong, ErrRateLimited},
 		Means: "`messageID`, `messageSeq` if it is stored, `timestamp`"},
 	{Verb: History, Kind: Reads, Request: (*HistoryRequest)(nil), Reply: (*HistoryReply)(nil), Refused: []*Code{ErrRoomNotExist, ErrUserNotInRoom},
-		Means: "a page of facts or messages as CloudEvents, after or before the given position; `complete` false: some are gone"},
+		Means: "a page of facts or messages as CloudEvents, after or before the given position, also of an instance that has ended; `complete` false: some are gone"},
 	{Verb: Kick, Kind: ChangesOne, Trusted: true, Request: (*KickRequest)(nil), Reply: (*KickReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "`kicked`: who was put out, with all sessions; `errorUserList`: who was not in the room; the position",
 		rule:  (*Run).kick},
