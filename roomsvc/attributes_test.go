@@ -87,7 +87,6 @@ func TestAttributesOfRepeatedRequests(t *testing.T) {
 			t.Errorf("repeated: %+v, the first outcome was %+v", m, member)
 		}
 		w.Refused(room.ErrParamInvalid, "setAttributes", `{"roomID":"lobby","userID":"bob","set":{"a":"3"},"requestID":"r1"}`)
-		w.Refused(room.ErrParamInvalid, "leave", `{"roomID":"lobby","userID":"bob","requestID":"r1"}`)
 	}
 	w.Refused(room.ErrRoomNotExist, "get", `{"roomID":"none","sync":true}`)
 	for range 6 {

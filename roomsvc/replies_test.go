@@ -21,7 +21,7 @@ func TestOneRequestIDForEachVerb(t *testing.T) {
 		{"setAttributes", `{"userID":"alice","roomID":"side","set":{"a":"b"},"requestID":"1"}`},
 		{"setMemberAttributes", `{"userID":"alice","roomID":"side","userIDs":["alice"],"attributes":{"a":"b"},"requestID":"1"}`},
 		{"send", `{"userID":"alice","roomID":"side","type":"text","data":"hello","requestID":"1"}`},
-		{"setAccess", `{"userID":"alice","roomID":"side","access":"open","requestID":"1"}`},
+		{"setAccess", `{"userID":"alice","roomID":"side","access":"listed","requestID":"1"}`},
 		{"leave", `{"userID":"alice","roomID":"side","requestID":"1"}`},
 		{"join", `{"userID":"alice","roomID":"side","requestID":"1"}`},
 		{"switch", `{"userID":"alice","fromRoomID":"side","toRoomInfo":{"roomID":"third"},"isCreateWhenRoomNotExisted":true,"config":{"roomDestroyDelayTime":600},"requestID":"1"}`},
