@@ -135,6 +135,7 @@ gone without waiting for its lease to end. */
   afterSequence?: number;
   afterMessageSeq?: number;
   beforeMessageSeq?: number;
+  nextFlag?: string;
   /** 1 to 500; 0: 500 */
   count?: number;
 }
@@ -581,7 +582,7 @@ export interface MemberAttributesChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -637,7 +638,7 @@ export interface MemberJoined {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -691,7 +692,7 @@ export interface MemberLeft {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -734,7 +735,7 @@ export interface MessageSent {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -766,7 +767,7 @@ export interface RoomAccessChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -818,7 +819,7 @@ export interface RoomAttributesChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -892,7 +893,7 @@ export interface RoomCreated {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -928,7 +929,7 @@ export interface RoomDestroyed {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -959,7 +960,7 @@ export interface RoomKept {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -983,7 +984,7 @@ export interface SessionJoined {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -1007,7 +1008,7 @@ export interface SessionLeft {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   /** the room's instance, as data.instanceID */
   roominstance: string;
@@ -1056,7 +1057,7 @@ export interface UserStateChanged {
   /** the room's ID */
   subject: string;
   datacontenttype: "application/json";
-  /** never earlier than that of the room's previous event */
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   data: NoticeData;
 }
@@ -1098,6 +1099,9 @@ export interface JoinedReply {
 export interface DestroyReply {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
 }
@@ -1127,11 +1131,11 @@ export interface HistoryReply {
   }[];
   /** the position to ask for next, empty at the end */
   nextFlag: string;
-  /** false: some are no longer kept, or the room is now another instance */
+  /** false: some are no longer kept, or the room is now another instance and nothing of this one is kept */
   complete: boolean;
   /** with facts: the sequence of the newest one */
   sequence?: number;
-  /** with messages: the messageSeq of the newest one, 0 if there is none */
+  /** with messages of a room that exists: the messageSeq of the newest one, 0 if there is none */
   messageSeq?: number;
   expiresAt?: string;
   leaseSeconds?: number;
@@ -1149,6 +1153,9 @@ export interface ErrorUser {
 export interface KickReply {
   kicked: string[];
   errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
 }
@@ -1167,6 +1174,8 @@ export interface LeftReply {
 /** LeftAllReply answers leaveAll. */
 export interface LeftAllReply {
   roomIDList: string[];
+  /** not empty: the session is in more rooms; a new leaveAll goes on */
+  nextFlag: string;
   expiresAt?: string;
   leaseSeconds?: number;
 }
