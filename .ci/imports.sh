@@ -22,6 +22,7 @@ roomsvc/room         | events subjects                                        | 
 roomsvc/policy       | subjects                                               |
 roomsvc/due          | |
 roomsvc/life         | |
+roomsvc/answers      | subjects                                               | nats.go
 roomsvc/journal      | events subjects                                        | $nats json nuid
 roomsvc/messages     | events journal life subjects                           | $nats
 roomsvc/projection   | journal room subjects                                  | $nats json
@@ -38,8 +39,8 @@ roomsvc/past         | events journal messages replica room subjects          | 
 roomsvc/talk         | commit events journal life messages replica room subjects | nats.go nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | commit departed events intake leases life messages past replica room subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | api commit conns departed events feeds journal lead leases life load messages past projection replica room subjects talk upkeep | nats.go json nuid
+roomsvc/api          | answers commit departed events intake leases life messages past replica room subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | answers api commit conns departed events feeds journal lead leases life load messages past projection replica room subjects talk upkeep | nats.go json nuid
 roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

@@ -127,7 +127,7 @@ func roleTable() string {
 	for _, rule := range policy.Table {
 		publish := placesOf(rule.Publish)
 		if rule.Respond {
-			publish += fmt.Sprintf("; an answer to what it is asked, within %v", policy.RespondWithin)
+			publish += fmt.Sprintf("; an answer to what it is asked, within %v", subjects.RespondWithin)
 		}
 		table += fmt.Sprintf("| %s | %s | %s | %s |\n", rule.Role, rule.Means, publish, placesOf(rule.Subscribe))
 	}

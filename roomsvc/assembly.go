@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
@@ -55,6 +56,7 @@ type assembly struct {
 	expiry    *upkeep.Leases
 	outbox    *messages.Outbox
 	talk      *talk.Talk
+	answers   *answers.Leave // nil: nobody connects with permissions that would matter
 	api       *api.API
 }
 
@@ -80,6 +82,11 @@ func (s *assembly) assemble(ctx context.Context) error {
 		return fmt.Errorf("listening to the system account: %w", err)
 	}
 	s.empty.Book = s.leases
+	if s.cfg.Feeds {
+		if s.answers, err = answers.New(s.nc, subjects.RespondWithin); err != nil {
+			return err
+		}
+	}
 	s.wire(loaded.Replica)
 	s.renewLost(found.Lost)
 	known := s.start()
@@ -164,7 +171,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
 		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Limits: limits,
-		Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
+		Answers: s.answers, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})
 }
 

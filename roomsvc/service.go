@@ -121,6 +121,9 @@ func (s *Service) end() {
 	if s.commit != nil {
 		s.commit.End()
 	}
+	if s.answers != nil {
+		s.answers.Close()
+	}
 	if s.journal != nil {
 		s.journal.Close()
 	}

@@ -1,6 +1,9 @@
 package subjects
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Subjects that permissions name, besides those that commands and events use.
 const (
@@ -20,6 +23,11 @@ const (
 	acks      = "$JS.ACK."
 	flow      = "$JS.FC."
 )
+
+// RespondWithin is how long a request may be answered. The NATS server keeps each request's
+// reply subject for that long, and scans all of them again and again. Everything is answered
+// within ten seconds.
+const RespondWithin = 15 * time.Second
 
 // UserCommands matches [UserCommand] of one user, every verb.
 func UserCommands(u User) string { return UserCommand("*", u) }

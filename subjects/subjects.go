@@ -54,8 +54,13 @@ const (
 	openPrefix    = "room.open."
 	msgPrefix     = "room.msg."
 	msgJournal    = "room.msgjournal."
+	answersPrefix = "room.answers."
 	kvPrefix      = "$KV."
 )
+
+// Answers is where an instance of the service sends messages to itself, see
+// [natsrooms/roomsvc/answers]. token is the instance's own.
+func Answers(token string) string { return answersPrefix + token }
 
 // Command is where trusted callers send commands of one verb.
 func Command(verb string) string { return commandPrefix + verb }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natsrooms/roomsvc/policy"
+	"natsrooms/subjects"
 )
 
 // insider is how roomd connects to the server that it embeds. Its users have key pairs
@@ -100,7 +101,7 @@ func permissions(p policy.Permissions) *server.Permissions {
 		Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
 	}
 	if p.Respond {
-		role.Response = &server.ResponsePermission{MaxMsgs: server.DEFAULT_ALLOW_RESPONSE_MAX_MSGS, Expires: policy.RespondWithin}
+		role.Response = &server.ResponsePermission{MaxMsgs: policy.RespondTimes, Expires: subjects.RespondWithin}
 	}
 	return role
 }

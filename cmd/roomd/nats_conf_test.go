@@ -11,6 +11,7 @@ import (
 
 	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
 )
 
 // conf is the shipped configuration as nats-server reads it.
@@ -48,7 +49,7 @@ func TestShippedPermissionsMatchTheTable(t *testing.T) {
 			t.Errorf("%s: permissions %+v", u.Username, p)
 			continue
 		}
-		if r := p.Response; r != nil && (r.MaxMsgs != 1 || r.Expires != policy.RespondWithin) {
+		if r := p.Response; r != nil && (r.MaxMsgs != policy.RespondTimes || r.Expires != subjects.RespondWithin) {
 			t.Errorf("%s may answer %d times within %v", u.Username, r.MaxMsgs, r.Expires)
 		}
 		if !slices.Equal(p.Publish.Allow, want.Publish) {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/leases"
@@ -48,9 +49,10 @@ type Config struct {
 	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases
 	Limits   func() *room.Limits                                                                    // as they are now
 
-	Feeds       bool   // end users connect as themselves
-	Source      string // prefix of the source of every event
-	MaxInFlight int    // requests worked on at once
+	Answers     *answers.Leave // nil: none is needed
+	Feeds       bool           // end users connect as themselves
+	Source      string         // prefix of the source of every event
+	MaxInFlight int            // requests worked on at once
 	Version     string
 	Stats       func() any // what the micro service returns under "data"
 }
@@ -124,6 +126,7 @@ func (a *API) send(q *request, data []byte, h nats.Header) {
 		}
 		m.Header[ignoredHeader] = []string{q.ignored}
 	}
+	a.Answers.Before(q.reply)
 	if err := a.Conn.PublishMsg(m); err != nil {
 		a.Log.Warn("an answer was lost", "verb", q.info.Verb, "error", err)
 	}

@@ -13,7 +13,6 @@ package policy
 
 import (
 	"slices"
-	"time"
 
 	"natsrooms/subjects"
 )
@@ -33,13 +32,13 @@ const (
 // Permissions is what a connection may do: everything named here, and nothing else.
 type Permissions struct {
 	Publish, Subscribe []string
-	Respond            bool // it may answer a request once, within [RespondWithin]
+	Respond            bool // it may answer requests, within [natsrooms/subjects.RespondWithin]
 }
 
-// RespondWithin is how long a request may be answered. The NATS server keeps each
-// request's reply subject for that long, and scans all of them again and again; those of
-// dropped commands stay there. Everything is answered within ten seconds.
-const RespondWithin = 15 * time.Second
+// RespondTimes is how many answers may go to the reply subject of a request; -1 is any number.
+// A client may name the same reply subject in several requests. The NATS server counts requests
+// and answers together, so with any number of its own it would refuse answers to such clients.
+const RespondTimes = -1
 
 // Rule is one row of the table.
 type Rule struct {
