@@ -103,6 +103,11 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 	if s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, Shared: s.cfg.shared()}); err != nil {
 		return err
 	}
+	s.life.Go(func() {
+		if err := s.journal.Guard(s.life); err != nil {
+			s.life.Fail(err)
+		}
+	})
 	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
 		return err
 	}

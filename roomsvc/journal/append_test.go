@@ -185,3 +185,11 @@ func TestIsMarker(t *testing.T) {
 		}
 	}
 }
+
+func readAck(m *nats.Msg) (uint64, error) {
+	ack, err := parseAck(m)
+	if err != nil {
+		return 0, err
+	}
+	return ack.means()
+}

@@ -75,19 +75,33 @@ func Fact(f *events.Fact, prefix string, expect uint64) (Entry, error) {
 }
 
 type acks struct {
-	nc      *nats.Conn
-	sub     *nats.Subscription
-	prefix  string
-	mu      sync.Mutex // guards next and waiting
-	next    uint64
-	waiting map[string]func(uint64, error)
+	nc     *nats.Conn
+	sub    *nats.Subscription
+	prefix string
+	domain string     // JetStream domain of the streams
+	rival  chan error // a second journal
+	twice  chan place // what answered an append that had been answered
+
+	mu       sync.Mutex // guards the fields below it
+	next     uint64
+	waiting  map[string]waiting // nil: no answer is passed on any more
+	answered [count]uint64      // the newest appends that were answered, each at its number modulo count
 }
 
-func newAcks(nc *nats.Conn) (*acks, error) {
+// waiting is an append that waits for its answer.
+type waiting struct {
+	n        uint64
+	answered func(uint64, error)
+}
+
+func newAcks(nc *nats.Conn, domain string) (*acks, error) {
 	// The name of an inbox comes from the same series as the IDs of rooms' instances and of
 	// messages. Without the random text, whoever sees some of those could guess this name and
 	// direct the answers to commands here.
-	a := &acks{nc: nc, prefix: nc.NewInbox() + rand.Text() + ".", waiting: map[string]func(uint64, error){}}
+	a := &acks{
+		nc: nc, prefix: nc.NewInbox() + rand.Text() + ".", domain: domain,
+		rival: make(chan error, 1), twice: make(chan place, 1), waiting: map[string]waiting{},
+	}
 	sub, err := nc.Subscribe(a.prefix+"*", a.take)
 	if err != nil {
 		return nil, err
@@ -100,20 +114,35 @@ func (a *acks) close() { _ = a.sub.Unsubscribe() }
 
 func (a *acks) take(m *nats.Msg) {
 	token := m.Subject[len(a.prefix):]
-	a.mu.Lock()
-	answered := a.waiting[token]
-	delete(a.waiting, token)
-	a.mu.Unlock()
-	if answered != nil {
-		answered(readAck(m))
+	ack, err := parseAck(m)
+	if a.foreign(&ack) {
+		return
 	}
+	a.mu.Lock()
+	w, waited := a.waiting[token]
+	if waited {
+		delete(a.waiting, token)
+		a.answered[w.n%count] = w.n
+	}
+	a.mu.Unlock()
+	if !waited {
+		a.again(token, &ack)
+		return
+	}
+	if err != nil {
+		w.answered(0, err)
+		return
+	}
+	w.answered(ack.means())
 }
 
 func (a *acks) send(entries []Entry, answered func(uint64, error)) (func(), error) {
 	a.mu.Lock()
 	a.next++
 	token := strconv.FormatUint(a.next, 36)
-	a.waiting[token] = answered
+	if a.waiting != nil {
+		a.waiting[token] = waiting{a.next, answered}
+	}
 	a.mu.Unlock()
 	forget := func() {
 		a.mu.Lock()
@@ -160,30 +189,35 @@ type ackBody struct {
 		Code        uint16 `json:"err_code"`
 		Description string `json:"description"`
 	} `json:"error"`
+	Stream    string `json:"stream"`
+	Domain    string `json:"domain"`
 	Seq       uint64 `json:"seq"`
 	Duplicate bool   `json:"duplicate"`
 }
 
-// readAck tells what an answer means. A code that is not listed below proves nothing.
-func readAck(m *nats.Msg) (uint64, error) {
+func parseAck(m *nats.Msg) (ack ackBody, err error) {
 	if m.Header.Get("Status") == "503" {
-		return 0, fmt.Errorf("%w: no stream takes its subject", ErrUnknown)
+		return ack, fmt.Errorf("%w: no stream takes its subject", ErrUnknown)
 	}
-	var ack ackBody
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnknown, err)
+		return ack, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	if ack.Error == nil && ack.Duplicate {
-		return ack.Seq, ErrRepeated
+	return ack, nil
+}
+
+// means tells what an answer means. A code that is not listed below proves nothing.
+func (b *ackBody) means() (uint64, error) {
+	if b.Error == nil && b.Duplicate {
+		return b.Seq, ErrRepeated
 	}
-	if ack.Error == nil && ack.Seq > 0 {
-		return ack.Seq, nil
+	if b.Error == nil && b.Seq > 0 {
+		return b.Seq, nil
 	}
-	if ack.Error == nil {
+	if b.Error == nil {
 		return 0, fmt.Errorf("%w: an answer without a sequence", ErrUnknown)
 	}
 	meaning := ErrUnknown
-	switch ack.Error.Code {
+	switch b.Error.Code {
 	case 10071, 10164: // wrong last sequence; only replicated streams send the second
 		meaning = ErrConflict
 	case
@@ -194,5 +228,5 @@ func readAck(m *nats.Msg) (uint64, error) {
 		10179, 10199, 10200, 10201, 10210:
 		meaning = ErrRefused
 	}
-	return 0, fmt.Errorf("%w: %s (%d)", meaning, ack.Error.Description, ack.Error.Code)
+	return 0, fmt.Errorf("%w: %s (%d)", meaning, b.Error.Description, b.Error.Code)
 }

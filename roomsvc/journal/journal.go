@@ -65,7 +65,8 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{nc: nc, js: js}
-	if _, err := js.AccountInfo(ctx); err != nil {
+	account, err := js.AccountInfo(ctx)
+	if err != nil {
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
 			return nil, fmt.Errorf("JetStream is off at %s; switch it on there (a jetstream block in its configuration), rooms are stored in it", nc.ConnectedUrlRedacted())
 		}
@@ -74,10 +75,14 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	if err := j.CheckSubjects(ctx); err != nil {
 		return nil, err
 	}
-	if err := j.openStream(ctx, s); err != nil {
+	if j.acks, err = newAcks(nc, account.Domain); err != nil {
 		return nil, err
 	}
-	if j.acks, err = newAcks(nc); err != nil {
+	if err = j.checkAlone(ctx); err == nil {
+		err = j.openStream(ctx, s)
+	}
+	if err != nil {
+		j.acks.close()
 		return nil, err
 	}
 	return j, nil
