@@ -49,6 +49,26 @@ func (s *assembly) refresh() {
 		s.life.Fail(errors.New("another instance has been started with feeds for end users, and this one would still trust everybody; start it again, with the same settings"))
 	}
 	s.checkTail()
+	s.checkStreams()
+}
+
+// checkStreams notices streams that were deleted. Only the bucket of rooms can be made again:
+// everything in it is known here.
+func (s *assembly) checkStreams() {
+	for _, check := range []func(context.Context) error{s.journal.Check, s.messages.Check} {
+		if err := check(s.life); err != nil {
+			s.life.Fail(err)
+			return
+		}
+	}
+	another, err := s.bucket.Check(s.life)
+	if err != nil && !s.life.Over() {
+		s.log.Warn("looking for the bucket", "bucket", subjects.BucketState, "error", err)
+	}
+	if another {
+		s.log.Warn("the bucket was deleted or replaced while the service ran; it is written anew", "bucket", subjects.BucketState)
+		s.projector.Rewrite()
+	}
 	s.leases.Check(s.life)
 }
 

@@ -47,6 +47,8 @@ type Journal struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	acks   *acks
+
+	created time.Time // when the stream was
 }
 
 const (
@@ -185,6 +187,7 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 	if j.stream, err = j.js.UpdateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
 	}
+	j.created = j.stream.CachedInfo().Created
 	return nil
 }
 

@@ -81,18 +81,14 @@ func (b *Book) prove() {
 	_ = b.pass(ctx)
 }
 
-// Check notices that the bucket is no longer the one that was opened. Nothing else would: a
-// consumer waits for a stream that is gone, and continues in a recreated one.
+// Check notices that the bucket is no longer the one that was opened.
 func (b *Book) Check(ctx context.Context) {
-	info, err := b.stream.Info(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) && rest(ctx, resend) == nil { // a server that has just started may not know it yet
-		info, err = b.stream.Info(ctx)
-	}
+	info, err := journal.Still(ctx, b.stream, b.created)
 	b.mu.Lock()
 	heard := b.known.heard.seq
 	b.mu.Unlock()
 	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(b.created):
+	case errors.Is(err, journal.ErrGone):
 		b.life.Fail(errGone)
 	case err == nil && info.State.LastSeq < heard: // unless that is the word of a deposed leader
 		b.prove()

@@ -36,6 +36,7 @@ type Store struct {
 	Settings
 	journal *journal.Journal
 	stream  jetstream.Stream
+	created time.Time // when the stream was
 
 	mu    sync.RWMutex // guards heads
 	heads map[subjects.Room]head
@@ -63,7 +64,15 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Settings: s, journal: j, stream: stream, heads: map[subjects.Room]head{}}, nil
+	return &Store{Settings: s, journal: j, stream: stream, created: stream.CachedInfo().Created, heads: map[subjects.Room]head{}}, nil
+}
+
+// Check returns an error if the stream was deleted, or replaced by another one.
+func (s *Store) Check(ctx context.Context) error {
+	if _, err := journal.Still(ctx, s.stream, s.created); errors.Is(err, journal.ErrGone) {
+		return fmt.Errorf("the stream %s %w, and what was said with it; start again, it is made anew", subjects.StreamMessages, err)
+	}
+	return nil
 }
 
 // Entry returns the entry to store for a message. id is the same for every try of the same

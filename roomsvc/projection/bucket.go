@@ -30,12 +30,37 @@ type Projected struct {
 
 // Bucket is the open bucket.
 type Bucket struct {
-	journal *journal.Journal
-	stream  jetstream.Stream
+	journal  *journal.Journal
+	stream   jetstream.Stream
+	replicas int
+	created  time.Time // when the stream was; only [Bucket.Check] changes it
 }
 
 // Open creates or opens the bucket's stream.
 func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error) {
+	stream, err := openStream(ctx, j, replicas)
+	if err != nil {
+		return nil, err
+	}
+	return &Bucket{j, stream, replicas, stream.CachedInfo().Created}, nil
+}
+
+// Check makes the bucket again if it was deleted. It reports whether the bucket is not the one
+// that was there at the last look, so that everything must be written anew. It is for one
+// goroutine at a time.
+func (b *Bucket) Check(ctx context.Context) (another bool, err error) {
+	if _, err := journal.Still(ctx, b.stream, b.created); !errors.Is(err, journal.ErrGone) {
+		return false, err
+	}
+	stream, err := openStream(ctx, b.journal, b.replicas)
+	if err != nil {
+		return false, err
+	}
+	b.created = stream.CachedInfo().Created
+	return true, nil
+}
+
+func openStream(ctx context.Context, j *journal.Journal, replicas int) (jetstream.Stream, error) {
 	cfg := jetstream.StreamConfig{
 		Name:                   subjects.StreamState,
 		Description:            "natsrooms: the state of every room, written by the service alone",
@@ -51,11 +76,7 @@ func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error
 		SubjectDeleteMarkerTTL: markerTTL,
 		AllowAtomicPublish:     true,
 	}
-	stream, err := j.OpenStream(ctx, cfg, replicas)
-	if err != nil {
-		return nil, err
-	}
-	return &Bucket{j, stream}, nil
+	return j.OpenStream(ctx, cfg, replicas)
 }
 
 // Snapshot is what the bucket held when it was loaded.

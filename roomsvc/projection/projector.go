@@ -42,7 +42,7 @@ type Projector struct {
 	pending []room.Change
 	waiting int    // records in pending
 	written uint64 // revision of the bucket, as far as this instance knows
-	rewrite bool   // the next lead starts by writing everything anew
+	rewrite bool   // everything is to be written anew
 	trouble error  // why the newest batch could not be written
 
 	// Only Lead uses these.
@@ -62,11 +62,27 @@ func NewProjector(b *Bucket, loaded Projected, settle time.Duration, all func() 
 	return &Projector{bucket: b, settle: settle, all: all, wake: make(chan struct{}, 1), written: loaded.Revision}
 }
 
-// Rewrite makes the next lead start by writing everything anew.
+// Rewrite has everything written anew: at once by the instance that leads, and by any other
+// when it leads.
 func (p *Projector) Rewrite() {
 	p.mu.Lock()
 	p.rewrite = true
 	p.mu.Unlock()
+	p.look()
+}
+
+// look wakes who writes.
+func (p *Projector) look() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *Projector) mustRewrite() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rewrite
 }
 
 // Add takes the next change in the journal's order.
@@ -77,10 +93,7 @@ func (p *Projector) Add(c room.Change) {
 		p.waiting += c.Records()
 	}
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.look()
 }
 
 // Follow drops the changes that another instance has written. Instances that do not lead call it.
@@ -142,10 +155,7 @@ func (p *Projector) begin(ctx context.Context) (guard uint64, err error) {
 	if projected.Journal != p.projected.Journal || projected.Revision < p.Written() {
 		p.Rewrite() // it was emptied or is an old copy, so it lacks what was written before
 	}
-	p.mu.Lock()
-	rewrite := p.rewrite
-	p.mu.Unlock()
-	if rewrite || projected.Torn {
+	if p.mustRewrite() || projected.Torn {
 		return p.writeAll(ctx, guard)
 	}
 	p.trim(projected.Revision)
@@ -160,6 +170,11 @@ func (p *Projector) lead(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		if p.mustRewrite() {
+			if guard, err = p.begin(ctx); err != nil {
+				return err
+			}
+		}
 		began := time.Now()
 		full, err := p.writeSome(ctx, &guard)
 		if err != nil {
