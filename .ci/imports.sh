@@ -33,14 +33,15 @@ roomsvc/replica      | events journal life room subjects                      |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/commit       | events journal life replica room subjects              | nuid
+roomsvc/space        | journal life room                                      |
 roomsvc/load         | events journal life projection replica room subjects   |
 roomsvc/upkeep       | commit conns due events feeds lead leases life projection replica room subjects |
 roomsvc/past         | events journal messages replica room subjects          | json/jsontext
 roomsvc/talk         | commit events journal life messages replica room subjects | nats.go nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers commit departed events intake leases life messages past replica room subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | answers api commit conns departed events feeds journal lead leases life load messages past projection replica room subjects talk upkeep | nats.go json nuid
+roomsvc/api          | answers commit departed events intake leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | answers api commit conns departed events feeds journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
 roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

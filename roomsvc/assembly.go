@@ -27,6 +27,7 @@ import (
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/space"
 	"natsrooms/roomsvc/talk"
 	"natsrooms/roomsvc/upkeep"
 	"natsrooms/subjects"
@@ -56,6 +57,7 @@ type assembly struct {
 	expiry    *upkeep.Leases
 	outbox    *messages.Outbox
 	talk      *talk.Talk
+	space     *space.Guard
 	answers   *answers.Leave // nil: nobody connects with permissions that would matter
 	api       *api.API
 }
@@ -163,6 +165,8 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Said:   func(ctx context.Context, f *events.Fact) { s.outbox.Settled(ctx, f) },
 		Settle: func(results []commit.Result) { s.api.Settle(results) },
 	})
+	s.space = space.New(space.Config{Life: s.life, Log: s.log, Journal: s.journal, Store: s.cfg.Store, Messages: s.cfg.MessagesUntil})
+	s.messages.May = s.space.Message
 	s.expiry = &upkeep.Leases{Life: s.life, Log: s.log, Book: s.leases, Replica: rep, Sync: s.sync, Commit: s.commit, Limits: limits}
 	if s.cfg.System != nil {
 		s.leases.Ask()
@@ -175,7 +179,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
-		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Limits: limits,
+		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
 		Answers: s.answers, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})
 }
@@ -218,6 +222,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 		s.empty.Resume(r.ID, r.Head())
 	}
 	s.life.Go(func() { s.empty.Run(s.life) })
+	s.life.Go(s.space.Run)
 	election := lead.New(lead.Config{
 		Life: s.life, Log: s.log, Journal: s.journal, Stream: s.leases.Stream(), Instance: s.cfg.Instance, Duties: s.duties(),
 		Between: func(ctx context.Context) {

@@ -12,6 +12,7 @@ import (
 
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/space"
 )
 
 // Version is the version of the service, as its micro service reports it.
@@ -19,22 +20,24 @@ const Version = "0.1.0"
 
 // Config is a service's settings. The zero value works.
 type Config struct {
-	Instance        string        // unique among running instances; one that starts under the name of the instance that led takes the lead at once. Default: random
-	FactsKeep       time.Duration // how long facts are kept: 0 is 168 h, else at least 24 h
-	MessagesKeep    time.Duration // how long messages are kept: 0 is 24 h, else at least 5 min
-	MessagesPerRoom int           // newest messages that a room keeps; 0: 2,000
-	Limits          room.Limits   // see [room.Settings]
-	Replicas        int           // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
-	MaxInFlight     int           // commands worked on at once, beyond that BUSY; 0: 16384
-	SourcePrefix    string        // before the source of every event
-	Remember        time.Duration // how long outcomes of requests are known: 0 is 3 min; under 2 min breaks what is promised about retries
-	Settle          time.Duration // how long the server may take to bring what it acknowledged to its disk, longer than its sync_interval; 0: 5 min
-	Feeds           bool          // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
-	FeedsConn       *nats.Conn    // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
-	Grace           time.Duration // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
-	System          *nats.Conn    // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time
-	Server          string        // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
-	Logger          *slog.Logger  // default: slog.Default()
+	Instance        string             // unique among running instances; one that starts under the name of the instance that led takes the lead at once. Default: random
+	FactsKeep       time.Duration      // how long facts are kept: 0 is 168 h, else at least 24 h
+	MessagesKeep    time.Duration      // how long messages are kept: 0 is 24 h, else at least 5 min
+	MessagesPerRoom int                // newest messages that a room keeps; 0: 2,000
+	Limits          room.Limits        // see [room.Settings]
+	Replicas        int                // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
+	MaxInFlight     int                // commands worked on at once, beyond that BUSY; 0: 16384
+	SourcePrefix    string             // before the source of every event
+	Remember        time.Duration      // how long outcomes of requests are known: 0 is 3 min; under 2 min breaks what is promised about retries
+	Settle          time.Duration      // how long the server may take to bring what it acknowledged to its disk, longer than its sync_interval; 0: 5 min
+	Feeds           bool               // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
+	FeedsConn       *nats.Conn         // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
+	Grace           time.Duration      // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
+	System          *nats.Conn         // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time
+	Server          string             // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
+	Store           func() space.Store // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
+	MessagesUntil   int                // percentage of the store above which messages are refused; 0: 90
+	Logger          *slog.Logger       // default: slog.Default()
 }
 
 const (
@@ -47,6 +50,7 @@ const (
 	defaultMessagesKeep    = 24 * time.Hour
 	minMessagesKeep        = 5 * time.Minute
 	defaultMessagesPerRoom = 2000
+	defaultMessagesUntil   = 90
 )
 
 func (c *Config) validate() error {
@@ -63,6 +67,10 @@ func (c *Config) validate() error {
 	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
 	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
 		return errors.New("messages per room, replicas and commands in flight can't be negative; 0 is the default")
+	}
+	c.MessagesUntil = cmp.Or(c.MessagesUntil, defaultMessagesUntil)
+	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {
+		return fmt.Errorf("messages are to be refused above %d%% of the store; it must be 1 to 100, or 0 for the default", c.MessagesUntil)
 	}
 	if err := c.Limits.Check(); err != nil {
 		return err

@@ -202,7 +202,7 @@ func (s *Service) Check(ctx context.Context) error {
 		why = err.Error()
 	}
 	s.unfit.Store(&why)
-	return err
+	return cmp.Or(s.space.Trouble(), err)
 }
 
 // listen begins to take commands, unless the service has failed in the meantime.
@@ -239,6 +239,9 @@ func (s *Service) stats() any {
 	why := ""
 	if p := s.unfit.Load(); p != nil {
 		why = *p
+	}
+	if trouble := s.space.Trouble(); trouble != nil {
+		why = trouble.Error()
 	}
 	return map[string]any{
 		"instance": s.cfg.Instance, "ready": why == "" && !s.life.Over(), "problem": why, "rooms": s.rep.Living(),

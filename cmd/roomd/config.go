@@ -49,6 +49,7 @@ type Config struct {
 	MaxRoomsPerUser int           `placeholder:"N" help:"Rooms that a user may be in at a time (0: any number)."`
 	MessagesKeep    time.Duration `placeholder:"24h" help:"How long messages are kept, at least 5m."`
 	MessagesPerRoom int           `placeholder:"2000" help:"How many of its newest messages a room keeps."`
+	MessagesUntil   int           `placeholder:"90" help:"Percentage of the store above which messages are refused, so that there is space for people to come and go."`
 	MessageRate     int           `placeholder:"N" help:"Messages per second from one sender in one room, on each instance (0: any number)."`
 
 	Lease   time.Duration  `placeholder:"60s" help:"How long a user's session stays in its rooms without a sign of life, unless it asks for a different time: 5s to 1h."`
@@ -127,6 +128,9 @@ func (c *Config) check() error {
 		if f.value < 0 {
 			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for the default", f.name, f.value)
 		}
+	}
+	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {
+		return fmt.Errorf("--messages-until is %d; it must be a percentage, 1 to 100", c.MessagesUntil)
 	}
 	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {
 		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, because readers catch up from them", c.MessagesKeep)
@@ -265,7 +269,8 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Server:       l.only,
 		Grace:        grace,
 		FactsKeep:    c.FactsKeep,
-		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom,
+		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom, MessagesUntil: c.MessagesUntil,
+		Store:    l.store,
 		Limits:   limits,
 		Replicas: c.Replicas,
 		Logger:   log,

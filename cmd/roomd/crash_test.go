@@ -45,6 +45,7 @@ type victim struct {
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	processes int
+	stderr    *worlds.Log // of the newest process
 	ready     []time.Time // when each was
 }
 
@@ -74,20 +75,23 @@ func (v *victim) start() {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	var errs strings.Builder
-	v.cmd.Stderr = &errs
+	v.stderr = new(worlds.Log)
+	v.cmd.Stderr = v.stderr
 	if err := v.cmd.Start(); err != nil {
 		v.t.Fatal(err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "ready ") {
 		_ = v.cmd.Wait()
-		v.t.Fatalf("process %d said %q, %v\n%s", v.processes, line, err, errs.String())
+		v.t.Fatalf("process %d said %q, %v\n%s", v.processes, line, err, v.stderr)
 	}
 	v.ready = append(v.ready, time.Now())
 	v.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) { _ = cmd.Wait(); close(exited) }(v.cmd, v.exited)
 }
+
+// said is what the newest process said on stderr.
+func (v *victim) said() string { return v.stderr.String() }
 
 func (v *victim) kill() {
 	if v.exited != nil {

@@ -54,6 +54,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}
+	l.store = (&disk{server: s, dir: opts.StoreDir}).look
 	l.close = func() {
 		l.hangUp()
 		s.Shutdown()

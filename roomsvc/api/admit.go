@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"regexp"
 
 	"natsrooms/events"
@@ -89,6 +90,7 @@ func (a *API) admitNow(q *request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return
 	}
+	err = cmp.Or(err, a.Space.Change())
 	if q.info.Brings() && q.Cmd.User != "" && !a.isIn(q) {
 		a.notify(q.Cmd, replica.Place{Room: q.Cmd.Room}, events.Connecting, q.info.Begins)
 		q.told = true

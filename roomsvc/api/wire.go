@@ -19,6 +19,7 @@ import (
 	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/space"
 	"natsrooms/roomsvc/talk"
 	"natsrooms/roomsvc/turns"
 )
@@ -47,7 +48,8 @@ type Config struct {
 	Leases   *leases.Book
 	Departed *departed.Departed
 	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases
-	Limits   func() *room.Limits                                                                    // as they are now
+	Space    *space.Guard
+	Limits   func() *room.Limits // as they are now
 
 	Answers     *answers.Leave // nil: none is needed
 	Feeds       bool           // end users connect as themselves

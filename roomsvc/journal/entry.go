@@ -81,6 +81,7 @@ type acks struct {
 	domain string     // JetStream domain of the streams
 	rival  chan error // a second journal
 	twice  chan place // what answered an append that had been answered
+	quiet  quiet
 
 	mu       sync.Mutex // guards the fields below it
 	next     uint64
@@ -91,6 +92,7 @@ type acks struct {
 // waiting is an append that waits for its answer.
 type waiting struct {
 	n        uint64
+	journal  bool // it is to be stored in the journal
 	answered func(uint64, error)
 }
 
@@ -133,15 +135,22 @@ func (a *acks) take(m *nats.Msg) {
 		w.answered(0, err)
 		return
 	}
+	if w.journal {
+		a.quiet.heard()
+	}
 	w.answered(ack.means())
 }
 
 func (a *acks) send(entries []Entry, answered func(uint64, error)) (func(), error) {
+	journal := inJournal(entries[0].Subject)
+	if journal {
+		a.quiet.asked()
+	}
 	a.mu.Lock()
 	a.next++
 	token := strconv.FormatUint(a.next, 36)
 	if a.waiting != nil {
-		a.waiting[token] = waiting{a.next, answered}
+		a.waiting[token] = waiting{a.next, journal, answered}
 	}
 	a.mu.Unlock()
 	forget := func() {

@@ -38,6 +38,8 @@ type Store struct {
 	stream  jetstream.Stream
 	created time.Time // when the stream was
 
+	May func() error // why no message may be stored; nil: any may
+
 	mu    sync.RWMutex // guards heads
 	heads map[subjects.Room]head
 }
@@ -75,9 +77,14 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// Entry returns the entry to store for a message. id is the same for every try of the same
+// Entry returns the entry to store for a message, if one may be stored. id is the same for every try of the same
 // request; digest tells it from another request with that ID.
 func (s *Store) Entry(m *events.Message, prefix, id, digest string) (journal.Entry, error) {
+	if s.May != nil {
+		if err := s.May(); err != nil {
+			return journal.Entry{}, err
+		}
+	}
 	data, err := m.Encode(prefix)
 	if err != nil {
 		return journal.Entry{}, err

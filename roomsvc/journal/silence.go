@@ -1,0 +1,61 @@
+package journal
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/subjects"
+)
+
+// quiet knows for how long the journal has owed an answer. A server that can't write answers
+// nothing.
+type quiet struct{ since atomic.Int64 } // when something was appended for the first time since the last answer; 0: nothing was
+
+func (q *quiet) asked() { q.since.CompareAndSwap(0, time.Now().UnixNano()) }
+func (q *quiet) heard() { q.since.Store(0) }
+
+func inJournal(subject string) bool {
+	return subject == subjects.Sync || strings.HasPrefix(subject, strings.TrimSuffix(subjects.JournalPattern, "*"))
+}
+
+// Silence is for how long appends to the journal have gone unanswered; 0 if none is.
+func (j *Journal) Silence() time.Duration {
+	since := j.acks.quiet.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
+// Probe appends a marker and returns once the journal has answered, whatever it answers.
+func (j *Journal) Probe(ctx context.Context) error {
+	_, err := j.Store(ctx, []Entry{{Subject: subjects.Sync, Header: nats.Header{jetstream.MsgTTLHeader: {MarkerTTL.String()}}}})
+	if ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// Space asks the server how many bytes the account holds, and how many it may hold besides; 0
+// and 0 if there is no limit.
+func (j *Journal) Space(ctx context.Context) (used, free int64, err error) {
+	info, err := j.js.AccountInfo(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	least := func(t jetstream.Tier) {
+		if most := t.Limits.MaxStore; most > 0 && (used+free == 0 || most-int64(t.Store) < free) {
+			used, free = int64(t.Store), max(most-int64(t.Store), 0)
+		}
+	}
+	least(info.Tier)
+	for _, t := range info.Tiers {
+		least(t)
+	}
+	return used, free, nil
+}

@@ -1,0 +1,194 @@
+// Package space keeps the service from filling the store that it stands on. A NATS server
+// whose disk is full stops storing, and goes on not storing when there is space again, until it
+// is started anew; so commands are refused before it comes to that: first messages, so that
+// chat cannot keep people out, and at the end every change. Reads are answered all the time.
+package space
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/room"
+)
+
+// Timing of looks at the store.
+const (
+	fresh      = 20 * time.Millisecond // for how long a look at the disk counts
+	lookEvery  = 250 * time.Millisecond
+	askEvery   = 2 * time.Second // how often to ask a server elsewhere for its limits
+	silentFor  = 5 * time.Second // an append that is not answered for so long makes the journal suspect
+	probeFor   = 2 * time.Second // how long it may then take to answer a marker
+	brokenFor  = 3 * time.Second // how long a store stays broken, with space, before the service ends
+	retryAfter = time.Second     // when a refused command may be tried again
+)
+
+// Store is what is known of where everything is stored.
+type Store struct {
+	Used, Free int64 // bytes that are stored, and that can be stored besides; both 0: not known
+	Full       error // nothing more may be stored; nil: there is space for changes
+	Broken     error // the store stores nothing any more until it is started anew
+}
+
+// Config is what a guard works with.
+type Config struct {
+	Life     *life.Life
+	Log      *slog.Logger
+	Journal  *journal.Journal
+	Store    func() Store // looks at the store; nil: it is elsewhere, and its server is asked for its limits
+	Messages int          // percentage of the store above which messages are refused
+}
+
+// Guard says what may be stored. It is safe for concurrent use.
+type Guard struct {
+	Config
+	mu     sync.Mutex // guards the three fields below it
+	known  Store
+	at     time.Time // when it was looked at
+	broken time.Time // since when the store is broken and has space; zero: it is not
+
+	silent  atomic.Pointer[error] // why the journal is suspect
+	trouble atomic.Pointer[error]
+}
+
+// New makes a guard. [Guard.Run] keeps it informed.
+func New(c Config) *Guard { return &Guard{Config: c} }
+
+// Run looks at the store as long as the life lasts.
+func (g *Guard) Run() {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for asked := (time.Time{}); ; {
+		if g.Store == nil && time.Since(asked) > askEvery {
+			asked = time.Now()
+			g.ask()
+		}
+		g.listen()
+		g.note()
+		select {
+		case <-look.C:
+		case <-g.Life.Done():
+			return
+		}
+	}
+}
+
+// ask learns the limits of a server elsewhere.
+func (g *Guard) ask() {
+	ctx, cancel := context.WithTimeout(g.Life, askEvery)
+	defer cancel()
+	used, free, err := g.Journal.Space(ctx)
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known = Store{Used: used, Free: free}
+}
+
+// listen notices a journal that does not answer, and that it answers again. Nothing else shows
+// that a server elsewhere has run out of space.
+func (g *Guard) listen() {
+	silence := g.Journal.Silence()
+	if silence < silentFor && g.silent.Load() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.Life, probeFor)
+	defer cancel()
+	if g.Journal.Probe(ctx) == nil {
+		g.silent.Store(nil)
+	} else if !g.Life.Over() {
+		err := fmt.Errorf("the journal has not stored anything for %v; look at the NATS server: its disk may be full, and then it has to be started again once there is space", max(silence, silentFor).Round(time.Second))
+		g.silent.Store(&err)
+	}
+}
+
+// look is the store as of now.
+func (g *Guard) look() Store {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.Store != nil && time.Since(g.at) > fresh {
+		g.known, g.at = g.Store(), time.Now()
+	}
+	return g.known
+}
+
+// note keeps what is wrong, says when that changes, and ends the service where a store is
+// broken that would store again if it were started anew.
+func (g *Guard) note() {
+	st := g.look()
+	trouble := g.Message()
+	before := g.Trouble()
+	g.trouble.Store(&trouble)
+	switch {
+	case trouble != nil && before == nil:
+		g.Log.Error("the store", "error", trouble)
+	case trouble == nil && before != nil:
+		g.Log.Info("the store has space again")
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case st.Broken == nil || st.Full != nil:
+		g.broken = time.Time{}
+	case g.broken.IsZero():
+		g.broken = time.Now()
+	case time.Since(g.broken) > brokenFor:
+		g.Life.Fail(fmt.Errorf("the store of the NATS server failed and stays so, although there is space (%w); start again", st.Broken))
+	}
+}
+
+// changes is why no change can be stored.
+func (g *Guard) changes(st Store) error {
+	if st.Full != nil {
+		return st.Full
+	}
+	if st.Broken != nil {
+		return fmt.Errorf("the store of the NATS server failed: %w", st.Broken)
+	}
+	if why := g.silent.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// messages is why no message is stored although changes are.
+func (g *Guard) messages(st Store) error {
+	if total := st.Used + st.Free; total > 0 && float64(st.Used) > float64(total)/100*float64(g.Messages) {
+		return fmt.Errorf("the store holds %d bytes and has space for %d more; above %d%% it takes no messages, so that there is space for people to come and go", st.Used, st.Free, g.Messages)
+	}
+	return nil
+}
+
+// Trouble says what is refused and why; nil if nothing is.
+func (g *Guard) Trouble() error {
+	if why := g.trouble.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// Change refuses a command that changes something if there is no space for it; nil if there is.
+func (g *Guard) Change() *room.Error {
+	err := g.changes(g.look())
+	if err == nil {
+		return nil
+	}
+	e := room.Refuse(room.ErrBusy, "nothing happened: %v; try again later", err)
+	e.RetryAfterMs = retryAfter.Milliseconds()
+	return e
+}
+
+// Message is why no message may be stored; nil if one may.
+func (g *Guard) Message() error {
+	st := g.look()
+	if err := g.changes(st); err != nil {
+		return err
+	}
+	return g.messages(st)
+}
