@@ -129,11 +129,8 @@ func (c *Config) check() error {
 			return fmt.Errorf("%s is %d; it must be 1 or more, or 0 for the default", f.name, f.value)
 		}
 	}
-	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {
-		return fmt.Errorf("--messages-until is %d; it must be a percentage, 1 to 100", c.MessagesUntil)
-	}
-	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {
-		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, because readers catch up from them", c.MessagesKeep)
+	if err := c.checkMessages(); err != nil {
+		return err
 	}
 	if err := c.checkLeases(); err != nil {
 		return err
@@ -155,6 +152,16 @@ func (c *Config) check() error {
 	}
 	if c.Replicas > 1 {
 		return fmt.Errorf("--replicas is %d, but the embedded server is alone; run a NATS cluster and name it with --nats URL", c.Replicas)
+	}
+	return nil
+}
+
+func (c *Config) checkMessages() error {
+	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {
+		return fmt.Errorf("--messages-until is %d; it must be a percentage, 1 to 100", c.MessagesUntil)
+	}
+	if c.MessagesKeep != 0 && c.MessagesKeep < 5*time.Minute {
+		return fmt.Errorf("--messages-keep is %s; messages are kept for at least 5m, because readers catch up from them", c.MessagesKeep)
 	}
 	return nil
 }

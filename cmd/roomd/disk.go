@@ -23,8 +23,8 @@ type disk struct {
 	dir    string
 
 	mu     sync.Mutex // guards the fields below it
-	asked  time.Time // when the server was asked
-	broken error     // what it said
+	asked  time.Time  // when the server was asked
+	broken error      // what it said
 }
 
 // look says how full it is.

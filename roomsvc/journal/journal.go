@@ -23,7 +23,6 @@ import (
 const (
 	MinServer     = "2.15.2"
 	MinMaxPayload = 512 << 10 // bytes: a reply of 256 KiB and a fact of 64 KiB with room to spare
-	MarkerTTL     = time.Minute
 )
 
 // MinKeep is the shortest time for which facts may be kept.
@@ -80,7 +79,7 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	if j.acks, err = newAcks(nc, account.Domain); err != nil {
 		return nil, err
 	}
-	if err = j.checkAlone(ctx); err == nil {
+	if err = j.acks.checkAlone(ctx, js); err == nil {
 		err = j.openStream(ctx, s)
 	}
 	if err != nil {

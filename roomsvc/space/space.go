@@ -21,11 +21,11 @@ import (
 const (
 	fresh      = 20 * time.Millisecond // for how long a look at the disk counts
 	lookEvery  = 250 * time.Millisecond
-	askEvery   = 2 * time.Second // how often to ask a server elsewhere for its limits
-	silentFor  = 5 * time.Second // an append that is not answered for so long makes the journal suspect
-	probeFor   = 2 * time.Second // how long it may then take to answer a marker
-	brokenFor  = 3 * time.Second // how long a store stays broken, with space, before the service ends
-	retryAfter = time.Second     // when a refused command may be tried again
+	askEvery   = 2 * time.Second  // how often to ask a server elsewhere for its limits
+	silentFor  = 20 * time.Second // without an answer to an append for so long, which is longer than any command waits, the journal is suspect
+	probeFor   = 2 * time.Second  // how long it may then take to answer a marker
+	brokenFor  = 3 * time.Second  // how long a store stays broken, with space, before the service ends
+	retryAfter = time.Second      // when a refused command may be tried again
 )
 
 // Store is what is known of where everything is stored.
@@ -151,7 +151,7 @@ func (g *Guard) changes(st Store) error {
 	if st.Broken != nil {
 		return fmt.Errorf("the store of the NATS server failed: %w", st.Broken)
 	}
-	if why := g.silent.Load(); why != nil {
+	if why := g.silent.Load(); why != nil && g.Journal.Silence() > 0 {
 		return *why
 	}
 	return nil

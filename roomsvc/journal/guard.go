@@ -2,8 +2,6 @@ package journal
 
 import (
 	"context"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,15 +10,33 @@ import (
 	"natsrooms/subjects"
 )
 
-// quiet knows for how long the journal has owed an answer. A server that can't write answers
-// nothing.
-type quiet struct{ since atomic.Int64 } // when something was appended for the first time since the last answer; 0: nothing was
+// lookEvery is how often to look for a second journal while nothing is appended.
+const lookEvery = 5 * time.Second
 
-func (q *quiet) asked() { q.since.CompareAndSwap(0, time.Now().UnixNano()) }
-func (q *quiet) heard() { q.since.Store(0) }
-
-func inJournal(subject string) bool {
-	return subject == subjects.Sync || strings.HasPrefix(subject, strings.TrimSuffix(subjects.JournalPattern, "*"))
+// Guard watches for a second journal as long as ctx lasts, and returns what it finds. From then
+// on no acknowledgement is passed on.
+func (j *Journal) Guard(ctx context.Context) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-j.acks.rival:
+			return err
+		case <-j.acks.twice:
+			if err := j.acks.confirm(ctx); err != nil {
+				return err
+			}
+		case <-look.C:
+			if j.acks.takers(ctx) < 2 {
+				continue
+			}
+			if err := j.acks.confirm(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // Silence is for how long appends to the journal have gone unanswered; 0 if none is.

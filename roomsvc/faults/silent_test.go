@@ -1,0 +1,50 @@
+package faults_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/room"
+)
+
+// A journal elsewhere takes nothing and answers nothing, as a server does whose disk is full.
+// Soon commands are refused at once and the instance is not ready; it serves again by itself.
+func TestSilentJournal(t *testing.T) {
+	w := newWorld(t)
+	p := newProxy(t, w.Node.ClientURL())
+	i := w.StartAt(p.url, roomsvc.Config{})
+	w.Create("lobby", 3600, "alice")
+	p.on(nil, func(*frame) fate { return fate{lose: true} })
+	enter := func() error {
+		_, err := w.Client.Enter(w.Ctx, room.CreateRequest{Caller: as("bob", ""), RoomID: "lobby"})
+		return err
+	}
+	w.Until(2*patience, "commands to be refused", func() bool {
+		err := enter()
+		if !errors.Is(err, room.ErrUnavailable) && !errors.Is(err, room.ErrBusy) {
+			t.Fatalf("a first one: %v", err)
+		}
+		return strings.Contains(err.Error(), "has not stored anything")
+	})
+	for range 5 {
+		begun := time.Now()
+		if err := enter(); !errors.Is(err, room.ErrBusy) || !strings.Contains(err.Error(), "has not stored anything") {
+			t.Errorf("a later one: %v", err)
+		}
+		if took := time.Since(begun); !w.late.Within(took, time.Second, begun) {
+			t.Errorf("it is refused after %v", took)
+		}
+	}
+	if err := i.Check(w.Ctx); err == nil || !strings.Contains(err.Error(), "has not stored anything") {
+		t.Errorf("ready: %v", err)
+	}
+	p.on(nil, nil)
+	w.Until(patience, "it to serve again", func() bool { return enter() == nil })
+	if err := i.Check(w.Ctx); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+	w.Check()
+}
