@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	mostReserve = 4 << 20     // bytes of the disk that are kept free, or
-	reservePart = 50          // a part of it, if that is less
-	healthEvery = time.Second // how often the server is asked whether it is well
+	mostReserve = 4 << 20               // bytes of the disk that are kept free, or
+	reservePart = 50                    // a part of it, if that is less
+	usedEvery   = 20 * time.Millisecond // how often the server is asked what it holds
+	healthEvery = time.Second           // and whether it is well
 )
 
 // disk is where the embedded server stores.
@@ -22,19 +23,15 @@ type disk struct {
 	server *server.Server
 	dir    string
 
-	mu     sync.Mutex // guards the fields below it
-	asked  time.Time  // when the server was asked
-	broken error      // what it said
+	mu      sync.Mutex // guards the fields below it
+	counted time.Time  // when the server was asked what it holds
+	store   space.Store
+	asked   time.Time // when it was asked whether it is well
 }
 
-// look says how full it is.
+// look says how full it is. A look at the file system takes a microsecond, so it is always new.
 func (d *disk) look() space.Store {
-	js, err := d.server.Jsz(nil)
-	if err != nil || js.Disabled {
-		js = &server.JSInfo{}
-	}
-	used := int64(js.Store)
-	st := space.Store{Used: used, Free: max(js.Config.MaxStore-used, 0), Broken: d.health()}
+	st := d.ask()
 	total, free, ok := diskSpace(d.dir)
 	if !ok {
 		return st
@@ -46,18 +43,31 @@ func (d *disk) look() space.Store {
 	return st
 }
 
-// health is what keeps the server from storing. It goes on running when it no longer can.
-func (d *disk) health() error {
+// ask asks the server now and then. It goes on running when it can no longer store.
+func (d *disk) ask() space.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.asked) < healthEvery || !d.server.Running() {
-		return d.broken
+	if time.Since(d.counted) < usedEvery || !d.server.Running() {
+		return d.store
 	}
-	d.asked, d.broken = time.Now(), nil
+	d.counted = time.Now()
+	if js, err := d.server.Jsz(nil); err == nil && !js.Disabled {
+		d.store.Used = int64(js.Store)
+		d.store.Free = max(js.Config.MaxStore-d.store.Used, 0)
+	}
+	if time.Since(d.asked) > healthEvery {
+		d.asked, d.store.Broken = d.counted, d.health()
+	}
+	return d.store
+}
+
+// health is what keeps the server from storing.
+func (d *disk) health() error {
 	if !d.server.JetStreamEnabled() {
-		d.broken = errors.New("the server has switched JetStream off")
-	} else if health := d.server.Healthz(nil); health.Status != "ok" {
-		d.broken = errors.New(health.Error)
+		return errors.New("the server has switched JetStream off")
 	}
-	return d.broken
+	if health := d.server.Healthz(nil); health.Status != "ok" {
+		return errors.New(health.Error)
+	}
+	return nil
 }

@@ -19,7 +19,6 @@ import (
 
 // Timing of looks at the store.
 const (
-	fresh      = 20 * time.Millisecond // for how long a look at the disk counts
 	lookEvery  = 250 * time.Millisecond
 	askEvery   = 2 * time.Second  // how often to ask a server elsewhere for its limits
 	silentFor  = 20 * time.Second // without an answer to an append for so long, which is longer than any command waits, the journal is suspect
@@ -47,10 +46,9 @@ type Config struct {
 // Guard says what may be stored. It is safe for concurrent use.
 type Guard struct {
 	Config
-	mu     sync.Mutex // guards the three fields below it
-	known  Store
-	at     time.Time // when it was looked at
-	broken time.Time // since when the store is broken and has space; zero: it is not
+	mu     sync.Mutex // guards the two fields below it
+	known  Store      // what a server elsewhere said
+	broken time.Time  // since when the store is broken and has space; zero: it is not
 
 	silent  atomic.Pointer[error] // why the journal is suspect
 	trouble atomic.Pointer[error]
@@ -110,11 +108,11 @@ func (g *Guard) listen() {
 
 // look is the store as of now.
 func (g *Guard) look() Store {
+	if g.Store != nil {
+		return g.Store()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.Store != nil && time.Since(g.at) > fresh {
-		g.known, g.at = g.Store(), time.Now()
-	}
 	return g.known
 }
 
