@@ -29,11 +29,12 @@ func TestADeviceThatLeftHearsNothing(t *testing.T) {
 		begun, over := make(chan struct{}), make(chan error, 1)
 		go func() {
 			var texts []string
-			for m, err := range c.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby"}) {
-				if err == nil && m.Message == nil {
+			note := func(n client.Note) {
+				if n.Kind == client.NoteListening {
 					close(begun)
-					continue
 				}
+			}
+			for m, err := range c.Messages(w.Ctx, client.MessagesRequest{RoomID: "lobby", Note: note}) {
 				if err == nil {
 					texts = append(texts, m.Message.Data)
 				}
