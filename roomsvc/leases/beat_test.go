@@ -91,6 +91,23 @@ func TestOutageAfterAClosedConnection(t *testing.T) {
 	})
 }
 
+// After a standstill, what closed meanwhile is heard to close only now. That moves no end.
+func TestConnectionClosedInAnOutage(t *testing.T) {
+	inBubble(t, 0, func(l *offline) {
+		a := room.Connection{ServerID: "S", ClientID: 1}
+		l.started()
+		l.Ask()
+		l.hears("s", 60, &a, 0)
+		end := l.server() + 60_000
+		l.away(2 * time.Minute)
+		l.Closed(a)
+		l.serves(20*time.Second - tick)
+		l.over(nil)
+		l.serves(tick)
+		l.over(map[string]events.Time{"s": end})
+	})
+}
+
 // Outages one after another spare a session each time, as long as somebody who was spared by
 // the one before may still be away; then they are forgotten.
 func TestOutagesInARow(t *testing.T) {

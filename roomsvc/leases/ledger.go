@@ -218,13 +218,14 @@ func (k *ledger) takeLease(s Session, data []byte, ended bool, seq uint64, at ev
 }
 
 // close records that a connection has ended. If it is seen to end now, it was a sign of life
-// until now, so what is left of a lease is not less than the grace time.
+// until now, so what is left of a lease is not less than the grace time. That does not bring
+// back a lease that has run out, as during a standstill.
 func (k *ledger) close(c room.Connection, seen bool) {
 	now := time.Now()
 	k.closed[c] = now
 	for l := range k.conns[c] {
 		if !l.end.IsZero() {
-			if late := now.Add(min(k.grace, time.Duration(l.seconds)*time.Second)).Sub(l.end); seen && late > 0 && k.named(l) {
+			if late := now.Add(min(k.grace, time.Duration(l.seconds)*time.Second)).Sub(l.end); seen && late > 0 && now.Before(l.end) && k.named(l) {
 				l.end, l.endAt = l.end.Add(late), l.endAt+events.Time(late/time.Millisecond)
 			}
 			l.early = now.Add(k.grace)
