@@ -18,6 +18,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// How soon the server finds out that a connection is dead, as in nats.conf: until then the
+// connection counts as open, and keeps the sessions that named it in their rooms.
+const (
+	pingEvery = 20 * time.Second
+	pingMost  = 3 // unanswered
+)
+
 // startWithin is how long the server may take to listen after it has read its store.
 const startWithin = 10 * time.Second
 
@@ -124,6 +131,7 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 	} else if opts.SyncInterval == 0 {
 		opts.SyncAlways = true // a file that does not set it gets roomd's default, not nats-server's
 	}
+	opts.PingInterval, opts.MaxPingsOut = cmp.Or(opts.PingInterval, pingEvery), cmp.Or(opts.MaxPingsOut, pingMost)
 	opts.JetStream, opts.DisableJetStreamBanner, opts.NoSigs = true, true, true
 	// With the cache, at each subscription the server copies what it remembers about each
 	// matching subject, while everybody waits: an end user with thousands of subscriptions

@@ -98,6 +98,9 @@ func TestServerOptions(t *testing.T) {
 		if !sync.Always {
 			sync.Every = o.SyncInterval
 		}
+		if o.PingInterval != pingEvery || o.MaxPingsOut != pingMost { // the shipped file says the same
+			t.Errorf("%q: a ping every %v, %d at most unanswered", c.args, o.PingInterval, o.MaxPingsOut)
+		}
 		if at != c.at || o.StoreDir != c.store || sync != c.sync || !o.JetStream || !o.NoSigs {
 			t.Errorf("%q: at %s, in %s, sync %v, JetStream %v", c.args, at, o.StoreDir, sync, o.JetStream)
 		}
