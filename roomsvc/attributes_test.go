@@ -58,7 +58,7 @@ func TestAttributes(t *testing.T) {
 			subject, body := form(verb, "carol", `"roomID":"lobby","set":{"a":"b"},"userIDs":["alice"],"attributes":{"a":"b"}`)
 			w.Refused(room.ErrUserNotInRoom, subject, body)
 			subject, body = form(verb, "carol", `"roomID":"none","set":{"a":"b"},"userIDs":["alice"],"attributes":{"a":"b"}`)
-			w.Refused(room.ErrUserNotInRoom, subject, body)
+			w.Refused(room.ErrRoomNotExist, subject, body)
 		}
 	})
 }

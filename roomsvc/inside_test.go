@@ -330,7 +330,7 @@ func TestLastNoticeIsTrue(t *testing.T) {
 	// enter begins to enter a room, and returns when the devices have heard of it.
 	enter := func(t *testing.T, s *Service, nc *nats.Conn, id subjects.Room, request string) (*client.Client, *notices, <-chan error) {
 		t.Helper()
-		c, done := client.New(nc, client.Config{UserID: "alice", Once: true}), make(chan error, 1)
+		c, done := client.New(nc, client.Config{UserID: "alice", Once: true, Unordered: true}), make(chan error, 1)
 		n := s.notices(t, nc, "alice", id)
 		go func() {
 			_, err := c.Enter(t.Context(), room.CreateRequest{Caller: room.Caller{RequestID: request}, RoomID: string(id)})

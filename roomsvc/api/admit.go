@@ -77,6 +77,9 @@ func setRoom(r *subjects.Room, field, id string) *room.Error {
 // isIn says whether the request's session is in the room that it wants to join, and has
 // not been away: it is not told that it is connecting.
 func (a *API) isIn(q *request) (in bool) {
+	if !a.Replica.Users.In(q.Cmd.User, q.Cmd.Room) { // so that most need not wait for the room's lock
+		return false
+	}
 	a.Replica.View(q.Cmd.Room, func(st *room.State) { in = st != nil && !st.Ending() && st.Has(q.Cmd) })
 	return in && !a.Leases.Of(q.session()).Ended
 }

@@ -14,7 +14,7 @@ import (
 const MarkerTTL = time.Minute
 
 // alone is how long a second journal may take to answer.
-const alone = 500 * time.Millisecond
+const alone = 2 * time.Second
 
 // checkAlone looks for a second journal before this instance makes or uses its own. A second
 // one that takes longer to answer shows itself later, see [Journal.Guard].

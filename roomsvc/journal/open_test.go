@@ -73,8 +73,8 @@ func TestOpenRefuses(t *testing.T) {
 		"another stream of one room":      {before: stream("TAP", "room.evt.lobby"), says: []string{`the stream "TAP" takes room.evt.*`}},
 		"another stream of commands":      {before: stream("TAP", "room.cmd.join"), says: []string{`the stream "TAP" takes room.cmd.>`}},
 		"another stream of appends":       {before: stream("TAP", "room.journal.>"), says: []string{`the stream "TAP" takes room.journal.*`}},
-		"another stream of messages":      {before: stream("TAP", "room.msg.>"), says: []string{`the stream "TAP" takes room.msg.*`}},
-		"another stream of their appends": {before: stream("TAP", "room.msgjournal.x"), says: []string{`the stream "TAP" takes room.msgjournal.*`}},
+		"another stream of messages":      {before: stream("TAP", "room.msg.>"), says: []string{`the stream "TAP" takes room.msg.>`}},
+		"another stream of their appends": {before: stream("TAP", "room.msgjournal.x"), says: []string{`the stream "TAP" takes room.msgjournal.>`}},
 		"another stream of markers":       {before: stream("TAP", subjects.Sync), says: []string{`the stream "TAP" takes room.sync`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -80,6 +80,14 @@ func (u *Users) Of(id subjects.User) []*Room {
 	return rooms
 }
 
+// In says whether a user is in a room. It does not take the room's lock.
+func (u *Users) In(id subjects.User, r subjects.Room) bool {
+	s := u.shard(id)
+	s.Lock()
+	defer s.Unlock()
+	return slices.ContainsFunc(s.rooms[id], func(known *Room) bool { return known.ID == r })
+}
+
 // Reserve takes a place among the rooms that a user may be in, if one is left. full says that
 // the user is already in as many rooms as allowed.
 func (u *Users) Reserve(id subjects.User, limit int) (ok, full bool) {
