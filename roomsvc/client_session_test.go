@@ -72,6 +72,9 @@ func TestClientRenewsItsLease(t *testing.T) {
 	if took := time.Since(closed); !late.Within(took, time.Duration(seconds)*time.Second+10*time.Second, closed) {
 		t.Errorf("it is out %v after the client was closed", took)
 	}
+	if q := <-heard; q.Connection != nil {
+		t.Errorf("its last renewal names the connection %+v", q.Connection)
+	}
 	if n := len(heard); n > 0 {
 		t.Errorf("%d renewals after that", n)
 	}

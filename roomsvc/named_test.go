@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 )
@@ -56,6 +57,23 @@ func TestOpenConnectionKeepsItsSession(t *testing.T) {
 		t.Errorf("%d facts, want three joins and three leaves", n)
 	}
 	w.check()
+}
+
+// A client that is closed lets its lease run out, although its connection stays open.
+func TestClosedClientLeavesItsSession(t *testing.T) {
+	w := graceWorld(t, time.Second)
+	heard := w.outs()
+	seconds := room.MinLease
+	c := client.New(w.NC, client.Config{UserID: "alice", UserForm: true, LeaseSeconds: &seconds})
+	if _, err := c.Enter(w.Ctx, client.CreateRequest{RoomID: "lobby"}); err != nil {
+		t.Fatal(err)
+	}
+	closed := time.Now()
+	c.Close()
+	if x := heard.next(); x.UserID != "alice" || !heard.late.Within(x.heard.Sub(closed), room.MinLease*time.Second+noticed, closed) {
+		t.Errorf("%s is out %v after the client was closed", x.UserID, x.heard.Sub(closed))
+	}
+	heard.none()
 }
 
 // Where end users connect as themselves, only its user's own connection keeps a session.

@@ -36,9 +36,14 @@ export class Client {
     this.#presence = new Presence(nc, (body, options) => this.#send("renew", this.#body(body), options), this.#end.signal);
   }
 
-  /** Ends all loops and stops renewing. It leaves no room; commands still work. */
+  /** Ends all loops and lets the session's lease run out. It leaves no room; commands still work. */
   close() {
+    if (this.#end.signal.aborted) return;
     this.#end.abort();
+    if (this.#presence.rooms.size === 0 || !this.#presence.lease || this.nc.isClosed()) return;
+    // The connection may stay open, but does not speak for the session any more: a renewal that names none says so.
+    const { leaseSeconds, ...last } = this.#body({});
+    this.nc.publish(subjects.command("renew", this.trusted ? "" : this.userID), JSON.stringify(last));
   }
 
   /** Sends a command and returns its reply. Every verb is a method too. */

@@ -127,6 +127,7 @@ export async function roomdWith(more, ...flags) {
       port: ${port}
       jetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: 2m }
       websocket { host: 127.0.0.1, port: ${wsPort}, no_tls: true }
+      ping_interval: "1s" # so that a client that hangs is noticed
       ${more}
     `);
     if (await start()) return { url: `nats://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${wsPort}`, kill, start };
