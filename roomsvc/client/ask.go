@@ -62,20 +62,6 @@ func (c *Client) connection() *Connection {
 	return &Connection{ServerID: server, ClientID: id}
 }
 
-// unvouch says that the connection, which may stay open, does not speak for the session any
-// more, by a renewal that names no connection. It waits for no answer: if it gets lost, the
-// session stays until the connection closes.
-func (c *Client) unvouch() {
-	q := RenewRequest{Caller: Caller{UserID: c.cfg.UserID, SessionID: c.id}}
-	subject, err := c.subject(room.Renew, &q.Caller)
-	if err != nil {
-		return
-	}
-	if body, err := json.Marshal(&q); err == nil {
-		_ = c.nc.Publish(subject, body)
-	}
-}
-
 // ask sends a request and waits for its answer.
 func ask[Reply any](ctx context.Context, c *Client, verb Verb, q *Caller, request any) (*Reply, error) {
 	subject, err := c.subject(verb, q)

@@ -121,18 +121,6 @@ func (c *Client) mortal() bool {
 	return !c.unnamed && c.cfg.UserForm
 }
 
-// Close ends the client's watches with [ErrClosed] and lets the lease of its session run
-// out, although the connection stays open: a last renewal says that it does not speak for the
-// session any more. Close leaves no room; commands still work. When it
-// returns, the client has no goroutine any more apart from those that use it.
-func (c *Client) Close() {
-	c.end(ErrClosed)
-	c.own.close()
-	if len(c.own.in()) > 0 && c.own.third() > 0 && c.mortal() {
-		c.unvouch()
-	}
-}
-
 // patient is the same client, but it retries. It is for what goes on until it succeeds.
 func (c *Client) patient() *Client {
 	p := *c

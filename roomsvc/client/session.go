@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/room"
@@ -136,4 +137,30 @@ func (c *Client) renewal(ctx context.Context) (leased bool, rooms int, err error
 		r.add(n)
 	}
 	return leased, len(n.heads), nil
+}
+
+// Close ends the client's watches with [ErrClosed] and lets the lease of its session run
+// out, although the connection stays open: a last renewal says that it does not speak for the
+// session any more. Close leaves no room; commands still work. When it
+// returns, the client has no goroutine any more apart from those that use it.
+func (c *Client) Close() {
+	c.end(ErrClosed)
+	c.own.close()
+	if len(c.own.in()) > 0 && c.own.third() > 0 && c.mortal() {
+		c.unvouch()
+	}
+}
+
+// unvouch says that the connection, which may stay open, does not speak for the session any
+// more, by a renewal that names no connection. It waits for no answer: if it gets lost, the
+// session stays until the connection closes.
+func (c *Client) unvouch() {
+	q := RenewRequest{Caller: Caller{UserID: c.cfg.UserID, SessionID: c.id}}
+	subject, err := c.subject(room.Renew, &q.Caller)
+	if err != nil {
+		return
+	}
+	if body, err := json.Marshal(&q); err == nil {
+		_ = c.nc.Publish(subject, body)
+	}
 }
