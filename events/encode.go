@@ -133,16 +133,25 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
-	id := string(f.Room)
 	return json.Marshal(&factEvent{
-		event.CloudEventsVersionV1, f.ID, Source(prefix, f.Room, f.InstanceID), f.Type, id, event.ApplicationJSON, f.Time, data,
-		id, f.InstanceID, fmt.Sprintf("%020d", f.Sequence), f.TraceParent,
+		headOf(f.ID, Source(prefix, f.Room, f.InstanceID), f.Type, f.Room, f.Time), data,
+		string(f.Room), f.InstanceID, fmt.Sprintf("%020d", f.Sequence), f.TraceParent,
 	}, json.Deterministic(true))
 }
 
 // factEvent is the envelope of a fact. The SDK would write it too, but leave out zeros at the
 // end of the time; tests read it with the SDK.
 type factEvent struct {
+	head         `json:",embed"`
+	Data         any    `json:"data"`
+	PartitionKey string `json:"partitionkey"`
+	RoomInstance string `json:"roominstance"`
+	Sequence     string `json:"sequence"`
+	TraceParent  string `json:"traceparent,omitzero"`
+}
+
+// head is what the envelopes of facts and messages begin with.
+type head struct {
 	SpecVersion     string `json:"specversion"`
 	ID              string `json:"id"`
 	Source          string `json:"source"`
@@ -150,11 +159,10 @@ type factEvent struct {
 	Subject         string `json:"subject"`
 	DataContentType string `json:"datacontenttype"`
 	Time            Time   `json:"time"`
-	Data            any    `json:"data"`
-	PartitionKey    string `json:"partitionkey"`
-	RoomInstance    string `json:"roominstance"`
-	Sequence        string `json:"sequence"`
-	TraceParent     string `json:"traceparent,omitzero"`
+}
+
+func headOf(id, source, typ string, r subjects.Room, at Time) head {
+	return head{event.CloudEventsVersionV1, id, source, typ, string(r), event.ApplicationJSON, at}
 }
 
 // envelope is what the decoders need of a CloudEvent. They do not use the SDK's reader:

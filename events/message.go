@@ -3,7 +3,6 @@ package events
 import (
 	"fmt"
 
-	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/subjects"
@@ -66,23 +65,17 @@ type messageData struct {
 
 // messageEvent is the envelope of a message, written in one go like a notice's.
 type messageEvent struct {
-	SpecVersion     string      `json:"specversion"`
-	ID              string      `json:"id"`
-	Source          string      `json:"source"`
-	Type            string      `json:"type"`
-	Subject         string      `json:"subject"`
-	DataContentType string      `json:"datacontenttype"`
-	Time            Time        `json:"time"`
-	RoomInstance    string      `json:"roominstance"`
-	PartitionKey    string      `json:"partitionkey"`
-	Data            messageData `json:"data"`
+	head         `json:",embed"`
+	RoomInstance string      `json:"roominstance"`
+	PartitionKey string      `json:"partitionkey"`
+	Data         messageData `json:"data"`
 }
 
 // Encode writes the message as a CloudEvent; prefix goes before its source, usually "".
 func (m *Message) Encode(prefix string) ([]byte, error) {
 	id := string(m.Room)
 	return json.Marshal(&messageEvent{
-		event.CloudEventsVersionV1, m.ID, Source(prefix, m.Room, m.InstanceID) + "/messages", MessageSent, id, event.ApplicationJSON, m.Time, m.InstanceID, id,
+		headOf(m.ID, Source(prefix, m.Room, m.InstanceID)+"/messages", MessageSent, m.Room, m.Time), m.InstanceID, id,
 		messageData{id, m.InstanceID, m.ID, m.Seq, m.After, m.Sender, m.Type, m.SubType, m.Data, m.Priority, m.Extended, int64(m.Time)},
 	})
 }
