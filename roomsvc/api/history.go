@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -107,13 +108,13 @@ func (a *API) limits(q *recall, c *events.Config) subjects.User {
 
 // reader says what the room is, and since when the caller may read its messages; since is nil
 // if the caller may not read any.
-func (a *API) reader(q *recall) (head *room.Head, since *past.Since, refused *room.Error) {
-	since = &past.Since{}
+func (a *API) reader(q *recall) (head *room.Head, since *messages.Since, refused *room.Error) {
+	since = &messages.Since{}
 	_, refused = a.view(q.request, q.room, func(st *room.State) any {
 		if visible := st.Config.HistoryForJoiners; visible != nil && !*visible && q.Cmd.User != "" {
 			m := st.Member(q.Cmd.User)
 			if since = nil; m != nil {
-				since = &past.Since{At: m.Since, Fact: m.JoinedIn()}
+				since = &messages.Since{At: m.Since, Fact: m.JoinedIn()}
 			}
 		}
 		h := st.Head
@@ -126,13 +127,13 @@ func (a *API) reader(q *recall) (head *room.Head, since *past.Since, refused *ro
 // stillReads refuses to give an end user what was read of a room's messages, unless everything
 // that was stored before the reading leaves the user's standing as it was. The user may have been out before
 // a message was sent, and this instance may not have known it.
-func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, since past.Since) *room.Error {
+func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, since messages.Since) *room.Error {
 	if a.Sync.Pass(ctx) != nil {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", r)
 	}
 	v, refused := a.view(q, r, func(st *room.State) any {
 		m := st.Member(q.Cmd.User)
-		return st.InstanceID == instance && (since == past.Since{} || m != nil && m.JoinedIn() == since.Fact)
+		return st.InstanceID == instance && (since == messages.Since{} || m != nil && m.JoinedIn() == since.Fact)
 	})
 	if refused == nil && v != true {
 		refused = room.Refuse(room.ErrBusy, "nothing happened: %q joined again, or its room was made again, meanwhile; try again", q.Cmd.User)

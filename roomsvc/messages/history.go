@@ -23,8 +23,7 @@ type Query struct {
 	Room       subjects.Room
 	InstanceID string
 	CreatedAt  events.Time // of the instance
-	Since      events.Time // only messages that are not older than this
-	SinceFact  uint64      // the same as a sequence of the room's facts, which is exact: only messages that come after that fact
+	Since      Since       // only messages that are not older than this
 	Ended      bool        // messages of later instances may follow; CreatedAt is from when on something is asked for
 
 	Heard func(*events.Message) bool // only messages for which it is true; nil: all
@@ -38,7 +37,7 @@ const messageSeqRoom = 40
 // take adds a stored message to the page; it returns false if the page is full.
 func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	m, err := events.DecodeMessage(data)
-	if err != nil || m.InstanceID != q.InstanceID || q.early(m) || q.Heard != nil && !q.Heard(m) {
+	if err != nil || m.InstanceID != q.InstanceID || q.Since.after(m) || q.Heard != nil && !q.Heard(m) {
 		return true // it is of another instance, or not for whoever asks
 	}
 	if *size += len(data) + messageSeqRoom; len(p.Messages) > 0 && (len(p.Messages) == q.Count || *size > q.Bytes) {
@@ -49,13 +48,20 @@ func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
 	return true
 }
 
-// early says whether a message is older than what is asked for. Messages that do not name the
-// fact that they come after, as those stored by earlier versions, are judged by their time.
-func (q *Query) early(m *events.Message) bool {
+// Since is from when on a user may read a room's messages: the time and the sequence of the
+// fact by which it came. It is zero if the user may read all.
+type Since struct {
+	At   events.Time
+	Fact uint64
+}
+
+// after says whether a message is older. Messages that do not name the fact that they come
+// after, as those stored by earlier versions, are judged by their time.
+func (s Since) after(m *events.Message) bool {
 	if m.After > 0 {
-		return m.After < q.SinceFact
+		return m.After < s.Fact
 	}
-	return m.Time < q.Since
+	return m.Time < s.At
 }
 
 // After returns the messages after seq.
@@ -140,7 +146,8 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 // them how long each is in a page.
 func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, end uint64) (all []*events.Message, sizes []int, err error) {
 	p := &Page{}
-	unbounded := Query{Room: q.Room, InstanceID: q.InstanceID, Since: q.Since, SinceFact: q.SinceFact, Heard: q.Heard, Count: -1, Bytes: 1 << 30}
+	unbounded := *q
+	unbounded.Count, unbounded.Bytes = -1, 1<<30
 	last := 0
 	err = r.Read(ctx, from, func(at uint64, data []byte) bool {
 		if at >= end {

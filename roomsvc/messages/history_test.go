@@ -82,7 +82,7 @@ func TestPages(t *testing.T) {
 	} {
 		what := fmt.Sprintf("%d of instance %s since %d", c.count, c.instance, c.since)
 		q := all(c.instance)
-		q.Count, q.Since = c.count, c.since
+		q.Count, q.Since = c.count, Since{At: c.since}
 		p, err := w.After(w.ctx, q, c.seq)
 		page(t, fmt.Sprintf("%s after %d", what, c.seq), p, err, c.after, c.nextAfter, true)
 		if err == nil && p.Head != 30 {

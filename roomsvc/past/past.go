@@ -36,20 +36,13 @@ func (q *Query) reply(instanceID string) *room.HistoryReply {
 	return &room.HistoryReply{InstanceID: instanceID, Events: []jsontext.Value{}}
 }
 
-// Since is from when on a user may read a room's messages: the time and the sequence of the
-// fact by which it came. It is zero if the user may read all.
-type Since struct {
-	At   events.Time
-	Fact uint64
-}
-
 // Living answers for a room that exists and is the instance that is asked for. since leaves
 // out messages that are older.
-func (r *Reader) Living(ctx context.Context, q *Query, head *room.Head, since *Since) (*room.HistoryReply, error) {
+func (r *Reader) Living(ctx context.Context, q *Query, head *room.Head, since *messages.Since) (*room.HistoryReply, error) {
 	reply := q.reply(head.InstanceID)
 	if q.Ask.AfterSequence == nil {
 		newest := r.Messages.Heads(ctx, []subjects.Room{q.Room})[q.Room]
-		page, err := r.messages(ctx, q, messages.Query{CreatedAt: head.CreatedAt, Since: since.At, SinceFact: since.Fact}, reply)
+		page, err := r.messages(ctx, q, messages.Query{CreatedAt: head.CreatedAt, Since: *since}, reply)
 		if err == nil {
 			newest = max(newest, page.Head)
 			reply.MessageSeq = &newest
