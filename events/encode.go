@@ -15,6 +15,10 @@ import (
 // ContentType is the Content-Type header of every fact and notice.
 const ContentType = event.ApplicationCloudEventsJSON
 
+// SessionsHeader is the header of copies on feeds that names those of the user's sessions that
+// the copy is for, separated by commas, each as [subjects.SessionToken] writes it.
+const SessionsHeader = "Room-Sessions"
+
 // Errors of the decoders, besides those for malformed JSON.
 var (
 	ErrUnknownType = errors.New("unknown event type")

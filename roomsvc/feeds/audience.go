@@ -125,7 +125,7 @@ func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
 	n := 0
 	whom := []string{""}
 	m.Header = maps.Clone(i.header)
-	m.Header[sessionsHeader] = whom
+	m.Header[events.SessionsHeader] = whom
 	for _, l := range a.feeds {
 		if n%64 == 0 && time.Since(i.at) > tooOld {
 			return true, nil

@@ -300,7 +300,7 @@ func (s *stage) hears(want map[string][]string) {
 			s.t.Fatalf("%v; still to be heard: %v", err, want)
 		}
 		got := text(m)
-		if whom := m.Header.Get(sessionsHeader); whom != "" {
+		if whom := m.Header.Get(events.SessionsHeader); whom != "" {
 			got += " for " + whom
 		}
 		if len(want[m.Subject]) == 0 || want[m.Subject][0] != got {

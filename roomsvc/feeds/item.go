@@ -14,12 +14,10 @@ import (
 // most once.
 const tooOld = 2 * time.Second
 
-// Headers of copies. The first two are on every copy of something stored, as on the server's
-// own copies.
+// Headers on every copy of something stored, as on the server's own copies.
 const (
 	sequenceHeader     = "Nats-Sequence"      // the stream sequence: a fact's revision or a message's messageSeq
 	lastSequenceHeader = "Nats-Last-Sequence" // that of the room's previous message
-	sessionsHeader     = "Room-Sessions"      // those of the user's sessions that the copy is for; only on feeds of one user
 )
 
 // item is a fact or a message to be published.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -22,9 +23,6 @@ const heardAhead = 4096
 // askEvery is how often a watch asks for the room's position if nothing else tells it: a
 // third of the usual lease.
 const askEvery = 20 * time.Second
-
-// sessionsHeader says for which of a user's sessions a copy is.
-const sessionsHeader = "Room-Sessions"
 
 // ear listens to a room, and knows when it may have missed something.
 type ear struct {
@@ -133,7 +131,7 @@ func (e *ear) isOut(m *nats.Msg) bool {
 		return false
 	}
 	if m != nil {
-		whom := m.Header.Get(sessionsHeader)
+		whom := m.Header.Get(events.SessionsHeader)
 		return whom != "" && !slices.Contains(strings.Split(whom, ","), subjects.SessionToken(e.from.Session))
 	}
 	return e.subs[subjects.Feed(e.from.User, subjects.Room(e.roomID))] != nil && e.subs[subjects.Open(subjects.Room(e.roomID))] == nil
