@@ -154,7 +154,7 @@ func (d *batch) decide(calls []*Call) {
 		d.runs = append(d.runs, room.NewRun(d.views[i].ID, d.views[i].State, d.k.input(&d.views[i])))
 	}
 	for _, c := range calls {
-		if c.take() && !d.repeated(c) {
+		if c.Begin() && !d.repeated(c) {
 			d.decideCall(c)
 		}
 	}

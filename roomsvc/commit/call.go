@@ -39,12 +39,9 @@ func (c *Call) Answer() bool { return c.state.Swap(answered) != answered }
 // Answered says that the right to answer has been taken.
 func (c *Call) Answered() bool { return c.state.Load() == answered }
 
-// Begin is called before a message is sent without the committer; it returns false if the
+// Begin begins to decide a call that waits, or to send its message; it returns false if the
 // call's time ran out.
-func (c *Call) Begin() bool { return c.take() }
-
-// take begins to decide a call that waits; it returns false if the call's time ran out.
-func (c *Call) take() bool { return c.state.CompareAndSwap(waiting, deciding) }
+func (c *Call) Begin() bool { return c.state.CompareAndSwap(waiting, deciding) }
 
 // reopen makes a call that was being decided wait again; it returns false if the call's time
 // ran out.

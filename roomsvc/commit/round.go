@@ -213,7 +213,7 @@ func (r *round) decideOne(b *mailbox) {
 	run := room.NewRun(v.ID, v.State, in)
 	for ; len(queue) > 0; queue = queue[1:] {
 		c := queue[0]
-		if !c.take() || r.repeated(c) {
+		if !c.Begin() || r.repeated(c) {
 			continue
 		}
 		r.k.reserve(v.State, c)
