@@ -2,7 +2,6 @@ package api
 
 import (
 	"natsrooms/roomsvc/commit"
-	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/talk"
 	"natsrooms/subjects"
@@ -38,9 +37,5 @@ func takeSend(a *API, q *request) {
 // repeatSend answers a repeated send of a live-only message; stored messages are known to the
 // stream.
 func repeatSend(a *API, q *request, r *commit.Result) {
-	if r.Before.Said == nil {
-		a.sendError(q, replica.OtherRequest(q.Cmd))
-		return
-	}
 	a.reply(q, r.Before.Said)
 }
