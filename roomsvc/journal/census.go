@@ -24,10 +24,8 @@ func (a *acks) checkAlone(ctx context.Context, js jetstream.JetStream) error {
 		return nil // most servers have no domain and no neighbours, and need not wait for any
 	}
 	found := a.census(ctx)
-	for _, p := range found {
-		if p.domain != a.domain {
-			return rivals(place{subjects.StreamRooms, a.domain}, p)
-		}
+	if err := a.elsewhere(found); err != nil {
+		return err
 	}
 	if len(found) > 1 {
 		return a.confirm(ctx)
@@ -43,16 +41,24 @@ func (a *acks) confirm(ctx context.Context) error {
 		if len(found) < 2 {
 			return nil
 		}
-		for _, p := range found {
-			if p.domain != a.domain {
-				a.silence()
-				return rivals(place{subjects.StreamRooms, a.domain}, p)
-			}
+		if err := a.elsewhere(found); err != nil {
+			a.silence()
+			return err
 		}
 	}
 	ours := place{subjects.StreamRooms, a.domain}
 	a.silence()
 	return rivals(ours, ours)
+}
+
+// elsewhere returns an error if one of the streams is in another domain than this instance's.
+func (a *acks) elsewhere(found []place) error {
+	for _, p := range found {
+		if p.domain != a.domain {
+			return rivals(place{subjects.StreamRooms, a.domain}, p)
+		}
+	}
+	return nil
 }
 
 // takers is how many streams take markers. They are asked to store one on a condition that none

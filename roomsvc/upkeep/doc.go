@@ -5,8 +5,8 @@
 // the committer like any command.
 //
 // A lease ends like this: the book says that it is due, and that somebody could have renewed it
-// until then; its server says that the connection that the session named is not open; a marker is put over it in its bucket,
-// and from then on no renewal counts; a sync point makes sure that every join that the lease
+// until then; its server says that the connection that the session named is not open; a marker
+// is put over it in its bucket, and from then on no renewal counts; a sync point makes sure that every join that the lease
 // let in is known; then a fact takes the session out of each of its rooms. The rooms are
 // looked at once more when no command that the lease let in can still be on its way.
 package upkeep

@@ -125,11 +125,11 @@ func (l *Leases) due(ctx context.Context) []leases.Ending {
 	open := l.Servers.Open(ctx, named)
 	var living []leases.Ending
 	list = slices.DeleteFunc(list, func(e leases.Ending) bool {
-		n, ok := of[e.Session]
-		if ok = ok && open[n]; ok {
+		alive := open[of[e.Session]]
+		if alive {
 			living = append(living, e)
 		}
-		return ok
+		return alive
 	})
 	l.Book.Prolong(ctx, living)
 	return list
