@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -319,9 +320,9 @@ func TestJudgedBeforeARenewal(t *testing.T) {
 func TestEndedAfterTheJudgement(t *testing.T) {
 	s, nc := inside(t, Config{})
 	next := beside(t, nc, Config{})
-	rounds := 2000
-	if testing.Short() {
-		rounds = 200
+	rounds := 300
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		rounds = 4000
 	}
 	for i := range rounds {
 		id := leases.Session{User: "alice", ID: fmt.Sprint("s", i)}

@@ -81,7 +81,7 @@ func (b *bench) make(run string, n int) error {
 	if err != nil {
 		return err
 	}
-	return b.settled(b.head())
+	return b.settled()
 }
 
 func roomName(run string, i int) string { return fmt.Sprintf("%s-%d", run, i) }
@@ -208,7 +208,7 @@ func (b *bench) large(run string) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := b.settled(b.head()); err != nil {
+	if err := b.settled(); err != nil {
 		return Result{}, err
 	}
 	return b.inTurn(n, "join into a room of 10", func(i int) error { return b.join(0, roomName(run, i%2), userName(b.Members+i), nil) })

@@ -20,19 +20,30 @@ const verifyTimeout = 2 * time.Minute
 // place is a user in a room.
 type place struct{ room, user string }
 
-// head is the journal's newest sequence; 0 if it can't be read, which only costs time.
+// head is from where the journal is read later: its newest sequence, or 0 if that can't be
+// learned, which only costs time.
 func (b *bench) head() uint64 {
+	head, _ := b.end()
+	return head
+}
+
+// end is the journal's newest sequence.
+func (b *bench) end() (uint64, error) {
 	stream, err := b.js[0].Stream(b.ctx, subjects.StreamRooms)
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	return stream.CachedInfo().State.LastSeq
+	return stream.CachedInfo().State.LastSeq, nil
 }
 
 // facts calls f for the facts of rooms whose names begin with prefix, after from, up to the
 // journal's head.
 func (b *bench) facts(from uint64, prefix string, f func(*events.Fact) error) (n int, err error) {
-	err = b.read(subjects.StreamRooms, from, b.head(), func(m jetstream.Msg, _ uint64) error {
+	end, err := b.end()
+	if err != nil {
+		return 0, err
+	}
+	err = b.read(subjects.StreamRooms, from, end, func(m jetstream.Msg, _ uint64) error {
 		if r, ok := subjects.RoomOfFacts(m.Subject()); !ok || !strings.HasPrefix(string(r), prefix) {
 			return nil
 		}
@@ -129,8 +140,8 @@ func (b *bench) verifyPlaces(from uint64, want map[place]struct{}) (facts int, e
 	return facts, b.verifyBucket(want)
 }
 
-// settled waits until the bucket has reached a revision.
-func (b *bench) settled(revision uint64) error {
+// settled waits until the bucket has everything that the journal has now.
+func (b *bench) settled() error {
 	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)
 	defer cancel()
 	kv, err := b.js[0].KeyValue(ctx, subjects.BucketState)
@@ -138,7 +149,7 @@ func (b *bench) settled(revision uint64) error {
 		return fmt.Errorf("opening the bucket: %w", err)
 	}
 	// The newest message in the stream may be a marker: what counts is the last fact.
-	last, err := b.lastFact(ctx, revision)
+	last, err := b.lastFact(ctx)
 	if err != nil {
 		return err
 	}
@@ -168,16 +179,20 @@ func (b *bench) settled(revision uint64) error {
 	}
 }
 
-// lastFact is the sequence of the newest fact up to revision.
-func (b *bench) lastFact(ctx context.Context, revision uint64) (uint64, error) {
+// lastFact is the sequence of the newest fact; 0 if there is none.
+func (b *bench) lastFact(ctx context.Context) (uint64, error) {
 	stream, err := b.js[0].Stream(ctx, subjects.StreamRooms)
 	if err != nil {
 		return 0, err
 	}
-	for ; revision > 0; revision-- {
-		m, err := stream.GetMsg(ctx, revision)
-		if err == nil && m.Subject != subjects.Sync {
-			return revision, nil
+	for seq := stream.CachedInfo().State.LastSeq; seq > 0; seq-- {
+		m, err := stream.GetMsg(ctx, seq)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case err != nil:
+			return 0, fmt.Errorf("looking for the newest fact: %w", err)
+		case m.Subject != subjects.Sync:
+			return seq, nil
 		}
 	}
 	return 0, nil
@@ -185,7 +200,7 @@ func (b *bench) lastFact(ctx context.Context, revision uint64) (uint64, error) {
 
 // verifyBucket checks that the members wanted are in the bucket, and no others.
 func (b *bench) verifyBucket(want map[place]struct{}) error {
-	if err := b.settled(b.head()); err != nil {
+	if err := b.settled(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, verifyTimeout)

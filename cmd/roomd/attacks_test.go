@@ -258,7 +258,7 @@ func TestManySubscriptionsDelayNobody(t *testing.T) {
 // Clients that misbehave do not fill the disk with roomd's log.
 func TestLogStaysShort(t *testing.T) {
 	g := newGuarded(t)
-	mallory, err := nats.Connect(g.roomd.url, append(bearing(t, auth.Claims{User: "mallory"}), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	mallory, err := nats.Connect(g.roomd.url, append(bearing(t, auth.Claims{User: "mallory"}), patientDial, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestBadTokensAreRefused(t *testing.T) {
 		"a named user's name": {nats.UserInfo("backend", claims(jwt.MapClaims{"sub": "alice"}))},
 		"a name only":         {nats.UserInfo("x", "")},
 	} {
-		nc, err := nats.Connect(url, opts...)
+		nc, err := nats.Connect(url, append(opts, patientDial)...)
 		if err == nil {
 			nc.Close()
 		}
@@ -324,7 +324,7 @@ func TestExpiryClosesConnection(t *testing.T) {
 	url := "nats://" + locked(t).address
 	told, ended := make(chan error, 8), make(chan struct{})
 	opts := bearing(t, auth.Claims{User: "alice", Expires: time.Now().Add(2 * time.Second)})
-	nc, err := nats.Connect(url, append(opts, nats.NoReconnect(),
+	nc, err := nats.Connect(url, append(opts, patientDial, nats.NoReconnect(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told <- err }),
 		nats.ClosedHandler(func(*nats.Conn) { close(ended) }))...)
 	if err != nil {

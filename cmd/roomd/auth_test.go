@@ -157,7 +157,7 @@ func TestOriginsOfTheExample(t *testing.T) {
 	for origin, in := range map[string]bool{
 		"http://127.0.0.1:8000": true, "http://localhost:8000": true, "http://127.0.0.1:8001": false, "https://evil.example.com": false, "null": false,
 	} {
-		nc, err := nats.Connect("ws://127.0.0.1:"+websocket, nats.WebSocketConnectionHeaders(http.Header{"Origin": {origin}}))
+		nc, err := nats.Connect("ws://127.0.0.1:"+websocket, patientDial, nats.WebSocketConnectionHeaders(http.Header{"Origin": {origin}}))
 		if err == nil {
 			nc.Close()
 		}

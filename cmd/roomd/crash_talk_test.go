@@ -71,7 +71,7 @@ func (k *talk) say(ctx context.Context, n int, stop <-chan struct{}) error {
 // slowly, so that it misses some after each kill.
 func (k *talk) listen(ctx context.Context, t *testing.T, url string) {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(1500*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(url, patientDial, nats.MaxReconnects(-1), nats.ReconnectWait(1500*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

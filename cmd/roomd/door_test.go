@@ -84,7 +84,7 @@ type person struct {
 func connected(t *testing.T, url string, opts ...nats.Option) *person {
 	t.Helper()
 	p := &person{t: t, complaint: make(chan error, 16)}
-	nc, err := nats.Connect(url, append(opts, nats.NoReconnect(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+	nc, err := nats.Connect(url, append(opts, patientDial, nats.NoReconnect(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		p.complaint <- err
 	}))...)
 	if err != nil {

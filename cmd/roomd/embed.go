@@ -25,8 +25,10 @@ const (
 	pingMost  = 3 // unanswered
 )
 
-// startWithin is how long the server may take to listen after it has read its store.
-const startWithin = 10 * time.Second
+const (
+	startWithin  = 10 * time.Second // the server may take to listen after it has read its store
+	embeddedDial = 10 * time.Second // the service may take to connect to it
+)
 
 // embed starts a NATS server in this process and connects to it.
 func embed(cfg Config, log *slog.Logger) (*link, error) {
@@ -86,7 +88,8 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 // 124,000/s, 512 in flight). The pipe is for servers that require something of TCP clients
 // that the service does not have. user is nil if roomd has no user there.
 func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
-	opts := append(connOptions(log), more...)
+	opts := append(connOptions(log), nats.Timeout(embeddedDial))
+	opts = append(opts, more...)
 	if user != nil {
 		opts = append(opts, user)
 	}

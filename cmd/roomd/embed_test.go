@@ -128,7 +128,7 @@ func TestEmbedStoresAndKeepsItsName(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
 	args := []string{"--config", shipped, "--port", "-1", "--store-dir", dir}
 	l := embedded(t, args...)
-	nc, err := nats.Connect("nats://" + l.address)
+	nc, err := nats.Connect("nats://"+l.address, patientDial)
 	if err != nil {
 		t.Fatalf("by TCP: %v", err)
 	}
@@ -148,7 +148,7 @@ func TestEmbedStoresAndKeepsItsName(t *testing.T) {
 
 	l = embedded(t, args...)
 	defer l.close()
-	if nc, err = nats.Connect("nats://" + l.address); err != nil {
+	if nc, err = nats.Connect("nats://"+l.address, patientDial); err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()

@@ -184,7 +184,7 @@ func TestFullDisk(t *testing.T) {
 
 func caller(t *testing.T, v *victim) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(v.url(), nats.NoReconnect())
+	nc, err := nats.Connect(v.url(), patientDial, nats.NoReconnect())
 	if err != nil {
 		t.Fatal(err)
 	}

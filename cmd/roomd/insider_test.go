@@ -32,7 +32,7 @@ func hearsWhoGoes(t *testing.T, l *link, opts ...nats.Option) {
 	if err := l.system.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect("nats://"+l.address, append(opts, nats.Name("leaver"))...)
+	nc, err := nats.Connect("nats://"+l.address, append(opts, patientDial, nats.Name("leaver"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestEverybodyIsInTheRoomsAccount(t *testing.T) {
 	l := embedded(t, "--port", "-1", "--store-dir", t.TempDir())
 	defer l.close()
 	hearsWhoGoes(t, l)
-	nc, err := nats.Connect("nats://" + l.address)
+	nc, err := nats.Connect("nats://"+l.address, patientDial)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func beClient(user, url, lease string) error {
 	if err != nil {
 		return err
 	}
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, patientDial)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func TestClientsThatVanish(t *testing.T) {
 	v.args = []string{"--grace", "1s", "--config", write(t, `ping_interval: "1s", ping_max: 2`)}
 	v.start()
 	late := roomtest.Measure(t, v.url())
-	nc, err := nats.Connect(v.url(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	nc, err := nats.Connect(v.url(), patientDial, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ type patients struct {
 
 func (p *patients) connect() *nats.Conn {
 	p.t.Helper()
-	nc, err := nats.Connect(p.url, nats.MaxReconnects(-1), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(p.url, patientDial, nats.MaxReconnects(-1), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		p.t.Fatal(err)
 	}

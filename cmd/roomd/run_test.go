@@ -14,6 +14,9 @@ import (
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
+// patientDial lets connecting take its time on a busy machine.
+var patientDial = nats.Timeout(10 * time.Second)
+
 // started is roomd running inside the test.
 type started struct {
 	url    string
@@ -74,7 +77,7 @@ func TestRunEmbedsAndStops(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 { // the second time with what the first one stored
 		r := start(t, "--port", "-1", "--store-dir", dir, "--sync", "2m")
-		nc, err := nats.Connect(r.url)
+		nc, err := nats.Connect(r.url, patientDial)
 		if err != nil {
 			t.Fatalf("after the ready line: %v", err)
 		}

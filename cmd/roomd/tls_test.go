@@ -99,7 +99,7 @@ func TestShippedExamplesOfTLSAndWebSocket(t *testing.T) {
 		"a page without a token":    {"wss://127.0.0.1:" + websocket, []nats.Option{nats.RootCAs(cert), page("https://chat.example.com"), nats.Token("none")}, false},
 	} {
 		opts := append(bearing(t, auth.Claims{User: "alice"}), c.opts...)
-		nc, err := nats.Connect(c.url, opts...)
+		nc, err := nats.Connect(c.url, append(opts, patientDial)...)
 		if (err == nil) != c.in {
 			t.Errorf("%s: %v", name, err)
 		}
