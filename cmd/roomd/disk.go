@@ -66,8 +66,18 @@ func (d *disk) health() error {
 	if !d.server.JetStreamEnabled() {
 		return errors.New("the server has switched JetStream off")
 	}
-	if health := d.server.Healthz(nil); health.Status != "ok" {
-		return errors.New(health.Error)
+	return broken(d.server.Healthz(&server.HealthzOptions{Details: true}), d.store.Broken)
+}
+
+// broken is what a server's word about its health says about its store. A server that is busy
+// may say only that it does not let anybody in within a millisecond, which says nothing about
+// its store; then what was known before holds.
+func broken(h *server.HealthStatus, before error) error {
+	for _, e := range h.Errors {
+		if e.Type == server.HealthzErrorConn {
+			return before
+		}
+		return errors.New(e.Error)
 	}
 	return nil
 }
