@@ -135,6 +135,16 @@ export async function roomdWith(more, ...flags) {
   throw new Error(`roomd did not start: ${process}`);
 }
 
+/** Starts one more instance of the service beside a roomd. */
+export async function beside(url) {
+  const instance = new Process(file("bin/roomd"), ["--nats", url]);
+  after(async () => {
+    instance.child.kill();
+    await instance.exit();
+  });
+  await instance.line("ready ");
+}
+
 /** The same with users who have tokens. */
 export async function roomdWithTokens() {
   const dir = await mkdtemp(join(tmpdir(), "natsrooms-tokens-"));

@@ -1,9 +1,9 @@
 // What a client knows of its own session: joining, devices, leases, and why it is out.
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { Client } from "../src/index.js";
-import { backEnd, cable, connection, intercept, lose, Person, right, roomd } from "./harness.mjs";
+import { backEnd, beside, cable, connection, intercept, lose, Person, right, roomd } from "./harness.mjs";
 
 const { url } = await roomd();
 const notices = (person) => person.notices.map((n) => `${n.state} ${n.event}`);
@@ -49,6 +49,37 @@ test("a switch", async () => {
   assert.equal(host.of("member.left")[0].memberList[0].toRoomID, "to");
   const { rooms } = await alice.client.check().then(() => alice.client.renew());
   assert.deepEqual(rooms.map((r) => r.roomID), ["to"]);
+});
+
+test("commands that are called at once take effect in their order, at three instances too", async () => {
+  const { url } = await roomd();
+  await Promise.all([beside(url), beside(url)]);
+  const nc = await connection(url);
+  const asked = new Map(); // how many commands each instance took
+  const request = nc.request.bind(nc);
+  let [open, most] = [0, 0];
+  nc.request = async (...args) => {
+    most = Math.max(most, ++open);
+    return request(...args).finally(() => open--);
+  };
+  const alice = new Client(nc, { userID: "alice" });
+  after(() => alice.close());
+  for (let round = 0; round < 100; round++) {
+    const roomID = `hall ${round % 5}`;
+    const outcomes = await Promise.allSettled([
+      alice.enter({ roomID }),
+      alice.send({ roomID, type: "text", data: `hello ${round}` }),
+      alice.leave({ roomID }),
+    ]);
+    assert.deepEqual(outcomes.map((o) => o.reason?.code), [undefined, undefined, undefined]);
+  }
+  assert.equal(most, 1);
+  for await (const info of await nc.requestMany("$SRV.STATS.rooms", "", { maxMessages: 3, maxWait: 5000 })) {
+    const { id, endpoints } = info.json();
+    asked.set(id, endpoints.reduce((n, e) => n + e.num_requests, 0));
+  }
+  assert.equal(asked.size, 3);
+  assert.ok([...asked.values()].every((n) => n > 0), `${[...asked]}`);
 });
 
 test("clients that name no session are two devices of one member", async () => {
