@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		err = beServer(os.Args[1])
 	default:
 		flag.Parse()
-		_ = flag.Set("test.parallel", "24") // these tests wait; they do not compute
+		_ = flag.Set("test.parallel", "6") // these tests wait more than they compute
 		os.Exit(m.Run())
 	}
 	if err != nil {
