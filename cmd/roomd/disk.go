@@ -14,6 +14,7 @@ import (
 const (
 	mostReserve = 4 << 20               // bytes of the disk that are kept free, or
 	reservePart = 50                    // a part of it, if that is less
+	freeEvery   = 2 * time.Millisecond  // how often the file system is asked at most; a disk writes less than the reserve in that time
 	usedEvery   = 20 * time.Millisecond // how often the server is asked what it holds
 	healthEvery = time.Second           // and whether it is well
 )
@@ -24,31 +25,40 @@ type disk struct {
 	dir    string
 
 	mu      sync.Mutex // guards the fields below it
+	looked  time.Time  // when the file system was asked
+	total   int64      // its bytes, and
+	free    int64      // those that are free
+	known   bool       // whether the file system says so
 	counted time.Time  // when the server was asked what it holds
 	store   space.Store
 	asked   time.Time // when it was asked whether it is well
 }
 
-// look says how full it is. A look at the file system takes a microsecond, so it is always new.
+// look says how full it is.
 func (d *disk) look() space.Store {
-	st := d.ask()
-	total, free, ok := diskSpace(d.dir)
-	if !ok {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ask()
+	if now := time.Now(); now.Sub(d.looked) > freeEvery {
+		d.looked = now
+		d.total, d.free, d.known = diskSpace(d.dir)
+	}
+	st := d.store
+	if !d.known {
 		return st
 	}
-	if reserve := min(mostReserve, total/reservePart); free < reserve {
-		st.Full = fmt.Errorf("the disk with %s is full: %d bytes are free, and %d are kept free", d.dir, free, reserve)
+	if reserve := min(mostReserve, d.total/reservePart); d.free < reserve {
+		st.Full = fmt.Errorf("the disk with %s is full: %d bytes are free, and %d are kept free", d.dir, d.free, reserve)
 	}
-	st.Free = min(st.Free, free)
+	st.Free = min(st.Free, d.free)
 	return st
 }
 
-// ask asks the server now and then. It goes on running when it can no longer store.
-func (d *disk) ask() space.Store {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// ask asks the server now and then, under the lock. It goes on running when it can no longer
+// store.
+func (d *disk) ask() {
 	if time.Since(d.counted) < usedEvery || !d.server.Running() {
-		return d.store
+		return
 	}
 	d.counted = time.Now()
 	if js, err := d.server.Jsz(nil); err == nil && !js.Disabled {
@@ -58,7 +68,6 @@ func (d *disk) ask() space.Store {
 	if time.Since(d.asked) > healthEvery {
 		d.asked, d.store.Broken = d.counted, d.health()
 	}
-	return d.store
 }
 
 // health is what keeps the server from storing.

@@ -104,13 +104,13 @@ func (a *audience) leave(c *room.Change) {
 }
 
 // reached says whether the fact that a message comes after has been published.
-func (a *audience) reached(m *events.Message) bool {
+func (a *audience) reached(m *events.Accepted) bool {
 	return a != nil && a.instance == m.InstanceID && a.now >= m.After
 }
 
 // crossed says whether a message's sender left after it had been accepted, and before it was
 // heard.
-func (a *audience) crossed(m *events.Message) bool {
+func (a *audience) crossed(m *events.Accepted) bool {
 	return m.After > 0 && slices.ContainsFunc(a.gone, func(g gone) bool { return string(g.user) == m.Sender && g.by > m.After })
 }
 
@@ -143,7 +143,7 @@ func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
 }
 
 // toWhom is the listener's sessions that an item is for, as the header has them.
-func (l *listener) toWhom(m *events.Message) string {
+func (l *listener) toWhom(m *events.Accepted) string {
 	if m == nil || m.After == 0 || !slices.ContainsFunc(l.sessions, func(s session) bool { return s.since > m.After }) {
 		return l.names
 	}

@@ -195,7 +195,7 @@ func (f *Feeds) hear(m *nats.Msg) {
 	if !ok {
 		return
 	}
-	said, err := events.DecodeMessage(m.Data)
+	said, err := events.DecodeAccepted(m.Data)
 	if err != nil {
 		f.log.Warn("a message that cannot be read does not reach end users", "room", r, "error", err)
 		return

@@ -109,8 +109,8 @@ func TestTooLate(t *testing.T) {
 		{at: past, room: "lobby", change: change(2, []subjects.User{"carol"}, nil), data: []byte("2")},
 		{at: past, room: "lobby", change: change(3, nil, []subjects.User{"alice"}), data: []byte("3")},
 		{at: now, room: "lobby", change: change(4, nil, []subjects.User{"bob"}), data: []byte("4")},
-		{at: now, room: "lobby", said: &events.Message{InstanceID: "1"}, data: []byte("said")},
-		{at: now, room: "none", said: &events.Message{InstanceID: "1"}, data: []byte("said to nobody")},
+		{at: now, room: "lobby", said: &events.Accepted{InstanceID: "1"}, data: []byte("said")},
+		{at: now, room: "none", said: &events.Accepted{InstanceID: "1"}, data: []byte("said to nobody")},
 	} {
 		i.header = nats.Header{}
 		if err := f.pass(&i, false); err != nil {

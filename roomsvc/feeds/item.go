@@ -25,7 +25,7 @@ type item struct {
 	at     time.Time // when it arrived; zero: it goes to nobody
 	room   subjects.Room
 	change *room.Change    // nil: a message
-	said   *events.Message // nil: a fact
+	said   *events.Accepted // nil: a fact
 	header nats.Header
 	data   []byte
 }
