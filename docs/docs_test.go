@@ -143,7 +143,7 @@ func placesOf(list []string) string {
 			list, groups = slices.Delete(list, i, i+len(group)), append(groups, means)
 		}
 	}
-	for _, stream := range []string{subjects.StreamRooms, subjects.StreamMessages, subjects.StreamState, subjects.StreamSessions} {
+	for _, stream := range subjects.Streams {
 		take(subjects.OwnStream(stream), "making `"+stream+"`")
 		take(subjects.ReadStream(stream), "reading `"+stream+"`")
 	}

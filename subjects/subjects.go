@@ -24,6 +24,9 @@ const (
 	KeyClock       = "=clock"        // key in [BucketSessions]: what an instance stores to learn the server's time
 )
 
+// Streams are all streams of the service.
+var Streams = []string{StreamRooms, StreamMessages, StreamState, StreamSessions}
+
 // Subjects that are the same for every room.
 const (
 	Sync            = "room.sync"      // markers that prove how new a state is

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"natsrooms/roomsvc/space"
+	"natsrooms/subjects"
 )
 
 const (
@@ -78,15 +80,18 @@ func (d *disk) health() error {
 	return broken(d.server.Healthz(&server.HealthzOptions{Details: true}), d.store.Broken)
 }
 
-// broken is what a server's word about its health says about its store. A server that is busy
-// may say only that it does not let anybody in within a millisecond, which says nothing about
-// its store; then what was known before holds.
+// broken is what a server's word about its health says about what the service stores. A server
+// that is busy may say only that it does not let anybody in within a millisecond; then what was
+// known before holds. Of streams that are not the service's, one is said to be lost while
+// somebody deletes it.
 func broken(h *server.HealthStatus, before error) error {
 	for _, e := range h.Errors {
-		if e.Type == server.HealthzErrorConn {
+		switch {
+		case e.Type == server.HealthzErrorConn:
 			return before
+		case e.Stream == "" || slices.Contains(subjects.Streams, e.Stream):
+			return errors.New(e.Error)
 		}
-		return errors.New(e.Error)
 	}
 	return nil
 }

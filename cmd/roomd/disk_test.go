@@ -5,10 +5,13 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"natsrooms/subjects"
 )
 
-// A server that is too busy to let anybody in within a millisecond has not lost its store.
-func TestBusyServerIsNotBroken(t *testing.T) {
+// A server that is too busy to let anybody in within a millisecond has not lost its store, and
+// neither has one where somebody deletes a stream.
+func TestWhatIsNotBroken(t *testing.T) {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
 	if err != nil {
 		t.Fatal(err)
@@ -26,8 +29,10 @@ func TestBusyServerIsNotBroken(t *testing.T) {
 	if err := broken(&server.HealthStatus{}, full); err != nil {
 		t.Errorf("a server that is well has %v", err)
 	}
-	h.Errors[0].Type = server.HealthzErrorJetStream
-	if err := broken(h, nil); err == nil {
-		t.Error("what JetStream says of itself does not count")
+	for stream, counts := range map[string]bool{"": true, subjects.StreamRooms: true, "SOMEBODYS": false} {
+		h := &server.HealthStatus{Errors: []server.HealthzError{{Type: server.HealthzErrorStream, Stream: stream, Error: "lost"}}}
+		if got := broken(h, nil) != nil; got != counts {
+			t.Errorf("trouble with the stream %q counts: %v", stream, got)
+		}
 	}
 }
