@@ -57,10 +57,11 @@ func New(nc *nats.Conn, within time.Duration) (*Leave, error) {
 // Close ends it.
 func (l *Leave) Close() { _ = l.sub.Unsubscribe() }
 
-// Asked is called with the reply subject of each request.
-func (l *Leave) Asked(reply string) {
+// Asked is called with the reply subject of each request, and returns since when it has been in
+// use.
+func (l *Leave) Asked(reply string) (since time.Time) {
 	if l == nil || reply == "" {
-		return
+		return since
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,9 +69,11 @@ func (l *Leave) Asked(reply string) {
 	if now.After(l.turn) {
 		l.now, l.old, l.turn = make(map[uint64]time.Time, len(l.now)), l.now, now.Add(l.within+slack)
 	}
-	if now.Sub(l.since(id)) > l.within+slack {
+	if since = l.since(id); now.Sub(since) > l.within+slack {
+		since = now
 		l.now[id] = now
 	}
+	return since
 }
 
 // since is when a reply subject's time began, under the lock.
@@ -81,9 +84,9 @@ func (l *Leave) since(id uint64) time.Time {
 	return l.old[id]
 }
 
-// Before is called before each answer.
-func (l *Leave) Before(reply string) {
-	if l == nil {
+// Before is called before each answer, with what [Leave.Asked] returned for its request.
+func (l *Leave) Before(reply string, since time.Time) {
+	if l == nil || time.Since(since) <= l.within-early {
 		return
 	}
 	l.mu.Lock()

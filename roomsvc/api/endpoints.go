@@ -54,8 +54,7 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *na
 		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", m.Subject, "reply", m.Reply)
 		return
 	}
-	a.Answers.Asked(m.Reply)
-	q := &request{info: info, reply: m.Reply, userForm: userForm, data: m.Data, headers: m.Header}
+	q := &request{info: info, reply: m.Reply, named: a.Answers.Asked(m.Reply), userForm: userForm, data: m.Data, headers: m.Header}
 	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, time.Now().Add(commit.Timeout), q
 	a.inFlight.Add(1)
 	if refused := a.door(q, m.Subject); refused != nil {

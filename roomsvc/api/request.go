@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/commit"
@@ -15,6 +17,7 @@ type request struct {
 	commit.Call
 	info     *room.CommandInfo
 	reply    string
+	named    time.Time // since when reply has been in use
 	userForm bool
 	user     subjects.User // from the subject, in the user form
 	data     []byte        // until it is parsed

@@ -128,7 +128,7 @@ func (a *API) send(q *request, data []byte, h nats.Header) {
 		}
 		m.Header[ignoredHeader] = []string{q.ignored}
 	}
-	a.Answers.Before(q.reply)
+	a.Answers.Before(q.reply, q.named)
 	if err := a.Conn.PublishMsg(m); err != nil {
 		a.Log.Warn("an answer was lost", "verb", q.info.Verb, "error", err)
 	}
