@@ -24,7 +24,7 @@ const (
 type item struct {
 	at     time.Time // when it arrived; zero: it goes to nobody
 	room   subjects.Room
-	change *room.Change    // nil: a message
+	change *room.Change     // nil: a message
 	said   *events.Accepted // nil: a fact
 	header nats.Header
 	data   []byte
