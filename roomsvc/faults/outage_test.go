@@ -63,3 +63,35 @@ func TestLeasesCannotBeStored(t *testing.T) {
 	}
 	w.Check()
 }
+
+// Two of three servers are away for longer than a lease lasts. The service runs on, but nothing
+// can be stored. Nobody is put out for that who shows itself within the grace time.
+func TestNoQuorum(t *testing.T) {
+	t.Parallel()
+	nodes := roomtest.Cluster(t, 3)
+	w := callerOf(t, nodes[0].ClientURL())
+	w.StartAt(nodes[0].ClientURL(), roomsvc.Config{Instance: "only", Replicas: 3, Grace: 10 * time.Second})
+	alice := client.New(roomtest.Conn(t, nodes[0].Server), leased("alice", room.MinLease))
+	t.Cleanup(alice.Close)
+	enter(t, alice, w.Ctx, "lobby")
+	nodes[1].Stop()
+	nodes[2].Stop()
+	<-time.After(2 * room.MinLease * time.Second)
+	nodes[1].Start()
+	nodes[2].Start()
+	var reply *room.RenewReply
+	w.Until(patience, "alice to renew", func() (ok bool) {
+		r, err := alice.Renew(w.Ctx, room.RenewRequest{})
+		reply = r
+		return err == nil
+	})
+	if len(reply.Rooms) != 1 {
+		t.Errorf("alice is in %+v", reply.Rooms)
+	}
+	for _, f := range w.Facts() {
+		if len(f.Left) > 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+	w.Check()
+}
