@@ -70,23 +70,24 @@ func TestNoQuorum(t *testing.T) {
 	t.Parallel()
 	nodes := roomtest.Cluster(t, 3)
 	w := callerOf(t, nodes[0].ClientURL())
-	w.StartAt(nodes[0].ClientURL(), roomsvc.Config{Instance: "only", Replicas: 3, Grace: 10 * time.Second})
+	const grace = 12 * time.Second
+	w.StartAt(nodes[0].ClientURL(), roomsvc.Config{Instance: "only", Replicas: 3, Grace: grace})
 	alice := client.New(roomtest.Conn(t, nodes[0].Server), leased("alice", room.MinLease))
-	t.Cleanup(alice.Close)
 	enter(t, alice, w.Ctx, "lobby")
+	alice.Close() // so that she does not renew by herself
 	nodes[1].Stop()
 	nodes[2].Stop()
 	<-time.After(2 * room.MinLease * time.Second)
 	nodes[1].Start()
 	nodes[2].Start()
-	var reply *room.RenewReply
-	w.Until(patience, "alice to renew", func() (ok bool) {
-		r, err := alice.Renew(w.Ctx, room.RenewRequest{})
-		reply = r
+	w.Until(patience, "the service to be back", func() bool {
+		_, err := w.Client.Enter(w.Ctx, room.CreateRequest{Caller: as("bob", ""), RoomID: "lobby"})
 		return err == nil
 	})
-	if len(reply.Rooms) != 1 {
-		t.Errorf("alice is in %+v", reply.Rooms)
+	<-time.After(grace / 2)
+	r, err := w.Client.Renew(w.Ctx, room.RenewRequest{Caller: room.Caller{UserID: "alice", SessionID: client.DefaultSession}})
+	if err != nil || len(r.Rooms) != 1 {
+		t.Errorf("alice is in %+v, %v", r, err)
 	}
 	for _, f := range w.Facts() {
 		if len(f.Left) > 0 {
