@@ -1,7 +1,10 @@
 package leases
 
 import (
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 
@@ -77,6 +80,28 @@ func TestTouches(t *testing.T) {
 	}
 	if a := answered(t, b.touchAs(t, "other", Ask{Default: 5, Most: 1})); a.err != ErrTooMany {
 		t.Errorf("one too many: %+v", a)
+	}
+}
+
+// Touches of one session go on in the order in which they came, also those that come while one
+// is answered that others waited for.
+func TestTouchesInOrder(t *testing.T) {
+	b, _ := open(t)
+	const burst = 200
+	for round := range 50 {
+		session := Session{"u", fmt.Sprint(round)}
+		order := make(chan int, burst)
+		for i := range burst {
+			b.Touch(session, Ask{Default: 60}, time.Now().Add(patience), func(Grant, error) { order <- i })
+			for range rand.N(40) { // the burst takes longer than a write
+				runtime.Gosched()
+			}
+		}
+		for i := range burst {
+			if got := <-order; got != i {
+				t.Fatalf("round %d: %d comes at %d", round, got, i)
+			}
+		}
 	}
 }
 

@@ -35,35 +35,56 @@ func (b *Book) Touch(s Session, a Ask, deadline time.Time, then func(Grant, erro
 
 func (b *Book) touch(t touch) {
 	b.mu.Lock()
-	l := b.known.leases[t.Session]
-	if l != nil && l.writing {
+	if l := b.known.leases[t.Session]; l != nil && l.writing {
 		l.waiting = append(l.waiting, t)
 		b.mu.Unlock()
 		return
 	}
-	grant, r := b.known.judge(l, &t.Ask)
-	ask := r == nil && t.Renewal && !t.asked // the answer promises something, so it must not come from an old state
-	if r == nil && !ask {
-		b.mu.Unlock()
-		t.then(grant, nil)
-		return
-	}
-	if l == nil && t.Most > 0 && b.known.users[t.User] >= t.Most {
-		b.mu.Unlock()
-		t.then(Grant{}, ErrTooMany)
-		return
-	}
-	l = b.known.entry(t.Session)
-	l.writing = true
-	judged := l.seq // what is heard from here on, such as an end, has not been judged
+	j := b.judge(&t)
 	b.mu.Unlock()
+	b.carryOut(t, j)
+}
+
+// judgement is what a touch comes to: an answer, or work on a lease, which is being written
+// from then on.
+type judgement struct {
+	grant Grant
+	err   error
+
+	lease *lease  // nil: this is the answer
+	r     *record // to be stored; nil: the bucket is to be asked first
+	after uint64  // what is heard after this, such as an end, has not been judged
+}
+
+// judge judges a touch, under the lock.
+func (b *Book) judge(t *touch) (j judgement) {
+	l := b.known.leases[t.Session]
+	j.grant, j.r = b.known.judge(l, &t.Ask)
+	ask := j.r == nil && t.Renewal && !t.asked // the answer promises something, so it must not come from an old state
+	switch {
+	case j.r == nil && !ask:
+	case l == nil && t.Most > 0 && b.known.users[t.User] >= t.Most:
+		j = judgement{err: ErrTooMany}
+	default:
+		j.lease = b.known.entry(t.Session)
+		j.lease.writing, j.after = true, j.lease.seq
+	}
+	return j
+}
+
+func (b *Book) carryOut(t touch, j judgement) {
+	l := j.lease
+	if l == nil {
+		t.then(j.grant, j.err)
+		return
+	}
 	started := b.life.Go(func() {
-		if ask { // another instance may have stored something that this one has not heard of
+		if j.r == nil { // another instance may have stored something that this one has not heard of
 			t.asked = true
-			b.settle(l, t, grant, b.look(t.Session, t.deadline))
+			b.settle(l, t, j.grant, b.look(t.Session, t.deadline))
 			return
 		}
-		grant, err := b.write(l, r, judged, t.deadline)
+		grant, err := b.write(l, j.r, j.after, t.deadline)
 		b.settle(l, t, grant, err)
 	})
 	if !started {
@@ -72,20 +93,31 @@ func (b *Book) touch(t touch) {
 }
 
 // settle answers a touch, or begins it once more, and then continues with those that came
-// during it.
+// during it, one after the other. Until none is left the lease counts as being written, so that
+// a later touch does not overtake them.
 func (b *Book) settle(l *lease, t touch, grant Grant, err error) {
-	b.mu.Lock()
-	waiting := l.waiting
-	l.writing, l.waiting = false, nil
-	b.mu.Unlock()
-	if errors.Is(err, errChanged) && t.tries > 0 {
+	again := errors.Is(err, errChanged) && t.tries > 0
+	if again {
 		t.tries--
-		b.touch(t)
 	} else {
 		t.then(grant, err)
 	}
-	for _, next := range waiting {
-		b.touch(next)
+	for {
+		b.mu.Lock()
+		if !again {
+			if len(l.waiting) == 0 {
+				l.writing, l.waiting = false, nil
+				b.mu.Unlock()
+				return
+			}
+			t, l.waiting = l.waiting[0], l.waiting[1:]
+		}
+		j := b.judge(&t)
+		b.mu.Unlock()
+		b.carryOut(t, j)
+		if again = false; j.lease != nil {
+			return
+		}
 	}
 }
 
