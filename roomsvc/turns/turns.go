@@ -36,12 +36,16 @@ type Turn struct {
 	// answered before its turn, because its time ran out.
 	Begin func()
 
-	begun bool
+	begun, over bool
+	ahead       int     // how many it waits for
+	begins      []*Turn // those that wait until it begins
+	ends        []*Turn // those that wait until it ends
 }
 
 // Take gives a command its turn. It begins the command unless an earlier one of the session is
-// in its way; then whoever ends the last of those does.
-func (t *Turns) Take(turn *Turn) {
+// in its way; then whoever ends the last of those does. begun says that it was, or is being,
+// begun.
+func (t *Turns) Take(turn *Turn) (begun bool) {
 	t.mu.Lock()
 	l := t.of[turn.Session]
 	if l == nil {
@@ -52,11 +56,13 @@ func (t *Turns) Take(turn *Turn) {
 		t.of[turn.Session] = l
 	}
 	l.add(turn)
+	begun = turn.begun
 	begin := l.starts()
 	t.mu.Unlock()
 	if begin {
 		t.begin(l)
 	}
+	return begun
 }
 
 // End notes that a command is answered. If it returns a function, the caller has to have it
@@ -100,9 +106,24 @@ func (l *line) starts() bool {
 	return start
 }
 
+// add puts a command at the end of the line, behind those that it must wait for. One of the same
+// kind is waited for only until it begins.
 func (l *line) add(turn *Turn) {
-	l.look(turn, l.turns)
+	for _, e := range l.turns {
+		switch {
+		case !turn.meets(e):
+		case turn.Kind == "" || e.Kind != turn.Kind:
+			e.ends = append(e.ends, turn)
+			turn.ahead++
+		case !e.begun:
+			e.begins = append(e.begins, turn)
+			turn.ahead++
+		}
+	}
 	l.turns = append(l.turns, turn)
+	if turn.ahead == 0 {
+		l.let(turn)
+	}
 }
 
 // remove returns false if the command is not in line.
@@ -112,23 +133,31 @@ func (l *line) remove(turn *Turn) bool {
 		return false
 	}
 	l.turns = slices.Delete(l.turns, i, i+1)
-	for ; i < len(l.turns); i++ {
-		l.look(l.turns[i], l.turns[:i])
-	}
+	turn.over = true
+	l.release(turn.begins)
+	l.release(turn.ends)
 	return true
 }
 
-// look makes a command ready if none of the earlier ones is in its way.
-func (l *line) look(turn *Turn, earlier []*Turn) {
-	if !turn.begun && !slices.ContainsFunc(earlier, turn.follows) {
-		turn.begun = true
-		l.ready = append(l.ready, turn.Begin)
+// release lets those begin that have nothing else to wait for.
+func (l *line) release(turns []*Turn) {
+	for _, turn := range turns {
+		if turn.ahead--; turn.ahead == 0 && !turn.over {
+			l.let(turn)
+		}
 	}
 }
 
-// follows says whether the command must wait for an earlier one. One of the same kind is waited
-// for only until it begins.
-func (t *Turn) follows(e *Turn) bool {
-	about := e.Rooms == nil || t.Rooms == nil || slices.ContainsFunc(t.Rooms, func(r subjects.Room) bool { return slices.Contains(e.Rooms, r) })
-	return about && (t.Kind == "" || e.Kind != t.Kind || !e.begun)
+// let makes a command ready, and those that waited for it to begin.
+func (l *line) let(turn *Turn) {
+	turn.begun = true
+	l.ready = append(l.ready, turn.Begin)
+	begins := turn.begins
+	turn.begins = nil
+	l.release(begins)
+}
+
+// meets says whether two commands are about the same room.
+func (t *Turn) meets(e *Turn) bool {
+	return e.Rooms == nil || t.Rooms == nil || slices.ContainsFunc(t.Rooms, func(r subjects.Room) bool { return slices.Contains(e.Rooms, r) })
 }

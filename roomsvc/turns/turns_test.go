@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"natsrooms/roomsvc/leases"
 	"natsrooms/subjects"
@@ -62,6 +63,33 @@ func TestTurns(t *testing.T) {
 		if got := play(c.turns, c.ends); got != c.want {
 			t.Errorf("%s: %s, want %s", what, got, c.want)
 		}
+	}
+}
+
+// A command costs no more than one look at each of those that are in line, however many wait.
+func TestManyInLine(t *testing.T) {
+	const rooms = 2000
+	var turns Turns
+	var list []*Turn
+	begun := 0
+	for i := range rooms {
+		for _, kind := range []string{"enter", "send"} {
+			turn := &Turn{Session: leases.Session{User: "bot", ID: "tab"}, Rooms: []subjects.Room{subjects.Room(fmt.Sprint(i))}, Kind: kind, Begin: func() { begun++ }}
+			list = append(list, turn)
+			turns.Take(turn)
+		}
+	}
+	began := time.Now()
+	for _, turn := range list {
+		if begin := turns.End(turn); begin != nil {
+			begin()
+		}
+	}
+	if begun != len(list) || len(turns.of) > 0 {
+		t.Errorf("%d of %d have begun", begun, len(list))
+	}
+	if took := time.Since(began); took > 10*time.Second { // it takes some 10 ms; with a look at each pair it takes minutes
+		t.Errorf("ending them took %v", took)
 	}
 }
 
