@@ -162,7 +162,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 	s.commit = commit.New(commit.Config{
 		Life: s.life, Log: s.log, Journal: s.journal, Replica: rep, Sync: s.sync, Source: s.cfg.SourcePrefix, Limits: limits, Prove: s.prove,
 		PutOut: func(st *room.State, f *events.Fact) func() { return s.api.PutOut(st, f) },
-		Said:   func(ctx context.Context, f *events.Fact) { s.outbox.Settled(ctx, f) },
+		Said:   s.outbox.Settled,
 		Settle: func(results []commit.Result) { s.api.Settle(results) },
 	})
 	s.space = space.New(space.Config{Life: s.life, Log: s.log, Journal: s.journal, Store: s.cfg.Store, Messages: s.cfg.MessagesUntil})

@@ -37,9 +37,9 @@ type Config struct {
 	// stored; nil: nobody is put out.
 	PutOut func(st *room.State, f *events.Fact) (tell func())
 
-	// Said returns once everything is stored that those who leave by a fact said before it was
-	// decided, or after a short while.
-	Said func(context.Context, *events.Fact)
+	// Said returns once everything is stored that those who leave by the facts, some of which
+	// may be nil, said before these were decided, or after a short while.
+	Said func(context.Context, []*events.Fact)
 
 	// Settle answers calls. The lock of each call's room is held; it must not wait.
 	Settle func([]Result)
@@ -56,13 +56,15 @@ type Committer struct {
 	boxes map[subjects.Room]*mailbox
 }
 
-// Repeat answers a call whose request was carried out before, with the first outcome.
+// Repeat answers a call whose request was carried out before, with the first outcome. It
+// returns whether the call is answered.
 func (k *Committer) Repeat(c *Call) bool {
-	c.state.Store(deciding)
+	if !c.Begin() {
+		return true
+	}
 	o, refused := k.Replica.Outcomes.Look(c.Cmd)
 	if o == nil && refused == nil {
-		c.state.Store(waiting)
-		return false
+		return !c.reopen()
 	}
 	k.settle(Result{Call: c, Repeat: true, Before: o, Verdict: room.Verdict{Refused: refused}})
 	return true

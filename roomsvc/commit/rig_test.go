@@ -81,7 +81,7 @@ func newRig(t *testing.T, limits room.Limits, change ...func(*Config)) *rig {
 		Limits: func() *room.Limits { return &limits },
 		Prove:  func(context.Context, *Call) error { return nil },
 		PutOut: func(*room.State, *events.Fact) func() { return nil },
-		Said:   func(context.Context, *events.Fact) {},
+		Said:   func(context.Context, []*events.Fact) {},
 		Settle: r.settle,
 	}
 	for _, f := range change {

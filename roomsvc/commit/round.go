@@ -71,11 +71,7 @@ func (k *Committer) carry(r *round, decide func()) error {
 
 // land waits until it is known what became of the flight, and applies and settles it.
 func (k *Committer) land(r *round, fl *flight, tell []func()) error {
-	for _, f := range r.facts {
-		if f != nil && (len(f.Left) > 0 || f.Type == events.RoomDestroyed) {
-			k.Said(k.Life, f)
-		}
-	}
+	k.Said(k.Life, r.facts)
 	last, err := k.append(fl)
 	if err != nil {
 		replica.Failed(r.rooms)

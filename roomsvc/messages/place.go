@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// settleTime is how long a fact waits for messages that the stream does not answer for.
+// settleTime is how long facts wait for messages that the stream does not answer for.
 const settleTime = time.Second
 
 // senders is what was accepted and is not known to be stored.
@@ -62,10 +63,11 @@ func (s *senders) close(p *Place) {
 	}
 }
 
-// Settled returns once no message is open of those who leave by a fact, or of anybody if the
-// fact ends the room. It waits for a stream that does not answer no longer than a second.
-func (s *senders) Settled(ctx context.Context, f *events.Fact) {
-	if !s.holds(f) {
+// Settled returns once no message is open of those who leave by the facts, or of anybody in a
+// room that one of them ends; some may be nil. It waits for a stream that does not answer no
+// longer than a second in all.
+func (s *senders) Settled(ctx context.Context, facts []*events.Fact) {
+	if !slices.ContainsFunc(facts, s.holds) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
@@ -76,7 +78,7 @@ func (s *senders) Settled(ctx context.Context, f *events.Fact) {
 		s.lock.Lock()
 		closed := s.closed
 		s.lock.Unlock()
-		if !s.holds(f) {
+		if !slices.ContainsFunc(facts, s.holds) {
 			return
 		}
 		select {
@@ -95,6 +97,9 @@ func (s *senders) wait(n int) {
 
 // holds says whether a message is open that the fact has to wait for.
 func (s *senders) holds(f *events.Fact) bool {
+	if f == nil || len(f.Left) == 0 && f.Type != events.RoomDestroyed {
+		return false
+	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	in := s.places[f.Room]

@@ -19,10 +19,10 @@ func TestSettled(t *testing.T) {
 	ended := &events.Fact{Type: events.RoomDestroyed, Room: "lobby"}
 	synctest.Test(t, func(t *testing.T) {
 		var s senders
-		settled := func(f *events.Fact) <-chan struct{} {
+		settled := func(facts ...*events.Fact) <-chan struct{} {
 			done := make(chan struct{})
 			go func() {
-				s.Settled(context.Background(), f)
+				s.Settled(context.Background(), facts)
 				close(done)
 			}()
 			synctest.Wait()
@@ -59,9 +59,10 @@ func TestSettled(t *testing.T) {
 		}
 		began := time.Now()
 		s.Place("lobby", subjects.User("carol"))
-		s.Settled(context.Background(), left("carol"))
+		s.Place("lobby", subjects.User("dave"))
+		s.Settled(context.Background(), []*events.Fact{nil, left("carol"), left("dave")})
 		if waited := time.Since(began); waited != settleTime {
-			t.Errorf("a message that is never answered is waited for %v", waited)
+			t.Errorf("messages that are never answered are waited for %v", waited)
 		}
 		other.Close()
 		if len(s.places) != 1 || s.waiting != 0 {

@@ -68,7 +68,7 @@ func newLeading(t *testing.T) *leading {
 		Life: l, Log: log, Journal: r.journal, Replica: rep, Sync: sync, Limits: limits,
 		Prove:  func(context.Context, *commit.Call) error { return nil },
 		PutOut: func(*room.State, *events.Fact) func() { return nil },
-		Said:   func(context.Context, *events.Fact) {},
+		Said:   func(context.Context, []*events.Fact) {},
 		Settle: func(results []commit.Result) {
 			for _, res := range results {
 				res.From.(chan *room.Error) <- res.Refused
