@@ -126,8 +126,8 @@ func TestNoWordsOfTheAbsent(t *testing.T) {
 		const senders = 6
 		sub := hear(t, w.NC, "room.feed.al.lobby")
 		open, backEnd := hear(t, w.NC, "room.open.stage"), hear(t, w.NC, "room.*.lobby")
-		ok[position](w, "enter.al", `{"roomID":"lobby"}`)
-		ok[position](w, "enter.al", `{"roomID":"stage","config":{"delivery":"open"}}`)
+		ok[position](w, "enter.al", `{"roomID":"lobby","leaseSeconds":3600}`)
+		ok[position](w, "enter.al", `{"roomID":"stage","config":{"delivery":"open"},"leaseSeconds":3600}`)
 		for i := range rounds() / 4 { // of six senders each
 			var answered sync.Map
 			together(senders, func(n int) {

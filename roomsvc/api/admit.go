@@ -102,6 +102,5 @@ func (a *API) admitNow(q *request, err *room.Error) {
 		a.Commit.Refuse(&q.Call, err)
 		return
 	}
-	a.Commit.Track(&q.Call)
 	a.alive(q, func() { a.Commit.Enqueue(&q.Call) })
 }

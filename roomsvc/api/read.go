@@ -25,10 +25,10 @@ func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func
 		v, refused := answer()
 		switch {
 		case refused == nil:
-			a.reply(q, v)
+			a.answer(q, v)
 			return
 		case !unproved(refused):
-			a.sendError(q, refused)
+			a.refuse(q, refused)
 			return
 		}
 		f.Sync = true
@@ -58,9 +58,9 @@ func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer fu
 			}
 		}
 		if refused != nil {
-			a.sendError(q, refused)
+			a.refuse(q, refused)
 		} else {
-			a.reply(q, v)
+			a.answer(q, v)
 		}
 	})
 }

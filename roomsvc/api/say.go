@@ -18,17 +18,19 @@ func takeSend(a *API, q *request) {
 		a.sendError(q, err)
 		return
 	}
-	heard := a.Talk.Now(cmd.Room)
 	a.inTurn(q, []subjects.Room{cmd.Room}, func() {
 		if cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 			return
 		}
 		m, err := cmd.Say(body, a.Limits())
+		if err == nil && m.Type.Stored() {
+			err = a.Space.Say()
+		}
 		if err != nil {
 			a.Commit.Refuse(&q.Call, err)
 			return
 		}
-		a.Commit.Track(&q.Call)
+		heard := a.Talk.Now(cmd.Room)
 		said := func(r *room.SendReply) { a.answer(q, r) }
 		a.alive(q, func() { a.Talk.Say(&talk.Saying{Call: &q.Call, Message: m, Heard: heard, Said: said}) })
 	})

@@ -7,11 +7,16 @@ import (
 )
 
 // inTurn takes a command further once those commands of its session on the same rooms are
-// answered that came before it; rooms is nil for one on all rooms of the session.
-func (a *API) inTurn(q *request, rooms []subjects.Room, next func()) {
+// answered that came before it; rooms is nil for one on all rooms of the session. Its time runs
+// while it waits. What changes or says something may wait later too; a read has a limit of its
+// own by then.
+func (a *API) inTurn(q *request, rooms []subjects.Room, next func()) (begun bool) {
+	if q.info.Kind != room.Reads {
+		a.Commit.Track(&q.Call)
+	}
 	if q.Cmd.User == "" {
 		next()
-		return
+		return true
 	}
 	q.turn = turns.Turn{Session: q.session(), Rooms: rooms, Begin: next}
 	switch q.info.Kind {
@@ -21,5 +26,9 @@ func (a *API) inTurn(q *request, rooms []subjects.Room, next func()) {
 		q.turn.Kind = string(q.info.Verb)
 	case room.ChangesSeveral: // takes part in no queue of a room
 	}
-	a.turns.Take(&q.turn)
+	begun = a.turns.Take(&q.turn)
+	if !begun && q.info.Kind == room.Reads {
+		a.Commit.Track(&q.Call)
+	}
+	return begun
 }

@@ -92,6 +92,13 @@ func (a *API) answer(q *request, v any) {
 	}
 }
 
+// refuse sends a refusal, unless the request has been answered.
+func (a *API) refuse(q *request, e *room.Error) {
+	if q.Answer() {
+		a.sendError(q, e)
+	}
+}
+
 // sendError sends a refusal.
 func (a *API) sendError(q *request, e *room.Error) {
 	a.send(q, a.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})

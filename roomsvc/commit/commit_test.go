@@ -206,6 +206,19 @@ func TestLate(t *testing.T) {
 	}
 }
 
+// Calls run out of time in any order, whichever was tracked first.
+func TestExpired(t *testing.T) {
+	now := time.Now()
+	var list tracked
+	for _, in := range []time.Duration{8, -1, 3, -2} {
+		list.calls = append(list.calls, &Call{Deadline: now.Add(in * time.Second)})
+	}
+	list.calls[2].Answer()
+	if over := list.expired(now); len(over) != 2 || len(list.calls) != 1 {
+		t.Errorf("%d calls are over, %d are left", len(over), len(list.calls))
+	}
+}
+
 // A call that runs out of time before its turn has no effect, and its answer says so.
 func TestTurnThatDoesNotCome(t *testing.T) {
 	r := newRig(t, room.Limits{})

@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,31 +42,22 @@ func (m *multi) putBack(calls []*Call) {
 	m.queue = append(calls, m.queue...)
 }
 
-// tracked is every changing call that may be unanswered, oldest first.
+// tracked is every call that may be unanswered and is not sure to be answered in time otherwise.
 type tracked struct {
-	mu    sync.Mutex // guards both
+	mu    sync.Mutex // guards calls
 	calls []*Call
-	open  int // how many of them were open at the last look
 }
 
-// expired takes out calls that have run out of time or are answered.
+// expired takes out calls that have run out of time, and drops those that are answered.
 func (t *tracked) expired(now time.Time) (expired []*Call) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	calls := t.calls
-	for len(calls) > 0 && (calls[0].Answered() || now.After(calls[0].Deadline)) {
-		expired = append(expired, calls[0])
-		calls = calls[1:]
-	}
-	if len(calls) > 2*t.open+1024 {
-		kept := make([]*Call, 0, t.open)
-		for _, c := range calls {
-			if !c.Answered() {
-				kept = append(kept, c)
-			}
+	t.calls = slices.DeleteFunc(t.calls, func(c *Call) bool {
+		over := now.After(c.Deadline) && !c.Answered()
+		if over {
+			expired = append(expired, c)
 		}
-		calls, t.open = kept, len(kept)
-	}
-	t.calls = calls
+		return over || c.Answered()
+	})
 	return expired
 }

@@ -2,9 +2,12 @@ package faults_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
@@ -47,4 +50,46 @@ func TestSilentJournal(t *testing.T) {
 		t.Errorf("not ready: %v", err)
 	}
 	w.Check()
+}
+
+// Commands that wait behind one whose fact the journal does not answer for are answered in time
+// too, whatever others ask meanwhile.
+func TestCommandsBehindASilentOne(t *testing.T) {
+	w := newWorld(t)
+	p := newProxy(t, w.Node.ClientURL())
+	w.StartAt(p.url, roomsvc.Config{})
+	w.Create("lobby", 3600, "alice")
+	p.on(nil, func(f *frame) fate { return fate{lose: strings.HasPrefix(f.subject, "room.journal.")} })
+	prefix := nats.NewInbox() + "."
+	answers, err := w.NC.SubscribeSync(prefix + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	ask := func(verb, user, body string) {
+		if err := w.NC.PublishRequest("room.cmd."+verb+"."+user, prefix+verb+"-"+user, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("setAttributes", "alice", `{"roomID":"lobby","set":{"a":"1"}}`)
+	ask("members", "alice", `{"roomID":"lobby"}`)
+	ask("leave", "alice", `{"roomID":"lobby"}`)
+	ask("send", "alice", `{"roomID":"lobby","type":"text","data":"hello"}`)
+	for i := range 8 { // so that there are younger ones
+		<-time.After(time.Second)
+		ask("enter", fmt.Sprint("later-", i), `{"roomID":"other"}`)
+	}
+	for n := 0; n < 4; {
+		m, err := answers.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(m.Subject, "-alice") {
+			continue
+		}
+		n++
+		if took := time.Since(began); !w.late.Within(took, 10*time.Second, began) {
+			t.Errorf("%s is answered after %v", m.Subject, took)
+		}
+	}
 }

@@ -172,8 +172,12 @@ func (g *Guard) Trouble() error {
 }
 
 // Change refuses a command that changes something if there is no space for it; nil if there is.
-func (g *Guard) Change() *room.Error {
-	err := g.changes(g.look())
+func (g *Guard) Change() *room.Error { return refusal(g.changes(g.look())) }
+
+// Say does the same for a message that is to be stored.
+func (g *Guard) Say() *room.Error { return refusal(g.Message()) }
+
+func refusal(err error) *room.Error {
 	if err == nil {
 		return nil
 	}

@@ -62,7 +62,7 @@ type Talk struct {
 type Saying struct {
 	*commit.Call
 	Message *events.Message
-	Heard   Moment                // when it was received
+	Heard   Moment                // when its turn came
 	Said    func(*room.SendReply) // answers the send, unless it has been answered
 }
 
@@ -170,7 +170,7 @@ func (t *Talk) place(s *Saying) (place *messages.Place, later bool, refused *roo
 }
 
 // after is the sequence of the fact that a message comes after. Facts that this instance has
-// appended since it received the message come later. Whether one of another instance does is
+// appended since the message's turn came are later. Whether one of another instance does is
 // not known: it may have been there before, and somebody may rely on it. The sender's coming is
 // before what it says in any case.
 func after(s *Saying, in *replica.Spoken) uint64 {
