@@ -5,6 +5,7 @@ package conns
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -16,9 +17,10 @@ import (
 
 const (
 	answerTime = time.Second
-	single     = 8    // connections of one server that are asked about one by one; more are looked for in its whole list
-	page       = 2048 // connections on a page of that list
-	quietFor   = 10 * time.Second
+	single     = 8                // connections of one server that are asked about one by one; more are looked for in its whole list
+	page       = 2048             // connections on a page of that list
+	quietFor   = 10 * time.Second // how long a server that is there may owe an answer; after that its connections count as closed
+	againAfter = 3 * time.Second  // when a server that owes an answer is asked again
 )
 
 // Named is a connection as a session named it. User is the user whose it must be; if it is
@@ -31,21 +33,31 @@ type Named struct {
 // Servers are the servers that can be asked. They are for one goroutine.
 type Servers struct {
 	system, own *nats.Conn
-	account     string               // of own; empty: not known yet
-	quiet       map[string]time.Time // servers that did not answer, and when
+	account     string             // of own; empty: not known yet
+	quiet       map[string]silence // servers that owe an answer; that of own is ""
 }
+
+// silence is since when a server owes an answer, and when it was asked last.
+type silence struct{ since, asked time.Time }
 
 // New asks through system. Connections count only in the account that own is in.
 func New(system, own *nats.Conn) *Servers {
-	return &Servers{system: system, own: own, quiet: map[string]time.Time{}}
+	return &Servers{system: system, own: own, quiet: map[string]silence{}}
 }
 
-// Open returns those of the connections of which their servers say that they are open. What
-// cannot be found out is not open.
-func (s *Servers) Open(ctx context.Context, named map[Named]bool) map[Named]bool {
-	open := map[Named]bool{}
-	if len(named) == 0 || !s.knowAccount(ctx) {
-		return open
+// Open returns those of the connections of which their servers say that they are open, and those
+// of which that is not known because a server that is there does not answer in time. It takes that
+// for an answer only after a while. A server that is not there has no open connections.
+func (s *Servers) Open(ctx context.Context, named map[Named]bool) (open, unknown map[Named]bool) {
+	if len(named) == 0 {
+		return nil, nil
+	}
+	open, unknown = map[Named]bool{}, map[Named]bool{}
+	if s.account == "" && s.owes(ctx, "", func() error { return s.knowAccount(ctx) }) {
+		return open, named
+	}
+	if s.account == "" {
+		return open, unknown
 	}
 	servers := map[string]map[uint64][]Named{}
 	for n := range named {
@@ -55,38 +67,59 @@ func (s *Servers) Open(ctx context.Context, named map[Named]bool) map[Named]bool
 		servers[n.ServerID][n.ClientID] = append(servers[n.ServerID][n.ClientID], n)
 	}
 	for id, wanted := range servers {
-		if time.Since(s.quiet[id]) < quietFor {
+		owes := s.owes(ctx, id, func() error {
+			return s.look(ctx, id, wanted, func(c *connection) {
+				for _, n := range wanted[c.ID] {
+					if cmp.Or(c.Account, globalAccount) == s.account && (n.User == "" || c.User == subjects.ConnectionName(n.User)) {
+						open[n] = true
+					}
+				}
+			})
+		})
+		if !owes {
 			continue
 		}
-		delete(s.quiet, id)
-		err := s.look(ctx, id, wanted, func(c *connection) {
-			for _, n := range wanted[c.ID] {
-				if cmp.Or(c.Account, globalAccount) == s.account && (n.User == "" || c.User == subjects.ConnectionName(n.User)) {
-					open[n] = true
-				}
+		for _, list := range wanted {
+			for _, n := range list {
+				unknown[n] = true
 			}
-		})
-		if err != nil {
-			s.quiet[id] = time.Now()
 		}
 	}
-	return open
+	return open, unknown
+}
+
+// owes asks a server, unless it was asked a moment ago, and says whether it still owes the answer.
+func (s *Servers) owes(ctx context.Context, id string, ask func() error) bool {
+	q, quiet := s.quiet[id]
+	if !quiet || time.Since(q.asked) >= againAfter {
+		err := ask()
+		if ctx.Err() != nil {
+			return true
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			delete(s.quiet, id)
+			return false
+		}
+		now := time.Now()
+		if !quiet {
+			q.since = now
+		}
+		q.asked = now
+		s.quiet[id] = q
+	}
+	return time.Since(q.since) < quietFor
 }
 
 // knowAccount learns which account the service is in.
-func (s *Servers) knowAccount(ctx context.Context) bool {
-	if s.account != "" {
-		return true
-	}
+func (s *Servers) knowAccount(ctx context.Context) error {
 	var info struct {
 		Data struct {
 			Account string `json:"account"`
 		} `json:"data"`
 	}
-	if ask(ctx, s.own, subjects.ConnectionInfo, nil, &info) == nil {
-		s.account = info.Data.Account
-	}
-	return s.account != ""
+	err := ask(ctx, s.own, subjects.ConnectionInfo, nil, &info)
+	s.account = info.Data.Account
+	return err
 }
 
 // globalAccount is the account that servers leave out in their lists.
@@ -117,9 +150,21 @@ func (s *Servers) look(ctx context.Context, server string, wanted map[uint64][]N
 		}
 		return nil
 	}
+	if pages, err := s.listAll(ctx, server, found); err != nil || pages == 1 {
+		return err
+	}
+	// A connection that closed between two pages may have moved another from one to the other.
+	_, err := s.listAll(ctx, server, found)
+	return err
+}
+
+// listAll passes all connections of a server to found, and returns how many pages they are.
+func (s *Servers) listAll(ctx context.Context, server string, found func(*connection)) (pages int, err error) {
 	for q := (question{Auth: true, Limit: page}); ; q.Offset += page {
-		if n, err := s.list(ctx, server, &q, found); err != nil || n < page {
-			return err
+		n, err := s.list(ctx, server, &q, found)
+		pages++
+		if err != nil || n < page {
+			return pages, err
 		}
 	}
 }

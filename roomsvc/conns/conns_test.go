@@ -43,7 +43,10 @@ func TestOpen(t *testing.T) {
 		for n := range want {
 			all[n] = true
 		}
-		open := servers.Open(t.Context(), all)
+		open, unknown := servers.Open(t.Context(), all)
+		if len(unknown) > 0 {
+			t.Errorf("nothing is known of %v", unknown)
+		}
 		for n, yes := range want {
 			if open[n] != yes {
 				t.Errorf("%+v is open: %v", n, open[n])
@@ -57,8 +60,8 @@ func TestOpen(t *testing.T) {
 	check()
 }
 
-// Without an answer, nothing is open.
-func TestServersThatDoNotAnswer(t *testing.T) {
+// Where there is no such server, nothing is open.
+func TestServersThatAreNotThere(t *testing.T) {
 	s := roomtest.Server(t)
 	nc := roomtest.Conn(t, s) // no system account
 	id, err := nc.GetClientID()
@@ -66,7 +69,49 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := Named{room.Connection{ServerID: nc.ConnectedServerId(), ClientID: id}, ""}
-	if open := New(nc, nc).Open(t.Context(), map[Named]bool{n: true}); len(open) != 0 {
-		t.Errorf("%v is open", open)
+	if open, unknown := New(nc, nc).Open(t.Context(), map[Named]bool{n: true}); len(open)+len(unknown) != 0 {
+		t.Errorf("%v is open, and %v perhaps", open, unknown)
+	}
+}
+
+// Of a server that is there and does not answer nothing is known, for a while. One that answers
+// late is believed.
+func TestServerThatOwesAnAnswer(t *testing.T) {
+	s := roomtest.Server(t)
+	nc := roomtest.Conn(t, s) // no system account, so that the test can answer
+	n := Named{room.Connection{ServerID: "SLOW", ClientID: 7}, ""}
+	sub, err := nc.SubscribeSync(subjects.ServerConnections("SLOW"))
+	if err != nil || nc.Flush() != nil {
+		t.Fatal(err)
+	}
+	servers, all := New(nc, nc), map[Named]bool{n: true}
+	look := func() (open, unknown bool) {
+		t.Helper()
+		o, u := servers.Open(t.Context(), all)
+		return o[n], u[n]
+	}
+	for range 2 { // the second time it is not even asked
+		if open, unknown := look(); open || !unknown {
+			t.Errorf("open: %v, unknown: %v", open, unknown)
+		}
+	}
+	if asked, _, err := sub.Pending(); asked != 1 || err != nil {
+		t.Errorf("it was asked %d times", asked)
+	}
+	q := servers.quiet["SLOW"]
+	q.since = q.since.Add(-quietFor)
+	servers.quiet["SLOW"] = q
+	if open, unknown := look(); open || unknown {
+		t.Errorf("after %v, open: %v, unknown: %v", quietFor, open, unknown)
+	}
+	q.asked = q.asked.Add(-againAfter)
+	servers.quiet["SLOW"] = q
+	if _, err := nc.Subscribe(subjects.ServerConnections("SLOW"), func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"data":{"connections":[{"cid":7}]}}`))
+	}); err != nil || nc.Flush() != nil {
+		t.Fatal(err)
+	}
+	if open, unknown := look(); !open || unknown {
+		t.Errorf("once it answers, open: %v, unknown: %v", open, unknown)
 	}
 }

@@ -106,7 +106,7 @@ func (l *Leases) whole(ctx context.Context) bool {
 }
 
 // due is the leases that are to be ended. That a named connection is open is a sign of life of
-// its session, whose lease begins again.
+// its session, whose lease begins again. While that is not known the lease waits.
 func (l *Leases) due(ctx context.Context) []leases.Ending {
 	list := l.Book.Due(ctx)
 	if l.Servers == nil {
@@ -122,14 +122,14 @@ func (l *Leases) due(ctx context.Context) []leases.Ending {
 			of[e.Session], named[n] = n, true
 		}
 	}
-	open := l.Servers.Open(ctx, named)
+	open, unknown := l.Servers.Open(ctx, named)
 	var living []leases.Ending
 	list = slices.DeleteFunc(list, func(e leases.Ending) bool {
-		alive := open[of[e.Session]]
-		if alive {
+		n := of[e.Session]
+		if open[n] {
 			living = append(living, e)
 		}
-		return alive
+		return open[n] || unknown[n]
 	})
 	l.Book.Prolong(ctx, living)
 	return list
