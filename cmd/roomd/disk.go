@@ -17,30 +17,61 @@ const (
 	mostReserve = 4 << 20               // bytes of the disk that are kept free, or
 	reservePart = 50                    // a part of it, if that is less
 	freeEvery   = 2 * time.Millisecond  // how often the file system is asked at most; a disk writes less than the reserve in that time
-	usedEvery   = 20 * time.Millisecond // how often the server is asked what it holds
+	usedEvery   = 50 * time.Millisecond // how often the server is asked what it holds
 	healthEvery = time.Second           // and whether it is well
 )
 
 // disk is where the embedded server stores.
 type disk struct {
-	server *server.Server
-	dir    string
+	server  *server.Server
+	dir     string
+	done    chan struct{}  // closed: watching ends
+	watches sync.WaitGroup // the goroutine that does
 
-	mu      sync.Mutex // guards the fields below it
-	looked  time.Time  // when the file system was asked
-	total   int64      // its bytes, and
-	free    int64      // those that are free
-	known   bool       // whether the file system says so
-	counted time.Time  // when the server was asked what it holds
-	store   space.Store
-	asked   time.Time // when it was asked whether it is well
+	mu     sync.Mutex  // guards the fields below it
+	looked time.Time   // when the file system was asked
+	total  int64       // its bytes, and
+	free   int64       // those that are free
+	known  bool        // whether the file system says so
+	store  space.Store // what the server says
+}
+
+// watchDisk begins to watch the disk of a server.
+func watchDisk(s *server.Server, dir string) *disk {
+	d := &disk{server: s, dir: dir, done: make(chan struct{})}
+	d.ask(true)
+	d.watches.Go(d.watch)
+	return d
+}
+
+func (d *disk) close() {
+	close(d.done)
+	d.watches.Wait()
+}
+
+// watch asks the server again and again. Its answer may have to wait for a write to a disk that
+// is slow, and no command must wait for that.
+func (d *disk) watch() {
+	used := time.NewTicker(usedEvery)
+	defer used.Stop()
+	for asked := time.Now(); ; {
+		select {
+		case now := <-used.C:
+			health := now.Sub(asked) >= healthEvery
+			if health {
+				asked = now
+			}
+			d.ask(health)
+		case <-d.done:
+			return
+		}
+	}
 }
 
 // look says how full it is.
 func (d *disk) look() space.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ask()
 	if now := time.Now(); now.Sub(d.looked) > freeEvery {
 		d.looked = now
 		d.total, d.free, d.known = diskSpace(d.dir)
@@ -56,28 +87,33 @@ func (d *disk) look() space.Store {
 	return st
 }
 
-// ask asks the server now and then, under the lock. It goes on running when it can no longer
-// store.
-func (d *disk) ask() {
-	if time.Since(d.counted) < usedEvery || !d.server.Running() {
+// ask asks the server what it holds and, if health, whether it is well. It goes on running when
+// it can no longer store.
+func (d *disk) ask(health bool) {
+	if !d.server.Running() {
 		return
 	}
-	d.counted = time.Now()
+	d.mu.Lock()
+	st := d.store
+	d.mu.Unlock()
 	if js, err := d.server.Jsz(nil); err == nil && !js.Disabled {
-		d.store.Used = int64(js.Store)
-		d.store.Free = max(js.Config.MaxStore-d.store.Used, 0)
+		st.Used = int64(js.Store)
+		st.Free = max(js.Config.MaxStore-st.Used, 0)
 	}
-	if time.Since(d.asked) > healthEvery {
-		d.asked, d.store.Broken = d.counted, d.health()
+	if health {
+		st.Broken = d.health(st.Broken)
 	}
+	d.mu.Lock()
+	d.store = st
+	d.mu.Unlock()
 }
 
-// health is what keeps the server from storing.
-func (d *disk) health() error {
+// health is what keeps the server from storing; before is what was known of that.
+func (d *disk) health(before error) error {
 	if !d.server.JetStreamEnabled() {
 		return errors.New("the server has switched JetStream off")
 	}
-	return broken(d.server.Healthz(&server.HealthzOptions{Details: true}), d.store.Broken)
+	return broken(d.server.Healthz(&server.HealthzOptions{Details: true}), before)
 }
 
 // broken is what a server's word about its health says about what the service stores. A server

@@ -63,8 +63,10 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}
-	l.store = (&disk{server: s, dir: opts.StoreDir}).look
+	d := watchDisk(s, opts.StoreDir)
+	l.store = d.look
 	l.close = func() {
+		d.close()
 		l.hangUp()
 		s.Shutdown()
 		s.WaitForShutdown()
