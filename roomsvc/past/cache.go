@@ -7,10 +7,10 @@ import (
 	"natsrooms/subjects"
 )
 
-// How many ended instances are remembered, and how many users' stays in them.
+// How many ended instances are remembered, and how many stays in them.
 const (
 	mostInstances = 64
-	mostUsers     = 100_000
+	mostStays     = 100_000
 )
 
 // cache remembers ended instances, which do not change any more.
@@ -40,15 +40,27 @@ func (c *cache) put(in *instance) *instance {
 	if i := c.index(in.room, in.id); i >= 0 {
 		return c.list[i]
 	}
-	users := int64(0)
+	c.list = append(c.list, in)
+	c.trim()
+	return in
+}
+
+// grown notes that the stays of an instance were read.
+func (c *cache) grown() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trim()
+}
+
+// trim forgets the oldest ones, under the lock, but never the newest.
+func (c *cache) trim() {
+	stays := int64(0)
 	for i := len(c.list) - 1; i >= 0; i-- {
-		if users += c.list[i].users.Load(); users > mostUsers || len(c.list)-i >= mostInstances {
+		if stays += c.list[i].kept.Load(); (stays > mostStays || len(c.list)-i > mostInstances) && i < len(c.list)-1 {
 			c.list = slices.Delete(c.list, 0, i+1)
-			break
+			return
 		}
 	}
-	c.list = append(c.list, in)
-	return in
 }
 
 // drop forgets an instance: something of it is no longer kept.

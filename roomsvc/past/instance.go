@@ -23,7 +23,7 @@ type instance struct {
 
 	reading chan struct{} // held by whoever reads the stays
 	stays   map[subjects.User][]stay
-	users   atomic.Int64 // how many have stays
+	kept    atomic.Int64 // how many stays there are
 }
 
 // fact is where a fact is: its place in the journal, and its sequence.
@@ -149,7 +149,9 @@ func (in *instance) staysOf(ctx context.Context, j *journal.Journal, u subjects.
 			return nil, err
 		}
 		in.stays = all.stays
-		in.users.Store(int64(len(all.stays)))
+		for _, list := range all.stays {
+			in.kept.Add(int64(len(list)))
+		}
 	}
 	return in.stays[u], nil
 }

@@ -92,7 +92,9 @@ func (r *Reader) Ended(ctx context.Context, q *Query, own func(*events.Config) s
 	stays := []stay{{from: fact{in.first.at, 1}, to: in.last, since: in.made}}
 	if u := own(in.config); u != "" {
 		var err error
-		if stays, err = in.staysOf(ctx, r.Journal, u); err != nil || len(stays) == 0 {
+		stays, err = in.staysOf(ctx, r.Journal, u)
+		r.known.grown()
+		if err != nil || len(stays) == 0 {
 			return nil, err
 		}
 	}

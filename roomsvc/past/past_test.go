@@ -347,13 +347,13 @@ func TestCache(t *testing.T) {
 		t.Errorf("%d instances are remembered", n)
 	}
 	last := w.known.get("lobby", ids[len(ids)-1])
-	if last == nil || last.users.Load() != 1 || last != w.known.put(&instance{room: "lobby", id: last.id}) {
+	if last == nil || last.kept.Load() != 1 || last != w.known.put(&instance{room: "lobby", id: last.id}) {
 		t.Errorf("the last one is remembered as %+v", last)
 	}
-	last.users.Store(mostUsers + 1)
+	last.kept.Store(mostStays + 1)
 	w.known.put(&instance{room: "hall"})
 	if n := len(w.known.list); n != 1 {
-		t.Errorf("%d instances are remembered beside one with too many users", n)
+		t.Errorf("%d instances are remembered beside one with too many stays", n)
 	}
 	w.known.drop(w.known.list[0])
 	if !slices.Equal(w.known.list, nil) {
