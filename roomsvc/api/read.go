@@ -37,9 +37,9 @@ func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func
 }
 
 // readAside answers what may take a while: until this instance is new enough, or a stream has
-// answered.
-func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
-	a.inTurn(q, about(r), func() { a.alive(q, func() { a.readLater(q, f, r, answer) }) })
+// answered. begun says that it has not to wait for its turn.
+func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) (begun bool) {
+	return a.inTurn(q, about(r), func() { a.alive(q, func() { a.readLater(q, f, r, answer) }) })
 }
 
 func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {

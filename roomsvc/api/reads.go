@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -134,7 +135,7 @@ func takeRenew(a *API, q *request) {
 	}
 	// A room that is missing in the answer is lost to the caller. That must not happen to a
 	// room that the session joined a moment ago, elsewhere.
-	a.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
+	begun := a.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
 		left := a.Departed.Of(ctx, q.Cmd, body.Rooms)
 		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, len(a.encode(left)), func(known *replica.Room) (in bool) {
 			known.View(func(st *room.State) { in = !q.over && st.Has(q.Cmd) })
@@ -142,6 +143,9 @@ func takeRenew(a *API, q *request) {
 		})
 		return &room.RenewReply{Rooms: rooms, NextFlag: next, Left: left}, nil
 	})
+	if !begun { // its lease must not run out behind a command that is slow
+		a.Leases.Touch(q.session(), q.ask, q.Deadline, func(leases.Grant, error) {})
+	}
 }
 
 // heads is a page of those of the user's rooms that want takes, after the given one, with how
