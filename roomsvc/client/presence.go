@@ -16,7 +16,7 @@ type presence struct {
 
 	mu     sync.Mutex      // guards everything below
 	rooms  map[string]stay // where the session is
-	left   map[string]bool // rooms where it was, and is not
+	left   map[string]bool // rooms where it was, and is not; some mostLeft of them
 	moves  int             // how many leaves were begun so far, and how many were told by notices
 	moving int             // how many of the former have not ended
 	leases int             // how many replies named a lease
@@ -26,6 +26,8 @@ type presence struct {
 	sooner chan struct{}   // tells that goroutine that the lease is shorter now
 	told   map[*renewals]struct{}
 }
+
+const mostLeft = 1000
 
 // stay says which instance of a room the session is in, and at which sequence it was.
 type stay struct {
@@ -127,6 +129,12 @@ func (p *presence) enter(roomID string, in stay) {
 func (p *presence) exit(roomID string) {
 	if _, in := p.rooms[roomID]; in {
 		delete(p.rooms, roomID)
+		for other := range p.left { // whoever follows one of those has looked long ago
+			if len(p.left) < mostLeft {
+				break
+			}
+			delete(p.left, other)
+		}
 		p.left[roomID] = true
 	}
 }
