@@ -15,20 +15,28 @@ const (
 	factBytes  = 560
 )
 
-// echo is a request that is answered at once, without any work.
+// answerer answers requests on a subject at once, without any work, until its connection closes.
+func (b *bench) answerer() (subject string, nc *nats.Conn, err error) {
+	if nc, err = nats.Connect(b.Nats); err != nil {
+		return "", nil, err
+	}
+	subject, answer := nats.NewInbox(), make([]byte, replyBytes)
+	if _, err = nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond(answer) }); err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		nc.Close()
+	}
+	return subject, nc, err
+}
+
+// echo is a request that is answered at once.
 func (b *bench) echo(n, inFlight int) (timing, error) {
-	nc, err := nats.Connect(b.Nats)
+	subject, nc, err := b.answerer()
 	if err != nil {
 		return timing{}, err
 	}
 	defer nc.Close()
-	subject, answer := nats.NewInbox(), make([]byte, replyBytes)
-	if _, err := nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond(answer) }); err != nil {
-		return timing{}, err
-	}
-	if err := nc.Flush(); err != nil {
-		return timing{}, err
-	}
 	ask := make([]byte, joinBytes)
 	return b.each(n, inFlight, func(w, _ int) error {
 		_, err := b.conn(w).Request(subject, ask, requestTimeout)

@@ -16,7 +16,10 @@ import (
 
 // small is every scenario in miniature.
 func small(url string) Options {
-	return Options{Nats: url, Connections: 2, InFlight: 8, Count: 300, Runs: 1, Rooms: 5, Subscribers: 20, Members: 50, JSON: true}
+	return Options{
+		Nats: url, Shape: shapeRequests, Connections: 2, InFlight: 8, Clients: 12, Listeners: 2, Count: 300, Runs: 1, Rooms: 5, Subscribers: 20, Audience: 10,
+		Members: 50, Storm: []int{30}, Memberships: []int{25, 50}, PerRoom: 10, Sync: "2m", JSON: true,
+	}
 }
 
 func serve(t *testing.T) string {
@@ -35,22 +38,33 @@ func serve(t *testing.T) string {
 }
 
 func TestRunMeasuresEveryScenario(t *testing.T) {
+	runAll(t, small(serve(t)))
+}
+
+// runAll runs what o asks for, and checks that everything was measured.
+func runAll(t *testing.T, o Options) (results []Result) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	if err := Run(t.Context(), small(serve(t)), &out, &errs); err != nil {
+	if err := Run(t.Context(), o, &out, &errs); err != nil {
 		t.Fatal(err)
 	}
 	var report Report
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Results) != len(scenarios) || report.Server == "" || report.Machine == "" {
+	list, err := chosen(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Results) != len(list) || report.Server == "" || report.Machine == "" {
 		t.Fatalf("%+v", report)
 	}
 	for i, r := range report.Results {
-		if r.Scenario != scenarios[i].name || r.Ops < 1 || r.PerSecond <= 0 || r.Base <= 0 || r.Ratio <= 0 {
+		if r.Scenario != list[i].name || r.Ops < 1 || r.PerSecond <= 0 || r.Base <= 0 || r.Ratio <= 0 {
 			t.Errorf("%+v", r)
 		}
 	}
+	return report.Results
 }
 
 func TestTable(t *testing.T) {

@@ -31,20 +31,32 @@ type bench struct {
 	js       []jetstream.JetStream // one per connection
 	run      string                // in every name that this run uses
 	progress func(string)
+	roomd    *service  // the roomd that was started for the run; nil without --roomd
+	key      []byte    // what end users' tokens are signed with; nil without --key
+	big      *bigRooms // nil until they are needed
+	world    *world    // likewise
 }
 
 // Result is one line of the table.
 type Result struct {
-	Scenario  string  `json:"scenario"`
-	Ops       int     `json:"operations"`
-	PerSecond float64 `json:"perSecond"`
-	P50       float64 `json:"p50Ms"`
-	P99       float64 `json:"p99Ms"`
-	Facts     int     `json:"facts,omitempty"`
-	Baseline  string  `json:"baseline,omitempty"`
-	Base      float64 `json:"baselinePerSecond,omitempty"`
-	Ratio     float64 `json:"ratio"`
-	Floor     string  `json:"meaning,omitempty"`
+	Scenario  string   `json:"scenario"`
+	Ops       int      `json:"operations"`
+	PerSecond float64  `json:"perSecond"`
+	P50       float64  `json:"p50Ms"`
+	P99       float64  `json:"p99Ms"`
+	Facts     int      `json:"facts,omitempty"`
+	Baseline  string   `json:"baseline,omitempty"`
+	Base      float64  `json:"baselinePerSecond,omitempty"`
+	Ratio     float64  `json:"ratio"`
+	Floor     string   `json:"meaning,omitempty"`
+	Figures   []Figure `json:"figures,omitempty"`
+}
+
+// Figure is something else that a scenario measures.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit,omitempty"`
 }
 
 // Run measures what o asks for and prints it. An error is a sentence for people.
@@ -58,51 +70,90 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 		b.progress = func(s string) { fmt.Fprintf(f, "\r\033[K%s", s) }
 	}
 	defer b.close()
-	if err := b.connect(); err != nil {
+	if err := b.begin(); err != nil {
 		return err
 	}
-	if len(o.Scenarios) == 0 && !b.hasFeeds() {
-		fmt.Fprintln(stderr, "feeds and open are left out: the service was started without --feeds or --auth")
-		list = slices.DeleteFunc(slices.Clone(list), func(s scenario) bool { return s.name == "feeds" || s.name == "open" })
+	feeds := func(s scenario) bool { return s.feeds }
+	if slices.ContainsFunc(list, feeds) && !b.hasFeeds() {
+		if len(o.Scenarios) > 0 {
+			return errors.New("the service was started without --feeds or --auth, and a scenario that is named needs feeds")
+		}
+		fmt.Fprintln(stderr, "scenarios of end users are left out: the service was started without --feeds or --auth")
+		list = slices.DeleteFunc(list, feeds)
 	}
-	var results []Result
+	results, err := b.measure(list)
+	b.progress("")
+	if err != nil {
+		return err
+	}
+	return b.print(stdout, results)
+}
+
+// begin starts what is to be started, and connects.
+func (b *bench) begin() (err error) {
+	if b.Key != "" {
+		if b.key, err = os.ReadFile(b.Key); err != nil {
+			return fmt.Errorf("--key cannot be read: %w", err)
+		}
+	}
+	if b.Roomd != "" {
+		if b.roomd, err = startRoomd(b.Options); err != nil {
+			return err
+		}
+		b.Nats, b.PID = b.roomd.URL, b.roomd.PID
+	}
+	return b.connect()
+}
+
+func (b *bench) measure(list []scenario) (results []Result, err error) {
 	for _, s := range list {
 		var tries []Result
-		for i := range o.Runs {
-			b.progress(fmt.Sprintf("%s, run %d of %d", s.name, i+1, o.Runs))
+		for i := range b.Runs {
+			b.progress(fmt.Sprintf("%s, run %d of %d", s.name, i+1, b.Runs))
 			r, err := s.measure(b, fmt.Sprintf("%s%s%d", b.run, s.name, i))
 			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
 			r.Scenario = s.name
 			tries = append(tries, r)
 		}
 		results = append(results, median(tries))
 	}
-	b.progress("")
-	return b.print(stdout, results)
+	return results, nil
 }
 
 func chosen(o Options) ([]scenario, error) {
 	if o.Connections < 1 || o.InFlight < o.Connections {
 		return nil, fmt.Errorf("--in-flight is %d and --connections is %d: every connection needs a request in flight", o.InFlight, o.Connections)
 	}
-	if o.Count < o.InFlight || o.Runs < 1 || o.Rooms < 2 || o.Subscribers < 1 || o.Members < 1 {
-		return nil, errors.New("--count must be at least --in-flight, --rooms at least 2, --runs, --subscribers and --members at least 1")
+	if o.Count < o.InFlight || o.Runs < 1 || o.Rooms < 2 || o.Subscribers < 1 || o.Members < 2*smallRoom {
+		return nil, fmt.Errorf("--count must be at least --in-flight, --rooms at least 2, --members at least %d, --runs and --subscribers at least 1", 2*smallRoom)
 	}
-	if len(o.Scenarios) == 0 {
-		return scenarios, nil
+	if o.Clients < 1 || o.Listeners < 1 || o.Audience < 1 || o.PerRoom < 1 || slices.Min(append(o.Storm, 1)) < 1 || slices.Min(append(o.Memberships, 1)) < 1 {
+		return nil, errors.New("--clients, --listeners, --audience, --storm, --memberships and --per-room must be at least 1")
+	}
+	if !slices.IsSorted(o.Memberships) {
+		return nil, errors.New("--memberships must be in rising order: each step adds to the one before")
+	}
+	names := o.Scenarios
+	if len(names) == 0 {
+		names = []string{o.Shape}
 	}
 	var list []scenario
-	for _, name := range o.Scenarios {
-		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no scenario %q; the scenarios are %s", name, scenarioNames())
+	for _, name := range names {
+		found := slices.DeleteFunc(scenarios(o), func(s scenario) bool { return s.name != name && !slices.Contains(s.groups, name) })
+		if len(found) == 0 {
+			return nil, fmt.Errorf("there is no scenario %q; the scenarios and groups are %s", name, scenarioNames(o))
 		}
-		if slices.ContainsFunc(list, func(s scenario) bool { return s.name == name }) {
-			return nil, fmt.Errorf("%s is named twice; --runs 2 runs it twice", name)
+		for _, s := range found {
+			if slices.ContainsFunc(list, func(t scenario) bool { return s.name == t.name }) {
+				return nil, fmt.Errorf("%s is named twice; --runs 2 runs it twice", s.name)
+			}
+			if slices.Contains(s.groups, groupScale) && o.Roomd == "" {
+				return nil, fmt.Errorf("%s kills and starts a roomd; name the program with --roomd", s.name)
+			}
 		}
-		list = append(list, scenarios[i])
+		list = append(list, found...)
 	}
 	return list, nil
 }
@@ -139,6 +190,12 @@ func (b *bench) hasFeeds() bool {
 func (b *bench) close() {
 	for _, nc := range b.conns {
 		nc.Close()
+	}
+	if b.world != nil {
+		b.world.close()
+	}
+	if b.roomd != nil {
+		b.roomd.close()
 	}
 }
 
@@ -203,10 +260,11 @@ func median(tries []Result) Result {
 	return tries[len(tries)/2]
 }
 
-func scenarioNames() string {
-	var names []string
-	for _, s := range scenarios {
+// scenarioNames is what may be named: scenarios, and the groups of those that depend on options.
+func scenarioNames(o Options) string {
+	names := []string{}
+	for _, s := range scenarios(o) {
 		names = append(names, s.name)
 	}
-	return strings.Join(names, " ")
+	return strings.Join(append(names, shapeRequests, shapeClients, groupStorm, groupLarge, groupScale), " ")
 }

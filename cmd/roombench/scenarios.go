@@ -17,26 +17,72 @@ import (
 // scenario is one thing to measure.
 type scenario struct {
 	name    string
+	groups  []string // names that mean this one and others
+	feeds   bool     // whether it needs a service with feeds
 	measure func(b *bench, run string) (Result, error)
 }
 
-var scenarios = []scenario{
-	{"join-hot", func(b *bench, run string) (Result, error) { return b.joins(run, 1, b.Count) }},
-	{"join-spread", func(b *bench, run string) (Result, error) { return b.joins(run, b.Rooms, b.Count) }},
-	{"join-distinct", func(b *bench, run string) (Result, error) { return b.joins(run, b.Count/2, b.Count/2) }},
-	{"join-hot-plain", (*bench).joinsPlain},
-	{"switch", (*bench).switches},
-	{"latency", (*bench).latency},
-	{"fanout", (*bench).fanout},
-	{"refusals", (*bench).refusals},
-	{"join-large", (*bench).large},
-	{"send", (*bench).sends},
-	{"messages-fanout", (*bench).messagesFanout},
-	{"attributes-hot", (*bench).attributes},
-	{"join-beside", (*bench).beside},
-	{"identity", (*bench).identity},
-	{"feeds", (*bench).feeds}, // these need a service that has feeds
-	{"open", (*bench).open},
+// Groups of scenarios. The first two are the shapes.
+const (
+	shapeRequests = "requests"
+	shapeClients  = "clients"
+	groupStorm    = "storm"
+	groupLarge    = "large"
+	groupScale    = "scale"
+)
+
+var (
+	ofRequests = []string{shapeRequests}
+	ofLarge    = []string{shapeRequests, groupLarge}
+	ofClients  = []string{shapeClients}
+)
+
+// scenarios is all there are with these options.
+func scenarios(o Options) []scenario {
+	list := []scenario{
+		{"join-hot", ofRequests, false, func(b *bench, run string) (Result, error) { return b.joins(run, 1, b.Count) }},
+		{"join-spread", ofRequests, false, func(b *bench, run string) (Result, error) { return b.joins(run, b.Rooms, b.Count) }},
+		{"join-distinct", ofRequests, false, func(b *bench, run string) (Result, error) { return b.joins(run, b.Count/2, b.Count/2) }},
+		{"join-hot-plain", ofRequests, false, (*bench).joinsPlain},
+		{"switch", ofRequests, false, (*bench).switches},
+		{"latency", ofRequests, false, (*bench).latency},
+		{"fanout", ofRequests, false, (*bench).fanout},
+		{"refusals", ofRequests, false, (*bench).refusals},
+		{"join-large", ofLarge, false, (*bench).joinLarge},
+		{"leave-large", ofLarge, false, (*bench).leaveLarge},
+		{"members-large", ofLarge, false, (*bench).membersLarge},
+		{"send", ofRequests, false, (*bench).sends},
+		{"messages-fanout", ofRequests, false, (*bench).messagesFanout},
+		{"attributes-hot", ofRequests, false, (*bench).attributes},
+		{"join-beside", ofRequests, false, (*bench).beside},
+		{"identity", ofRequests, false, (*bench).identity},
+		{"feeds", ofRequests, true, (*bench).feeds},
+		{"open", ofRequests, true, (*bench).open},
+	}
+	for _, feeds := range []bool{false, true} {
+		list = append(list,
+			scenario{"clients-spread" + form(feeds), ofClients, feeds, func(b *bench, _ string) (Result, error) { return b.crowd(b.Rooms, feeds) }},
+			scenario{"clients-hot" + form(feeds), ofClients, feeds, func(b *bench, _ string) (Result, error) { return b.crowd(1, feeds) }},
+			scenario{"clients-one" + form(feeds), ofClients, feeds, func(b *bench, _ string) (Result, error) { return b.alone(feeds) }},
+			scenario{"clients-fanout" + form(feeds), ofClients, feeds, func(b *bench, _ string) (Result, error) { return b.speaker(feeds) }})
+	}
+	for _, n := range o.Storm {
+		for _, feeds := range []bool{false, true} {
+			list = append(list, scenario{fmt.Sprintf("storm-%d%s", n, form(feeds)), []string{groupStorm}, feeds, func(b *bench, _ string) (Result, error) { return b.storm(n, feeds) }})
+		}
+	}
+	for _, n := range o.Memberships {
+		list = append(list, scenario{fmt.Sprintf("scale-%d", n), []string{groupScale}, false, func(b *bench, _ string) (Result, error) { return b.scale(n) }})
+	}
+	return list
+}
+
+// form is the end of the names of scenarios in which clients are end users on feeds.
+func form(feeds bool) string {
+	if feeds {
+		return "-feeds"
+	}
+	return ""
 }
 
 var errRefused = errors.New("refused")
@@ -197,31 +243,22 @@ func (b *bench) refusals(run string) (Result, error) {
 	return compared(t, base, "echo"), err
 }
 
-// large compares joins into a large room with joins into a small one.
-func (b *bench) large(run string) (Result, error) {
-	n := b.Count / 30
-	if err := b.make(run, 2); err != nil {
-		return Result{}, err
-	}
-	for i, members := range []int{b.Members, 10} {
-		if _, err := b.each(members, min(members, b.InFlight), func(w, u int) error { return b.join(w, roomName(run, i), userName(u), nil) }); err != nil {
-			return Result{}, err
-		}
-	}
-	if err := b.settled(); err != nil {
-		return Result{}, err
-	}
-	return b.inTurn(n, "join into a room of 10", func(i int) error { return b.join(0, roomName(run, i%2), userName(b.Members+i), nil) })
-}
-
 // inTurn does one operation at a time, n measured ones and n of their baseline by turns, so
 // that both see the machine in the same state. op's even calls are the measured ones.
 func (b *bench) inTurn(n int, baseline string, op func(i int) error) (Result, error) {
-	var t [2]timing
-	_, err := b.each(2*n, 1, func(_, i int) error {
+	return b.byTurns(n, baseline, func(i int) (time.Duration, error) {
 		at := time.Now()
 		err := op(i)
-		t[i%2].took = append(t[i%2].took, time.Since(at))
+		return time.Since(at), err
+	})
+}
+
+// byTurns is inTurn for an op that says itself how long it took.
+func (b *bench) byTurns(n int, baseline string, op func(i int) (time.Duration, error)) (Result, error) {
+	var t [2]timing
+	_, err := b.each(2*n, 1, func(_, i int) error {
+		took, err := op(i)
+		t[i%2].took = append(t[i%2].took, took)
 		return err
 	})
 	for i := range t {

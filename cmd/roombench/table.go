@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -21,17 +23,18 @@ type Report struct {
 	Server      string   `json:"natsServer"`
 	Connections int      `json:"connections"`
 	InFlight    int      `json:"inFlight"`
+	Clients     int      `json:"clients"`
 	Runs        int      `json:"runs"`
 	Results     []Result `json:"results"`
 }
 
 func (b *bench) print(w io.Writer, results []Result) error {
-	r := Report{machine(), runtime.NumCPU(), runtime.Version(), b.conns[0].ConnectedServerVersion(), b.Connections, b.InFlight, b.Runs, results}
+	r := Report{machine(), runtime.NumCPU(), runtime.Version(), b.conns[0].ConnectedServerVersion(), b.Connections, b.InFlight, b.Clients, b.Runs, results}
 	if b.JSON {
 		return json.MarshalWrite(w, &r, jsontext.Multiline(true))
 	}
-	fmt.Fprintf(w, "%s, %d cores, %s, nats-server %s; %d in flight over %d connections; medians of %d run(s)\n",
-		r.Machine, r.Cores, r.Go, r.Server, r.InFlight, r.Connections, r.Runs)
+	fmt.Fprintf(w, "%s, %d cores, %s, nats-server %s; %d in flight over %d connections, or %d clients; medians of %d run(s)\n",
+		r.Machine, r.Cores, r.Go, r.Server, r.InFlight, r.Connections, r.Clients, r.Runs)
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
@@ -43,7 +46,37 @@ func (b *bench) print(w io.Writer, results []Result) error {
 		})
 	}
 	t.Render()
+	printFigures(w, results)
 	return nil
+}
+
+// printFigures prints what scenarios measured besides, if there is anything.
+func printFigures(w io.Writer, results []Result) {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"scenario", "what", "how much", ""})
+	for _, x := range results {
+		name := x.Scenario
+		for _, f := range x.Figures {
+			t.AppendRow(table.Row{name, f.Name, strconv.FormatFloat(f.Value, 'f', decimals(f.Value), 64), f.Unit})
+			name = ""
+		}
+	}
+	if t.Length() > 0 {
+		t.Render()
+	}
+}
+
+// decimals is how many of them say something.
+func decimals(v float64) int {
+	switch {
+	case v == math.Trunc(v) || v >= 1000:
+		return 0
+	case v >= 10:
+		return 1
+	}
+	return 2
 }
 
 func blank(n int) any {
