@@ -55,7 +55,7 @@ bin/nats: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/nats-io/natscli/nats@v0.5.1
 	@touch $@
 
-bench: ## measure against raw NATS (ARGS="--connections 512" to change)
+bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 	go run ./cmd/roombench $(ARGS)
 
 fuzz: ## every fuzz target, each for FUZZTIME (30s)

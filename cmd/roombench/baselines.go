@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/subjects"
 )
 
 // Sizes of what a join sends, gets back and stores, in bytes.
@@ -46,7 +48,8 @@ func (b *bench) echo(n, inFlight int) (timing, error) {
 
 // appendRaw is a conditional JetStream publish of a fact's size. Each goroutine has a
 // subject of its own, so that no condition ever fails. With republish the stream is set up
-// like the journal: the subject is renamed, and every stored message is heard live.
+// like the journal: the subject is renamed, and every stored message is heard live. Either way
+// it has as many replicas.
 func (b *bench) appendRaw(n, inFlight int, republish bool) (timing, error) {
 	const prefix = "roombench-raw."
 	cfg := jetstream.StreamConfig{
@@ -58,6 +61,11 @@ func (b *bench) appendRaw(n, inFlight int, republish bool) (timing, error) {
 		cfg.RePublish = &jetstream.RePublish{Source: stored + "*", Destination: stored + "{{wildcard(1)}}"}
 		cfg.DenyDelete, cfg.DenyPurge, cfg.AllowMsgTTL, cfg.AllowAtomicPublish = true, true, true, true
 	}
+	journal, err := b.js[0].Stream(b.ctx, subjects.StreamRooms)
+	if err != nil {
+		return timing{}, err
+	}
+	cfg.Replicas = journal.CachedInfo().Config.Replicas
 	if _, err := b.js[0].CreateStream(b.ctx, cfg); err != nil {
 		return timing{}, fmt.Errorf("making the stream of the baseline: %w", err)
 	}

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/roomtest"
 )
 
 func TestRunMeasuresClients(t *testing.T) {
@@ -34,5 +42,46 @@ func TestRunMeasuresStorms(t *testing.T) {
 		if facts := figure(r, "facts that a listener heard"); answered <= 0 || last <= 0 || facts < 1 || facts > float64(o.Storm[0]) {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+// TestRunStartsRoomd measures a roomd that it starts itself, and others that it kills.
+func TestRunStartsRoomd(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "roomd")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../roomd").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	o := small("")
+	o.Roomd, o.RoomdArgs, o.Dir, o.Runs = bin, []string{"--feeds"}, t.TempDir(), 2
+	o.Scenarios = []string{"clients-spread-feeds", groupScale}
+	for i, r := range runAll(t, o) {
+		if i == 0 && figure(r, "processor time of the server, each") < 0 {
+			t.Errorf("%+v", r)
+		}
+		if i > 0 && (r.Ops != o.Memberships[i-1] || figure(r, "ready after kill -9") <= 0 || figure(r, "memory with its server after a start") <= 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v behind, %v", left, err)
+	}
+}
+
+func TestRunWithoutFeeds(t *testing.T) {
+	srv := roomtest.Server(t)
+	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	o := small(srv.ClientURL())
+	o.Scenarios = []string{"clients-hot-feeds"}
+	var out bytes.Buffer
+	if err := Run(t.Context(), o, &out, &out); err == nil || !strings.Contains(err.Error(), "--feeds") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -185,6 +185,13 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		"small count":       {func(o *Options) { o.Count = 1 }, "--count"},
 		"unknown scenario":  {func(o *Options) { o.Scenarios = []string{"nope"} }, `"nope"`},
 		"scenario twice":    {func(o *Options) { o.Scenarios = []string{"latency", "latency"} }, "latency is named twice"},
+		"and in its group":  {func(o *Options) { o.Scenarios = []string{"large", "join-large"} }, "join-large is named twice"},
+		"no listeners":      {func(o *Options) { o.Listeners = 0 }, "--listeners"},
+		"no roomd to kill":  {func(o *Options) { o.Scenarios = []string{"scale"} }, "--roomd"},
+		"no such roomd":     {func(o *Options) { o.Roomd = "/no/such/roomd" }, "/no/such/roomd"},
+		"no such process":   {func(o *Options) { o.PID = 1 << 30 }, "--pid"},
+		"no key":            {func(o *Options) { o.Key = "/no/such/key" }, "--key"},
+		"falling sizes":     {func(o *Options) { o.Memberships = []int{20, 10} }, "rising order"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := small(alone)

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nuid"
 	"golang.org/x/term"
 
+	"natsrooms/cmd/roombench/process"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -101,6 +102,11 @@ func (b *bench) begin() (err error) {
 			return err
 		}
 		b.Nats, b.PID = b.roomd.URL, b.roomd.PID
+	}
+	if b.PID > 0 {
+		if _, err := process.CPU(b.PID); err != nil {
+			return fmt.Errorf("--pid: %w", err)
+		}
 	}
 	return b.connect()
 }
