@@ -68,7 +68,7 @@ func (b *bench) churn(rooms, clients, n int, feeds bool) (m shape.Measured, echo
 		if err != nil {
 			return err
 		}
-		crowd, err := shape.Gather(cfg, prefix, rooms, clients, b.Listeners, 0)
+		crowd, err := shape.Gather(cfg, prefix, rooms, clients, b.Listeners)
 		if err != nil {
 			return err
 		}

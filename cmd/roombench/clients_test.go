@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"natsrooms/cmd/roombench/process"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/roomtest"
 )
@@ -45,26 +46,50 @@ func TestRunMeasuresStorms(t *testing.T) {
 	}
 }
 
-// TestRunStartsRoomd measures a roomd that it starts itself, and others that it kills.
-func TestRunStartsRoomd(t *testing.T) {
+// TestRunWithRoomd measures the program: one that it starts itself, some that it kills, and one
+// that asks end users for tokens.
+func TestRunWithRoomd(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "roomd")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../roomd").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	o := small("")
-	o.Roomd, o.RoomdArgs, o.Dir, o.Runs = bin, []string{"--feeds"}, t.TempDir(), 2
-	o.Scenarios = []string{"clients-spread-feeds", groupScale}
-	for i, r := range runAll(t, o) {
-		if i == 0 && figure(r, "processor time of the server, each") < 0 {
-			t.Errorf("%+v", r)
+	t.Run("started", func(t *testing.T) {
+		o := small("")
+		o.Roomd, o.RoomdArgs, o.Dir, o.Runs = bin, []string{"--feeds"}, t.TempDir(), 2
+		o.Scenarios = []string{"clients-spread-feeds", groupScale}
+		for i, r := range runAll(t, o) {
+			if i == 0 && figure(r, "processor time of the server, each") < 0 {
+				t.Errorf("%+v", r)
+			}
+			if i > 0 && (r.Ops != o.Memberships[i-1] || figure(r, "ready after kill -9") <= 0 || figure(r, "memory with its server after a start") <= 0) {
+				t.Errorf("%+v", r)
+			}
 		}
-		if i > 0 && (r.Ops != o.Memberships[i-1] || figure(r, "ready after kill -9") <= 0 || figure(r, "memory with its server after a start") <= 0) {
-			t.Errorf("%+v", r)
+		if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+			t.Errorf("it leaves %v behind, %v", left, err)
 		}
-	}
-	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
-		t.Errorf("it leaves %v behind, %v", left, err)
-	}
+	})
+	t.Run("tokens", func(t *testing.T) {
+		dir := t.TempDir()
+		key, other, conf := filepath.Join(dir, "key"), filepath.Join(dir, "other"), filepath.Join(dir, "conf")
+		for name, text := range map[string]string{key: strings.Repeat("secret ", 6), other: strings.Repeat("another ", 6), conf: `authorization { users: [{user: bench, password: "pass"}] }`} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := process.Start(bin, "--port", "-1", "--store-dir", dir, "--sync", "2m", "--auth", "jwt", "--auth-key", key, "--config", conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Kill)
+		o := small(strings.Replace(r.URL, "//", "//bench:pass@", 1))
+		o.Key, o.Scenarios = key, []string{"clients-spread-feeds", "clients-fanout-feeds", groupStorm}
+		runAll(t, o)
+		o.Key = other
+		if err := Run(t.Context(), o, &bytes.Buffer{}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "Authorization") {
+			t.Errorf("with another key: %v", err)
+		}
+	})
 }
 
 func TestRunWithoutFeeds(t *testing.T) {

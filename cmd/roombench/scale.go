@@ -36,6 +36,12 @@ type world struct {
 	grown       int64  // memory after the newest step
 }
 
+// starts is what a round of kills has measured.
+type starts struct {
+	ready, apart, alone time.Duration
+	memory, memoryApart process.Memory
+}
+
 // scale measures how long a roomd takes to be ready after a kill, with n memberships, and how
 // much memory it has, compared with the NATS server alone, which reads the same store.
 func (b *bench) scale(n int) (Result, error) {
@@ -50,43 +56,47 @@ func (b *bench) scale(n int) (Result, error) {
 	if err := w.fill(n); err != nil {
 		return Result{}, err
 	}
-	apart, apartMemory, err := w.killed(w.startApart)
+	s, err := w.round()
 	if err != nil {
-		return Result{}, err
-	}
-	w.roomd.Kill()
-	w.stopServer()
-	if err := w.startEmbedded(); err != nil {
-		return Result{}, err
-	}
-	ready, memory, err := w.killed(w.startEmbedded)
-	if err != nil {
-		return Result{}, err
-	}
-	w.roomd.Kill()
-	began := time.Now()
-	if err := w.startServer(); err != nil {
-		return Result{}, err
-	}
-	alone := time.Since(began)
-	if err := w.startApart(); err != nil {
 		return Result{}, err
 	}
 	each := func(bytes int64) float64 { return float64(bytes) / float64(n) }
 	return Result{
-		Ops: n, PerSecond: float64(n) / ready.Seconds(), Baseline: "the server alone", Base: float64(n) / alone.Seconds(),
-		Ratio: ready.Seconds() / alone.Seconds(), Floor: "time to be ready as a multiple; less is better",
+		Ops: n, PerSecond: float64(n) / s.ready.Seconds(), Baseline: "the server alone", Base: float64(n) / s.alone.Seconds(),
+		Ratio: s.ready.Seconds() / s.alone.Seconds(), Floor: "time to be ready as a multiple; less is better",
 		Figures: []Figure{
-			{"ready after kill -9", ready.Seconds(), "s"},
-			{"ready after kill -9, its server apart", apart.Seconds(), "s"},
-			{"the server alone ready after kill -9", alone.Seconds(), "s"},
+			{"ready after kill -9", s.ready.Seconds(), "s"},
+			{"ready after kill -9, its server apart", s.apart.Seconds(), "s"},
+			{"the server alone ready after kill -9", s.alone.Seconds(), "s"},
 			{"entries while it was filled", w.filling.perSecond(), "/s"},
 			{"memory of an instance when filled, its server apart", each(w.grown - w.empty), "B a membership"},
-			{"memory of an instance after a start, its server apart", each(apartMemory.Now - w.empty), "B a membership"},
-			{"memory with its server after a start", each(memory.Now), "B a membership"},
-			{"most memory with its server during a start", each(memory.Most), "B a membership"},
+			{"memory of an instance after a start, its server apart", each(s.memoryApart.Now - w.empty), "B a membership"},
+			{"memory with its server after a start", each(s.memory.Now), "B a membership"},
+			{"most memory with its server during a start", each(s.memory.Most), "B a membership"},
 		},
 	}, nil
+}
+
+// round kills and starts roomd, with its server apart and with its own, and the server alone.
+func (w *world) round() (s starts, err error) {
+	if s.apart, s.memoryApart, err = w.killed(w.startApart); err != nil {
+		return s, err
+	}
+	w.roomd.Kill()
+	w.stopServer()
+	if err := w.startEmbedded(); err != nil {
+		return s, err
+	}
+	if s.ready, s.memory, err = w.killed(w.startEmbedded); err != nil {
+		return s, err
+	}
+	w.roomd.Kill()
+	began := time.Now()
+	if err := w.startServer(); err != nil {
+		return s, err
+	}
+	s.alone = time.Since(began)
+	return s, w.startApart()
 }
 
 func newWorld(ctx context.Context, o Options) (*world, error) {

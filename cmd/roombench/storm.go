@@ -23,7 +23,7 @@ func (b *bench) storm(n int, feeds bool) (r Result, err error) {
 		if err != nil {
 			return err
 		}
-		crowd, err := shape.Gather(cfg, prefix, 1, n, b.Listeners, 0)
+		crowd, err := shape.Gather(cfg, prefix, 1, n, b.Listeners)
 		if err != nil {
 			return err
 		}

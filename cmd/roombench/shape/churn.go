@@ -37,7 +37,7 @@ func (c *Crowd) Churn(ctx context.Context, n int, t Truth) (Measured, error) {
 	if err := c.check(newest, t, &result); err != nil {
 		return Measured{}, err
 	}
-	result.Late = c.lastHeard().Sub(c.lastAnswer())
+	result.Late = max(0, c.lastHeard().Sub(c.lastAnswer()))
 	return result, nil
 }
 

@@ -21,8 +21,8 @@ type Crowd struct {
 }
 
 // Gather makes the listeners enter every room, and the clients connect. The rooms exist; their
-// names are prefix, a dash and a number. lease is that of the clients, in seconds.
-func Gather(cfg Config, prefix string, rooms, clients, listeners, lease int) (*Crowd, error) {
+// names are prefix, a dash and a number.
+func Gather(cfg Config, prefix string, rooms, clients, listeners int) (*Crowd, error) {
 	c := &Crowd{cfg: cfg, at: newNames(prefix, rooms)}
 	for i := range listeners {
 		l, err := newListener(&c.cfg, c.at, fmt.Sprintf("l%d", i), clients)
@@ -33,7 +33,7 @@ func Gather(cfg Config, prefix string, rooms, clients, listeners, lease int) (*C
 		c.listeners = append(c.listeners, l)
 	}
 	var err error
-	c.clients, err = dialAll(clients, func(i int) (*client, error) { return newClient(&c.cfg, c.at, i, lease) }, func(l *client) { l.Close() })
+	c.clients, err = dialAll(clients, func(i int) (*client, error) { return newClient(&c.cfg, c.at, i, 0) }, func(l *client) { l.Close() })
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -51,11 +51,7 @@ func (c *Crowd) Close() {
 	c.hearing.Wait()
 }
 
-func (c *Crowd) hangUp() {
-	for _, p := range c.peers() {
-		p.Close()
-	}
-}
+func (c *Crowd) hangUp() { hangUp(c.peers()) }
 
 func (c *Crowd) peers() (all []*peer) {
 	for _, l := range c.listeners {
@@ -97,11 +93,8 @@ func (c *Crowd) all(ctx context.Context, progress func() int64, work func(*clien
 }
 
 func (c *Crowd) heard(of func(*peer) int64) (n int64) {
-	for _, l := range c.listeners {
-		n += of(l.peer)
-	}
-	for _, l := range c.clients {
-		n += of(l.peer)
+	for _, p := range c.peers() {
+		n += of(p)
 	}
 	return n
 }

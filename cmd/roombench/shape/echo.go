@@ -18,20 +18,13 @@ type asker struct {
 // askers connects n of them.
 func askers(cfg *Config, subject string, n int, question []byte) ([]*asker, error) {
 	return dialAll(n, func(i int) (*asker, error) {
-		c, err := wire.Dial(cfg.Address, cfg.Login)
-		if err != nil {
-			return nil, err
-		}
 		reply := fmt.Sprintf("%s.%d", subject, i)
-		if err = c.Write(wire.AppendSub(nil, reply, inboxSID)); err == nil {
-			err = c.Flush()
-		}
+		c, err := subscribed(cfg, reply)
 		if err != nil {
-			c.Close()
 			return nil, err
 		}
 		return &asker{Conn: c, lines: wire.AppendPub(nil, subject, reply, nil, question)}, nil
-	}, (*asker).Close)
+	}, func(a *asker) { a.Close() })
 }
 
 func (a *asker) ask() error {
@@ -55,8 +48,8 @@ func Echo(ctx context.Context, cfg Config, subject string, clients, n int, quest
 		return Measured{}, err
 	}
 	m := newMeter(&cfg, clients, n, func() int64 { return 0 })
-	defer closeAll(all)
-	err = together(ctx, clients, m.answers.Load, func() { closeAll(all) }, func(i int) error {
+	defer hangUp(all)
+	err = together(ctx, clients, m.answers.Load, func() { hangUp(all) }, func(i int) error {
 		for !m.over.Load() {
 			began := time.Now()
 			if err := all[i].ask(); err != nil {
@@ -86,9 +79,9 @@ func EchoStorm(ctx context.Context, cfg Config, subject string, clients int, que
 		return 0, err
 	}
 	m := newMeter(&cfg, 0, clients, func() int64 { return 0 })
-	defer closeAll(all)
+	defer hangUp(all)
 	g := newGate(clients, func() { m.from = m.mark() })
-	err = together(ctx, clients, m.answers.Load, func() { closeAll(all) }, func(i int) error {
+	err = together(ctx, clients, m.answers.Load, func() { hangUp(all) }, func(i int) error {
 		if err := g.pass(ctx); err != nil {
 			return err
 		}
@@ -104,8 +97,18 @@ func EchoStorm(ctx context.Context, cfg Config, subject string, clients int, que
 	return m.to.at.Sub(m.from.at), nil
 }
 
-func closeAll(all []*asker) {
-	for _, a := range all {
-		a.Close()
+// subscribed is a connection of a trusted caller that hears one subject.
+func subscribed(cfg *Config, subject string) (*wire.Conn, error) {
+	c, err := wire.Dial(cfg.Address, cfg.Login)
+	if err != nil {
+		return nil, err
 	}
+	if err = c.Write(wire.AppendSub(nil, subject, inboxSID)); err == nil {
+		err = c.Flush()
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }

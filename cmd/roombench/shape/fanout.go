@@ -50,8 +50,8 @@ func Fanout(ctx context.Context, cfg Config, prefix string, size, n int, text st
 	if err != nil {
 		return Said{}, err
 	}
+	defer hangUp(all)
 	for _, c := range all {
-		defer c.Close()
 		h.turns = append(h.turns, make(chan struct{}))
 		h.ears = append(h.ears, &ear{client: c})
 	}
@@ -60,9 +60,7 @@ func Fanout(ctx context.Context, cfg Config, prefix string, size, n int, text st
 	close(h.turns[0])
 	stop := func() {
 		close(h.ended)
-		for _, c := range all {
-			c.Close()
-		}
+		hangUp(all)
 	}
 	progress := func() int64 { return h.came.Load() + h.answers.Load() }
 	err = together(ctx, size+2, progress, stop, func(i int) error {
@@ -179,27 +177,20 @@ func (h *hall) takeReplies() error {
 // RawFanout measures n plain messages with these bytes on a subject with as many subscribers.
 func RawFanout(ctx context.Context, cfg Config, subject string, size, n int, header, data []byte) (Measured, error) {
 	a := newAudience(&cfg, size, n)
-	all, err := dialAll(size+1, func(int) (*wire.Conn, error) { return wire.Dial(cfg.Address, cfg.Login) }, (*wire.Conn).Close)
+	all, err := dialAll(size+1, func(i int) (*wire.Conn, error) {
+		if i == size {
+			return wire.Dial(cfg.Address, cfg.Login)
+		}
+		return subscribed(&cfg, subject)
+	}, (*wire.Conn).Close)
 	if err != nil {
 		return Measured{}, err
 	}
-	for i, c := range all {
-		defer c.Close()
-		if i < size {
-			if err := c.Write(wire.AppendSub(nil, subject, inboxSID)); err != nil {
-				return Measured{}, err
-			}
-			if err := c.Flush(); err != nil {
-				return Measured{}, err
-			}
-		}
-	}
 	stop := func() {
 		close(a.ended)
-		for _, c := range all {
-			c.Close()
-		}
+		hangUp(all)
 	}
+	defer hangUp(all)
 	line := wire.AppendPub(nil, subject, "", header, data)
 	err = together(ctx, size+1, a.answers.Load, stop, func(i int) error {
 		for k := range a.total() {

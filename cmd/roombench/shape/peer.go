@@ -70,7 +70,7 @@ func newPeer(cfg *Config, at *names, user string, lease int) (*peer, error) {
 	} else {
 		p.more = `,"userID":"` + user + `"`
 	}
-	if err := p.Write(lines); err == nil {
+	if err = p.Write(lines); err == nil {
 		err = p.Flush()
 	}
 	if err != nil {

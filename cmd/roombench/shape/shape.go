@@ -131,3 +131,9 @@ func dialAll[T any](n int, dial func(i int) (T, error), hangUp func(T)) ([]T, er
 	}
 	return nil, errs[failed]
 }
+
+func hangUp[T interface{ Close() }](all []T) {
+	for _, c := range all {
+		c.Close()
+	}
+}

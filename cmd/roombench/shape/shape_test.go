@@ -86,7 +86,7 @@ func (d *deployment) truth() Truth {
 
 func (d *deployment) gather(rooms, clients int) *Crowd {
 	d.t.Helper()
-	c, err := Gather(d.Config, "r", rooms, clients, 2, 60)
+	c, err := Gather(d.Config, "r", rooms, clients, 2)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestRefusedCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Feeds = true
-	if _, err := Gather(d.Config, "r", 1, 1, 1, 0); err == nil || !strings.Contains(err.Error(), "refused") {
+	if _, err := Gather(d.Config, "r", 1, 1, 1); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
 }
