@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,8 @@ func (b *bench) crowd(rooms int, feeds bool) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := compared(timingOf(m), echo, "echo, as many connections")
-	r.Figures = append(costs(m, b.PID), heard(m)...)
+	r := compared(timingOf(m), timingOf(echo), "echo, as many connections")
+	r.Figures = slices.Concat(costs(m, b.PID, "each"), costs(echo, b.PID, "each echo"), heard(m))
 	return r, nil
 }
 
@@ -47,18 +48,18 @@ func (b *bench) alone(feeds bool) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	base := before.and(after)
+	base, asked := before.and(after), timingOf(echo)
 	r := compared(timingOf(m), base, "echo p50 + append p50")
-	r.Base = 1000 / (echo.at(0.5) + base.at(0.5))
-	r.Ratio = r.P50 / (echo.at(0.5) + base.at(0.5))
+	r.Base = 1000 / (asked.at(0.5) + base.at(0.5))
+	r.Ratio = r.P50 / (asked.at(0.5) + base.at(0.5))
 	r.Floor = "p50 as a multiple; less is better"
-	r.Figures = append([]Figure{{"p50 of the echo", echo.at(0.5), "ms"}, {"p50 of the append", base.at(0.5), "ms"}}, costs(m, b.PID)...)
+	r.Figures = append([]Figure{{"p50 of the echo", asked.at(0.5), "ms"}, {"p50 of the append", base.at(0.5), "ms"}}, costs(m, b.PID, "each")...)
 	return r, nil
 }
 
 // churn lets clients enter and leave n times, and as many ask an echo n times, half of it before
 // and half after.
-func (b *bench) churn(rooms, clients, n int, feeds bool) (m shape.Measured, echo timing, err error) {
+func (b *bench) churn(rooms, clients, n int, feeds bool) (m, echo shape.Measured, err error) {
 	err = b.inRooms(rooms, func(prefix string) error {
 		cfg, err := b.clientConfig(feeds)
 		if err != nil {
@@ -77,7 +78,7 @@ func (b *bench) churn(rooms, clients, n int, feeds bool) (m shape.Measured, echo
 			return err
 		}
 		after, err := b.clientsEcho(cfg, clients, n-n/2)
-		echo = before.and(after)
+		echo = combined(before, after)
 		return err
 	})
 	return m, echo, err
@@ -103,14 +104,20 @@ func (b *bench) inRooms(rooms int, f func(prefix string) error) error {
 }
 
 // clientsEcho is an echo of clients with a connection each.
-func (b *bench) clientsEcho(cfg shape.Config, clients, n int) (timing, error) {
+func (b *bench) clientsEcho(cfg shape.Config, clients, n int) (shape.Measured, error) {
 	subject, nc, err := b.answerer()
 	if err != nil {
-		return timing{}, err
+		return shape.Measured{}, err
 	}
 	defer nc.Close()
-	m, err := shape.Echo(b.ctx, cfg, subject, clients, max(n, 1), make([]byte, joinBytes))
-	return timingOf(m), err
+	return shape.Echo(b.ctx, cfg, subject, clients, max(n, 1), make([]byte, joinBytes))
+}
+
+// combined is two measurements of the same work.
+func combined(x, y shape.Measured) shape.Measured {
+	took := slices.Concat(x.Took, y.Took)
+	slices.Sort(took)
+	return shape.Measured{N: x.N + y.N, Took: took, Lasted: x.Lasted + y.Lasted, Server: x.Server + y.Server, Driver: x.Driver + y.Driver}
 }
 
 // speaker measures what one member says to many, each with a connection of its own, compared with
@@ -142,7 +149,7 @@ func (b *bench) speaker(feeds bool) (Result, error) {
 		}
 		raw, err := shape.RawFanout(b.ctx, cfg, nats.NewInbox(), b.Audience, n, m.Header, m.Data)
 		r = compared(timingOf(m.Measured), timingOf(raw), "raw fan-out")
-		r.Figures = append([]Figure{{"messages", float64(m.N / b.Audience), ""}}, costs(m.Measured, b.PID)...)
+		r.Figures = append([]Figure{{"messages", float64(m.N / b.Audience), ""}}, costs(m.Measured, b.PID, "each")...)
 		return err
 	})
 	return r, err
@@ -197,13 +204,13 @@ func timingOf(m shape.Measured) timing {
 	return timing{n: m.N, seconds: m.Lasted.Seconds(), took: m.Took}
 }
 
-// costs is the processor time of an operation.
-func costs(m shape.Measured, pid int) (list []Figure) {
+// costs is the processor time of an operation, which is called each.
+func costs(m shape.Measured, pid int, each string) (list []Figure) {
 	micros := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(m.N) }
 	if pid > 0 {
-		list = append(list, Figure{"processor time of the server, each", micros(m.Server), "µs"})
+		list = append(list, Figure{"processor time of the server, " + each, micros(m.Server), "µs"})
 	}
-	return append(list, Figure{"processor time of the driver, each", micros(m.Driver), "µs"})
+	return append(list, Figure{"processor time of the driver, " + each, micros(m.Driver), "µs"})
 }
 
 // heard is what everybody heard.

@@ -42,7 +42,7 @@ func (b *bench) storm(n int, feeds bool) (r Result, err error) {
 			{"facts that a listener heard", float64(s.Facts), ""},
 			{"copies heard by a client", float64(s.Copies) / float64(n+b.Listeners), ""},
 			{"copies left to history", float64(s.History), ""},
-		}, costs(s.Measured, b.PID)...)
+		}, costs(s.Measured, b.PID, "each")...)
 		return nil
 	})
 	return r, err
