@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
@@ -17,6 +16,7 @@ import (
 	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/feeds"
+	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/leases"
@@ -58,8 +58,14 @@ type assembly struct {
 	outbox    *messages.Outbox
 	talk      *talk.Talk
 	space     *space.Guard
-	answers   *answers.Leave // nil: nobody connects with permissions that would matter
-	api       *api.API
+	answers   *answers.Leave     // nil: nobody connects with permissions that would matter
+	users     *nats.Conn         // for commands of end users
+	toUsers   *answers.Leave     // to those commands
+	guard     *guard.Guard       // nil: nobody connects as an end user
+	toEnd     chan subjects.User // whose connections are to be ended
+
+	connections guard.Connections
+	api         *api.API
 }
 
 // assemble makes the parts and loads the rooms. When it returns, this instance leads or knows
@@ -80,14 +86,12 @@ func (s *assembly) assemble(ctx context.Context) error {
 	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log); err != nil {
 		return err
 	}
-	if err := s.hearDisconnects(); err != nil {
+	if err := s.hearConnections(); err != nil {
 		return fmt.Errorf("listening to the system account: %w", err)
 	}
 	s.empty.Book = s.leases
-	if s.cfg.Feeds {
-		if s.answers, err = answers.New(s.nc, subjects.RespondWithin); err != nil {
-			return err
-		}
+	if err := s.openDoors(); err != nil {
+		return err
 	}
 	s.wire(loaded.Replica)
 	s.renewLost(found.Lost)
@@ -99,6 +103,32 @@ func (s *assembly) assemble(ctx context.Context) error {
 		return fmt.Errorf("standing for the lead: %w", ctx.Err())
 	}
 }
+
+// openDoors makes ready where commands arrive.
+func (s *assembly) openDoors() (err error) {
+	if s.users = s.nc; !s.cfg.Feeds {
+		return nil
+	}
+	if s.answers, err = answers.New(s.nc, subjects.RespondWithin); err != nil {
+		return err
+	}
+	if s.toUsers = s.answers; s.cfg.UsersConn != nil {
+		s.users = s.cfg.UsersConn
+		if s.toUsers, err = answers.New(s.users, subjects.RespondWithin); err != nil {
+			return err
+		}
+	}
+	s.toEnd = make(chan subjects.User, endings)
+	s.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.endConnections})
+	return nil
+}
+
+// One user may have one in shareOfOne of the commands in flight, and always leastShare, where
+// the limit is not set.
+const (
+	shareOfOne = 64
+	leastShare = 8
+)
 
 // openStreams opens what is stored, and reads the settings that all instances share.
 func (s *assembly) openStreams(ctx context.Context) (err error) {
@@ -170,17 +200,17 @@ func (s *assembly) wire(rep *replica.Replica) {
 	s.expiry = &upkeep.Leases{Life: s.life, Log: s.log, Book: s.leases, Replica: rep, Sync: s.sync, Commit: s.commit, Limits: limits}
 	if s.cfg.System != nil {
 		s.leases.Ask()
-		s.expiry.Servers = conns.New(s.cfg.System, s.nc)
+		s.expiry.Servers = conns.New(s.cfg.System, s.nc, s.cfg.Server)
 	}
 	s.talk = talk.New(talk.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix,
 	})
 	s.api = api.New(api.Config{
-		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
 		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
-		Answers: s.answers, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
+		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})
 }
 
@@ -253,32 +283,4 @@ func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
 		s.limits.Store(room.LimitsOf(shared))
 	}
 	return shared, err
-}
-
-// hearDisconnects learns from the system account which clients' connections end.
-func (s *assembly) hearDisconnects() error {
-	if s.cfg.System == nil {
-		return nil
-	}
-	sub, err := s.cfg.System.Subscribe(subjects.Disconnects, func(m *nats.Msg) {
-		var e struct {
-			Server struct {
-				ID string `json:"id"`
-			} `json:"server"`
-			Client struct {
-				ID uint64 `json:"id"`
-			} `json:"client"`
-		}
-		if json.Unmarshal(m.Data, &e) == nil && e.Client.ID != 0 {
-			s.leases.Closed(room.Connection{ServerID: e.Server.ID, ClientID: e.Client.ID})
-		}
-	})
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
-	if s.cfg.Server != "" {
-		s.leases.Left(s.cfg.Server)
-	}
-	return s.cfg.System.FlushTimeout(commit.Timeout)
 }

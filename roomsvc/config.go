@@ -31,6 +31,7 @@ type Config struct {
 	Remember        time.Duration      // how long outcomes of requests are known: 0 is 3 min; under 2 min breaks what is promised about retries
 	Settle          time.Duration      // how long the server may take to bring what it acknowledged to its disk, longer than its sync_interval; 0: 5 min
 	Feeds           bool               // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
+	UsersConn       *nats.Conn         // for commands of end users, so that nothing else waits behind them; nil: the service's own connection
 	FeedsConn       *nats.Conn         // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
 	Grace           time.Duration      // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
 	System          *nats.Conn         // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time

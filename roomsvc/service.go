@@ -94,7 +94,7 @@ func (s *Service) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	return s.nc.FlushTimeout(commit.Timeout)
+	return errors.Join(s.nc.FlushTimeout(commit.Timeout), s.users.FlushTimeout(commit.Timeout))
 }
 
 // fail ends the service because of an error that it can't continue after.
@@ -123,6 +123,9 @@ func (s *Service) end() {
 	}
 	if s.answers != nil {
 		s.answers.Close()
+	}
+	if s.toUsers != nil {
+		s.toUsers.Close()
 	}
 	if s.journal != nil {
 		s.journal.Close()
@@ -160,7 +163,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.failed.Do(func() { go s.end() })
 	select {
 	case <-s.done:
-		return s.nc.FlushTimeout(time.Second)
+		return errors.Join(s.users.FlushTimeout(time.Second), s.nc.FlushTimeout(time.Second))
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -104,6 +104,24 @@ const userName = "user:"
 // token.
 func ConnectionName(u User) string { return userName + u.Token() }
 
+// UserOfConnection is the end user whose connection has that user name.
+func UserOfConnection(name string) (u User, ok bool) {
+	token, ok := strings.CutPrefix(name, userName)
+	if !ok {
+		return "", false
+	}
+	u, err := UserOfToken(token)
+	return u, err == nil
+}
+
+// AllConnections is where all NATS servers are asked, in the system account, for their clients'
+// connections.
+const AllConnections = "$SYS.REQ.SERVER.PING.CONNZ"
+
+// EndConnection is where the NATS server with an ID is told, in its system account, to end a
+// connection.
+func EndConnection(serverID string) string { return "$SYS.REQ.SERVER." + encode(serverID) + ".KICK" }
+
 // ServerConnections is where the NATS server with an ID is asked, in its system account, for
 // its clients' connections.
 func ServerConnections(serverID string) string {

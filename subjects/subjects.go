@@ -44,6 +44,9 @@ const (
 	// connections that have closed.
 	Disconnects = "$SYS.ACCOUNT.*.DISCONNECT"
 
+	// Connects is where they announce those that have been let in.
+	Connects = "$SYS.ACCOUNT.*.CONNECT"
+
 	// ServerPing is what NATS servers answer in their system account, and in no other.
 	ServerPing = "$SYS.REQ.SERVER.PING"
 )

@@ -26,11 +26,12 @@ type guarded struct {
 	heard   chan *nats.Msg
 }
 
-func newGuarded(t *testing.T) *guarded {
+func newGuarded(t *testing.T, more ...string) *guarded {
 	t.Helper()
 	t.Parallel()
 	g := &guarded{t: t, heard: make(chan *nats.Msg, 256)}
-	g.roomd = start(t, "--config", unlocked(t), "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret))
+	args := []string{"--config", unlocked(t), "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret)}
+	g.roomd = start(t, append(args, more...)...)
 	t.Cleanup(func() { // before the store directory is removed
 		g.roomd.stop()
 		<-g.roomd.ended
@@ -235,7 +236,7 @@ func TestTracesAreNotSentElsewhere(t *testing.T) {
 // A connection may have thousands of subscriptions, all of which may match subjects that
 // the server has just seen.
 func TestManySubscriptionsDelayNobody(t *testing.T) {
-	g := newGuarded(t)
+	g := newGuarded(t, "--limit", "user-commands=1000000,user-subscriptions=10000")
 	mallory := connected(t, g.roomd.url, bearing(t, auth.Claims{User: "mallory"})...)
 	for range 1000 {
 		if _, err := mallory.Request("room.cmd.rooms.mallory", []byte(`{}`), within); err != nil {

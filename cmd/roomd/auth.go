@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
+	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/auth"
 	"natsrooms/subjects"
 )
@@ -64,12 +65,19 @@ func (in *insider) addCallout(opts *server.Options, account string) error {
 	return nil
 }
 
-// startAuth answers the server's questions about tokens; nil without --auth.
-func startAuth(cfg Config, l *link, keys *auth.Keys, grant auth.Grant, log *slog.Logger) (*auth.Callout, error) {
+// startAuth answers the server's questions about tokens; nil without --auth. door says what the
+// service has to do with that.
+func startAuth(cfg Config, l *link, keys *auth.Keys, door auth.Config, log *slog.Logger) (*auth.Callout, error) {
 	if keys == nil {
 		return nil, nil
 	}
-	return auth.Serve(l.nc, auth.Config{Keys: keys, Audience: cfg.AuthAudience, Issuer: l.issuer, XKey: l.xkey, Grant: grant, Logger: log})
+	door.Keys, door.Audience, door.Issuer, door.XKey, door.Logger = keys, cfg.AuthAudience, l.issuer, l.xkey, log
+	return auth.Serve(l.nc, door)
+}
+
+// doorOf is what a service has to do with who is let in.
+func doorOf(svc *roomsvc.Service) auth.Config {
+	return auth.Config{Grant: svc.Grant, Admit: svc.Admit, Subscriptions: func() int { return svc.Limits().UserSubscriptions }}
 }
 
 // tokenKeys reads --auth-key; nil without --auth.

@@ -221,7 +221,14 @@ func (c *Config) checkRemote() error {
 
 // limits is the table of limits as the command line sets it.
 func (c *Config) limits() (room.Limits, error) {
-	l := room.Limits{MaxRooms: c.MaxRooms, MaxMembers: c.MaxMembers, MaxRoomsPerUser: c.MaxRoomsPerUser, MessageRate: c.MessageRate, LeaseSeconds: int(c.Lease / time.Second)}
+	var l room.Limits
+	if c.Auth != "" {
+		for _, s := range room.Settings {
+			*s.Of(&l) = room.Protection[s.Name]
+		}
+	}
+	l.MaxRooms, l.MaxMembers, l.MaxRoomsPerUser = c.MaxRooms, c.MaxMembers, c.MaxRoomsPerUser
+	l.MessageRate, l.LeaseSeconds = c.MessageRate, int(c.Lease/time.Second)
 	if c.Devices == "replace" {
 		l.ReplaceDevices = 1
 	}
@@ -271,6 +278,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Settle:       settle,
 		Instance:     l.instance,
 		Feeds:        c.feeds(),
+		UsersConn:    l.users,
 		FeedsConn:    l.feeds,
 		System:       l.system,
 		Server:       l.only,

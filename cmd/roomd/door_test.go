@@ -66,7 +66,7 @@ func locked(t *testing.T) *link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := startAuth(cfg, l, keys, nil, quiet)
+	door, err := startAuth(cfg, l, keys, auth.Config{}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

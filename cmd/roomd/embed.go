@@ -76,6 +76,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		l.system, err = connect(s, inProcess, in.system, log)
 	}
 	if err == nil && cfg.feeds() {
+		l.users, err = connect(s, inProcess, in.service, log)
+	}
+	if err == nil && cfg.feeds() {
 		l.feeds, err = connect(s, inProcess, in.service, log, noBacklog)
 	}
 	if err != nil {
@@ -142,6 +145,10 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 	// matching subject, while everybody waits: an end user with thousands of subscriptions
 	// would bring it to a stop.
 	opts.NoSublistCache = true
+	// Otherwise the server makes whoever publishes wait while a subscriber does not read: end
+	// users who do not read their answers would hold up those of everybody. What they do not
+	// read is dropped instead.
+	opts.NoFastProducerStall = opts.NoFastProducerStall || cfg.Auth != ""
 	return opts, nil
 }
 

@@ -38,6 +38,7 @@ const (
 // link is a connection to the NATS server that the service works on.
 type link struct {
 	nc       *nats.Conn
+	users    *nats.Conn         // for commands of end users; nil without feeds
 	feeds    *nats.Conn         // for copies to end users; nil without feeds
 	system   *nats.Conn         // in the system account, where the server announces closed connections; nil if roomd can't get in
 	address  string             // HOST:PORT that clients can use
@@ -52,7 +53,7 @@ type link struct {
 
 // hangUp closes the connections.
 func (l *link) hangUp() {
-	for _, nc := range []*nats.Conn{l.nc, l.feeds, l.system} {
+	for _, nc := range []*nats.Conn{l.nc, l.users, l.feeds, l.system} {
 		if nc != nil {
 			hangUp(nc)
 		}
@@ -84,7 +85,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		}
 		return err
 	}
-	door, err := startAuth(cfg, l, keys, svc.Grant, log)
+	door, err := startAuth(cfg, l, keys, doorOf(svc), log)
 	if err != nil {
 		return err
 	}
@@ -191,7 +192,10 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 	}
 	l.address, l.asks = hostPort(l.nc.ConnectedUrl()), asksOf(l.nc)
 	if cfg.feeds() {
-		if l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog); err != nil {
+		if l.users, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err == nil {
+			l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog)
+		}
+		if err != nil {
 			l.close()
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"regexp"
+	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/replica"
@@ -93,9 +94,12 @@ func (a *API) admitNow(q *request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return
 	}
+	if err == nil && q.info.Verb != room.Leave {
+		err = q.place.Change(time.Now(), q.Cmd.Named())
+	}
 	err = cmp.Or(err, a.Space.Change())
 	if q.info.Brings() && q.Cmd.User != "" && !a.isIn(q) {
-		a.notify(q.Cmd, replica.Place{Room: q.Cmd.Room}, events.Connecting, q.info.Begins)
+		a.notify(q, replica.Place{Room: q.Cmd.Room}, events.Connecting, q.info.Begins)
 		q.told = true
 	}
 	if err != nil {

@@ -3,8 +3,6 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,6 +22,10 @@ func parse[T any, P interface {
 	}
 	body.Known = v
 	if len(q.data) > 0 {
+		if err := room.CheckFields(q.data); err != nil {
+			a.sendError(q, err)
+			return false
+		}
 		if err := json.Unmarshal(q.data, &body); err != nil {
 			a.sendError(q, room.BadBody(err))
 			return false
@@ -31,7 +33,11 @@ func parse[T any, P interface {
 	}
 	q.data = nil
 	if len(body.Unknown) > 0 {
-		q.ignored = names(body.Unknown)
+		var refused *room.Error
+		if q.ignored, refused = room.Ignored(body.Unknown); refused != nil {
+			a.sendError(q, refused)
+			return false
+		}
 	}
 	c := v.For()
 	if q.userForm {
@@ -49,22 +55,6 @@ func parse[T any, P interface {
 		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
 	}
 	return true
-}
-
-// names lists an object's fields for a header.
-func names(object jsontext.Value) string {
-	var fields map[string]jsontext.Value
-	if json.Unmarshal(object, &fields) != nil {
-		return ""
-	}
-	var list []string
-	for name := range fields {
-		if strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) < 0 && len(name) <= 64 && len(list) < 16 {
-			list = append(list, name)
-		}
-	}
-	slices.Sort(list)
-	return strings.Join(list, ",")
 }
 
 // digest is the same for the same request, however its JSON is laid out.

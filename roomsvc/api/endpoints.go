@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,6 +14,10 @@ import (
 
 // maxRequest is the most bytes that a request may have.
 const maxRequest = 64 << 10
+
+// waiting is how many commands of end users may wait to be looked at, where they have a
+// connection of their own. It bounds the memory that they take, however large they are.
+const waiting = 4096
 
 // Endpoints is the set of endpoints that takes requests now. When the process has stood still,
 // nobody waits any longer for the requests that piled up meanwhile; so the whole set is
@@ -31,12 +36,16 @@ func (a *API) Listen() (*Endpoints, error) {
 	epoch := a.pulse.Epoch()
 	e := &Endpoints{stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
 	s := intake.Service{Name: subjects.MicroService, Version: a.Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup, Stats: a.Stats}
+	users := a.Users
+	if users == a.Conn {
+		users = nil
+	}
 	for i := range room.Commands {
 		info := &room.Commands[i]
 		verb := string(info.Verb)
 		s.Endpoints = append(s.Endpoints,
 			intake.Endpoint{Name: verb, Subject: subjects.Command(verb), Take: func(m *nats.Msg) { a.receive(e, info, false, m) }},
-			intake.Endpoint{Name: verb + "-user", Subject: subjects.UserCommandPattern(verb), Take: func(m *nats.Msg) { a.receive(e, info, true, m) }})
+			intake.Endpoint{Name: verb + "-user", Subject: subjects.UserCommandPattern(verb), Take: func(m *nats.Msg) { a.receive(e, info, true, m) }, Conn: users, Waiting: waiting})
 	}
 	var err error
 	if e.Intake, err = intake.Listen(a.Conn, s); err != nil {
@@ -50,32 +59,41 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *na
 	if e.stale() {
 		return
 	}
+	now := time.Now()
+	q := &request{info: info, reply: m.Reply, userForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
+	var refused *room.Error
+	if userForm {
+		q.conn, q.answers = a.Users, a.UserAnswers
+		var dropped bool
+		if refused, dropped = a.userDoor(q, m, now); dropped {
+			return
+		}
+	}
 	if !subjects.ReplyAllowed(m.Subject, m.Reply) {
+		q.place.Done()
 		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", m.Subject, "reply", m.Reply)
 		return
 	}
-	q := &request{info: info, reply: m.Reply, named: a.Answers.Asked(m.Reply), userForm: userForm, data: m.Data, headers: m.Header}
-	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, time.Now().Add(commit.Timeout), q
+	q.named = q.answers.Asked(m.Reply)
+	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, now.Add(commit.Timeout), q
 	a.inFlight.Add(1)
-	if refused := a.door(q, m.Subject); refused != nil {
+	if refused = cmp.Or(refused, a.door(q)); refused != nil {
 		a.sendError(q, refused)
 		return
 	}
 	table[info.Verb].take(a, q)
 }
 
-// door refuses what needs no closer look, and learns whose request it is.
-func (a *API) door(q *request, subject string) *room.Error {
+// door refuses what needs no closer look.
+func (a *API) door(q *request) *room.Error {
 	if a.Life.Over() {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service is ending; try again")
 	}
 	if a.inFlight.Load() > int64(a.MaxInFlight) {
 		return busy("nothing happened: %d commands are being worked on here, which is the most allowed; try again", a.MaxInFlight)
 	}
-	if q.userForm {
-		if refused := a.userDoor(q, subject); refused != nil {
-			return refused
-		}
+	if q.userForm && q.info.Trusted {
+		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.info.Verb, subjects.Command(string(q.info.Verb)))
 	}
 	if len(q.data) > maxRequest {
 		big := room.Refuse(room.ErrParamInvalid, "the request has %d bytes; it may have %d", len(q.data), maxRequest)
@@ -85,23 +103,20 @@ func (a *API) door(q *request, subject string) *room.Error {
 	return nil
 }
 
-// userDoor does the same for the user form.
-func (a *API) userDoor(q *request, subject string) *room.Error {
-	user, err := subjects.UserOfToken(subjects.UserToken(subject))
-	if err != nil {
-		return room.Invalid("userID", "in the subject %v", err)
+// userDoor learns whose request it is. It refuses what is too much for one user, or says that
+// it is to be dropped.
+func (a *API) userDoor(q *request, m *nats.Msg, now time.Time) (refused *room.Error, dropped bool) {
+	token := subjects.UserToken(m.Subject)
+	if a.Guard != nil {
+		q.place, refused = a.Guard.Take(now, token, q.info.Verb, m.Size())
+		q.user = q.place.User()
+		return refused, refused == nil && q.place == nil
 	}
-	if q.info.Trusted {
-		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.info.Verb, subjects.Command(string(q.info.Verb)))
+	var err error
+	if q.user, err = subjects.UserOfToken(token); err != nil {
+		return room.Invalid("userID", "in the subject %v", err), false
 	}
-	if a.Feeds && !a.share.take(user, a.MaxInFlight) {
-		return busy("nothing happened: %d commands of %q are being worked on here, which is the most allowed for one user; try again", shareOf(a.MaxInFlight), user)
-	}
-	q.user = user
-	if a.Feeds {
-		q.sharer = user
-	}
-	return nil
+	return nil, false
 }
 
 func busy(format string, args ...any) *room.Error {

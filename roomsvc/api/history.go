@@ -25,7 +25,7 @@ func takeHistory(a *API, q *request) {
 		a.sendError(q, refused)
 		return
 	}
-	a.readAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) { return a.recall(ctx, &recall{q, body, r, count}) })
+	a.readAside(q, body.Freshness, r, long(q, func(ctx context.Context) (any, *room.Error) { return a.recall(ctx, &recall{q, body, r, count}) }))
 }
 
 // recall is a request for a page of history.

@@ -15,10 +15,12 @@ import (
 
 var noticeHeader = nats.Header{"Content-Type": {events.ContentType}}
 
-// notify tells the devices of a command's user where its session stands in a room.
-func (a *API) notify(c *room.Command, p replica.Place, st events.State, ev events.Event) {
-	if c.User != "" {
-		a.publishNotice(a.notice(c, p, st, ev))
+// notify tells the devices of a request's user where its session stands in a room. What is
+// told of an end user's request goes the way of its answer: the NATS server may be at work for
+// long with what such a user has subscribed to many times.
+func (a *API) notify(q *request, p replica.Place, st events.State, ev events.Event) {
+	if q.Cmd.User != "" {
+		a.publishNotice(q.conn, a.notice(q.Cmd, p, st, ev))
 	}
 }
 
@@ -29,10 +31,10 @@ func (a *API) notice(c *room.Command, p replica.Place, st events.State, ev event
 	}
 }
 
-func (a *API) publishNotice(n *events.Notice) {
+func (a *API) publishNotice(nc *nats.Conn, n *events.Notice) {
 	data, err := n.Encode(a.Source)
 	if err == nil {
-		err = a.Conn.PublishMsg(&nats.Msg{Subject: subjects.UserState(n.User, n.Room), Header: noticeHeader, Data: data})
+		err = nc.PublishMsg(&nats.Msg{Subject: subjects.UserState(n.User, n.Room), Header: noticeHeader, Data: data})
 	}
 	if err != nil {
 		a.Log.Warn("a notice was lost", "user", n.User, "room", n.Room, "error", err)
@@ -41,11 +43,12 @@ func (a *API) publishNotice(n *events.Notice) {
 
 // tellDone tells the user's devices about a command that was carried out.
 func (a *API) tellDone(r *commit.Result) {
-	if r.Cmd.Verb.Info().Brings() {
-		a.notify(r.Cmd, r.At, events.Connected, events.Success)
+	q := r.From.(*request)
+	if q.info.Brings() {
+		a.notify(q, r.At, events.Connected, events.Success)
 	}
 	for _, p := range r.Left {
-		a.notify(r.Cmd, p, events.Disconnected, events.Success)
+		a.notify(q, p, events.Disconnected, events.Success)
 	}
 }
 
@@ -59,7 +62,7 @@ func (a *API) tellRefused(q *request, r *commit.Result) {
 		n.State = events.Connected
 	}
 	n.Error = noticeError(r.Refused)
-	a.publishNotice(n)
+	a.publishNotice(q.conn, n)
 }
 
 // tellRepeated tells them where the session of a repeated command stands. They were told when
@@ -74,7 +77,7 @@ func (a *API) tellRepeated(q *request, r *commit.Result) {
 	if r.Refused != nil {
 		n.Event, n.Error = q.info.Fails, noticeError(r.Refused)
 	}
-	a.publishNotice(n)
+	a.publishNotice(q.conn, n)
 }
 
 func noticeError(e *room.Error) *events.NoticeError {
@@ -100,7 +103,7 @@ func (a *API) PutOut(st *room.State, f *events.Fact) (tell func()) {
 	}
 	return func() {
 		for _, n := range notices {
-			a.publishNotice(n)
+			a.publishNotice(a.Conn, n)
 		}
 	}
 }

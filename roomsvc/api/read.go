@@ -42,6 +42,27 @@ func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer fu
 	return a.inTurn(q, about(r), func() { a.alive(q, func() { a.readLater(q, f, r, answer) }) })
 }
 
+// readBeside answers from memory what takes long enough that nobody else should wait for it.
+func (a *API) readBeside(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	if q.place == nil {
+		a.read(q, f, r, answer)
+		return
+	}
+	a.readAside(q, f, r, long(q, func(context.Context) (any, *room.Error) { return answer() }))
+}
+
+// long is a read that takes its turn among those of its user, once this instance is new enough.
+func long(q *request, answer func(context.Context) (any, *room.Error)) func(context.Context) (any, *room.Error) {
+	return func(ctx context.Context) (any, *room.Error) {
+		done, err := q.place.Read(ctx)
+		if err != nil {
+			return nil, busy("nothing happened: other reads took all the time; try again")
+		}
+		defer done()
+		return answer(ctx)
+	}
+}
+
 func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
 	a.Life.Go(func() {
 		ctx, cancel := context.WithDeadline(a.Life, q.Deadline)

@@ -49,7 +49,7 @@ func takeMembers(a *API, q *request) {
 		a.sendError(q, refused)
 		return
 	}
-	a.read(q, body.Freshness, r, func() (any, *room.Error) {
+	a.readBeside(q, body.Freshness, r, func() (any, *room.Error) {
 		return a.view(q, r, func(st *room.State) any { return page(st, order, count) })
 	})
 }
@@ -91,7 +91,7 @@ func takeMemberOf(a *API, q *request) {
 			return
 		}
 	}
-	a.read(q, body.Freshness, r, func() (any, *room.Error) {
+	a.readBeside(q, body.Freshness, r, func() (any, *room.Error) {
 		v, refused := a.view(q, r, func(st *room.State) any {
 			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
 			for _, id := range body.UserIDs {
@@ -118,10 +118,10 @@ func takeRooms(a *API, q *request) {
 	if !beginFor(a, q, &body, false) {
 		return
 	}
-	a.readAside(q, body.Freshness, "", func(ctx context.Context) (any, *room.Error) {
+	a.readAside(q, body.Freshness, "", long(q, func(ctx context.Context) (any, *room.Error) {
 		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, 0, func(*replica.Room) bool { return true })
 		return &room.RoomsReply{Rooms: rooms, NextFlag: next}, nil
-	})
+	}))
 }
 
 func takeRenew(a *API, q *request) {

@@ -5,7 +5,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/turns"
@@ -22,9 +24,11 @@ type request struct {
 	user     subjects.User // from the subject, in the user form
 	data     []byte        // until it is parsed
 	headers  nats.Header
-	ignored  string        // names of unknown fields
-	told     bool          // the user's devices have been told that it arrived
-	sharer   subjects.User // the user whose share of the commands in flight it counts against; empty: nobody's
+	ignored  string       // names of unknown fields
+	told     bool         // the user's devices have been told that it arrived
+	place    *guard.Place // among the commands of its user that wait; nil: it counts as nobody's
+	conn     *nats.Conn   // where it arrived, and its answer goes
+	answers  *answers.Leave
 
 	ask   leases.Ask // what it says about its session's life
 	lease room.Lease // its session's lease, if it has one

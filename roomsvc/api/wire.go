@@ -13,6 +13,7 @@ import (
 	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
+	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/messages"
@@ -38,7 +39,8 @@ const ignoredHeader = "Room-Ignored-Fields"
 type Config struct {
 	Life     *life.Life
 	Log      *slog.Logger
-	Conn     *nats.Conn
+	Conn     *nats.Conn // for commands of trusted callers
+	Users    *nats.Conn // for commands of end users, and their answers; it may be the same
 	Replica  *replica.Replica
 	Sync     *replica.Sync
 	Commit   *commit.Committer
@@ -51,7 +53,9 @@ type Config struct {
 	Space    *space.Guard
 	Limits   func() *room.Limits // as they are now
 
-	Answers     *answers.Leave // nil: none is needed
+	Answers     *answers.Leave // to commands on Conn; nil: none is needed
+	UserAnswers *answers.Leave // to commands on Users; nil: none is needed
+	Guard       *guard.Guard   // of what end users ask for; nil: nobody connects as an end user
 	Feeds       bool           // end users connect as themselves
 	Source      string         // prefix of the source of every event
 	MaxInFlight int            // requests worked on at once
@@ -63,7 +67,6 @@ type Config struct {
 type API struct {
 	Config
 	inFlight atomic.Int64
-	share    share
 	turns    turns.Turns
 	pulse    *life.Pulse
 }
@@ -116,7 +119,7 @@ func withLease(reply []byte, l room.Lease) []byte {
 // send publishes the one answer to a request.
 func (a *API) send(q *request, data []byte, h nats.Header) {
 	a.inFlight.Add(-1)
-	a.share.give(q.sharer)
+	q.place.Done()
 	defer func() { // whoever waited for this answer goes on
 		if begin := a.turns.End(&q.turn); begin != nil {
 			a.Life.Go(begin)
@@ -135,8 +138,8 @@ func (a *API) send(q *request, data []byte, h nats.Header) {
 		}
 		m.Header[ignoredHeader] = []string{q.ignored}
 	}
-	a.Answers.Before(q.reply, q.named)
-	if err := a.Conn.PublishMsg(m); err != nil {
+	q.answers.Before(q.reply, q.named)
+	if err := q.conn.PublishMsg(m); err != nil {
 		a.Log.Warn("an answer was lost", "verb", q.info.Verb, "error", err)
 	}
 }

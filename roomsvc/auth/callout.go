@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natsrooms/roomsvc/policy"
+	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -33,6 +35,12 @@ type Config struct {
 	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions are not encrypted
 	Logger   *slog.Logger  // default: slog.Default()
 	Grant    Grant         // may be nil
+
+	// Admit says why an end user may not have one more connection now; then the answer is held
+	// back for a second. It may be nil.
+	Admit func(ctx context.Context, user subjects.User, c room.Connection) error
+
+	Subscriptions func() int // how many an end user's connection may have; nil or 0: 10,000
 }
 
 // Grant is told, before a user is let in, which rooms the token names, and until when the
@@ -108,39 +116,59 @@ func (c *Callout) take(m *nats.Msg) {
 	c.slots <- struct{}{}
 	c.work.Add(1)
 	go func() {
-		defer func() { <-c.slots; c.work.Done() }()
-		if err := c.answer(m); err != nil {
+		defer c.work.Done()
+		answer, late, err := c.answer(m)
+		<-c.slots
+		if late {
+			c.holdBack()
+		}
+		if err == nil {
+			err = m.Respond(answer)
+		}
+		if err != nil {
 			c.refused.add("a question of the NATS server cannot be answered", err)
 		}
 	}()
 }
 
-func (c *Callout) answer(m *nats.Msg) error {
+// holdBack waits a second, so that somebody who is refused again and again, and goes on, does so
+// slowly.
+func (c *Callout) holdBack() {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.life.Done():
+	}
+}
+
+// answer is the answer to a question; late says that it should not be given at once.
+func (c *Callout) answer(m *nats.Msg) (sealed []byte, late bool, err error) {
 	asker := m.Header.Get(serverKey)
 	data, err := c.open(m.Data, asker)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	question, err := jwt.DecodeAuthorizationRequestClaims(string(data))
 	if err != nil {
-		return fmt.Errorf("it is not signed by a server: %w", err)
+		return nil, false, fmt.Errorf("it is not signed by a server: %w", err)
 	}
 	answer := jwt.NewAuthorizationResponseClaims(question.UserNkey)
 	answer.Audience = question.Server.ID
 	if answer.Jwt, err = c.admit(question); err != nil {
 		c.refused.add("somebody was not let in", err, "from", question.ClientInformation.Host, "name", cut(question.ConnectOptions.Name))
 		answer.Error = "the token was refused" // the reason is only for our log
+		late = errors.Is(err, errTooMany)
 	}
 	text, err := answer.Encode(c.cfg.Issuer)
-	if err != nil {
-		return err
+	if err == nil {
+		sealed, err = c.seal([]byte(text), asker)
 	}
-	sealed, err := c.seal([]byte(text), asker)
-	if err != nil {
-		return err
-	}
-	return m.Respond(sealed)
+	return sealed, late, err
 }
+
+// errTooMany says that a user has, or wants, too many connections.
+var errTooMany = errors.New("not now")
 
 func (c *Callout) open(data []byte, asker string) ([]byte, error) {
 	switch {
@@ -172,9 +200,14 @@ func (c *Callout) admit(q *jwt.AuthorizationRequestClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("its token is refused: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(c.life, grantTimeout)
+	defer cancel()
+	if !claims.Admin && c.cfg.Admit != nil {
+		if err := c.cfg.Admit(ctx, claims.User, room.Connection{ServerID: q.Server.ID, ClientID: q.ClientInformation.ID}); err != nil {
+			return "", fmt.Errorf("%w: %w", errTooMany, err)
+		}
+	}
 	if len(claims.Rooms) > 0 && c.cfg.Grant != nil {
-		ctx, cancel := context.WithTimeout(c.life, grantTimeout)
-		defer cancel()
 		if err := c.cfg.Grant(ctx, claims.User, claims.Rooms, claims.Expires); err != nil {
 			return "", fmt.Errorf("granting %q its rooms: %w", claims.User, err)
 		}
@@ -188,7 +221,10 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 	u.Name = Name(claims)
 	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // but no leaf node
 	if !claims.Admin {
-		u.Subs = mostSubscriptions
+		u.Subs, u.Limits.Payload = mostSubscriptions, mostPayload
+		if c.cfg.Subscriptions != nil {
+			u.Subs = cmp.Or(int64(c.cfg.Subscriptions()), u.Subs)
+		}
 	}
 	if !claims.Expires.IsZero() {
 		u.Expires = claims.Expires.Unix()
@@ -199,6 +235,10 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 // mostSubscriptions is how many subscriptions an end user's connection may have at a
 // time: one for each room that it is in, and then some.
 const mostSubscriptions = 10_000
+
+// mostPayload is how many bytes an end user may publish at once. The service refuses, in words,
+// requests of more than 64 KiB; with far more than that the server ends the connection.
+const mostPayload = 96 << 10
 
 // encode puts permissions into a user. To a server an empty list means no limit at all.
 func encode(u *jwt.UserClaims, p policy.Permissions, issuer nkeys.KeyPair) (string, error) {

@@ -77,7 +77,7 @@ func ask[Reply any](ctx context.Context, c *Client, verb Verb, q *Caller, reques
 		}
 	}
 	own := q.Connection == nil && c.isOwn(q)
-	answer, err := c.request(ctx, func(ctx context.Context) (*nats.Msg, error) {
+	answer, err := c.request(ctx, verb, func(ctx context.Context) (*nats.Msg, error) {
 		if own { // a retry may use another connection; that does not make it another request
 			q.Connection = c.connection()
 		}

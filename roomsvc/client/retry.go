@@ -36,20 +36,25 @@ func repeatable(err error) bool {
 		errors.Is(err, errNoAnswer) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
+// canWait says the same for a request that may wait until its user may go on. What is said may
+// not: it would be heard too late.
+func canWait(err error) bool { return repeatable(err) || errors.Is(err, ErrRateLimited) }
+
 // unsure says whether the request may have had its effect in spite of the error.
 func unsure(err error) bool {
 	var refused *Error
 	return errors.Is(err, errNoAnswer) || errors.As(err, &refused) && refused.Outcome == OutcomeUnknown
 }
 
-// again calls try until it succeeds, fails for good, or repeatFor or ctx is over. In the
-// last two cases it returns the error of the try that leaves the most open.
-func again[T any](ctx context.Context, try func() (T, error)) (T, error) {
+// again calls try until it succeeds, fails with an error that is not one to repeat it after, or
+// repeatFor or ctx is over. In the last two cases it returns the error of the try that leaves the
+// most open.
+func again[T any](ctx context.Context, repeat func(error) bool, try func() (T, error)) (T, error) {
 	began, pause := time.Now(), firstPause
 	var worst error
 	for {
 		v, err := try()
-		if err == nil || !repeatable(err) {
+		if err == nil || !repeat(err) {
 			return v, err
 		}
 		if worst == nil || unsure(err) || !unsure(worst) {
@@ -88,7 +93,7 @@ func persistent[Q, R any](ask func(context.Context, Q) (*R, error)) func(context
 				return r, nil
 			case ctx.Err() != nil:
 				return nil, context.Cause(ctx)
-			case !repeatable(err):
+			case !canWait(err):
 				return nil, err
 			}
 		}
@@ -97,12 +102,16 @@ func persistent[Q, R any](ask func(context.Context, Q) (*R, error)) func(context
 
 // request calls try, which sends a command, until it succeeds or the client may not retry
 // any more.
-func (c *Client) request(ctx context.Context, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
+func (c *Client) request(ctx context.Context, verb Verb, try func(context.Context) (*nats.Msg, error)) (*nats.Msg, error) {
 	if c.cfg.Once {
 		return try(ctx)
 	}
 	end := time.Now().Add(repeatFor)
-	return again(ctx, func() (*nats.Msg, error) { return c.connectedTry(ctx, end, try) })
+	repeat := canWait
+	if verb == room.Send {
+		repeat = repeatable
+	}
+	return again(ctx, repeat, func() (*nats.Msg, error) { return c.connectedTry(ctx, end, try) })
 }
 
 // connectedTry waits until the client is connected before it calls try. Otherwise a request

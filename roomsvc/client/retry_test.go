@@ -26,7 +26,7 @@ func TestRepeatsEndBeforeTheServiceForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var at []time.Duration
-		_, err := again(t.Context(), func() (int, error) {
+		_, err := again(t.Context(), repeatable, func() (int, error) {
 			at = append(at, time.Since(began))
 			return 0, fmt.Errorf("join: %w", ErrNoService)
 		})
@@ -106,7 +106,7 @@ func TestRepeatsHonourTheServicesWish(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began, tries := time.Now(), 0
-		v, err := again(t.Context(), func() (int, error) {
+		v, err := again(t.Context(), repeatable, func() (int, error) {
 			if tries++; tries == 1 {
 				e := room.Refuse(room.ErrBusy, "nothing happened; try again")
 				e.RetryAfterMs = 7000
@@ -137,7 +137,7 @@ func TestTheErrorOfTheTryThatLeavesMostOpen(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			n := 0
-			_, err := again(ctx, func() (int, error) {
+			_, err := again(ctx, repeatable, func() (int, error) {
 				if n++; n >= len(c.tries) {
 					cancel()
 				}

@@ -40,11 +40,17 @@ func (k *Committer) reserve(st *room.State, c *Call) {
 	if !c.Cmd.Verb.Info().Brings() {
 		return
 	}
-	if l.MaxRoomsPerUser > 0 && c.Cmd.User != "" && st.Member(c.Cmd.User) == nil && c.Cmd.Verb != room.Switch {
+	if limit := c.mayBeIn(l); limit > 0 && st.Member(c.Cmd.User) == nil && c.Cmd.Verb != room.Switch {
 		var full bool
-		c.reserved, full = k.Replica.Users.Reserve(c.Cmd.User, l.MaxRoomsPerUser)
+		c.reserved, full = k.Replica.Users.Reserve(c.Cmd.User, limit, k.emptyRooms(st, c, l))
 		c.Cmd.UserRoomsFull = !c.reserved
 		c.synced = c.synced && (c.reserved || full)
+	}
+	c.Cmd.EmptyRooms = 0
+	if st == nil && c.Cmd.OwnForm && l.UserEmptyRooms > 0 {
+		if n := k.Replica.Users.Empty(c.Cmd.User); n >= l.UserEmptyRooms {
+			c.Cmd.EmptyRooms = n
+		}
 	}
 	if l.MaxRooms > 0 && st == nil {
 		living := k.Replica.Living()
@@ -55,6 +61,30 @@ func (k *Committer) reserve(st *room.State, c *Call) {
 			k.making.Add(-1)
 		}
 	}
+}
+
+// mayBeIn is how many rooms the call's user may be in; 0 is any number.
+func (c *Call) mayBeIn(l *room.Limits) int {
+	switch {
+	case c.Cmd.User == "":
+		return 0
+	case c.Cmd.OwnForm && l.MaxRoomsPerUser == 0:
+		return l.UserRooms
+	}
+	return l.MaxRoomsPerUser
+}
+
+// emptyRooms is how many empty rooms count as the call's user's, because it made them. The one
+// that it comes to, st, does not.
+func (k *Committer) emptyRooms(st *room.State, c *Call, l *room.Limits) int {
+	if !c.Cmd.OwnForm || l.UserEmptyRooms == 0 {
+		return 0
+	}
+	n := k.Replica.Users.Empty(c.Cmd.User)
+	if st != nil && st.EmptySince != 0 && st.CreatedBy == string(c.Cmd.User) && !st.Ending() {
+		n--
+	}
+	return n
 }
 
 // spare gives back what a decided call holds and does not need.

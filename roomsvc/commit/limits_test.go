@@ -51,7 +51,7 @@ func TestLimitsWhileFactsAreSettled(t *testing.T) {
 	}{
 		"rooms": {"bob", func() { r.making.Add(1) }, func() { r.making.Add(-1) }},
 		"rooms of a user": {"alice",
-			func() { r.Replica.Users.Reserve("alice", 2) }, func() { r.Replica.Users.Release("alice") }},
+			func() { r.Replica.Users.Reserve("alice", 2, 0) }, func() { r.Replica.Users.Release("alice") }},
 	} {
 		c.take()
 		again := r.listen(subjects.Sync)

@@ -34,15 +34,17 @@ type Named struct {
 type Servers struct {
 	system, own *nats.Conn
 	account     string             // of own; empty: not known yet
+	only        string             // ID of the server, if there is no other; empty: there may be
 	quiet       map[string]silence // servers that owe an answer; that of own is ""
 }
 
 // silence is since when a server owes an answer, and when it was asked last.
 type silence struct{ since, asked time.Time }
 
-// New asks through system. Connections count only in the account that own is in.
-func New(system, own *nats.Conn) *Servers {
-	return &Servers{system: system, own: own, quiet: map[string]silence{}}
+// New asks through system. Connections count only in the account that own is in. only is the
+// ID of the server, if there is no other.
+func New(system, own *nats.Conn, only string) *Servers {
+	return &Servers{system: system, own: own, only: only, quiet: map[string]silence{}}
 }
 
 // Open returns those of the connections of which their servers say that they are open, and those
@@ -53,7 +55,7 @@ func (s *Servers) Open(ctx context.Context, named map[Named]bool) (open, unknown
 		return nil, nil
 	}
 	open, unknown = map[Named]bool{}, map[Named]bool{}
-	if s.account == "" && s.owes(ctx, "", func() error { return s.knowAccount(ctx) }) {
+	if s.owes(ctx, "", func() error { return s.knowAccount(ctx) }) {
 		return open, named
 	}
 	if s.account == "" {
@@ -112,6 +114,9 @@ func (s *Servers) owes(ctx context.Context, id string, ask func() error) bool {
 
 // knowAccount learns which account the service is in.
 func (s *Servers) knowAccount(ctx context.Context) error {
+	if s.account != "" {
+		return nil
+	}
 	var info struct {
 		Data struct {
 			Account string `json:"account"`
@@ -134,10 +139,12 @@ type connection struct {
 
 // question is what a server is asked for.
 type question struct {
-	Auth   bool   `json:"auth"` // with accounts and users
-	ID     uint64 `json:"cid,omitzero"`
-	Offset int    `json:"offset,omitzero"`
-	Limit  int    `json:"limit,omitzero"`
+	Auth    bool   `json:"auth"` // with accounts and users
+	ID      uint64 `json:"cid,omitzero"`
+	User    string `json:"user,omitzero"`
+	Account string `json:"acc,omitzero"`
+	Offset  int    `json:"offset,omitzero"`
+	Limit   int    `json:"limit,omitzero"`
 }
 
 // look passes the wanted connections of a server to found, perhaps with others.

@@ -19,7 +19,7 @@ func TestOpen(t *testing.T) {
 		o.Accounts = append(o.Accounts, other)
 		o.Users = append(o.Users, &server.User{Username: "user:alice", Password: "p"}, &server.User{Username: "other", Password: "p", Account: other})
 	})
-	servers := New(roomtest.SystemConn(t, s), roomtest.Conn(t, s))
+	servers := New(roomtest.SystemConn(t, s), roomtest.Conn(t, s), "")
 	named := func(nc *nats.Conn, user subjects.User) Named {
 		t.Helper()
 		id, err := nc.GetClientID()
@@ -69,7 +69,7 @@ func TestServersThatAreNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := Named{room.Connection{ServerID: nc.ConnectedServerId(), ClientID: id}, ""}
-	if open, unknown := New(nc, nc).Open(t.Context(), map[Named]bool{n: true}); len(open)+len(unknown) != 0 {
+	if open, unknown := New(nc, nc, "").Open(t.Context(), map[Named]bool{n: true}); len(open)+len(unknown) != 0 {
 		t.Errorf("%v is open, and %v perhaps", open, unknown)
 	}
 }
@@ -84,7 +84,7 @@ func TestServerThatOwesAnAnswer(t *testing.T) {
 	if err != nil || nc.Flush() != nil {
 		t.Fatal(err)
 	}
-	servers, all := New(nc, nc), map[Named]bool{n: true}
+	servers, all := New(nc, nc, ""), map[Named]bool{n: true}
 	look := func() (open, unknown bool) {
 		t.Helper()
 		o, u := servers.Open(t.Context(), all)

@@ -1,5 +1,6 @@
-// Package intake takes requests off their subjects in the order in which the connection
-// delivered them, whatever their subjects are. The library's micro service gives each of its
+// Package intake takes requests off their subjects in the order in which a connection
+// delivered them, whatever their subjects are. Requests that arrive on different connections do
+// not wait for each other. The library's micro service gives each of its
 // endpoints a queue of its own, so that of two requests with different verbs either may be
 // seen first; a sender that does not wait for answers relies on the order. To everybody who
 // looks, this is such a service: it answers the same questions about itself on $SRV, as
@@ -18,7 +19,8 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// waiting is how many requests may wait to be taken in. Those beyond it are dropped.
+// waiting is how many requests of a connection may wait to be taken in. Those beyond it are
+// dropped.
 const waiting = 1 << 16
 
 // lastWord is how long a server may take to say that it hands over no more requests.
@@ -29,6 +31,11 @@ type Endpoint struct {
 	Name    string
 	Subject string
 	Take    func(*nats.Msg) // must not wait
+
+	// Conn is the connection on which the requests arrive; nil is the service's own. Waiting is
+	// how many of them may wait there, if it is not the service's own.
+	Conn    *nats.Conn
+	Waiting int
 }
 
 // Service says what the service is called, and which requests it takes.
@@ -49,13 +56,19 @@ type Intake struct {
 	started time.Time
 	counts  []count // of each endpoint
 
-	arrived chan *nats.Msg
+	doors   []*door
 	subs    []*nats.Subscription
 	which   map[*nats.Subscription]int // the endpoint of a subscription; read only
 	ready   chan struct{}              // closed once which is whole
 	drained chan struct{}              // closed once nothing more arrives
-	done    chan struct{}              // closed once everything has been taken in
+	taking  sync.WaitGroup             // until everything has been taken in
 	stop    sync.Once
+}
+
+// door is where the requests of one connection arrive.
+type door struct {
+	nc      *nats.Conn
+	arrived chan *nats.Msg
 }
 
 // count is what is known of an endpoint's requests.
@@ -68,10 +81,8 @@ type count struct {
 func Listen(nc *nats.Conn, s Service) (*Intake, error) {
 	i := &Intake{
 		Service: s, nc: nc, id: nuid.Next(), started: time.Now().UTC(), counts: make([]count, len(s.Endpoints)),
-		arrived: make(chan *nats.Msg, waiting), which: map[*nats.Subscription]int{},
-		ready: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
+		which: map[*nats.Subscription]int{}, ready: make(chan struct{}), drained: make(chan struct{}),
 	}
-	go i.taking()
 	err := i.subscribe()
 	close(i.ready)
 	if err != nil {
@@ -81,9 +92,28 @@ func Listen(nc *nats.Conn, s Service) (*Intake, error) {
 	return i, nil
 }
 
+// door is where the requests of an endpoint arrive.
+func (i *Intake) door(e *Endpoint) *door {
+	nc, most := e.Conn, e.Waiting
+	if nc == nil {
+		nc, most = i.nc, waiting
+	}
+	for _, d := range i.doors {
+		if d.nc == nc {
+			return d
+		}
+	}
+	d := &door{nc, make(chan *nats.Msg, most)}
+	i.doors = append(i.doors, d)
+	i.taking.Go(func() { i.takeIn(d) })
+	return d
+}
+
 func (i *Intake) subscribe() error {
-	for n, e := range i.Endpoints {
-		sub, err := i.nc.ChanQueueSubscribe(e.Subject, i.QueueGroup, i.arrived)
+	for n := range i.Endpoints {
+		e := &i.Endpoints[n]
+		d := i.door(e)
+		sub, err := d.nc.ChanQueueSubscribe(e.Subject, i.QueueGroup, d.arrived)
 		if err != nil {
 			return err
 		}
@@ -109,17 +139,16 @@ func (i *Intake) subscribe() error {
 	return nil
 }
 
-// taking takes requests in, one after the other.
-func (i *Intake) taking() {
-	defer close(i.done)
+// takeIn takes in the requests of one door, one after the other.
+func (i *Intake) takeIn(d *door) {
 	<-i.ready
 	for {
 		select {
-		case m := <-i.arrived:
+		case m := <-d.arrived:
 			i.take(m)
 		case <-i.drained:
-			for len(i.arrived) > 0 {
-				i.take(<-i.arrived)
+			for len(d.arrived) > 0 {
+				i.take(<-d.arrived)
 			}
 			return
 		}
@@ -143,10 +172,12 @@ func (i *Intake) Stop(ctx context.Context) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, lastWord)
 		defer cancel()
-		_ = i.nc.FlushWithContext(ctx) // what the server sent before its answer has arrived
+		for _, d := range i.doors {
+			_ = d.nc.FlushWithContext(ctx) // what the server sent before its answer has arrived
+		}
 		close(i.drained)
 	})
-	<-i.done
+	i.taking.Wait()
 }
 
 func (i *Intake) identity() micro.ServiceIdentity {

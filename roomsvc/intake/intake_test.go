@@ -21,7 +21,7 @@ const patience = 30 * time.Second
 func service(taken func(*nats.Msg)) Service {
 	s := Service{Name: "letters", Version: "1.2.3", Description: "letters", QueueGroup: "q", Stats: func() any { return map[string]int{"answer": 42} }}
 	for _, letter := range strings.Split("abcdefgh", "") {
-		s.Endpoints = append(s.Endpoints, Endpoint{letter, letter + ".*", taken})
+		s.Endpoints = append(s.Endpoints, Endpoint{Name: letter, Subject: letter + ".*", Take: taken})
 	}
 	return s
 }
@@ -154,5 +154,42 @@ func TestListenFails(t *testing.T) {
 	if i, err := Listen(roomtest.Conn(t, roomtest.Server(t)), s); err == nil {
 		i.Stop(context.Background())
 		t.Error("it listens")
+	}
+}
+
+// Requests on one connection wait for nobody who is at work on those of another, and are lost
+// only on the connection where too many wait.
+func TestConnectionsDoNotWaitForEachOther(t *testing.T) {
+	server := roomtest.Server(t)
+	nc := roomtest.Conn(t, server)
+	work, free := make(chan struct{}, 100), make(chan struct{})
+	s := service(func(m *nats.Msg) { _ = m.Respond(nil) })
+	s.Endpoints[0].Conn, s.Endpoints[0].Waiting = roomtest.Conn(t, server), 10
+	s.Endpoints[0].Take = func(*nats.Msg) { work <- struct{}{}; <-free }
+	i, err := Listen(roomtest.Conn(t, server), s)
+	if err == nil {
+		err = errors.Join(i.nc.FlushTimeout(patience), s.Endpoints[0].Conn.FlushTimeout(patience))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(n int) {
+		for range n {
+			err = errors.Join(err, nc.Publish("a.1", nil))
+		}
+		if err = errors.Join(err, nc.FlushTimeout(patience), s.Endpoints[0].Conn.FlushTimeout(patience)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(1)
+	<-work
+	send(50)
+	if _, err := nc.Request("b.1", nil, patience); err != nil {
+		t.Errorf("on the other connection: %v", err)
+	}
+	close(free)
+	i.Stop(context.Background())
+	if n := len(work); n != 10 {
+		t.Errorf("%d are taken of those that waited", n)
 	}
 }

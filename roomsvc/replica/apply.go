@@ -106,6 +106,7 @@ func (r *Replica) settleRoom(moves []move, a applied, state *room.State, ch room
 	} else if ch.Head != nil {
 		known.head.Store(ch.Head)
 	}
+	r.Users.stands(before, known.head.Load())
 	for _, m := range ch.Put {
 		moves = append(moves, move{m.User, known, true})
 	}

@@ -20,6 +20,7 @@ func (r *Replica) Fill(id subjects.Room, h room.Head, members []*room.Member, ke
 	known.state, known.revision = room.NewState(id, h, members, kept), h.Revision
 	known.head.Store(&h)
 	r.living.Add(1)
+	r.Users.stands(nil, &h)
 	r.Users.move(moves)
 }
 

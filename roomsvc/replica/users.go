@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -12,15 +13,17 @@ import (
 type Users struct{ shards [64]userShard }
 
 type userShard struct {
-	sync.Mutex // guards both maps
+	sync.Mutex // guards the maps
 	rooms      map[subjects.User][]*Room
 	pending    map[subjects.User]int // joins that are decided and not yet stored
+	empty      map[subjects.User]int // rooms that the user made and that stand empty
 }
 
 func (u *Users) init() {
 	for i := range u.shards {
 		u.shards[i].rooms = map[subjects.User][]*Room{}
 		u.shards[i].pending = map[subjects.User]int{}
+		u.shards[i].empty = map[subjects.User]int{}
 	}
 }
 
@@ -88,13 +91,38 @@ func (u *Users) In(id subjects.User, r subjects.Room) bool {
 	return slices.ContainsFunc(s.rooms[id], func(known *Room) bool { return known.ID == r })
 }
 
-// Reserve takes a place among the rooms that a user may be in, if one is left. full says that
-// the user is already in as many rooms as allowed.
-func (u *Users) Reserve(id subjects.User, limit int) (ok, full bool) {
+// stands keeps count of the rooms that stand empty, when one of them was before and is after.
+func (u *Users) stands(before, after *room.Head) {
+	for _, change := range []struct {
+		head *room.Head
+		by   int
+	}{{before, -1}, {after, 1}} {
+		if h := change.head; h != nil && h.EmptySince != 0 && h.CreatedBy != "" && !h.Ending() {
+			s := u.shard(subjects.User(h.CreatedBy))
+			s.Lock()
+			if s.empty[subjects.User(h.CreatedBy)] += change.by; s.empty[subjects.User(h.CreatedBy)] == 0 {
+				delete(s.empty, subjects.User(h.CreatedBy))
+			}
+			s.Unlock()
+		}
+	}
+}
+
+// Empty is how many rooms stand empty that a user made.
+func (u *Users) Empty(id subjects.User) int {
 	s := u.shard(id)
 	s.Lock()
 	defer s.Unlock()
-	if n := len(s.rooms[id]); n+s.pending[id] >= limit {
+	return s.empty[id]
+}
+
+// Reserve takes a place among the rooms that a user may be in, if one is left; others is how
+// many rooms count besides those. full says that the user already has as many as allowed.
+func (u *Users) Reserve(id subjects.User, limit, others int) (ok, full bool) {
+	s := u.shard(id)
+	s.Lock()
+	defer s.Unlock()
+	if n := len(s.rooms[id]) + others; n+s.pending[id] >= limit {
 		return false, n >= limit
 	}
 	s.pending[id]++

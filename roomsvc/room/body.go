@@ -1,7 +1,11 @@
 package room
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -68,4 +72,58 @@ func kind(k jsontext.Kind) string {
 		return "boolean"
 	}
 	return "value of a wrong kind"
+}
+
+// How many unknown fields of a request are ignored. No request has more than mostKnown others.
+const (
+	mostUnknown = 64
+	mostKnown   = 32
+)
+
+// CheckFields refuses an object that has so many fields that too many of them are unknown. It
+// looks at no more of it than that takes; whether it is one, it leaves to others.
+func CheckFields(object []byte) *Error {
+	if len(object) < mostUnknown*len(`"":0,`) {
+		return nil
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginObject {
+		return nil
+	}
+	for fields := 0; fields <= mostUnknown+mostKnown; fields++ {
+		if d.PeekKind() != jsontext.KindString || d.SkipValue() != nil || d.SkipValue() != nil {
+			return nil // the end, or what is no JSON
+		}
+	}
+	return tooManyUnknown("")
+}
+
+// Ignored lists an object's fields for a header, unless there are too many.
+func Ignored(object jsontext.Value) (list string, refused *Error) {
+	var fields map[string]jsontext.Value
+	if json.Unmarshal(object, &fields) != nil {
+		return "", nil
+	}
+	if len(fields) > mostUnknown {
+		return "", tooManyUnknown(slices.Min(slices.Collect(maps.Keys(fields))))
+	}
+	var plain []string
+	for name := range fields {
+		if strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) < 0 && len(name) <= 64 && len(plain) < 16 {
+			plain = append(plain, name)
+		}
+	}
+	slices.Sort(plain)
+	return strings.Join(plain, ","), nil
+}
+
+// tooManyUnknown refuses a request; example is one of the fields, if one is known.
+func tooManyUnknown(example string) *Error {
+	what := ""
+	if example != "" && len(example) <= 64 {
+		what = fmt.Sprintf(", such as %q", example)
+	}
+	e := Refuse(ErrParamInvalid, "the request has more than %d fields that its verb does not have%s; take them out", mostUnknown, what)
+	e.Limit = mostUnknown
+	return e
 }

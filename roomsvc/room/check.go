@@ -138,9 +138,13 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	}
 	c.Config = events.Config{RoomDestroyDelayTime: q.RoomDestroyDelayTime, MaxMembers: q.MaxMembers, Delivery: q.Delivery, Access: q.Access, HistoryForJoiners: q.HistoryForJoiners}
 	c.Attributes = q.RoomAttributes
-	if d := q.RoomDestroyDelayTime; d < 0 || d > MaxDestroyDelay {
-		e := Refuse(ErrParamInvalid, "roomDestroyDelayTime is %d; it must be 0 to %d seconds", d, MaxDestroyDelay)
-		e.Field, e.Limit, e.Actual = "config.roomDestroyDelayTime", MaxDestroyDelay, d
+	longest := int64(MaxDestroyDelay)
+	if c.OwnForm {
+		longest = int64(l.DestroyDelay)
+	}
+	if d := q.RoomDestroyDelayTime; d < 0 || d > longest {
+		e := Refuse(ErrParamInvalid, "roomDestroyDelayTime is %d; it must be 0 to %d seconds", d, longest)
+		e.Field, e.Limit, e.Actual = "config.roomDestroyDelayTime", longest, d
 		return e
 	}
 	if q.MaxMembers < 0 {

@@ -27,6 +27,18 @@ type Limits struct {
 	MessageRate          int // messages a second of one sender in one room; 0: unlimited
 	LeaseSeconds         int // of a session in the user form that does not ask for a lease
 	ReplaceDevices       int // 1: a member's new session takes the place of its others
+
+	// What one end user may do, who connects as itself. 0: unlimited, but for DestroyDelay.
+	UserCommands      int // a second, over all rooms and verbs
+	UserBytes         int // of commands, a second
+	UserWaiting       int // commands that are not answered yet
+	UserReads         int // of those, reads that may take a while
+	UserChanges       int // of one room, a second
+	UserRooms         int // that it may be in, where MaxRoomsPerUser is 0
+	UserEmptyRooms    int // that it made and that stand empty
+	UserConnections   int
+	UserSubscriptions int // of one connection
+	DestroyDelay      int // seconds; the longest that it may ask for
 }
 
 // Setting is one row of the table of limits.
@@ -61,6 +73,23 @@ var Settings = []Setting{
 	{"message-rate", 0, 1, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
 	{"lease-seconds", 60, MinLease, MaxLease, "seconds that a session of the user form stays without a sign of life, if it asks for nothing else", func(l *Limits) *int { return &l.LeaseSeconds }},
 	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it joins them", func(l *Limits) *int { return &l.ReplaceDevices }},
+	{"user-commands", 0, 1, 1_000_000, "commands of an end user a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserCommands }},
+	{"user-bytes", 0, 64 << 10, unbounded, "bytes of an end user's commands a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserBytes }},
+	{"user-waiting", 0, 1, 1 << 14, "commands of an end user that wait for their answers, on each instance", func(l *Limits) *int { return &l.UserWaiting }},
+	{"user-reads", 0, 1, 64, "long reads of an end user at a time, on each instance; others wait", func(l *Limits) *int { return &l.UserReads }},
+	{"user-changes", 0, 1, 1_000_000, "changes of one room by one end user a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserChanges }},
+	{"user-rooms", 0, 1, unbounded, "rooms that an end user may be in, unless `--max-rooms-per-user` says", func(l *Limits) *int { return &l.UserRooms }},
+	{"user-empty-rooms", 0, 1, unbounded, "empty rooms that an end user made, after which it makes no more", func(l *Limits) *int { return &l.UserEmptyRooms }},
+	{"user-connections", 0, 1, unbounded, "connections of an end user with a token", func(l *Limits) *int { return &l.UserConnections }},
+	{"user-subscriptions", 0, 4, unbounded, "subscriptions of an end user's connection with a token", func(l *Limits) *int { return &l.UserSubscriptions }},
+	{"destroy-delay", MaxDestroyDelay, 1, MaxDestroyDelay, "seconds of the longest `roomDestroyDelayTime` that an end user may ask for", func(l *Limits) *int { return &l.DestroyDelay }},
+}
+
+// Protection is what limits are by default where end users let themselves in with tokens. They
+// are off elsewhere, because a program that acts for everybody may do anything.
+var Protection = map[string]int{
+	"user-commands": 50, "user-bytes": 512 << 10, "user-waiting": 64, "user-reads": 4, "user-changes": 20,
+	"user-rooms": 1000, "user-empty-rooms": 20, "user-connections": 20, "user-subscriptions": 500,
 }
 
 // Filled is l with defaults where it is 0.

@@ -78,6 +78,12 @@ func making(l room.Limits, title string, q *room.RoomConfig) *room.Error {
 // probes tries the settings that the core decides. Its callers count the others.
 var probes = map[string][]probe{
 	"max-rooms": nil, "max-rooms-per-user": nil, "message-rate": nil,
+	"user-commands": nil, "user-bytes": nil, "user-waiting": nil, "user-reads": nil, "user-changes": nil,
+	"user-rooms": nil, "user-empty-rooms": nil, "user-connections": nil, "user-subscriptions": nil,
+	"destroy-delay": {{room.ErrParamInvalid, "config.roomDestroyDelayTime", func(_ *testing.T, l room.Limits, n int) *room.Error {
+		c := &room.Command{User: "u", OwnForm: true}
+		return c.Making("roomName", "", &room.RoomConfig{RoomDestroyDelayTime: int64(n)}, l.Filled())
+	}}},
 	"max-members": {{room.ErrRoomFull, "", func(t *testing.T, l room.Limits, n int) *room.Error {
 		w := limitWorld(t, l)
 		for i := range n - 2 {

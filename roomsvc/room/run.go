@@ -47,6 +47,7 @@ type Command struct {
 	// Limits that are reached, as the caller counted just before deciding.
 	RoomsFull     bool // as many rooms exist as may
 	UserRoomsFull bool // the user is in as many rooms as it may be
+	EmptyRooms    int  // the user made so many rooms that stand empty, and may make no more; 0: it may
 }
 
 // Input is what a decision needs from the world.
@@ -314,6 +315,8 @@ func (r *Run) create(c *Command) Verdict {
 		return Verdict{Refused: Refuse(ErrRoomLimit, "there is no room %q, and it can't be created: as many rooms exist as the service allows; try again when one has ended", r.room)}
 	case c.UserRoomsFull && c.Verb != Switch:
 		return Verdict{Refused: Refuse(ErrUserRoomLimit, "%q is in as many rooms as one user may be; leave one first", c.User)}
+	case c.EmptyRooms > 0:
+		return Verdict{Refused: r.tooManyEmpty(c)}
 	}
 	info := &events.Room{
 		RoomID: string(r.room), RoomName: c.RoomName, InstanceID: r.in.InstanceID, CreatedAt: r.in.Now, CreatedBy: string(c.User),
@@ -332,6 +335,19 @@ func (r *Run) create(c *Command) Verdict {
 		r.join(c, joinedSize(c))
 	}
 	return Verdict{Changed: true, Created: true}
+}
+
+// tooManyEmpty refuses to create a room for a user whose rooms stand empty. A switch never says
+// USER_ROOM_LIMIT, because it leaves a room too.
+func (r *Run) tooManyEmpty(c *Command) *Error {
+	code := ErrUserRoomLimit
+	if c.Verb == Switch {
+		code = ErrRoomLimit
+	}
+	limit := r.in.limits.UserEmptyRooms
+	e := Refuse(code, "there is no room %q, and %q can't create it: it made %d rooms that stand empty, and may leave %d behind; enter one of those, or wait until one has ended", r.room, c.User, c.EmptyRooms, limit)
+	e.Limit, e.Actual = int64(limit), int64(c.EmptyRooms)
+	return e
 }
 
 func (r *Run) join(c *Command, size int) {

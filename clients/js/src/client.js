@@ -135,7 +135,7 @@ export class Client {
     const body = () => ({ ...request, ...(names && this.nc.info && { connection: { serverID: this.nc.info.server_id, clientID: this.nc.info.client_id } }) });
     const done = own && leaving.has(verb) ? this.#presence.leaving() : undefined;
     try {
-      const reply = await send(this.nc, subject, body, { timeout, signal });
+      const reply = await send(this.nc, subject, body, { timeout, signal, waits: verb !== "send" });
       if (own) this.#note(verb, request, reply);
       return reply;
     } catch (err) {

@@ -16,6 +16,10 @@ const repeatable = new Set(["BUSY", "UNAVAILABLE", "NO_SERVICE", "NO_ANSWER", "D
 
 const isRepeatable = (err) => repeatable.has(err.code);
 
+// The same for a request that may wait until its user may go on. What is said may not: it would
+// be heard too late.
+const isPatient = (err) => isRepeatable(err) || err.code === "RATE_LIMITED";
+
 /** A pause of at most ms, shortened at random. */
 export const jitter = (ms) => ms / 2 + Math.random() * (ms / 2);
 
@@ -38,7 +42,7 @@ export function pause(ms, signal) {
  * 110 s at most, and returns the reply. body() is the body of the next try. Whatever it
  * throws is a RoomError, whose outcome is "none" only if no try can have had an effect.
  */
-export async function send(nc, subject, body, { timeout, signal }) {
+export async function send(nc, subject, body, { timeout, signal, waits = true }) {
   const until = Date.now() + repeatFor;
   let outcome = "none"; // "unknown" once a try may still take effect
   for (let next = firstPause; ; next = Math.min(2 * next, maxPause)) {
@@ -54,7 +58,7 @@ export async function send(nc, subject, body, { timeout, signal }) {
     if (outcome === "unknown") err.outcome = outcome;
     outcome = err.outcome;
     const wait = Math.max(jitter(next), err.retryAfterMs ?? 0);
-    if (!isRepeatable(err) || Date.now() + wait > until) throw err;
+    if (!(waits ? isPatient : isRepeatable)(err) || Date.now() + wait > until) throw err;
     await pause(wait, signal);
   }
 }
@@ -65,7 +69,7 @@ export async function persistent(ask, signal) {
     try {
       return await ask();
     } catch (err) {
-      if (signal.aborted || !isRepeatable(err)) throw err;
+      if (signal.aborted || !isPatient(err)) throw err;
     }
   }
 }

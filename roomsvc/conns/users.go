@@ -1,0 +1,81 @@
+package conns
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// othersWithin is how much later than the first one further servers may answer.
+const othersWithin = 200 * time.Millisecond
+
+// Of lists the open connections of an end user with a token, on all servers. An error says that
+// no server answered.
+func (s *Servers) Of(ctx context.Context, u subjects.User) ([]room.Connection, error) {
+	if err := s.knowAccount(ctx); err != nil {
+		return nil, err
+	}
+	q, err := json.Marshal(&question{Auth: true, Limit: page, User: subjects.ConnectionName(u), Account: s.account})
+	if err != nil {
+		return nil, err
+	}
+	inbox := s.system.NewInbox()
+	sub, err := s.system.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := s.system.PublishRequest(subjects.AllConnections, inbox, q); err != nil {
+		return nil, err
+	}
+	var open []room.Connection
+	wait := answerTime
+	for {
+		m, err := next(ctx, sub, wait)
+		if err != nil {
+			if wait == othersWithin {
+				err = nil
+			}
+			return open, err
+		}
+		wait = othersWithin
+		var answer struct {
+			Server struct {
+				ID string `json:"id"`
+			} `json:"server"`
+			Data struct {
+				List []connection `json:"connections"`
+			} `json:"data"`
+		}
+		if err := json.Unmarshal(m.Data, &answer); err != nil {
+			return open, err
+		}
+		for _, c := range answer.Data.List {
+			open = append(open, room.Connection{ServerID: answer.Server.ID, ClientID: c.ID})
+		}
+		if answer.Server.ID == s.only {
+			return open, nil
+		}
+	}
+}
+
+func next(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return sub.NextMsgWithContext(ctx)
+}
+
+// End ends a connection.
+func (s *Servers) End(ctx context.Context, c room.Connection) error {
+	data, err := json.Marshal(map[string]uint64{"cid": c.ClientID})
+	if err != nil {
+		return err
+	}
+	var answer struct{}
+	return ask(ctx, s.system, subjects.EndConnection(c.ServerID), data, &answer)
+}

@@ -1,0 +1,177 @@
+package guard
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// Config is what a guard works with. All of it is needed.
+type Config struct {
+	Log     *slog.Logger
+	Limits  func() *room.Limits // as they are now
+	Waiting int                 // how many of a user's commands may wait where the limit is not set
+	End     func(subjects.User) // ends a user's connections; must not wait
+}
+
+// Guard counts what end users ask for, at one instance. It is safe for concurrent use.
+type Guard struct {
+	Config
+	readers chan struct{} // the turns to read
+
+	mu       sync.Mutex          // guards the fields below, and everything in the accounts
+	accounts map[string]*account // by the token that stands for the user in subjects
+	lines    bucket              // of the log
+	unsaid   int                 // lines that it had no space for
+}
+
+// New makes a guard.
+func New(c Config) *Guard {
+	return &Guard{Config: c, readers: make(chan struct{}, readers), accounts: map[string]*account{}}
+}
+
+// Place is the place of a command that was let in, among those of its user that wait. The nil
+// Place is no command's.
+type Place struct {
+	guard *Guard
+	*account
+}
+
+// Take decides about a command by the user whose token stands in its subject. It returns a
+// place, or a refusal, or neither: then the command is dropped without an answer.
+func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Place, *room.Error) {
+	l := g.Limits()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.accounts[token]
+	if a == nil {
+		user, err := subjects.UserOfToken(token)
+		if err != nil {
+			return nil, room.Invalid("userID", "in the subject %v", err)
+		}
+		a = &account{user: user}
+		g.accounts[strings.Clone(token)] = a
+	}
+	f, wait := a.take(now.UnixMicro(), verb, int64(size), l)
+	switch f {
+	case passes:
+		return g.wait(a, l)
+	case refused:
+		return nil, tooFast(a.user, wait, l)
+	case cuts:
+		g.say(now, a)
+		g.End(a.user)
+	case goesOn:
+		g.End(a.user)
+	case dropped:
+	}
+	return nil, nil
+}
+
+// wait lets a command in, unless too many of its user wait already.
+func (g *Guard) wait(a *account, l *room.Limits) (*Place, *room.Error) {
+	most := l.UserWaiting
+	if most == 0 {
+		most = g.Waiting
+	}
+	if a.waiting >= most {
+		e := room.Refuse(room.ErrBusy, "nothing happened: %d commands of %q are being worked on here, which is the most allowed for one user; try again", most, a.user)
+		e.RetryAfterMs = 100
+		return nil, e
+	}
+	a.waiting++
+	return &Place{g, a}, nil
+}
+
+// User is whose command it is.
+func (p *Place) User() subjects.User {
+	if p == nil {
+		return ""
+	}
+	return p.user
+}
+
+// Done notes that the command is answered.
+func (p *Place) Done() {
+	if p == nil {
+		return
+	}
+	p.guard.mu.Lock()
+	defer p.guard.mu.Unlock()
+	p.waiting--
+}
+
+func tooFast(u subjects.User, wait int64, l *room.Limits) *room.Error {
+	may, limit := fmt.Sprintf("%d commands", l.UserCommands), l.UserCommands
+	switch {
+	case limit == 0:
+		may, limit = fmt.Sprintf("%d bytes", l.UserBytes), l.UserBytes
+	case l.UserBytes > 0:
+		may += fmt.Sprintf(" and %d bytes", l.UserBytes)
+	}
+	e := room.Refuse(room.ErrRateLimited, "%q may send %s a second, and has sent more; nothing happened; try again in %d ms", u, may, millis(wait))
+	e.Limit, e.RetryAfterMs = int64(limit), millis(wait)
+	return e
+}
+
+// Change counts a change of rooms by the user, or refuses it.
+func (p *Place) Change(now time.Time, rooms []subjects.Room) *room.Error {
+	if p == nil {
+		return nil
+	}
+	limit := p.guard.Limits().UserChanges
+	if limit == 0 {
+		return nil
+	}
+	p.guard.mu.Lock()
+	defer p.guard.mu.Unlock()
+	r, wait := p.change(now.UnixMicro(), rooms, int64(limit))
+	if wait == 0 {
+		return nil
+	}
+	e := room.Refuse(room.ErrRateLimited, "%q may change %q %d times a second, and has done so more often; nothing happened; try again in %d ms", p.user, r, limit, millis(wait))
+	e.Limit, e.RetryAfterMs = int64(limit), millis(wait)
+	return e
+}
+
+// say logs that a user is cut off: the first few at once, then about one a second.
+func (g *Guard) say(now time.Time, a *account) {
+	if g.lines.take(now.UnixMicro(), 1, 1, 10) > 0 {
+		g.unsaid++
+		return
+	}
+	details := []any{"user", a.user, "until", until(a.cut)}
+	if g.unsaid > 0 {
+		details = append(details, "others before it", g.unsaid)
+	}
+	g.unsaid = 0
+	g.Log.Warn("an end user goes on far beyond its limits and is cut off: its connections are ended, and what it sends is dropped", details...)
+}
+
+// CutOff says until when a user is cut off; the zero time if it is not.
+func (g *Guard) CutOff(now time.Time, u subjects.User) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if a := g.accounts[u.Token()]; a != nil && now.UnixMicro() < a.cut {
+		return until(a.cut)
+	}
+	return time.Time{}
+}
+
+// Forget drops what no longer counts.
+func (g *Guard) Forget(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for token, a := range g.accounts {
+		if a.forget(now.UnixMicro()) {
+			delete(g.accounts, token)
+		}
+	}
+}
+
+func until(micro int64) time.Time { return time.UnixMicro(micro) }

@@ -1,0 +1,41 @@
+package guard
+
+import "context"
+
+// readers is how many long reads of end users are at work at a time, at one instance.
+const readers = 16
+
+// Read waits until the command may begin a long read, and returns what ends it. Of one user only
+// a few are at work, and of all of them so many that others are not held up. An error says that
+// ctx is over.
+func (p *Place) Read(ctx context.Context) (done func(), err error) {
+	if p == nil {
+		return func() {}, nil
+	}
+	limit := p.guard.Limits().UserReads
+	if limit == 0 {
+		return func() {}, nil
+	}
+	own := p.turns(limit)
+	for i, turns := range []chan struct{}{own, p.guard.readers} {
+		select {
+		case turns <- struct{}{}:
+		case <-ctx.Done():
+			if i > 0 {
+				<-own
+			}
+			return nil, ctx.Err()
+		}
+	}
+	return func() { <-p.guard.readers; <-own }, nil
+}
+
+// turns is the user's turns to read; they stay as many as when the account was made.
+func (p *Place) turns(limit int) chan struct{} {
+	p.guard.mu.Lock()
+	defer p.guard.mu.Unlock()
+	if p.reads == nil {
+		p.reads = make(chan struct{}, limit)
+	}
+	return p.reads
+}

@@ -1,0 +1,135 @@
+package roomsvc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/conns"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+const (
+	endings = 64               // users whose connections may wait to be ended
+	endWait = 10 * time.Second // for the servers to say what is open, and to end it
+)
+
+// Admit says why an end user may not have one more connection now; nil if it may.
+func (s *Service) Admit(ctx context.Context, u subjects.User, c room.Connection) error {
+	now := time.Now()
+	if s.guard == nil {
+		return nil
+	}
+	if until := s.guard.CutOff(now, u); !until.IsZero() {
+		return fmt.Errorf("%q is cut off until %s", u, until.UTC().Format(time.RFC3339))
+	}
+	most := s.limits.Load().UserConnections
+	if most == 0 {
+		return nil
+	}
+	ok, full := s.connections.Ask(now, u, c, most)
+	if full && s.cfg.System != nil { // the word that one has closed may have been lost
+		open, err := conns.New(s.cfg.System, s.nc, s.cfg.Server).Of(ctx, u)
+		if err == nil {
+			s.connections.Are(u, open)
+			ok, _ = s.connections.Ask(now, u, c, most)
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%q has as many connections as the %d that a user may have, or connects too often", u, most)
+	}
+	return nil
+}
+
+// Limits are the limits of all instances, as they are now.
+func (s *Service) Limits() *room.Limits { return s.limits.Load() }
+
+// hearConnections learns from the system account which clients' connections open and close.
+func (s *assembly) hearConnections() error {
+	if s.cfg.System == nil {
+		return nil
+	}
+	err := s.hear(subjects.Disconnects, func(_ string, c room.Connection) {
+		s.leases.Closed(c)
+		s.connections.Closed(c)
+	})
+	if err == nil && s.cfg.Feeds {
+		err = s.hear(subjects.Connects, func(name string, c room.Connection) {
+			if u, ok := subjects.UserOfConnection(name); ok {
+				s.connections.Opened(u, c)
+			}
+		})
+		s.life.Go(s.endAll)
+	}
+	if err != nil {
+		return err
+	}
+	if s.cfg.Server != "" {
+		s.leases.Left(s.cfg.Server)
+	}
+	return s.cfg.System.FlushTimeout(commit.Timeout)
+}
+
+// hear passes on what servers announce about clients' connections, with the names of their
+// users.
+func (s *assembly) hear(subject string, tell func(name string, c room.Connection)) error {
+	sub, err := s.cfg.System.Subscribe(subject, func(m *nats.Msg) {
+		var e struct {
+			Server struct {
+				ID string `json:"id"`
+			} `json:"server"`
+			Client struct {
+				ID   uint64 `json:"id"`
+				User string `json:"user"`
+			} `json:"client"`
+		}
+		if json.Unmarshal(m.Data, &e) == nil && e.Client.ID != 0 {
+			tell(e.Client.User, room.Connection{ServerID: e.Server.ID, ClientID: e.Client.ID})
+		}
+	})
+	if err == nil {
+		context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
+	}
+	return err
+}
+
+// endConnections has a user's connections ended soon. If too many wait for that, it happens
+// when the user goes on.
+func (s *assembly) endConnections(u subjects.User) {
+	select {
+	case s.toEnd <- u:
+	default:
+	}
+}
+
+// endAll ends connections of users as long as the life lasts.
+func (s *assembly) endAll() {
+	servers := conns.New(s.cfg.System, s.nc, s.cfg.Server)
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case u := <-s.toEnd:
+			if err := s.endAllOf(servers, u); err != nil && !s.life.Over() {
+				s.log.Debug("ending the connections of a user", "user", u, "error", err)
+			}
+		}
+	}
+}
+
+func (s *assembly) endAllOf(servers *conns.Servers, u subjects.User) error {
+	ctx, cancel := context.WithTimeout(s.life, endWait)
+	defer cancel()
+	open, err := servers.Of(ctx, u)
+	for _, c := range open {
+		if e := servers.End(ctx, c); e != nil {
+			err = e
+		}
+	}
+	return err
+}
