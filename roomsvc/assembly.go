@@ -62,7 +62,7 @@ type assembly struct {
 	users     *nats.Conn         // for commands of end users
 	toUsers   *answers.Leave     // to those commands
 	guard     *guard.Guard       // nil: nobody connects as an end user
-	toEnd     chan subjects.User // whose connections are to be ended
+	toEnd     chan subjects.User // whose connections are to be ended; nil: nobody can end any
 
 	connections guard.Connections
 	api         *api.API
@@ -118,7 +118,6 @@ func (s *assembly) openDoors() (err error) {
 			return err
 		}
 	}
-	s.toEnd = make(chan subjects.User, endings)
 	s.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.endConnections})
 	return nil
 }

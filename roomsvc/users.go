@@ -46,9 +46,6 @@ func (s *Service) Admit(ctx context.Context, u subjects.User, c room.Connection)
 	return nil
 }
 
-// Limits are the limits of all instances, as they are now.
-func (s *Service) Limits() *room.Limits { return s.limits.Load() }
-
 // hearConnections learns from the system account which clients' connections open and close.
 func (s *assembly) hearConnections() error {
 	if s.cfg.System == nil {
@@ -64,6 +61,7 @@ func (s *assembly) hearConnections() error {
 				s.connections.Opened(u, c)
 			}
 		})
+		s.toEnd = make(chan subjects.User, endings)
 		s.life.Go(s.endAll)
 	}
 	if err != nil {

@@ -77,7 +77,7 @@ func startAuth(cfg Config, l *link, keys *auth.Keys, door auth.Config, log *slog
 
 // doorOf is what a service has to do with who is let in.
 func doorOf(svc *roomsvc.Service) auth.Config {
-	return auth.Config{Grant: svc.Grant, Admit: svc.Admit, Subscriptions: func() int { return svc.Limits().UserSubscriptions }}
+	return auth.Config{Grant: svc.Grant, Admit: svc.Admit}
 }
 
 // tokenKeys reads --auth-key; nil without --auth.

@@ -42,7 +42,9 @@ func TestHostileBytes(t *testing.T) {
 	})
 	t.Run("tokens", func(t *testing.T) {
 		t.Parallel()
-		besiege(t, []string{"--auth", "jwt", "--auth-key", write(t, secret)}, func(user string, admin bool) []nats.Option {
+		// Without the limits on users, which would keep all of this away.
+		args := []string{"--auth", "jwt", "--auth-key", write(t, secret), "--limit", "user-commands=1000000,user-bytes=1000000000,user-changes=1000000"}
+		besiege(t, args, func(user string, admin bool) []nats.Option {
 			if admin { // its inboxes are those of all back ends
 				return []nats.Option{nats.Token(signed(t, auth.Claims{User: subjects.User(user), Admin: true}))}
 			}

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,8 +38,6 @@ type Config struct {
 	// Admit says why an end user may not have one more connection now; then the answer is held
 	// back for a second. It may be nil.
 	Admit func(ctx context.Context, user subjects.User, c room.Connection) error
-
-	Subscriptions func() int // how many an end user's connection may have; nil or 0: 10,000
 }
 
 // Grant is told, before a user is let in, which rooms the token names, and until when the
@@ -220,25 +217,11 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 	u.Audience = c.account
 	u.Name = Name(claims)
 	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // but no leaf node
-	if !claims.Admin {
-		u.Subs, u.Limits.Payload = mostSubscriptions, mostPayload
-		if c.cfg.Subscriptions != nil {
-			u.Subs = cmp.Or(int64(c.cfg.Subscriptions()), u.Subs)
-		}
-	}
 	if !claims.Expires.IsZero() {
 		u.Expires = claims.Expires.Unix()
 	}
 	return encode(u, claims.Permissions(), c.cfg.Issuer)
 }
-
-// mostSubscriptions is how many subscriptions an end user's connection may have at a
-// time: one for each room that it is in, and then some.
-const mostSubscriptions = 10_000
-
-// mostPayload is how many bytes an end user may publish at once. The service refuses, in words,
-// requests of more than 64 KiB; with far more than that the server ends the connection.
-const mostPayload = 96 << 10
 
 // encode puts permissions into a user. To a server an empty list means no limit at all.
 func encode(u *jwt.UserClaims, p policy.Permissions, issuer nkeys.KeyPair) (string, error) {

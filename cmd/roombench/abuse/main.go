@@ -1,0 +1,42 @@
+// Abuse measures what hostile end users, with valid tokens and nothing else, can do to honest
+// ones. It starts a roomd with --auth jwt, has honest users send and read, and lets one attack
+// after the other loose on it, from a process of its own. It prints a table.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Options are the flags.
+type Options struct {
+	Attacks []string      `arg:"" optional:"" help:"Attacks to measure: ${attacks}. Default: all."`
+	Roomd   string        `default:"bin/roomd" placeholder:"FILE" help:"The program to attack (${default})."`
+	For     time.Duration `default:"6s" help:"How long each attack lasts (${default})."`
+	Quick   bool          `help:"Only one user with four connections, instead of 1, 4 and 16, and four users."`
+	Limit   string        `placeholder:"NAME=N" help:"For roomd; with user-commands=0 and so on it shows what the limits are good for."`
+}
+
+func main() {
+	if attack := os.Getenv(attackEnv); attack != "" {
+		assault(attack)
+		return
+	}
+	var o Options
+	kong.Parse(&o, kong.Name("abuse"), kong.Vars{"attacks": attackNames()},
+		kong.Description("Measures what hostile end users can do to honest ones, on a roomd of its own."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Println(head)
+	_, err := run(ctx, o, func(r *Row) { fmt.Println(r) })
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "abuse:", err)
+		os.Exit(1)
+	}
+}
