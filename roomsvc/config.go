@@ -20,25 +20,26 @@ const Version = "0.1.0"
 
 // Config is a service's settings. The zero value works.
 type Config struct {
-	Instance        string             // unique among running instances; one that starts under the name of the instance that led takes the lead at once. Default: random
-	FactsKeep       time.Duration      // how long facts are kept: 0 is 168 h, else at least 24 h
-	MessagesKeep    time.Duration      // how long messages are kept: 0 is 24 h, else at least 5 min
-	MessagesPerRoom int                // newest messages that a room keeps; 0: 2,000
-	Limits          room.Limits        // see [room.Settings]
-	Replicas        int                // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
-	MaxInFlight     int                // commands worked on at once, beyond that BUSY; 0: 16384
-	SourcePrefix    string             // before the source of every event
-	Remember        time.Duration      // how long outcomes of requests are known: 0 is 3 min; under 2 min breaks what is promised about retries
-	Settle          time.Duration      // how long the server may take to bring what it acknowledged to its disk, longer than its sync_interval; 0: 5 min
-	Feeds           bool               // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
-	UsersConn       *nats.Conn         // for commands of end users, so that nothing else waits behind them; nil: the service's own connection
-	FeedsConn       *nats.Conn         // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
-	Grace           time.Duration      // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
-	System          *nats.Conn         // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time
-	Server          string             // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
-	Store           func() space.Store // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
-	MessagesUntil   int                // percentage of the store above which messages are refused; 0: 90
-	Logger          *slog.Logger       // default: slog.Default()
+	Instance        string                    // unique among running instances; one that starts under the name of the instance that led takes the lead at once. Default: random
+	FactsKeep       time.Duration             // how long facts are kept: 0 is 168 h, else at least 24 h
+	MessagesKeep    time.Duration             // how long messages are kept: 0 is 24 h, else at least 5 min
+	MessagesPerRoom int                       // newest messages that a room keeps; 0: 2,000
+	Limits          room.Limits               // see [room.Settings]
+	Replicas        int                       // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
+	MaxInFlight     int                       // commands worked on at once, beyond that BUSY; 0: 16384
+	SourcePrefix    string                    // before the source of every event
+	Remember        time.Duration             // how long outcomes of requests are known: 0 is 3 min; under 2 min breaks what is promised about retries
+	Settle          time.Duration             // how long the server may take to bring what it acknowledged to its disk, longer than its sync_interval; 0: 5 min
+	Feeds           bool                      // end users connect as themselves: they hear rooms by feeds, and read only what is theirs. Once one instance has had it, all have it
+	UsersConn       *nats.Conn                // for commands of end users, so that nothing else waits behind them; nil: the service's own connection
+	FeedsConn       *nats.Conn                // for copies to end users, so that they are not in the way of commands; nil: the service's own connection
+	Grace           time.Duration             // from the end of a session's connection to the end of its lease; 0: 10 s, negative: at once
+	System          *nats.Conn                // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time
+	Server          string                    // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
+	EndConnection   func(client uint64) error // ends a client's connection to Server, if that is in this process; nil: System is asked to
+	Store           func() space.Store        // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
+	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90
+	Logger          *slog.Logger              // default: slog.Default()
 }
 
 const (

@@ -120,9 +120,17 @@ func (s *assembly) endAll() {
 	}
 }
 
+// endAllOf ends at once what it knows of, and then what the servers say is open in spite of that.
 func (s *assembly) endAllOf(servers *conns.Servers, u subjects.User) error {
 	ctx, cancel := context.WithTimeout(s.life, endWait)
 	defer cancel()
+	for _, c := range s.connections.Of(u) {
+		if s.cfg.EndConnection != nil && c.ServerID == s.cfg.Server {
+			_ = s.cfg.EndConnection(c.ClientID) // or it has ended
+			continue
+		}
+		_ = servers.End(ctx, c)
+	}
 	open, err := servers.Of(ctx, u)
 	for _, c := range open {
 		if e := servers.End(ctx, c); e != nil {

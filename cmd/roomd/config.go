@@ -285,9 +285,10 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Grace:        grace,
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom, MessagesUntil: c.MessagesUntil,
-		Store:    l.store,
-		Limits:   limits,
-		Replicas: c.Replicas,
-		Logger:   log,
+		Store:         l.store,
+		EndConnection: l.end,
+		Limits:        limits,
+		Replicas:      c.Replicas,
+		Logger:        log,
 	}
 }

@@ -63,6 +63,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}
+	l.end = s.DisconnectClientByID
 	d := watchDisk(s, opts.StoreDir)
 	l.store = d.look
 	l.close = func() {

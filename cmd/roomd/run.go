@@ -38,15 +38,16 @@ const (
 // link is a connection to the NATS server that the service works on.
 type link struct {
 	nc       *nats.Conn
-	users    *nats.Conn         // for commands of end users; nil without feeds
-	feeds    *nats.Conn         // for copies to end users; nil without feeds
-	system   *nats.Conn         // in the system account, where the server announces closed connections; nil if roomd can't get in
-	address  string             // HOST:PORT that clients can use
-	asks     asks               // what that server requires of clients
-	only     string             // ID of the NATS server, if clients can connect to no other
-	instance string             // name of this instance, empty for a random one
-	store    func() space.Store // looks at the store of the embedded server; nil without one
-	close    func()             // closes the connections, and stops the server if it is ours
+	users    *nats.Conn                // for commands of end users; nil without feeds
+	feeds    *nats.Conn                // for copies to end users; nil without feeds
+	system   *nats.Conn                // in the system account, where the server announces closed connections; nil if roomd can't get in
+	address  string                    // HOST:PORT that clients can use
+	asks     asks                      // what that server requires of clients
+	only     string                    // ID of the NATS server, if clients can connect to no other
+	instance string                    // name of this instance, empty for a random one
+	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
+	store    func() space.Store        // looks at the store of the embedded server; nil without one
+	close    func()                    // closes the connections, and stops the server if it is ours
 
 	issuer, xkey nkeys.KeyPair // of its auth callout; nil without one
 }

@@ -19,6 +19,9 @@ const maxRequest = 64 << 10
 // connection of their own. It bounds the memory that they take, however large they are.
 const waiting = 4096
 
+// letInMost is how many requests of end users may have been let in and not begun.
+const letInMost = 1 << 16
+
 // Endpoints is the set of endpoints that takes requests now. When the process has stood still,
 // nobody waits any longer for the requests that piled up meanwhile; so the whole set is
 // dropped and a new one is made.
@@ -61,27 +64,72 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *na
 	}
 	now := time.Now()
 	q := &request{info: info, reply: m.Reply, userForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
-	var refused *room.Error
+	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, now.Add(commit.Timeout), q
 	if userForm {
 		q.conn, q.answers = a.Users, a.UserAnswers
-		var dropped bool
-		if refused, dropped = a.userDoor(q, m, now); dropped {
+		a.receiveUsers(q, m, now)
+		return
+	}
+	a.inFlight.Add(1)
+	a.begin(q, m.Subject, nil)
+}
+
+// receiveUsers takes in a request of an end user. As long as users ask for too much, nothing else
+// is done here than to find that out.
+func (a *API) receiveUsers(q *request, m *nats.Msg, now time.Time) {
+	token, subject := subjects.UserToken(m.Subject), m.Subject
+	if a.Guard == nil {
+		user, err := subjects.UserOfToken(token)
+		var refused *room.Error
+		if q.user = user; err != nil {
+			refused = room.Invalid("userID", "in the subject %v", err)
+		}
+		a.inFlight.Add(1)
+		a.begin(q, subject, refused)
+		return
+	}
+	place, refused := a.Guard.Take(now, token, q.info.Verb, m.Size())
+	if place == nil && refused == nil {
+		return
+	}
+	if refused != nil {
+		q.data, q.headers = nil, nil
+	}
+	q.place, q.user = place, place.User()
+	a.inFlight.Add(1)
+	select {
+	case a.let <- func() { a.begin(q, subject, refused) }:
+	default: // whoever is let in is let in slowly enough, so there are very many of them
+		a.inFlight.Add(-1)
+		place.Done()
+	}
+}
+
+// letIn begins the requests of end users that were let in.
+func (a *API) letIn() {
+	for {
+		select {
+		case begin := <-a.let:
+			begin()
+		case <-a.Life.Done():
 			return
 		}
 	}
-	if !subjects.ReplyAllowed(m.Subject, m.Reply) {
-		q.place.Done()
-		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", m.Subject, "reply", m.Reply)
-		return
+}
+
+// begin begins a request, or answers why it was refused.
+func (a *API) begin(q *request, subject string, refused *room.Error) {
+	if !subjects.ReplyAllowed(subject, q.reply) {
+		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", subject, "reply", q.reply)
+		q.reply = ""
+		refused = room.Refuse(room.ErrNotAllowed, "nobody is told")
 	}
-	q.named = q.answers.Asked(m.Reply)
-	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, now.Add(commit.Timeout), q
-	a.inFlight.Add(1)
+	q.named = q.answers.Asked(q.reply)
 	if refused = cmp.Or(refused, a.door(q)); refused != nil {
 		a.sendError(q, refused)
 		return
 	}
-	table[info.Verb].take(a, q)
+	table[q.info.Verb].take(a, q)
 }
 
 // door refuses what needs no closer look.
@@ -101,22 +149,6 @@ func (a *API) door(q *request) *room.Error {
 		return big
 	}
 	return nil
-}
-
-// userDoor learns whose request it is. It refuses what is too much for one user, or says that
-// it is to be dropped.
-func (a *API) userDoor(q *request, m *nats.Msg, now time.Time) (refused *room.Error, dropped bool) {
-	token := subjects.UserToken(m.Subject)
-	if a.Guard != nil {
-		q.place, refused = a.Guard.Take(now, token, q.info.Verb, m.Size())
-		q.user = q.place.User()
-		return refused, refused == nil && q.place == nil
-	}
-	var err error
-	if q.user, err = subjects.UserOfToken(token); err != nil {
-		return room.Invalid("userID", "in the subject %v", err), false
-	}
-	return nil, false
 }
 
 func busy(format string, args ...any) *room.Error {

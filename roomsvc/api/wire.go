@@ -67,12 +67,19 @@ type Config struct {
 type API struct {
 	Config
 	inFlight atomic.Int64
+	let      chan func() // begin requests of end users that were let in
 	turns    turns.Turns
 	pulse    *life.Pulse
 }
 
 // New makes an API, which takes requests once [API.Listen] is called.
-func New(c Config) *API { return &API{Config: c, pulse: life.NewPulse()} }
+func New(c Config) *API {
+	a := &API{Config: c, pulse: life.NewPulse(), let: make(chan func(), letInMost)}
+	if a.Guard != nil {
+		a.Life.Go(a.letIn)
+	}
+	return a
+}
 
 // InFlight is how many requests are being worked on.
 func (a *API) InFlight() int64 { return a.inFlight.Load() }

@@ -24,7 +24,7 @@ type account struct {
 
 const (
 	burst    = 2        // seconds' worth of a rate that may come at once
-	enough   = 10       // times the burst: refusals until somebody is cut off
+	enough   = 5        // times the burst: refusals until somebody is cut off
 	kept     = 5        // the reserve is a fifth of the commands
 	keptSize = 32 << 10 // bytes of a command that the reserve is for
 

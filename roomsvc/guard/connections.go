@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,6 +65,16 @@ func (c *Connections) Closed(id room.Connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(id)
+}
+
+// Of lists the connections that a user is known to have.
+func (c *Connections) Of(u subjects.User) []room.Connection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.of[u]; l != nil {
+		return slices.Collect(maps.Keys(l.open))
+	}
+	return nil
 }
 
 // Are notes which connections a user has, as the servers just said.

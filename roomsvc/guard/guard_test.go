@@ -32,11 +32,11 @@ func TestRates(t *testing.T) {
 	}{
 		"at the limit":                         {room.Send, 100, second / 50, 1000, 1000},
 		"a burst":                              {room.Send, 100, 0, 500, 100},
-		"large ones":                           {room.Send, 64 << 10, 0, 100, 16},
+		"large ones":                           {room.Send, 64 << 10, 0, 60, 16},
 		"large ones at the limit":              {room.Send, 64 << 10, second / 8, 100, 100},
 		"renewals have a reserve beyond that":  {room.Renew, 100, 0, 500, 100 + 20},
 		"so have leaves":                       {room.Leave, 100, 0, 500, 100 + 20},
-		"but not large ones":                   {room.Renew, 64 << 10, 0, 100, 16},
+		"but not large ones":                   {room.Renew, 64 << 10, 0, 60, 16},
 		"one and a half times the limit, long": {room.Get, 100, second / 75, 75 * 600, 100 + 50*600 - 2},
 	} {
 		a := &account{}
@@ -84,7 +84,7 @@ func TestCut(t *testing.T) {
 			if got[cuts] != 1 || a.cut != now+want*second {
 				t.Fatalf("%v: cut off for %v s, want %d", got, (a.cut-now)/second, want)
 			}
-			if most := 200_000_000 / int(size); got[refused] > min(1000, most) {
+			if most := 200_000_000 / int(size); got[refused] > min(500, most) {
 				t.Errorf("%d of %d bytes are answered before that", got[refused], size)
 			}
 			got = a.at(&limits, room.Renew, size, now+1, second/10, want*10-1)

@@ -141,7 +141,7 @@ func measure(ctx context.Context, o Options, name string, users, each int) (*Row
 	if os.Getenv("DEBUG") != "" {
 		fmt.Fprintln(os.Stderr, d.log.String())
 	}
-	r.Cuts = strings.Count(d.log.String(), "is cut off")
+	r.Cuts = strings.Count(d.log.String(), "is cut off:")
 	return r, nil
 }
 
