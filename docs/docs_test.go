@@ -16,6 +16,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -114,8 +115,12 @@ func errorTable() string {
 func limitTable() string {
 	table := "| name | default | at most | of what |\n|---|---|---|---|\n"
 	for _, s := range room.Settings {
-		if s.Default > 0 && s.Name != "lease-seconds" {
-			table += fmt.Sprintf("| `%s` | %d | %d | %s |\n", s.Name, s.Default, s.Most, s.Means)
+		standard := strconv.Itoa(s.Default)
+		if n := room.Protection[s.Name]; n > 0 {
+			standard = fmt.Sprintf("%d with `--auth`, else none", n)
+		}
+		if standard != "0" && s.Name != "lease-seconds" && s.Name != "replace-devices" {
+			table += fmt.Sprintf("| `%s` | %s | %d | %s |\n", s.Name, standard, s.Most, s.Means)
 		}
 	}
 	return table

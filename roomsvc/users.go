@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	crowdEvery = 5 * time.Second // connections with too many subscriptions are looked for
+
 	endings = 64               // users whose connections may wait to be ended
 	endWait = 10 * time.Second // for the servers to say what is open, and to end it
 )
@@ -108,15 +110,39 @@ func (s *assembly) endConnections(u subjects.User) {
 // endAll ends connections of users as long as the life lasts.
 func (s *assembly) endAll() {
 	servers := conns.New(s.cfg.System, s.nc, s.cfg.Server)
+	look := time.NewTicker(crowdEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-s.life.Done():
 			return
+		case <-look.C:
+			s.endCrowded(servers)
 		case u := <-s.toEnd:
 			if err := s.endAllOf(servers, u); err != nil && !s.life.Over() {
 				s.log.Debug("ending the connections of a user", "user", u, "error", err)
 			}
 		}
+	}
+}
+
+// endCrowded ends connections of end users that have too many subscriptions: the NATS server has
+// no limit for those whom somebody else lets in.
+func (s *assembly) endCrowded(servers *conns.Servers) {
+	most := s.limits.Load().UserSubscriptions
+	if most == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.life, endWait)
+	defer cancel()
+	crowded, err := servers.Crowded(ctx, most)
+	for _, c := range crowded {
+		if e := servers.End(ctx, c); e != nil {
+			err = e
+		}
+	}
+	if len(crowded) > 0 {
+		s.log.Warn("connections of end users are ended that have more subscriptions than they may", "connections", len(crowded), "limit", most, "error", err)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestCutOff(t *testing.T) {
 
 // A user has so many connections and no more, and those that have closed do not count.
 func TestConnectionsOfAUser(t *testing.T) {
-	g := newGuarded(t, "--limit", "user-connections=3")
+	g := newGuarded(t, "--limit", "user-connections=3,user-subscriptions=5")
 	as := append(bearing(t, auth.Claims{User: "bob"}), patientDial, nats.NoReconnect())
 	var open []*nats.Conn
 	for range 3 {
@@ -70,6 +70,18 @@ func TestConnectionsOfAUser(t *testing.T) {
 		t.Errorf("a fourth: %v", err)
 	}
 	g.command("get", `{"roomID":"lobby"}`) // nobody else is concerned
+	ended := make(chan struct{})
+	open[0].SetClosedHandler(func(*nats.Conn) { close(ended) })
+	for range 6 {
+		if _, err := open[0].SubscribeSync("_INBOX_bob.>"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(within):
+		t.Error("it has six subscriptions")
+	}
 	open[1].Close()
 	for end := time.Now().Add(within); ; { // its server says soon that it has closed
 		nc, err := nats.Connect(g.roomd.url, as...)

@@ -16,8 +16,8 @@ import (
 const maxRequest = 64 << 10
 
 // waiting is how many commands of end users may wait to be looked at, where they have a
-// connection of their own. It bounds the memory that they take, however large they are.
-const waiting = 4096
+// connection of their own.
+const waiting = 1 << 15
 
 // letInMost is how many requests of end users may have been let in and not begun.
 const letInMost = 1 << 16

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/messages"
@@ -25,21 +26,24 @@ func takeHistory(a *API, q *request) {
 		a.sendError(q, refused)
 		return
 	}
-	a.readAside(q, body.Freshness, r, long(q, func(ctx context.Context) (any, *room.Error) { return a.recall(ctx, &recall{q, body, r, count}) }))
+	a.readAside(q, body.Freshness, r, long(q, func(ctx context.Context) (any, *room.Error) {
+		recalled := &recall{q, past.Query{Room: r, Ask: body, Count: count, Bytes: pageRoom}, body, r}
+		defer func() { q.place.Spent(time.Now(), recalled.Read/costs) }()
+		return a.recall(ctx, recalled)
+	}))
 }
 
 // recall is a request for a page of history.
 type recall struct {
 	*request
-	body  *room.HistoryRequest
-	room  subjects.Room
-	count int
+	past.Query // what is to be read for it
+	body       *room.HistoryRequest
+	room       subjects.Room
 }
 
-// query is what is to be read for it.
-func (q *recall) query() *past.Query {
-	return &past.Query{Room: q.room, Ask: q.body, Count: q.count, Bytes: pageRoom}
-}
+// costs is how many bytes of messages may be read for one request of an end user. Every so many
+// further bytes count as one more request.
+const costs = 64 << 10
 
 // recall answers it.
 func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
@@ -52,7 +56,7 @@ func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
 	case since == nil && q.body.AfterSequence == nil:
 		return nil, room.Refuse(room.ErrUserNotInRoom, "%q is not in %q, whose messages only those who were there may read", q.Cmd.User, q.room)
 	}
-	reply, err := a.Past.Living(ctx, q.query(), head, since)
+	reply, err := a.Past.Living(ctx, &q.Query, head, since)
 	if err != nil {
 		return nil, a.unread(q, err)
 	}
@@ -85,7 +89,7 @@ func (a *API) recallEnded(ctx context.Context, q *recall, head *room.Head, refus
 		}
 		return a.recall(ctx, q)
 	}
-	reply, err := a.Past.Ended(ctx, q.query(), func(c *events.Config) subjects.User { return a.limits(q, c) })
+	reply, err := a.Past.Ended(ctx, &q.Query, func(c *events.Config) subjects.User { return a.limits(q, c) })
 	switch {
 	case err != nil:
 		return nil, a.unread(q, err)
@@ -94,7 +98,7 @@ func (a *API) recallEnded(ctx context.Context, q *recall, head *room.Head, refus
 	case refused != nil:
 		return nil, refused
 	}
-	return a.Past.Other(ctx, q.query(), head), nil
+	return a.Past.Other(ctx, &q.Query, head), nil
 }
 
 // limits is the user whose own stays in an ended room limit what the caller may read of it.

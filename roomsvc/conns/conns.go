@@ -135,6 +135,8 @@ type connection struct {
 	ID      uint64 `json:"cid"`
 	Account string `json:"account"`
 	User    string `json:"authorized_user"`
+
+	Subscriptions int `json:"subscriptions"`
 }
 
 // question is what a server is asked for.
@@ -143,6 +145,7 @@ type question struct {
 	ID      uint64 `json:"cid,omitzero"`
 	User    string `json:"user,omitzero"`
 	Account string `json:"acc,omitzero"`
+	Sort    string `json:"sort,omitzero"`
 	Offset  int    `json:"offset,omitzero"`
 	Limit   int    `json:"limit,omitzero"`
 }

@@ -17,10 +17,27 @@ const othersWithin = 200 * time.Millisecond
 // Of lists the open connections of an end user with a token, on all servers. An error says that
 // no server answered.
 func (s *Servers) Of(ctx context.Context, u subjects.User) ([]room.Connection, error) {
+	return s.all(ctx, &question{Auth: true, Limit: page, User: subjects.ConnectionName(u)}, func(*connection) bool { return true })
+}
+
+// Crowded lists connections of end users with a token that have more subscriptions than most.
+func (s *Servers) Crowded(ctx context.Context, most int) ([]room.Connection, error) {
+	return s.all(ctx, &question{Auth: true, Limit: crowds, Sort: "subs"}, func(c *connection) bool {
+		_, ok := subjects.UserOfConnection(c.User)
+		return ok && c.Subscriptions > most
+	})
+}
+
+// crowds is how many connections of a server are looked at, those with the most subscriptions.
+const crowds = 256
+
+// all asks all servers, and lists the connections that are wanted.
+func (s *Servers) all(ctx context.Context, ask *question, want func(*connection) bool) ([]room.Connection, error) {
 	if err := s.knowAccount(ctx); err != nil {
 		return nil, err
 	}
-	q, err := json.Marshal(&question{Auth: true, Limit: page, User: subjects.ConnectionName(u), Account: s.account})
+	ask.Account = s.account
+	q, err := json.Marshal(ask)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +72,10 @@ func (s *Servers) Of(ctx context.Context, u subjects.User) ([]room.Connection, e
 		if err := json.Unmarshal(m.Data, &answer); err != nil {
 			return open, err
 		}
-		for _, c := range answer.Data.List {
-			open = append(open, room.Connection{ServerID: answer.Server.ID, ClientID: c.ID})
+		for i := range answer.Data.List {
+			if c := &answer.Data.List[i]; want(c) {
+				open = append(open, room.Connection{ServerID: answer.Server.ID, ClientID: c.ID})
+			}
 		}
 		if answer.Server.ID == s.only {
 			return open, nil

@@ -1,6 +1,9 @@
 package guard
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // readers is how many long reads of end users are at work at a time, at one instance.
 const readers = 16
@@ -28,6 +31,20 @@ func (p *Place) Read(ctx context.Context) (done func(), err error) {
 		}
 	}
 	return func() { <-p.guard.readers; <-own }, nil
+}
+
+// Spent notes that the command took more than others do: as much as that many more.
+func (p *Place) Spent(now time.Time, more int) {
+	if p == nil || more == 0 {
+		return
+	}
+	rate := p.guard.Limits().UserCommands
+	if rate == 0 {
+		return
+	}
+	p.guard.mu.Lock()
+	defer p.guard.mu.Unlock()
+	p.commands.add(now.UnixMicro(), int64(more), int64(rate))
 }
 
 // turns is the user's turns to read; they stay as many as when the account was made.

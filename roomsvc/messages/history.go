@@ -16,6 +16,7 @@ type Page struct {
 	Next     string // where the next page begins; empty at the end
 	Complete bool   // nothing of what was asked for has been discarded
 	Head     uint64 // the room's newest message now; 0 if nothing is kept
+	Read     int    // bytes that were read for it
 }
 
 // Query asks for messages of one instance of a room.
@@ -31,11 +32,20 @@ type Query struct {
 	Bytes int // of all messages together, encoded
 }
 
+// A page ends early, whatever was found, when so many bytes have been read for it, or so many
+// messages.
+const (
+	mostRead   = 1 << 20
+	mostLooked = 2048
+	firstLook  = 128 // messages back, at the first look for the newest
+)
+
 // messageSeqRoom is how many bytes a message may grow when its sequence is added.
 const messageSeqRoom = 40
 
 // take adds a stored message to the page; it returns false if the page is full.
 func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
+	p.Read += len(data)
 	m, err := events.DecodeMessage(data)
 	if err != nil || m.InstanceID != q.InstanceID || q.Since.after(m) || q.Heard != nil && !q.Heard(m) {
 		return true // it is of another instance, or not for whoever asks
@@ -68,11 +78,13 @@ func (s Since) after(m *events.Message) bool {
 func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	r := s.reader(q.Room)
 	p := &Page{}
-	size := 0
+	size, looked := 0, 0
 	err := r.Read(ctx, seq+1, func(at uint64, data []byte) bool {
 		ok := p.take(&q, &size, at, data)
-		if !ok {
+		if looked++; !ok {
 			p.Next = strconv.FormatUint(p.Messages[len(p.Messages)-1].Seq, 10)
+		} else if p.Read > mostRead || looked == mostLooked {
+			p.Next, ok = strconv.FormatUint(at, 10), false
 		}
 		return ok
 	})
@@ -113,15 +125,7 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 	if seq == 0 || seq > p.Head {
 		seq = p.Head + 1
 	}
-	from, err := s.backFrom(ctx, r, first, seq, uint64(q.Count))
-	if err != nil {
-		return nil, err
-	}
-	all, sizes, err := s.between(ctx, r, &q, from, seq)
-	if err == nil && len(all) == 0 && from > first { // none so near was of this instance, or for whoever asks
-		from = first
-		all, sizes, err = s.between(ctx, r, &q, from, seq)
-	}
+	all, sizes, from, err := s.back(ctx, r, &q, p, first, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -134,18 +138,40 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 	}
 	p.Messages, p.Complete = all[begin:], true
 	switch {
-	case len(all) > 0 && (begin > 0 || from > first):
+	case begin > 0:
 		p.Next = strconv.FormatUint(p.Messages[0].Seq, 10)
+	case from > first: // there may be none that is nearer
+		p.Next = strconv.FormatUint(from, 10)
 	default:
 		p.Complete, err = s.whole(ctx, &q, r, first)
 	}
 	return p, err
 }
 
+// back reads back from end until there are enough for a page, nothing is left, or enough has
+// been read. It returns what it found, how long each is in a page, and how far it came.
+func (s *Store) back(ctx context.Context, r *journal.Reader, q *Query, p *Page, first, end uint64) (all []*events.Message, sizes []int, from uint64, err error) {
+	size := 0
+	for n := firstLook; end > first && len(all) < q.Count && size <= q.Bytes && p.Read <= mostRead && n < 2*mostLooked; n *= 4 {
+		if from, err = s.backFrom(ctx, r, first, end, uint64(min(n, max(q.Count, firstLook)))); err != nil {
+			return nil, nil, 0, err
+		}
+		more, lengths, err := s.between(ctx, r, q, p, from, end)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		for _, n := range lengths {
+			size += n
+		}
+		all, sizes, end = append(more, all...), append(lengths, sizes...), from
+	}
+	return all, sizes, end, nil
+}
+
 // between reads the messages from one sequence on that are before another, and returns with
 // them how long each is in a page.
-func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, end uint64) (all []*events.Message, sizes []int, err error) {
-	p := &Page{}
+func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, p *Page, from, end uint64) (all []*events.Message, sizes []int, err error) {
+	found := &Page{}
 	unbounded := *q
 	unbounded.Count, unbounded.Bytes = -1, 1<<30
 	last := 0
@@ -154,14 +180,15 @@ func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, from, 
 			return false
 		}
 		size := last
-		p.take(&unbounded, &size, at, data)
+		found.take(&unbounded, &size, at, data)
 		if size > last {
 			sizes = append(sizes, size-last)
 		}
 		last = size
 		return true
 	})
-	return p.Messages, sizes, err
+	p.Read += found.Read
+	return found.Messages, sizes, err
 }
 
 // backFrom returns a sequence such that from it on, and before end, there are count messages,

@@ -67,7 +67,7 @@ func TestPages(t *testing.T) {
 		{"1", 4, 0, 0, numbers(1, 4), numbers(7, 10), "4", "7"},
 		{"2", 4, 0, 0, numbers(1, 4), numbers(7, 10), "24", "27"},
 		{"1", 10, 0, 0, numbers(1, 10), numbers(1, 10), "", ""},
-		{"2", 4, 0, 24, numbers(5, 8), numbers(1, 3), "28", "21"}, // there are older ones, of another instance
+		{"2", 4, 0, 24, numbers(5, 8), numbers(1, 3), "28", ""}, // the older ones, which were read too, are of another instance
 		{"2", 2, 0, 24, numbers(5, 6), numbers(2, 3), "26", "22"},
 		{"2", 4, 0, 28, numbers(9, 10), numbers(4, 7), "", "24"},
 		{"2", 4, 0, 30, nil, numbers(6, 9), "", "26"},

@@ -30,6 +30,8 @@ type Query struct {
 	Ask   *room.HistoryRequest // names the instance, and exactly one position
 	Count int
 	Bytes int // about so many of events, and one event in any case
+
+	Read int // bytes of messages that were read for the answer
 }
 
 func (q *Query) reply(instanceID string) *room.HistoryReply {
@@ -217,6 +219,7 @@ func (r *Reader) messages(ctx context.Context, q *Query, which messages.Query, r
 	if err != nil {
 		return nil, err
 	}
+	q.Read += page.Read
 	for _, m := range page.Messages {
 		data, err := m.Encode(r.Source)
 		if err != nil {

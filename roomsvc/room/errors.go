@@ -25,7 +25,7 @@ func (c *Code) Error() string { return c.Name }
 // docs/from-zim.md; the 7000000 block is for errors that ZIM has no code for.
 var (
 	ErrParamInvalid         = row("PARAM_INVALID", 6000001, "a field is missing, malformed or out of its limits; `field` names it")
-	ErrRateLimited          = row("RATE_LIMITED", 6000005, "too many messages of this sender in this room; `retryAfterMs` says when to go on")
+	ErrRateLimited          = row("RATE_LIMITED", 6000005, "too many messages of this sender in this room, or too many commands or changes of this user; `retryAfterMs` says when to go on")
 	ErrUserAlreadyInRoom    = row("USER_ALREADY_IN_ROOM", 6000320, "the session is in the room already; `enter` accepts that")
 	ErrUserNotInRoom        = row("USER_NOT_IN_ROOM", 6000321, "the session is not in the room")
 	ErrRoomNotExist         = row("ROOM_NOT_EXIST", 6000322, "there is no such room; `enter` and `create` make one")

@@ -130,6 +130,8 @@ class Hearing {
       const from = this.#last;
       if (page.messageSeq > from && !page.complete) this.#lose();
       for (const event of page.events) yield* this.#give(event);
+      const next = Number(page.nextFlag || 0);
+      if (next > this.#last) this.#last = next; // what is not for this user is not on the page, but has been looked at
       if (this.#last === from || this.#last >= page.messageSeq) return true;
     }
   }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -309,7 +310,12 @@ func (h *hearing) page(page *room.HistoryReply, live uint64, complete bool) (mor
 			return false, err
 		}
 	}
-	return page.NextFlag != "" && h.last > after, nil
+	next, _ := strconv.ParseUint(page.NextFlag, 10, 64)
+	if live > 0 && next >= live {
+		return false, nil
+	}
+	h.last = max(h.last, next) // what is not for this user is not on the page, but has been looked at
+	return h.last > after && page.NextFlag != "", nil
 }
 
 // lose says that some messages may be lost for good. It says so once after each message.
