@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short clients examples contract types conform bench fuzz soak
+.PHONY: help run build check structure test test-short clients examples contract types conform bench abuse fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bin/nats: Makefile
 
 bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 	go run ./cmd/roombench $(ARGS)
+
+abuse: build ## what hostile end users can do to honest ones: a table of attacks, some ten minutes (ARGS="--quick" for less)
+	bin/abuse $(ARGS)
 
 fuzz: ## every fuzz target, each for FUZZTIME (30s)
 	@set -e; for package in $$(go list ./...); do \

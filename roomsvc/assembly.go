@@ -118,8 +118,8 @@ func (s *assembly) openDoors() (err error) {
 			return err
 		}
 	}
-	s.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.endConnections})
-	return nil
+	s.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.endConnections, Tell: s.tellCutOff})
+	return s.hearCutOffs()
 }
 
 // One user may have one in shareOfOne of the commands in flight, and always leastShare, where

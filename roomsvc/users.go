@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/room"
@@ -98,9 +99,49 @@ func (s *assembly) hear(subject string, tell func(name string, c room.Connection
 	return err
 }
 
-// endConnections has a user's connections ended soon. If too many wait for that, it happens
-// when the user goes on.
+// cutOff is what instances tell each other of a user who is cut off.
+type cutOff struct {
+	User  string      `json:"userID"`
+	Until events.Time `json:"until"`
+}
+
+func (s *assembly) tellCutOff(u subjects.User, until time.Time) {
+	data, err := json.Marshal(cutOff{string(u), events.TimeOf(until)})
+	if err == nil {
+		_ = s.nc.Publish(subjects.CutOff, data) // or each instance finds out for itself
+	}
+}
+
+// hearCutOffs learns whom other instances cut off.
+func (s *assembly) hearCutOffs() error {
+	sub, err := s.nc.Subscribe(subjects.CutOff, func(m *nats.Msg) {
+		var c cutOff
+		if json.Unmarshal(m.Data, &c) != nil {
+			return
+		}
+		if u, err := subjects.ParseUser(c.User); err == nil {
+			s.guard.CutOffUntil(u, c.Until.Time())
+		}
+	})
+	if err == nil {
+		context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
+	}
+	return err
+}
+
+// endConnections has a user's connections ended: at once those to a server in this process, and
+// soon whatever is open in spite of that. If too many wait for that, it happens when the user
+// goes on.
 func (s *assembly) endConnections(u subjects.User) {
+	if s.cfg.EndConnection != nil {
+		s.life.Go(func() {
+			for _, c := range s.connections.Of(u) {
+				if c.ServerID == s.cfg.Server {
+					_ = s.cfg.EndConnection(c.ClientID) // or it has ended
+				}
+			}
+		})
+	}
 	select {
 	case s.toEnd <- u:
 	default:
@@ -146,17 +187,10 @@ func (s *assembly) endCrowded(servers *conns.Servers) {
 	}
 }
 
-// endAllOf ends at once what it knows of, and then what the servers say is open in spite of that.
+// endAllOf ends what the servers say is open.
 func (s *assembly) endAllOf(servers *conns.Servers, u subjects.User) error {
 	ctx, cancel := context.WithTimeout(s.life, endWait)
 	defer cancel()
-	for _, c := range s.connections.Of(u) {
-		if s.cfg.EndConnection != nil && c.ServerID == s.cfg.Server {
-			_ = s.cfg.EndConnection(c.ClientID) // or it has ended
-			continue
-		}
-		_ = servers.End(ctx, c)
-	}
 	open, err := servers.Of(ctx, u)
 	for _, c := range open {
 		if e := servers.End(ctx, c); e != nil {

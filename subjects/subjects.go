@@ -29,6 +29,7 @@ var Streams = []string{StreamRooms, StreamMessages, StreamState, StreamSessions}
 
 // Subjects that are the same for every room.
 const (
+	CutOff          = "room.cutoff"    // end users who are cut off, for all instances
 	Sync            = "room.sync"      // markers that prove how new a state is
 	JournalPattern  = "room.journal.*" // where facts are appended
 	FactsPattern    = "room.evt.*"     // where facts are stored and heard

@@ -16,8 +16,9 @@ import (
 const maxRequest = 64 << 10
 
 // waiting is how many commands of end users may wait to be looked at, where they have a
-// connection of their own.
-const waiting = 1 << 15
+// connection of their own. A look takes less time than a large command takes to arrive, so only
+// small ones ever pile up.
+const waiting = 1 << 18
 
 // letInMost is how many requests of end users may have been let in and not begun.
 const letInMost = 1 << 16

@@ -14,9 +14,10 @@ import (
 // Config is what a guard works with. All of it is needed.
 type Config struct {
 	Log     *slog.Logger
-	Limits  func() *room.Limits // as they are now
-	Waiting int                 // how many of a user's commands may wait where the limit is not set
-	End     func(subjects.User) // ends a user's connections; must not wait
+	Limits  func() *room.Limits            // as they are now
+	Waiting int                            // how many of a user's commands may wait where the limit is not set
+	End     func(subjects.User)            // ends a user's connections; must not wait
+	Tell    func(subjects.User, time.Time) // tells other instances until when a user is cut off; must not wait
 }
 
 // Guard counts what end users ask for, at one instance. It is safe for concurrent use.
@@ -66,6 +67,7 @@ func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Pl
 	case cuts:
 		g.say(now, a)
 		g.End(a.user)
+		g.Tell(a.user, until(a.cut))
 	case goesOn:
 		g.End(a.user)
 	case dropped:
@@ -161,6 +163,19 @@ func (g *Guard) CutOff(now time.Time, u subjects.User) time.Time {
 		return until(a.cut)
 	}
 	return time.Time{}
+}
+
+// CutOffUntil cuts off a user whom another instance has cut off.
+func (g *Guard) CutOffUntil(u subjects.User, end time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	token := u.Token()
+	a := g.accounts[token]
+	if a == nil {
+		a = &account{user: u}
+		g.accounts[token] = a
+	}
+	a.cut = max(a.cut, end.UnixMicro())
 }
 
 // Forget drops what no longer counts.

@@ -119,7 +119,7 @@ func TestNoLimits(t *testing.T) {
 // guarded is a guard with those limits, what it logs, and whose connections it ends.
 func guarded(l room.Limits) (g *Guard, log *bytes.Buffer, ended *[]subjects.User) {
 	log, ended = &bytes.Buffer{}, &[]subjects.User{}
-	g = New(Config{Log: slog.New(slog.NewTextHandler(log, nil)), Limits: func() *room.Limits { return &l }, Waiting: 8, End: func(u subjects.User) { *ended = append(*ended, u) }})
+	g = New(Config{Log: slog.New(slog.NewTextHandler(log, nil)), Limits: func() *room.Limits { return &l }, Waiting: 8, End: func(u subjects.User) { *ended = append(*ended, u) }, Tell: func(subjects.User, time.Time) {}})
 	return g, log, ended
 }
 
@@ -149,9 +149,14 @@ func TestGuard(t *testing.T) {
 	if end := g.CutOff(now, "al.ice"); !end.Equal(now.Add(10*time.Second)) || !g.CutOff(end, "al.ice").IsZero() || !g.CutOff(now, "bob").IsZero() || !g.CutOff(now, "carol").IsZero() {
 		t.Errorf("it is cut off until %v", end)
 	}
+	g.CutOffUntil("al.ice", now.Add(5*time.Second)) // earlier than it is anyway
+	g.CutOffUntil("dave", now.Add(5*time.Second))
+	if !g.CutOff(now, "al.ice").Equal(now.Add(10*time.Second)) || !g.CutOff(now, "dave").Equal(now.Add(5*time.Second)) {
+		t.Error("what another instance says does not count")
+	}
 	g.Forget(now.Add(time.Minute))
-	if len(g.accounts) != 2 {
-		t.Errorf("%d accounts: one was cut off, and one waits", len(g.accounts))
+	if len(g.accounts) != 3 {
+		t.Errorf("%d accounts: two were cut off, and one waits", len(g.accounts))
 	}
 	g.Forget(now.Add(time.Hour))
 	if len(g.accounts) != 1 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -10,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"net"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
@@ -123,14 +122,6 @@ func assault(what string) {
 				attackOf(part[1]).do(a)
 			})
 		}
-	}
-	if os.Getenv("DEBUG") != "" {
-		go func() {
-			for {
-				time.Sleep(100 * time.Millisecond)
-				fmt.Fprintln(os.Stderr, time.Now().Format("05.000"), sent.Load())
-			}
-		}()
 	}
 	all.Wait()
 	fmt.Println(sent.Load())

@@ -138,9 +138,6 @@ func measure(ctx context.Context, o Options, name string, users, each int) (*Row
 	r.During = during.latency()
 	r.Lost, r.Refused, r.Asked = during.lost, during.refused, len(during.took)+during.lost
 	r.Sent, _ = strconv.Atoi(strings.TrimSpace(attack.Stdout.(*bytes.Buffer).String()))
-	if os.Getenv("DEBUG") != "" {
-		fmt.Fprintln(os.Stderr, d.log.String())
-	}
 	r.Cuts = strings.Count(d.log.String(), "is cut off:")
 	return r, nil
 }
@@ -190,9 +187,6 @@ func start(ctx context.Context, o Options) (*daemon, error) {
 		return nil, err
 	}
 	args := []string{"--port", "-1", "--store-dir", filepath.Join(dir, "store"), "--sync", "2m", "--auth", "jwt", "--auth-key", key}
-	if os.Getenv("DEBUG") != "" {
-		args = append(args, "--log-level", "debug")
-	}
 	if o.Limit != "" {
 		args = append(args, "--limit", o.Limit)
 	}

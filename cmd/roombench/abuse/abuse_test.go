@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"natsrooms/roomsvc/roomtest"
+)
+
+func TestMain(m *testing.M) {
+	if attack := os.Getenv(attackEnv); attack != "" { // the process of its own
+		assault(attack)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// What is promised while an attack goes on.
+const (
+	mostMemory = 300                   // MiB, beyond what roomd held before
+	mostWait   = 50 * time.Millisecond // of 99 of 100 honest commands, or five times what is usual
+	quietSoon  = 5 * time.Second
+)
+
+// No hostile user makes honest ones lose anything. The short form tries a few attacks for a
+// moment; the long one all of them, as make abuse does.
+func TestAbuse(t *testing.T) {
+	o := Options{
+		Roomd: filepath.Join(t.TempDir(), "roomd"), For: 2 * time.Second, Quick: true,
+		Attacks: []string{"unknown fields", "barrages", "history", "rooms", "unread answers"},
+	}
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		o = Options{Roomd: o.Roomd, For: 6 * time.Second}
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", o.Roomd, "natsrooms/cmd/roomd").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	late, began := roomtest.Measure(t, roomtest.Server(t).ClientURL()), time.Now()
+	rows, err := run(t.Context(), o, func(r *Row) {
+		roomtest.Figure(t, "%s", r)
+		took := r.During.P99
+		if !late.Within(took, max(mostWait, 5*r.Quiet.P99), began) {
+			t.Errorf("%s: 99 of 100 honest commands took up to %v, and usually %v", r.Attack, took, r.Quiet.P99)
+		}
+		if r.Lost > 0 || r.Refused > 0 {
+			t.Errorf("%s: %d of %d honest commands are lost, and %d refused", r.Attack, r.Lost, r.Asked, r.Refused)
+		}
+		if r.Most > r.Before+mostMemory {
+			t.Errorf("%s: roomd held %d MiB, and %d before", r.Attack, r.Most, r.Before)
+		}
+		if !late.Within(r.Again, quietSoon, began) {
+			t.Errorf("%s: it was quiet again after %v", r.Attack, r.Again)
+		}
+		began = time.Now()
+	})
+	if err != nil || len(rows) == 0 {
+		t.Fatal(err)
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	c := &crowd{}
+	from := time.Now().Add(-time.Minute)
+	for n := range 100 { // from the second second on it is quiet
+		took := time.Millisecond
+		if n < 20 {
+			took = time.Second
+		}
+		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took})
+		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took})
+		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took, refused: n == 50, lost: n == 60})
+	}
+	if again := c.quiet(t.Context(), from, Latency{P99: 3 * time.Millisecond}); again != time.Second {
+		t.Errorf("it is quiet again after %v", again)
+	}
+	if s := c.between(from, from.Add(time.Minute)); s.lost != 1 || s.refused != 1 || len(s.took) != 299 || s.latency().P50 != time.Millisecond || s.latency().P99 != time.Second {
+		t.Errorf("%d, %d, %d, %+v", s.lost, s.refused, len(s.took), s.latency())
+	}
+}
