@@ -58,14 +58,11 @@ type assembly struct {
 	outbox    *messages.Outbox
 	talk      *talk.Talk
 	space     *space.Guard
-	answers   *answers.Leave     // nil: nobody connects with permissions that would matter
-	users     *nats.Conn         // for commands of end users
-	toUsers   *answers.Leave     // to those commands
-	guard     *guard.Guard       // nil: nobody connects as an end user
-	toEnd     chan subjects.User // whose connections are to be ended; nil: nobody can end any
-
-	connections guard.Connections
-	api         *api.API
+	answers   *answers.Leave // nil: nobody connects with permissions that would matter
+	users     *nats.Conn     // for commands of end users
+	toUsers   *answers.Leave // to those commands
+	door      *userDoor      // for end users
+	api       *api.API
 }
 
 // assemble makes the parts and loads the rooms. When it returns, this instance leads or knows
@@ -86,12 +83,15 @@ func (s *assembly) assemble(ctx context.Context) error {
 	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log); err != nil {
 		return err
 	}
-	if err := s.hearConnections(); err != nil {
-		return fmt.Errorf("listening to the system account: %w", err)
-	}
 	s.empty.Book = s.leases
 	if err := s.openDoors(); err != nil {
 		return err
+	}
+	if err := s.door.hearConnections(); err != nil {
+		return fmt.Errorf("listening to the system account: %w", err)
+	}
+	if s.cfg.System != nil && s.cfg.Server != "" {
+		s.leases.Left(s.cfg.Server)
 	}
 	s.wire(loaded.Replica)
 	s.renewLost(found.Lost)
@@ -106,6 +106,9 @@ func (s *assembly) assemble(ctx context.Context) error {
 
 // openDoors makes ready where commands arrive.
 func (s *assembly) openDoors() (err error) {
+	s.door = &userDoor{
+		life: s.life, log: s.log, nc: s.nc, system: s.cfg.System, only: s.cfg.Server, end: s.cfg.EndConnection, limits: s.limits.Load, closed: s.leases.Closed,
+	}
 	if s.users = s.nc; !s.cfg.Feeds {
 		return nil
 	}
@@ -118,8 +121,8 @@ func (s *assembly) openDoors() (err error) {
 			return err
 		}
 	}
-	s.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.endConnections, Tell: s.tellCutOff})
-	return s.hearCutOffs()
+	s.door.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.door.endConnections, Tell: s.door.tellCutOff})
+	return s.door.hearCutOffs()
 }
 
 // One user may have one in shareOfOne of the commands in flight, and always leastShare, where
@@ -209,7 +212,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
 		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
-		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
+		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
 	})
 }
 

@@ -35,10 +35,7 @@ func (s *assembly) housekeeping(ready func(context.Context) error) {
 			s.messages.Forget(func(r subjects.Room) bool { return s.rep.Head(r) == nil })
 			s.talk.Forget()
 			s.leases.Forget()
-			if s.guard != nil {
-				s.guard.Forget(time.Now())
-				s.connections.Forget(time.Now())
-			}
+			s.door.forget(time.Now())
 		}
 	}
 }

@@ -44,6 +44,7 @@ import (
 	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
@@ -187,6 +188,11 @@ func (s *Service) Err() error {
 // Tokens add up. An error says that the grant was not stored, or may not have been.
 func (s *Service) Grant(ctx context.Context, u subjects.User, rooms []subjects.Room, until time.Time) error {
 	return s.grants.Add(ctx, u, rooms, until)
+}
+
+// Admit says why an end user may not have one more connection now; nil if it may.
+func (s *Service) Admit(ctx context.Context, u subjects.User, c room.Connection) error {
+	return s.door.admit(ctx, u, c)
 }
 
 // Check says why the instance is not ready; nil if it is.

@@ -3,6 +3,7 @@ package roomsvc
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -11,9 +12,27 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
+	"natsrooms/roomsvc/guard"
+	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
+
+// userDoor knows which connections end users have, and ends those of users who are cut off.
+type userDoor struct {
+	life   *life.Life
+	log    *slog.Logger
+	nc     *nats.Conn
+	system *nats.Conn                // in the system account; nil: there is no way in
+	only   string                    // ID of the NATS server, if there is no other
+	end    func(client uint64) error // ends a connection to it, if it is in this process; else nil
+	limits func() *room.Limits
+	guard  *guard.Guard          // nil: nobody connects as an end user
+	closed func(room.Connection) // is told of every client's connection that has closed
+
+	connections guard.Connections
+	toEnd       chan subjects.User // whose connections are to be ended; nil: nobody can end any
+}
 
 const (
 	crowdEvery = 5 * time.Second // connections with too many subscriptions are looked for
@@ -22,25 +41,25 @@ const (
 	endWait = 10 * time.Second // for the servers to say what is open, and to end it
 )
 
-// Admit says why an end user may not have one more connection now; nil if it may.
-func (s *Service) Admit(ctx context.Context, u subjects.User, c room.Connection) error {
+// admit says why an end user may not have one more connection now; nil if it may.
+func (d *userDoor) admit(ctx context.Context, u subjects.User, c room.Connection) error {
 	now := time.Now()
-	if s.guard == nil {
+	if d.guard == nil {
 		return nil
 	}
-	if until := s.guard.CutOff(now, u); !until.IsZero() {
+	if until := d.guard.CutOff(now, u); !until.IsZero() {
 		return fmt.Errorf("%q is cut off until %s", u, until.UTC().Format(time.RFC3339))
 	}
-	most := s.limits.Load().UserConnections
+	most := d.limits().UserConnections
 	if most == 0 {
 		return nil
 	}
-	ok, full := s.connections.Ask(now, u, c, most)
-	if full && s.cfg.System != nil { // the word that one has closed may have been lost
-		open, err := conns.New(s.cfg.System, s.nc, s.cfg.Server).Of(ctx, u)
+	ok, full := d.connections.Ask(now, u, c, most)
+	if full && d.system != nil { // the word that one has closed may have been lost
+		open, err := conns.New(d.system, d.nc, d.only).Of(ctx, u)
 		if err == nil {
-			s.connections.Are(u, open)
-			ok, _ = s.connections.Ask(now, u, c, most)
+			d.connections.Are(u, open)
+			ok, _ = d.connections.Ask(now, u, c, most)
 		}
 	}
 	if !ok {
@@ -50,36 +69,33 @@ func (s *Service) Admit(ctx context.Context, u subjects.User, c room.Connection)
 }
 
 // hearConnections learns from the system account which clients' connections open and close.
-func (s *assembly) hearConnections() error {
-	if s.cfg.System == nil {
+func (d *userDoor) hearConnections() error {
+	if d.system == nil {
 		return nil
 	}
-	err := s.hear(subjects.Disconnects, func(_ string, c room.Connection) {
-		s.leases.Closed(c)
-		s.connections.Closed(c)
+	err := d.hear(subjects.Disconnects, func(_ string, c room.Connection) {
+		d.closed(c)
+		d.connections.Closed(c)
 	})
-	if err == nil && s.cfg.Feeds {
-		err = s.hear(subjects.Connects, func(name string, c room.Connection) {
+	if err == nil && d.guard != nil {
+		err = d.hear(subjects.Connects, func(name string, c room.Connection) {
 			if u, ok := subjects.UserOfConnection(name); ok {
-				s.connections.Opened(u, c)
+				d.connections.Opened(u, c)
 			}
 		})
-		s.toEnd = make(chan subjects.User, endings)
-		s.life.Go(s.endAll)
+		d.toEnd = make(chan subjects.User, endings)
+		d.life.Go(d.endAll)
 	}
 	if err != nil {
 		return err
 	}
-	if s.cfg.Server != "" {
-		s.leases.Left(s.cfg.Server)
-	}
-	return s.cfg.System.FlushTimeout(commit.Timeout)
+	return d.system.FlushTimeout(commit.Timeout)
 }
 
 // hear passes on what servers announce about clients' connections, with the names of their
 // users.
-func (s *assembly) hear(subject string, tell func(name string, c room.Connection)) error {
-	sub, err := s.cfg.System.Subscribe(subject, func(m *nats.Msg) {
+func (d *userDoor) hear(subject string, tell func(name string, c room.Connection)) error {
+	sub, err := d.system.Subscribe(subject, func(m *nats.Msg) {
 		var e struct {
 			Server struct {
 				ID string `json:"id"`
@@ -94,7 +110,7 @@ func (s *assembly) hear(subject string, tell func(name string, c room.Connection
 		}
 	})
 	if err == nil {
-		context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
+		context.AfterFunc(d.life, func() { _ = sub.Unsubscribe() })
 	}
 	return err
 }
@@ -105,26 +121,26 @@ type cutOff struct {
 	Until events.Time `json:"until"`
 }
 
-func (s *assembly) tellCutOff(u subjects.User, until time.Time) {
+func (d *userDoor) tellCutOff(u subjects.User, until time.Time) {
 	data, err := json.Marshal(cutOff{string(u), events.TimeOf(until)})
 	if err == nil {
-		_ = s.nc.Publish(subjects.CutOff, data) // or each instance finds out for itself
+		_ = d.nc.Publish(subjects.CutOff, data) // or each instance finds out for itself
 	}
 }
 
 // hearCutOffs learns whom other instances cut off.
-func (s *assembly) hearCutOffs() error {
-	sub, err := s.nc.Subscribe(subjects.CutOff, func(m *nats.Msg) {
+func (d *userDoor) hearCutOffs() error {
+	sub, err := d.nc.Subscribe(subjects.CutOff, func(m *nats.Msg) {
 		var c cutOff
 		if json.Unmarshal(m.Data, &c) != nil {
 			return
 		}
 		if u, err := subjects.ParseUser(c.User); err == nil {
-			s.guard.CutOffUntil(u, c.Until.Time())
+			d.guard.CutOffUntil(u, c.Until.Time())
 		}
 	})
 	if err == nil {
-		context.AfterFunc(s.life, func() { _ = sub.Unsubscribe() })
+		context.AfterFunc(d.life, func() { _ = sub.Unsubscribe() })
 	}
 	return err
 }
@@ -132,36 +148,36 @@ func (s *assembly) hearCutOffs() error {
 // endConnections has a user's connections ended: at once those to a server in this process, and
 // soon whatever is open in spite of that. If too many wait for that, it happens when the user
 // goes on.
-func (s *assembly) endConnections(u subjects.User) {
-	if s.cfg.EndConnection != nil {
-		s.life.Go(func() {
-			for _, c := range s.connections.Of(u) {
-				if c.ServerID == s.cfg.Server {
-					_ = s.cfg.EndConnection(c.ClientID) // or it has ended
+func (d *userDoor) endConnections(u subjects.User) {
+	if d.end != nil {
+		d.life.Go(func() {
+			for _, c := range d.connections.Of(u) {
+				if c.ServerID == d.only {
+					_ = d.end(c.ClientID) // or it has ended
 				}
 			}
 		})
 	}
 	select {
-	case s.toEnd <- u:
+	case d.toEnd <- u:
 	default:
 	}
 }
 
 // endAll ends connections of users as long as the life lasts.
-func (s *assembly) endAll() {
-	servers := conns.New(s.cfg.System, s.nc, s.cfg.Server)
+func (d *userDoor) endAll() {
+	servers := conns.New(d.system, d.nc, d.only)
 	look := time.NewTicker(crowdEvery)
 	defer look.Stop()
 	for {
 		select {
-		case <-s.life.Done():
+		case <-d.life.Done():
 			return
 		case <-look.C:
-			s.endCrowded(servers)
-		case u := <-s.toEnd:
-			if err := s.endAllOf(servers, u); err != nil && !s.life.Over() {
-				s.log.Debug("ending the connections of a user", "user", u, "error", err)
+			d.endCrowded(servers)
+		case u := <-d.toEnd:
+			if err := d.endAllOf(servers, u); err != nil && !d.life.Over() {
+				d.log.Debug("ending the connections of a user", "user", u, "error", err)
 			}
 		}
 	}
@@ -169,12 +185,12 @@ func (s *assembly) endAll() {
 
 // endCrowded ends connections of end users that have too many subscriptions: the NATS server has
 // no limit for those whom somebody else lets in.
-func (s *assembly) endCrowded(servers *conns.Servers) {
-	most := s.limits.Load().UserSubscriptions
+func (d *userDoor) endCrowded(servers *conns.Servers) {
+	most := d.limits().UserSubscriptions
 	if most == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.life, endWait)
+	ctx, cancel := context.WithTimeout(d.life, endWait)
 	defer cancel()
 	crowded, err := servers.Crowded(ctx, most)
 	for _, c := range crowded {
@@ -183,13 +199,13 @@ func (s *assembly) endCrowded(servers *conns.Servers) {
 		}
 	}
 	if len(crowded) > 0 {
-		s.log.Warn("connections of end users are ended that have more subscriptions than they may", "connections", len(crowded), "limit", most, "error", err)
+		d.log.Warn("connections of end users are ended that have more subscriptions than they may", "connections", len(crowded), "limit", most, "error", err)
 	}
 }
 
 // endAllOf ends what the servers say is open.
-func (s *assembly) endAllOf(servers *conns.Servers, u subjects.User) error {
-	ctx, cancel := context.WithTimeout(s.life, endWait)
+func (d *userDoor) endAllOf(servers *conns.Servers, u subjects.User) error {
+	ctx, cancel := context.WithTimeout(d.life, endWait)
 	defer cancel()
 	open, err := servers.Of(ctx, u)
 	for _, c := range open {
@@ -198,4 +214,12 @@ func (s *assembly) endAllOf(servers *conns.Servers, u subjects.User) error {
 		}
 	}
 	return err
+}
+
+// forget drops what no longer counts.
+func (d *userDoor) forget(now time.Time) {
+	if d.guard != nil {
+		d.guard.Forget(now)
+		d.connections.Forget(now)
+	}
 }

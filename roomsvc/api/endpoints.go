@@ -20,9 +20,6 @@ const maxRequest = 64 << 10
 // small ones ever pile up.
 const waiting = 1 << 18
 
-// letInMost is how many requests of end users may have been let in and not begun.
-const letInMost = 1 << 16
-
 // Endpoints is the set of endpoints that takes requests now. When the process has stood still,
 // nobody waits any longer for the requests that piled up meanwhile; so the whole set is
 // dropped and a new one is made.
@@ -37,6 +34,11 @@ func (a *API) Watch(woke func()) { a.pulse.Run(a.Life, woke) }
 
 // Listen begins to take requests. Stop on what it returns ends that.
 func (a *API) Listen() (*Endpoints, error) {
+	a.letting.Do(func() {
+		if a.Guard != nil {
+			a.Life.Go(a.letIn)
+		}
+	})
 	epoch := a.pulse.Epoch()
 	e := &Endpoints{stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
 	s := intake.Service{Name: subjects.MicroService, Version: a.Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup, Stats: a.Stats}
@@ -150,10 +152,4 @@ func (a *API) door(q *request) *room.Error {
 		return big
 	}
 	return nil
-}
-
-func busy(format string, args ...any) *room.Error {
-	e := room.Refuse(room.ErrBusy, format, args...)
-	e.RetryAfterMs = 100
-	return e
 }

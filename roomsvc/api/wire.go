@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
@@ -68,17 +69,17 @@ type API struct {
 	Config
 	inFlight atomic.Int64
 	let      chan func() // begin requests of end users that were let in
+	letting  sync.Once
 	turns    turns.Turns
 	pulse    *life.Pulse
 }
 
+// letInMost is how many requests of end users may have been let in and not begun.
+const letInMost = 1 << 16
+
 // New makes an API, which takes requests once [API.Listen] is called.
 func New(c Config) *API {
-	a := &API{Config: c, pulse: life.NewPulse(), let: make(chan func(), letInMost)}
-	if a.Guard != nil {
-		a.Life.Go(a.letIn)
-	}
-	return a
+	return &API{Config: c, pulse: life.NewPulse(), let: make(chan func(), letInMost)}
 }
 
 // InFlight is how many requests are being worked on.
@@ -149,4 +150,10 @@ func (a *API) send(q *request, data []byte, h nats.Header) {
 	if err := q.conn.PublishMsg(m); err != nil {
 		a.Log.Warn("an answer was lost", "verb", q.info.Verb, "error", err)
 	}
+}
+
+func busy(format string, args ...any) *room.Error {
+	e := room.Refuse(room.ErrBusy, format, args...)
+	e.RetryAfterMs = 100
+	return e
 }

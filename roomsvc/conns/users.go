@@ -61,26 +61,34 @@ func (s *Servers) all(ctx context.Context, ask *question, want func(*connection)
 			return open, err
 		}
 		wait = othersWithin
-		var answer struct {
-			Server struct {
-				ID string `json:"id"`
-			} `json:"server"`
-			Data struct {
-				List []connection `json:"connections"`
-			} `json:"data"`
-		}
-		if err := json.Unmarshal(m.Data, &answer); err != nil {
+		server, err := take(m.Data, func(c *connection, server string) {
+			if want(c) {
+				open = append(open, room.Connection{ServerID: server, ClientID: c.ID})
+			}
+		})
+		if err != nil || server == s.only {
 			return open, err
 		}
-		for i := range answer.Data.List {
-			if c := &answer.Data.List[i]; want(c) {
-				open = append(open, room.Connection{ServerID: answer.Server.ID, ClientID: c.ID})
-			}
-		}
-		if answer.Server.ID == s.only {
-			return open, nil
-		}
 	}
+}
+
+// take passes on the connections in a server's answer, and returns the server's ID.
+func take(data []byte, found func(c *connection, server string)) (server string, err error) {
+	var answer struct {
+		Server struct {
+			ID string `json:"id"`
+		} `json:"server"`
+		Data struct {
+			List []connection `json:"connections"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return "", err
+	}
+	for i := range answer.Data.List {
+		found(&answer.Data.List[i], answer.Server.ID)
+	}
+	return answer.Server.ID, nil
 }
 
 func next(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nats.Msg, error) {

@@ -31,6 +31,9 @@ type Guard struct {
 	unsaid   int                 // lines that it had no space for
 }
 
+// readers is how many long reads of end users are at work at a time, at one instance.
+const readers = 16
+
 // New makes a guard.
 func New(c Config) *Guard {
 	return &Guard{Config: c, readers: make(chan struct{}, readers), accounts: map[string]*account{}}

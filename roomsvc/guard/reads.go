@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// readers is how many long reads of end users are at work at a time, at one instance.
-const readers = 16
-
 // Read waits until the command may begin a long read, and returns what ends it. Of one user only
 // a few are at work, and of all of them so many that others are not held up. An error says that
 // ctx is over.

@@ -138,14 +138,8 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	}
 	c.Config = events.Config{RoomDestroyDelayTime: q.RoomDestroyDelayTime, MaxMembers: q.MaxMembers, Delivery: q.Delivery, Access: q.Access, HistoryForJoiners: q.HistoryForJoiners}
 	c.Attributes = q.RoomAttributes
-	longest := int64(MaxDestroyDelay)
-	if c.OwnForm {
-		longest = int64(l.DestroyDelay)
-	}
-	if d := q.RoomDestroyDelayTime; d < 0 || d > longest {
-		e := Refuse(ErrParamInvalid, "roomDestroyDelayTime is %d; it must be 0 to %d seconds", d, longest)
-		e.Field, e.Limit, e.Actual = "config.roomDestroyDelayTime", longest, d
-		return e
+	if err := c.checkDelay(q.RoomDestroyDelayTime, l); err != nil {
+		return err
 	}
 	if q.MaxMembers < 0 {
 		return Invalid("config.maxMembers", "is %d; it must be 0 (no limit) or more", q.MaxMembers)
@@ -174,6 +168,20 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 		return err
 	}
 	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}), allowedSize(c.Config.AllowedUsers))
+}
+
+// checkDelay checks how long a room is to stand empty.
+func (c *Command) checkDelay(d int64, l *Limits) *Error {
+	longest := int64(MaxDestroyDelay)
+	if c.OwnForm {
+		longest = int64(l.DestroyDelay)
+	}
+	if d >= 0 && d <= longest {
+		return nil
+	}
+	e := Refuse(ErrParamInvalid, "roomDestroyDelayTime is %d; it must be 0 to %d seconds", d, longest)
+	e.Field, e.Limit, e.Actual = "config.roomDestroyDelayTime", longest, d
+	return e
 }
 
 // pairLimits bound each key and value of some attributes.

@@ -112,22 +112,8 @@ func measure(ctx context.Context, o Options, name string, users, each int) (*Row
 	pause(ctx, 3*time.Second)
 	r.Quiet = crowd.between(from, time.Now()).latency()
 	r.Before, r.Most = d.memory(), d.memory()
-	attack := d.attack(ctx, name, users, each, o.For)
 	from = time.Now()
-	if err := attack.Start(); err != nil {
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- attack.Wait() }()
-	for over := false; !over; {
-		select {
-		case err = <-done:
-			over = true
-		case <-time.After(50 * time.Millisecond):
-			r.Most = max(r.Most, d.memory())
-		}
-	}
-	if err != nil {
+	if err := r.suffer(d, d.attack(ctx, name, users, each, o.For)); err != nil {
 		return nil, fmt.Errorf("the attack failed: %w", err)
 	}
 	end := time.Now()
@@ -137,9 +123,26 @@ func measure(ctx context.Context, o Options, name string, users, each int) (*Row
 	during := crowd.between(from, end)
 	r.During = during.latency()
 	r.Lost, r.Refused, r.Asked = during.lost, during.refused, len(during.took)+during.lost
-	r.Sent, _ = strconv.Atoi(strings.TrimSpace(attack.Stdout.(*bytes.Buffer).String()))
 	r.Cuts = strings.Count(d.log.String(), "is cut off:")
 	return r, nil
+}
+
+// suffer returns when the attack is over.
+func (r *Row) suffer(d *daemon, attack *exec.Cmd) (err error) {
+	if err := attack.Start(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- attack.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			r.Sent, _ = strconv.Atoi(strings.TrimSpace(attack.Stdout.(*bytes.Buffer).String()))
+			return err
+		case <-time.After(50 * time.Millisecond):
+			r.Most = max(r.Most, d.memory())
+		}
+	}
 }
 
 // pause waits.
