@@ -149,14 +149,12 @@ func (d *userDoor) hearCutOffs() error {
 // soon whatever is open in spite of that. If too many wait for that, it happens when the user
 // goes on.
 func (d *userDoor) endConnections(u subjects.User) {
-	if d.end != nil {
-		d.life.Go(func() {
-			for _, c := range d.connections.Of(u) {
-				if c.ServerID == d.only {
-					_ = d.end(c.ClientID) // or it has ended
-				}
+	if d.end != nil { // here: on a machine that is busy with the user's flood, another goroutine would begin late
+		for _, c := range d.connections.Of(u) {
+			if c.ServerID == d.only {
+				_ = d.end(c.ClientID) // or it has ended
 			}
-		})
+		}
 	}
 	select {
 	case d.toEnd <- u:
