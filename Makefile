@@ -58,7 +58,7 @@ bin/nats: Makefile
 bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 	go run ./cmd/roombench $(ARGS)
 
-abuse: build ## what hostile end users can do to honest ones: a table of attacks, some ten minutes (ARGS="--quick" for less)
+abuse: build ## what hostile end users can do to honest ones: a table of attacks, some twenty minutes (ARGS="--quick" for five)
 	bin/abuse $(ARGS)
 
 fuzz: ## every fuzz target, each for FUZZTIME (30s)

@@ -1,12 +1,13 @@
 package roomsvc_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
-	"time"
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // atOnce sends a request many times at once, and returns the refusals that answer it.
@@ -119,29 +120,29 @@ func TestUnknownFieldsAreLimited(t *testing.T) {
 	}
 }
 
-// Whoever one instance cuts off is cut off everywhere.
+// Whoever one instance cuts off is cut off everywhere: it tells the others, and they keep to it.
 func TestCutOffEverywhere(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true, Limits: room.Limits{UserCommands: 1}})
-	for range 100 { // each instance gets about half of them, and ten refusals are enough
+	told := hear(t, w.NC, subjects.CutOff)
+	for range 100 { // each instance gets some of them, and refuses ten before it cuts mallory off
 		if err := w.NC.Publish("room.cmd.get.mallory", nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(patience); ; {
-		var out int
-		for _, i := range instances {
-			if i.Admit(w.Ctx, "mallory", room.Connection{ServerID: "S", ClientID: 1}) != nil {
-				out++
-			}
-			if err := i.Admit(w.Ctx, "alice", room.Connection{ServerID: "S", ClientID: 2}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if out == len(instances) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d of %d instances cut it off", out, len(instances))
+	m, err := told.NextMsg(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := decode[struct{ UserID string }](t, bytes.ReplaceAll(m.Data, []byte("userID"), []byte("UserID"))); e.UserID != "mallory" {
+		t.Fatalf("%s", m.Data)
+	}
+	if err := w.NC.Publish(subjects.CutOff, bytes.ReplaceAll(m.Data, []byte("mallory"), []byte("bob"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range instances {
+		w.Until(patience, "bob is kept out", func() bool { return i.Admit(w.Ctx, "bob", room.Connection{ServerID: "S", ClientID: 1}) != nil })
+		if err := i.Admit(w.Ctx, "alice", room.Connection{ServerID: "S", ClientID: 2}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	ok[position](w, "enter.alice", `{"roomID":"lobby"}`)
