@@ -325,3 +325,24 @@ func TestPutOutDuringALeave(t *testing.T) {
 		t.Errorf("it takes itself to be in %q", c.own.in())
 	}
 }
+
+// What is refused because it comes too fast is sent again when it may come, but what is said is
+// not: it would be heard too late.
+func TestTooFast(t *testing.T) {
+	refused := &Error{Code: ErrRateLimited, RetryAfterMs: 30, Outcome: OutcomeNone}
+	for name, c := range map[string]struct {
+		repeat func(error) bool
+		tries  int
+	}{"a command": {canWait, 3}, "a send": {repeatable, 1}} {
+		tries, began := 0, time.Now()
+		_, err := again(t.Context(), c.repeat, func() (int, error) {
+			if tries++; tries == 3 {
+				return 1, nil
+			}
+			return 0, refused
+		})
+		if tries != c.tries || (err == nil) != (c.tries == 3) || time.Since(began) < time.Duration(c.tries-1)*30*time.Millisecond {
+			t.Errorf("%s is tried %d times in %v: %v", name, tries, time.Since(began), err)
+		}
+	}
+}
