@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -258,6 +259,47 @@ func TestBackOverManyLaterMessages(t *testing.T) {
 		later, err := r.Count(w.ctx, c.end)
 		if n -= later; err != nil || n < c.least || n > c.most {
 			t.Errorf("back %d from %d it begins at %d, with %d messages, %v", c.count, c.end, from, n, err)
+		}
+	}
+}
+
+// A page costs what it costs to read a little more than a page, whatever is found; those who go
+// on find everything.
+func TestPagesEndEarly(t *testing.T) {
+	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 10_000})
+	long := strings.Repeat("x", 30_000)
+	for n := range 300 {
+		m := message("lobby", "1", "long", events.Time(n))
+		m.Data = long
+		if _, err := w.append(m, fmt.Sprint(n), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.say("lobby", "2", 1, 3)
+	for name, read := range map[string]func(seq uint64) (*Page, error){
+		"forwards": func(seq uint64) (*Page, error) { return w.After(w.ctx, all("2"), seq) },
+		"backwards": func(seq uint64) (*Page, error) {
+			q := all("none")
+			return w.Before(w.ctx, q, seq)
+		},
+	} {
+		pages, found := 0, 0
+		for next := "0"; next != ""; pages++ {
+			seq, err := strconv.ParseUint(next, 10, 64)
+			if err != nil || pages > 50 {
+				t.Fatalf("%s: page %d begins at %q: %v", name, pages, next, err)
+			}
+			p, err := read(seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Read > mostRead+2*firstLook*32_000 {
+				t.Errorf("%s: %d bytes are read for a page", name, p.Read)
+			}
+			found, next = found+len(p.Messages), p.Next
+		}
+		if pages < 2 || name == "forwards" && (pages < 5 || found != 3) {
+			t.Errorf("%s: %d pages with %d messages", name, pages, found)
 		}
 	}
 }
