@@ -27,7 +27,7 @@ func TestCutOff(t *testing.T) {
 		defer nc.Close()
 		mallory = append(mallory, nc)
 	}
-	for range 2000 {
+	for range 100_000 {
 		if err := mallory[0].Publish("room.cmd.get.mallory", nil); err != nil {
 			break // it is over already
 		}

@@ -43,7 +43,7 @@ type recall struct {
 
 // costs is how many bytes of messages may be read for one request of an end user. Every so many
 // further bytes count as one more request.
-const costs = 64 << 10
+const costs = 2 << 10
 
 // recall answers it.
 func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {

@@ -88,7 +88,7 @@ var Settings = []Setting{
 // Protection is what limits are by default where end users let themselves in with tokens. They
 // are off elsewhere, because a program that acts for everybody may do anything.
 var Protection = map[string]int{
-	"user-commands": 500, "user-bytes": 512 << 10, "user-waiting": 256, "user-reads": 4, "user-changes": 100,
+	"user-commands": 2000, "user-bytes": 512 << 10, "user-waiting": 256, "user-reads": 4, "user-changes": 100,
 	"user-rooms": 1000, "user-empty-rooms": 20, "user-connections": 50, "user-subscriptions": 500,
 }
 
