@@ -14,11 +14,12 @@ func TestContradictions(t *testing.T) {
 	for _, f := range sampleFacts() {
 		facts[f.Type] = string(must(f.Encode("")))
 	}
+	facts["owned"] = strings.Replace(facts[events.RoomAttributesChanged], `"owners"`, `"others"`, 1)
 	for _, c := range []struct{ name, typ, old, new string }{
 		{"an owner of a key that is not set", events.RoomAttributesChanged, `"owners":{`, `"owners":{"other":"eve",`},
 		{"an owner of another key", events.RoomAttributesChanged, `"owners":{"<b>"`, `"owners":{"other"`},
 		{"no owner of a key that is set", events.RoomAttributesChanged, `"<b>":null,`, ``},
-		{"no owners at all", events.RoomAttributesChanged, `"owners"`, `"others"`},
+		{"neither owners nor a user who owns all", "owned", `"userID":"bob","changes"`, `"others":"bob","changes"`},
 		{"an empty owner", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":"",`},
 		{"an owner with a bad ID", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":"a\n",`},
 		{"an owner that is no string", events.RoomAttributesChanged, `"<b>":null,`, `"<b>":7,`},

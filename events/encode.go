@@ -25,10 +25,11 @@ var (
 	ErrMalformed   = errors.New("malformed event")
 )
 
+// position is what the data of facts began with before it was left out.
 type position struct {
-	RoomID     string `json:"roomID"`
-	InstanceID string `json:"instanceID"`
-	Sequence   uint64 `json:"sequence"`
+	RoomID     string `json:"roomID,omitzero"`     // absent: the event's subject
+	InstanceID string `json:"instanceID,omitzero"` // absent: the event's roominstance
+	Sequence   uint64 `json:"sequence,omitzero"`   // absent: the event's sequence, as a number
 }
 
 // TypeInfo is one row of the table of events.
@@ -57,9 +58,9 @@ var Types = []TypeInfo{
 
 type createdData struct {
 	position  `json:",embed"`
-	Room      *Room    `json:"room"`
-	Members   []Joined `json:"memberList"`
-	RequestID string   `json:"requestID,omitzero"`
+	Room      *factRoom `json:"room"`
+	Members   []Joined  `json:"memberList,omitempty"` // absent: nobody
+	RequestID string    `json:"requestID,omitzero"`
 	Ownership `json:",embed"`
 }
 
@@ -78,8 +79,8 @@ type leftData struct {
 
 type attributesData struct {
 	position  `json:",embed"`
-	Set       map[string]string `json:"set"`
-	Delete    []string          `json:"delete"`
+	Set       map[string]string `json:"set,omitempty"`    // absent: none
+	Delete    []string          `json:"delete,omitempty"` // absent: none
 	Ownership `json:",embed"`
 	UserID    string             `json:"userID"`
 	Changes   []AttributesChange `json:"changes"`
@@ -88,7 +89,7 @@ type attributesData struct {
 type memberAttributesData struct {
 	position             `json:",embed"`
 	Infos                []MemberAttributes `json:"infos"`
-	DeleteAfterOwnerLeft bool               `json:"deleteAfterOwnerLeft"`
+	DeleteAfterOwnerLeft *bool              `json:"deleteAfterOwnerLeft,omitzero"` // absent: true
 	UserID               string             `json:"userID"`
 	RequestID            string             `json:"requestID,omitzero"`
 }
@@ -96,8 +97,8 @@ type memberAttributesData struct {
 type accessData struct {
 	position  `json:",embed"`
 	Access    string   `json:"access"`
-	Allowed   []string `json:"allowedUsers"`
-	UserID    string   `json:"userID"`
+	Allowed   []string `json:"allowedUsers,omitempty"` // absent: nobody
+	UserID    string   `json:"userID,omitzero"`        // absent: a back end that named no user
 	RequestID string   `json:"requestID,omitzero"`
 }
 
@@ -107,7 +108,7 @@ type keptData struct {
 
 type destroyedData struct {
 	position  `json:",embed"`
-	Room      *Room         `json:"room"`
+	Room      *factRoom     `json:"room"`
 	Reason    DestroyReason `json:"reason"`
 	Operator  string        `json:"operator,omitzero"`
 	RequestID string        `json:"requestID,omitzero"`
@@ -115,31 +116,31 @@ type destroyedData struct {
 
 // Encode writes the fact as a CloudEvent; prefix goes before its source, usually "".
 func (f *Fact) Encode(prefix string) ([]byte, error) {
-	pos := position{RoomID: string(f.Room), InstanceID: f.InstanceID, Sequence: f.Sequence}
 	var data any
+	var none position
 	switch f.Type {
 	case RoomCreated:
-		data = &createdData{pos, f.Info, f.Joined, f.RequestID, f.Ownership}
+		data = &createdData{none, f.leanRoom(), f.leanJoined(), f.RequestID, f.Ownership}
 	case MemberJoined, SessionJoined:
-		data = &joinedData{pos, f.Joined, f.MemberCount}
+		data = &joinedData{none, f.leanJoined(), f.MemberCount}
 	case MemberLeft, SessionLeft:
-		data = &leftData{pos, f.Left, f.MemberCount, f.Deleted}
+		data = &leftData{none, f.leanLeft(), f.MemberCount, f.Deleted}
 	case RoomAttributesChanged:
-		data = &attributesData{pos, f.Set, f.Delete, f.Ownership, f.User, f.Changes}
+		data = &attributesData{none, f.Set, f.Delete, f.leanOwnership(), f.User, f.Changes}
 	case MemberAttributesChanged:
-		data = &memberAttributesData{pos, f.Infos, !f.Staying, f.User, f.RequestID}
+		data = &memberAttributesData{none, f.Infos, f.leanStaying(), f.User, f.RequestID}
 	case RoomDestroyed:
-		data = &destroyedData{pos, f.Info, f.Reason, f.Operator, f.RequestID}
+		data = &destroyedData{none, f.leanRoom(), f.Reason, f.Operator, f.RequestID}
 	case RoomAccessChanged:
-		data = &accessData{pos, f.Access, f.Allowed, f.User, f.RequestID}
+		data = &accessData{none, f.Access, f.Allowed, f.User, f.RequestID}
 	case RoomKept:
-		data = &keptData{pos}
+		data = &keptData{}
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}
 	return json.Marshal(&factEvent{
 		headOf(f.ID, Source(prefix, f.Room, f.InstanceID), f.Type, f.Room, f.Time), data,
-		string(f.Room), f.InstanceID, fmt.Sprintf("%020d", f.Sequence), f.TraceParent,
+		string(f.Room), f.InstanceID, digits(f.Sequence), f.TraceParent,
 	}, json.Deterministic(true))
 }
 
@@ -150,8 +151,19 @@ type factEvent struct {
 	Data         any    `json:"data"`
 	PartitionKey string `json:"partitionkey"`
 	RoomInstance string `json:"roominstance"`
-	Sequence     string `json:"sequence"`
+	Sequence     digits `json:"sequence"`
 	TraceParent  string `json:"traceparent,omitzero"`
+}
+
+// digits is a number as the CloudEvents Sequence extension has it: 20 digits, which sort as text.
+type digits uint64
+
+// AppendText implements encoding.TextAppender.
+func (n digits) AppendText(b []byte) ([]byte, error) {
+	for unit := digits(1e19); unit > 0; unit /= 10 {
+		b = append(b, '0'+byte(n/unit%10))
+	}
+	return b, nil
 }
 
 // head is what the envelopes of facts and messages begin with.
@@ -172,12 +184,15 @@ func headOf(id, source, typ string, r subjects.Room, at Time) head {
 // envelope is what the decoders need of a CloudEvent. They do not use the SDK's reader:
 // it accepts bytes after the event and invalid UTF-8, and panics on some CloudEvents 0.3.
 type envelope struct {
-	SpecVersion string         `json:"specversion"`
-	ID          string         `json:"id"`
-	Type        string         `json:"type"`
-	Time        Time           `json:"time"`
-	TraceParent string         `json:"traceparent"`
-	Data        jsontext.Value `json:"data"`
+	SpecVersion  string         `json:"specversion"`
+	ID           string         `json:"id"`
+	Type         string         `json:"type"`
+	Subject      string         `json:"subject"`
+	Time         Time           `json:"time"`
+	RoomInstance string         `json:"roominstance"`
+	Sequence     string         `json:"sequence"`
+	TraceParent  string         `json:"traceparent"`
+	Data         jsontext.Value `json:"data"`
 }
 
 func open(raw []byte) (*envelope, error) {
@@ -205,7 +220,7 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case RoomCreated:
 		var d createdData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Info, f.Joined, f.RequestID, f.Ownership = d.position, d.Room, d.Members, d.RequestID, d.Ownership
+		pos, f.Info, f.Joined, f.RequestID, f.Ownership = d.position, (*Room)(d.Room), d.Members, d.RequestID, d.Ownership
 	case MemberJoined, SessionJoined:
 		var d joinedData
 		err = json.Unmarshal(e.Data, &d)
@@ -221,11 +236,12 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case MemberAttributesChanged:
 		var d memberAttributesData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Infos, f.Staying, f.User, f.RequestID = d.position, d.Infos, !d.DeleteAfterOwnerLeft, d.UserID, d.RequestID
+		goes := d.DeleteAfterOwnerLeft
+		pos, f.Infos, f.Staying, f.User, f.RequestID = d.position, d.Infos, goes != nil && !*goes, d.UserID, d.RequestID
 	case RoomDestroyed:
 		var d destroyedData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, d.Room, d.Reason, d.Operator, d.RequestID
+		pos, f.Info, f.Reason, f.Operator, f.RequestID = d.position, (*Room)(d.Room), d.Reason, d.Operator, d.RequestID
 	case RoomAccessChanged:
 		var d accessData
 		err = json.Unmarshal(e.Data, &d)
@@ -237,17 +253,18 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	default:
 		unknown := fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 		if json.Unmarshal(e.Data, &pos) == nil {
-			f.Room, f.InstanceID, f.Sequence = subjects.Room(pos.RoomID), pos.InstanceID, pos.Sequence
+			f.at(pos, e)
 		}
 		return f, unknown
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	f.InstanceID, f.Sequence = pos.InstanceID, pos.Sequence
-	if f.Room, err = subjects.ParseRoom(pos.RoomID); err != nil {
+	f.at(pos, e)
+	if _, err = subjects.ParseRoom(string(f.Room)); err != nil {
 		return nil, fmt.Errorf("%w: roomID %w", ErrMalformed, err)
 	}
+	f.fill()
 	if why := f.contradiction(); why != "" {
 		return nil, fmt.Errorf("%w: %s", ErrMalformed, why)
 	}

@@ -195,6 +195,93 @@ func TestFactRoundTrip(t *testing.T) {
 	}
 }
 
+// written is a fact of the type as it was written before facts left anything out: the sample.
+func written(t testing.TB, typ string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", "before", strings.TrimPrefix(typ, events.TypePrefix)+".json"))
+	if err == nil {
+		err = (*jsontext.Value)(&raw).Compact()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// Journals keep facts from before, which say everything.
+func TestFactsOfBefore(t *testing.T) {
+	for _, f := range sampleFacts() {
+		f.Digests = nil
+		if got, err := events.DecodeFact(written(t, f.Type)); err != nil || !reflect.DeepEqual(got, f) {
+			t.Errorf("%s: %v\n got %+v\nwant %+v", f.Type, err, got, f)
+		}
+	}
+}
+
+// A fact that is as usual says nothing but what is its own.
+func TestUsualIsLeftOut(t *testing.T) {
+	alice := "alice"
+	for _, c := range []struct {
+		fact events.Fact
+		data string
+	}{
+		{events.Fact{
+			Type: events.RoomCreated, Sequence: 1, Joined: []events.Joined{{UserID: "alice", SessionID: "default", JoinedAt: t0, Via: events.ViaEnter, RequestID: "R1"}},
+			Info: &events.Room{RoomID: "lobby", InstanceID: "I1", CreatedAt: t0, CreatedBy: "alice", Attributes: map[string]string{}, MemberCount: 1, Sequence: 1},
+		}, `{"room":{"createdBy":"alice"},"memberList":[{"userID":"alice","requestID":"R1"}]}`},
+		{events.Fact{
+			Type: events.RoomCreated, Sequence: 1, Joined: []events.Joined{},
+			Info: &events.Room{RoomID: "lobby", InstanceID: "I1", CreatedAt: t0, Attributes: map[string]string{}, Sequence: 1},
+		}, `{"room":{}}`},
+		{events.Fact{
+			Type: events.MemberJoined, Sequence: 2, MemberCount: 2, Joined: []events.Joined{{UserID: "bob", SessionID: "default", JoinedAt: t0, Via: events.ViaEnter}},
+		}, `{"memberList":[{"userID":"bob"}],"memberCount":2}`},
+		{events.Fact{
+			Type: events.MemberLeft, Sequence: 3, MemberCount: 1, Left: []events.Left{{UserID: "bob", SessionID: "default", JoinedAt: t0 - 5000, LeftAt: t0, Reason: events.ReasonLeft}},
+		}, `{"memberList":[{"userID":"bob","joinedAt":"2025-12-31T23:59:55.007Z"}],"memberCount":1}`},
+		{events.Fact{
+			Type: events.RoomAttributesChanged, Sequence: 4, User: "alice", Set: map[string]string{"k": "v"}, Delete: []string{},
+			Ownership: events.Ownership{Owners: map[string]*string{"k": &alice}}, Changes: []events.AttributesChange{{UserID: "alice", Set: []string{"k"}}},
+		}, `{"set":{"k":"v"},"userID":"alice","changes":[{"userID":"alice","set":["k"]}]}`},
+		{events.Fact{
+			Type: events.RoomAttributesChanged, Sequence: 5, User: "alice", Set: map[string]string{}, Delete: []string{"k"},
+			Ownership: events.Ownership{Owners: map[string]*string{}}, Changes: []events.AttributesChange{{UserID: "alice", Delete: []string{"k"}}},
+		}, `{"delete":["k"],"userID":"alice","changes":[{"userID":"alice","delete":["k"]}]}`},
+		{events.Fact{
+			Type: events.MemberAttributesChanged, Sequence: 6, User: "alice", Infos: []events.MemberAttributes{{UserID: "alice", Attributes: map[string]string{"k": "v"}}},
+		}, `{"infos":[{"userID":"alice","attributes":{"k":"v"}}],"userID":"alice"}`},
+		{events.Fact{Type: events.RoomAccessChanged, Sequence: 7, Access: "open", Allowed: []string{}}, `{"access":"open"}`},
+		{events.Fact{Type: events.RoomKept, Sequence: 8}, `{}`},
+		{events.Fact{
+			Type: events.RoomDestroyed, Sequence: 9, Reason: events.DestroyedEmpty,
+			Info: &events.Room{RoomID: "lobby", InstanceID: "I1", CreatedAt: t0 - 5000, Attributes: map[string]string{}, Sequence: 9},
+		}, `{"room":{"createdAt":"2025-12-31T23:59:55.007Z"},"reason":"empty"}`},
+	} {
+		f := &c.fact
+		f.ID, f.Room, f.InstanceID, f.Time = "E1", "lobby", "I1", t0
+		raw := must(f.Encode(""))
+		if data := string(sdkEvent(t, raw).Data()); data != c.data {
+			t.Errorf("%s: the data is\n%s\nwant\n%s", f.Type, data, c.data)
+		}
+		if got, err := events.DecodeFact(raw); err != nil || !reflect.DeepEqual(got, f) {
+			t.Errorf("%s: %v\n got %+v\nwant %+v", f.Type, err, got, f)
+		}
+	}
+}
+
+// Of a fact of a later version only the envelope is known, and what earlier facts had in their data.
+func TestUnknownFactHasItsPlace(t *testing.T) {
+	for _, raw := range [][]byte{must(sampleFacts()[1].Encode("")), written(t, events.MemberJoined)} {
+		f, err := events.DecodeFact(bytes.Replace(raw, []byte("member.joined.v1"), []byte("member.painted.v1"), 1))
+		if !errors.Is(err, events.ErrUnknownType) || f.Room != "a.b>c" || f.InstanceID != "I1" || f.Sequence != 2 {
+			t.Errorf("%v, %+v", err, f)
+		}
+	}
+	if f, err := events.DecodeFact(must(sampleMessage().Encode(""))); !errors.Is(err, events.ErrUnknownType) || f.Sequence != 0 {
+		t.Errorf("a message is a fact: %v, %+v", err, f)
+	}
+}
+
 func TestNoticeRoundTrip(t *testing.T) {
 	plain := &events.Notice{ID: "N1", Time: t0, Room: "lobby", User: "alice", SessionID: "default"}
 	for _, n := range []*events.Notice{sampleNotice(), plain} {
@@ -294,6 +381,7 @@ func TestEncodeRefuses(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	fact, notice := string(must(sampleFacts()[1].Encode(""))), string(must(sampleNotice().Encode("")))
 	created := string(must(sampleFacts()[0].Encode("")))
+	said := string(written(t, events.MemberJoined))
 	decodeFact := func(raw []byte) error { _, err := events.DecodeFact(raw); return err }
 	decodeNotice := func(raw []byte) error { _, err := events.DecodeNotice(raw); return err }
 	for _, c := range []struct {
@@ -314,14 +402,20 @@ func TestDecodeRefuses(t *testing.T) {
 		{"fact: no id", decodeFact, fact, `"E1"`, `""`, events.ErrMalformed},
 		{"fact: no data", decodeFact, fact, `"data":`, `"other":`, events.ErrMalformed},
 		{"fact: null data", decodeFact, fact, `"data":`, `"data":null,"other":`, events.ErrMalformed},
-		{"fact: no room", decodeFact, fact, `"roomID":"a.b>c"`, `"roomID":""`, events.ErrMalformed},
-		{"fact: bad room", decodeFact, fact, `"roomID":"a.b>c"`, `"roomID":"\n"`, events.ErrMalformed},
-		{"fact: no instance", decodeFact, fact, `"instanceID":"I1"`, `"instanceID":""`, events.ErrMalformed},
-		{"fact: sequence 0", decodeFact, fact, `"sequence":2`, `"sequence":0`, events.ErrMalformed},
-		{"fact: sequence -1", decodeFact, fact, `"sequence":2`, `"sequence":-1`, events.ErrMalformed},
-		{"fact: sequence 1", decodeFact, fact, `"sequence":2`, `"sequence":1`, events.ErrMalformed},
+		{"fact: no room", decodeFact, fact, `"subject":"a.b>c"`, `"subject":""`, events.ErrMalformed},
+		{"fact: bad room", decodeFact, fact, `"subject":"a.b>c"`, `"subject":"\n"`, events.ErrMalformed},
+		{"fact: no instance", decodeFact, fact, `"roominstance"`, `"other"`, events.ErrMalformed},
+		{"fact: no sequence", decodeFact, fact, `"sequence"`, `"other"`, events.ErrMalformed},
+		{"fact: sequence 0", decodeFact, fact, `00000000002"`, `00000000000"`, events.ErrMalformed},
+		{"fact: sequence -1", decodeFact, fact, `"00000000000000000002"`, `"-1"`, events.ErrMalformed},
+		{"fact: sequence 1", decodeFact, fact, `00000000002"`, `00000000001"`, events.ErrMalformed},
+		{"fact: sequence of no digits", decodeFact, fact, `00000000002"`, `0000000000x"`, events.ErrMalformed},
+		{"fact: sequence that is no text", decodeFact, fact, `"00000000000000000002"`, `2`, events.ErrMalformed},
+		{"fact of before: bad room", decodeFact, said, `"roomID":"a.b>c"`, `"roomID":"\n"`, events.ErrMalformed},
+		{"fact of before: sequence -1", decodeFact, said, `"sequence":2`, `"sequence":-1`, events.ErrMalformed},
+		{"fact of before: sequence 1", decodeFact, said, `"sequence":2`, `"sequence":1`, events.ErrMalformed},
 		{"fact: wrong shape", decodeFact, fact, `"memberCount":2`, `"memberCount":"two"`, events.ErrMalformed},
-		{"fact: created with sequence 2", decodeFact, created, `"sequence":1`, `"sequence":2`, events.ErrMalformed},
+		{"fact: created with sequence 2", decodeFact, created, `00000000001"`, `00000000002"`, events.ErrMalformed},
 		{"fact: created without a room", decodeFact, created, `"room":`, `"other":`, events.ErrMalformed},
 		{"notice: a fact", decodeNotice, fact, "", "", events.ErrUnknownType},
 		{"notice: nothing", decodeNotice, "", "", "", events.ErrMalformed},

@@ -25,6 +25,7 @@ func asJSON(v any) string {
 func FuzzDecodeFact(f *testing.F) {
 	for _, fact := range sampleFacts() {
 		f.Add(must(fact.Encode("")))
+		f.Add(written(f, fact.Type))
 	}
 	f.Add(must(sampleNotice().Encode("")))
 	f.Add([]byte(`{"datacontentencoding":"","specversion":"0.3"}`))

@@ -35,6 +35,9 @@ const (
 // MaxFactBytes is the most an encoded fact may have.
 const MaxFactBytes = 64 << 10
 
+// DefaultSession is the session of callers that name none.
+const DefaultSession = "default"
+
 // Via says by which command a session joined.
 type Via string
 
@@ -125,14 +128,15 @@ type Room struct {
 	DestroyAt   Time              `json:"destroyAt,omitzero"`
 }
 
-// Joined is one session that joins.
+// Joined is one session that joins. Facts leave out what a comment says of an absent field;
+// [DecodeFact] fills it in.
 type Joined struct {
 	UserID     string         `json:"userID"`
-	UserName   string         `json:"userName"`
+	UserName   string         `json:"userName,omitzero"` // absent: empty
 	UserInfo   jsontext.Value `json:"userInfo,omitzero"`
-	SessionID  string         `json:"sessionID"`
-	JoinedAt   Time           `json:"joinedAt"`
-	Via        Via            `json:"via"`
+	SessionID  string         `json:"sessionID,omitzero"` // at most 64 bytes; absent: default
+	JoinedAt   Time           `json:"joinedAt,omitzero"`  // absent: the event's time
+	Via        Via            `json:"via,omitzero"`       // absent: enter
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
 
@@ -145,14 +149,15 @@ type Joined struct {
 	DeleteAfterOwnerLeft []string          `json:"deleteAfterOwnerLeft,omitzero"`
 }
 
-// Left is one session that leaves. LeftAt minus JoinedAt is the stay.
+// Left is one session that leaves. LeftAt minus JoinedAt is the stay. Facts leave fields out as
+// for [Joined].
 type Left struct {
 	UserID     string     `json:"userID"`
-	UserName   string     `json:"userName"`
-	SessionID  string     `json:"sessionID"`
-	JoinedAt   Time       `json:"joinedAt"`
-	LeftAt     Time       `json:"leftAt"`
-	Reason     LeftReason `json:"reason"`
+	UserName   string     `json:"userName,omitzero"`  // absent: empty
+	SessionID  string     `json:"sessionID,omitzero"` // at most 64 bytes; absent: default
+	JoinedAt   Time       `json:"joinedAt,omitzero"`  // absent: the event's time
+	LeftAt     Time       `json:"leftAt,omitzero"`    // absent: the event's time
+	Reason     LeftReason `json:"reason,omitzero"`    // absent: left
 	ReasonText string     `json:"reasonText,omitzero"`
 	ToRoomID   string     `json:"toRoomID,omitzero"`
 	Operator   string     `json:"operator,omitzero"`

@@ -1,6 +1,7 @@
 package roomsvc_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,6 +46,7 @@ type factData struct {
 	Delete            []string           `json:"delete"`
 	Owners            map[string]*string `json:"owners"`
 	DeletedAttributes []string           `json:"deletedAttributes"`
+	UserID            string             `json:"userID"`
 	Infos             []struct {
 		UserID     string            `json:"userID"`
 		Attributes map[string]string `json:"attributes"`
@@ -76,7 +78,40 @@ func readFact(revision uint64, h nats.Header, data []byte) (*fact, error) {
 	}
 	f.Type = strings.TrimPrefix(f.Event.Type(), typePrefix)
 	f.Room = f.Event.Subject()
-	return f, json.Unmarshal(f.Event.Data(), &f.Data)
+	if err := json.Unmarshal(f.Event.Data(), &f.Data); err != nil {
+		return nil, fmt.Errorf("%.300s: %w", data, err)
+	}
+	return f, f.fill()
+}
+
+// fill puts in what facts leave out.
+func (f *fact) fill() (err error) {
+	d := &f.Data
+	d.RoomID = cmp.Or(d.RoomID, f.Room)
+	if d.InstanceID == "" {
+		d.InstanceID, _ = f.Event.Extensions()["roominstance"].(string)
+	}
+	if d.Sequence == 0 {
+		text, _ := f.Event.Extensions()["sequence"].(string)
+		d.Sequence, err = strconv.ParseUint(text, 10, 64)
+	}
+	at := f.Event.Time().UTC().Format("2006-01-02T15:04:05.000Z")
+	for i := range d.MemberList {
+		e := &d.MemberList[i]
+		e.SessionID, e.JoinedAt = cmp.Or(e.SessionID, "default"), cmp.Or(e.JoinedAt, at)
+		if strings.HasSuffix(f.Type, ".left.v1") {
+			e.LeftAt, e.Reason = cmp.Or(e.LeftAt, at), cmp.Or(e.Reason, "left")
+		} else {
+			e.Via = cmp.Or(e.Via, "enter")
+		}
+	}
+	if f.Type == "room.attributes.changed.v1" && d.Owners == nil {
+		d.Owners = map[string]*string{}
+		for k := range d.Set {
+			d.Owners[k] = &d.UserID
+		}
+	}
+	return err
 }
 
 // roster is who is in one instance of a room, as its facts say.

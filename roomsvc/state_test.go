@@ -29,42 +29,40 @@ func TestFacts(t *testing.T) {
 	shape := newShape(t)
 	envelope := func(room, instance, typ string, sequence int, data string) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":"ID","source":"/rooms/%s/%s","type":"io.natsrooms.%s","subject":"%s","time":"T","datacontenttype":"application/json",
-			"sequence":"%020d","roominstance":%q,"partitionkey":"%s","data":{"roomID":"%s","instanceID":%q,"sequence":%d%s}}`,
-			token(room), instance, typ, room, sequence, instance, room, room, instance, sequence, data)
+			"sequence":"%020d","roominstance":%q,"partitionkey":"%s","data":{%s}}`,
+			token(room), instance, typ, room, sequence, instance, room, data)
 	}
-	lobby := func(members, sequence int) string {
-		return fmt.Sprintf(`"room":{"roomID":"a.b","roomName":"AB","instanceID":"I1","createdAt":"T","createdBy":"alice","config":{},"attributes":{"k":"<&>"},"memberCount":%d,"sequence":%d}`, members, sequence)
+	// What is as usual, or in the envelope, is left out: callers in session default who enter or leave now.
+	const lobby = `"room":{"roomName":"AB",%s"createdBy":"alice","attributes":{"k":"<&>"}%s}`
+	joined := func(user, request, more string) string {
+		return fmt.Sprintf(`"memberList":[{"userID":%q,"requestID":%q%s}]`, user, request, more)
 	}
-	joined := func(user, session, via, request, more string) string {
-		return fmt.Sprintf(`{"userID":%q,"userName":"","sessionID":%q,"joinedAt":"T","via":%q,"requestID":%q%s}`, user, session, via, request, more)
-	}
-	left := func(user, session, reason, request, more string) string {
-		return fmt.Sprintf(`{"userID":%q,"userName":"","sessionID":%q,"joinedAt":"T","leftAt":"T","reason":%q,"requestID":%q%s}`, user, session, reason, request, more)
+	left := func(user, request, more string) string {
+		return fmt.Sprintf(`"memberList":[{"userID":%q,"joinedAt":"T","requestID":%q%s}]`, user, request, more)
 	}
 	steps := []struct {
 		verb, body string
 		want       []string
 	}{
 		{"create", `{"userID":"alice","userName":"Al","userInfo":{"x":1},"roomID":"a.b","roomName":"AB","config":{"roomAttributes":{"k":"<&>"}},"requestID":"r1"}`, []string{
-			envelope("a.b", "I1", "room.created.v1", 1, `,`+lobby(1, 1)+`,"memberList":[{"userID":"alice","userName":"Al","userInfo":{"x":1},"sessionID":"default","joinedAt":"T","via":"create","requestID":"r1"}]`)}},
+			envelope("a.b", "I1", "room.created.v1", 1, fmt.Sprintf(lobby, "", "")+`,`+joined("alice", "r1", `,"userName":"Al","userInfo":{"x":1},"via":"create"`))}},
 		{"join", `{"userID":"bob","roomID":"a.b","requestID":"r2"}`, []string{
-			envelope("a.b", "I1", "member.joined.v1", 2, `,"memberList":[`+joined("bob", "default", "join", "r2", "")+`],"memberCount":2`)}},
+			envelope("a.b", "I1", "member.joined.v1", 2, joined("bob", "r2", `,"via":"join"`)+`,"memberCount":2`)}},
 		{"enter", `{"userID":"bob","sessionID":"phone","roomID":"a.b","requestID":"r3"}`, []string{
-			envelope("a.b", "I1", "session.joined.v1", 3, `,"memberList":[`+joined("bob", "phone", "enter", "r3", "")+`],"memberCount":2`)}},
+			envelope("a.b", "I1", "session.joined.v1", 3, joined("bob", "r3", `,"sessionID":"phone"`)+`,"memberCount":2`)}},
 		{"leave", `{"userID":"bob","roomID":"a.b","requestID":"r4"}`, []string{
-			envelope("a.b", "I1", "session.left.v1", 4, `,"memberList":[`+left("bob", "default", "left", "r4", "")+`],"memberCount":2`)}},
+			envelope("a.b", "I1", "session.left.v1", 4, left("bob", "r4", "")+`,"memberCount":2`)}},
 		{"switch", `{"userID":"bob","sessionID":"phone","fromRoomID":"a.b","toRoomInfo":{"roomID":"new"},"isCreateWhenRoomNotExisted":true,"requestID":"r5"}`, []string{
-			envelope("a.b", "I1", "member.left.v1", 5, `,"memberList":[`+left("bob", "phone", "switched", "r5", `,"toRoomID":"new"`)+`],"memberCount":1`),
-			envelope("new", "I2", "room.created.v1", 1, `,"room":{"roomID":"new","roomName":"","instanceID":"I2","createdAt":"T","createdBy":"bob","config":{},"attributes":{},"memberCount":1,"sequence":1},
-				"memberList":[`+joined("bob", "phone", "switch", "r5", `,"fromRoomID":"a.b"`)+`]`)}},
+			envelope("a.b", "I1", "member.left.v1", 5, left("bob", "r5", `,"sessionID":"phone","reason":"switched","toRoomID":"new"`)+`,"memberCount":1`),
+			envelope("new", "I2", "room.created.v1", 1, `"room":{"createdBy":"bob"},`+joined("bob", "r5", `,"sessionID":"phone","via":"switch","fromRoomID":"a.b"`))}},
 		{"enter", `{"userID":"alice","roomID":"new","requestID":"r6"}`, []string{
-			envelope("new", "I2", "member.joined.v1", 2, `,"memberList":[`+joined("alice", "default", "enter", "r6", "")+`],"memberCount":2`)}},
+			envelope("new", "I2", "member.joined.v1", 2, joined("alice", "r6", "")+`,"memberCount":2`)}},
 		{"leaveAll", `{"userID":"alice","requestID":"r7"}`, []string{
-			envelope("a.b", "I1", "member.left.v1", 6, `,"memberList":[`+strings.Replace(left("alice", "default", "left", "r7", ""), `"userName":""`, `"userName":"Al"`, 1)+`],"memberCount":0`),
-			envelope("new", "I2", "member.left.v1", 3, `,"memberList":[`+left("alice", "default", "left", "r7", "")+`],"memberCount":1`),
-			envelope("a.b", "I1", "room.destroyed.v1", 7, `,`+strings.TrimSuffix(lobby(0, 7), "}")+`,"destroyAt":"T"},"reason":"empty"`)}},
+			envelope("a.b", "I1", "member.left.v1", 6, left("alice", "r7", `,"userName":"Al"`)+`,"memberCount":0`),
+			envelope("new", "I2", "member.left.v1", 3, left("alice", "r7", "")+`,"memberCount":1`),
+			envelope("a.b", "I1", "room.destroyed.v1", 7, fmt.Sprintf(lobby, `"createdAt":"T",`, `,"destroyAt":"T"`)+`,"reason":"empty"`)}},
 		{"create", `{"roomID":"plain","requestID":"r8"}`, []string{
-			envelope("plain", "I3", "room.created.v1", 1, `,"room":{"roomID":"plain","roomName":"","instanceID":"I3","createdAt":"T","createdBy":"","config":{},"attributes":{},"memberCount":0,"sequence":1},"memberList":[],"requestID":"r8"`)}},
+			envelope("plain", "I3", "room.created.v1", 1, `"room":{},"requestID":"r8"`)}},
 	}
 	var live []*nats.Msg
 	for i, s := range steps {
@@ -84,7 +82,7 @@ func TestFacts(t *testing.T) {
 			if s.verb == "create" {
 				want = strings.Replace(want, `"time":"T"`, `"time":"T","traceparent":"`+trace+`"`, 1)
 			}
-			shape.same(fmt.Sprintf("step %d, fact %d", i, j), heard.Data, want)
+			shape.same(fmt.Sprintf("step %d, fact %d", i, j), withBeginnings(heard.Data), want)
 			f := w.live(heard)
 			w.checkFact(f)
 			if p := decode[position](t, m.Data); j == len(s.want)-1 && s.verb != "leaveAll" && (p.Revision != f.Revision || p.Sequence != f.Data.Sequence) {
@@ -105,6 +103,18 @@ func TestFacts(t *testing.T) {
 			t.Errorf("heard at %s\n%s\nstored\n%s", live[i].Subject, live[i].Data, f.Raw)
 		}
 	}
+}
+
+// withBeginnings puts in when what ends began, which is left out if that was in the same millisecond.
+func withBeginnings(data []byte) []byte {
+	text := string(data)
+	if strings.Contains(text, ".left.v1") && !strings.Contains(text, `"joinedAt"`) {
+		text = strings.Replace(text, `"memberList":[{`, `"memberList":[{"joinedAt":"T",`, 1)
+	}
+	if strings.Contains(text, ".destroyed.v1") && !strings.Contains(text, `"createdAt"`) {
+		text = strings.Replace(text, `"room":{`, `"room":{"createdAt":"T",`, 1)
+	}
+	return []byte(text)
 }
 
 // One fact carries requests that arrive together; each entry keeps its own request ID.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"natsrooms/events"
@@ -16,33 +15,19 @@ import (
 // shownEntries is how many sessions of one fact a line names.
 const shownEntries = 3
 
-// head is what every fact has, including those of a later version.
-type head struct {
-	Type string      `json:"type"`
-	Time events.Time `json:"time"`
-	Data struct {
-		InstanceID string `json:"instanceID"`
-		Sequence   uint64 `json:"sequence"`
-	} `json:"data"`
-}
-
-// fact is the line for an encoded fact, and its position.
-func (l look) fact(raw []byte) (string, head, error) {
-	var h head
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return "", h, fmt.Errorf("%w: %w", events.ErrMalformed, err)
-	}
+// fact is the line for an encoded fact.
+func (l look) fact(raw []byte) (string, error) {
 	f, err := events.DecodeFact(raw)
 	what := ""
 	switch {
 	case err == nil:
 		what = l.what(f)
 	case errors.Is(err, events.ErrUnknownType):
-		what = word(h.Type) + ", which this roomctl does not know"
+		what = word(f.Type) + ", which this roomctl does not know"
 	default:
-		return "", h, err
+		return "", err
 	}
-	return fmt.Sprintf("%s %4d  %s", l.clock(h.Time), h.Data.Sequence, what), h, nil
+	return fmt.Sprintf("%s %4d  %s", l.clock(f.Time), f.Sequence, what), nil
 }
 
 // clock is the time at the beginning of a line.

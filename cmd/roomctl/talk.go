@@ -174,7 +174,7 @@ func (c *historyCmd) print(s *session, p *past) error {
 		s.remark("some of it is no longer kept")
 	}
 	for _, raw := range p.events {
-		line, _, err := l.event(raw, 0)
+		line, err := l.event(raw, 0)
 		if err != nil {
 			s.remark("something arrived that is not an event: %s", printable(err.Error()))
 			continue
@@ -220,10 +220,11 @@ func (c *historyCmd) further(s *session, next uint64) string {
 	return ": " + s.typed(append(args, from, strconv.FormatUint(next, 10))...)
 }
 
-// event is the line for a fact or a message; h is empty for a message.
-func (l look) event(raw []byte, seq uint64) (line string, h head, err error) {
-	if line, err = l.message(raw, seq); errors.Is(err, events.ErrUnknownType) {
+// event is the line for a fact or a message.
+func (l look) event(raw []byte, seq uint64) (string, error) {
+	line, err := l.message(raw, seq)
+	if errors.Is(err, events.ErrUnknownType) {
 		return l.fact(raw)
 	}
-	return line, h, err
+	return line, err
 }

@@ -148,10 +148,9 @@ func (st step) raw() []byte {
 }
 
 // step is the line for a step's event.
-func (l look) step(st step) (line string, err error) {
+func (l look) step(st step) (string, error) {
 	if st.update != nil {
-		line, _, err = l.fact(st.update.Raw)
-		return line, err
+		return l.fact(st.update.Raw)
 	}
 	return l.message(st.heard.Raw, st.heard.Message.Seq)
 }

@@ -38,7 +38,7 @@ const (
 )
 
 // DefaultSession is the session of callers that name none.
-const DefaultSession = "default"
+const DefaultSession = events.DefaultSession
 
 // Command checks the fields that every request has and starts a command with them.
 // A caller may leave out the user only if anonymous is true.
