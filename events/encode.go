@@ -59,7 +59,7 @@ var Types = []TypeInfo{
 type createdData struct {
 	position  `json:",embed"`
 	Room      *factRoom `json:"room"`
-	Members   []Joined  `json:"memberList,omitempty"` // absent: nobody
+	Members   []Joined  `json:"memberList,omitempty"` // absent: []
 	RequestID string    `json:"requestID,omitzero"`
 	Ownership `json:",embed"`
 }
@@ -79,8 +79,8 @@ type leftData struct {
 
 type attributesData struct {
 	position  `json:",embed"`
-	Set       map[string]string `json:"set,omitempty"`    // absent: none
-	Delete    []string          `json:"delete,omitempty"` // absent: none
+	Set       map[string]string `json:"set,omitempty"`    // absent: {}
+	Delete    []string          `json:"delete,omitempty"` // absent: []
 	Ownership `json:",embed"`
 	UserID    string             `json:"userID"`
 	Changes   []AttributesChange `json:"changes"`
@@ -97,8 +97,8 @@ type memberAttributesData struct {
 type accessData struct {
 	position  `json:",embed"`
 	Access    string   `json:"access"`
-	Allowed   []string `json:"allowedUsers,omitempty"` // absent: nobody
-	UserID    string   `json:"userID,omitzero"`        // absent: a back end that named no user
+	Allowed   []string `json:"allowedUsers,omitempty"` // absent: []
+	UserID    string   `json:"userID,omitzero"`        // absent: empty, a back end that named no user
 	RequestID string   `json:"requestID,omitzero"`
 }
 

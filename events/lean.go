@@ -20,9 +20,9 @@ type factRoom struct {
 	RoomName    string            `json:"roomName,omitzero"`    // absent: empty
 	InstanceID  string            `json:"instanceID,omitzero"`  // absent: the event's roominstance
 	CreatedAt   Time              `json:"createdAt,omitzero"`   // absent: the event's time
-	CreatedBy   string            `json:"createdBy,omitzero"`   // absent: it was made without a user
-	Config      Config            `json:"config,omitzero"`      // absent: nothing was chosen
-	Attributes  map[string]string `json:"attributes,omitempty"` // absent: none
+	CreatedBy   string            `json:"createdBy,omitzero"`   // absent: empty, it was made without a user
+	Config      Config            `json:"config,omitzero"`      // absent: {}, nothing was chosen
+	Attributes  map[string]string `json:"attributes,omitempty"` // absent: {}
 	MemberCount int               `json:"memberCount,omitzero"` // absent: as many as memberList has entries
 	Sequence    uint64            `json:"sequence,omitzero"`    // absent: the event's sequence, as a number
 	Revision    uint64            `json:"revision,omitzero"`

@@ -560,15 +560,25 @@ export interface MemberAttributes {
 }
 
 export interface MemberAttributesData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  roomID: string;
-  instanceID: string;
-  sequence: number;
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
   infos: MemberAttributes[];
-  deleteAfterOwnerLeft: boolean;
+  /** absent: true */
+  deleteAfterOwnerLeft?: boolean;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   requestID?: string;
+}
+
+export interface WholeMemberAttributesData extends MemberAttributesData {
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  deleteAfterOwnerLeft: boolean;
 }
 
 /** attributes of members were set */
@@ -584,28 +594,34 @@ export interface MemberAttributesChanged {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: MemberAttributesData;
 }
 
+export interface WholeMemberAttributesChanged extends MemberAttributesChanged {
+  data: WholeMemberAttributesData;
+}
+
 /** Joined is one session that joins. */
 export interface Joined {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
-  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
-  userName: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024; absent: empty */
+  userName?: string;
   userInfo?: Record<string, unknown>;
-  /** at most 64 bytes */
-  sessionID: string;
-  joinedAt: string;
-  via: "create" | "join" | "enter" | "switch";
+  /** at most 64 bytes; absent: default */
+  sessionID?: string;
+  /** absent: the event's time */
+  joinedAt?: string;
+  /** absent: enter */
+  via?: "create" | "join" | "enter" | "switch";
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   fromRoomID?: string;
   requestID?: string;
@@ -618,13 +634,29 @@ DeleteAfterOwnerLeft go when it leaves; the others outlive the membership.; at m
   deleteAfterOwnerLeft?: string[];
 }
 
+export interface WholeJoined extends Joined {
+  userName: string;
+  sessionID: string;
+  joinedAt: string;
+  via: "create" | "join" | "enter" | "switch";
+}
+
 export interface JoinedData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+  memberList: Joined[];
+  memberCount: number;
+}
+
+export interface WholeJoinedData extends JoinedData {
   roomID: string;
   instanceID: string;
   sequence: number;
-  memberList: Joined[];
-  memberCount: number;
+  memberList: WholeJoined[];
 }
 
 /** users join, with their first session */
@@ -640,28 +672,35 @@ export interface MemberJoined {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: JoinedData;
 }
 
+export interface WholeMemberJoined extends MemberJoined {
+  data: WholeJoinedData;
+}
+
 /** Left is one session that leaves. */
 export interface Left {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
-  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
-  userName: string;
-  /** at most 64 bytes */
-  sessionID: string;
-  joinedAt: string;
-  leftAt: string;
-  reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024; absent: empty */
+  userName?: string;
+  /** at most 64 bytes; absent: default */
+  sessionID?: string;
+  /** absent: the event's time */
+  joinedAt?: string;
+  /** absent: the event's time */
+  leftAt?: string;
+  /** absent: left */
+  reason?: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
   /** at most 256 bytes */
   reasonText?: string;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -671,14 +710,31 @@ export interface Left {
   requestID?: string;
 }
 
+export interface WholeLeft extends Left {
+  userName: string;
+  sessionID: string;
+  joinedAt: string;
+  leftAt: string;
+  reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
+}
+
 export interface LeftData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  roomID: string;
-  instanceID: string;
-  sequence: number;
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
   memberList: Left[];
   memberCount: number;
   deletedAttributes?: string[];
+}
+
+export interface WholeLeftData extends LeftData {
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  memberList: WholeLeft[];
 }
 
 /** users leave, with their last session; `leftAt - joinedAt` is the stay */
@@ -694,15 +750,19 @@ export interface MemberLeft {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: LeftData;
+}
+
+export interface WholeMemberLeft extends MemberLeft {
+  data: WholeLeftData;
 }
 
 export interface MessageData {
@@ -721,6 +781,7 @@ export interface MessageData {
   priority: "low" | "medium" | "high";
   /** at most 1024 bytes */
   extendedData?: string;
+  /** milliseconds */
   timestamp: number;
 }
 
@@ -737,7 +798,7 @@ export interface MessageSent {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
@@ -745,15 +806,26 @@ export interface MessageSent {
 }
 
 export interface AccessData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+  access: "open" | "listed" | "token";
+  /** absent: [] */
+  allowedUsers?: string[];
+  /** absent: empty, a back end that named no user; an ID, or empty for nobody */
+  userID?: string;
+  requestID?: string;
+}
+
+export interface WholeAccessData extends AccessData {
   roomID: string;
   instanceID: string;
   sequence: number;
-  access: "open" | "listed" | "token";
   allowedUsers: string[];
-  /** an ID, or empty for nobody */
   userID: string;
-  requestID?: string;
 }
 
 /** who may join as an end user has changed */
@@ -769,15 +841,19 @@ export interface RoomAccessChanged {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: AccessData;
+}
+
+export interface WholeRoomAccessChanged extends RoomAccessChanged {
+  data: WholeAccessData;
 }
 
 /** AttributesChange is one command's part in a fact. */
@@ -792,20 +868,32 @@ export interface AttributesChange {
 }
 
 export interface AttributesData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  roomID: string;
-  instanceID: string;
-  sequence: number;
-  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
-  set: Record<string, string>;
-  delete: string[];
-  /** by key; null: nobody owns it */
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+  /** absent: {}; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  set?: Record<string, string>;
+  /** absent: [] */
+  delete?: string[];
+  /** by key; null: nobody owns it; absent: userID owns all of set */
   owners?: Record<string, string | null>;
   /** of these keys */
   deleteAfterOwnerLeft?: string[];
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
   changes: AttributesChange[];
+}
+
+export interface WholeAttributesData extends AttributesData {
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  set: Record<string, string>;
+  delete: string[];
+  owners: Record<string, string | null>;
 }
 
 /** attributes of the room were set or deleted; whose they are, and by whom */
@@ -821,15 +909,19 @@ export interface RoomAttributesChanged {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: AttributesData;
+}
+
+export interface WholeRoomAttributesChanged extends RoomAttributesChanged {
+  data: WholeAttributesData;
 }
 
 /** Config is what a room's creator chose. */
@@ -849,12 +941,15 @@ export interface Config {
 }
 
 export interface CreatedData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  roomID: string;
-  instanceID: string;
-  sequence: number;
-  room: Room;
-  memberList: Joined[];
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+  room: FactRoom;
+  /** absent: [] */
+  memberList?: Joined[];
   requestID?: string;
   /** by key; null: nobody owns it */
   owners?: Record<string, string | null>;
@@ -862,24 +957,47 @@ export interface CreatedData {
   deleteAfterOwnerLeft?: string[];
 }
 
-/** Room describes a room as replies, facts and the state bucket show it. */
-export interface Room {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+export interface WholeCreatedData extends CreatedData {
   roomID: string;
-  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  instanceID: string;
+  sequence: number;
+  room: WholeFactRoom;
+  memberList: WholeJoined[];
+}
+
+export interface FactRoom {
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024; absent: empty */
+  roomName?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's time */
+  createdAt?: string;
+  /** absent: empty, it was made without a user; an ID, or empty for nobody */
+  createdBy?: string;
+  /** absent: {}, nothing was chosen */
+  config?: Config;
+  /** absent: {}; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes?: Record<string, string>;
+  /** absent: as many as memberList has entries */
+  memberCount?: number;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+  revision?: number;
+  destroyAt?: string;
+}
+
+export interface WholeFactRoom extends FactRoom {
+  roomID: string;
   roomName: string;
   instanceID: string;
   createdAt: string;
-  /** an ID, or empty for nobody */
   createdBy: string;
   config: Config;
-  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
   attributes: Record<string, string>;
   memberCount: number;
   sequence: number;
-  /** stream sequence; not yet known inside a fact */
-  revision?: number;
-  destroyAt?: string;
 }
 
 /** a room begins; its first members are in it */
@@ -895,27 +1013,40 @@ export interface RoomCreated {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: CreatedData;
 }
 
+export interface WholeRoomCreated extends RoomCreated {
+  data: WholeCreatedData;
+}
+
 export interface DestroyedData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
-  roomID: string;
-  instanceID: string;
-  sequence: number;
-  room: Room;
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+  room: FactRoom;
   reason: "empty" | "requested";
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   operator?: string;
   requestID?: string;
+}
+
+export interface WholeDestroyedData extends DestroyedData {
+  roomID: string;
+  instanceID: string;
+  sequence: number;
+  room: WholeFactRoom;
 }
 
 /** the room ends; the last fact of its instance */
@@ -931,19 +1062,31 @@ export interface RoomDestroyed {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: DestroyedData;
 }
 
+export interface WholeRoomDestroyed extends RoomDestroyed {
+  data: WholeDestroyedData;
+}
+
 export interface KeptData {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  /** absent: the event's sequence, as a number */
+  sequence?: number;
+}
+
+export interface WholeKeptData extends KeptData {
   roomID: string;
   instanceID: string;
   sequence: number;
@@ -962,15 +1105,19 @@ export interface RoomKept {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: KeptData;
+}
+
+export interface WholeRoomKept extends RoomKept {
+  data: WholeKeptData;
 }
 
 /** a further device of a member */
@@ -986,15 +1133,19 @@ export interface SessionJoined {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: JoinedData;
+}
+
+export interface WholeSessionJoined extends SessionJoined {
+  data: WholeJoinedData;
 }
 
 /** one of a member's several devices leaves */
@@ -1010,15 +1161,19 @@ export interface SessionLeft {
   datacontenttype: "application/json";
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
-  /** the room's instance, as data.instanceID */
+  /** the room's instance */
   roominstance: string;
   /** the room's ID */
   partitionkey: string;
-  /** data.sequence in the form of the CloudEvents Sequence extension */
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
   sequence: string;
   /** W3C Trace Context of the command that caused the fact, if exactly one did */
   traceparent?: string;
   data: LeftData;
+}
+
+export interface WholeSessionLeft extends SessionLeft {
+  data: WholeLeftData;
 }
 
 export interface NoticeData {
@@ -1078,6 +1233,26 @@ export interface LeftRoom {
   roomID: string;
   instanceID: string;
   sequence: number;
+}
+
+/** Room describes a room as replies, facts and the state bucket show it. */
+export interface Room {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName: string;
+  instanceID: string;
+  createdAt: string;
+  /** an ID, or empty for nobody */
+  createdBy: string;
+  config: Config;
+  /** at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
+  attributes: Record<string, string>;
+  memberCount: number;
+  sequence: number;
+  /** stream sequence; not yet known inside a fact */
+  revision?: number;
+  destroyAt?: string;
 }
 
 /** JoinedReply answers create, join, enter and switch. */
@@ -1361,3 +1536,16 @@ export type Fact =
   | RoomAccessChanged
   | RoomKept
   | RoomDestroyed;
+
+/** Every fact as clients give it: what may be absent on the way is filled in. */
+export type WholeFact =
+  | WholeRoomCreated
+  | WholeMemberJoined
+  | WholeMemberLeft
+  | WholeSessionJoined
+  | WholeSessionLeft
+  | WholeRoomAttributesChanged
+  | WholeMemberAttributesChanged
+  | WholeRoomAccessChanged
+  | WholeRoomKept
+  | WholeRoomDestroyed;

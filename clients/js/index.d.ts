@@ -1,5 +1,5 @@
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Commands, ErrorCode, Fact, MemberInfo, MessageSent, NoticeData, Room, Verb } from "./contract.js";
+import type { Commands, ErrorCode, MemberInfo, MessageSent, NoticeData, Room, Verb, WholeFact } from "./contract.js";
 
 export type * from "./contract.js";
 
@@ -91,7 +91,7 @@ export interface MessagesRequest extends FollowRequest {
 /** One step of a watch. */
 export interface Update {
   /** What happened; missing if a snapshot takes its place, or the room was found to be gone. */
-  fact?: Fact;
+  fact?: WholeFact;
   /** Of the fact; missing if it was recovered. */
   revision?: number;
   /** The fact was missed, and then read by history. */

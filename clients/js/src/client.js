@@ -1,5 +1,6 @@
 import { nuid } from "@nats-io/nats-core";
 import { aborted, badID } from "./errors.js";
+import { whole } from "./facts.js";
 import { messages } from "./messages.js";
 import { Presence } from "./presence.js";
 import { connected, send } from "./retry.js";
@@ -137,7 +138,7 @@ export class Client {
     try {
       const reply = await send(this.nc, subject, body, { timeout, signal, waits: verb !== "send" });
       if (own) this.#note(verb, request, reply);
-      return reply;
+      return verb === "history" ? { ...reply, events: reply.events.map(whole) } : reply;
     } catch (err) {
       if (own && verb === "leave" && ["USER_NOT_IN_ROOM", "ROOM_NOT_EXIST"].includes(err.code)) this.#presence.drop(request.roomID);
       throw err;

@@ -1,7 +1,8 @@
 // How the messages of a room are heard: each stored one once and in order.
 
 import { Ear, isGone } from "./ear.js";
-import { eventIn, number, subjects, type } from "./wire.js";
+import { eventIn } from "./facts.js";
+import { number, subjects, type } from "./wire.js";
 
 export async function* messages(source, { roomID, afterMessageSeq, last = 0, mayNotExist = false, every, lost = () => {} }, signal) {
   const ear = new Ear(source, { roomID, every }, signal, (subject) => !subjects.areFacts(subject));

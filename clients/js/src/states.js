@@ -1,10 +1,11 @@
 // What happens to the client's own session, room by room.
 
 import { connectionClosed } from "./errors.js";
+import { eventIn } from "./facts.js";
 import { linkOf } from "./link.js";
 import { pause, persistent } from "./retry.js";
 import { Bell } from "./stream.js";
-import { eventIn, subjects } from "./wire.js";
+import { subjects } from "./wire.js";
 
 // For how long the client tries to find out whether its session is still in its rooms after
 // it has reconnected, unless the session's lease is longer.

@@ -1,9 +1,10 @@
 // How a room is watched: every fact once and in order, whatever is lost on the way.
 
 import { Ear, isGone } from "./ear.js";
+import { eventIn } from "./facts.js";
 import { jitter, pause } from "./retry.js";
 import { isFact, Roster } from "./roster.js";
-import { eventIn, number, subjects, type } from "./wire.js";
+import { number, subjects, type } from "./wire.js";
 
 // A snapshot of a room that changed while it was read is tried again after a pause.
 const firstPause = 20;

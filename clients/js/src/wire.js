@@ -1,6 +1,6 @@
 // What goes over the wire: subjects, types of events, IDs.
 
-const prefix = "io.natsrooms.";
+export const prefix = "io.natsrooms.";
 
 /** The type of an event, as in type("member.joined"). */
 export const type = (name) => `${prefix}${name}.v1`;
@@ -37,16 +37,6 @@ export const subjects = {
   areFacts: (subject) => subject.startsWith("room.evt."),
   areMessages: (subject) => subject.startsWith("room.msg."),
 };
-
-/** The event in a live copy, or undefined if there is none that can be read. */
-export function eventIn(message) {
-  try {
-    const event = message.json();
-    return event?.type?.startsWith?.(prefix) && event.data ? event : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** A number in a header of a live copy; 0 if the header is missing. */
 export const number = (message, header) => Number(message.headers?.get(header)) || 0;

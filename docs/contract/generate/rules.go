@@ -85,6 +85,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"MemberInfo.attributes":                 memberPairs,
 		"Joined.attributes":                     memberPairs,
 		"MemberInfo.sessions":                   items(1, room.MaxSessions),
+		"AttributesData.owners":                 both(owners, described("absent: userID owns all of set")),
 		"AttributesChange.set":                  each(key("attribute-key")),
 		"SendRequest.data":                      both(least(1), setting("message-data")),
 		"SendRequest.type":                      oneOf(enum(reflect.TypeFor[events.MessageType]())...),
@@ -223,7 +224,11 @@ func limit(name string) room.Setting {
 func setting(name string) rule {
 	l := limit(name)
 	return func(s *jsonschema.Schema) *jsonschema.Schema {
-		s.Description = fmt.Sprintf("at most %d bytes unless %s is set otherwise, and never more than %d", l.Default, l.Name, l.Most)
+		absence := ""
+		if leftOut(s) {
+			absence = "; " + s.Description
+		}
+		s.Description = fmt.Sprintf("at most %d bytes unless %s is set otherwise, and never more than %d%s", l.Default, l.Name, l.Most, absence)
 		return bound(s, 0, l.Most)
 	}
 }
@@ -250,6 +255,13 @@ func memberPairs(s *jsonschema.Schema) *jsonschema.Schema {
 func owners(s *jsonschema.Schema) *jsonschema.Schema {
 	s.AdditionalProperties = &jsonschema.Schema{OneOf: []*jsonschema.Schema{id(&jsonschema.Schema{Type: "string"}), {Type: "null"}}}
 	return s
+}
+
+func described(text string) rule {
+	return func(s *jsonschema.Schema) *jsonschema.Schema {
+		describe(s, "%s", text)
+		return s
+	}
 }
 
 func positive(s *jsonschema.Schema) *jsonschema.Schema {

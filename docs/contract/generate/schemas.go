@@ -40,7 +40,7 @@ func newReflector() (*reflector, error) {
 		if err := r.AddGoComments("natsrooms", "./"+dir); err != nil {
 			return nil, err
 		}
-		if err := r.addEnums(dir); err != nil {
+		if err := r.addSources(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -56,8 +56,9 @@ func exported(name string) string {
 	return string(unicode.ToUpper(rune(name[0]))) + name[1:]
 }
 
-// addEnums finds the constants of string types, which are the values of such a type.
-func (r *reflector) addEnums(dir string) error {
+// addSources finds the constants of string types, which are the values of such a type, and
+// the comments on fields of types that are not exported, which AddGoComments leaves out.
+func (r *reflector) addSources(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return err
@@ -70,28 +71,45 @@ func (r *reflector) addEnums(dir string) error {
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok {
-				return true
-			}
-			typ, ok := spec.Type.(*ast.Ident)
-			for _, v := range spec.Values {
-				lit, literal := v.(*ast.BasicLit)
-				if ok && literal && lit.Kind == token.STRING {
-					value, _ := strconv.Unquote(lit.Value)
-					key := "natsrooms/" + dir + "." + typ.Name
-					r.enums[key] = append(r.enums[key], value)
-				}
+			switch spec := n.(type) {
+			case *ast.ValueSpec:
+				r.addEnum(dir, spec)
+			case *ast.TypeSpec:
+				r.addComments(dir, spec)
 			}
 			return true
 		})
 	}
 	return nil
+}
+
+func (r *reflector) addEnum(dir string, spec *ast.ValueSpec) {
+	typ, ok := spec.Type.(*ast.Ident)
+	for _, v := range spec.Values {
+		lit, literal := v.(*ast.BasicLit)
+		if ok && literal && lit.Kind == token.STRING {
+			value, _ := strconv.Unquote(lit.Value)
+			key := "natsrooms/" + dir + "." + typ.Name
+			r.enums[key] = append(r.enums[key], value)
+		}
+	}
+}
+
+func (r *reflector) addComments(dir string, spec *ast.TypeSpec) {
+	fields, ok := spec.Type.(*ast.StructType)
+	if !ok || spec.Name.IsExported() {
+		return
+	}
+	for _, field := range fields.Fields.List {
+		if text := strings.TrimSpace(field.Comment.Text()); text != "" && len(field.Names) == 1 {
+			r.CommentMap["natsrooms/"+dir+"."+spec.Name.Name+"."+field.Names[0].Name] = text
+		}
+	}
 }
 
 // enum is the values of an enum type.
@@ -192,10 +210,10 @@ func (r *reflector) event(e events.TypeInfo) *jsonschema.Schema {
 	must("time", r.basic(reflect.TypeFor[events.Time]()), "never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so")
 	s.Properties.Value("time").Pattern = "Z$"
 	if e.Type != events.UserStateChanged {
-		must("roominstance", text(1, 0), "the room's instance, as data.instanceID")
+		must("roominstance", text(1, 0), "the room's instance")
 		must("partitionkey", ids(&jsonschema.Schema{Type: "string"}), "the room's ID")
 		if e.Type != events.MessageSent {
-			must("sequence", &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{20}$"}, "data.sequence in the form of the CloudEvents Sequence extension")
+			must("sequence", &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{20}$"}, "the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension")
 			s.Properties.Set("traceparent", &jsonschema.Schema{Type: "string", Pattern: "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", Description: "W3C Trace Context of the command that caused the fact, if exactly one did"})
 		}
 	}

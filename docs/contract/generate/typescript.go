@@ -19,6 +19,9 @@ type types struct {
 	out  bytes.Buffer
 	done map[string]string // by name
 	err  error
+
+	defs  jsonschema.Definitions // of the schema that is written
+	whole bool                   // references are to what has everything filled in
 }
 
 // typeScript makes one module from all schemas.
@@ -27,6 +30,7 @@ func typeScript(all document) ([]byte, error) {
 	w.out.WriteString("// Made by `make contract` from the schemas beside it. Readers must ignore fields, event types and\n// enum values that they do not know: later versions add some.\n")
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		s := all[path]
+		w.defs = s.Definitions
 		for _, name := range slices.Sorted(maps.Keys(s.Definitions)) {
 			w.declare(name, s.Definitions[name])
 		}
@@ -44,16 +48,50 @@ func typeScript(all document) ([]byte, error) {
 		}
 	}
 	fmt.Fprintf(&w.out, "\n/** Every fact; `type` tells which it is. */\nexport type Fact =\n  | %s;\n", strings.Join(facts, "\n  | "))
+	fmt.Fprintf(&w.out, "\n/** Every fact as clients give it: what may be absent on the way is filled in. */\nexport type WholeFact =\n  | Whole%s;\n", strings.Join(facts, "\n  | Whole"))
 	return w.out.Bytes(), w.err
 }
 
-// declare writes an interface, once.
+// lean reports whether something in an object may be absent though readers need it: its
+// description says what that means.
+func (w *types) lean(s *jsonschema.Schema) bool {
+	if s.Ref != "" {
+		return w.lean(w.defs[strings.TrimPrefix(s.Ref, "#/$defs/")])
+	}
+	if s.Items != nil {
+		return w.lean(s.Items)
+	}
+	if s.Properties == nil {
+		return false
+	}
+	for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		if leftOut(pair.Value) || w.lean(pair.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+func leftOut(s *jsonschema.Schema) bool { return strings.Contains(s.Description, "absent: ") }
+
+// declare writes an interface, once; and if some of it may be absent, a second one of the whole.
 func (w *types) declare(name string, s *jsonschema.Schema) {
 	var b strings.Builder
 	comment(&b, "", s.Description)
 	fmt.Fprintf(&b, "export interface %s ", name)
 	w.fields(&b, "", s)
 	b.WriteString("\n")
+	if w.lean(s) {
+		fmt.Fprintf(&b, "\nexport interface Whole%[1]s extends %[1]s {\n", name)
+		w.whole = true
+		for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
+			if leftOut(pair.Value) || w.lean(pair.Value) {
+				fmt.Fprintf(&b, "  %s: %s;\n", pair.Key, w.of("  ", pair.Value))
+			}
+		}
+		w.whole = false
+		b.WriteString("}\n")
+	}
 	text := b.String()
 	if known, ok := w.done[name]; ok {
 		if known != text {
@@ -85,7 +123,11 @@ func (w *types) fields(b *strings.Builder, indent string, s *jsonschema.Schema) 
 func (w *types) of(indent string, s *jsonschema.Schema) string {
 	switch {
 	case s.Ref != "":
-		return strings.TrimPrefix(s.Ref, "#/$defs/")
+		if name := strings.TrimPrefix(s.Ref, "#/$defs/"); !w.whole || !w.lean(s) {
+			return name
+		} else {
+			return "Whole" + name
+		}
 	case s.Const != nil:
 		return literal(s.Const)
 	case s.Enum != nil:

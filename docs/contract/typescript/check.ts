@@ -1,5 +1,5 @@
 // What a TypeScript client does with the types. It is compiled, not run.
-import type { Commands, ErrorBody, ErrorCode, Fact, MessageSent, UserStateChanged, Verb } from "../natsrooms.js";
+import type { Commands, ErrorBody, ErrorCode, Fact, MessageSent, UserStateChanged, Verb, WholeFact } from "../natsrooms.js";
 
 declare function ask<V extends Verb>(verb: V, body: Commands[V]["body"]): Promise<Commands[V]["reply"] | ErrorBody>;
 
@@ -12,7 +12,7 @@ export function fold(members: Set<string>, fact: Fact): void {
   switch (fact.type) {
     case "io.natsrooms.room.created.v1":
     case "io.natsrooms.member.joined.v1":
-      for (const m of fact.data.memberList) members.add(m.userID);
+      for (const m of fact.data.memberList ?? []) members.add(m.userID);
       break;
     case "io.natsrooms.member.left.v1":
       for (const m of fact.data.memberList) members.delete(m.userID);
@@ -23,6 +23,17 @@ export function fold(members: Set<string>, fact: Fact): void {
     }
   }
 }
+
+// Of a whole fact nothing is left out.
+export function stays(fact: WholeFact): number[] {
+  if (fact.type !== "io.natsrooms.member.left.v1") return [fact.data.sequence];
+  return fact.data.memberList.map((m) => Date.parse(m.leftAt) - Date.parse(m.joinedAt));
+}
+
+export const title = (fact: WholeFact): string => (fact.type === "io.natsrooms.room.created.v1" ? fact.data.room.roomName : fact.data.roomID);
+
+// @ts-expect-error a fact as it is heard may leave its sequence to the envelope
+export const place = (fact: Fact): number => fact.data.sequence;
 
 export const said = (m: MessageSent): string => `${m.data.senderUserID}: ${m.data.data}`;
 

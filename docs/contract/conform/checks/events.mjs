@@ -38,6 +38,40 @@ export const checks = {
     t.equal("joinedAt of the last one's entry: one entry is enough to bill the whole stay", last.joinedAt, (await t.heard(roomID).at(first)).data.memberList[0].joinedAt);
   },
 
+  async "what facts leave out is what the contract says, and what replies say"(t) {
+    const roomID = await t.room();
+    const [alice, bob] = [t.user("alice"), t.user("bob", { userName: "Bob" }).session("phone")];
+    const fact = async (position) => (await t.heard(roomID).at(position)).data;
+    const member = async (u) => (await t.back.ask("memberOf", { roomID, userIDs: [u.userID], sync: true })).memberList[0];
+    const born = await alice.ask("enter", { roomID, config: { roomDestroyDelayTime: 60 } });
+    const begun = await fact(born);
+    const { revision, ...as } = born.room;
+    t.equal("the room in its first fact", begun.room, as);
+    const entry = async (position) => (await fact(position)).memberList[0];
+    t.like("an entry of somebody who gave no name and no session", begun.memberList[0], { userName: "", sessionID: "default", via: "enter", joinedAt: (await member(alice)).joinedAt });
+    t.like("an entry of somebody who did", await entry(await bob.ask("join", { roomID })), { userName: "Bob", sessionID: "phone", via: "join", joinedAt: (await member(bob)).joinedAt });
+
+    const set = (caller, body) => caller.ask("setAttributes", { roomID, ...body }).then(fact);
+    t.like("attributes of her own", await set(alice, { set: { hers: "1" } }), { set: { hers: "1" }, delete: [], owners: { hers: alice.userID } });
+    t.like("attributes of hers and his", await set(bob, { set: { hers: "2", his: "2" }, isForce: true }), { owners: { hers: alice.userID, his: bob.userID } });
+    t.like("attributes that are deleted", await set(alice, { delete: ["hers"] }), { set: {}, delete: ["hers"], owners: {} });
+    for (const goes of [true, false]) {
+      const done = await alice.ask("setMemberAttributes", { roomID, userIDs: [bob.userID], attributes: { [`goes ${goes}`]: "1" }, isDeleteAfterOwnerLeft: goes });
+      t.equal(`deleteAfterOwnerLeft of attributes of which it is ${goes}`, (await fact(done)).deleteAfterOwnerLeft, goes);
+    }
+    t.like("who may join: listed", await fact(await t.back.ask("setAccess", { roomID, access: "listed", allow: [bob.userID] })), { access: "listed", allowedUsers: [bob.userID] });
+    t.like("who may join: everybody", await fact(await t.back.ask("setAccess", { roomID, access: "open" })), { access: "open", allowedUsers: [] });
+
+    const { joinedAt } = await member(bob);
+    const left = await bob.ask("leave", { roomID });
+    t.like("an entry of somebody who leaves", await entry(left), { userName: "Bob", sessionID: "phone", reason: "left", joinedAt, leftAt: (await t.heard(roomID).at(left)).time });
+    t.like("a return, with what stayed", await entry(await bob.ask("enter", { roomID })), { via: "enter", attributes: { "goes false": "1" } });
+    await t.back.ask("kick", { roomID, userIDs: [bob.userID] });
+    await t.heard(roomID).event("member.left", ({ memberList: [e] }) => e.userID === bob.userID && e.reason === "kicked");
+    await t.back.ask("destroy", { roomID });
+    t.like("the room in its last fact", (await t.heard(roomID).event("room.destroyed")).data.room, { roomID, instanceID: born.instanceID, createdAt: as.createdAt, createdBy: alice.userID, memberCount: 0 });
+  },
+
   async "traceparent of a command is in its fact"(t) {
     const roomID = await t.room();
     const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

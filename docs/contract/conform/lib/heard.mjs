@@ -1,6 +1,7 @@
 // What is heard on subjects, and what must be true of all of it.
 
 import { nameOf, readEvent, short } from "./contract.mjs";
+import { whole } from "./whole.mjs";
 import { arrival, token } from "./wire.mjs";
 
 let patience = 15_000;
@@ -10,7 +11,7 @@ export const wait = (ms) => (patience = ms);
 
 /** Everything that arrives on some subjects, in order. */
 export class Heard {
-  events = []; // each with its name, NATS headers, text, and the number of its arrival
+  events = []; // each with what a fact may leave out, its name, NATS headers, text, and the number of its arrival
   errors = [];
   #looks = new Set();
 
@@ -23,7 +24,7 @@ export class Heard {
     try {
       if (err) throw err;
       const event = readEvent(msg);
-      this.events.push({ ...event, name: nameOf(event), headers: msg.headers, text: msg.string(), arrived: arrival() });
+      this.events.push({ ...whole(event), name: nameOf(event), headers: msg.headers, text: msg.string(), arrived: arrival() });
     } catch (fault) {
       this.errors.push(new Error(`on ${msg?.subject ?? this.subjects}: ${fault.message}`));
     }

@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { createInbox, credsAuthenticator, headers as newHeaders } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { codes, short, valid } from "./contract.mjs";
+import { checkEvent, codes, short, valid } from "./contract.mjs";
+import { whole } from "./whole.mjs";
 
 const answerWithin = 15_000; // a service answers within 10 s
 const maxReply = 256 << 10;
@@ -140,6 +141,7 @@ export class Caller {
       this.used.codes.add(error);
     } else {
       valid(`replies/${verb}`, reply);
+      if (verb === "history") reply.events = reply.events.map((e) => whole(checkEvent(JSON.stringify(e))));
       this.used.verbs.add(verb);
     }
     return { reply, ignored: msg.headers?.get("Room-Ignored-Fields") ?? "" };

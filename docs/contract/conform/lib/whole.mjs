@@ -1,0 +1,31 @@
+// What facts may leave out, as the contract says it in docs/contract/README.md.
+
+const entry = (time, more) => ({ userName: "", sessionID: "default", joinedAt: time, ...more });
+const usual = {
+  "room.created": (time) => entry(time, { via: "enter" }),
+  "member.joined": (time) => entry(time, { via: "enter" }),
+  "session.joined": (time) => entry(time, { via: "enter" }),
+  "member.left": (time) => entry(time, { leftAt: time, reason: "left" }),
+  "session.left": (time) => entry(time, { leftAt: time, reason: "left" }),
+};
+
+/** An event with all that a fact may have left out. Messages and notices are as they are. */
+export function whole(event) {
+  const name = event.type.replace(/^io\.natsrooms\.|\.v\d+$/g, "");
+  if (["message.sent", "user.state.changed"].includes(name)) return event;
+  const position = { roomID: event.subject, instanceID: event.roominstance, sequence: Number(event.sequence) };
+  const data = { ...position, ...event.data };
+  if (name in usual) data.memberList = (data.memberList ?? []).map((e) => ({ ...usual[name](event.time), ...e }));
+  if (name === "room.created" || name === "room.destroyed") {
+    const memberCount = data.memberList?.length ?? 0;
+    data.room = { ...position, roomName: "", createdAt: event.time, createdBy: "", config: {}, attributes: {}, memberCount, ...data.room };
+  }
+  if (name === "room.attributes.changed") {
+    data.set ??= {};
+    data.delete ??= [];
+    data.owners ??= Object.fromEntries(Object.keys(data.set).map((key) => [key, data.userID]));
+  }
+  if (name === "member.attributes.changed") data.deleteAfterOwnerLeft ??= true;
+  if (name === "room.access.changed") Object.assign(data, { allowedUsers: [], userID: "", ...event.data });
+  return { ...event, data };
+}
