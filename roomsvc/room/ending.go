@@ -63,10 +63,6 @@ func (r *Run) remove(m *Member, reason events.LeftReason, c *Command) {
 	})
 }
 
-func removedSize(m *Member, c *Command) int {
-	return leftFrame + jsonSize(m.Name) + jsonSize(string(m.User)) + jsonSize(m.Sessions[0].SessionID) + jsonSize(c.ReasonText) + jsonSize(string(c.User)) + jsonSize(c.RequestID)
-}
-
 // goingSize bounds what the keys that go with a user take.
 func (r *Run) goingSize(u subjects.User) int {
 	size := 0

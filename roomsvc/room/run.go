@@ -254,7 +254,7 @@ func (r *Run) admit(c *Command) Verdict {
 	}
 	size := joinedSize(c)
 	if typ == events.MemberJoined {
-		size += AttributesSize(r.state.keptBy(c.User))
+		size += keptSize(r.state.keptBy(c.User))
 	}
 	if !r.takes(typ, size) {
 		return later

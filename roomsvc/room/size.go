@@ -5,20 +5,53 @@ import "unicode/utf8"
 // factOverhead bounds what an encoded fact has besides its entries and its room.
 const factOverhead = 4 << 10
 
-// These sizes bound what an entry takes in an encoded fact: every string as JSON writes
-// it, field names and times with room to spare.
+// These sizes bound what an entry takes in an encoded fact: every string as JSON writes it, and
+// only what the entry has, since facts leave out the rest. A frame is what every entry may have.
 
 const (
-	joinedFrame = 192
-	leftFrame   = 224
+	joinedFrame = len(`{"userID":,"via":"create","leaseSeconds":3600},`)
+	leftFrame   = len(`{"userID":,"joinedAt":"2006-01-02T15:04:05.000Z","leftAt":"2006-01-02T15:04:05.000Z","reason":"destroyed"},`)
 )
 
 func joinedSize(c *Command) int {
-	return joinedFrame + jsonSize(string(c.User)) + jsonSize(c.Name) + len(c.Info) + jsonSize(c.Session) + jsonSize(string(c.From)) + jsonSize(c.RequestID)
+	size := joinedFrame + jsonSize(string(c.User)) + fieldSize("userName", c.Name) + sessionSize(c.Session)
+	if len(c.Info) > 0 {
+		size += len(`,"userInfo":`) + len(c.Info)
+	}
+	return size + fieldSize("fromRoomID", string(c.From)) + fieldSize("requestID", c.RequestID)
+}
+
+// keptSize bounds the attributes with which a member comes back.
+func keptSize(attributes map[string]string) int {
+	if len(attributes) == 0 {
+		return 0
+	}
+	return len(`,"attributes":{}`) + AttributesSize(attributes)
 }
 
 func (r *Run) leftSize(c *Command, m *Member) int {
-	return leftFrame + r.goingSize(c.User) + jsonSize(m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session) + jsonSize(string(c.Room)) + jsonSize(c.RequestID)
+	size := leftFrame + r.goingSize(c.User) + fieldSize("userName", m.Name) + jsonSize(string(c.User)) + sessionSize(c.Session)
+	return size + fieldSize("toRoomID", string(c.Room)) + fieldSize("requestID", c.RequestID)
+}
+
+func removedSize(m *Member, c *Command) int {
+	size := leftFrame + fieldSize("userName", m.Name) + jsonSize(string(m.User)) + sessionSize(m.Sessions[0].SessionID)
+	return size + fieldSize("reasonText", c.ReasonText) + fieldSize("operator", string(c.User)) + fieldSize("requestID", c.RequestID)
+}
+
+func sessionSize(id string) int {
+	if id == DefaultSession {
+		return 0
+	}
+	return fieldSize("sessionID", id)
+}
+
+// fieldSize bounds a field that is left out if it is empty.
+func fieldSize(name, text string) int {
+	if text == "" {
+		return 0
+	}
+	return len(`,"":`) + len(name) + jsonSize(text)
 }
 
 // AttributesSize bounds what attributes take in an encoded fact, in bytes.
