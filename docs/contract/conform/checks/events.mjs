@@ -59,8 +59,8 @@ export const checks = {
       const done = await alice.ask("setMemberAttributes", { roomID, userIDs: [bob.userID], attributes: { [`goes ${goes}`]: "1" }, isDeleteAfterOwnerLeft: goes });
       t.equal(`deleteAfterOwnerLeft of attributes of which it is ${goes}`, (await fact(done)).deleteAfterOwnerLeft, goes);
     }
+    t.like("who may join: with a token", await fact(await t.back.ask("setAccess", { roomID, access: "token" })), { access: "token", allowedUsers: [] });
     t.like("who may join: listed", await fact(await t.back.ask("setAccess", { roomID, access: "listed", allow: [bob.userID] })), { access: "listed", allowedUsers: [bob.userID] });
-    t.like("who may join: everybody", await fact(await t.back.ask("setAccess", { roomID, access: "open" })), { access: "open", allowedUsers: [] });
 
     const { joinedAt } = await member(bob);
     const left = await bob.ask("leave", { roomID });
