@@ -384,7 +384,7 @@ func TestLastNoticeIsTrue(t *testing.T) {
 		_, n, done := enter(t, s, nc, "repeated", "2")
 		s.elsewhere(t, &events.Fact{
 			ID: nuid.Next(), Type: events.RoomCreated, Room: "repeated", InstanceID: "1", Sequence: 1, Time: events.TimeOf(time.Now()), Info: &events.Room{RoomID: "repeated", MemberCount: 1},
-			Joined: []events.Joined{{UserID: "alice", SessionID: room.DefaultSession, RequestID: "2"}},
+			Joined: []events.Joined{{UserID: "alice", SessionID: room.DefaultSession, Via: events.ViaEnter, RequestID: "2"}},
 		}, 0)
 		free()
 		if err := <-done; err != nil {

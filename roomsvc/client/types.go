@@ -25,7 +25,7 @@ type Caller = room.Caller
 type Connection = room.Connection
 
 // DefaultSession is the session of a request that names none.
-const DefaultSession = room.DefaultSession
+const DefaultSession = events.DefaultSession
 
 // Verb is the name of a command, as in "join".
 type Verb = room.Verb

@@ -19,7 +19,7 @@ func TestReplayOnOddClocks(t *testing.T) {
 		for age, known := range map[time.Duration]bool{0: true, 2 * remember: false} {
 			f := &events.Fact{
 				ID: "1", Type: events.RoomCreated, Room: "lobby", InstanceID: "1", Sequence: 1, Info: &events.Room{RoomID: "lobby", MemberCount: 1},
-				Joined: []events.Joined{{UserID: "alice", SessionID: "default", RequestID: "r"}},
+				Joined: []events.Joined{{UserID: "alice", SessionID: "default", Via: events.ViaEnter, RequestID: "r"}},
 			}
 			data, err := f.Encode("")
 			if err != nil {
@@ -30,7 +30,7 @@ func TestReplayOnOddClocks(t *testing.T) {
 			if err := replay.replay(journal.Message{Seq: 1, Subject: subjects.Facts("lobby"), Data: data, Time: time.Now().Add(off - age)}); err != nil {
 				t.Fatal(err)
 			}
-			if o, _ := rep.Outcomes.Look(&room.Command{User: "alice", RequestID: "r"}); (o != nil && o.Joined != nil) != known {
+			if o, _ := rep.Outcomes.Look(&room.Command{Verb: room.Enter, User: "alice", RequestID: "r"}); (o != nil && o.Joined != nil) != known {
 				t.Errorf("the server's clock is off by %v: the outcome of a request %v ago is %+v", off, age, o)
 			}
 		}

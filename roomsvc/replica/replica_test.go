@@ -98,7 +98,7 @@ func TestOutcomesOnOddClocks(t *testing.T) {
 			id := fmt.Sprint(i + 1)
 			f := &events.Fact{
 				ID: id, Type: events.RoomCreated, Room: subjects.Room(id), InstanceID: id, Sequence: 1, Info: &events.Room{RoomID: id, MemberCount: 1},
-				Joined: []events.Joined{{UserID: "alice", SessionID: "default", RequestID: id}},
+				Joined: []events.Joined{{UserID: "alice", SessionID: "default", Via: events.ViaEnter, RequestID: id}},
 			}
 			data, err := f.Encode("")
 			if err != nil {
@@ -115,7 +115,7 @@ func TestOutcomesOnOddClocks(t *testing.T) {
 			}
 		}
 		for _, id := range []string{"1", "2"} {
-			if o, _ := r.Outcomes.Look(&room.Command{User: "alice", RequestID: id}); o == nil || o.Joined == nil {
+			if o, _ := r.Outcomes.Look(&room.Command{Verb: room.Enter, User: "alice", RequestID: id}); o == nil || o.Joined == nil {
 				t.Errorf("the server's clock is off by %v: the outcome of request %s is %+v", off, id, o)
 			}
 		}
