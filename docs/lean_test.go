@@ -43,7 +43,7 @@ func TestFactOfREADME(t *testing.T) {
 func TestListOfWhatFactsLeaveOut(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "docs/contract/README.md"), "\n## What facts leave out\n")
 	listed := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\|[^|]*\\|([^|]*)\\|").FindAllStringSubmatch(section, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\|[^|]*\|([^|]*)\|`).FindAllStringSubmatch(section, -1) {
 		for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
 			listed[name[1]] = true
 		}
