@@ -25,11 +25,11 @@ var (
 	ErrMalformed   = errors.New("malformed event")
 )
 
-// position is what the data of facts began with before it was left out.
+// position is what the data of facts begins with.
 type position struct {
 	RoomID     string `json:"roomID,omitzero"`     // absent: the event's subject
 	InstanceID string `json:"instanceID,omitzero"` // absent: the event's roominstance
-	Sequence   uint64 `json:"sequence,omitzero"`   // absent: the event's sequence, as a number
+	Sequence   uint64 `json:"sequence"`
 }
 
 // TypeInfo is one row of the table of events.
@@ -117,24 +117,24 @@ type destroyedData struct {
 // Encode writes the fact as a CloudEvent; prefix goes before its source, usually "".
 func (f *Fact) Encode(prefix string) ([]byte, error) {
 	var data any
-	var none position
+	pos := position{Sequence: f.Sequence}
 	switch f.Type {
 	case RoomCreated:
-		data = &createdData{none, f.leanRoom(), f.leanJoined(), f.RequestID, f.Ownership}
+		data = &createdData{pos, f.leanRoom(), f.leanJoined(), f.RequestID, f.Ownership}
 	case MemberJoined, SessionJoined:
-		data = &joinedData{none, f.leanJoined(), f.MemberCount}
+		data = &joinedData{pos, f.leanJoined(), f.MemberCount}
 	case MemberLeft, SessionLeft:
-		data = &leftData{none, f.leanLeft(), f.MemberCount, f.Deleted}
+		data = &leftData{pos, f.leanLeft(), f.MemberCount, f.Deleted}
 	case RoomAttributesChanged:
-		data = &attributesData{none, f.Set, f.Delete, f.leanOwnership(), f.User, f.Changes}
+		data = &attributesData{pos, f.Set, f.Delete, f.leanOwnership(), f.User, f.Changes}
 	case MemberAttributesChanged:
-		data = &memberAttributesData{none, f.Infos, f.leanStaying(), f.User, f.RequestID}
+		data = &memberAttributesData{pos, f.Infos, f.leanStaying(), f.User, f.RequestID}
 	case RoomDestroyed:
-		data = &destroyedData{none, f.leanRoom(), f.Reason, f.Operator, f.RequestID}
+		data = &destroyedData{pos, f.leanRoom(), f.Reason, f.Operator, f.RequestID}
 	case RoomAccessChanged:
-		data = &accessData{none, f.Access, f.Allowed, f.User, f.RequestID}
+		data = &accessData{pos, f.Access, f.Allowed, f.User, f.RequestID}
 	case RoomKept:
-		data = &keptData{}
+		data = &keptData{pos}
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, f.Type)
 	}

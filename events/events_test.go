@@ -228,34 +228,34 @@ func TestUsualIsLeftOut(t *testing.T) {
 		{events.Fact{
 			Type: events.RoomCreated, Sequence: 1, Joined: []events.Joined{{UserID: "alice", SessionID: "default", JoinedAt: t0, Via: events.ViaEnter, RequestID: "R1"}},
 			Info: &events.Room{RoomID: "lobby", InstanceID: "I1", CreatedAt: t0, CreatedBy: "alice", Attributes: map[string]string{}, MemberCount: 1, Sequence: 1},
-		}, `{"room":{"createdBy":"alice"},"memberList":[{"userID":"alice","requestID":"R1"}]}`},
+		}, `{"sequence":1,"room":{"createdBy":"alice"},"memberList":[{"userID":"alice","sessionID":"default","requestID":"R1"}]}`},
 		{events.Fact{
 			Type: events.RoomCreated, Sequence: 1, Joined: []events.Joined{},
 			Info: &events.Room{RoomID: "lobby", InstanceID: "I1", CreatedAt: t0, Attributes: map[string]string{}, Sequence: 1},
-		}, `{"room":{}}`},
+		}, `{"sequence":1,"room":{}}`},
 		{events.Fact{
 			Type: events.MemberJoined, Sequence: 2, MemberCount: 2, Joined: []events.Joined{{UserID: "bob", SessionID: "default", JoinedAt: t0, Via: events.ViaEnter}},
-		}, `{"memberList":[{"userID":"bob"}],"memberCount":2}`},
+		}, `{"sequence":2,"memberList":[{"userID":"bob","sessionID":"default"}],"memberCount":2}`},
 		{events.Fact{
 			Type: events.MemberLeft, Sequence: 3, MemberCount: 1, Left: []events.Left{{UserID: "bob", SessionID: "default", JoinedAt: t0 - 5000, LeftAt: t0, Reason: events.ReasonLeft}},
-		}, `{"memberList":[{"userID":"bob","joinedAt":"2025-12-31T23:59:55.007Z"}],"memberCount":1}`},
+		}, `{"sequence":3,"memberList":[{"userID":"bob","sessionID":"default","joinedAt":"2025-12-31T23:59:55.007Z"}],"memberCount":1}`},
 		{events.Fact{
 			Type: events.RoomAttributesChanged, Sequence: 4, User: "alice", Set: map[string]string{"k": "v"}, Delete: []string{},
 			Ownership: events.Ownership{Owners: map[string]*string{"k": &alice}}, Changes: []events.AttributesChange{{UserID: "alice", Set: []string{"k"}}},
-		}, `{"set":{"k":"v"},"userID":"alice","changes":[{"userID":"alice","set":["k"]}]}`},
+		}, `{"sequence":4,"set":{"k":"v"},"userID":"alice","changes":[{"userID":"alice","set":["k"]}]}`},
 		{events.Fact{
 			Type: events.RoomAttributesChanged, Sequence: 5, User: "alice", Set: map[string]string{}, Delete: []string{"k"},
 			Ownership: events.Ownership{Owners: map[string]*string{}}, Changes: []events.AttributesChange{{UserID: "alice", Delete: []string{"k"}}},
-		}, `{"delete":["k"],"userID":"alice","changes":[{"userID":"alice","delete":["k"]}]}`},
+		}, `{"sequence":5,"delete":["k"],"userID":"alice","changes":[{"userID":"alice","delete":["k"]}]}`},
 		{events.Fact{
 			Type: events.MemberAttributesChanged, Sequence: 6, User: "alice", Infos: []events.MemberAttributes{{UserID: "alice", Attributes: map[string]string{"k": "v"}}},
-		}, `{"infos":[{"userID":"alice","attributes":{"k":"v"}}],"userID":"alice"}`},
-		{events.Fact{Type: events.RoomAccessChanged, Sequence: 7, Access: "open", Allowed: []string{}}, `{"access":"open"}`},
-		{events.Fact{Type: events.RoomKept, Sequence: 8}, `{}`},
+		}, `{"sequence":6,"infos":[{"userID":"alice","attributes":{"k":"v"}}],"userID":"alice"}`},
+		{events.Fact{Type: events.RoomAccessChanged, Sequence: 7, Access: "open", Allowed: []string{}}, `{"sequence":7,"access":"open"}`},
+		{events.Fact{Type: events.RoomKept, Sequence: 8}, `{"sequence":8}`},
 		{events.Fact{
 			Type: events.RoomDestroyed, Sequence: 9, Reason: events.DestroyedEmpty,
 			Info: &events.Room{RoomID: "lobby", InstanceID: "I1", CreatedAt: t0 - 5000, Attributes: map[string]string{}, Sequence: 9},
-		}, `{"room":{"createdAt":"2025-12-31T23:59:55.007Z"},"reason":"empty"}`},
+		}, `{"sequence":9,"room":{"createdAt":"2025-12-31T23:59:55.007Z"},"reason":"empty"}`},
 	} {
 		f := &c.fact
 		f.ID, f.Room, f.InstanceID, f.Time = "E1", "lobby", "I1", t0
@@ -269,9 +269,34 @@ func TestUsualIsLeftOut(t *testing.T) {
 	}
 }
 
+// barest is a fact without what is always said though the reader could know it.
+func barest(t testing.TB, f *events.Fact) []byte {
+	t.Helper()
+	raw := must(f.Encode(""))
+	for _, said := range []string{fmt.Sprintf(`"sequence":%d,`, f.Sequence), `"sessionID":"default",`} {
+		if !bytes.Contains(raw, []byte(said)) {
+			t.Fatalf("there is no %s in %s", said, raw)
+		}
+		raw = bytes.ReplaceAll(raw, []byte(said), nil)
+	}
+	return raw
+}
+
+// What is always said is not missed either.
+func TestBareFacts(t *testing.T) {
+	for _, f := range sampleFacts() {
+		if f.Digests = nil; f.Type != events.MemberJoined && f.Type != events.MemberLeft {
+			continue
+		}
+		if got, err := events.DecodeFact(barest(t, f)); err != nil || !reflect.DeepEqual(got, f) {
+			t.Errorf("%s: %v\n got %+v\nwant %+v", f.Type, err, got, f)
+		}
+	}
+}
+
 // Of a fact of a later version only the envelope is known, and what earlier facts had in their data.
 func TestUnknownFactHasItsPlace(t *testing.T) {
-	for _, raw := range [][]byte{must(sampleFacts()[1].Encode("")), written(t, events.MemberJoined)} {
+	for _, raw := range [][]byte{must(sampleFacts()[1].Encode("")), barest(t, sampleFacts()[1]), written(t, events.MemberJoined)} {
 		f, err := events.DecodeFact(bytes.Replace(raw, []byte("member.joined.v1"), []byte("member.painted.v1"), 1))
 		if !errors.Is(err, events.ErrUnknownType) || f.Room != "a.b>c" || f.InstanceID != "I1" || f.Sequence != 2 {
 			t.Errorf("%v, %+v", err, f)
@@ -380,6 +405,7 @@ func TestEncodeRefuses(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	fact, notice := string(must(sampleFacts()[1].Encode(""))), string(must(sampleNotice().Encode("")))
+	bare := string(barest(t, sampleFacts()[1]))
 	created := string(must(sampleFacts()[0].Encode("")))
 	said := string(written(t, events.MemberJoined))
 	decodeFact := func(raw []byte) error { _, err := events.DecodeFact(raw); return err }
@@ -405,17 +431,17 @@ func TestDecodeRefuses(t *testing.T) {
 		{"fact: no room", decodeFact, fact, `"subject":"a.b>c"`, `"subject":""`, events.ErrMalformed},
 		{"fact: bad room", decodeFact, fact, `"subject":"a.b>c"`, `"subject":"\n"`, events.ErrMalformed},
 		{"fact: no instance", decodeFact, fact, `"roominstance"`, `"other"`, events.ErrMalformed},
-		{"fact: no sequence", decodeFact, fact, `"sequence"`, `"other"`, events.ErrMalformed},
-		{"fact: sequence 0", decodeFact, fact, `00000000002"`, `00000000000"`, events.ErrMalformed},
-		{"fact: sequence -1", decodeFact, fact, `"00000000000000000002"`, `"-1"`, events.ErrMalformed},
-		{"fact: sequence 1", decodeFact, fact, `00000000002"`, `00000000001"`, events.ErrMalformed},
-		{"fact: sequence of no digits", decodeFact, fact, `00000000002"`, `0000000000x"`, events.ErrMalformed},
+		{"fact: sequence -1", decodeFact, fact, `"sequence":2`, `"sequence":-1`, events.ErrMalformed},
+		{"fact: sequence 1", decodeFact, fact, `"sequence":2`, `"sequence":1`, events.ErrMalformed},
+		{"fact: no sequence", decodeFact, bare, `"sequence"`, `"other"`, events.ErrMalformed},
+		{"fact: sequence 0", decodeFact, bare, `00000000002"`, `00000000000"`, events.ErrMalformed},
+		{"fact: sequence of no digits", decodeFact, bare, `00000000002"`, `0000000000x"`, events.ErrMalformed},
 		{"fact: sequence that is no text", decodeFact, fact, `"00000000000000000002"`, `2`, events.ErrMalformed},
 		{"fact of before: bad room", decodeFact, said, `"roomID":"a.b>c"`, `"roomID":"\n"`, events.ErrMalformed},
 		{"fact of before: sequence -1", decodeFact, said, `"sequence":2`, `"sequence":-1`, events.ErrMalformed},
 		{"fact of before: sequence 1", decodeFact, said, `"sequence":2`, `"sequence":1`, events.ErrMalformed},
 		{"fact: wrong shape", decodeFact, fact, `"memberCount":2`, `"memberCount":"two"`, events.ErrMalformed},
-		{"fact: created with sequence 2", decodeFact, created, `00000000001"`, `00000000002"`, events.ErrMalformed},
+		{"fact: created with sequence 2", decodeFact, created, `"sequence":1`, `"sequence":2`, events.ErrMalformed},
 		{"fact: created without a room", decodeFact, created, `"room":`, `"other":`, events.ErrMalformed},
 		{"notice: a fact", decodeNotice, fact, "", "", events.ErrUnknownType},
 		{"notice: nothing", decodeNotice, "", "", "", events.ErrMalformed},

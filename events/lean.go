@@ -12,7 +12,8 @@ import (
 // is empty or usual; in a crowded room that is most of the bytes that everybody would get. The
 // lean functions take it out before encoding, at and fill put it back. Each field that may be
 // absent says in a comment what that means; the schemas have it from there. Facts from before
-// say everything, and are read the same way.
+// say everything, and are read the same way. The fact's sequence and the session of an entry are
+// always said, since readers without a client count and match by them; fill knows them too.
 
 // factRoom is a [Room] inside a fact.
 type factRoom struct {
@@ -24,7 +25,7 @@ type factRoom struct {
 	Config      Config            `json:"config,omitzero"`      // absent: {}, nothing was chosen
 	Attributes  map[string]string `json:"attributes,omitempty"` // absent: {}
 	MemberCount int               `json:"memberCount,omitzero"` // absent: as many as memberList has entries
-	Sequence    uint64            `json:"sequence,omitzero"`    // absent: the event's sequence, as a number
+	Sequence    uint64            `json:"sequence,omitzero"`    // absent: as beside it, in the data
 	Revision    uint64            `json:"revision,omitzero"`
 	DestroyAt   Time              `json:"destroyAt,omitzero"`
 }
@@ -54,7 +55,6 @@ func (f *Fact) leanJoined() []Joined {
 	list := slices.Clone(f.Joined)
 	for i := range list {
 		j := &list[i]
-		j.SessionID = unless(DefaultSession, j.SessionID)
 		j.JoinedAt = unless(f.Time, j.JoinedAt)
 		j.Via = unless(ViaEnter, j.Via)
 	}
@@ -65,7 +65,6 @@ func (f *Fact) leanLeft() []Left {
 	list := slices.Clone(f.Left)
 	for i := range list {
 		l := &list[i]
-		l.SessionID = unless(DefaultSession, l.SessionID)
 		l.JoinedAt, l.LeftAt = unless(f.Time, l.JoinedAt), unless(f.Time, l.LeftAt)
 		l.Reason = unless(ReasonLeft, l.Reason)
 	}

@@ -134,9 +134,9 @@ type Joined struct {
 	UserID     string         `json:"userID"`
 	UserName   string         `json:"userName,omitzero"` // absent: empty
 	UserInfo   jsontext.Value `json:"userInfo,omitzero"`
-	SessionID  string         `json:"sessionID,omitzero"` // at most 64 bytes; absent: default
-	JoinedAt   Time           `json:"joinedAt,omitzero"`  // absent: the event's time
-	Via        Via            `json:"via,omitzero"`       // absent: enter
+	SessionID  string         `json:"sessionID"`         // at most 64 bytes
+	JoinedAt   Time           `json:"joinedAt,omitzero"` // absent: the event's time
+	Via        Via            `json:"via,omitzero"`      // absent: enter
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
 
@@ -153,11 +153,11 @@ type Joined struct {
 // for [Joined].
 type Left struct {
 	UserID     string     `json:"userID"`
-	UserName   string     `json:"userName,omitzero"`  // absent: empty
-	SessionID  string     `json:"sessionID,omitzero"` // at most 64 bytes; absent: default
-	JoinedAt   Time       `json:"joinedAt,omitzero"`  // absent: the event's time
-	LeftAt     Time       `json:"leftAt,omitzero"`    // absent: the event's time
-	Reason     LeftReason `json:"reason,omitzero"`    // absent: left
+	UserName   string     `json:"userName,omitzero"` // absent: empty
+	SessionID  string     `json:"sessionID"`         // at most 64 bytes
+	JoinedAt   Time       `json:"joinedAt,omitzero"` // absent: the event's time
+	LeftAt     Time       `json:"leftAt,omitzero"`   // absent: the event's time
+	Reason     LeftReason `json:"reason,omitzero"`   // absent: left
 	ReasonText string     `json:"reasonText,omitzero"`
 	ToRoomID   string     `json:"toRoomID,omitzero"`
 	Operator   string     `json:"operator,omitzero"`

@@ -81,24 +81,21 @@ func readFact(revision uint64, h nats.Header, data []byte) (*fact, error) {
 	if err := json.Unmarshal(f.Event.Data(), &f.Data); err != nil {
 		return nil, fmt.Errorf("%.300s: %w", data, err)
 	}
-	return f, f.fill()
+	f.fill()
+	return f, nil
 }
 
 // fill puts in what facts leave out.
-func (f *fact) fill() (err error) {
+func (f *fact) fill() {
 	d := &f.Data
 	d.RoomID = cmp.Or(d.RoomID, f.Room)
 	if d.InstanceID == "" {
 		d.InstanceID, _ = f.Event.Extensions()["roominstance"].(string)
 	}
-	if d.Sequence == 0 {
-		text, _ := f.Event.Extensions()["sequence"].(string)
-		d.Sequence, err = strconv.ParseUint(text, 10, 64)
-	}
 	at := f.Event.Time().UTC().Format("2006-01-02T15:04:05.000Z")
 	for i := range d.MemberList {
 		e := &d.MemberList[i]
-		e.SessionID, e.JoinedAt = cmp.Or(e.SessionID, "default"), cmp.Or(e.JoinedAt, at)
+		e.JoinedAt = cmp.Or(e.JoinedAt, at)
 		if strings.HasSuffix(f.Type, ".left.v1") {
 			e.LeftAt, e.Reason = cmp.Or(e.LeftAt, at), cmp.Or(e.Reason, "left")
 		} else {
@@ -111,7 +108,6 @@ func (f *fact) fill() (err error) {
 			d.Owners[k] = &d.UserID
 		}
 	}
-	return err
 }
 
 // roster is who is in one instance of a room, as its facts say.

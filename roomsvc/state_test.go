@@ -29,37 +29,37 @@ func TestFacts(t *testing.T) {
 	shape := newShape(t)
 	envelope := func(room, instance, typ string, sequence int, data string) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":"ID","source":"/rooms/%s/%s","type":"io.natsrooms.%s","subject":"%s","time":"T","datacontenttype":"application/json",
-			"sequence":"%020d","roominstance":%q,"partitionkey":"%s","data":{%s}}`,
-			token(room), instance, typ, room, sequence, instance, room, data)
+			"sequence":"%020d","roominstance":%q,"partitionkey":"%s","data":{"sequence":%d,%s}}`,
+			token(room), instance, typ, room, sequence, instance, room, sequence, data)
 	}
-	// What is as usual, or in the envelope, is left out: callers in session default who enter or leave now.
+	// What is as usual, or in the envelope, is left out of callers who enter or leave now.
 	const lobby = `"room":{"roomName":"AB",%s"createdBy":"alice","attributes":{"k":"<&>"}%s}`
-	joined := func(user, request, more string) string {
-		return fmt.Sprintf(`"memberList":[{"userID":%q,"requestID":%q%s}]`, user, request, more)
+	joined := func(user, session, request, more string) string {
+		return fmt.Sprintf(`"memberList":[{"userID":%q,"sessionID":%q,"requestID":%q%s}]`, user, session, request, more)
 	}
-	left := func(user, request, more string) string {
-		return fmt.Sprintf(`"memberList":[{"userID":%q,"joinedAt":"T","requestID":%q%s}]`, user, request, more)
+	left := func(user, session, request, more string) string {
+		return fmt.Sprintf(`"memberList":[{"userID":%q,"sessionID":%q,"joinedAt":"T","requestID":%q%s}]`, user, session, request, more)
 	}
 	steps := []struct {
 		verb, body string
 		want       []string
 	}{
 		{"create", `{"userID":"alice","userName":"Al","userInfo":{"x":1},"roomID":"a.b","roomName":"AB","config":{"roomAttributes":{"k":"<&>"}},"requestID":"r1"}`, []string{
-			envelope("a.b", "I1", "room.created.v1", 1, fmt.Sprintf(lobby, "", "")+`,`+joined("alice", "r1", `,"userName":"Al","userInfo":{"x":1},"via":"create"`))}},
+			envelope("a.b", "I1", "room.created.v1", 1, fmt.Sprintf(lobby, "", "")+`,`+joined("alice", "default", "r1", `,"userName":"Al","userInfo":{"x":1},"via":"create"`))}},
 		{"join", `{"userID":"bob","roomID":"a.b","requestID":"r2"}`, []string{
-			envelope("a.b", "I1", "member.joined.v1", 2, joined("bob", "r2", `,"via":"join"`)+`,"memberCount":2`)}},
+			envelope("a.b", "I1", "member.joined.v1", 2, joined("bob", "default", "r2", `,"via":"join"`)+`,"memberCount":2`)}},
 		{"enter", `{"userID":"bob","sessionID":"phone","roomID":"a.b","requestID":"r3"}`, []string{
-			envelope("a.b", "I1", "session.joined.v1", 3, joined("bob", "r3", `,"sessionID":"phone"`)+`,"memberCount":2`)}},
+			envelope("a.b", "I1", "session.joined.v1", 3, joined("bob", "phone", "r3", "")+`,"memberCount":2`)}},
 		{"leave", `{"userID":"bob","roomID":"a.b","requestID":"r4"}`, []string{
-			envelope("a.b", "I1", "session.left.v1", 4, left("bob", "r4", "")+`,"memberCount":2`)}},
+			envelope("a.b", "I1", "session.left.v1", 4, left("bob", "default", "r4", "")+`,"memberCount":2`)}},
 		{"switch", `{"userID":"bob","sessionID":"phone","fromRoomID":"a.b","toRoomInfo":{"roomID":"new"},"isCreateWhenRoomNotExisted":true,"requestID":"r5"}`, []string{
-			envelope("a.b", "I1", "member.left.v1", 5, left("bob", "r5", `,"sessionID":"phone","reason":"switched","toRoomID":"new"`)+`,"memberCount":1`),
-			envelope("new", "I2", "room.created.v1", 1, `"room":{"createdBy":"bob"},`+joined("bob", "r5", `,"sessionID":"phone","via":"switch","fromRoomID":"a.b"`))}},
+			envelope("a.b", "I1", "member.left.v1", 5, left("bob", "phone", "r5", `,"reason":"switched","toRoomID":"new"`)+`,"memberCount":1`),
+			envelope("new", "I2", "room.created.v1", 1, `"room":{"createdBy":"bob"},`+joined("bob", "phone", "r5", `,"via":"switch","fromRoomID":"a.b"`))}},
 		{"enter", `{"userID":"alice","roomID":"new","requestID":"r6"}`, []string{
-			envelope("new", "I2", "member.joined.v1", 2, joined("alice", "r6", "")+`,"memberCount":2`)}},
+			envelope("new", "I2", "member.joined.v1", 2, joined("alice", "default", "r6", "")+`,"memberCount":2`)}},
 		{"leaveAll", `{"userID":"alice","requestID":"r7"}`, []string{
-			envelope("a.b", "I1", "member.left.v1", 6, left("alice", "r7", `,"userName":"Al"`)+`,"memberCount":0`),
-			envelope("new", "I2", "member.left.v1", 3, left("alice", "r7", "")+`,"memberCount":1`),
+			envelope("a.b", "I1", "member.left.v1", 6, left("alice", "default", "r7", `,"userName":"Al"`)+`,"memberCount":0`),
+			envelope("new", "I2", "member.left.v1", 3, left("alice", "default", "r7", "")+`,"memberCount":1`),
 			envelope("a.b", "I1", "room.destroyed.v1", 7, fmt.Sprintf(lobby, `"createdAt":"T",`, `,"destroyAt":"T"`)+`,"reason":"empty"`)}},
 		{"create", `{"roomID":"plain","requestID":"r8"}`, []string{
 			envelope("plain", "I3", "room.created.v1", 1, `"room":{},"requestID":"r8"`)}},

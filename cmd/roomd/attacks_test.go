@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,10 +75,10 @@ func (g *guarded) hears(what string, sequence int) {
 				continue // the service's own copy
 			}
 			var e struct {
-				Type     string
-				Sequence string
+				Type string
+				Data struct{ Sequence int }
 			}
-			if err := json.Unmarshal(m.Data, &e); err != nil || m.Subject != "room.evt.lobby" || !strings.Contains(e.Type, what) || e.Sequence != fmt.Sprintf("%020d", sequence) {
+			if err := json.Unmarshal(m.Data, &e); err != nil || m.Subject != "room.evt.lobby" || !strings.Contains(e.Type, what) || e.Data.Sequence != sequence {
 				g.t.Fatalf("on %s: %s; want %s %d", m.Subject, m.Data, what, sequence)
 			}
 			return

@@ -96,16 +96,12 @@ func TestEvents(t *testing.T) {
 		if err := Event(data); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		undocumented := `"undocumented": 1, `
-		if strings.Contains(string(data), `"data": {}`) {
-			undocumented = `"undocumented": 1`
-		}
 		for _, spoil := range [][2]string{
 			{`"specversion": "1.0"`, `"specversion": "0.3"`},
 			{`"source": "/rooms/a=2Eb=3Ec`, `"source": "/rooms/a.b>c`},
 			{`.007Z"`, `.007+01:00"`},
 			{`"subject": "`, `"undocumented": 1, "subject": "`},
-			{`"data": {`, `"data": {` + undocumented},
+			{`"data": {`, `"data": {"undocumented": 1, `},
 			{`"subject"`, `"about"`},
 			{`.v1"`, `.v9"`},
 		} {

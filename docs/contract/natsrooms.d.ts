@@ -564,8 +564,7 @@ export interface MemberAttributesData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   infos: MemberAttributes[];
   /** absent: true */
   deleteAfterOwnerLeft?: boolean;
@@ -577,7 +576,6 @@ export interface MemberAttributesData {
 export interface WholeMemberAttributesData extends MemberAttributesData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   deleteAfterOwnerLeft: boolean;
 }
 
@@ -616,8 +614,8 @@ export interface Joined {
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024; absent: empty */
   userName?: string;
   userInfo?: Record<string, unknown>;
-  /** at most 64 bytes; absent: default */
-  sessionID?: string;
+  /** at most 64 bytes */
+  sessionID: string;
   /** absent: the event's time */
   joinedAt?: string;
   /** absent: enter */
@@ -636,7 +634,6 @@ DeleteAfterOwnerLeft go when it leaves; the others outlive the membership.; at m
 
 export interface WholeJoined extends Joined {
   userName: string;
-  sessionID: string;
   joinedAt: string;
   via: "create" | "join" | "enter" | "switch";
 }
@@ -646,8 +643,7 @@ export interface JoinedData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   memberList: Joined[];
   memberCount: number;
 }
@@ -655,7 +651,6 @@ export interface JoinedData {
 export interface WholeJoinedData extends JoinedData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   memberList: WholeJoined[];
 }
 
@@ -693,8 +688,8 @@ export interface Left {
   userID: string;
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024; absent: empty */
   userName?: string;
-  /** at most 64 bytes; absent: default */
-  sessionID?: string;
+  /** at most 64 bytes */
+  sessionID: string;
   /** absent: the event's time */
   joinedAt?: string;
   /** absent: the event's time */
@@ -712,7 +707,6 @@ export interface Left {
 
 export interface WholeLeft extends Left {
   userName: string;
-  sessionID: string;
   joinedAt: string;
   leftAt: string;
   reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
@@ -723,8 +717,7 @@ export interface LeftData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   memberList: Left[];
   memberCount: number;
   deletedAttributes?: string[];
@@ -733,7 +726,6 @@ export interface LeftData {
 export interface WholeLeftData extends LeftData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   memberList: WholeLeft[];
 }
 
@@ -810,8 +802,7 @@ export interface AccessData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   access: "open" | "listed" | "token";
   /** absent: [] */
   allowedUsers?: string[];
@@ -823,7 +814,6 @@ export interface AccessData {
 export interface WholeAccessData extends AccessData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   allowedUsers: string[];
   userID: string;
 }
@@ -872,8 +862,7 @@ export interface AttributesData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   /** absent: {}; at most 64, with keys of 1 to 64 bytes and values of at most 4096, unless set otherwise */
   set?: Record<string, string>;
   /** absent: [] */
@@ -890,7 +879,6 @@ export interface AttributesData {
 export interface WholeAttributesData extends AttributesData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   set: Record<string, string>;
   delete: string[];
   owners: Record<string, string | null>;
@@ -945,8 +933,7 @@ export interface CreatedData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   room: FactRoom;
   /** absent: [] */
   memberList?: Joined[];
@@ -960,7 +947,6 @@ export interface CreatedData {
 export interface WholeCreatedData extends CreatedData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   room: WholeFactRoom;
   memberList: WholeJoined[];
 }
@@ -982,7 +968,7 @@ export interface FactRoom {
   attributes?: Record<string, string>;
   /** absent: as many as memberList has entries */
   memberCount?: number;
-  /** absent: the event's sequence, as a number */
+  /** absent: as beside it, in the data */
   sequence?: number;
   revision?: number;
   destroyAt?: string;
@@ -1033,8 +1019,7 @@ export interface DestroyedData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
   room: FactRoom;
   reason: "empty" | "requested";
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -1045,7 +1030,6 @@ export interface DestroyedData {
 export interface WholeDestroyedData extends DestroyedData {
   roomID: string;
   instanceID: string;
-  sequence: number;
   room: WholeFactRoom;
 }
 
@@ -1082,14 +1066,12 @@ export interface KeptData {
   roomID?: string;
   /** absent: the event's roominstance */
   instanceID?: string;
-  /** absent: the event's sequence, as a number */
-  sequence?: number;
+  sequence: number;
 }
 
 export interface WholeKeptData extends KeptData {
   roomID: string;
   instanceID: string;
-  sequence: number;
 }
 
 /** nothing changed; a quiet room keeps a fact in the journal */

@@ -9,12 +9,12 @@ const factOverhead = 4 << 10
 // only what the entry has, since facts leave out the rest. A frame is what every entry may have.
 
 const (
-	joinedFrame = len(`{"userID":,"via":"create","leaseSeconds":3600},`)
-	leftFrame   = len(`{"userID":,"joinedAt":"2006-01-02T15:04:05.000Z","leftAt":"2006-01-02T15:04:05.000Z","reason":"destroyed"},`)
+	joinedFrame = len(`{"userID":,"sessionID":,"via":"create","leaseSeconds":3600},`)
+	leftFrame   = len(`{"userID":,"sessionID":,"joinedAt":"2006-01-02T15:04:05.000Z","leftAt":"2006-01-02T15:04:05.000Z","reason":"destroyed"},`)
 )
 
 func joinedSize(c *Command) int {
-	size := joinedFrame + jsonSize(string(c.User)) + fieldSize("userName", c.Name) + sessionSize(c.Session)
+	size := joinedFrame + jsonSize(string(c.User)) + fieldSize("userName", c.Name) + jsonSize(c.Session)
 	if len(c.Info) > 0 {
 		size += len(`,"userInfo":`) + len(c.Info)
 	}
@@ -30,20 +30,13 @@ func keptSize(attributes map[string]string) int {
 }
 
 func (r *Run) leftSize(c *Command, m *Member) int {
-	size := leftFrame + r.goingSize(c.User) + fieldSize("userName", m.Name) + jsonSize(string(c.User)) + sessionSize(c.Session)
+	size := leftFrame + r.goingSize(c.User) + fieldSize("userName", m.Name) + jsonSize(string(c.User)) + jsonSize(c.Session)
 	return size + fieldSize("toRoomID", string(c.Room)) + fieldSize("requestID", c.RequestID)
 }
 
 func removedSize(m *Member, c *Command) int {
-	size := leftFrame + fieldSize("userName", m.Name) + jsonSize(string(m.User)) + sessionSize(m.Sessions[0].SessionID)
+	size := leftFrame + fieldSize("userName", m.Name) + jsonSize(string(m.User)) + jsonSize(m.Sessions[0].SessionID)
 	return size + fieldSize("reasonText", c.ReasonText) + fieldSize("operator", string(c.User)) + fieldSize("requestID", c.RequestID)
-}
-
-func sessionSize(id string) int {
-	if id == DefaultSession {
-		return 0
-	}
-	return fieldSize("sessionID", id)
 }
 
 // fieldSize bounds a field that is left out if it is empty.

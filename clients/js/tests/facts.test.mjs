@@ -25,7 +25,7 @@ test("what a fact leaves out is filled in as facts from before have it", async (
 test("a fact in which all is usual", () => {
   const lean = (type, data) => ({
     specversion: "1.0", id: "E1", source: "/rooms/lobby/I1", type: `io.natsrooms.${type}.v1`, subject: "lobby", datacontenttype: "application/json",
-    time: "2026-01-01T00:00:00.007Z", data, partitionkey: "lobby", roominstance: "I1", sequence: "00000000000000000007",
+    time: "2026-01-01T00:00:00.007Z", data: { sequence: 7, ...data }, partitionkey: "lobby", roominstance: "I1", sequence: "00000000000000000007",
   });
   const time = "2026-01-01T00:00:00.007Z";
   const position = { roomID: "lobby", instanceID: "I1", sequence: 7 };
@@ -33,10 +33,10 @@ test("a fact in which all is usual", () => {
   const joined = { userID: "bob", userName: "", sessionID: "default", joinedAt: time, via: "enter" };
   for (const [type, data, want] of [
     ["room.created", { room: {} }, { room, memberList: [] }],
-    ["room.created", { room: {}, memberList: [{ userID: "bob" }] }, { room: { ...room, memberCount: 1 }, memberList: [joined] }],
-    ["member.joined", { memberList: [{ userID: "bob" }], memberCount: 1 }, { memberList: [joined], memberCount: 1 }],
-    ["session.joined", { memberList: [{ userID: "bob" }], memberCount: 1 }, { memberList: [joined], memberCount: 1 }],
-    ["member.left", { memberList: [{ userID: "bob" }], memberCount: 0 }, { memberList: [{ userID: "bob", userName: "", sessionID: "default", joinedAt: time, leftAt: time, reason: "left" }], memberCount: 0 }],
+    ["room.created", { room: {}, memberList: [{ userID: "bob", sessionID: "default" }] }, { room: { ...room, memberCount: 1 }, memberList: [joined] }],
+    ["member.joined", { memberList: [{ userID: "bob", sessionID: "default" }], memberCount: 1 }, { memberList: [joined], memberCount: 1 }],
+    ["session.joined", { memberList: [{ userID: "bob", sessionID: "default" }], memberCount: 1 }, { memberList: [joined], memberCount: 1 }],
+    ["member.left", { memberList: [{ userID: "bob", sessionID: "default" }], memberCount: 0 }, { memberList: [{ userID: "bob", userName: "", sessionID: "default", joinedAt: time, leftAt: time, reason: "left" }], memberCount: 0 }],
     ["room.attributes.changed", { set: { k: "v" }, userID: "bob", changes: [] }, { set: { k: "v" }, delete: [], owners: { k: "bob" }, userID: "bob", changes: [] }],
     ["room.attributes.changed", { delete: ["k"], userID: "bob", changes: [] }, { set: {}, delete: ["k"], owners: {}, userID: "bob", changes: [] }],
     ["member.attributes.changed", { infos: [], userID: "bob" }, { infos: [], userID: "bob", deleteAfterOwnerLeft: true }],
@@ -46,6 +46,16 @@ test("a fact in which all is usual", () => {
     ["room.painted", { colour: "red" }, { colour: "red" }], // of a later version
   ]) {
     for (const fill of [whole, conformed]) assert.deepEqual(fill(lean(type, data)).data, { ...position, ...want }, type);
+  }
+});
+
+test("what is always said is not missed either", async () => {
+  for (const name of ["member.joined.v1.json", "member.left.v1.json"]) {
+    const bare = await event(name);
+    delete bare.data.sequence;
+    for (const entry of bare.data.memberList) if (entry.sessionID === "default") delete entry.sessionID;
+    assert.notDeepEqual(bare, await event(name));
+    assert.deepEqual(whole(bare), await event(`before/${name}`));
   }
 });
 

@@ -84,7 +84,6 @@ async function cable(server, fault) {
 const nothing = [];
 const header = (m, name, change) => (m.headers = m.headers.flatMap(([k, v]) => (k === name ? change(v) : [[k, v]])));
 const refused = (change) => ({ answer: (body, verb, m) => void (body.error && change(body.error, m)) });
-const place = (e) => Number(e.sequence); // 1, 2, 3 of facts
 const leaves = (field) => ({ event: (e) => void e.data.memberList?.forEach((m) => delete m[field]) });
 const later = (ms) => (time) => new Date(Date.parse(time) + ms).toISOString();
 
@@ -105,13 +104,14 @@ const faults = {
   "a verb is missing": ["verbs", { command: (body, verb, m) => void (verb === "count" && (m.subject = "room.cmd.number")) }],
   "a fact is lost": ["order", nth(3, () => nothing)],
   "a fact is heard twice": ["order", nth(2, (m) => [m, m])],
-  "two facts change places": ["order", { event: (e, type, m, state) => (m.subject.startsWith("room.evt.") && place(e) === 2 ? ((state[m.subject] = m), nothing) : place(e) === 3 && state[m.subject] ? [m, state[m.subject]] : undefined) }],
-  "the time of a fact is before the one before it": ["events", { event: (e) => void (place(e) === 2 && (e.time = later(-3_600_000)(e.time))) }],
+  "two facts change places": ["order", { event: (e, type, m, state) => (m.subject.startsWith("room.evt.") && e.data.sequence === 2 ? ((state[m.subject] = m), nothing) : e.data.sequence === 3 && state[m.subject] ? [m, state[m.subject]] : undefined) }],
+  "the time of a fact is before the one before it": ["events", { event: (e) => void (e.data.sequence === 2 && (e.time = later(-3_600_000)(e.time))) }],
   "the extension sequence has no leading zeros": ["events", { event: (e) => void (e.sequence &&= String(Number(e.sequence))) }],
   "a fact lacks what its schema requires": ["events", { event: (e, type) => void (type === "member.left" && delete e.data.memberCount) }],
   "an entry lacks its requestID": ["events", { event: (e) => void e.data.memberList?.forEach((m) => delete m.requestID) }],
+  "an entry lacks its sessionID": ["events", leaves("sessionID")],
+  "a fact lacks its sequence": ["events", { event: (e) => void delete e.data.sequence }],
   "a name is left out that is not empty": ["events", leaves("userName")],
-  "a session is left out that is not the default one": ["events", leaves("sessionID")],
   "a way in is left out that is not enter": ["events", leaves("via")],
   "a reason is left out that is not left": ["events", leaves("reason")],
   "a time is left out that is not the event's": ["events", leaves("joinedAt")],
@@ -145,7 +145,7 @@ const faults = {
   "a renewal does not renew": ["leases", { command: (body, verb) => void (["renew", "get"].includes(verb) && (body.sessionID = "other")) }],
   "a connection speaks for another user": ["users", { command: (body, verb, m) => void (m.subject.split(".").length === 4 && delete body.userID) }],
   "who leaves does not hear it": ["feeds", { event: (e, type, m) => (m.subject.startsWith("room.feed.") && type === "member.left" ? nothing : undefined) }],
-  "a feed is in another order": ["feeds", { event: (e, type, m) => (m.subject.startsWith("room.feed.") && place(e) === 3 ? nothing : undefined) }],
+  "a feed is in another order": ["feeds", { event: (e, type, m) => (m.subject.startsWith("room.feed.") && e.data.sequence === 3 ? nothing : undefined) }],
   "who may read is not checked": ["feeds", { answer: (body, verb, m) => void (body.error?.code === "NOT_ALLOWED" && (delete body.error, (m.headers = []), Object.assign(body, { memberCount: 0, instanceID: "x", sequence: 1, revision: 1 }))) }],
 };
 

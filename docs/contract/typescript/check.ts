@@ -32,8 +32,10 @@ export function stays(fact: WholeFact): number[] {
 
 export const title = (fact: WholeFact): string => (fact.type === "io.natsrooms.room.created.v1" ? fact.data.room.roomName : fact.data.roomID);
 
-// @ts-expect-error a fact as it is heard may leave its sequence to the envelope
 export const place = (fact: Fact): number => fact.data.sequence;
+
+// @ts-expect-error a fact as it is heard may leave its instance to the envelope
+export const instance = (fact: Fact): string => fact.data.instanceID;
 
 export const said = (m: MessageSent): string => `${m.data.senderUserID}: ${m.data.data}`;
 

@@ -1,6 +1,6 @@
 // What facts may leave out, as the contract says it in docs/contract/README.md.
 
-const entry = (time, more) => ({ userName: "", sessionID: "default", joinedAt: time, ...more });
+const entry = (time, more) => ({ userName: "", joinedAt: time, ...more });
 const usual = {
   "room.created": (time) => entry(time, { via: "enter" }),
   "member.joined": (time) => entry(time, { via: "enter" }),
@@ -13,12 +13,12 @@ const usual = {
 export function whole(event) {
   const name = event.type.replace(/^io\.natsrooms\.|\.v\d+$/g, "");
   if (["message.sent", "user.state.changed"].includes(name)) return event;
-  const position = { roomID: event.subject, instanceID: event.roominstance, sequence: Number(event.sequence) };
-  const data = { ...position, ...event.data };
+  const place = { roomID: event.subject, instanceID: event.roominstance };
+  const data = { ...place, ...event.data };
   if (name in usual) data.memberList = (data.memberList ?? []).map((e) => ({ ...usual[name](event.time), ...e }));
   if (name === "room.created" || name === "room.destroyed") {
     const memberCount = data.memberList?.length ?? 0;
-    data.room = { ...position, roomName: "", createdAt: event.time, createdBy: "", config: {}, attributes: {}, memberCount, ...data.room };
+    data.room = { ...place, sequence: data.sequence, roomName: "", createdAt: event.time, createdBy: "", config: {}, attributes: {}, memberCount, ...data.room };
   }
   if (name === "room.attributes.changed") {
     data.set ??= {};
