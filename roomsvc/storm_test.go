@@ -352,9 +352,21 @@ func TestStormOfEverything(t *testing.T) {
 	w.check(followers...)
 }
 
-// A service that is told to stop answers the requests that it has taken.
+// A service that is told to stop answers the requests that it has taken, of back ends and of end
+// users.
 func TestStopAnswersWhatIsInFlight(t *testing.T) {
-	w, instances := newWorld(t, 1, roomsvc.Config{})
+	for form, command := range map[string]string{
+		"back ends": "room.cmd.join\x00" + `{"roomID":"lobby","userID":"u%d"}`,
+		"end users": "room.cmd.join.u%d\x00" + `{"roomID":"lobby"}`,
+	} {
+		t.Run(form, func(t *testing.T) { testStop(t, command) })
+	}
+}
+
+func testStop(t *testing.T, command string) {
+	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	subject, body, _ := strings.Cut(command, "\x00")
+	of := func(format string, i int) string { return strings.ReplaceAll(format, "%d", fmt.Sprint(i)) }
 	ok[position](w, "create", `{"roomID":"lobby","userID":"first"}`)
 	const n = 3000
 	inbox, answers := w.NC.NewInbox(), make(chan *nats.Msg, n+1)
@@ -366,7 +378,7 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 		if i == n/2 {
 			go func() { stopped <- instances[0].Stop(w.Ctx) }()
 		}
-		if err := w.NC.PublishRequest("room.cmd.join", fmt.Sprintf("%s.%d", inbox, i), fmt.Appendf(nil, `{"roomID":"lobby","userID":"u%d"}`, i)); err != nil {
+		if err := w.NC.PublishRequest(of(subject, i), fmt.Sprintf("%s.%d", inbox, i), []byte(of(body, i))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,7 +26,22 @@ const waiting = 1 << 18
 // dropped and a new one is made.
 type Endpoints struct {
 	*intake.Intake
+	api   *API
 	stale func() bool
+}
+
+// Stop takes in what has arrived, and nothing after it. Once the life is over, what end users
+// sent is refused here, since nobody else begins it any more.
+func (e *Endpoints) Stop(ctx context.Context) {
+	e.Intake.Stop(ctx)
+	for e.api.Life.Over() {
+		select {
+		case begin := <-e.api.let:
+			begin()
+		default:
+			return
+		}
+	}
 }
 
 // Watch notices that the process stood still, and calls woke each time, as long as the life
@@ -40,7 +56,7 @@ func (a *API) Listen() (*Endpoints, error) {
 		}
 	})
 	epoch := a.pulse.Epoch()
-	e := &Endpoints{stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
+	e := &Endpoints{api: a, stale: func() bool { return a.pulse.Still() || a.pulse.Epoch() != epoch }}
 	s := intake.Service{Name: subjects.MicroService, Version: a.Version, Description: "rooms over NATS", QueueGroup: subjects.QueueGroup, Stats: a.Stats}
 	users := a.Users
 	if users == a.Conn {
