@@ -141,13 +141,12 @@ type connection struct {
 
 // question is what a server is asked for.
 type question struct {
-	Auth    bool   `json:"auth"` // with accounts and users
-	ID      uint64 `json:"cid,omitzero"`
-	User    string `json:"user,omitzero"`
-	Account string `json:"acc,omitzero"`
-	Sort    string `json:"sort,omitzero"`
-	Offset  int    `json:"offset,omitzero"`
-	Limit   int    `json:"limit,omitzero"`
+	Auth   bool   `json:"auth"` // with accounts and users
+	ID     uint64 `json:"cid,omitzero"`
+	User   string `json:"user,omitzero"`
+	Sort   string `json:"sort,omitzero"`
+	Offset int    `json:"offset,omitzero"`
+	Limit  int    `json:"limit,omitzero"`
 }
 
 // look passes the wanted connections of a server to found, perhaps with others.

@@ -1,6 +1,7 @@
 package conns
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -31,12 +32,12 @@ func (s *Servers) Crowded(ctx context.Context, most int) ([]room.Connection, err
 // crowds is how many connections of a server are looked at, those with the most subscriptions.
 const crowds = 256
 
-// all asks all servers, and lists the connections that are wanted.
+// all asks all servers, and lists the connections that are wanted. It asks for those of all
+// accounts: for one account the server reads IDs of connections that are just being made.
 func (s *Servers) all(ctx context.Context, ask *question, want func(*connection) bool) ([]room.Connection, error) {
 	if err := s.knowAccount(ctx); err != nil {
 		return nil, err
 	}
-	ask.Account = s.account
 	q, err := json.Marshal(ask)
 	if err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ func (s *Servers) all(ctx context.Context, ask *question, want func(*connection)
 		}
 		wait = othersWithin
 		server, err := take(m.Data, func(c *connection, server string) {
-			if want(c) {
+			if cmp.Or(c.Account, globalAccount) == s.account && want(c) {
 				open = append(open, room.Connection{ServerID: server, ClientID: c.ID})
 			}
 		})

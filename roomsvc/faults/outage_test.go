@@ -67,7 +67,6 @@ func TestLeasesCannotBeStored(t *testing.T) {
 // Two of three servers are away for longer than a lease lasts. The service runs on, but nothing
 // can be stored. Nobody is put out for that who shows itself within the grace time.
 func TestNoQuorum(t *testing.T) {
-	t.Parallel()
 	nodes := roomtest.Cluster(t, 3)
 	w := callerOf(t, nodes[0].ClientURL())
 	const grace = 12 * time.Second
