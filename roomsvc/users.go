@@ -191,11 +191,7 @@ func (d *userDoor) endCrowded(servers *conns.Servers) {
 	ctx, cancel := context.WithTimeout(d.life, endWait)
 	defer cancel()
 	crowded, err := servers.Crowded(ctx, most)
-	for _, c := range crowded {
-		if e := servers.End(ctx, c); e != nil {
-			err = e
-		}
-	}
+	err = endEach(ctx, servers, crowded, err)
 	if len(crowded) > 0 {
 		d.log.Warn("connections of end users are ended that have more subscriptions than they may", "connections", len(crowded), "limit", most, "error", err)
 	}
@@ -206,7 +202,12 @@ func (d *userDoor) endAllOf(servers *conns.Servers, u subjects.User) error {
 	ctx, cancel := context.WithTimeout(d.life, endWait)
 	defer cancel()
 	open, err := servers.Of(ctx, u)
-	for _, c := range open {
+	return endEach(ctx, servers, open, err)
+}
+
+// endEach ends connections, and returns the last error, or the one that there was before.
+func endEach(ctx context.Context, servers *conns.Servers, list []room.Connection, err error) error {
+	for _, c := range list {
 		if e := servers.End(ctx, c); e != nil {
 			err = e
 		}

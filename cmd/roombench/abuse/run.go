@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -13,12 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/cmd/roombench/process"
 	"natsrooms/roomsvc/auth"
 	"natsrooms/subjects"
 )
@@ -93,7 +92,7 @@ func run(ctx context.Context, o Options, said func(*Row)) (rows []*Row, err erro
 
 // measure starts a roomd, and measures one attack on it.
 func measure(ctx context.Context, o Options, name string, users, each int) (*Row, error) {
-	d, err := start(ctx, o)
+	d, err := start(o)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +110,8 @@ func measure(ctx context.Context, o Options, name string, users, each int) (*Row
 	from := time.Now()
 	pause(ctx, 3*time.Second)
 	r.Quiet = crowd.between(from, time.Now()).latency()
-	r.Before, r.Most = d.memory(), d.memory()
+	r.Before = d.memory()
+	r.Most = r.Before
 	from = time.Now()
 	if err := r.suffer(d, d.attack(ctx, name, users, each, o.For)); err != nil {
 		return nil, fmt.Errorf("the attack failed: %w", err)
@@ -155,10 +155,10 @@ func pause(ctx context.Context, d time.Duration) {
 
 // daemon is a roomd with --auth jwt.
 type daemon struct {
-	dir, url string
-	archive  string // instance of the room archive
-	cmd      *exec.Cmd
-	log      *output
+	*process.Roomd
+	dir     string
+	archive string // instance of the room archive
+	log     *output
 }
 
 // output is what a process says, for several goroutines.
@@ -179,7 +179,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-func start(ctx context.Context, o Options) (*daemon, error) {
+func start(o Options) (*daemon, error) {
 	dir, err := os.MkdirTemp("", "abuse")
 	if err != nil {
 		return nil, err
@@ -193,41 +193,22 @@ func start(ctx context.Context, o Options) (*daemon, error) {
 	if o.Limit != "" {
 		args = append(args, "--limit", o.Limit)
 	}
-	d.cmd = exec.CommandContext(ctx, o.Roomd, args...)
-	d.cmd.Stderr = d.log
-	out, err := d.cmd.StdoutPipe()
-	if err == nil {
-		err = d.cmd.Start()
-	}
-	if err != nil {
+	if d.Roomd, err = process.StartLogged(d.log, o.Roomd, args...); err != nil {
+		_ = os.RemoveAll(dir)
 		return nil, err
 	}
-	line, _ := bufio.NewReader(out).ReadString('\n')
-	ready, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
-	if !ok {
-		d.stop()
-		return nil, fmt.Errorf("roomd said %q: %s", line, d.log)
-	}
-	d.url = ready
 	return d, nil
 }
 
 func (d *daemon) stop() {
-	_ = d.cmd.Process.Signal(syscall.SIGKILL)
-	_ = d.cmd.Wait()
+	d.Kill()
 	_ = os.RemoveAll(d.dir)
 }
 
 // memory is what roomd holds, in MiB; 0 if the system does not say.
 func (d *daemon) memory() int {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-	for line := range strings.Lines(string(status)) {
-		if kib, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kib), "kB")))
-			return n >> 10
-		}
-	}
-	return 0
+	m, _ := process.MemoryOf(d.PID)
+	return int(m.Now >> 20)
 }
 
 func token(u subjects.User, admin bool) (string, error) {
@@ -235,7 +216,7 @@ func token(u subjects.User, admin bool) (string, error) {
 }
 
 func (d *daemon) attack(ctx context.Context, name string, users, each int, long time.Duration) *exec.Cmd {
-	what := []string{d.url, name, strconv.Itoa(each), long.String()}
+	what := []string{d.URL, name, strconv.Itoa(each), long.String()}
 	for n := range users {
 		t, _ := token(hostile(n), false)
 		what = append(what, t)
@@ -254,7 +235,7 @@ func (d *daemon) furnish(users int) error {
 	if err != nil {
 		return err
 	}
-	nc, err := nats.Connect(d.url, nats.Token(t), nats.Timeout(patience))
+	nc, err := nats.Connect(d.URL, nats.Token(t), nats.Timeout(patience))
 	if err != nil {
 		return err
 	}
@@ -322,7 +303,7 @@ func (d *daemon) gather() (*crowd, error) {
 		if err != nil {
 			return nil, err
 		}
-		nc, err := nats.Connect(d.url, nats.Token(t), nats.CustomInboxPrefix(subjects.UserInbox(u)), nats.Timeout(patience))
+		nc, err := nats.Connect(d.URL, nats.Token(t), nats.CustomInboxPrefix(subjects.UserInbox(u)), nats.Timeout(patience))
 		if err != nil {
 			return nil, err
 		}

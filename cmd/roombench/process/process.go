@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -77,8 +78,13 @@ type Roomd struct {
 
 // Start starts a program that behaves like roomd and returns when it says that it is ready.
 func Start(program string, args ...string) (*Roomd, error) {
+	return StartLogged(io.Discard, program, args...)
+}
+
+// StartLogged does the same, and writes all that the program says on standard error to log.
+func StartLogged(log io.Writer, program string, args ...string) (*Roomd, error) {
 	r := &Roomd{cmd: exec.Command(program, args...), exited: make(chan struct{}), stderr: &tail{}}
-	r.cmd.Stderr = r.stderr
+	r.cmd.Stderr = io.MultiWriter(r.stderr, log)
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
