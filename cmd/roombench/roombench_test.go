@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 )
 
 // small is every scenario in miniature.
@@ -24,17 +24,9 @@ func small(url string) Options {
 
 func serve(t *testing.T) string {
 	t.Helper()
-	srv := roomtest.Server(t)
-	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{Feeds: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return srv.ClientURL()
+	w := worlds.New(t)
+	w.Start(roomsvc.Config{Feeds: true})
+	return w.Node.ClientURL()
 }
 
 func TestRunMeasuresEveryScenario(t *testing.T) {

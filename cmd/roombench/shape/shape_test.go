@@ -15,7 +15,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
-	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
 
@@ -28,17 +28,9 @@ type deployment struct {
 
 func deploy(t *testing.T, feeds bool, rooms int) *deployment {
 	t.Helper()
-	srv := roomtest.Server(t)
-	s, err := roomsvc.New(t.Context(), roomtest.Conn(t, srv), roomsvc.Config{Feeds: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	d := &deployment{t, roomtest.Conn(t, srv), Config{Address: srv.Addr().String(), Feeds: feeds, CPU: func() (a, b time.Duration) { return 0, 0 }}}
+	w := worlds.New(t)
+	w.Start(roomsvc.Config{Feeds: true})
+	d := &deployment{t, w.NC, Config{Address: w.Node.Addr().String(), Feeds: feeds, CPU: func() (a, b time.Duration) { return 0, 0 }}}
 	for i := range rooms {
 		err := d.ask(room.Create, &room.CreateRequest{RoomID: "r-" + strconv.Itoa(i), Config: &room.RoomConfig{RoomDestroyDelayTime: 60}}, nil)
 		if err != nil {
