@@ -9,11 +9,11 @@ import (
 // argument and hold no lock.
 type account struct {
 	user     subjects.User
-	commands bucket // of user-commands
-	bytes    bucket // of user-bytes
-	reserve  bucket // commands that keep a place or give it back
-	patience bucket // refusals, each as many commands as it is worth
-	changes  map[subjects.Room]*bucket
+	commands room.Usage // of user-commands
+	bytes    room.Usage // of user-bytes
+	reserve  room.Usage // commands that keep a place or give it back
+	patience room.Usage // refusals, each as many commands as it is worth
+	changes  map[subjects.Room]*room.Usage
 	waiting  int           // commands that are not answered
 	reads    chan struct{} // its turns to read; nil: it has not read yet
 
@@ -21,6 +21,8 @@ type account struct {
 	times   int64 // how often in a row
 	lastCut int64 // when its connections were last to be ended
 }
+
+const second = 1_000_000 // in microseconds
 
 const (
 	burst    = 2        // seconds' worth of a rate that may come at once
@@ -57,21 +59,21 @@ func (a *account) take(now int64, verb room.Verb, size int64, l *room.Limits) (f
 	}
 	rate, most := int64(l.UserCommands), int64(l.UserBytes)
 	if rate > 0 {
-		wait = a.commands.wait(now, 1, rate, burst*rate)
+		wait = a.commands.Wait(now, 1, rate, burst*rate)
 	}
 	if most > 0 {
-		wait = max(wait, a.bytes.wait(now, size, most, burst*most))
+		wait = max(wait, a.bytes.Wait(now, size, most, burst*most))
 	}
 	switch {
 	case wait == 0:
 		if rate > 0 {
-			a.commands.add(now, 1, rate)
+			a.commands.Add(now, 1, rate)
 		}
 		if most > 0 {
-			a.bytes.add(now, size, most)
+			a.bytes.Add(now, size, most)
 		}
 		return passes, 0
-	case rate > 0 && keeps(verb) && size <= keptSize && a.reserve.take(now, 1, max(rate/kept, 1), burst*max(rate/kept, 1)) == 0:
+	case rate > 0 && keeps(verb) && size <= keptSize && a.reserve.Take(now, 1, max(rate/kept, 1), burst*max(rate/kept, 1)) == 0:
 		return passes, 0
 	}
 	return a.refuse(now, size, rate, most), wait
@@ -89,7 +91,7 @@ func (a *account) refuse(now, size, rate, most int64) fate {
 	if most > 0 {
 		worth += size * rate / most
 	}
-	if a.patience.take(now, worth, rate, enough*burst*rate) == 0 {
+	if a.patience.Take(now, worth, rate, enough*burst*rate) == 0 {
 		return refused
 	}
 	if now-a.cut > forgives {
@@ -104,7 +106,7 @@ func (a *account) refuse(now, size, rate, most int64) fate {
 func (a *account) change(now int64, rooms []subjects.Room, rate int64) (full subjects.Room, wait int64) {
 	for _, r := range rooms {
 		if b := a.changes[r]; b != nil {
-			if wait := b.wait(now, 1, rate, burst*rate); wait > 0 {
+			if wait := b.Wait(now, 1, rate, burst*rate); wait > 0 {
 				return r, wait
 			}
 		}
@@ -113,12 +115,12 @@ func (a *account) change(now int64, rooms []subjects.Room, rate int64) (full sub
 		b := a.changes[r]
 		if b == nil {
 			if a.changes == nil {
-				a.changes = map[subjects.Room]*bucket{}
+				a.changes = map[subjects.Room]*room.Usage{}
 			}
-			b = new(bucket)
+			b = new(room.Usage)
 			a.changes[r] = b
 		}
-		b.add(now, 1, rate)
+		b.Add(now, 1, rate)
 	}
 	return "", 0
 }
@@ -126,12 +128,12 @@ func (a *account) change(now int64, rooms []subjects.Room, rate int64) (full sub
 // forget drops what no longer counts, and says whether anything still does.
 func (a *account) forget(now int64) (idle bool) {
 	for r, b := range a.changes {
-		if b.idle(now) {
+		if b.Idle(now) {
 			delete(a.changes, r)
 		}
 	}
-	for _, b := range []*bucket{&a.commands, &a.bytes, &a.reserve, &a.patience} {
-		if !b.idle(now) {
+	for _, b := range []*room.Usage{&a.commands, &a.bytes, &a.reserve, &a.patience} {
+		if !b.Idle(now) {
 			return false
 		}
 	}

@@ -21,7 +21,7 @@ type Connections struct {
 // list is one user's.
 type list struct {
 	open map[room.Connection]int64 // 0: known to be open; else when it asked to be let in
-	pace bucket                    // of connecting
+	pace room.Usage                // of connecting
 }
 
 const (
@@ -45,10 +45,10 @@ func (c *Connections) Ask(now time.Time, u subjects.User, id room.Connection, mo
 		return false, true
 	}
 	rate := int64(max(most/paceOf, 1))
-	if l.pace.wait(at, 1, rate, int64(most)) > 0 {
+	if l.pace.Wait(at, 1, rate, int64(most)) > 0 {
 		return false, false
 	}
-	l.pace.add(at, 1, rate)
+	l.pace.Add(at, 1, rate)
 	c.put(u, id, at)
 	return true, false
 }
@@ -94,7 +94,7 @@ func (c *Connections) Forget(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for u, l := range c.of {
-		if len(l.open) == 0 && l.pace.idle(now.UnixMicro()) {
+		if len(l.open) == 0 && l.pace.Idle(now.UnixMicro()) {
 			delete(c.of, u)
 		}
 	}

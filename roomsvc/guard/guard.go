@@ -27,7 +27,7 @@ type Guard struct {
 
 	mu       sync.Mutex          // guards the fields below, and everything in the accounts
 	accounts map[string]*account // by the token that stands for the user in subjects
-	lines    bucket              // of the log
+	lines    room.Usage          // of the log
 	unsaid   int                 // lines that it had no space for
 }
 
@@ -146,7 +146,7 @@ func (p *Place) Change(now time.Time, rooms []subjects.Room) *room.Error {
 
 // say logs that a user is cut off: the first few at once, then about one a second.
 func (g *Guard) say(now time.Time, a *account) {
-	if g.lines.take(now.UnixMicro(), 1, 1, 10) > 0 {
+	if g.lines.Take(now.UnixMicro(), 1, 1, 10) > 0 {
 		g.unsaid++
 		return
 	}

@@ -41,7 +41,7 @@ func (p *Place) Spent(now time.Time, more int) {
 	}
 	p.guard.mu.Lock()
 	defer p.guard.mu.Unlock()
-	p.commands.add(now.UnixMicro(), int64(more), int64(rate))
+	p.commands.Add(now.UnixMicro(), int64(more), int64(rate))
 }
 
 // turns is the user's turns to read; they stay as many as when the account was made.
