@@ -33,6 +33,18 @@ type leased struct {
 	RoomIDList []string        `json:"roomIDList"`
 }
 
+// leaseEnd is when the lease of the user's session ends, as get says it. An instance that has
+// not heard yet of a lease that another one began does not say it.
+func leaseEnd(w *world, user, get string) (end time.Time) {
+	w.T.Helper()
+	for asked := time.Now(); end.IsZero(); {
+		if end = ok[leased](w, "get."+user, get).ExpiresAt; time.Since(asked) > 30*time.Second {
+			w.T.Fatalf("no answer says when the lease of %s ends", user)
+		}
+	}
+	return end
+}
+
 // out is a session's entry in the fact that it is out, as it was heard.
 type out struct {
 	entry
@@ -150,7 +162,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	ok[leased](w, "enter.alice", `{"roomID":"lobby","sessionID":"desk","leaseSeconds":8}`)
 	ok[leased](w, "enter.alice", `{"roomID":"side","sessionID":"tab","config":{"roomDestroyDelayTime":60}}`)
 	ok[leased](w, "enter", `{"roomID":"side","userID":"bob"}`)
-	told := ok[leased](w, "get.alice", `{"roomID":"side","sessionID":"tab"}`).ExpiresAt
+	told := leaseEnd(w, "alice", `{"roomID":"side","sessionID":"tab"}`)
 	desk := ok[leased](w, "renew.alice", `{"sessionID":"desk"}`).ExpiresAt
 	t.Logf("the end told at first and the one told when the bucket had been heard are %v apart", told.Sub(lobby.ExpiresAt))
 	if d := told.Sub(lobby.ExpiresAt); d < 0 || !heard.late.Within(d, noticed, begun) {
@@ -521,13 +533,13 @@ func TestLeaseOutlivesTheLeader(t *testing.T) {
 		t.Fatalf("%q leads", name)
 	}
 	ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
-	end := ok[leased](w, "get.alice", `{"roomID":"lobby"}`)
+	end := leaseEnd(w, "alice", `{"roomID":"lobby"}`)
 	instances[i].Kill()
 	died := time.Now()
 	x := heard.next()
-	roomtest.Figure(t, "out %v after the leader's death, %v after its end", x.heard.Sub(died), x.heard.Sub(end.ExpiresAt))
-	if x.UserID != "alice" || !x.left.Equal(end.ExpiresAt) || !heard.late.Within(x.heard.Sub(end.ExpiresAt), 15*time.Second, died) {
-		t.Errorf("%+v; the lease ended at %v", x, end.ExpiresAt)
+	roomtest.Figure(t, "out %v after the leader's death, %v after its end", x.heard.Sub(died), x.heard.Sub(end))
+	if x.UserID != "alice" || !x.left.Equal(end) || !heard.late.Within(x.heard.Sub(end), 15*time.Second, died) {
+		t.Errorf("%+v; the lease ended at %v", x, end)
 	}
 	if got := w.Leader(); got == name || got == "" {
 		t.Errorf("%q leads", got)
@@ -547,7 +559,7 @@ func TestLeasesOverARestart(t *testing.T) {
 			ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":5,"config":{"roomDestroyDelayTime":60}}`)
 			ok[leased](w, "enter.bob", `{"roomID":"lobby","leaseSeconds":3600}`)
 			ok[leased](w, "enter", `{"roomID":"lobby","userID":"carol"}`)
-			alice, bob := ok[leased](w, "get.alice", `{"roomID":"lobby"}`).ExpiresAt, ok[leased](w, "get.bob", `{"roomID":"lobby"}`).ExpiresAt
+			alice, bob := leaseEnd(w, "alice", `{"roomID":"lobby"}`), leaseEnd(w, "bob", `{"roomID":"lobby"}`)
 			for _, i := range instances {
 				i.End()
 			}
@@ -602,7 +614,7 @@ func TestRenewalAfterARestart(t *testing.T) {
 	w, instances := newWorld(t, 1, roomsvc.Config{})
 	heard := w.outs()
 	ok[leased](w, "enter.alice", `{"roomID":"lobby","leaseSeconds":9,"config":{"roomDestroyDelayTime":60}}`)
-	was := ok[leased](w, "get.alice", `{"roomID":"lobby"}`).ExpiresAt
+	was := leaseEnd(w, "alice", `{"roomID":"lobby"}`)
 	heard.clock(5)
 	instances[0].End()
 	w.Start(roomsvc.Config{Instance: "i1"})
