@@ -15,6 +15,7 @@ import (
 const (
 	firstResend = time.Second
 	nextResend  = 2 * time.Second
+	mostResend  = 8 * time.Second // of several facts
 	mostDoubts  = 8
 	firstDoubt  = 20 * time.Millisecond // each further one is twice as long, five seconds in all
 )
@@ -66,8 +67,12 @@ func (f *flight) of(fact *events.Fact, data []byte, n int) *replica.Append {
 // follower saw the rooms' next facts. "Not stored so far" proves nothing, so the same bytes
 // are sent again on the same condition, which lets only one copy in.
 func (k *Committer) append(fl *flight) (last uint64, err error) {
+	most := nextResend
+	if len(fl.entries) > 1 {
+		most = mostResend // a batch costs the server files and a sync: one that is slow must not get them faster than it takes them
+	}
 	return k.Journal.Commit(k.Life, fl.entries, journal.Resend{
-		First: firstResend, Next: nextResend, Known: fl.fate,
+		First: firstResend, Next: nextResend, Most: most, Known: fl.fate,
 		Conflict: func() (uint64, error) {
 			// Our own fact may be in the way: from an earlier try, or because a deposed leader
 			// of the stream refused what the new leader has stored.

@@ -27,6 +27,7 @@ const (
 // Resend says how [Journal.Commit] continues while the fate of an append is unknown.
 type Resend struct {
 	First, Next time.Duration // how long to wait for the answer to the first try, and to each later one
+	Most        time.Duration // if it is longer than Next, each try waits twice as long as the one before, up to this
 	Pause       time.Duration // between an answer that proves nothing and the next try; 0: what is left of the wait
 	Refusal     Refusal
 
@@ -48,6 +49,7 @@ func (j *Journal) Commit(ctx context.Context, entries []Entry, r Resend) (last u
 func (r *Resend) commit(ctx context.Context, try func() (answer <-chan Fate, forget func())) (last uint64, err error) {
 	wait := time.NewTimer(r.First)
 	defer wait.Stop()
+	next := r.Next
 	for first := true; ; first = false {
 		answer, forget := try()
 		fate, known := r.await(ctx, answer, wait, first)
@@ -55,7 +57,8 @@ func (r *Resend) commit(ctx context.Context, try func() (answer <-chan Fate, for
 		if known {
 			return fate.Last, fate.Err
 		}
-		wait.Reset(r.Next)
+		wait.Reset(next)
+		next = max(next, min(2*next, r.Most))
 	}
 }
 

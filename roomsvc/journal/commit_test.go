@@ -40,6 +40,8 @@ func TestCommit(t *testing.T) {
 		"stored":                                  {answers: []answer{stored(7)}, last: 7, tries: 1},
 		"stored by the second try":                {answers: []answer{none, stored(7)}, last: 7, tries: 2, took: time.Second},
 		"stored by the third try":                 {answers: []answer{none, none, stored(7)}, last: 7, tries: 3, took: 3 * time.Second},
+		"each try waits longer than the last":     {resend: Resend{Most: 5 * time.Second}, answers: []answer{none, none, none, stored(7)}, last: 7, tries: 4, took: 7 * time.Second},
+		"none waits longer than the most":         {resend: Resend{Most: 3 * time.Second}, answers: []answer{none, none, none, stored(7)}, last: 7, tries: 4, took: 6 * time.Second},
 		"an answer that proves nothing":           {answers: []answer{unknown, stored(7)}, last: 7, tries: 2, took: time.Second},
 		"a pause after it":                        {resend: Resend{Pause: pause}, answers: []answer{unknown, unknown, stored(7)}, last: 7, tries: 3, took: 2 * pause},
 		"no pause without an answer":              {resend: Resend{Pause: pause}, answers: []answer{none, stored(7)}, last: 7, tries: 2, took: time.Second},
