@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"natsrooms/docs/contract"
 	"natsrooms/roomsvc"
@@ -103,6 +104,12 @@ func request[T any](w *world, verb room.Verb, q any, each time.Duration) (*T, er
 
 func once[T any](w *world, subject room.Verb, q any) (*T, error) {
 	return worlds.Once[T](w.World, subject, q)
+}
+
+// known asks from any goroutine, and repeats the request until it is known what became of it.
+func known[T any](w *world, verb room.Verb, q map[string]any) (*T, error) {
+	q["requestID"] = nuid.Next()
+	return request[T](w, verb, q, patience)
 }
 
 // together runs n functions at once, a few dozen at a time if there are many.

@@ -26,7 +26,7 @@ func TestStormOnTheLastPlaces(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 200 {
 		group.Go(func() {
-			_, err := once[position](w, room.Join, map[string]any{"roomID": "ten", "userID": fmt.Sprintf("u%d", i)})
+			_, err := known[position](w, room.Join, map[string]any{"roomID": "ten", "userID": fmt.Sprintf("u%d", i)})
 			var e *room.Error
 			if errors.As(err, &e) && (e.Limit != 10 || e.Actual != 10) {
 				t.Errorf("refused with limit %d, actual %d", e.Limit, e.Actual)
@@ -53,11 +53,11 @@ func TestStormOfCreateThenJoin(t *testing.T) {
 	}
 	together(n, func(i int) {
 		id := fmt.Sprintf("r%d", i)
-		if _, err := once[position](w, room.Create, map[string]any{"roomID": id, "userID": "maker"}); err != nil {
+		if _, err := known[position](w, room.Create, map[string]any{"roomID": id, "userID": "maker"}); err != nil {
 			t.Error(err)
 			return
 		}
-		if _, err := once[position](w, room.Join, map[string]any{"roomID": id, "userID": "guest"}); err != nil {
+		if _, err := known[position](w, room.Join, map[string]any{"roomID": id, "userID": "guest"}); err != nil {
 			t.Errorf("join after an acknowledged create: %v", err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestTwoSwitchesAtOnce(t *testing.T) {
 	together(100, func(i int) {
 		user, from := fmt.Sprintf("u%d", i), fmt.Sprintf("A%d", i)
 		// The room that was left waits, or ends before the other switch arrives.
-		if _, err := once[position](w, room.Create, map[string]any{"roomID": from, "userID": user, "config": map[string]any{"roomDestroyDelayTime": i % 2 * 60}}); err != nil {
+		if _, err := known[position](w, room.Create, map[string]any{"roomID": from, "userID": user, "config": map[string]any{"roomDestroyDelayTime": i % 2 * 60}}); err != nil {
 			t.Error(err)
 			return
 		}
@@ -90,7 +90,7 @@ func TestTwoSwitchesAtOnce(t *testing.T) {
 		var group sync.WaitGroup
 		for _, to := range []string{"B", "C"} {
 			group.Go(func() {
-				_, err := once[position](w, room.Switch, map[string]any{"fromRoomID": from, "userID": user, "toRoomInfo": map[string]any{"roomID": to}})
+				_, err := known[position](w, room.Switch, map[string]any{"fromRoomID": from, "userID": user, "toRoomInfo": map[string]any{"roomID": to}})
 				count(t, err, &won, late, &lost)
 			})
 		}
@@ -234,7 +234,7 @@ func TestRoomsOfAUserAtOnce(t *testing.T) {
 			w, _ := newWorld(t, n, roomsvc.Config{Limits: room.Limits{MaxRoomsPerUser: limit}})
 			var in, refused atomic.Int64
 			together(tries, func(i int) {
-				_, err := once[position](w, room.Enter, map[string]any{"roomID": fmt.Sprintf("r%d", i), "userID": "alice"})
+				_, err := known[position](w, room.Enter, map[string]any{"roomID": fmt.Sprintf("r%d", i), "userID": "alice"})
 				count(t, err, &in, room.ErrUserRoomLimit, &refused)
 			})
 			if n == 1 && in.Load() != limit || in.Load() < limit {
@@ -253,26 +253,26 @@ func TestJoinRacesDestruction(t *testing.T) {
 	var joined, gone atomic.Int64
 	together(150, func(i int) {
 		id := fmt.Sprintf("r%d", i)
-		made, err := once[position](w, room.Create, map[string]any{"roomID": id, "userID": "alice"})
+		made, err := known[position](w, room.Create, map[string]any{"roomID": id, "userID": "alice"})
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		var group sync.WaitGroup
 		group.Go(func() {
-			if _, err := once[position](w, room.Leave, map[string]any{"roomID": id, "userID": "alice"}); err != nil {
+			if _, err := known[position](w, room.Leave, map[string]any{"roomID": id, "userID": "alice"}); err != nil {
 				t.Error(err)
 			}
 		})
 		group.Go(func() {
-			reply, err := once[position](w, room.Join, map[string]any{"roomID": id, "userID": "bob"})
+			reply, err := known[position](w, room.Join, map[string]any{"roomID": id, "userID": "bob"})
 			if count(t, err, &joined, room.ErrRoomNotExist, &gone); err == nil && i%2 == 0 && reply.InstanceID != made.InstanceID {
 				t.Errorf("%s: joined instance %s, made %s", id, reply.InstanceID, made.InstanceID)
 			}
 		})
 		if i%2 == 1 {
 			group.Go(func() {
-				reply, err := once[room.JoinedReply](w, room.Enter, map[string]any{"roomID": id, "userID": "carol"})
+				reply, err := known[room.JoinedReply](w, room.Enter, map[string]any{"roomID": id, "userID": "carol"})
 				if err != nil || *reply.Created == (reply.InstanceID == made.InstanceID) {
 					t.Errorf("%s: entered %+v, made %s: %v", id, reply, made.InstanceID, err)
 				}
@@ -439,7 +439,7 @@ func TestStormOfRepeats(t *testing.T) {
 			q := decode[map[string]any](t, []byte(text))
 			before := ok[position](w, "get", `{"roomID":"lobby","sync":true}`)
 			together(32, func(int) {
-				if _, err := once[position](w, verb, *q); err != nil {
+				if _, err := request[position](w, verb, *q, patience); err != nil {
 					t.Error(err)
 				}
 			})

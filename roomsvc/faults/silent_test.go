@@ -46,9 +46,7 @@ func TestSilentJournal(t *testing.T) {
 	}
 	p.on(nil, nil)
 	w.Until(patience, "it to serve again", func() bool { return enter() == nil })
-	if err := i.Check(w.Ctx); err != nil {
-		t.Errorf("not ready: %v", err)
-	}
+	w.Until(patience, "it to be ready", func() bool { return i.Check(w.Ctx) == nil })
 	w.Check()
 }
 

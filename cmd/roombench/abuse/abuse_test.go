@@ -48,7 +48,7 @@ func TestAbuse(t *testing.T) {
 			t.Errorf("%s: 99 of 100 honest commands took up to %v, and usually %v", r.Attack, took, r.Quiet.P99)
 		}
 		if r.Lost > 0 || r.Refused > 0 {
-			t.Errorf("%s: %d of %d honest commands are lost, and %d refused", r.Attack, r.Lost, r.Asked, r.Refused)
+			t.Errorf("%s: %d of %d honest commands are lost, and %d refused: %s", r.Attack, r.Lost, r.Asked, r.Refused, r.Why)
 		}
 		if r.Most > r.Before+mostMemory {
 			t.Errorf("%s: roomd held %d MiB, and %d before", r.Attack, r.Most, r.Before)
@@ -73,12 +73,12 @@ func TestQuiet(t *testing.T) {
 		}
 		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took})
 		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took})
-		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took, refused: n == 50, lost: n == 60})
+		c.note(asked{at: from.Add(time.Duration(n) * 50 * time.Millisecond), took: took, refused: map[bool]string{true: "no"}[n == 50], lost: n == 60})
 	}
 	if again := c.quiet(t.Context(), from, Latency{P99: 3 * time.Millisecond}); again != time.Second {
 		t.Errorf("it is quiet again after %v", again)
 	}
-	if s := c.between(from, from.Add(time.Minute)); s.lost != 1 || s.refused != 1 || len(s.took) != 299 || s.latency().P50 != time.Millisecond || s.latency().P99 != time.Second {
+	if s := c.between(from, from.Add(time.Minute)); s.lost != 1 || s.refused != 1 || s.why != "no" || len(s.took) != 299 || s.latency().P50 != time.Millisecond || s.latency().P99 != time.Second {
 		t.Errorf("%d, %d, %d, %+v", s.lost, s.refused, len(s.took), s.latency())
 	}
 }

@@ -37,6 +37,7 @@ type Row struct {
 	Users, Each   int     // hostile users, and connections of each
 	Quiet, During Latency // of honest users
 	Lost, Refused int     // of what they sent
+	Why           string  // the last refusal
 	Asked         int     // how much that was
 	Before, Most  int     // memory of roomd, in MiB
 	Again         time.Duration
@@ -122,7 +123,7 @@ func measure(ctx context.Context, o Options, name string, users, each int) (*Row
 	crowd.leave()
 	during := crowd.between(from, end)
 	r.During = during.latency()
-	r.Lost, r.Refused, r.Asked = during.lost, during.refused, len(during.took)+during.lost
+	r.Lost, r.Refused, r.Why, r.Asked = during.lost, during.refused, during.why, len(during.took)+during.lost
 	r.Cuts = strings.Count(d.log.String(), "is cut off:")
 	return r, nil
 }
@@ -290,7 +291,7 @@ type asked struct {
 	at      time.Time
 	took    time.Duration
 	lost    bool
-	refused bool
+	refused string // the refusal
 }
 
 // gather has honest users connect, enter the lobby, and begin.
@@ -317,7 +318,11 @@ func (d *daemon) gather() (*crowd, error) {
 				for ctx.Err() == nil {
 					began := time.Now()
 					m, err := nc.Request(subjects.UserCommand(ask[0], u), []byte(ask[1]), patience)
-					c.note(asked{began, time.Since(began), err != nil, err == nil && m.Header.Get("Nats-Service-Error") != ""})
+					a := asked{at: began, took: time.Since(began), lost: err != nil}
+					if err == nil && m.Header.Get("Nats-Service-Error") != "" {
+						a.refused = string(m.Data)
+					}
+					c.note(a)
 					pause(ctx, every-time.Since(began))
 				}
 			})
@@ -344,6 +349,7 @@ func (c *crowd) leave() {
 type sum struct {
 	took          []time.Duration
 	lost, refused int
+	why           string // the last refusal
 }
 
 func (c *crowd) between(from, to time.Time) (s sum) {
@@ -357,8 +363,9 @@ func (c *crowd) between(from, to time.Time) (s sum) {
 			s.lost++
 			continue
 		}
-		if s.took = append(s.took, a.took); a.refused {
+		if s.took = append(s.took, a.took); a.refused != "" {
 			s.refused++
+			s.why = a.refused
 		}
 	}
 	return s
