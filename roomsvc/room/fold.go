@@ -40,7 +40,7 @@ func Apply(s *State, f *events.Fact, revision uint64) (*State, Changes, error) {
 		return s, ch, err
 	}
 	if !s.Whole() {
-		return s, ch, damaged(s, f, fmt.Sprintf("%d members, but it counts %d", len(s.members), s.Members))
+		return s, ch, damaged(s, f, fmt.Sprintf("%d members, but it counts %d", s.members.in, s.Members))
 	}
 	if f.Type == events.RoomDestroyed {
 		return nil, s.gone(ch), nil
@@ -89,7 +89,7 @@ func damaged(s *State, f *events.Fact, why string) error {
 }
 
 func born(f *events.Fact) *State {
-	return &State{Room: f.Room, members: make(map[subjects.User]*Member, len(f.Joined)), Head: Head{
+	return &State{Room: f.Room, Head: Head{
 		Name: f.Info.RoomName, InstanceID: f.InstanceID, CreatedAt: f.Info.CreatedAt, CreatedBy: f.Info.CreatedBy,
 		Config: f.Info.Config, Attributes: f.Info.Attributes, Owners: bornOwners(f.Info, f.Ownership),
 	}}
@@ -102,7 +102,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	newer := revision > s.Revision
 	for i := range f.Joined {
 		j := &f.Joined[i]
-		old := s.members[subjects.User(j.UserID)]
+		old := s.Member(subjects.User(j.UserID))
 		if u := subjects.User(j.UserID); s.kept[u].Revision < revision {
 			s.drop(u, &ch)
 		}
@@ -126,12 +126,12 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if old == nil {
 			m.Attributes, m.staying = j.Attributes, stayingOf(j)
 		}
-		s.place(m)
+		s.members.place(m)
 		ch.Put = append(ch.Put, m)
 	}
 	for i := range f.Left {
 		l := &f.Left[i]
-		old := s.members[subjects.User(l.UserID)]
+		old := s.Member(subjects.User(l.UserID))
 		if merging && (old == nil || old.Revision >= revision) {
 			continue
 		}
@@ -139,7 +139,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 			return ch, damaged(s, f, fmt.Sprintf("%q, session %q is not in", l.UserID, l.SessionID))
 		}
 		if f.Type == events.MemberLeft {
-			s.remove(old)
+			s.members.remove(old.User)
 			ch.Del = append(ch.Del, old.User)
 			if kept := old.leaves(); kept != nil && l.Reason != events.ReasonDestroyed && s.kept[old.User].Revision < revision {
 				s.keep(Kept{old.User, kept, revision}, !newer, &ch)
@@ -149,12 +149,12 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		m := *old
 		m.Revision = revision
 		m.Sessions = slices.DeleteFunc(slices.Clone(old.Sessions), func(x MemberSession) bool { return x.SessionID == l.SessionID })
-		s.place(&m)
+		s.members.place(&m)
 		ch.Put = append(ch.Put, &m)
 	}
 	if f.Type == events.MemberAttributesChanged {
 		for i := range f.Infos {
-			old := s.members[subjects.User(f.Infos[i].UserID)]
+			old := s.Member(subjects.User(f.Infos[i].UserID))
 			switch {
 			case merging && (old == nil || old.Revision >= revision):
 				continue
@@ -163,7 +163,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 			}
 			m := old.with(f.Infos[i].Attributes, f.Staying)
 			m.Revision = revision
-			s.place(m)
+			s.members.place(m)
 			ch.Put = append(ch.Put, m)
 		}
 	}

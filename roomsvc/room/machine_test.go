@@ -328,7 +328,7 @@ func (m *machine) compare() {
 			for k, v := range member.Attributes {
 				got.setPair(member.User, k, modelPair{v, slices.Contains(staying, k)})
 			}
-			if member.Order <= last || s.Member(member.User) != member {
+			if member.Order <= last || !reflect.DeepEqual(s.Member(member.User), member) {
 				m.Fatalf("%q is out of order", member.User)
 			}
 			last = member.Order

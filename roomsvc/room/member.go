@@ -1,9 +1,6 @@
 package room
 
 import (
-	"slices"
-	"sort"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"natsrooms/events"
@@ -66,48 +63,6 @@ func (m *Member) Wire() MemberInfo {
 	return info
 }
 
-func (s *State) place(m *Member) {
-	old := s.members[m.User]
-	s.members[m.User] = m
-	if old == nil {
-		for len(s.order) > 0 && s.order[len(s.order)-1] == nil {
-			s.order = s.order[:len(s.order)-1]
-		}
-		i := len(s.order)
-		if i > 0 && s.order[i-1].Order > m.Order { // only when merging, where older members may be added later
-			i = sort.Search(i, func(i int) bool { return s.orderFrom(i) > m.Order })
-		}
-		s.order = slices.Insert(s.order, i, m)
-		return
-	}
-	if i, ok := s.find(old); ok {
-		s.order[i] = m
-	}
-}
-
-func (s *State) remove(m *Member) {
-	delete(s.members, m.User)
-	if i, ok := s.find(m); ok {
-		s.order[i] = nil
-	}
-	if len(s.order) > 16 && len(s.order) > 2*len(s.members) {
-		s.order = slices.DeleteFunc(s.order, func(m *Member) bool { return m == nil })
-	}
-}
-
-func (s *State) find(m *Member) (int, bool) {
-	i := sort.Search(len(s.order), func(i int) bool { return s.orderFrom(i) >= m.Order })
-	for ; i < len(s.order); i++ {
-		if s.order[i] == m {
-			return i, true
-		}
-		if s.order[i] != nil {
-			break
-		}
-	}
-	return 0, false
-}
-
 // keptBy is the attributes that the user left behind; nil if there are none.
 func (s *State) keptBy(u subjects.User) map[string]string {
 	if s == nil {
@@ -129,10 +84,7 @@ func (s *State) keep(k Kept, past bool, ch *Changes) {
 	if past && len(s.kept) >= MaxKept {
 		return
 	}
-	if s.kept == nil {
-		s.kept = map[subjects.User]Kept{}
-	}
-	s.kept[k.User] = k
+	s.keepFor(k)
 	ch.Keep = append(ch.Keep, k)
 	if len(s.kept) <= MaxKept {
 		return
@@ -144,6 +96,13 @@ func (s *State) keep(k Kept, past bool, ch *Changes) {
 		}
 	}
 	s.drop(oldest.User, ch)
+}
+
+func (s *State) keepFor(k Kept) {
+	if s.kept == nil {
+		s.kept = map[subjects.User]Kept{}
+	}
+	s.kept[k.User] = k
 }
 
 func (s *State) drop(u subjects.User, ch *Changes) {

@@ -1,9 +1,6 @@
 package room
 
 import (
-	"slices"
-	"sort"
-
 	"natsrooms/events"
 	"natsrooms/subjects"
 )
@@ -70,56 +67,39 @@ func (h *Head) Position() Position { return Position{h.InstanceID, h.Sequence, h
 type State struct {
 	Room subjects.Room
 	Head
-	members map[subjects.User]*Member
-	order   []*Member // by Member.Order; nil where a member has left
-	kept    map[subjects.User]Kept
+	members roster
+	kept    map[subjects.User]Kept // nil: nothing
 }
 
 // NewState makes a state from stored parts. It does not check that they belong together; see [State.Whole].
 func NewState(r subjects.Room, h Head, members []*Member, kept []Kept) *State {
-	s := &State{Room: r, Head: h, members: make(map[subjects.User]*Member, len(members)), order: slices.Clone(members), kept: make(map[subjects.User]Kept, len(kept))}
+	s := &State{Room: r, Head: h, members: rosterOf(members)}
 	for _, k := range kept {
-		s.kept[k.User] = k
+		s.keepFor(k)
 	}
-	for _, m := range members {
-		s.members[m.User] = m
-	}
-	slices.SortFunc(s.order, func(a, b *Member) int {
-		if a.Order < b.Order {
-			return -1
-		}
-		return 1
-	})
 	return s
 }
 
 // Whole reports whether there are as many members as the head says.
-func (s *State) Whole() bool { return s.Members == len(s.members) }
+func (s *State) Whole() bool { return s.Members == s.members.in }
 
 // Member is the user's membership, or nil.
 func (s *State) Member(u subjects.User) *Member {
 	if s == nil {
 		return nil
 	}
-	return s.members[u]
+	i, ok := s.members.find(u)
+	if !ok {
+		return nil
+	}
+	return s.members.list[i].member()
 }
 
 // After calls f for the members that joined after order, oldest first, until it returns false.
 func (s *State) After(order uint64, f func(*Member) bool) {
-	i := sort.Search(len(s.order), func(i int) bool { return s.orderFrom(i) > order })
-	for ; i < len(s.order); i++ {
-		if m := s.order[i]; m != nil && !f(m) {
+	for _, p := range s.members.list[s.members.from(order+1):] {
+		if !p.gone() && !f(p.member()) {
 			return
 		}
 	}
-}
-
-// orderFrom is the order of the first member at or after i. Never more than half are holes.
-func (s *State) orderFrom(i int) uint64 {
-	for ; i < len(s.order); i++ {
-		if s.order[i] != nil {
-			return s.order[i].Order
-		}
-	}
-	return ^uint64(0)
 }
