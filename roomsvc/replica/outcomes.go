@@ -16,9 +16,10 @@ import (
 type Outcomes struct {
 	keep time.Duration // how long an outcome is known
 
-	mu    sync.Mutex // guards known and queue, and the outcomes in them
-	known map[requestKey]*Outcome
-	queue []timedKey // by time
+	mu     sync.Mutex             // guards everything below, and the outcomes in it
+	known  map[string]*remembered // by the request's ID
+	oldest *remembered
+	newest *remembered
 }
 
 type requestKey struct {
@@ -27,10 +28,24 @@ type requestKey struct {
 	id   string
 }
 
-type timedKey struct {
+// remembered is an outcome as it is kept. There are many, and nearly all say that one session
+// has joined a room or left it, so that much is said in few words.
+type remembered struct {
 	requestKey
-	at time.Time
+	digest string
+	at     time.Duration // after begin
+
+	place   *Place // of the user's joining or leaving; nil: see rest
+	left    bool   // it left
+	created bool   // it created the room
+	rest    *Outcome
+
+	same  *remembered // another request with the same ID
+	after *remembered // the next one in time
 }
+
+// begin is a moment that times are counted from.
+var begin = time.Now()
 
 // Outcome is what a request came to.
 type Outcome struct {
@@ -41,9 +56,6 @@ type Outcome struct {
 	Keys    []string        // setAttributes: keys owned by somebody else
 	Users   []subjects.User // kick: who was put out; setMemberAttributes: whose were set
 	Said    *room.SendReply // only for a live-only send
-
-	digest string
-	time   time.Time
 }
 
 // Place is a room at a moment.
@@ -57,7 +69,7 @@ func PlaceOf(f *events.Fact, revision uint64) Place {
 	return Place{f.Room, room.Position{InstanceID: f.InstanceID, Sequence: f.Sequence, Revision: revision}}
 }
 
-func (q *Outcomes) init(keep time.Duration) { q.keep, q.known = keep, map[requestKey]*Outcome{} }
+func (q *Outcomes) init(keep time.Duration) { q.keep, q.known = keep, map[string]*remembered{} }
 
 // learn takes in the outcomes that the stored facts of one append carry, all at once.
 func (q *Outcomes) learn(facts []applied) {
@@ -65,7 +77,8 @@ func (q *Outcomes) learn(facts []applied) {
 	defer q.mu.Unlock()
 	q.expire(time.Now())
 	for _, a := range facts {
-		l := lesson{q, a.fact, PlaceOf(a.fact, a.seq), a.at}
+		place := PlaceOf(a.fact, a.seq)
+		l := lesson{q, a.fact, &place, a.at}
 		l.fact()
 		l.entries()
 	}
@@ -75,13 +88,13 @@ func (q *Outcomes) learn(facts []applied) {
 type lesson struct {
 	*Outcomes
 	f  *events.Fact
-	p  Place
+	p  *Place
 	at time.Time
 }
 
-// of is the outcome of one of the fact's requests; its digest is the i-th.
-func (l *lesson) of(user string, verb room.Verb, requestID string, i int) *Outcome {
-	return l.outcome(requestKey{subjects.User(user), verb, requestID}, l.digest(i), l.at)
+// of is what is remembered of one of the fact's requests; its digest is the i-th.
+func (l *lesson) of(user string, verb room.Verb, requestID string, i int) *remembered {
+	return l.remembered(requestKey{subjects.User(user), verb, requestID}, l.digest(i), l.at)
 }
 
 func (l *lesson) digest(i int) string {
@@ -99,15 +112,14 @@ func (l *lesson) fact() {
 	}
 	switch f.Type {
 	case events.RoomCreated:
-		o := l.of("", room.Create, id, 0)
-		o.Joined, o.Created = &l.p, true
+		l.of("", room.Create, id, 0).join(l.p, true)
 	case events.RoomDestroyed:
-		l.of(f.Operator, room.DestroyRoom, id, 0).begin(l.p)
+		l.of(f.Operator, room.DestroyRoom, id, 0).full().begin(l.p)
 	case events.MemberAttributesChanged:
-		o := l.of(f.User, room.SetMemberAttributes, id, 0)
-		o.At, o.Users = l.p, usersOf(f.Infos)
+		o := l.of(f.User, room.SetMemberAttributes, id, 0).full()
+		o.At, o.Users = *l.p, usersOf(f.Infos)
 	case events.RoomAccessChanged:
-		l.of(f.User, room.SetAccess, id, 0).At = l.p
+		l.of(f.User, room.SetAccess, id, 0).full().At = *l.p
 	}
 }
 
@@ -115,26 +127,69 @@ func (l *lesson) fact() {
 func (l *lesson) entries() {
 	for i := range l.f.Changes {
 		if c := &l.f.Changes[i]; c.RequestID != "" {
-			o := l.of(c.UserID, room.SetAttributes, c.RequestID, i)
-			o.At, o.Keys = l.p, c.ErrorKeys
+			o := l.of(c.UserID, room.SetAttributes, c.RequestID, i).full()
+			o.At, o.Keys = *l.p, c.ErrorKeys
 		}
 	}
 	for i := range l.f.Joined {
 		if j := &l.f.Joined[i]; j.RequestID != "" {
-			o := l.of(j.UserID, room.Verb(j.Via), j.RequestID, i)
-			o.Joined, o.Created = &l.p, l.f.Type == events.RoomCreated && i == 0
+			l.of(j.UserID, room.Verb(j.Via), j.RequestID, i).join(l.p, l.f.Type == events.RoomCreated && i == 0)
 		}
 	}
 	for i := range l.f.Left {
 		left := &l.f.Left[i]
-		if left.RequestID == "" {
-			continue
+		if left.RequestID != "" {
+			by, verb := l.asked(left, i)
+			l.of(by, verb, left.RequestID, i).leave(l.p, subjects.User(left.UserID))
 		}
-		by, verb := l.asked(left, i)
-		o := l.of(by, verb, left.RequestID, i)
-		o.Left, o.Users = append(o.Left, l.p), append(o.Users, subjects.User(left.UserID))
-		o.begin(l.p)
 	}
+}
+
+// join notes that the user joined a room.
+func (r *remembered) join(p *Place, created bool) {
+	if r.place == nil && r.rest == nil {
+		r.place, r.created = p, created
+		return
+	}
+	o := r.full()
+	o.Joined, o.Created = p, created
+}
+
+// leave notes that a user left a room.
+func (r *remembered) leave(p *Place, u subjects.User) {
+	if r.place == nil && r.rest == nil && u == r.user {
+		r.place, r.left = p, true
+		return
+	}
+	r.full().leave(p, u)
+}
+
+// full makes the outcome one that anything can be noted in.
+func (r *remembered) full() *Outcome {
+	if r.rest == nil {
+		r.rest = r.outcome()
+		r.place = nil
+	}
+	return r.rest
+}
+
+// outcome is the outcome in full.
+func (r *remembered) outcome() *Outcome {
+	o := &Outcome{}
+	switch {
+	case r.rest != nil:
+		*o = *r.rest
+	case r.place != nil && r.left:
+		o.leave(r.place, r.user)
+	case r.place != nil:
+		o.Joined, o.Created = r.place, r.created
+	}
+	return o
+}
+
+func (o *Outcome) leave(p *Place, u subjects.User) {
+	o.Left, o.Users = append(o.Left, *p), append(o.Users, u)
+	o.begin(p)
 }
 
 // asked says who asked for the i-th of the fact's leavings, and with which verb.
@@ -153,9 +208,9 @@ func (l *lesson) asked(left *events.Left, i int) (by string, verb room.Verb) {
 }
 
 // begin notes the place of the first fact of a request that may have several.
-func (o *Outcome) begin(p Place) {
+func (o *Outcome) begin(p *Place) {
 	if o.At.Revision == 0 {
-		o.At = p
+		o.At = *p
 	}
 }
 
@@ -191,24 +246,77 @@ func (q *Outcomes) remember(c *room.Command, what func(*Outcome)) {
 	defer q.mu.Unlock()
 	now := time.Now()
 	q.expire(now)
-	what(q.outcome(requestKey{c.User, c.Verb, c.RequestID}, c.Digest, now))
+	what(q.remembered(requestKey{c.User, c.Verb, c.RequestID}, c.Digest, now).full())
 }
 
-// outcome is the request's outcome; it is made under the lock if it is not known yet.
-func (q *Outcomes) outcome(k requestKey, digest string, at time.Time) *Outcome {
-	o := q.known[k]
-	if o == nil {
-		o = &Outcome{digest: digest, time: at}
-		q.known[k] = o
-		q.queue = append(q.queue, timedKey{k, at})
+// remembered is what is remembered of a request; it is made under the lock if there is nothing
+// yet.
+func (q *Outcomes) remembered(k requestKey, digest string, at time.Time) *remembered {
+	if r := q.find(k); r != nil {
+		return r
 	}
-	return o
+	r := &remembered{requestKey: k, digest: digest, at: at.Sub(begin), same: q.known[k.id]}
+	q.known[k.id] = r
+	if q.newest == nil {
+		q.oldest = r
+	} else {
+		q.newest.after = r
+	}
+	q.newest = r
+	return r
 }
 
-func (q *Outcomes) expire(now time.Time) {
-	for len(q.queue) > 0 && now.Sub(q.queue[0].at) > q.keep {
-		delete(q.known, q.queue[0].requestKey)
-		q.queue = q.queue[1:]
+func (q *Outcomes) find(k requestKey) *remembered {
+	r := q.known[k.id]
+	for r != nil && r.requestKey != k {
+		r = r.same
+	}
+	return r
+}
+
+// mostExpire is how many outcomes are forgotten at once, so that nobody waits for long.
+const mostExpire = 1000
+
+// expire forgets outcomes that are too old, and says whether there are more of them.
+func (q *Outcomes) expire(now time.Time) (more bool) {
+	for range mostExpire {
+		r := q.oldest
+		if r == nil || now.Sub(begin)-r.at <= q.keep {
+			return false
+		}
+		if q.oldest = r.after; r.after == nil {
+			q.newest = nil
+		}
+		q.drop(r)
+	}
+	return true
+}
+
+// drop takes one out of the map, which gives its space back when it is empty.
+func (q *Outcomes) drop(r *remembered) {
+	switch first := q.known[r.id]; {
+	case first != r:
+		for first.same != r {
+			first = first.same
+		}
+		first.same = r.same
+	case r.same != nil:
+		q.known[r.id] = r.same
+	default:
+		delete(q.known, r.id)
+	}
+	if len(q.known) == 0 {
+		q.known = map[string]*remembered{}
+	}
+}
+
+// forget forgets all outcomes that are too old. Without it they would stay while nothing is
+// asked.
+func (q *Outcomes) forget() {
+	for more := true; more; {
+		q.mu.Lock()
+		more = q.expire(time.Now())
+		q.mu.Unlock()
 	}
 }
 
@@ -220,15 +328,14 @@ func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	o := q.known[requestKey{c.User, c.Verb, c.RequestID}]
-	if o == nil || time.Since(o.time) > q.keep {
+	r := q.find(requestKey{c.User, c.Verb, c.RequestID})
+	if r == nil || time.Since(begin)-r.at > q.keep {
 		return nil, nil
 	}
-	if o.digest != "" && o.digest != c.Digest {
+	if r.digest != "" && r.digest != c.Digest {
 		return nil, OtherRequest(c)
 	}
-	copied := *o
-	return &copied, nil
+	return r.outcome(), nil
 }
 
 // OtherRequest refuses a command whose request ID stands for another request.

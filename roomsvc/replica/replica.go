@@ -151,9 +151,11 @@ func (r *Replica) Release(held *Room) {
 	}
 }
 
-// Forget drops rooms that ended and that nobody commits for. What is still known about them,
-// the revision and the time of their last fact, the journal knows too.
+// Forget drops outcomes that are too old, and rooms that ended and that nobody commits for.
+// What is still known about those, the revision and the time of their last fact, the journal
+// knows too.
 func (r *Replica) Forget() {
+	r.Outcomes.forget()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, known := range r.rooms {
