@@ -18,7 +18,8 @@ nats='nats.go nats.go/jetstream'
 table="
 subjects             | |
 events               | subjects                                               | $cloud $json
-roomsvc/room         | events subjects                                        | $json
+roomsvc/pack         | |
+roomsvc/room         | events pack subjects                                   | $json
 roomsvc/policy       | subjects                                               |
 roomsvc/due          | |
 roomsvc/life         | |
@@ -29,12 +30,13 @@ roomsvc/projection   | journal room subjects                                  | 
 roomsvc/leases       | due events journal life room subjects                  | $nats json nuid
 roomsvc/feeds        | events life room subjects                              | nats.go nuid
 roomsvc/lead         | journal life subjects                                  | $nats json
-roomsvc/replica      | events journal life room subjects                      |
+roomsvc/replica      | events journal life pack room subjects                 | json
+roomsvc/image        | room                                                   |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/commit       | events journal life replica room subjects              | nuid
 roomsvc/space        | journal life room                                      |
-roomsvc/load         | events journal life projection replica room subjects   |
+roomsvc/load         | events image journal life projection replica room subjects |
 roomsvc/upkeep       | commit conns due events feeds lead leases life projection replica room subjects |
 roomsvc/past         | events journal messages replica room subjects          | json/jsontext
 roomsvc/talk         | commit events journal life messages replica room subjects | nats.go nuid
@@ -42,7 +44,7 @@ roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | room subjects                                          |
 roomsvc/intake       | | nats.go nats.go/micro nuid
 roomsvc/api          | answers commit departed events guard intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | answers api commit conns departed events feeds guard journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
+roomsvc              | answers api commit conns departed events feeds guard image journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
 roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -17,6 +19,7 @@ import (
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/guard"
+	"natsrooms/roomsvc/image"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/leases"
@@ -72,11 +75,12 @@ func (s *assembly) assemble(ctx context.Context) error {
 		return err
 	}
 	loaded, found, err := load.Load(ctx, load.Config{
-		Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Live: s.live,
+		Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Image: s.image(), Live: s.live,
 	})
 	if err != nil {
 		return err
 	}
+	s.keepImage(found)
 	if found.Rewrite {
 		s.projector.Rewrite()
 	}
@@ -155,6 +159,50 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 	}
 	return err
 }
+
+// image is where this instance leaves an image of its replica; nil: nowhere.
+func (s *assembly) image() *image.File {
+	if s.cfg.Image == "" {
+		return nil
+	}
+	return &image.File{Path: s.cfg.Image, Journal: s.journal.ID}
+}
+
+// keepImage leaves images from now on. After a start from one, it is found out afterwards
+// whether the bucket has what it should have.
+func (s *assembly) keepImage(found load.Found) {
+	if file := s.image(); file != nil {
+		s.life.Go(func() { file.Keep(s.life, s.log, func() uint64 { return s.rep.Mark().Revision }, s.saveImage) })
+	}
+	if !found.Unread {
+		return
+	}
+	s.life.Go(func() {
+		lacks, err := load.Lacks(s.life, s.bucket, s.rep, func() { s.life.Pause(bucketRest) })
+		switch {
+		case s.life.Over():
+		case err != nil:
+			s.log.Warn("looking whether the bucket has everything", "error", err)
+		case lacks:
+			s.log.Warn("the bucket lacked what the journal has; writing it again from scratch")
+			s.projector.Rewrite()
+		}
+	})
+}
+
+// saveImage writes an image, and returns when the bucket has all that is in it.
+func (s *assembly) saveImage(ctx context.Context, w io.Writer) (members int, err error) {
+	if members, err = s.rep.Save(ctx, w); err != nil {
+		return members, err
+	}
+	for newest := s.rep.Mark().Revision; s.projector.Written() < newest && ctx.Err() == nil; {
+		s.life.Pause(bucketRest)
+	}
+	return members, ctx.Err()
+}
+
+// bucketRest is the pause between parts of the bucket when it is read besides other work.
+const bucketRest = 30 * time.Millisecond
 
 // live connects everything that is told of facts to the replica, before the first fact is
 // passed live.

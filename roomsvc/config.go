@@ -39,6 +39,7 @@ type Config struct {
 	EndConnection   func(client uint64) error // ends a client's connection to Server, if that is in this process; nil: System is asked to
 	Store           func() space.Store        // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
 	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90
+	Image           string                    // file that this instance alone uses, for an image of what it knows, which makes its next start faster; empty: none
 	Logger          *slog.Logger              // default: slog.Default()
 }
 

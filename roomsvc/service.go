@@ -23,8 +23,8 @@
 //
 // What no command asks for is upkeep, which the leading instance does: it ends empty rooms,
 // and takes out sessions whose leases have ended. Upkeep goes the same way, from the committer
-// on. When an instance starts, it loads its replica from the bucket and from the journal's
-// facts after it.
+// on. When an instance starts, it loads its replica from an image in a file of its own, or from
+// the bucket, and from the journal's facts after that.
 //
 // Each of these nouns is a package; this one wires them together. Programs that use rooms need
 // [natsrooms/roomsvc/client].

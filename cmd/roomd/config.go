@@ -32,6 +32,8 @@ type Config struct {
 	StoreDir string `placeholder:"DIR" help:"Where it stores everything (./data)."`
 	Sync     *Sync  `placeholder:"always" help:"When it forces stored data onto the disk: always, before a command is answered, or at an interval like 2m. With an interval a power loss can lose the newest changes."`
 
+	Image string `placeholder:"FILE" help:"Where this instance leaves an image of what it knows, so that its next start is faster; no other instance may use that file. With a store that is not encrypted: a file in --store-dir."`
+
 	NATS  string `name:"nats" placeholder:"URL" help:"Use this server or cluster instead of embedding one."`
 	Creds string `placeholder:"FILE" help:"Credentials for --nats."`
 
@@ -286,6 +288,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom, MessagesUntil: c.MessagesUntil,
 		Store:         l.store,
+		Image:         cmp.Or(c.Image, l.image),
 		EndConnection: l.end,
 		Limits:        limits,
 		Replicas:      c.Replicas,

@@ -66,6 +66,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	l.end = s.DisconnectClientByID
 	d := watchDisk(s, opts.StoreDir)
 	l.store = d.look
+	if opts.JetStreamKey == "" {
+		l.image = filepath.Join(opts.StoreDir, imageFile)
+	}
 	l.close = func() {
 		d.close()
 		l.hangUp()

@@ -45,6 +45,7 @@ type link struct {
 	asks     asks                      // what that server requires of clients
 	only     string                    // ID of the NATS server, if clients can connect to no other
 	instance string                    // name of this instance, empty for a random one
+	image    string                    // file in the store, for an image of what the service knows; empty without a store, or if the store is encrypted
 	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
 	store    func() space.Store        // looks at the store of the embedded server; nil without one
 	close    func()                    // closes the connections, and stops the server if it is ours

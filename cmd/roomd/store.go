@@ -16,6 +16,7 @@ import (
 const (
 	lockFile     = "roomd.lock" // locked by the roomd that uses the directory; holds its process ID
 	instanceFile = "instance"   // name of the only instance that uses the directory
+	imageFile    = "image"      // what that instance knew a while ago
 )
 
 // store is a store directory that this process owns until close.

@@ -1,9 +1,9 @@
-// Package load makes the replica at a start: from the bucket and the facts after the bucket's
-// mark or, where the bucket cannot be trusted, from the journal alone. It checks that the
-// result is whole rooms, finds rooms that lost facts, and leaves the journal's follower
-// running.
+// Package load makes the replica at a start: from an image that this instance left, or from
+// the bucket, and the facts after that or, where the bucket cannot be trusted, from the journal
+// alone. It checks that the result is whole rooms, finds rooms that lost facts, and leaves the
+// journal's follower running.
 //
-// The facts before a first marker are replayed over what the bucket held; from there on each
+// The facts before a first marker are replayed over what there was; from there on each
 // is passed as it happens. In between, once, the caller is told ([Config.Live]): what it
 // connects to the replica then misses nothing and hears nothing twice.
 package load
@@ -37,6 +37,9 @@ func Load(ctx context.Context, c Config) (*Replica, Found, error) {
 
 // load loads once.
 func (l *loading) load(ctx context.Context) (found Found, err error) {
+	if done, err := l.overImage(ctx); done || err != nil {
+		return Found{Unread: true}, err
+	}
 	if err := l.look(ctx); err != nil {
 		return found, err
 	}
@@ -71,7 +74,12 @@ func (l *loading) look(ctx context.Context) (err error) {
 	if l.snap, err = l.Bucket.Load(ctx); err != nil {
 		return err
 	}
-	if id := l.snap.Projected.Journal; id != "" && id != l.Journal.ID {
+	return l.lookAround(ctx, l.snap.Projected)
+}
+
+// lookAround looks how far the journal reaches, and whether a bucket with that mark is its.
+func (l *loading) lookAround(ctx context.Context, p projection.Projected) (err error) {
+	if id := p.Journal; id != "" && id != l.Journal.ID {
 		return fmt.Errorf("the bucket %s belongs to journal %s, but the stream %s is journal %s: one of them is from another deployment or an old copy; restore the one that fits, or delete the bucket to have it made from the journal",
 			subjects.BucketState, id, subjects.StreamRooms, l.Journal.ID)
 	}

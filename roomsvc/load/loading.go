@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"natsrooms/roomsvc/image"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/projection"
@@ -16,13 +17,14 @@ import (
 // errIncomplete says that the bucket and the journal together do not make whole rooms.
 var errIncomplete = errors.New("the bucket and the journal do not make whole rooms")
 
-// Config is what a replica is made from. All of it is needed.
+// Config is what a replica is made from. All of it is needed but Image.
 type Config struct {
 	Life     *life.Life
 	Log      *slog.Logger
 	Journal  *journal.Journal
 	Bucket   *projection.Bucket
 	Remember time.Duration // how long outcomes of requests are known
+	Image    *image.File   // where this instance may have left an image; nil: nowhere
 
 	// Live is called once, when the replica is as of a marker and before the next fact is
 	// passed; no lock is held.
@@ -39,6 +41,7 @@ type Replica struct {
 // Found is what a start found out and what has to be put right.
 type Found struct {
 	Rewrite bool            // the bucket lacks what the journal has
+	Unread  bool            // the bucket was not read, so it may lack something; see [Lacks]
 	Lost    []subjects.Room // rooms that lost facts
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -104,50 +105,87 @@ type KeptBy struct {
 	InstanceID string
 }
 
-// Load reads the bucket, which others may be writing meanwhile, in order and until nothing
-// comes after what was read. A record that is rewritten moves to the end, so Load could miss
-// it if it stopped any earlier. The number of pending messages that comes with a message does
-// not tell: the server miscounts it while records move.
+// Load reads the bucket.
 func (b *Bucket) Load(ctx context.Context) (*Snapshot, error) {
 	s := newSnapshot()
+	return s, b.each(ctx, func() {}, s.take)
+}
+
+// Revisions returns the revision of each record, by its key's number in seed. Between parts of
+// the bucket it calls rest, so that others can work.
+func (b *Bucket) Revisions(ctx context.Context, seed maphash.Seed, rest func()) (map[uint64]uint64, error) {
+	held := map[uint64]uint64{}
+	return held, b.each(ctx, rest, func(m jetstream.Msg) error {
+		key := subjects.KeyOfKV(subjects.BucketState, m.Subject())
+		number := maphash.String(seed, key)
+		if journal.IsMarker(m.Headers()) {
+			delete(held, number)
+			return nil
+		}
+		if _, _, _, ok := subjects.ParseKey(key); !ok {
+			return nil
+		}
+		var r struct {
+			Revision uint64 `json:"revision"`
+		}
+		if err := json.Unmarshal(m.Data(), &r); err != nil {
+			return fmt.Errorf("the key %s of the bucket %s can't be read: %w", key, subjects.BucketState, err)
+		}
+		held[number] = r.Revision
+		return nil
+	})
+}
+
+// part is how many messages are read between two rests.
+const part = 2000
+
+// each passes the bucket's messages to take, in order and until nothing comes after what was
+// read, although others may be writing meanwhile. A record that is rewritten moves to the end,
+// so it could be missed if each stopped any earlier. The number of pending messages that comes
+// with a message does not tell: the server miscounts it while records move.
+func (b *Bucket) each(ctx context.Context, rest func(), take func(jetstream.Msg) error) error {
 	end, err := b.end(ctx)
 	if err != nil || end == 0 {
-		return s, err
+		return err
 	}
 	cons, err := b.journal.JetStream().OrderedConsumer(ctx, subjects.StreamState, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {
-		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+		return fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(2000))
+	it, err := cons.Messages(jetstream.PullMaxMessages(part))
 	if err != nil {
-		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+		return fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 	}
 	defer it.Stop()
+	n := 0
 	for at := uint64(0); at < end; {
 		m, err := b.next(ctx, it, at)
 		if err != nil {
-			return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
+			return fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 		}
 		if m == nil {
-			return s, nil
+			return nil
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := s.take(m); err != nil {
-			return nil, err
+		if err := take(m); err != nil {
+			return err
+		}
+		if n++; n%part == 0 {
+			rest()
 		}
 		if at = meta.Sequence.Stream; at >= end {
 			if end, err = b.end(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return s, nil
+	return nil
 }
 
-// quiet is how long Load waits for a message before it looks whether there is one.
+// quiet is how long each waits for a message before it looks whether there is one.
 const quiet = 500 * time.Millisecond
 
 // next returns the next message of the bucket, or nil if there is none after the one at

@@ -74,6 +74,10 @@ func (r *Replica) apply(facts []applied, own bool) ([]room.Changes, error) {
 // settle makes the states the rooms' own. Outcomes are learnt before users move: a repeated
 // request that finds its user moved must find its outcome too.
 func (r *Replica) settle(facts []applied, states []*room.State, changes []room.Changes, own bool) {
+	for _, a := range facts {
+		for was := r.newest.Load(); was < a.seq && !r.newest.CompareAndSwap(was, a.seq); was = r.newest.Load() {
+		}
+	}
 	r.Outcomes.learn(facts)
 	var moves []move
 	for i, a := range facts {

@@ -5,7 +5,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"natsrooms/events"
+	"natsrooms/roomsvc/pack"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -147,8 +150,11 @@ func (l *lesson) entries() {
 
 // join notes that the user joined a room.
 func (r *remembered) join(p *Place, created bool) {
-	if r.place == nil && r.rest == nil {
+	switch {
+	case r.place == nil && r.rest == nil:
 		r.place, r.created = p, created
+		return
+	case r.rest == nil && !r.left && *r.place == *p: // learnt before
 		return
 	}
 	o := r.full()
@@ -157,8 +163,11 @@ func (r *remembered) join(p *Place, created bool) {
 
 // leave notes that a user left a room.
 func (r *remembered) leave(p *Place, u subjects.User) {
-	if r.place == nil && r.rest == nil && u == r.user {
+	switch {
+	case r.place == nil && r.rest == nil && u == r.user:
 		r.place, r.left = p, true
+		return
+	case r.rest == nil && r.left && *r.place == *p && u == r.user: // learnt before
 		return
 	}
 	r.full().leave(p, u)
@@ -188,6 +197,11 @@ func (r *remembered) outcome() *Outcome {
 }
 
 func (o *Outcome) leave(p *Place, u subjects.User) {
+	for i := range o.Left {
+		if o.Left[i] == *p && o.Users[i] == u { // learnt before
+			return
+		}
+	}
 	o.Left, o.Users = append(o.Left, *p), append(o.Users, u)
 	o.begin(p)
 }
@@ -336,6 +350,70 @@ func (q *Outcomes) Look(c *room.Command) (*Outcome, *room.Error) {
 		return nil, OtherRequest(c)
 	}
 	return r.outcome(), nil
+}
+
+// each calls f for each outcome.
+func (q *Outcomes) each(f func(*remembered)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for r := q.oldest; r != nil; r = r.after {
+		f(r)
+		if n++; n%mostExpire == 0 { // others may go on
+			q.mu.Unlock()
+			q.mu.Lock()
+		}
+	}
+}
+
+// How an outcome is packed.
+const (
+	packedJoined = iota
+	packedCreated
+	packedLeft
+	packedFull
+)
+
+func (r *remembered) pack() ([]byte, error) {
+	var space [256]byte
+	w := pack.Text(space[:0], string(r.user))
+	w = pack.Text(w, string(r.verb))
+	w = pack.Text(w, r.id)
+	w = pack.Text(w, r.digest)
+	if r.place == nil {
+		full, err := json.Marshal(r.outcome())
+		return pack.Text(pack.Number(w, packedFull), full), err
+	}
+	switch {
+	case r.left:
+		w = pack.Number(w, packedLeft)
+	case r.created:
+		w = pack.Number(w, packedCreated)
+	default:
+		w = pack.Number(w, packedJoined)
+	}
+	w = pack.Text(w, string(r.place.Room))
+	w = pack.Text(w, r.place.InstanceID)
+	w = pack.Number(w, r.place.Sequence)
+	return pack.Number(w, r.place.Revision), nil
+}
+
+// restore takes in a packed outcome, which is as old as the moment now: it is known for longer
+// than it has to be.
+func (q *Outcomes) restore(data []byte, now time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p := pack.Reading[[]byte]{Rest: data}
+	key := requestKey{user: subjects.User(p.Text()), verb: room.Verb(p.Text()), id: p.Text()}
+	r := q.remembered(key, p.Text(), now)
+	how := p.Number()
+	if how == packedFull {
+		r.rest = &Outcome{}
+		return json.Unmarshal(p.Bytes(), r.rest)
+	}
+	r.left, r.created = how == packedLeft, how == packedCreated
+	r.place = &Place{Room: subjects.Room(p.Text()), Position: room.Position{InstanceID: p.Text(), Sequence: p.Number(), Revision: p.Number()}}
+	return nil
 }
 
 // OtherRequest refuses a command whose request ID stands for another request.

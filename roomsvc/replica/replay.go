@@ -11,14 +11,17 @@ import (
 
 // Fill puts a room, as a snapshot has it, into a replica that nobody reads yet.
 func (r *Replica) Fill(id subjects.Room, h room.Head, members []*room.Member, kept []room.Kept) {
-	known := r.open(id)
+	r.fill(room.NewState(id, h, members, kept))
+}
+
+func (r *Replica) fill(st *room.State) {
+	known := r.open(st.Room)
 	defer known.mu.Unlock()
-	moves := make([]move, len(members))
-	for i, m := range members {
-		moves[i] = move{m.User, known, true}
-	}
-	known.state, known.revision = room.NewState(id, h, members, kept), h.Revision
-	known.head.Store(&h)
+	moves := make([]move, 0, st.Members)
+	st.Users(func(u subjects.User) { moves = append(moves, move{u, known, true}) })
+	known.state, known.revision = st, st.Revision
+	head := st.Head
+	known.head.Store(&head)
 	r.living.Add(1)
 	r.Users.stands(nil, &h)
 	r.Users.move(moves)

@@ -26,7 +26,8 @@ type Replica struct {
 	Heard   func(room.Change, []byte)                      // the same, with the fact as it is stored; nil: nobody is told
 	Due     func(id subjects.Room, h *room.Head, own bool) // that a room is due to end, or no longer is; own: by this instance's own fact; nil: nobody is told
 
-	living atomic.Int64 // rooms that exist
+	living atomic.Int64  // rooms that exist
+	newest atomic.Uint64 // revision of the newest fact applied
 
 	mu    sync.RWMutex // guards rooms
 	rooms map[subjects.Room]*Room

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/pack"
 	"natsrooms/subjects"
 )
 
@@ -39,101 +40,71 @@ func (p packed) user() subjects.User {
 	if p.gone() {
 		return ""
 	}
-	r := reading{string(p[orderBytes:])}
-	return subjects.User(r.text())
+	r := pack.Reading[string]{Rest: string(p[orderBytes:])}
+	return subjects.User(r.Text())
 }
 
-// pack packs a member.
-func pack(m *Member) packed {
+// packMember packs a member.
+func packMember(m *Member) packed {
 	var space [256]byte
 	w := binary.BigEndian.AppendUint64(space[:0], m.Order)
-	w = appendText(w, string(m.User))
-	w = appendText(w, m.Name)
-	w = appendText(w, string(m.Info))
-	w = binary.AppendVarint(w, int64(m.Since))
-	w = binary.AppendUvarint(w, m.Revision)
-	w = binary.AppendUvarint(w, uint64(len(m.Sessions)))
+	w = pack.Text(w, string(m.User))
+	w = pack.Text(w, m.Name)
+	w = pack.Text(w, string(m.Info))
+	w = pack.Signed(w, int64(m.Since))
+	w = pack.Number(w, m.Revision)
+	w = pack.Number(w, uint64(len(m.Sessions)))
 	for _, s := range m.Sessions {
-		w = appendText(w, s.SessionID)
-		w = binary.AppendVarint(w, int64(s.JoinedAt-m.Since))
-		w = binary.AppendVarint(w, int64(s.LeaseSeconds))
+		w = pack.Text(w, s.SessionID)
+		w = pack.Signed(w, int64(s.JoinedAt-m.Since))
+		w = pack.Signed(w, int64(s.LeaseSeconds))
 	}
-	w = binary.AppendUvarint(w, uint64(len(m.Attributes)))
+	w = pack.Number(w, uint64(len(m.Attributes)))
 	for _, k := range slices.Sorted(maps.Keys(m.Attributes)) {
-		w = appendText(w, k)
-		w = appendText(w, m.Attributes[k])
+		w = pack.Text(w, k)
+		w = pack.Text(w, m.Attributes[k])
 	}
-	w = binary.AppendUvarint(w, uint64(len(m.staying)))
+	w = pack.Number(w, uint64(len(m.staying)))
 	for _, k := range slices.Sorted(maps.Keys(m.staying)) {
-		w = appendText(w, k)
+		w = pack.Text(w, k)
 	}
 	return packed(w)
 }
 
-func appendText(w []byte, s string) []byte {
-	return append(binary.AppendUvarint(w, uint64(len(s))), s...)
-}
-
 // member unpacks a member.
 func (p packed) member() *Member {
-	r := reading{string(p[orderBytes:])}
-	m := &Member{Order: p.order(), User: subjects.User(r.text()), Name: r.text()}
-	if info := r.text(); info != "" {
+	r := pack.Reading[string]{Rest: string(p[orderBytes:])}
+	m := &Member{Order: p.order(), User: subjects.User(r.Text()), Name: r.Text()}
+	if info := r.Text(); info != "" {
 		m.Info = []byte(info)
 	}
-	m.Since = events.Time(r.signed())
-	m.Revision = r.number()
-	m.Sessions = make([]MemberSession, r.number())
+	m.Since = events.Time(r.Signed())
+	m.Revision = r.Number()
+	m.Sessions = make([]MemberSession, r.Number())
 	for i := range m.Sessions {
-		m.Sessions[i] = MemberSession{SessionID: r.text(), JoinedAt: m.Since + events.Time(r.signed()), LeaseSeconds: int(r.signed())}
+		m.Sessions[i] = MemberSession{SessionID: r.Text(), JoinedAt: m.Since + events.Time(r.Signed()), LeaseSeconds: int(r.Signed())}
 	}
-	if n := r.number(); n > 0 {
+	if n := r.Number(); n > 0 {
 		m.Attributes = make(map[string]string, n)
 		for range n {
-			k := r.text()
-			m.Attributes[k] = r.text()
+			k := r.Text()
+			m.Attributes[k] = r.Text()
 		}
 	}
-	if n := r.number(); n > 0 {
+	if n := r.Number(); n > 0 {
 		m.staying = make(map[string]struct{}, n)
 		for range n {
-			m.staying[r.text()] = struct{}{}
+			m.staying[r.Text()] = struct{}{}
 		}
 	}
 	return m
-}
-
-// reading is what is left of a packed member.
-type reading struct{ rest string }
-
-func (r *reading) number() uint64 {
-	n, shift := uint64(0), 0
-	for i := 0; ; i++ {
-		b := r.rest[i]
-		n |= uint64(b&0x7f) << shift
-		if shift += 7; b < 0x80 {
-			r.rest = r.rest[i+1:]
-			return n
-		}
-	}
-}
-
-func (r *reading) signed() int64 {
-	n := r.number()
-	return int64(n>>1) ^ -int64(n&1)
-}
-
-func (r *reading) text() (s string) {
-	n := r.number()
-	s, r.rest = r.rest[:n], r.rest[n:]
-	return s
 }
 
 // rosterOf is the roster of these members.
 func rosterOf(members []*Member) roster {
 	r := roster{list: make([]packed, 0, len(members))}
 	for _, m := range members {
-		r.list = append(r.list, pack(m))
+		r.list = append(r.list, packMember(m))
 	}
 	slices.SortFunc(r.list, func(a, b packed) int { return strings.Compare(string(a), string(b)) })
 	r.in = len(r.list)
@@ -177,7 +148,7 @@ func (r *roster) from(order uint64) int {
 
 // place adds a member, or gives it another value.
 func (r *roster) place(m *Member) {
-	p := pack(m)
+	p := packMember(m)
 	i, ok := r.find(m.User)
 	switch {
 	case ok && r.list[i].order() == m.Order:

@@ -19,15 +19,19 @@ func TestPackKeepsEverything(t *testing.T) {
 	n := 0
 	fill(t, reflect.ValueOf(m).Elem(), &n)
 	m.staying = map[string]struct{}{"stays": {}} // not exported
-	if got := pack(m).member(); !reflect.DeepEqual(got, m) {
+	if got := packMember(m).member(); !reflect.DeepEqual(got, m) {
 		t.Errorf("%+v, want %+v", got, m)
 	}
+	const number, form = 1, "00000000000000150175016e00808080808040ac020101730a7801016b017600"
+	if got := fmt.Sprintf("%x", packMember(&Member{User: "u", Name: "n", Since: 1 << 40, Order: 21, Revision: 300, Sessions: []MemberSession{{"s", 1<<40 + 5, 60}}, Attributes: map[string]string{"k": "v"}})); got != form || Packing != number {
+		t.Errorf("packed is %s, form %d: another form needs another number, which goes into this test with it", got, Packing)
+	}
 	bare := &Member{User: "u", Sessions: []MemberSession{}}
-	if got := pack(bare).member(); !reflect.DeepEqual(got, bare) {
+	if got := packMember(bare).member(); !reflect.DeepEqual(got, bare) {
 		t.Errorf("%+v, want %+v", got, bare)
 	}
 	late := &Member{User: "late", Since: -1 << 62, Order: ^uint64(0), Revision: ^uint64(0), Sessions: []MemberSession{{JoinedAt: 1 << 61, LeaseSeconds: -1}}}
-	if got := pack(late).member(); !reflect.DeepEqual(got, late) {
+	if got := packMember(late).member(); !reflect.DeepEqual(got, late) {
 		t.Errorf("%+v, want %+v", got, late)
 	}
 }

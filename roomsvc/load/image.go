@@ -1,0 +1,140 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
+)
+
+// errNotWorth says that an image is of no use: the journal does not go on from it, or is so far
+// ahead that reading the bucket is faster.
+var errNotWorth = errors.New("the image is of no use")
+
+// overImage makes the replica from an image of this instance and the facts after it. The bucket
+// has all that the image has, so what it lacks are the changes that facts after it make. It is
+// not done if there is no such image, or if anything about the bucket or the journal is not as it
+// should be: then everything is to be read.
+func (l *loading) overImage(ctx context.Context) (done bool, err error) {
+	if l.Image == nil {
+		return false, nil
+	}
+	p, _, err := l.Bucket.Mark(ctx)
+	if err != nil {
+		return false, fmt.Errorf("reading how far the bucket has got: %w", err)
+	}
+	if err := l.lookAround(ctx, p); err != nil {
+		return false, err
+	}
+	from, _, err := l.judge(ctx, p)
+	if err != nil || from == 0 {
+		return false, err
+	}
+	var mark room.Mark
+	err = l.Image.Read(func(r *bufio.Reader) error {
+		if mark, err = replica.ReadMark(r); err != nil {
+			return err
+		}
+		if err := l.goesOn(ctx, mark, from); err != nil {
+			return err
+		}
+		l.begin(p)
+		newest, err := l.rep.Restore(r)
+		if err != nil {
+			return err
+		}
+		if newest.Revision > p.Revision {
+			return fmt.Errorf("%w: it goes up to %d, the bucket only to %d", errNotWorth, newest.Revision, p.Revision)
+		}
+		return l.goesOn(ctx, newest, from)
+	})
+	if err == nil {
+		err = l.follow(ctx, mark.Revision+1, p.Revision, nil)
+	}
+	if err == nil {
+		l.Log.Debug("starting over an image", "revision", mark.Revision)
+		return true, nil
+	}
+	if ctx.Err() != nil || errors.Is(err, journal.ErrAged) {
+		return false, err
+	}
+	l.Log.Debug("starting without an image", "because", err)
+	return false, nil
+}
+
+// goesOn says whether the journal goes on from an image, and whether that is the shorter way:
+// from is where reading would begin over the bucket.
+func (l *loading) goesOn(ctx context.Context, m room.Mark, from uint64) error {
+	same, err := l.holds(ctx, m)
+	if err != nil {
+		return err
+	}
+	if !same || m.Revision == 0 || m.Revision+1 < l.extent.First {
+		return fmt.Errorf("%w: the journal does not go on from %d", errNotWorth, m.Revision)
+	}
+	if m.Revision+farBehind < from {
+		return fmt.Errorf("%w: it ends at %d, the bucket's way begins at %d", errNotWorth, m.Revision, from)
+	}
+	return nil
+}
+
+// farBehind is how many facts more than over the bucket are worth not reading the bucket.
+const farBehind = 200_000
+
+// Lacks says whether the bucket, which was not read at the start, lacks something that it says
+// it has, or still has what is gone. That can only be after a crash of a server's machine. rest
+// is called now and then, so that others can work.
+func Lacks(ctx context.Context, b *projection.Bucket, rep *replica.Replica, rest func()) (bool, error) {
+	seed := maphash.MakeSeed()
+	var before map[uint64]uint64
+	for range 2 { // what is gone may be on its way out of the bucket, but not for as long as that
+		p, _, err := b.Mark(ctx)
+		if err != nil {
+			return false, err
+		}
+		held, err := b.Revisions(ctx, seed, rest)
+		if err != nil {
+			return false, err
+		}
+		if !strike(held, rep, seed, p.Revision) {
+			return true, nil
+		}
+		maps.DeleteFunc(held, func(number, _ uint64) bool {
+			_, gone := before[number]
+			return before != nil && !gone
+		})
+		if before = held; len(held) == 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// strike takes what the replica has out of held. It is false if held lacks something that is
+// not newer than the mark.
+func strike(held map[uint64]uint64, rep *replica.Replica, seed maphash.Seed, mark uint64) bool {
+	whole := true
+	has := func(key string, revision uint64) {
+		number := maphash.String(seed, key)
+		whole = whole && (revision > mark || held[number] >= revision)
+		delete(held, number)
+	}
+	for _, known := range rep.All() {
+		known.View(func(st *room.State) {
+			if st == nil {
+				return
+			}
+			has(subjects.RoomKey(st.Room), st.Revision)
+			st.After(0, func(m *room.Member) bool { has(subjects.MemberKey(st.Room, m.User), m.Revision); return true })
+		})
+	}
+	return whole
+}

@@ -1,0 +1,72 @@
+package room
+
+import (
+	"fmt"
+
+	"natsrooms/roomsvc/pack"
+	"natsrooms/subjects"
+)
+
+// Packing is the number of the form in which states are packed. It is raised when anything
+// about that form changes: who finds another number does not unpack.
+const Packing = 1
+
+// Pack appends the whole state, for [Unpack].
+func (s *State) Pack(w []byte) ([]byte, error) {
+	head, err := s.Head.Record(s.Room)
+	if err != nil {
+		return w, err
+	}
+	w = pack.Text(w, string(s.Room))
+	w = pack.Text(w, head)
+	w = pack.Number(w, uint64(s.members.in))
+	for _, p := range s.members.list {
+		if !p.gone() {
+			w = pack.Text(w, string(p))
+		}
+	}
+	w = pack.Number(w, uint64(len(s.kept)))
+	for u, k := range s.kept {
+		record, err := k.Record(s.InstanceID)
+		if err != nil {
+			return w, err
+		}
+		w = pack.Text(w, string(u))
+		w = pack.Text(w, record)
+	}
+	return w, nil
+}
+
+// Unpack makes the state that was packed, which must be known to be complete.
+func Unpack(data []byte) (*State, error) {
+	r := pack.Reading[[]byte]{Rest: data}
+	s := &State{Room: subjects.Room(r.Text())}
+	var err error
+	if s.Head, err = DecodeHead(r.Bytes()); err != nil {
+		return nil, fmt.Errorf("the head of %q: %w", s.Room, err)
+	}
+	s.members.list = make([]packed, r.Number())
+	for i := range s.members.list {
+		s.members.list[i] = packed(r.Text())
+	}
+	s.members.in = len(s.members.list)
+	s.members.index()
+	for range r.Number() {
+		u := subjects.User(r.Text())
+		k, _, err := DecodeKept(u, r.Bytes())
+		if err != nil {
+			return nil, fmt.Errorf("what %q left behind in %q: %w", u, s.Room, err)
+		}
+		s.keepFor(k)
+	}
+	return s, nil
+}
+
+// Users calls f for the user of each member, oldest first.
+func (s *State) Users(f func(subjects.User)) {
+	for _, p := range s.members.list {
+		if !p.gone() {
+			f(p.user())
+		}
+	}
+}
