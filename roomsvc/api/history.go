@@ -121,8 +121,7 @@ func (a *API) reader(q *recall) (head *room.Head, since *messages.Since, refused
 				since = &messages.Since{At: m.Since, Fact: m.JoinedIn()}
 			}
 		}
-		h := st.Head
-		head = &h
+		head = st.Head
 		return nil
 	})
 	return head, since, refused

@@ -85,7 +85,7 @@ func New(nc *nats.Conn, log *slog.Logger, mark func(ctx context.Context, text st
 func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 	f.life = life
 	for _, st := range rooms {
-		a := newAudience(st.Room, &st.Head)
+		a := newAudience(st.Room, st.Head)
 		f.rooms[st.Room] = a
 		a.now = st.Sequence
 		st.After(0, func(m *room.Member) bool { a.add(m, st.Room, m.JoinedIn()); return true })

@@ -20,8 +20,7 @@ func (r *Replica) fill(st *room.State) {
 	moves := make([]move, 0, st.Members)
 	st.Users(func(u subjects.User) { moves = append(moves, move{u, known, true}) })
 	known.state, known.revision = st, st.Revision
-	head := st.Head
-	known.head.Store(&head)
+	known.head.Store(st.Head)
 	r.living.Add(1)
 	r.Users.stands(nil, &h)
 	r.Users.move(moves)
@@ -53,8 +52,7 @@ func (r *Replica) Everything() (room.Mark, []room.Change) {
 			if st == nil {
 				return
 			}
-			head := st.Head
-			c := room.Change{Mark: room.Mark{Revision: st.Revision}, Room: known.ID, InstanceID: st.InstanceID, Changes: room.Changes{Head: &head}}
+			c := room.Change{Mark: room.Mark{Revision: st.Revision}, Room: known.ID, InstanceID: st.InstanceID, Changes: room.Changes{Head: st.Head}}
 			st.After(0, func(m *room.Member) bool { c.Put = append(c.Put, m); return true })
 			st.Kept(func(k room.Kept) { c.Keep = append(c.Keep, k) })
 			changes = append(changes, c)

@@ -89,7 +89,7 @@ func damaged(s *State, f *events.Fact, why string) error {
 }
 
 func born(f *events.Fact) *State {
-	return &State{Room: f.Room, Head: Head{
+	return &State{Room: f.Room, Head: &Head{
 		Name: f.Info.RoomName, InstanceID: f.InstanceID, CreatedAt: f.Info.CreatedAt, CreatedBy: f.Info.CreatedBy,
 		Config: f.Info.Config, Attributes: f.Info.Attributes, Owners: bornOwners(f.Info, f.Ownership),
 	}}
@@ -100,6 +100,8 @@ func born(f *events.Fact) *State {
 // state already held, or is missing, which [State.Whole] reveals at the end.
 func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes, err error) {
 	newer := revision > s.Revision
+	head := *s.Head // a head never changes once others have it
+	s.Head = &head
 	for i := range f.Joined {
 		j := &f.Joined[i]
 		old := s.Member(subjects.User(j.UserID))
@@ -170,8 +172,7 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	if newer {
 		s.advance(f, revision)
 	}
-	head := s.Head
-	ch.Head = &head
+	ch.Head = s.Head
 	return ch, nil
 }
 

@@ -41,10 +41,11 @@ func (s *State) Pack(w []byte) ([]byte, error) {
 func Unpack(data []byte) (*State, error) {
 	r := pack.Reading[[]byte]{Rest: data}
 	s := &State{Room: subjects.Room(r.Text())}
-	var err error
-	if s.Head, err = DecodeHead(r.Bytes()); err != nil {
+	head, err := DecodeHead(r.Bytes())
+	if err != nil {
 		return nil, fmt.Errorf("the head of %q: %w", s.Room, err)
 	}
+	s.Head = &head
 	s.members.list = make([]packed, r.Number())
 	for i := range s.members.list {
 		s.members.list[i] = packed(r.Text())

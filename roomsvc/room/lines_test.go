@@ -292,7 +292,7 @@ func (w *world) show(r subjects.Room) string {
 		return true
 	})
 	if len(s.Attributes) > 0 {
-		fmt.Fprintf(&b, " %s", owned(s.Attributes, ownershipOf(&s.Head)))
+		fmt.Fprintf(&b, " %s", owned(s.Attributes, ownershipOf(s.Head)))
 	}
 	for _, k := range keptOf(s) {
 		fmt.Fprintf(&b, ", %s left behind %s", k.User, pairs(k.Attributes, nil))

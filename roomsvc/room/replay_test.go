@@ -83,7 +83,7 @@ func same(t tb, got, want map[subjects.Room]*room.State) error {
 func withoutKept(states map[subjects.Room]*room.State) map[subjects.Room]*room.State {
 	bare := map[subjects.Room]*room.State{}
 	for r, s := range states {
-		bare[r] = room.NewState(r, s.Head, membersOf(s), nil)
+		bare[r] = room.NewState(r, *s.Head, membersOf(s), nil)
 	}
 	return bare
 }
@@ -110,7 +110,7 @@ func TestReplayTwice(t *testing.T) {
 		}
 		for k, raw := range last {
 			head, err := room.DecodeHead([]byte(raw))
-			if s := h.rooms[k.room]; k.user == "" && (err != nil || !reflect.DeepEqual(head, s.Head)) {
+			if s := h.rooms[k.room]; k.user == "" && (err != nil || !reflect.DeepEqual(head, *s.Head)) {
 				t.Fatalf("%s gives %+v, %v; want %+v", raw, head, err, s.Head)
 			}
 		}

@@ -193,7 +193,7 @@ func (w *world) fill(r subjects.Room, n int) string {
 func (w *world) reload(r subjects.Room) {
 	w.Helper()
 	s, b := w.rooms[r], bucket{}
-	b.put(w, r, s.InstanceID, room.Changes{Head: &s.Head, Put: membersOf(s), Keep: keptOf(s)})
+	b.put(w, r, s.InstanceID, room.Changes{Head: s.Head, Put: membersOf(s), Keep: keptOf(s)})
 	w.rooms[r] = load(w, b)[r]
 }
 

@@ -66,14 +66,14 @@ func (h *Head) Position() Position { return Position{h.InstanceID, h.Sequence, h
 // State is one live instance of a room. The nil State is a room that does not exist.
 type State struct {
 	Room subjects.Room
-	Head
+	*Head
 	members roster
 	kept    map[subjects.User]Kept // nil: nothing
 }
 
 // NewState makes a state from stored parts. It does not check that they belong together; see [State.Whole].
 func NewState(r subjects.Room, h Head, members []*Member, kept []Kept) *State {
-	s := &State{Room: r, Head: h, members: rosterOf(members)}
+	s := &State{Room: r, Head: &h, members: rosterOf(members)}
 	for _, k := range kept {
 		s.keepFor(k)
 	}
