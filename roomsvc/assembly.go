@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -172,13 +171,14 @@ func (s *assembly) image() *image.File {
 // whether the bucket has what it should have.
 func (s *assembly) keepImage(found load.Found) {
 	if file := s.image(); file != nil {
-		s.life.Go(func() { file.Keep(s.life, s.log, func() uint64 { return s.rep.Mark().Revision }, s.saveImage) })
+		s.life.Go(func() { file.Keep(s.life, s.log, func() uint64 { return s.rep.Mark().Revision }, s.rep.Save) })
 	}
 	if !found.Unread {
 		return
 	}
 	s.life.Go(func() {
-		lacks, err := load.Lacks(s.life, s.bucket, s.rep, func() { s.life.Pause(bucketRest) })
+		lacks, err := load.Lacks(s.life, s.bucket, s.rep, s.written, func() { s.life.Pause(bucketRest) })
+		s.log.Debug("compared the bucket", "lacks", lacks, "error", err)
 		switch {
 		case s.life.Over():
 		case err != nil:
@@ -190,15 +190,11 @@ func (s *assembly) keepImage(found load.Found) {
 	})
 }
 
-// saveImage writes an image, and returns when the bucket has all that is in it.
-func (s *assembly) saveImage(ctx context.Context, w io.Writer) (members int, err error) {
-	if members, err = s.rep.Save(ctx, w); err != nil {
-		return members, err
-	}
-	for newest := s.rep.Mark().Revision; s.projector.Written() < newest && ctx.Err() == nil; {
+// written returns when the bucket has what there is now, or the instance ends.
+func (s *assembly) written() {
+	for newest := s.rep.Mark().Revision; s.projector.Written() < newest && !s.life.Over(); {
 		s.life.Pause(bucketRest)
 	}
-	return members, ctx.Err()
 }
 
 // bucketRest is the pause between parts of the bucket when it is read besides other work.

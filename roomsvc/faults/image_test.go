@@ -111,6 +111,43 @@ func TestBucketIsMendedAfterAnImage(t *testing.T) {
 	}
 }
 
+// An image that is newer than the bucket brings into the bucket what it lacks: who came, who
+// left and with what, and which rooms ended.
+func TestImageNewerThanTheBucket(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.imaged()
+	attributes := func(user, attributes string) {
+		worlds.OK[room.SetMemberAttributesReply](w.World, "setMemberAttributes", fmt.Sprintf(`{"roomID":"busy","userID":%[1]q,"userIDs":[%[1]q],"attributes":%[2]s,"isDeleteAfterOwnerLeft":false}`, user, attributes))
+	}
+	var yesterday []*jetstream.RawStreamMsg
+	w.Start(roomsvc.Config{}).EndAfter(func() {
+		w.live(0)
+		w.Join("busy", "back")
+		attributes("back", `{"seat":"1"}`)
+		w.Leave("busy", "back")
+		w.Check()
+		yesterday = w.messages(subjects.StreamState)
+		w.live(1)
+		w.Join("busy", "back")
+		w.Join("busy", "gone")
+		attributes("gone", `{"seat":"2"}`)
+		w.Leave("busy", "gone")
+		w.Create("ends", 3600, "again")
+	})
+	w.Start(cfg).EndAfter(func() { w.left(cfg) })
+	w.rebuild(subjects.StreamState, yesterday, nil)
+	i := w.Start(cfg)
+	i.Said(overImage)
+	w.Join("quiet", "late")
+	w.Check()
+	w.Until(worlds.Patience, "a comparison", func() bool { return strings.Contains(i.Log.String(), "compared the bucket") })
+	i.Said("lacks=false")
+	if back := w.Join("busy", "gone"); back.Room.MemberCount == 0 {
+		t.Errorf("%+v", back)
+	}
+	w.live(2)
+}
+
 // An image is not used if the journal or the bucket does not go on from it, whichever of them
 // was replaced, nor if the file is damaged.
 func TestImageThatDoesNotFit(t *testing.T) {

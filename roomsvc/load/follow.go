@@ -122,6 +122,9 @@ func (f *following) replay(m journal.Message) error {
 	if m.Seq > f.bucket || f.bucket == nothing {
 		f.rep.Reached(room.Mark{Revision: m.Seq, FactID: fact.ID})
 	}
+	if m.Seq > f.bucket && m.Seq <= f.image { // the image may have the change, and the bucket lacks it
+		f.rep.View(id, func(st *room.State) { ch = st.Touched(fact) })
+	}
 	if m.Seq > f.bucket {
 		f.rep.Pending = append(f.rep.Pending, room.ChangeOf(fact, ch, m.Seq))
 	}

@@ -19,9 +19,8 @@ import (
 // ahead that reading the bucket is faster.
 var errNotWorth = errors.New("the image is of no use")
 
-// overImage makes the replica from an image of this instance and the facts after it. The bucket
-// has all that the image has, so what it lacks are the changes that facts after it make. It is
-// not done if there is no such image, or if anything about the bucket or the journal is not as it
+// overImage makes the replica from an image of this instance and the facts after it, or after
+// the bucket's mark if that is older. It is not done if there is no such image, or if anything about the bucket or the journal is not as it
 // should be: then everything is to be read.
 func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 	if l.Image == nil {
@@ -51,13 +50,11 @@ func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return err
 		}
-		if newest.Revision > p.Revision {
-			return fmt.Errorf("%w: it goes up to %d, the bucket only to %d", errNotWorth, newest.Revision, p.Revision)
-		}
+		l.image = newest.Revision
 		return l.goesOn(ctx, newest, from)
 	})
 	if err == nil {
-		err = l.follow(ctx, mark.Revision+1, p.Revision, nil)
+		err = l.follow(ctx, min(mark.Revision, p.Revision)+1, p.Revision, nil)
 	}
 	if err == nil {
 		l.Log.Debug("starting over an image", "revision", mark.Revision)
@@ -66,6 +63,7 @@ func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 	if ctx.Err() != nil || errors.Is(err, journal.ErrAged) {
 		return false, err
 	}
+	l.image = 0
 	l.Log.Debug("starting without an image", "because", err)
 	return false, nil
 }
@@ -90,12 +88,14 @@ func (l *loading) goesOn(ctx context.Context, m room.Mark, from uint64) error {
 const farBehind = 200_000
 
 // Lacks says whether the bucket, which was not read at the start, lacks something that it says
-// it has, or still has what is gone. That can only be after a crash of a server's machine. rest
-// is called now and then, so that others can work.
-func Lacks(ctx context.Context, b *projection.Bucket, rep *replica.Replica, rest func()) (bool, error) {
+// it has, or still has what is gone. That can only be after a crash of a server's machine.
+// written returns when the bucket has what there is now; rest is called now and then, so that
+// others can work.
+func Lacks(ctx context.Context, b *projection.Bucket, rep *replica.Replica, written, rest func()) (bool, error) {
 	seed := maphash.MakeSeed()
 	var before map[uint64]uint64
 	for range 2 { // what is gone may be on its way out of the bucket, but not for as long as that
+		written()
 		p, _, err := b.Mark(ctx)
 		if err != nil {
 			return false, err
@@ -134,6 +134,7 @@ func strike(held map[uint64]uint64, rep *replica.Replica, seed maphash.Seed, mar
 			}
 			has(subjects.RoomKey(st.Room), st.Revision)
 			st.After(0, func(m *room.Member) bool { has(subjects.MemberKey(st.Room, m.User), m.Revision); return true })
+			st.Kept(func(k room.Kept) { has(subjects.KeptKey(st.Room, k.User), k.Revision) })
 		})
 	}
 	return whole

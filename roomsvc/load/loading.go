@@ -52,4 +52,5 @@ type loading struct {
 	extent journal.Extent
 	ahead  time.Duration // how far this machine's clock is ahead of the server's
 	rep    *Replica
+	image  uint64 // nothing newer is in the image that the replica is made from; 0: there is none
 }

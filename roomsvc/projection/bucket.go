@@ -122,7 +122,8 @@ func (b *Bucket) Revisions(ctx context.Context, seed maphash.Seed, rest func()) 
 			delete(held, number)
 			return nil
 		}
-		if _, _, _, ok := subjects.ParseKey(key); !ok {
+		_, _, _, ok := subjects.ParseKey(key)
+		if _, _, kept := subjects.ParseKeptKey(key); !ok && !kept {
 			return nil
 		}
 		var r struct {

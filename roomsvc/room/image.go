@@ -3,6 +3,7 @@ package room
 import (
 	"fmt"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/pack"
 	"natsrooms/subjects"
 )
@@ -61,6 +62,38 @@ func Unpack(data []byte) (*State, error) {
 		s.keepFor(k)
 	}
 	return s, nil
+}
+
+// Touched is what a fact changed, as it is now, when the state, which may be nil, already
+// includes the fact and perhaps later ones.
+func (s *State) Touched(f *events.Fact) (ch Changes) {
+	touch := func(id string) {
+		u := subjects.User(id)
+		if m := s.Member(u); m != nil {
+			ch.Put = append(ch.Put, m)
+		} else {
+			ch.Del = append(ch.Del, u)
+		}
+	}
+	for i := range f.Joined {
+		touch(f.Joined[i].UserID)
+		if u := subjects.User(f.Joined[i].UserID); len(f.Joined[i].Attributes) > 0 && s.keptBy(u) == nil {
+			ch.Keep = append(ch.Keep, Kept{User: u})
+		}
+	}
+	for i := range f.Left {
+		touch(f.Left[i].UserID)
+		if u := subjects.User(f.Left[i].UserID); s.keptBy(u) != nil {
+			ch.Keep = append(ch.Keep, s.kept[u])
+		}
+	}
+	for i := range f.Infos {
+		touch(f.Infos[i].UserID)
+	}
+	if s != nil {
+		ch.Head = s.Head
+	}
+	return ch
 }
 
 // Users calls f for the user of each member, oldest first.
