@@ -18,7 +18,6 @@ import (
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/guard"
-	"natsrooms/roomsvc/image"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/leases"
@@ -74,7 +73,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 		return err
 	}
 	loaded, found, err := load.Load(ctx, load.Config{
-		Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Image: s.image(), Live: s.live,
+		Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Image: s.cfg.Image, Live: s.live,
 	})
 	if err != nil {
 		return err
@@ -159,19 +158,13 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 	return err
 }
 
-// image is where this instance leaves an image of its replica; nil: nowhere.
-func (s *assembly) image() *image.File {
-	if s.cfg.Image == "" {
-		return nil
-	}
-	return &image.File{Path: s.cfg.Image, Journal: s.journal.ID}
-}
-
 // keepImage leaves images from now on. After a start from one, it is found out afterwards
 // whether the bucket has what it should have.
 func (s *assembly) keepImage(found load.Found) {
-	if file := s.image(); file != nil {
-		s.life.Go(func() { file.Keep(s.life, s.log, func() uint64 { return s.rep.Mark().Revision }, s.rep.Save) })
+	if image := s.cfg.Image; image != nil {
+		s.life.Go(func() {
+			image.Keep(s.life, s.log, s.journal.ID, func() uint64 { return s.rep.Mark().Revision }, s.rep.Save)
+		})
 	}
 	if !found.Unread {
 		return

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/load"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/space"
 )
@@ -39,9 +40,16 @@ type Config struct {
 	EndConnection   func(client uint64) error // ends a client's connection to Server, if that is in this process; nil: System is asked to
 	Store           func() space.Store        // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
 	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90
-	Image           string                    // file that this instance alone uses, for an image of what it knows, which makes its next start faster; empty: none
+	Image           *Image                    // of what this instance knew a while ago, and its file: a start over it is faster; nil: none
 	Logger          *slog.Logger              // default: slog.Default()
 }
+
+// Image is an image of what an instance knew, in a file that it alone uses; see [ReadImage].
+type Image = load.Image
+
+// ReadImage begins to read the image in a file, and is for [Config]. There need not be one, or a
+// server, yet. The instance leaves its own images there.
+func ReadImage(path string) *Image { return load.ReadImage(path) }
 
 const (
 	defaultKeep     = 168 * time.Hour

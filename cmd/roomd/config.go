@@ -288,7 +288,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		FactsKeep:    c.FactsKeep,
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom, MessagesUntil: c.MessagesUntil,
 		Store:         l.store,
-		Image:         cmp.Or(c.Image, l.image),
+		Image:         l.image,
 		EndConnection: l.end,
 		Limits:        limits,
 		Replicas:      c.Replicas,

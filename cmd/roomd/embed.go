@@ -16,6 +16,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc"
 )
 
 // How soon the server finds out that a connection is dead, as in nats.conf: until then the
@@ -53,22 +55,23 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if !cfg.feeds() {
 		warnIfUnguarded(opts, log)
 	}
+	var image *roomsvc.Image
+	if path := imageOf(cfg, opts); path != "" {
+		image = roomsvc.ReadImage(path) // while the server reads its store
+	}
 	inProcess := opts.TLSConfig != nil || opts.ProxyProtocol
 	s, err := startServer(opts, log)
 	if err != nil {
 		st.close()
 		return nil, err
 	}
-	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, issuer: in.issuer, xkey: in.xkey}
+	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, image: image, issuer: in.issuer, xkey: in.xkey}
 	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}
 	l.end = s.DisconnectClientByID
 	d := watchDisk(s, opts.StoreDir)
 	l.store = d.look
-	if opts.JetStreamKey == "" {
-		l.image = filepath.Join(opts.StoreDir, imageFile)
-	}
 	l.close = func() {
 		d.close()
 		l.hangUp()
@@ -90,6 +93,15 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// imageOf is the file for an image of what the service knows. Where the store is encrypted, a
+// file beside it that is not must be asked for.
+func imageOf(cfg Config, opts *server.Options) string {
+	if cfg.Image == "" && opts.JetStreamKey == "" {
+		return filepath.Join(opts.StoreDir, imageFile)
+	}
+	return cfg.Image
 }
 
 // connect is how the service reaches the embedded server: over loopback TCP, where it

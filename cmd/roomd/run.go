@@ -45,7 +45,7 @@ type link struct {
 	asks     asks                      // what that server requires of clients
 	only     string                    // ID of the NATS server, if clients can connect to no other
 	instance string                    // name of this instance, empty for a random one
-	image    string                    // file in the store, for an image of what the service knows; empty without a store, or if the store is encrypted
+	image    *roomsvc.Image            // of what the service knew; nil: it leaves none
 	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
 	store    func() space.Store        // looks at the store of the embedded server; nil without one
 	close    func()                    // closes the connections, and stops the server if it is ours
@@ -184,6 +184,9 @@ func isFile(path string) bool {
 // dial connects to the server or cluster that --nats names.
 func dial(cfg Config, log *slog.Logger) (*link, error) {
 	l := &link{}
+	if cfg.Image != "" {
+		l.image = roomsvc.ReadImage(cfg.Image)
+	}
 	l.close = l.hangUp
 	var err error
 	if l.issuer, l.xkey, err = calloutKeys(cfg); err != nil {

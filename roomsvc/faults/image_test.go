@@ -24,13 +24,13 @@ const (
 
 // imaged is the settings of an instance that leaves an image, which it does not have yet.
 func (w *world) imaged() roomsvc.Config {
-	return roomsvc.Config{Image: filepath.Join(w.T.TempDir(), "image")}
+	return roomsvc.Config{Image: roomsvc.ReadImage(filepath.Join(w.T.TempDir(), "image"))}
 }
 
 // left waits until an instance with these settings has left its first image.
 func (w *world) left(cfg roomsvc.Config) {
 	w.T.Helper()
-	w.Until(worlds.Patience, "an image", func() bool { _, err := os.Stat(cfg.Image); return err == nil })
+	w.Until(worlds.Patience, "an image", func() bool { _, err := os.Stat(cfg.Image.Path); return err == nil })
 }
 
 // A start over an image knows everything: what the image has, what has happened since, and
@@ -174,7 +174,7 @@ func TestImageThatDoesNotFit(t *testing.T) {
 				w.restore(subjects.StreamRooms, journal)
 				w.restore(subjects.StreamState, bucket)
 			} else {
-				c.harm(t, cfg.Image)
+				c.harm(t, cfg.Image.Path)
 			}
 			w.Node.Start()
 			if c.grow {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"natsrooms/roomsvc/room"
@@ -34,22 +35,18 @@ const (
 var ErrNone = errors.New("there is no image")
 
 // File is the file of an instance.
-type File struct {
-	Path    string
-	Journal string // identity of the journal that the image is made from
-}
+type File struct{ Path string }
 
-// begin is what the file begins with: who finds anything else does not read it.
-func (f *File) begin() []byte {
-	return fmt.Appendf(nil, "natsrooms image %d.%d of journal %s\n", form, room.Packing, f.Journal)
-}
+// begin is what a file begins with: who finds anything else does not read it. The identity of
+// the journal that the image is made from follows, on the same line.
+var begin = fmt.Sprintf("natsrooms image %d.%d of journal ", form, room.Packing)
 
 // form is the number of the form of everything that the room's own number does not stand for.
 const form = 1
 
 // Write replaces the file by what content writes. The file is not forced onto the disk: after a
 // crash of the machine it may be torn, which [File.Read] finds out.
-func (f *File) Write(content func(io.Writer) error) (err error) {
+func (f *File) Write(journal string, content func(io.Writer) error) (err error) {
 	fresh := f.Path + ".new"
 	file, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -57,7 +54,7 @@ func (f *File) Write(content func(io.Writer) error) (err error) {
 	}
 	sum := sha256.New()
 	w := io.MultiWriter(file, sum)
-	if _, err = w.Write(f.begin()); err == nil {
+	if _, err = io.WriteString(w, begin+journal+"\n"); err == nil {
 		err = content(w)
 	}
 	if err == nil {
@@ -72,9 +69,9 @@ func (f *File) Write(content func(io.Writer) error) (err error) {
 	return err
 }
 
-// Read passes what was written to content. It is [ErrNone] if there is nothing that can be
-// used.
-func (f *File) Read(content func(*bufio.Reader) error) error {
+// Read passes what was written to content, with the journal that it is made from. It is
+// [ErrNone] if there is nothing that can be used.
+func (f *File) Read(content func(journal string, r *bufio.Reader) error) error {
 	file, err := os.Open(f.Path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNone, err)
@@ -84,35 +81,31 @@ func (f *File) Read(content func(*bufio.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	begin, size := f.begin(), info.Size()-sha256.Size
-	if size < int64(len(begin)) {
-		return fmt.Errorf("%w: %s is torn", ErrNone, f.Path)
-	}
-	have, sum := make([]byte, len(begin)), sha256.New()
-	if _, err := io.ReadFull(file, have); err != nil {
-		return err
-	}
-	if !bytes.Equal(have, begin) {
-		return fmt.Errorf("%w: %s begins with %q, not with %q", ErrNone, f.Path, have, begin)
-	}
-	sum.Write(have)
-	rest := size - int64(len(begin))
-	if _, err := io.Copy(sum, io.LimitReader(file, rest)); err != nil {
-		return err
-	}
-	want := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(file, want); err != nil {
-		return err
+	size := info.Size() - sha256.Size
+	sum, want := sha256.New(), make([]byte, sha256.Size)
+	if size >= 0 {
+		if _, err := io.Copy(sum, io.LimitReader(file, size)); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(file, want); err != nil {
+			return err
+		}
 	}
 	if !bytes.Equal(sum.Sum(nil), want) {
 		return fmt.Errorf("%w: %s is torn", ErrNone, f.Path)
 	}
-	return content(bufio.NewReaderSize(io.NewSectionReader(file, int64(len(begin)), rest), 1<<20))
+	r := bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<20)
+	line, err := r.ReadString('\n')
+	journal, ours := strings.CutPrefix(strings.TrimSuffix(line, "\n"), begin)
+	if err != nil || !ours {
+		return fmt.Errorf("%w: %s begins with %q, not with %q", ErrNone, f.Path, line, begin)
+	}
+	return content(journal, r)
 }
 
-// Keep writes images until ctx ends. mark is the newest fact that an image would include, and
+// Keep writes images of a journal's replica until ctx ends. mark is the newest fact that an image would include, and
 // save writes one and says how many members it has.
-func (f *File) Keep(ctx context.Context, log *slog.Logger, mark func() uint64, save func(context.Context, io.Writer) (int, error)) {
+func (f *File) Keep(ctx context.Context, log *slog.Logger, journal string, mark func() uint64, save func(context.Context, io.Writer) (int, error)) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	var last struct {
@@ -126,7 +119,7 @@ func (f *File) Keep(ctx context.Context, log *slog.Logger, mark func() uint64, s
 		if since := now - last.mark; since > uint64(max(manyNew, last.members/oneIn)) || since > 0 && time.Since(last.at) > old {
 			began := time.Now()
 			last.mark, last.at = now, began
-			err := f.Write(func(w io.Writer) (err error) {
+			err := f.Write(journal, func(w io.Writer) (err error) {
 				last.members, err = save(ctx, w)
 				return err
 			})

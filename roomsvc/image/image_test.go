@@ -14,7 +14,10 @@ import (
 
 func read(f *File) (string, error) {
 	var got []byte
-	err := f.Read(func(r *bufio.Reader) (err error) {
+	err := f.Read(func(journal string, r *bufio.Reader) (err error) {
+		if journal != "J" {
+			return errors.New("it is of journal " + journal)
+		}
 		got, err = io.ReadAll(r)
 		return err
 	})
@@ -24,19 +27,19 @@ func read(f *File) (string, error) {
 // What was written is read, until another image takes its place. One that could not be written
 // to its end leaves the one before.
 func TestFile(t *testing.T) {
-	f := &File{filepath.Join(t.TempDir(), "image"), "J"}
+	f := &File{filepath.Join(t.TempDir(), "image")}
 	if _, err := read(f); !errors.Is(err, ErrNone) {
 		t.Errorf("before the first: %v", err)
 	}
 	for _, content := range []string{"", "one", strings.Repeat("large", 1<<20)} {
-		if err := f.Write(func(w io.Writer) error { _, err := io.WriteString(w, content); return err }); err != nil {
+		if err := f.Write("J", func(w io.Writer) error { _, err := io.WriteString(w, content); return err }); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := read(f); got != content || err != nil {
 			t.Errorf("%d bytes, want %d, %v", len(got), len(content), err)
 		}
 		failed := errors.New("failed")
-		if err := f.Write(func(w io.Writer) error { _, _ = io.WriteString(w, "half"); return failed }); !errors.Is(err, failed) {
+		if err := f.Write("J", func(w io.Writer) error { _, _ = io.WriteString(w, "half"); return failed }); !errors.Is(err, failed) {
 			t.Errorf("a writer that fails: %v", err)
 		}
 		if got, err := read(f); got != content || err != nil {
@@ -50,15 +53,12 @@ func TestFile(t *testing.T) {
 	if info, err := files[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
-	if _, err := read(&File{f.Path, "K"}); !errors.Is(err, ErrNone) {
-		t.Errorf("with another journal: %v", err)
-	}
 }
 
 // Wherever a file is torn or altered, it is not read.
 func TestTornFile(t *testing.T) {
-	f := &File{filepath.Join(t.TempDir(), "image"), "J"}
-	if err := f.Write(func(w io.Writer) error { _, err := io.WriteString(w, "content"); return err }); err != nil {
+	f := &File{filepath.Join(t.TempDir(), "image")}
+	if err := f.Write("J", func(w io.Writer) error { _, err := io.WriteString(w, "content"); return err }); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(f.Path)
@@ -85,11 +85,11 @@ func TestTornFile(t *testing.T) {
 // The first image is written at once if there is anything, and no second one while there is
 // little new.
 func TestKeep(t *testing.T) {
-	f := &File{filepath.Join(t.TempDir(), "image"), "J"}
+	f := &File{filepath.Join(t.TempDir(), "image")}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	looks, saves := 0, 0
-	f.Keep(ctx, slog.New(slog.DiscardHandler), func() uint64 {
+	f.Keep(ctx, slog.New(slog.DiscardHandler), "J", func() uint64 {
 		if looks++; looks == 2 {
 			cancel()
 		}

@@ -7,13 +7,66 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"sync"
 
+	"natsrooms/roomsvc/image"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
+
+// Image is the image that an instance left, and the file where it leaves the next one.
+type Image struct {
+	image.File
+	mu   sync.Mutex // guards kept
+	kept chan *restored
+}
+
+// restored is a replica made from an image.
+type restored struct {
+	rep          *replica.Replica
+	journal      string
+	mark, newest room.Mark
+	err          error // why there is none
+}
+
+// ReadImage begins to read the image in a file, which may be missing. That takes as long as
+// there are members, so it is worth while to begin before there is a server to connect to.
+func ReadImage(path string) *Image {
+	i := &Image{File: image.File{Path: path}}
+	i.read()
+	return i
+}
+
+func (i *Image) read() {
+	kept := make(chan *restored, 1)
+	i.kept = kept
+	go func() {
+		r := &restored{rep: replica.New(0)}
+		r.err = i.Read(func(journal string, from *bufio.Reader) (err error) {
+			r.journal = journal
+			if r.mark, err = replica.ReadMark(from); err == nil {
+				r.newest, err = r.rep.Restore(from)
+			}
+			return err
+		})
+		kept <- r
+	}()
+}
+
+// take is what was read. It is given away once; whoever comes next waits for a new one.
+func (i *Image) take() *restored {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.kept == nil {
+		i.read()
+	}
+	r := <-i.kept
+	i.kept = nil
+	return r
+}
 
 // errNotWorth says that an image is of no use: the journal does not go on from it, or is so far
 // ahead that reading the bucket is faster.
@@ -26,6 +79,7 @@ func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 	if l.Image == nil {
 		return false, nil
 	}
+	kept := l.Image.take()
 	p, _, err := l.Bucket.Mark(ctx)
 	if err != nil {
 		return false, fmt.Errorf("reading how far the bucket has got: %w", err)
@@ -37,27 +91,14 @@ func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 	if err != nil || from == 0 {
 		return false, err
 	}
-	var mark room.Mark
-	err = l.Image.Read(func(r *bufio.Reader) error {
-		if mark, err = replica.ReadMark(r); err != nil {
-			return err
-		}
-		if err := l.goesOn(ctx, mark, from); err != nil {
-			return err
-		}
-		l.begin(p)
-		newest, err := l.rep.Restore(r)
-		if err != nil {
-			return err
-		}
-		l.image = newest.Revision
-		return l.goesOn(ctx, newest, from)
-	})
-	if err == nil {
-		err = l.follow(ctx, min(mark.Revision, p.Revision)+1, p.Revision, nil)
+	if err = l.fits(ctx, kept, from); err == nil {
+		l.rep, l.image = &Replica{Replica: kept.rep, Projected: p}, kept.newest.Revision
+		l.rep.Outcomes.Keep(l.Remember)
+		l.rep.Reached(p.Mark)
+		err = l.follow(ctx, min(kept.mark.Revision, p.Revision)+1, p.Revision, nil)
 	}
 	if err == nil {
-		l.Log.Debug("starting over an image", "revision", mark.Revision)
+		l.Log.Debug("starting over an image", "revision", kept.mark.Revision)
 		return true, nil
 	}
 	if ctx.Err() != nil || errors.Is(err, journal.ErrAged) {
@@ -66,6 +107,20 @@ func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 	l.image = 0
 	l.Log.Debug("starting without an image", "because", err)
 	return false, nil
+}
+
+// fits says whether the journal goes on from an image.
+func (l *loading) fits(ctx context.Context, kept *restored, from uint64) error {
+	if kept.err != nil {
+		return kept.err
+	}
+	if kept.journal != l.Journal.ID {
+		return fmt.Errorf("%w: it is of journal %s", errNotWorth, kept.journal)
+	}
+	if err := l.goesOn(ctx, kept.mark, from); err != nil {
+		return err
+	}
+	return l.goesOn(ctx, kept.newest, from)
 }
 
 // goesOn says whether the journal goes on from an image, and whether that is the shorter way:

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"natsrooms/roomsvc/image"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/projection"
@@ -24,7 +23,7 @@ type Config struct {
 	Journal  *journal.Journal
 	Bucket   *projection.Bucket
 	Remember time.Duration // how long outcomes of requests are known
-	Image    *image.File   // where this instance may have left an image; nil: nowhere
+	Image    *Image        // that this instance may have left; nil: it leaves none
 
 	// Live is called once, when the replica is as of a marker and before the next fact is
 	// passed; no lock is held.

@@ -13,10 +13,12 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"natsrooms/roomsvc/pack"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
-// An image is a replica as bytes: its mark, its rooms and its outcomes, each as one frame, and
+// An image is a replica as bytes: its mark, how large it is, its rooms and its outcomes, each as one frame, and
 // another mark. What is newer than the first mark may be in it, as in the bucket: facts after
 // that mark can be replayed over it. Nothing is newer than the second mark: a journal that has
 // that fact has all that the image has.
@@ -28,8 +30,10 @@ const mostFrame = 1 << 31
 func (r *Replica) Save(ctx context.Context, to io.Writer) (members int, err error) {
 	w := &imageWriter{to: bufio.NewWriterSize(to, 1<<20)}
 	w.mark(r.Mark())
+	rooms := r.All()
+	w.frame(pack.Number(pack.Number(nil, uint64(len(rooms))), uint64(r.Users.len())), nil)
 	var buf []byte
-	for _, known := range r.All() {
+	for _, known := range rooms {
 		exists := false
 		known.View(func(st *room.State) {
 			if exists = st != nil; exists {
@@ -92,6 +96,13 @@ func ReadMark(from *bufio.Reader) (m room.Mark, err error) {
 // Restore puts what an image has into a replica that nobody reads yet, and returns the second
 // mark.
 func (r *Replica) Restore(from *bufio.Reader) (newest room.Mark, err error) {
+	size, err := readFrame(from)
+	if err != nil {
+		return newest, err
+	}
+	n := pack.Reading[[]byte]{Rest: size}
+	r.rooms = make(map[subjects.Room]*Room, n.Number())
+	r.Users.init(int(n.Number()))
 	if err := r.restoreRooms(from); err != nil {
 		return newest, err
 	}

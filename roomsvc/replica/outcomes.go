@@ -74,6 +74,9 @@ func PlaceOf(f *events.Fact, revision uint64) Place {
 
 func (q *Outcomes) init(keep time.Duration) { q.keep, q.known = keep, map[string]*remembered{} }
 
+// Keep says how long an outcome is known, before anybody asks.
+func (q *Outcomes) Keep(d time.Duration) { q.keep = d }
+
 // learn takes in the outcomes that the stored facts of one append carry, all at once.
 func (q *Outcomes) learn(facts []applied) {
 	q.mu.Lock()

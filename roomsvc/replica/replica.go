@@ -41,7 +41,7 @@ type Replica struct {
 // New is a replica without rooms that knows the outcomes of requests for that long.
 func New(remember time.Duration) *Replica {
 	r := &Replica{rooms: map[subjects.Room]*Room{}}
-	r.Users.init()
+	r.Users.init(0)
 	r.Outcomes.init(remember)
 	return r
 }

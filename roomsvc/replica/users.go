@@ -19,12 +19,24 @@ type userShard struct {
 	empty      map[subjects.User]int // rooms that the user made and that stand empty
 }
 
-func (u *Users) init() {
+// init makes space for about n users.
+func (u *Users) init(n int) {
 	for i := range u.shards {
-		u.shards[i].rooms = map[subjects.User][]*Room{}
+		u.shards[i].rooms = make(map[subjects.User][]*Room, n/len(u.shards))
 		u.shards[i].pending = map[subjects.User]int{}
 		u.shards[i].empty = map[subjects.User]int{}
 	}
+}
+
+// len is how many users are in rooms.
+func (u *Users) len() (n int) {
+	for i := range u.shards {
+		s := &u.shards[i]
+		s.Lock()
+		n += len(s.rooms)
+		s.Unlock()
+	}
+	return n
 }
 
 func (u *Users) shard(id subjects.User) *userShard {
