@@ -163,10 +163,10 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 func (s *assembly) keepImage(found load.Found) {
 	if image := s.cfg.Image; image != nil {
 		s.life.Go(func() {
-			image.Keep(s.life, s.log, s.journal.ID, func() uint64 { return s.rep.Mark().Revision }, s.rep.Save)
+			image.Keep(s.life, s.log, s.journal.ID, found.Image, func() uint64 { return s.rep.Mark().Revision }, s.rep.Save)
 		})
 	}
-	if !found.Unread {
+	if found.Image == 0 {
 		return
 	}
 	s.life.Go(func() {

@@ -103,15 +103,19 @@ func (f *File) Read(content func(journal string, r *bufio.Reader) error) error {
 	return content(journal, r)
 }
 
-// Keep writes images of a journal's replica until ctx ends. mark is the newest fact that an image would include, and
+// Keep writes images of a journal's replica until ctx ends. The file has one up to have; 0: none.
+// mark is the newest fact that an image would include, and
 // save writes one and says how many members it has.
-func (f *File) Keep(ctx context.Context, log *slog.Logger, journal string, mark func() uint64, save func(context.Context, io.Writer) (int, error)) {
+func (f *File) Keep(ctx context.Context, log *slog.Logger, journal string, have uint64, mark func() uint64, save func(context.Context, io.Writer) (int, error)) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	var last struct {
 		mark    uint64
 		members int
 		at      time.Time
+	}
+	if last.mark = have; have > 0 {
+		last.at = time.Now()
 	}
 	var told time.Time
 	for {

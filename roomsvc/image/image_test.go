@@ -89,7 +89,7 @@ func TestKeep(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	looks, saves := 0, 0
-	f.Keep(ctx, slog.New(slog.DiscardHandler), "J", func() uint64 {
+	f.Keep(ctx, slog.New(slog.DiscardHandler), "J", 0, func() uint64 {
 		if looks++; looks == 2 {
 			cancel()
 		}

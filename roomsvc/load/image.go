@@ -73,25 +73,22 @@ func (i *Image) take() *restored {
 var errNotWorth = errors.New("the image is of no use")
 
 // overImage makes the replica from an image of this instance and the facts after it, or after
-// the bucket's mark if that is older. It is not done if there is no such image, or if anything about the bucket or the journal is not as it
-// should be: then everything is to be read.
-func (l *loading) overImage(ctx context.Context) (done bool, err error) {
+// the bucket's mark if that is older. It returns the image's revision; 0 if there is no such
+// image, or if anything about the bucket or the journal is not as it should be: then everything
+// is to be read.
+func (l *loading) overImage(ctx context.Context) (revision uint64, err error) {
 	if l.Image == nil {
-		return false, nil
+		return 0, nil
 	}
 	kept := l.Image.take()
 	p, _, err := l.Bucket.Mark(ctx)
 	if err != nil {
-		return false, fmt.Errorf("reading how far the bucket has got: %w", err)
+		return 0, fmt.Errorf("reading how far the bucket has got: %w", err)
 	}
 	if err := l.lookAround(ctx, p); err != nil {
-		return false, err
+		return 0, err
 	}
-	from, _, err := l.judge(ctx, p)
-	if err != nil || from == 0 {
-		return false, err
-	}
-	if err = l.fits(ctx, kept, from); err == nil {
+	if err = l.fits(ctx, kept, p); err == nil {
 		l.rep, l.image = &Replica{Replica: kept.rep, Projected: p}, kept.newest.Revision
 		l.rep.Outcomes.Keep(l.Remember)
 		l.rep.Reached(p.Mark)
@@ -99,42 +96,35 @@ func (l *loading) overImage(ctx context.Context) (done bool, err error) {
 	}
 	if err == nil {
 		l.Log.Debug("starting over an image", "revision", kept.mark.Revision)
-		return true, nil
+		return kept.mark.Revision, nil
 	}
 	if ctx.Err() != nil || errors.Is(err, journal.ErrAged) {
-		return false, err
+		return 0, err
 	}
 	l.image = 0
 	l.Log.Debug("starting without an image", "because", err)
-	return false, nil
+	return 0, nil
 }
 
-// fits says whether the journal goes on from an image.
-func (l *loading) fits(ctx context.Context, kept *restored, from uint64) error {
-	if kept.err != nil {
+// fits says whether the journal goes on from an image, and from a bucket, whose mark says what
+// it has.
+func (l *loading) fits(ctx context.Context, kept *restored, p projection.Projected) error {
+	switch {
+	case kept.err != nil:
 		return kept.err
-	}
-	if kept.journal != l.Journal.ID {
+	case kept.journal != l.Journal.ID:
 		return fmt.Errorf("%w: it is of journal %s", errNotWorth, kept.journal)
+	case p.Journal == "" || p.Torn:
+		return fmt.Errorf("%w: the bucket is not whole", errNotWorth)
+	case kept.mark.Revision+farBehind < p.Safe.Revision:
+		return fmt.Errorf("%w: it ends at %d, the bucket at %d", errNotWorth, kept.mark.Revision, p.Revision)
 	}
-	if err := l.goesOn(ctx, kept.mark, from); err != nil {
-		return err
-	}
-	return l.goesOn(ctx, kept.newest, from)
-}
-
-// goesOn says whether the journal goes on from an image, and whether that is the shorter way:
-// from is where reading would begin over the bucket.
-func (l *loading) goesOn(ctx context.Context, m room.Mark, from uint64) error {
-	same, err := l.holds(ctx, m)
-	if err != nil {
-		return err
-	}
-	if !same || m.Revision == 0 || m.Revision+1 < l.extent.First {
-		return fmt.Errorf("%w: the journal does not go on from %d", errNotWorth, m.Revision)
-	}
-	if m.Revision+farBehind < from {
-		return fmt.Errorf("%w: it ends at %d, the bucket's way begins at %d", errNotWorth, m.Revision, from)
+	for _, m := range []room.Mark{kept.mark, kept.newest, p.Mark} {
+		if same, err := l.holds(ctx, m); err != nil {
+			return err
+		} else if !same || m.Revision == 0 || m.Revision+1 < l.extent.First {
+			return fmt.Errorf("%w: the journal does not go on from %d", errNotWorth, m.Revision)
+		}
 	}
 	return nil
 }
@@ -142,7 +132,7 @@ func (l *loading) goesOn(ctx context.Context, m room.Mark, from uint64) error {
 // farBehind is how many facts more than over the bucket are worth not reading the bucket.
 const farBehind = 200_000
 
-// Lacks says whether the bucket, which was not read at the start, lacks something that it says
+// Lacks says whether the bucket, which is not read at a start over an image, lacks something that it says
 // it has, or still has what is gone. That can only be after a crash of a server's machine.
 // written returns when the bucket has what there is now; rest is called now and then, so that
 // others can work.

@@ -37,8 +37,8 @@ func Load(ctx context.Context, c Config) (*Replica, Found, error) {
 
 // load loads once.
 func (l *loading) load(ctx context.Context) (found Found, err error) {
-	if done, err := l.overImage(ctx); done || err != nil {
-		return Found{Unread: true}, err
+	if found.Image, err = l.overImage(ctx); found.Image > 0 || err != nil {
+		return found, err
 	}
 	if err := l.look(ctx); err != nil {
 		return found, err

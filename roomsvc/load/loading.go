@@ -40,7 +40,7 @@ type Replica struct {
 // Found is what a start found out and what has to be put right.
 type Found struct {
 	Rewrite bool            // the bucket lacks what the journal has
-	Unread  bool            // the bucket was not read, so it may lack something; see [Lacks]
+	Image   uint64          // the revision that the image was as of which the start went over; 0: it went over the bucket, or the journal alone
 	Lost    []subjects.Room // rooms that lost facts
 }
 
