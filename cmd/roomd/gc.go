@@ -7,12 +7,14 @@ import (
 )
 
 // A room service makes much short-lived garbage on a small heap, and trades memory for
-// time: so many bytes of garbage may pile up before they are collected, or as many as are
-// in use if that is more, but never more than mostGC percent of the bytes in use. GOGC in
-// the environment overrides this.
+// time: so many bytes of garbage may pile up before they are collected, but never more than
+// mostGC percent of the bytes in use. Where much is in use, because there are hundreds of
+// thousands of members, it is less by a quarter of that: memory is what such a deployment
+// counts, and its heap has few pointers to follow. It is never less than leastGC percent.
+// GOGC in the environment overrides this.
 const (
 	mostGarbage = 256 << 20
-	leastGC     = 100
+	leastGC     = 40
 	mostGC      = 400
 	gcLook      = 2 * time.Second
 )
@@ -33,5 +35,6 @@ func tuneGC() {
 
 // gcPercent is the percentage for a heap with live bytes in use.
 func gcPercent(live uint64) int {
-	return int(min(max(mostGarbage*100/max(live, 1), leastGC), mostGC))
+	garbage := mostGarbage - min(live/4, mostGarbage)
+	return int(min(max(garbage*100/max(live, 1), leastGC), mostGC))
 }

@@ -22,7 +22,7 @@ func (r *Replica) fill(st *room.State) {
 	known.state, known.revision = st, st.Revision
 	known.head.Store(st.Head)
 	r.living.Add(1)
-	r.Users.stands(nil, &h)
+	r.Users.stands(nil, st.Head)
 	r.Users.move(moves)
 }
 
