@@ -35,6 +35,10 @@ func (f *Fact) contradiction() string {
 		if len(f.Infos) == 0 {
 			return "attributes of nobody"
 		}
+	case MemberUpdated:
+		if len(f.Updates) == 0 {
+			return "nobody was updated"
+		}
 	}
 	for i := range f.Joined {
 		if !within(f.Joined[i].DeleteAfterOwnerLeft, f.Joined[i].Attributes) {

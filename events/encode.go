@@ -49,7 +49,9 @@ var Types = []TypeInfo{
 	{SessionLeft, (*leftData)(nil), "one of a member's several devices leaves"},
 	{RoomAttributesChanged, (*attributesData)(nil), "attributes of the room were set or deleted; whose they are, and by whom"},
 	{MemberAttributesChanged, (*memberAttributesData)(nil), "attributes of members were set"},
-	{RoomAccessChanged, (*accessData)(nil), "who may join as an end user has changed"},
+	{RoomAccessChanged, (*accessData)(nil), "who may join, or speak, as an end user has changed: the list, bans, mutes"},
+	{RoomUpdated, (*updatedData)(nil), "the room's name or configuration has changed"},
+	{MemberUpdated, (*memberUpdatedData)(nil), "members have another name, info or role"},
 	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
 	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last fact of its instance"},
 	{MessageSent, (*messageData)(nil), "something is said in the room"},
@@ -96,10 +98,27 @@ type memberAttributesData struct {
 
 type accessData struct {
 	position  `json:",embed"`
-	Access    string   `json:"access"`
-	Allowed   []string `json:"allowedUsers,omitempty"` // absent: []
-	UserID    string   `json:"userID,omitzero"`        // absent: empty, a back end that named no user
-	RequestID string   `json:"requestID,omitzero"`
+	Access    string        `json:"access"`
+	Allowed   []string      `json:"allowedUsers,omitempty"` // absent: []
+	Bans      []Restriction `json:"bans,omitempty"`         // those that changed; absent: none did
+	Mutes     []Restriction `json:"mutes,omitempty"`        // those that changed; absent: none did
+	UserID    string        `json:"userID,omitzero"`        // absent: empty, a back end that named no user
+	RequestID string        `json:"requestID,omitzero"`
+}
+
+type updatedData struct {
+	position  `json:",embed"`
+	RoomName  string `json:"roomName,omitzero"` // absent: empty
+	Config    Config `json:"config"`
+	UserID    string `json:"userID,omitzero"` // absent: empty, a back end that named no user
+	RequestID string `json:"requestID,omitzero"`
+}
+
+type memberUpdatedData struct {
+	position  `json:",embed"`
+	Infos     []MemberUpdate `json:"infos"`
+	UserID    string         `json:"userID,omitzero"` // who gave roles; absent: the members themselves, or a back end that named no user
+	RequestID string         `json:"requestID,omitzero"`
 }
 
 type keptData struct {
@@ -132,7 +151,11 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	case RoomDestroyed:
 		data = &destroyedData{pos, f.leanRoom(), f.Reason, f.Operator, f.RequestID}
 	case RoomAccessChanged:
-		data = &accessData{pos, f.Access, f.Allowed, f.User, f.RequestID}
+		data = &accessData{pos, f.Access, f.Allowed, f.Bans, f.Mutes, f.User, f.RequestID}
+	case RoomUpdated:
+		data = &updatedData{pos, f.Name, *f.Config, f.User, f.RequestID}
+	case MemberUpdated:
+		data = &memberUpdatedData{pos, f.Updates, f.User, f.RequestID}
 	case RoomKept:
 		data = &keptData{pos}
 	default:
@@ -245,7 +268,15 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case RoomAccessChanged:
 		var d accessData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Access, f.Allowed, f.User, f.RequestID = d.position, d.Access, d.Allowed, d.UserID, d.RequestID
+		pos, f.Access, f.Allowed, f.Bans, f.Mutes, f.User, f.RequestID = d.position, d.Access, d.Allowed, d.Bans, d.Mutes, d.UserID, d.RequestID
+	case RoomUpdated:
+		var d updatedData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Name, f.Config, f.User, f.RequestID = d.position, d.RoomName, &d.Config, d.UserID, d.RequestID
+	case MemberUpdated:
+		var d memberUpdatedData
+		err = json.Unmarshal(e.Data, &d)
+		pos, f.Updates, f.User, f.RequestID = d.position, d.Infos, d.UserID, d.RequestID
 	case RoomKept:
 		var d keptData
 		err = json.Unmarshal(e.Data, &d)

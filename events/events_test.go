@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,7 +71,46 @@ func sampleFacts() []*events.Fact {
 			Type: events.MemberAttributesChanged, User: "alice", RequestID: "R5", Staying: true, Digests: digests[:1],
 			Infos: []events.MemberAttributes{{UserID: "bob", Attributes: map[string]string{"hand": "up", "badge": "<1>"}}, {UserID: "alice", Attributes: map[string]string{}}},
 		},
+		{
+			Type: events.RoomUpdated, Name: "Zimmer <2>", User: "alice", RequestID: "R6", Digests: digests[:1],
+			Config: &events.Config{MaxMembers: 9, Attributes: "owned", Speakers: "hosts", Hosts: "creator", AllowedUsers: []string{"alice"}},
+		},
+		{
+			Type: events.MemberUpdated, User: "alice", RequestID: "R7", Digests: digests,
+			Updates: []events.MemberUpdate{{UserID: "bob", Role: events.RoleHost}, {UserID: "carol", UserName: "Carol", UserInfo: jsontext.Value(`{"age":8}`), RequestID: "R8"}},
+		},
 	}
+	return placed(facts)
+}
+
+// later are the types of facts that did not say everything in any version.
+var later = []string{events.RoomUpdated, events.MemberUpdated}
+
+// laterFields is facts with fields that their types did not have at first.
+func laterFields() []*events.Fact {
+	return placed([]*events.Fact{
+		{Type: events.RoomCreated, Info: &events.Room{RoomID: "a.b>c", InstanceID: "I1", CreatedAt: t0, CreatedBy: "alice", Attributes: map[string]string{}, MemberCount: 1, Sequence: 1}, Joined: []events.Joined{
+			{UserID: "alice", SessionID: "default", JoinedAt: t0, Via: events.ViaCreate, Role: events.RoleHost},
+		}},
+		{
+			Type: events.RoomAccessChanged, Access: "open", Allowed: []string{}, User: "ops",
+			Bans:  []events.Restriction{{UserID: "eve", Until: t0 + 60_000, Reason: "spam <1>"}, {UserID: "mallory", Lifted: true}},
+			Mutes: []events.Restriction{{UserID: "bob"}},
+		},
+	})
+}
+
+func TestLaterFields(t *testing.T) {
+	for _, f := range laterFields() {
+		raw := must(f.Encode(""))
+		if got, err := events.DecodeFact(raw); err != nil || !reflect.DeepEqual(got, f) {
+			t.Errorf("%s: %v\n got %+v\nwant %+v", raw, err, got, f)
+		}
+	}
+}
+
+// placed gives facts what all facts have.
+func placed(facts []*events.Fact) []*events.Fact {
 	for i, f := range facts {
 		f.ID, f.Room, f.InstanceID, f.Sequence, f.Time = "E1", "a.b>c", "I1", uint64(i+1), t0
 	}
@@ -211,6 +251,9 @@ func written(t testing.TB, typ string) []byte {
 // Journals keep facts from before, which say everything.
 func TestFactsOfBefore(t *testing.T) {
 	for _, f := range sampleFacts() {
+		if slices.Contains(later, f.Type) {
+			continue
+		}
 		f.Digests = nil
 		if got, err := events.DecodeFact(written(t, f.Type)); err != nil || !reflect.DeepEqual(got, f) {
 			t.Errorf("%s: %v\n got %+v\nwant %+v", f.Type, err, got, f)

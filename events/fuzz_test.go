@@ -3,6 +3,7 @@ package events_test
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -25,7 +26,9 @@ func asJSON(v any) string {
 func FuzzDecodeFact(f *testing.F) {
 	for _, fact := range sampleFacts() {
 		f.Add(must(fact.Encode("")))
-		f.Add(written(f, fact.Type))
+		if !slices.Contains(later, fact.Type) {
+			f.Add(written(f, fact.Type))
+		}
 	}
 	f.Add(must(sampleNotice().Encode("")))
 	f.Add([]byte(`{"datacontentencoding":"","specversion":"0.3"}`))

@@ -26,6 +26,8 @@ const (
 	RoomAttributesChanged   = TypePrefix + "room.attributes.changed.v1"
 	MemberAttributesChanged = TypePrefix + "member.attributes.changed.v1"
 	RoomAccessChanged       = TypePrefix + "room.access.changed.v1"
+	RoomUpdated             = TypePrefix + "room.updated.v1"
+	MemberUpdated           = TypePrefix + "member.updated.v1"
 	RoomKept                = TypePrefix + "room.kept.v1"
 	RoomDestroyed           = TypePrefix + "room.destroyed.v1"
 	UserStateChanged        = TypePrefix + "user.state.changed.v1"
@@ -60,6 +62,15 @@ const (
 	ReasonReplaced  LeftReason = "replaced" // by another session of its user
 	ReasonKicked    LeftReason = "kicked"
 	ReasonDestroyed LeftReason = "destroyed"
+)
+
+// Role is what a member may do in a room.
+type Role string
+
+// What a member may do.
+const (
+	RoleMember Role = "member" // what everybody may
+	RoleHost   Role = "host"   // run the room: see the commands that hosts may give
 )
 
 // DestroyReason says why a room ended.
@@ -109,8 +120,19 @@ type Config struct {
 	Delivery             string `json:"delivery,omitzero"`             // "members" or "open"
 	Access               string `json:"access,omitzero"`               // who may join as an end user: "open", "listed" or "token"
 	HistoryForJoiners    *bool  `json:"historyForJoiners,omitzero"`    // whether a member may read messages from before it joined; true if not given
+	Attributes           string `json:"attributes,omitzero"`           // who may change what others own: "open", everybody by isForce, or "owned", hosts
+	Speakers             string `json:"speakers,omitzero"`             // who may send as an end user: "all" or "hosts"
+	Hosts                string `json:"hosts,omitzero"`                // whether the creator is a host: "none" or "creator"
 
-	AllowedUsers []string `json:"allowedUsers,omitzero"` // who may join when access is "listed"; the room's creator always may
+	AllowedUsers []string `json:"allowedUsers,omitzero"` // who may join when access is "listed"
+}
+
+// Restriction is what a room says about one user: that it may not come in, or not speak.
+type Restriction struct {
+	UserID string `json:"userID"`
+	Until  Time   `json:"until,omitzero"` // absent: as long as the room's instance lives
+	Reason string `json:"reason,omitzero"`
+	Lifted bool   `json:"lifted,omitzero"` // true: it is over
 }
 
 // Room describes a room as replies, facts and the state bucket show it.
@@ -140,7 +162,8 @@ type Joined struct {
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
 
-	LeaseSeconds int `json:"leaseSeconds,omitzero"` // how long it stays without a sign of life; 0: without limit
+	Role         Role `json:"role,omitzero"`         // host; absent: member
+	LeaseSeconds int  `json:"leaseSeconds,omitzero"` // how long it stays without a sign of life; 0: without limit
 
 	// Attributes are those that the member has from the start: what it left behind last
 	// time, or everything it had if the room continues as a new instance. Those in
@@ -180,6 +203,15 @@ type MemberAttributes struct {
 	Attributes map[string]string `json:"attributes"`
 }
 
+// MemberUpdate is what has changed about one member. What is absent is as before.
+type MemberUpdate struct {
+	UserID    string         `json:"userID"`
+	UserName  string         `json:"userName,omitzero"`
+	UserInfo  jsontext.Value `json:"userInfo,omitzero"`
+	Role      Role           `json:"role,omitzero"`
+	RequestID string         `json:"requestID,omitzero"` // of the member's own request
+}
+
 // Ownership says who owns attributes, and which of them go when their owner leaves.
 type Ownership struct {
 	Owners               map[string]*string `json:"owners,omitzero"`               // by key; null: nobody owns it
@@ -202,7 +234,7 @@ type Fact struct {
 	Left        []Left        // MemberLeft, SessionLeft
 	MemberCount int           // MemberJoined, MemberLeft, SessionJoined, SessionLeft: after it
 	Reason      DestroyReason // RoomDestroyed
-	RequestID   string        // RoomCreated and RoomDestroyed without entries, MemberAttributesChanged, RoomAccessChanged: the command's request
+	RequestID   string        // RoomCreated and RoomDestroyed without entries, MemberAttributesChanged, RoomAccessChanged, RoomUpdated, MemberUpdated by a setRole: the command's request
 
 	Deleted   []string           // MemberLeft: attributes of the room that were deleted with their owners
 	Set       map[string]string  // RoomAttributesChanged
@@ -211,10 +243,19 @@ type Fact struct {
 	Changes   []AttributesChange // RoomAttributesChanged
 	Infos     []MemberAttributes // MemberAttributesChanged
 	Staying   bool               // MemberAttributesChanged: those set outlive the membership
-	User      string             // RoomAttributesChanged, MemberAttributesChanged, RoomAccessChanged: who did it (the last of several)
+	User      string             // RoomAttributesChanged, MemberAttributesChanged, RoomAccessChanged, RoomUpdated, MemberUpdated by a setRole: who did it (the last of several)
 	Operator  string             // RoomDestroyed: who asked for it
 	Access    string             // RoomAccessChanged: who may join from now on
 	Allowed   []string           // RoomAccessChanged: the whole list
+	Bans      []Restriction      // RoomAccessChanged: those that changed
+	Mutes     []Restriction      // RoomAccessChanged: those that changed
+	Name      string             // RoomUpdated: the room's name
+	Config    *Config            // RoomUpdated: the whole configuration
+	Updates   []MemberUpdate     // MemberUpdated
+
+	// Ban is why those leave whom a ban puts out. It is for their notices, and is not stored: the
+	// fact of the ban follows.
+	Ban *Restriction
 
 	// Digests, one for each entry (or for RequestID), tell a repeated request from a
 	// different one under the same ID. They travel beside the event, in a header.
@@ -266,6 +307,7 @@ func (e Event) String() string { return eventNames[e] }
 type NoticeError struct {
 	Code   string `json:"code"`
 	Number int    `json:"number"`
+	Until  Time   `json:"until,omitempty"` // BANNED: when it ends; absent: with the room's instance
 }
 
 // Notice is roomStateChanged: what became of one session's connection to one room.

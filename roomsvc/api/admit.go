@@ -19,7 +19,7 @@ func (a *API) acting(q *request, c *room.Caller, anonymous bool) (*room.Command,
 	cmd, err := c.Command(q.info.Verb, anonymous, a.Limits())
 	if err == nil {
 		q.Cmd = cmd
-		cmd.OwnForm = q.userForm && a.Feeds
+		cmd.UserForm, cmd.OwnForm = q.userForm, q.userForm && a.Feeds
 		lease := a.Leases.Of(q.session())
 		q.ask = a.asked(q, c, lease.Live)
 		if lease.Live {

@@ -12,7 +12,7 @@ import (
 
 func takeAttributes(a *API, q *request) {
 	body := &room.SetAttributesRequest{}
-	changeRoom(a, q, body, &body.RoomID, false, func(c *room.Command, l *room.Limits) *room.Error { return c.SetAttributes(body, l) })
+	changeRoom(a, q, body, &body.RoomID, true, func(c *room.Command, l *room.Limits) *room.Error { return c.SetAttributes(body, l) })
 }
 
 func takeMemberAttributes(a *API, q *request) {

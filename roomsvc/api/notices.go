@@ -81,20 +81,24 @@ func (a *API) tellRepeated(q *request, r *commit.Result) {
 }
 
 func noticeError(e *room.Error) *events.NoticeError {
-	return &events.NoticeError{Code: e.Code.Name, Number: e.Code.Number}
+	return &events.NoticeError{Code: e.Code.Name, Number: e.Code.Number, Until: e.Until}
 }
 
 // PutOut makes the notices for the sessions that a fact puts out of a room; st is the room's
 // state before it. tell publishes them; it is nil if there are none.
 func (a *API) PutOut(st *room.State, f *events.Fact) (tell func()) {
 	var notices []*events.Notice
+	var banned *events.NoticeError
+	if f.Ban != nil {
+		banned = &events.NoticeError{Code: room.ErrBanned.Name, Number: room.ErrBanned.Number, Until: f.Ban.Until}
+	}
 	for i := range f.Left {
 		l := &f.Left[i]
 		event, sessions := whyOut(l, st)
 		for _, session := range sessions {
 			notices = append(notices, &events.Notice{
 				ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: f.Room, InstanceID: f.InstanceID, Sequence: f.Sequence,
-				User: subjects.User(l.UserID), SessionID: session.SessionID, State: events.Disconnected, Event: event, ReasonText: l.ReasonText, RequestID: l.RequestID,
+				User: subjects.User(l.UserID), SessionID: session.SessionID, State: events.Disconnected, Event: event, Error: banned, ReasonText: l.ReasonText, RequestID: l.RequestID,
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -14,7 +15,15 @@ import (
 
 func takeGet(a *API, q *request) {
 	a.readRoom(q, func(st *room.State) any {
-		return &room.GetReply{Room: st.Info(st.Room), Subscribe: a.subscribe(q, st.Room, st.Config), Position: st.Position()}
+		reply := &room.GetReply{Room: st.Info(st.Room), Subscribe: a.subscribe(q, st.Room, st.Config), Position: st.Position(), Owners: st.OwnerIDs()}
+		if !q.userForm || st.IsHost(q.Cmd.User) {
+			bans, mutes := st.Restrictions(events.TimeOf(time.Now()))
+			var more [2]bool
+			reply.Bans, more[0] = restrictions(bans)
+			reply.Mutes, more[1] = restrictions(mutes)
+			reply.More = more[0] || more[1]
+		}
+		return reply
 	})
 }
 

@@ -281,7 +281,7 @@ func put(c *room.Change, entries map[string]record) {
 	}
 	for i, k := range c.Keep {
 		r := record{room: c.Room}
-		if k.Attributes != nil {
+		if !k.Nothing() {
 			r.instance, r.kept = c.InstanceID, &c.Keep[i]
 		}
 		entries[subjects.KeptKey(c.Room, k.User)] = r

@@ -55,7 +55,7 @@ type Outcome struct {
 	Joined  *Place
 	Created bool
 	Left    []Place
-	At      Place           // of changes of attributes or access, of a kick, and of what began a destroy
+	At      Place           // of changes of anything but who is in, of a kick, and of what began a destroy
 	Keys    []string        // setAttributes: keys owned by somebody else
 	Users   []subjects.User // kick: who was put out; setMemberAttributes: whose were set
 	Said    *room.SendReply // only for a live-only send
@@ -125,8 +125,28 @@ func (l *lesson) fact() {
 		o := l.of(f.User, room.SetMemberAttributes, id, 0).full()
 		o.At, o.Users = *l.p, usersOf(f.Infos)
 	case events.RoomAccessChanged:
-		l.of(f.User, room.SetAccess, id, 0).full().At = *l.p
+		l.of(f.User, restricted(f), id, 0).full().At = *l.p
+	case events.RoomUpdated:
+		l.of(f.User, room.Update, id, 0).full().At = *l.p
+	case events.MemberUpdated:
+		l.of(f.User, room.SetRole, id, 0).full().At = *l.p
 	}
+}
+
+// restricted is the verb of a fact about who may join or speak.
+func restricted(f *events.Fact) room.Verb {
+	for _, l := range []struct {
+		list      []events.Restriction
+		put, lift room.Verb
+	}{{f.Bans, room.Ban, room.Unban}, {f.Mutes, room.Mute, room.Unmute}} {
+		switch {
+		case len(l.list) > 0 && l.list[0].Lifted:
+			return l.lift
+		case len(l.list) > 0:
+			return l.put
+		}
+	}
+	return room.SetAccess
 }
 
 // entries learns about the requests of the fact's entries.
@@ -135,6 +155,11 @@ func (l *lesson) entries() {
 		if c := &l.f.Changes[i]; c.RequestID != "" {
 			o := l.of(c.UserID, room.SetAttributes, c.RequestID, i).full()
 			o.At, o.Keys = *l.p, c.ErrorKeys
+		}
+	}
+	for i := range l.f.Updates {
+		if u := &l.f.Updates[i]; u.RequestID != "" {
+			l.of(u.UserID, room.UpdateMember, u.RequestID, i).full().At = *l.p
 		}
 	}
 	for i := range l.f.Joined {

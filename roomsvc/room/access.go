@@ -8,12 +8,11 @@ import (
 	"natsrooms/subjects"
 )
 
-// Who may join a room as an end user. Trusted callers may let in anybody, and the room's
-// creator may always come back.
+// Who may join a room as an end user. Trusted callers may let in anybody.
 const (
 	AccessOpen   = "open"   // everybody; the default
 	AccessListed = "listed" // the users that its config names
-	AccessToken  = "token"  // users with a token that names the room
+	AccessToken  = "token"  // users with a token that names the room, and its creator
 )
 
 // Limits of a room's list of users.
@@ -93,12 +92,19 @@ func (r *Run) setAccess(c *Command) Verdict {
 	if r.fact != nil || r.ending() {
 		return later
 	}
-	if r.state == nil {
-		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	if e := r.mayRun(c); e != nil {
+		return Verdict{Refused: e}
 	}
 	config := &r.state.Config
-	was := cmp.Or(config.Access, AccessOpen)
-	access, list := cmp.Or(c.Access, was), allowing(config.AllowedUsers, c.Allow, c.Disallow)
+	was := r.access()
+	access, add := cmp.Or(c.Access, was), c.Allow
+	if access != AccessListed && len(c.Disallow) > 0 {
+		return Verdict{Refused: Invalid("disallow", "names users, but %q does not go by a list (its access is %s); ban keeps users out", r.room, access)}
+	}
+	if access == AccessListed && was != AccessListed && r.state.CreatedBy != "" { // it goes on the list like anybody
+		add = append(slices.Clone(add), subjects.User(r.state.CreatedBy))
+	}
+	list := allowing(config.AllowedUsers, add, c.Disallow)
 	if access == was && slices.Equal(list, config.AllowedUsers) {
 		return Verdict{}
 	}
@@ -113,22 +119,22 @@ func (r *Run) setAccess(c *Command) Verdict {
 	return Verdict{Changed: true}
 }
 
-// keptOut refuses an end user that the room's access keeps out.
+// access says who may join the room.
+func (r *Run) access() string { return cmp.Or(r.state.Config.Access, AccessOpen) }
+
+// keptOut refuses a user that a ban keeps out, and an end user that the room's access does.
 func (r *Run) keptOut(c *Command) *Error {
+	if ban := r.state.Banned(c.User, r.in.Now); ban != nil && c.UserForm {
+		return ban.refusal(ErrBanned, "%q may not come into %q", c.User, r.room)
+	}
 	if !c.OwnForm {
 		return nil
 	}
-	config, creator := events.Config{}, ""
-	if r.state != nil {
-		config, creator = r.state.Config, r.state.CreatedBy
-	} else if r.fact != nil {
-		config, creator = r.fact.Info.Config, r.fact.Info.CreatedBy
-	}
+	config, creator := r.config()
 	switch {
-	case creator == string(c.User):
 	case config.Access == AccessListed && !slices.Contains(config.AllowedUsers, string(c.User)):
 		return Refuse(ErrNotAllowed, "%q is not on the list of users who may join %q; nothing changed; whoever runs the room can add it", c.User, r.room)
-	case config.Access == AccessToken && !c.Granted:
+	case config.Access == AccessToken && !c.Granted && creator != string(c.User):
 		return Refuse(ErrNotAllowed, "no token of %q names the room %q; nothing changed; connect with one that does", c.User, r.room)
 	}
 	return nil

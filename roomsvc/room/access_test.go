@@ -50,11 +50,11 @@ func TestAccess(t *testing.T) {
 		t.Fatalf("%+v", v)
 	}
 	w.reload("lobby")
-	if c := w.rooms["lobby"].Config; c.Access != "listed" || !slices.Equal(c.AllowedUsers, []string{"a.b", "carol"}) {
+	if c := w.rooms["lobby"].Config; c.Access != "listed" || !slices.Equal(c.AllowedUsers, []string{"a.b", "alice", "carol"}) { // she made it
 		t.Fatalf("%+v", c)
 	}
 	w.block("join zoe lobby\nleave alice lobby\nleave bob lobby")
-	for u, in := range map[string]bool{"alice": true /* she made it */, "bob": false, "carol": true} {
+	for u, in := range map[string]bool{"alice": true, "bob": false, "carol": true} {
 		if v := w.enter(u, true, true); allowed(v) != in || keptOut(v) == in {
 			t.Errorf("%s: %+v", u, v)
 		}

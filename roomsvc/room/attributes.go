@@ -30,15 +30,26 @@ func (r *Run) attributes() (map[string]string, map[string]Owner) {
 	return r.state.Attributes, r.state.Owners
 }
 
-// inRoom refuses a command if there is no room, or its session is not in it.
+// inRoom refuses a command if there is no room, or its session is not in it. A back end that
+// names no user acts from outside.
 func (r *Run) inRoom(c *Command) *Error {
 	if r.state == nil {
 		return Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)
 	}
-	if m := r.state.Member(c.User); m == nil || m.Session(c.Session) == nil {
+	if m := r.state.Member(c.User); c.User != "" && (m == nil || m.Session(c.Session) == nil) {
 		return Refuse(ErrUserNotInRoom, "%q (session %s) is not in %q; nothing changed", c.User, c.Session, r.room)
 	}
 	return nil
+}
+
+// owned refuses a member who is no host what the room leaves to owners and hosts alone.
+func (r *Run) owned(c *Command, field string, others bool) *Error {
+	if !others || !c.UserForm || r.state.Config.Attributes != AttributesOwned || r.state.IsHost(c.User) {
+		return nil
+	}
+	e := Refuse(ErrNotAllowed, "%s reaches for what others own; in %q only hosts may do that; nothing changed", field, r.room)
+	e.Field = field
+	return e
 }
 
 // setAttributes decides a setAttributes. The condition is checked before "already so": if
@@ -48,6 +59,9 @@ func (r *Run) setAttributes(c *Command) Verdict {
 		return later // members who leave in the run's fact may take attributes with them
 	}
 	if e := r.inRoom(c); e != nil {
+		return Verdict{Refused: e}
+	}
+	if e := r.owned(c, "isForce", c.Force); e != nil {
 		return Verdict{Refused: e}
 	}
 	if c.IfRevision != 0 && (r.draft != nil || r.state.AttributesAt > c.IfRevision) {
@@ -118,7 +132,9 @@ func (r *Run) setAttributes(c *Command) Verdict {
 }
 
 // mayChange reports whether the command may set or delete an attribute with that owner.
-func (c *Command) mayChange(o Owner) bool { return c.Force || o.User == "" || o.User == c.User }
+func (c *Command) mayChange(o Owner) bool {
+	return c.Force || c.User == "" || o.User == "" || o.User == c.User
+}
 
 // put writes the draft into the run's fact: the outcome for each key that was touched.
 func (d *draft) put(f *events.Fact) {
@@ -179,6 +195,21 @@ func ownersOf(o events.Ownership) map[string]Owner {
 	return owners
 }
 
+// OwnerIDs says who owns which of the room's attributes; those that nobody owns are left out.
+func (h *Head) OwnerIDs() map[string]string {
+	var ids map[string]string
+	for k, o := range h.Owners {
+		if o.User == "" {
+			continue
+		}
+		if ids == nil {
+			ids = make(map[string]string, len(h.Owners))
+		}
+		ids[k] = string(o.User)
+	}
+	return ids
+}
+
 // goesWith is the attributes that go when the user leaves.
 func (r *Run) goesWith(u subjects.User) (keys []string) {
 	for k, o := range r.state.Owners {
@@ -196,6 +227,9 @@ func (r *Run) setMemberAttributes(c *Command) Verdict {
 		return later
 	}
 	if e := r.inRoom(c); e != nil {
+		return Verdict{Refused: e}
+	}
+	if e := r.owned(c, "userIDs", slices.ContainsFunc(c.Users, func(u subjects.User) bool { return u != c.User })); e != nil {
 		return Verdict{Refused: e}
 	}
 	staying := c.LeaveDeletes != nil && !*c.LeaveDeletes

@@ -34,7 +34,7 @@ func (b bucket) put(t tb, r subjects.Room, instance string, ch room.Changes) {
 		put(key{r, m.User, false}, raw, err)
 	}
 	for _, k := range ch.Keep {
-		if k.Attributes == nil {
+		if k.Nothing() {
 			delete(b, key{r, k.User, true})
 			continue
 		}

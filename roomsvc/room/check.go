@@ -141,13 +141,17 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 	if err := c.checkDelay(q.RoomDestroyDelayTime, l); err != nil {
 		return err
 	}
-	if q.MaxMembers < 0 {
-		return Invalid("config.maxMembers", "is %d; it must be 0 (no limit) or more", q.MaxMembers)
+	if err := checkMost(q.MaxMembers); err != nil {
+		return err
 	}
 	if q.Delivery != "" && q.Delivery != DeliveryMembers && q.Delivery != DeliveryOpen {
 		return Invalid("config.delivery", "is %q; it must be members or open", q.Delivery)
 	}
 	if err := checkAccess("config.access", q.Access); err != nil {
+		return err
+	}
+	c.Config.Attributes, c.Config.Speakers, c.Config.Hosts = q.Attributes, q.Speakers, q.Hosts
+	if err := checkRules(&q.Attributes, &q.Speakers, &q.Hosts); err != nil {
 		return err
 	}
 	if len(q.AllowedUsers) > 0 {
@@ -168,6 +172,13 @@ func (c *Command) Making(nameField, name string, q *RoomConfig, l *Limits) *Erro
 		return err
 	}
 	return l.attributesFit(field, q.RoomAttributes, bornOwners(&events.Room{CreatedBy: string(c.User), Attributes: q.RoomAttributes}, events.Ownership{}), allowedSize(c.Config.AllowedUsers))
+}
+
+func checkMost(members int) *Error {
+	if members < 0 {
+		return Invalid("config.maxMembers", "is %d; it must be 0 (no limit) or more", members)
+	}
+	return nil
 }
 
 // checkDelay checks how long a room is to stand empty.

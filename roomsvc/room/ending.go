@@ -16,11 +16,11 @@ type End struct {
 
 // kick decides a kick: those of its users who are in the room leave it, with all their sessions.
 func (r *Run) kick(c *Command) Verdict {
-	if r.ending() || r.creating() || slices.ContainsFunc(c.Users, r.busy) {
+	if r.ending() || r.creating() || slices.ContainsFunc(c.Users, r.busy) || c.UserForm && r.busy(c.User) {
 		return later
 	}
-	if r.state == nil {
-		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	if e := r.mayRun(c); e != nil {
+		return Verdict{Refused: e}
 	}
 	var in []*Member
 	size := 0
@@ -78,8 +78,8 @@ func (r *Run) destroy(c *Command) Verdict {
 	if r.fact != nil || r.ending() {
 		return later
 	}
-	if r.state == nil {
-		return Verdict{Refused: Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)}
+	if e := r.mayRun(c); e != nil {
+		return Verdict{Refused: e}
 	}
 	if r.state.Members == 0 {
 		r.fact = r.state.destroyed(events.DestroyedRequested, r.in)

@@ -1,6 +1,10 @@
 package room
 
-import "fmt"
+import (
+	"fmt"
+
+	"natsrooms/events"
+)
 
 // Outcome says what an error leaves behind.
 type Outcome string
@@ -45,6 +49,8 @@ var (
 	ErrMessageTooLong       = row("MESSAGE_TOO_LONG", 7000004, "the message has more data than one may have")
 	ErrBusy                 = row("BUSY", 7000005, "nothing happened; try again later")
 	ErrUnavailable          = row("UNAVAILABLE", 7000006, "whether it was stored is not known; repeat it with the same requestID")
+	ErrBanned               = row("BANNED", 7000007, "the user may not come into the room; `until` says for how long")
+	ErrMuted                = row("MUTED", 7000008, "the user may not send in the room; `until` says for how long")
 )
 
 // Codes is the whole error table, in the order of its numbers.
@@ -65,6 +71,7 @@ type Error struct {
 	Actual       int64  // what was asked for, if Limit is set
 	RetryAfterMs int64  // when to try again, 0 if that is up to the caller
 	Outcome      Outcome
+	Until        events.Time // with ErrBanned and ErrMuted: when that ends; 0: with the room's instance
 
 	// With ErrRevisionMismatch: the room's attributes as they are, and its position.
 	Attributes map[string]string

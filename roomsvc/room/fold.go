@@ -105,19 +105,17 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 	for i := range f.Joined {
 		j := &f.Joined[i]
 		old := s.Member(subjects.User(j.UserID))
-		if u := subjects.User(j.UserID); s.kept[u].Revision < revision {
-			s.drop(u, &ch)
-		}
+		s.keep(subjects.User(j.UserID), revision, &ch, func(k *Kept) { k.Attributes = nil })
 		if merging && old != nil && old.Revision >= revision {
 			continue
 		}
-		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Since: j.JoinedAt, Revision: revision, Order: order(f.Sequence, i)}
+		m := &Member{User: subjects.User(j.UserID), Name: j.UserName, Info: j.UserInfo, Since: j.JoinedAt, Revision: revision, Order: order(f.Sequence, i), Role: roleOf(j.Role)}
 		if old != nil && f.Type != events.SessionJoined {
 			return ch, damaged(s, f, fmt.Sprintf("%q is a member already", j.UserID))
 		}
 		if old != nil {
 			m.Name, m.Info, m.Since, m.Order, m.Sessions = old.Name, old.Info, old.Since, old.Order, slices.Clone(old.Sessions)
-			m.Attributes, m.staying = old.Attributes, old.staying
+			m.Attributes, m.staying, m.Role = old.Attributes, old.staying, old.Role
 		} else if f.Type == events.SessionJoined {
 			if merging {
 				continue
@@ -143,8 +141,8 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 		if f.Type == events.MemberLeft {
 			s.members.remove(old.User)
 			ch.Del = append(ch.Del, old.User)
-			if kept := old.leaves(); kept != nil && l.Reason != events.ReasonDestroyed && s.kept[old.User].Revision < revision {
-				s.keep(Kept{old.User, kept, revision}, !newer, &ch)
+			if left := old.leaves(); left != nil && l.Reason != events.ReasonDestroyed {
+				s.leaveBehind(old.User, left, revision, !newer, &ch)
 			}
 			continue
 		}
@@ -169,6 +167,10 @@ func (s *State) fold(f *events.Fact, revision uint64, merging bool) (ch Changes,
 			ch.Put = append(ch.Put, m)
 		}
 	}
+	if err := s.foldUpdates(f, revision, merging, &ch); err != nil {
+		return ch, err
+	}
+	s.foldRestrictions(f, revision, &ch)
 	if newer {
 		s.advance(f, revision)
 	}
@@ -190,7 +192,10 @@ func (s *State) advance(f *events.Fact, revision uint64) {
 	case events.RoomAccessChanged:
 		s.Config.Access, s.Config.AllowedUsers = f.Access, f.Allowed
 		return
-	case events.RoomDestroyed, events.RoomKept, events.MemberAttributesChanged:
+	case events.RoomUpdated:
+		s.Name, s.Config = f.Name, *f.Config
+		return
+	case events.RoomDestroyed, events.RoomKept, events.MemberAttributesChanged, events.MemberUpdated:
 		return
 	default:
 		s.Members = f.MemberCount

@@ -2,6 +2,7 @@ package room
 
 import (
 	"fmt"
+	"slices"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/pack"
@@ -10,7 +11,7 @@ import (
 
 // Packing is the number of the form in which states are packed. It is raised when anything
 // about that form changes: who finds another number does not unpack.
-const Packing = 1
+const Packing = 2
 
 // Pack appends the whole state, for [Unpack].
 func (s *State) Pack(w []byte) ([]byte, error) {
@@ -75,20 +76,40 @@ func (s *State) Touched(f *events.Fact) (ch Changes) {
 			ch.Del = append(ch.Del, u)
 		}
 	}
+	keep := func(id string) {
+		u, k := subjects.User(id), Kept{User: subjects.User(id)}
+		if s != nil {
+			if now, ok := s.kept[u]; ok {
+				k = now
+			}
+		}
+		ch.Keep = append(ch.Keep, k)
+	}
 	for i := range f.Joined {
 		touch(f.Joined[i].UserID)
-		if u := subjects.User(f.Joined[i].UserID); len(f.Joined[i].Attributes) > 0 && s.keptBy(u) == nil {
-			ch.Keep = append(ch.Keep, Kept{User: u})
+		if len(f.Joined[i].Attributes) > 0 {
+			keep(f.Joined[i].UserID)
 		}
 	}
 	for i := range f.Left {
 		touch(f.Left[i].UserID)
-		if u := subjects.User(f.Left[i].UserID); s.keptBy(u) != nil {
-			ch.Keep = append(ch.Keep, s.kept[u])
+		if s.keptBy(subjects.User(f.Left[i].UserID)) != nil {
+			keep(f.Left[i].UserID)
 		}
 	}
 	for i := range f.Infos {
 		touch(f.Infos[i].UserID)
+	}
+	for i := range f.Updates {
+		touch(f.Updates[i].UserID)
+		keep(f.Updates[i].UserID)
+	}
+	for _, x := range slices.Concat(f.Bans, f.Mutes) {
+		keep(x.UserID)
+	}
+	if s != nil && f.Type == events.RoomUpdated && s.CreatedBy != "" {
+		touch(s.CreatedBy)
+		keep(s.CreatedBy)
 	}
 	if s != nil {
 		ch.Head = s.Head

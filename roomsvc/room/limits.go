@@ -26,6 +26,7 @@ type Limits struct {
 	MessageData          int // bytes
 	MessageRate          int // messages a second of one sender in one room; 0: unlimited
 	LeaseSeconds         int // of a session in the user form that does not ask for a lease
+	Restrictions         int // bans of one room, and as many mutes
 	ReplaceDevices       int // 1: a member's new session takes the place of its others
 
 	// What one end user may do, who connects as itself. 0: unlimited, but for DestroyDelay.
@@ -72,6 +73,7 @@ var Settings = []Setting{
 	{"message-data", 32 << 10, 1, 48 << 10, "bytes of a message's data", func(l *Limits) *int { return &l.MessageData }},
 	{"message-rate", 0, 1, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
 	{"lease-seconds", 60, MinLease, MaxLease, "seconds that a session of the user form stays without a sign of life, if it asks for nothing else", func(l *Limits) *int { return &l.LeaseSeconds }},
+	{"restrictions", 1000, 1, 10_000, "users that are banned from a room, and as many that are muted in it", func(l *Limits) *int { return &l.Restrictions }},
 	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it joins them", func(l *Limits) *int { return &l.ReplaceDevices }},
 	{"user-commands", 0, 1, 1_000_000, "commands of an end user a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserCommands }},
 	{"user-bytes", 0, 64 << 10, unbounded, "bytes of an end user's commands a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserBytes }},

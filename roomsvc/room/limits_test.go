@@ -154,6 +154,18 @@ var probes = map[string][]probe{
 	"member-attributes-total": {{room.ErrMemberAttributeTotal, "attributes", func(t *testing.T, l room.Limits, n int) *room.Error {
 		return limitWorld(t, l).setMember(pairsFor(10, 1, n))
 	}}},
+	"restrictions": {
+		{room.ErrParamInvalid, "userIDs", func(t *testing.T, l room.Limits, n int) *room.Error {
+			return limitWorld(t, l).restrictMany(room.Ban, n)
+		}},
+		{room.ErrParamInvalid, "userIDs", func(t *testing.T, l room.Limits, n int) *room.Error {
+			w := limitWorld(t, l)
+			if err := w.restrictMany(room.Ban, 5); err != nil && n > 5 { // they count by themselves
+				return err
+			}
+			return w.restrictMany(room.Mute, n)
+		}},
+	},
 	"message-data": {{room.ErrMessageTooLong, "data", func(_ *testing.T, l room.Limits, n int) *room.Error {
 		return say(room.SendRequest{Type: "text", Data: letters(n)}, l.Filled())
 	}}},

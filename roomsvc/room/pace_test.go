@@ -72,7 +72,7 @@ func TestPaceProperty(t *testing.T) {
 
 // Commands is complete: each verb once, with the types of its body and its reply.
 func TestCommandTable(t *testing.T) {
-	seen, trusted := map[room.Verb]bool{}, 0
+	seen, trusted, hosts := map[room.Verb]bool{}, 0, 0
 	for _, c := range room.Commands {
 		if seen[c.Verb] || c.Verb == "" || c.Request == nil || c.Reply == nil || c.Means == "" {
 			t.Errorf("%+v is there twice, or incomplete", c)
@@ -81,18 +81,20 @@ func TestCommandTable(t *testing.T) {
 		if c.Trusted {
 			trusted++
 		}
+		if c.Hosts {
+			hosts++
+		}
 		if _, ok := c.Request.(interface{ For() *room.Caller }); !ok {
 			t.Errorf("%s: its body has no caller", c.Verb)
 		}
 	}
-	for _, v := range []room.Verb{room.List, room.Kick, room.DestroyRoom, room.SetAccess} {
-		for _, c := range room.Commands {
-			if c.Verb == v && !c.Trusted {
-				t.Errorf("%s is for everybody", v)
-			}
+	for _, v := range []room.Verb{room.Update, room.SetRole, room.Kick, room.Ban, room.Unban, room.Mute, room.Unmute, room.SetAccess, room.DestroyRoom} {
+		if c := v.Info(); !c.Hosts || c.Trusted {
+			t.Errorf("%s is not for hosts", v)
 		}
+		hosts--
 	}
-	if trusted != 4 {
-		t.Errorf("%d commands are for trusted callers only", trusted)
+	if !room.List.Info().Trusted || trusted != 1 || hosts != 0 {
+		t.Errorf("%d commands are for trusted callers only, and %d more for hosts than should be", trusted, hosts)
 	}
 }

@@ -33,11 +33,14 @@ type memberRecord struct {
 	Staying []string `json:"staying,omitzero"` // those of its attributes that outlive the membership
 }
 
-// keptRecord is what an absent user left behind, in the state bucket.
+// keptRecord is what a room keeps about a user, in the state bucket.
 type keptRecord struct {
-	InstanceID string            `json:"instanceID"`
-	Revision   uint64            `json:"revision"`
-	Attributes map[string]string `json:"attributes"`
+	InstanceID string              `json:"instanceID"`
+	Revision   uint64              `json:"revision"`
+	Attributes map[string]string   `json:"attributes,omitzero"`
+	Role       events.Role         `json:"role,omitzero"`
+	Ban        *events.Restriction `json:"ban,omitzero"`
+	Mute       *events.Restriction `json:"mute,omitzero"`
 }
 
 // Record is the head as the state bucket keeps it.
@@ -70,7 +73,7 @@ func DecodeMember(raw []byte) (m *Member, instanceID string, err error) {
 	if err := json.Unmarshal(raw, &rec); err != nil {
 		return nil, "", err
 	}
-	m = &Member{User: subjects.User(rec.UserID), Name: rec.UserName, Info: rec.UserInfo, Since: rec.JoinedAt, Sessions: rec.Sessions, Order: rec.Order, Revision: rec.Revision}
+	m = &Member{User: subjects.User(rec.UserID), Name: rec.UserName, Info: rec.UserInfo, Role: rec.Role, Since: rec.JoinedAt, Sessions: rec.Sessions, Order: rec.Order, Revision: rec.Revision}
 	if len(rec.Attributes) > 0 {
 		m.Attributes = rec.Attributes
 	}
@@ -86,9 +89,18 @@ func DecodeMember(raw []byte) (m *Member, instanceID string, err error) {
 	return m, rec.InstanceID, nil
 }
 
-// Record is what a user left behind, as the state bucket keeps it.
+// Record is what is kept about a user, as the state bucket keeps it.
 func (k *Kept) Record(instanceID string) ([]byte, error) {
-	return json.Marshal(&keptRecord{instanceID, k.Revision, k.Attributes}, json.Deterministic(true))
+	rec := &keptRecord{InstanceID: instanceID, Revision: k.Revision, Attributes: k.Attributes, Role: k.Role}
+	if k.Ban != nil {
+		ban := k.Ban.of(k.User)
+		rec.Ban = &ban
+	}
+	if k.Mute != nil {
+		mute := k.Mute.of(k.User)
+		rec.Mute = &mute
+	}
+	return json.Marshal(rec, json.Deterministic(true))
 }
 
 // DecodeKept reads a record of [Kept.Record], and the instance it belongs to.
@@ -97,5 +109,12 @@ func DecodeKept(u subjects.User, raw []byte) (k Kept, instanceID string, err err
 	if err := json.Unmarshal(raw, &rec); err != nil {
 		return Kept{}, "", err
 	}
-	return Kept{u, rec.Attributes, rec.Revision}, rec.InstanceID, nil
+	k = Kept{User: u, Attributes: rec.Attributes, Role: rec.Role, Revision: rec.Revision}
+	if rec.Ban != nil {
+		k.Ban = restriction(*rec.Ban)
+	}
+	if rec.Mute != nil {
+		k.Mute = restriction(*rec.Mute)
+	}
+	return k, rec.InstanceID, nil
 }

@@ -104,12 +104,12 @@ func (r *Renewal) entries(s *State, size int, now events.Time) []events.Joined {
 			continue
 		}
 		session, lease := m.Sessions[0].SessionID, m.Sessions[0].LeaseSeconds
-		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}) + carriedSize(m.Attributes); size > events.MaxFactBytes {
+		if size += joinedSize(&Command{User: m.User, Name: m.Name, Info: m.Info, Session: session}) + roleSize(m.Role) + carriedSize(m.Attributes); size > events.MaxFactBytes {
 			break
 		}
 		list = append(list, events.Joined{
 			UserID: string(m.User), UserName: m.Name, UserInfo: m.Info, SessionID: session, JoinedAt: now, Via: events.ViaEnter, LeaseSeconds: lease,
-			Attributes: m.Attributes, DeleteAfterOwnerLeft: m.leaving(),
+			Attributes: m.Attributes, DeleteAfterOwnerLeft: m.leaving(), Role: m.Role,
 		})
 	}
 	return list

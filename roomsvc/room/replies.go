@@ -60,6 +60,13 @@ type GetReply struct {
 	Subscribe []string    `json:"subscribe"` // where the caller hears the room
 	Position  `json:",embed"`
 	Lease     `json:",embed"`
+
+	Owners map[string]string `json:"owners,omitzero"` // who owns which of the room's attributes, by key; one that nobody owns is left out
+
+	// For back ends and hosts, as many as a reply has room for.
+	Bans  []events.Restriction `json:"bans,omitzero"`
+	Mutes []events.Restriction `json:"mutes,omitzero"`
+	More  bool                 `json:"more,omitzero"` // there are more bans or mutes
 }
 
 // MemberSession is one device or connection of a member.
@@ -74,6 +81,7 @@ type MemberInfo struct {
 	UserID     string            `json:"userID"`
 	UserName   string            `json:"userName"`
 	UserInfo   jsontext.Value    `json:"userInfo,omitzero"`
+	Role       events.Role       `json:"role,omitzero"` // host; absent: member
 	JoinedAt   events.Time       `json:"joinedAt"`
 	Attributes map[string]string `json:"attributes"`
 	Sessions   []MemberSession   `json:"sessions"`
@@ -208,6 +216,37 @@ type SetAccessReply struct {
 	Lease    `json:",embed"`
 }
 
+// UpdateReply answers update.
+type UpdateReply struct {
+	RoomName string        `json:"roomName"`
+	Config   events.Config `json:"config"` // as it is now
+	Position `json:",embed"`
+	Lease    `json:",embed"`
+}
+
+// UpdateMemberReply answers updateMember.
+type UpdateMemberReply struct {
+	Member   MemberInfo `json:"member"` // as it is now
+	Position `json:",embed"`
+	Lease    `json:",embed"`
+}
+
+// SetRoleReply answers setRole.
+type SetRoleReply struct {
+	UserIDs       []string    `json:"userIDs"` // who has the role now
+	ErrorUserList []ErrorUser `json:"errorUserList"`
+	Position      `json:",embed"`
+	Lease         `json:",embed"`
+}
+
+// RestrictedReply answers ban, unban, mute and unmute.
+type RestrictedReply struct {
+	UserIDs  []string    `json:"userIDs"`        // for whom it holds now
+	Until    events.Time `json:"until,omitzero"` // when it ends; absent: with the room's instance
+	Position `json:",embed"`
+	Lease    `json:",embed"`
+}
+
 // ErrorBody is the body of every refusal. A REVISION_MISMATCH comes with the attributes
 // as they are, and the room's position.
 type ErrorBody struct {
@@ -226,18 +265,20 @@ type ErrorInfo struct {
 	Actual       int64   `json:"actual,omitzero"`
 	RetryAfterMs int64   `json:"retryAfterMs,omitzero"`
 	Outcome      Outcome `json:"outcome"`
+
+	Until events.Time `json:"until,omitzero"` // BANNED and MUTED: when it ends; absent: with the room's instance
 }
 
 // Body is the refusal as it goes over the wire.
 func (e *Error) Body() ErrorBody {
-	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome}, e.Attributes, e.At}
+	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome, e.Until}, e.Attributes, e.At}
 }
 
 // Err turns a refusal from the wire back into an error. A code that this version does
 // not know keeps its name and number.
 func (b ErrorBody) Err() *Error {
 	i := b.Error
-	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, b.Attributes, b.Position}
+	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, i.Until, b.Attributes, b.Position}
 	for _, c := range Codes {
 		if c.Number == i.Number {
 			e.Code = c

@@ -51,6 +51,7 @@ func packMember(m *Member) packed {
 	w = pack.Text(w, string(m.User))
 	w = pack.Text(w, m.Name)
 	w = pack.Text(w, string(m.Info))
+	w = pack.Text(w, string(m.Role))
 	w = pack.Signed(w, int64(m.Since))
 	w = pack.Number(w, m.Revision)
 	w = pack.Number(w, uint64(len(m.Sessions)))
@@ -78,6 +79,7 @@ func (p packed) member() *Member {
 	if info := r.Text(); info != "" {
 		m.Info = []byte(info)
 	}
+	m.Role = events.Role(r.Text())
 	m.Since = events.Time(r.Signed())
 	m.Revision = r.Number()
 	m.Sessions = make([]MemberSession, r.Number())

@@ -22,7 +22,7 @@ func TestPackKeepsEverything(t *testing.T) {
 	if got := packMember(m).member(); !reflect.DeepEqual(got, m) {
 		t.Errorf("%+v, want %+v", got, m)
 	}
-	const number, form = 1, "00000000000000150175016e00808080808040ac020101730a7801016b017600"
+	const number, form = 2, "00000000000000150175016e0000808080808040ac020101730a7801016b017600"
 	if got := fmt.Sprintf("%x", packMember(&Member{User: "u", Name: "n", Since: 1 << 40, Order: 21, Revision: 300, Sessions: []MemberSession{{"s", 1<<40 + 5, 60}}, Attributes: map[string]string{"k": "v"}})); got != form || Packing != number {
 		t.Errorf("packed is %s, form %d: another form needs another number, which goes into this test with it", got, Packing)
 	}

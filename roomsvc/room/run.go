@@ -35,14 +35,20 @@ type Command struct {
 	UpdateOwner  bool              // SetAttributes
 	LeaveDeletes *bool             // SetAttributes, SetMemberAttributes; nil: the default
 	IfRevision   uint64            // SetAttributes
-	Users        []subjects.User   // SetMemberAttributes, Kick
-	ReasonText   string            // Kick, DestroyRoom
+	Users        []subjects.User   // SetMemberAttributes, Kick, SetRole, Ban, Unban, Mute, Unmute
+	ReasonText   string            // Kick, DestroyRoom, Ban, Mute
 	Access       string            // SetAccess; empty: as it is
 	Allow        []subjects.User   // SetAccess
 	Disallow     []subjects.User   // SetAccess
+	Rename       *string           // Update; nil: as it is
+	Change       *ConfigUpdate     // Update; nil: as it is
+	Role         events.Role       // SetRole
+	Seconds      int64             // Ban, Mute; 0: as long as the instance lives
 
-	OwnForm bool // it is from an end user, whom the room's access may keep out
-	Granted bool // and that user's token names the room
+	UserForm    bool // it came in the user form: what hosts, bans and mutes say holds for it
+	OwnForm     bool // it is from an end user, whom the room's access may keep out
+	Granted     bool // and that user's token names the room
+	HostByToken bool // and makes it a host there
 
 	// Limits that are reached, as the caller counted just before deciding.
 	RoomsFull     bool // as many rooms exist as may
@@ -69,6 +75,7 @@ type Verdict struct {
 
 	ErrorKeys []string        // SetAttributes: owned by somebody else, left unchanged
 	Users     []subjects.User // Kick: those who were removed
+	Until     events.Time     // Ban, Mute: when it ends
 }
 
 var later = Verdict{Later: true}
@@ -254,7 +261,7 @@ func (r *Run) admit(c *Command) Verdict {
 	}
 	size := joinedSize(c)
 	if typ == events.MemberJoined {
-		size += keptSize(r.state.keptBy(c.User))
+		size += keptSize(r.state.keptBy(c.User)) + roleSize(r.role(c))
 	}
 	if !r.takes(typ, size) {
 		return later
@@ -285,13 +292,8 @@ func (r *Run) another(c *Command, m *Member) (v Verdict, decided bool) {
 
 func (r *Run) full(c *Command) *Error {
 	limit := r.in.limits.MaxMembers
-	own := 0
-	if r.state != nil {
-		own = r.state.Config.MaxMembers
-	} else if r.fact != nil {
-		own = r.fact.Info.Config.MaxMembers
-	}
-	if own != 0 && (limit == 0 || own < limit) {
+	config, _ := r.config()
+	if own := config.MaxMembers; own != 0 && (limit == 0 || own < limit) {
 		limit = own
 	}
 	if limit != 0 && r.count >= limit {
@@ -322,6 +324,9 @@ func (r *Run) create(c *Command) Verdict {
 		RoomID: string(r.room), RoomName: c.RoomName, InstanceID: r.in.InstanceID, CreatedAt: r.in.Now, CreatedBy: string(c.User),
 		Config: c.Config, Attributes: c.Attributes, Sequence: 1,
 	}
+	if c.User != "" && c.Config.Access == AccessListed {
+		info.Config.AllowedUsers = allowing(c.Config.AllowedUsers, []subjects.User{c.User}, nil)
+	}
 	if info.Attributes == nil {
 		info.Attributes = map[string]string{}
 	}
@@ -351,9 +356,14 @@ func (r *Run) tooManyEmpty(c *Command) *Error {
 }
 
 func (r *Run) join(c *Command, size int) {
+	role := events.Role("")
+	if r.fact.Type != events.SessionJoined {
+		role = r.role(c)
+	}
 	r.fact.Joined = append(r.fact.Joined, events.Joined{
 		UserID: string(c.User), UserName: c.Name, UserInfo: c.Info, SessionID: c.Session, JoinedAt: r.in.Now,
 		Via: events.Via(c.Verb), FromRoomID: string(c.From), RequestID: c.RequestID, LeaseSeconds: c.Lease, Attributes: r.state.keptBy(c.User),
+		Role: role,
 	})
 	r.note(c, size)
 }

@@ -1,6 +1,10 @@
 package room
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"natsrooms/events"
+)
 
 // factOverhead bounds what an encoded fact has besides its entries and its room.
 const factOverhead = 4 << 10
@@ -20,6 +24,9 @@ func joinedSize(c *Command) int {
 	}
 	return size + fieldSize("fromRoomID", string(c.From)) + fieldSize("requestID", c.RequestID)
 }
+
+// roleSize bounds a role that a member joins with.
+func roleSize(r events.Role) int { return fieldSize("role", string(r)) }
 
 // keptSize bounds the attributes with which a member comes back.
 func keptSize(attributes map[string]string) int {

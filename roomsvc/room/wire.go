@@ -31,6 +31,13 @@ const (
 	Kick                Verb = "kick"
 	DestroyRoom         Verb = "destroy"
 	SetAccess           Verb = "setAccess"
+	Update              Verb = "update"
+	UpdateMember        Verb = "updateMember"
+	SetRole             Verb = "setRole"
+	Ban                 Verb = "ban"
+	Unban               Verb = "unban"
+	Mute                Verb = "mute"
+	Unmute              Verb = "unmute"
 )
 
 // Caller says on whose behalf a command acts. Every request has these fields.
@@ -70,6 +77,9 @@ type RoomConfig struct {
 	Access               string            `json:"access,omitzero"`
 	AllowedUsers         []string          `json:"allowedUsers,omitzero"`      // at most 500
 	HistoryForJoiners    *bool             `json:"historyForJoiners,omitzero"` // true if not given
+	Attributes           string            `json:"attributes,omitzero"`        // open, owned
+	Speakers             string            `json:"speakers,omitzero"`          // all, hosts
+	Hosts                string            `json:"hosts,omitzero"`             // none, creator
 }
 
 // UnmarshalJSONFrom refuses unknown fields: a misspelt setting must not be ignored.
@@ -238,6 +248,54 @@ type SetAccessRequest struct {
 	Access   string   `json:"access,omitzero"`   // open, listed, token; unchanged if empty
 	Allow    []string `json:"allow,omitzero"`    // at most 500
 	Disallow []string `json:"disallow,omitzero"` // at most 500; members stay in the room
+}
+
+// ConfigUpdate is what may be changed of a room's configuration. What is not given stays.
+type ConfigUpdate struct {
+	RoomDestroyDelayTime *int64  `json:"roomDestroyDelayTime,omitzero"` // seconds, 0 to 10800
+	MaxMembers           *int    `json:"maxMembers,omitzero"`           // 0: only the service's own limit; members stay
+	HistoryForJoiners    *bool   `json:"historyForJoiners,omitzero"`
+	Attributes           *string `json:"attributes,omitzero"` // open, owned
+	Speakers             *string `json:"speakers,omitzero"`   // all, hosts
+	Hosts                *string `json:"hosts,omitzero"`      // none, creator; a change decides anew about the creator
+}
+
+// UnmarshalJSONFrom refuses unknown fields, like [RoomConfig.UnmarshalJSONFrom].
+func (c *ConfigUpdate) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	type plain ConfigUpdate
+	return json.UnmarshalDecode(d, (*plain)(c), json.RejectUnknownMembers(true))
+}
+
+// UpdateRequest is the body of update.
+type UpdateRequest struct {
+	Caller   `json:",embed"`
+	RoomID   string        `json:"roomID"`
+	RoomName *string       `json:"roomName,omitzero"` // at most 64 bytes; not given: as it is
+	Config   *ConfigUpdate `json:"config,omitzero"`
+}
+
+// SetRoleRequest is the body of setRole.
+type SetRoleRequest struct {
+	Caller  `json:",embed"`
+	RoomID  string   `json:"roomID"`
+	UserIDs []string `json:"userIDs"` // at most 100
+	Role    string   `json:"role"`    // host, member
+}
+
+// RestrictRequest is the body of ban and mute.
+type RestrictRequest struct {
+	Caller  `json:",embed"`
+	RoomID  string   `json:"roomID"`
+	UserIDs []string `json:"userIDs"`          // at most 50
+	Seconds int64    `json:"seconds,omitzero"` // 0: as long as the room's instance lives
+	Reason  string   `json:"reason,omitzero"`
+}
+
+// LiftRequest is the body of unban and unmute.
+type LiftRequest struct {
+	Caller  `json:",embed"`
+	RoomID  string   `json:"roomID"`
+	UserIDs []string `json:"userIDs"` // at most 50
 }
 
 // RenewRequest is the body of renew.

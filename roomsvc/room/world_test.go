@@ -119,6 +119,10 @@ func plain(f *events.Fact) events.Fact {
 	if len(p.Left) == 0 {
 		p.Left = nil
 	}
+	if len(p.Allowed) == 0 {
+		p.Allowed = nil
+	}
+	p.Ban = nil // it is not stored
 	return p
 }
 
@@ -161,7 +165,7 @@ func (w *world) bounded(f *events.Fact, bound int) {
 		return // such a command has a fact of its own
 	}
 	bare := *f
-	bare.Joined, bare.Left, bare.Deleted, bare.Set, bare.Delete, bare.Ownership, bare.Changes = nil, nil, nil, nil, nil, events.Ownership{}, nil
+	bare.Joined, bare.Left, bare.Deleted, bare.Set, bare.Delete, bare.Ownership, bare.Changes, bare.Updates = nil, nil, nil, nil, nil, events.Ownership{}, nil, nil
 	if f.Info != nil {
 		info := *f.Info
 		info.RoomName, info.Attributes = "", nil

@@ -161,6 +161,8 @@ func (t *Talk) place(s *Saying) (place *messages.Place, later bool, refused *roo
 			refused = refuse(room.ErrUserNotInRoom, "%q (session %s) is not in %q", c.User, c.Session, c.Room)
 		case in.Leaving(c.User):
 			later = true
+		case c.UserForm && st.Silent(c.User, events.TimeOf(time.Now())) != nil:
+			refused = st.Silent(c.User, events.TimeOf(time.Now()))
 		default:
 			m.InstanceID, m.After, m.Time = st.InstanceID, after(s, &in), max(st.FactAt, events.TimeOf(time.Now()))
 			place = t.Outbox.Place(c.Room, c.User)

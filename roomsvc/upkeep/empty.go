@@ -67,8 +67,8 @@ func (e *EmptyRooms) Changed(id subjects.Room, h *room.Head, own bool) {
 	case h.Ending() && own: // the instance that stored the fact ends it
 	case h.End != nil: // the instance that began it continues, or is dead
 		e.wait(id, h, standby)
-	default:
-		e.wait(id, h, time.Duration(h.DestroyAt()-h.EmptySince)*time.Millisecond)
+	default: // it was emptied by this fact, or it waits for longer or shorter than before
+		e.wait(id, h, time.Duration(h.DestroyAt()-h.FactAt)*time.Millisecond)
 	}
 }
 

@@ -116,7 +116,7 @@ func (p *pages) add(page *room.MembersReply) bool {
 		m := &page.MemberList[i]
 		p.order++ // a member that left and joined again is on two pages, and the later one counts
 		p.members[m.UserID] = &room.Member{
-			User: subjects.User(m.UserID), Name: m.UserName, Info: m.UserInfo, Since: m.JoinedAt, Sessions: m.Sessions,
+			User: subjects.User(m.UserID), Name: m.UserName, Info: m.UserInfo, Role: m.Role, Since: m.JoinedAt, Sessions: m.Sessions,
 			Order: p.order, Revision: page.Sequence, Attributes: m.Attributes,
 		}
 	}

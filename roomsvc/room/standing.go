@@ -1,0 +1,211 @@
+package room
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"natsrooms/events"
+	"natsrooms/subjects"
+)
+
+// roleOf is a role as members and what is kept of them have it.
+func roleOf(r events.Role) events.Role {
+	if r == events.RoleMember {
+		return ""
+	}
+	return r
+}
+
+// IsHost says whether the user is in the room as a host.
+func (s *State) IsHost(u subjects.User) bool {
+	m := s.Member(u)
+	return m != nil && m.Role == events.RoleHost
+}
+
+// Banned is the user's ban at a moment; nil if it has none.
+func (s *State) Banned(u subjects.User, at events.Time) *Restriction {
+	if s == nil {
+		return nil
+	}
+	return s.kept[u].Ban.at(at)
+}
+
+// Muted is the user's mute at a moment; nil if it has none.
+func (s *State) Muted(u subjects.User, at events.Time) *Restriction { return s.kept[u].Mute.at(at) }
+
+// Silent refuses to let a member speak who is muted, or who is no host where only hosts speak.
+func (s *State) Silent(u subjects.User, at events.Time) *Error {
+	if mute := s.Muted(u, at); mute != nil {
+		return mute.refusal(ErrMuted, "%q may not send in %q", u, s.Room)
+	}
+	if s.Config.Speakers == SpeakersHosts && !s.IsHost(u) {
+		return Refuse(ErrNotAllowed, "only hosts may send in %q, and %q is none; nothing was sent", s.Room, u)
+	}
+	return nil
+}
+
+// at is the restriction if it still holds.
+func (x *Restriction) at(now events.Time) *Restriction {
+	if x == nil || x.Until != 0 && x.Until <= now {
+		return nil
+	}
+	return x
+}
+
+// Restrictions lists the bans and mutes at a moment, by user.
+func (s *State) Restrictions(at events.Time) (bans, mutes []events.Restriction) {
+	for u, k := range s.kept {
+		if x := k.Ban.at(at); x != nil {
+			bans = append(bans, x.of(u))
+		}
+		if x := k.Mute.at(at); x != nil {
+			mutes = append(mutes, x.of(u))
+		}
+	}
+	byUser := func(a, b events.Restriction) int { return strings.Compare(a.UserID, b.UserID) }
+	slices.SortFunc(bans, byUser)
+	slices.SortFunc(mutes, byUser)
+	return bans, mutes
+}
+
+// refusal is what the user is told, with a sentence about what it may not do.
+func (x *Restriction) refusal(code *Code, format string, args ...any) *Error {
+	e := Refuse(code, format, args...)
+	if e.Until = x.Until; x.Until != 0 {
+		e.Message += fmt.Sprintf(" until %v", x.Until)
+	}
+	if x.Reason != "" {
+		e.Message += fmt.Sprintf(" (%s)", x.Reason)
+	}
+	e.Message += "; nothing happened; whoever runs the room can lift that"
+	return e
+}
+
+func (x *Restriction) of(u subjects.User) events.Restriction {
+	return events.Restriction{UserID: string(u), Until: x.Until, Reason: x.Reason}
+}
+
+// role is the role with which a command's session joins a room as its first.
+func (r *Run) role(c *Command) events.Role {
+	config, creator := r.config()
+	if r.state != nil && r.state.kept[c.User].Role != "" {
+		return roleOf(r.state.kept[c.User].Role)
+	}
+	if config.Hosts == HostsCreator && creator == string(c.User) || c.HostByToken {
+		return events.RoleHost
+	}
+	return ""
+}
+
+// config is the configuration of the room, which the run may be about to create, and its
+// creator.
+func (r *Run) config() (config events.Config, creator string) {
+	switch {
+	case r.state != nil:
+		return r.state.Config, r.state.CreatedBy
+	case r.fact != nil:
+		return r.fact.Info.Config, r.fact.Info.CreatedBy
+	}
+	return config, ""
+}
+
+// mayRun refuses a command for those who run the room if there is no room, or if it came in the
+// user form and its user is no host there.
+func (r *Run) mayRun(c *Command) *Error {
+	if r.state == nil {
+		return Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)
+	}
+	if !c.UserForm || r.state.IsHost(c.User) {
+		return nil
+	}
+	return Refuse(ErrNotAllowed, "%q is no host of %q, and only hosts and back ends may %s; nothing changed", c.User, r.room, c.Verb)
+}
+
+// foldUpdates applies what a fact says about members' names, infos and roles.
+func (s *State) foldUpdates(f *events.Fact, revision uint64, merging bool, ch *Changes) error {
+	for i := range f.Updates {
+		n := &f.Updates[i]
+		u := subjects.User(n.UserID)
+		if n.Role != "" {
+			s.keep(u, revision, ch, func(k *Kept) { k.Role = s.ordered(u, n.Role) })
+		}
+		old := s.Member(u)
+		switch {
+		case merging && (old == nil || old.Revision >= revision):
+			continue
+		case old == nil:
+			return damaged(s, f, fmt.Sprintf("%q is no member", u))
+		}
+		s.replace(old, revision, ch, func(m *Member) {
+			if n.UserName != "" {
+				m.Name = n.UserName
+			}
+			if n.UserInfo != nil {
+				m.Info = n.UserInfo
+			}
+			if n.Role != "" {
+				m.Role = roleOf(n.Role)
+			}
+		})
+	}
+	if f.Type == events.RoomUpdated && f.Config.Hosts != s.Config.Hosts && revision > s.Revision {
+		s.creatorIs(f.Config.Hosts, revision, ch)
+	}
+	return nil
+}
+
+// creatorIs makes the room's creator a host or not, as the room's configuration now says.
+func (s *State) creatorIs(hosts string, revision uint64, ch *Changes) {
+	u := subjects.User(s.CreatedBy)
+	s.keep(u, revision, ch, func(k *Kept) { k.Role = "" })
+	if m := s.Member(u); m != nil && m.Revision < revision {
+		s.replace(m, revision, ch, func(m *Member) {
+			m.Role = ""
+			if hosts == HostsCreator {
+				m.Role = events.RoleHost
+			}
+		})
+	}
+}
+
+// ordered is what is kept of a role that was given to a user: nothing if it would have it
+// anyway.
+func (s *State) ordered(u subjects.User, r events.Role) events.Role {
+	if r == events.RoleMember && s.CreatedBy != string(u) {
+		return ""
+	}
+	return r
+}
+
+// replace gives a member another value.
+func (s *State) replace(old *Member, revision uint64, ch *Changes, change func(*Member)) {
+	m := *old
+	m.Revision = revision
+	change(&m)
+	s.members.place(&m)
+	ch.Put = append(ch.Put, &m)
+}
+
+// foldRestrictions applies the bans and mutes of a fact, and forgets those that are over.
+func (s *State) foldRestrictions(f *events.Fact, revision uint64, ch *Changes) {
+	if f.Type != events.RoomAccessChanged {
+		return
+	}
+	for u := range s.kept {
+		s.keep(u, revision, ch, func(k *Kept) { k.Ban, k.Mute = k.Ban.at(f.Time), k.Mute.at(f.Time) })
+	}
+	for _, x := range f.Bans {
+		s.keep(subjects.User(x.UserID), revision, ch, func(k *Kept) { k.Ban = restriction(x) })
+	}
+	for _, x := range f.Mutes {
+		s.keep(subjects.User(x.UserID), revision, ch, func(k *Kept) { k.Mute = restriction(x) })
+	}
+}
+
+func restriction(x events.Restriction) *Restriction {
+	if x.Lifted {
+		return nil
+	}
+	return &Restriction{x.Until, x.Reason}
+}
