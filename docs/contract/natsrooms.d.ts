@@ -9,6 +9,36 @@ export interface Connection {
   clientID: number;
 }
 
+/** RestrictRequest is the body of ban and mute. */
+export interface RestrictRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 50 */
+  userIDs: string[];
+  /** 0: as long as the room's instance lives */
+  seconds?: number;
+  /** at most 256 bytes */
+  reason?: string;
+}
+
 /** ReadRequest is the body of get. */
 export interface ReadRequest {
   /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -50,6 +80,12 @@ export interface RoomConfig {
   allowedUsers?: string[];
   /** true if not given */
   historyForJoiners?: boolean;
+  /** open, owned */
+  attributes?: "open" | "owned";
+  /** all, hosts */
+  speakers?: "all" | "hosts";
+  /** none, creator */
+  hosts?: "none" | "creator";
 }
 
 /** CreateRequest is the body of create and enter. */
@@ -494,6 +530,34 @@ gone without waiting for its lease to end. */
   isDeleteAfterOwnerLeft?: boolean;
 }
 
+/** SetRoleRequest is the body of setRole. */
+export interface SetRoleRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 100 */
+  userIDs: string[];
+  /** host, member */
+  role: "member" | "host";
+}
+
 /** RoomInfo names the room that a switch goes to. */
 export interface RoomInfo {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -529,9 +593,77 @@ gone without waiting for its lease to end. */
   config?: RoomConfig;
 }
 
+/** LiftRequest is the body of unban and unmute. */
+export interface LiftRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 50 */
+  userIDs: string[];
+}
+
+/** ConfigUpdate is what may be changed of a room's configuration. */
+export interface ConfigUpdate {
+  /** seconds, 0 to 10800 */
+  roomDestroyDelayTime?: number;
+  /** 0: only the service's own limit; members stay */
+  maxMembers?: number;
+  historyForJoiners?: boolean;
+  /** open, owned */
+  attributes?: "open" | "owned";
+  /** all, hosts */
+  speakers?: "all" | "hosts";
+  /** none, creator; a change decides anew about the creator */
+  hosts?: "none" | "creator";
+}
+
+/** UpdateRequest is the body of update. */
+export interface UpdateRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName?: string;
+  config?: ConfigUpdate;
+}
+
 /** ErrorInfo is a refusal on the wire. */
 export interface ErrorInfo {
-  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
   number: number;
   message: string;
   field?: string;
@@ -539,6 +671,12 @@ export interface ErrorInfo {
   actual?: number;
   retryAfterMs?: number;
   outcome: "none" | "unknown";
+  /** BANNED and MUTED: when it ends; absent: with the room's instance */
+  until?: string;
+}
+
+export interface WholeErrorInfo extends ErrorInfo {
+  until: string;
 }
 
 /** ErrorBody is the body of every refusal. */
@@ -549,6 +687,10 @@ export interface ErrorBody {
   instanceID?: string;
   sequence?: number;
   revision?: number;
+}
+
+export interface WholeErrorBody extends ErrorBody {
+  error: WholeErrorInfo;
 }
 
 /** MemberAttributes are attributes of one member that were set. */
@@ -623,6 +765,8 @@ export interface Joined {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   fromRoomID?: string;
   requestID?: string;
+  /** host; absent: member */
+  role?: "member" | "host";
   /** how long it stays without a sign of life; 0: without limit */
   leaseSeconds?: number;
   /** Attributes are those that the member has from the start: what it left behind last
@@ -636,6 +780,7 @@ export interface WholeJoined extends Joined {
   userName: string;
   joinedAt: string;
   via: "create" | "join" | "enter" | "switch";
+  role: "member" | "host";
 }
 
 export interface JoinedData {
@@ -757,6 +902,64 @@ export interface WholeMemberLeft extends MemberLeft {
   data: WholeLeftData;
 }
 
+/** MemberUpdate is what has changed about one member. */
+export interface MemberUpdate {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  userInfo?: Record<string, unknown>;
+  role?: "member" | "host";
+  /** of the member's own request */
+  requestID?: string;
+}
+
+export interface MemberUpdatedData {
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  sequence: number;
+  infos: MemberUpdate[];
+  /** who gave roles; absent: the members themselves, or a back end that named no user; an ID, or empty for nobody */
+  userID?: string;
+  requestID?: string;
+}
+
+export interface WholeMemberUpdatedData extends MemberUpdatedData {
+  roomID: string;
+  instanceID: string;
+  userID: string;
+}
+
+/** members have another name, info or role */
+export interface MemberUpdated {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.member.updated.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
+  time: string;
+  /** the room's instance */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: MemberUpdatedData;
+}
+
+export interface WholeMemberUpdated extends MemberUpdated {
+  data: WholeMemberUpdatedData;
+}
+
 export interface MessageData {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
@@ -806,6 +1009,10 @@ export interface AccessData {
   access: "open" | "listed" | "token";
   /** absent: [] */
   allowedUsers?: string[];
+  /** those that changed; absent: none did */
+  bans?: Restriction[];
+  /** those that changed; absent: none did */
+  mutes?: Restriction[];
   /** absent: empty, a back end that named no user; an ID, or empty for nobody */
   userID?: string;
   requestID?: string;
@@ -815,10 +1022,28 @@ export interface WholeAccessData extends AccessData {
   roomID: string;
   instanceID: string;
   allowedUsers: string[];
+  bans: WholeRestriction[];
+  mutes: WholeRestriction[];
   userID: string;
 }
 
-/** who may join as an end user has changed */
+/** Restriction is what a room says about one user: that it may not come in, or not speak. */
+export interface Restriction {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** absent: as long as the room's instance lives */
+  until?: string;
+  /** at most 256 bytes */
+  reason?: string;
+  /** true: it is over */
+  lifted?: boolean;
+}
+
+export interface WholeRestriction extends Restriction {
+  until: string;
+}
+
+/** who may join, or speak, as an end user has changed: the list, bans, mutes */
 export interface RoomAccessChanged {
   specversion: "1.0";
   /** unique */
@@ -848,7 +1073,7 @@ export interface WholeRoomAccessChanged extends RoomAccessChanged {
 
 /** AttributesChange is one command's part in a fact. */
 export interface AttributesChange {
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  /** an ID, or empty for nobody */
   userID: string;
   requestID?: string;
   set?: string[];
@@ -871,7 +1096,7 @@ export interface AttributesData {
   owners?: Record<string, string | null>;
   /** of these keys */
   deleteAfterOwnerLeft?: string[];
-  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  /** an ID, or empty for nobody */
   userID: string;
   changes: AttributesChange[];
 }
@@ -924,7 +1149,13 @@ export interface Config {
   access?: "open" | "listed" | "token";
   /** whether a member may read messages from before it joined; true if not given */
   historyForJoiners?: boolean;
-  /** who may join when access is "listed"; the room's creator always may */
+  /** who may change what others own: "open", everybody by isForce, or "owned", hosts */
+  attributes?: "open" | "owned";
+  /** who may send as an end user: "all" or "hosts" */
+  speakers?: "all" | "hosts";
+  /** whether the creator is a host: "none" or "creator" */
+  hosts?: "none" | "creator";
+  /** who may join when access is "listed" */
   allowedUsers?: string[];
 }
 
@@ -1021,6 +1252,7 @@ export interface DestroyedData {
   instanceID?: string;
   sequence: number;
   room: FactRoom;
+  /** at most 256 bytes */
   reason: "empty" | "requested";
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   operator?: string;
@@ -1102,6 +1334,55 @@ export interface WholeRoomKept extends RoomKept {
   data: WholeKeptData;
 }
 
+export interface UpdatedData {
+  /** absent: the event's subject; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID?: string;
+  /** absent: the event's roominstance */
+  instanceID?: string;
+  sequence: number;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024; absent: empty */
+  roomName?: string;
+  config: Config;
+  /** absent: empty, a back end that named no user; an ID, or empty for nobody */
+  userID?: string;
+  requestID?: string;
+}
+
+export interface WholeUpdatedData extends UpdatedData {
+  roomID: string;
+  instanceID: string;
+  roomName: string;
+  userID: string;
+}
+
+/** the room's name or configuration has changed */
+export interface RoomUpdated {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.room.updated.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
+  time: string;
+  /** the room's instance */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  /** the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension */
+  sequence: string;
+  /** W3C Trace Context of the command that caused the fact, if exactly one did */
+  traceparent?: string;
+  data: UpdatedData;
+}
+
+export interface WholeRoomUpdated extends RoomUpdated {
+  data: WholeUpdatedData;
+}
+
 /** a further device of a member */
 export interface SessionJoined {
   specversion: "1.0";
@@ -1177,10 +1458,20 @@ export interface NoticeData {
   requestID?: string;
 }
 
+export interface WholeNoticeData extends NoticeData {
+  error: WholeNoticeError;
+}
+
 /** NoticeError is the refusal inside a notice. */
 export interface NoticeError {
-  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
   number: number;
+  /** BANNED: when it ends; absent: with the room's instance */
+  until?: string;
+}
+
+export interface WholeNoticeError extends NoticeError {
+  until: string;
 }
 
 /** a notice to one user's devices: connecting, connected, disconnected and why */
@@ -1197,6 +1488,27 @@ export interface UserStateChanged {
   /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
   time: string;
   data: NoticeData;
+}
+
+export interface WholeUserStateChanged extends UserStateChanged {
+  data: WholeNoticeData;
+}
+
+/** RestrictedReply answers ban, unban, mute and unmute. */
+export interface RestrictedReply {
+  /** for whom it holds now */
+  userIDs: string[];
+  /** when it ends; absent: with the room's instance */
+  until?: string;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+export interface WholeRestrictedReply extends RestrictedReply {
+  until: string;
 }
 
 /** CountReply answers count. */
@@ -1273,6 +1585,18 @@ export interface GetReply {
   revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
+  /** who owns which of the room's attributes, by key; one that nobody owns is left out */
+  owners?: Record<string, string | null>;
+  /** For back ends and hosts, as many as a reply has room for. */
+  bans?: Restriction[];
+  mutes?: Restriction[];
+  /** there are more bans or mutes */
+  more?: boolean;
+}
+
+export interface WholeGetReply extends GetReply {
+  bans: WholeRestriction[];
+  mutes: WholeRestriction[];
 }
 
 /** HistoryReply answers history. */
@@ -1302,7 +1626,7 @@ export interface HistoryReply {
 export interface ErrorUser {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
-  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE";
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
   number: number;
 }
 
@@ -1352,10 +1676,16 @@ export interface MemberInfo {
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName: string;
   userInfo?: Record<string, unknown>;
+  /** host; absent: member */
+  role?: "member" | "host";
   joinedAt: string;
   /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
   attributes: Record<string, string>;
   sessions: MemberSession[];
+}
+
+export interface WholeMemberInfo extends MemberInfo {
+  role: "member" | "host";
 }
 
 /** MemberSession is one device or connection of a member. */
@@ -1378,6 +1708,10 @@ export interface MemberOfReply {
   leaseSeconds?: number;
 }
 
+export interface WholeMemberOfReply extends MemberOfReply {
+  memberList: WholeMemberInfo[];
+}
+
 /** MembersReply answers members. */
 export interface MembersReply {
   memberList: MemberInfo[];
@@ -1390,6 +1724,10 @@ export interface MembersReply {
   leaseSeconds?: number;
 }
 
+export interface WholeMembersReply extends MembersReply {
+  memberList: WholeMemberInfo[];
+}
+
 /** Departure says how a session's stay in an instance of a room ended. */
 export interface Departure {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -1397,6 +1735,7 @@ export interface Departure {
   instanceID: string;
   /** of the fact that says so */
   sequence: number;
+  /** at most 256 bytes */
   reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
   /** at most 256 bytes */
   reasonText?: string;
@@ -1478,6 +1817,46 @@ export interface SetMemberAttributesReply {
   leaseSeconds?: number;
 }
 
+/** SetRoleReply answers setRole. */
+export interface SetRoleReply {
+  /** who has the role now */
+  userIDs: string[];
+  errorUserList: ErrorUser[];
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** UpdateReply answers update. */
+export interface UpdateReply {
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName: string;
+  /** as it is now */
+  config: Config;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** UpdateMemberReply answers updateMember. */
+export interface UpdateMemberReply {
+  /** as it is now */
+  member: MemberInfo;
+  instanceID: string;
+  sequence: number;
+  revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+export interface WholeUpdateMemberReply extends UpdateMemberReply {
+  member: WholeMemberInfo;
+}
+
 /** By verb: the body of a command, and the reply to one that succeeded. */
 export interface Commands {
   create: { body: CreateRequest; reply: JoinedReply };
@@ -1500,6 +1879,13 @@ export interface Commands {
   kick: { body: KickRequest; reply: KickReply };
   setAccess: { body: SetAccessRequest; reply: SetAccessReply };
   destroy: { body: DestroyRequest; reply: DestroyReply };
+  update: { body: UpdateRequest; reply: UpdateReply };
+  updateMember: { body: RoomRequest; reply: UpdateMemberReply };
+  setRole: { body: SetRoleRequest; reply: SetRoleReply };
+  ban: { body: RestrictRequest; reply: RestrictedReply };
+  unban: { body: LiftRequest; reply: RestrictedReply };
+  mute: { body: RestrictRequest; reply: RestrictedReply };
+  unmute: { body: LiftRequest; reply: RestrictedReply };
 }
 
 export type Verb = keyof Commands;
@@ -1516,6 +1902,8 @@ export type Fact =
   | RoomAttributesChanged
   | MemberAttributesChanged
   | RoomAccessChanged
+  | RoomUpdated
+  | MemberUpdated
   | RoomKept
   | RoomDestroyed;
 
@@ -1529,5 +1917,7 @@ export type WholeFact =
   | WholeRoomAttributesChanged
   | WholeMemberAttributesChanged
   | WholeRoomAccessChanged
+  | WholeRoomUpdated
+  | WholeMemberUpdated
   | WholeRoomKept
   | WholeRoomDestroyed;

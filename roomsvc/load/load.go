@@ -190,3 +190,67 @@ func (l *loading) fill() error {
 	}
 	return nil
 }
+
+// errNotWorth says that an image is of no use: the journal does not go on from it, or is so far
+// ahead that reading the bucket is faster.
+var errNotWorth = errors.New("the image is of no use")
+
+// overImage makes the replica from an image of this instance and the facts after it, or after
+// the bucket's mark if that is older. It returns the image's revision; 0 if there is no such
+// image, or if anything about the bucket or the journal is not as it should be: then everything
+// is to be read.
+func (l *loading) overImage(ctx context.Context) (revision uint64, err error) {
+	if l.Image == nil {
+		return 0, nil
+	}
+	kept := l.Image.take()
+	p, _, err := l.Bucket.Mark(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading how far the bucket has got: %w", err)
+	}
+	if err := l.lookAround(ctx, p); err != nil {
+		return 0, err
+	}
+	if err = l.fits(ctx, kept, p); err == nil {
+		l.rep, l.image = &Replica{Replica: kept.rep, Projected: p}, kept.newest.Revision
+		l.rep.Outcomes.Keep(l.Remember)
+		l.rep.Reached(p.Mark)
+		err = l.follow(ctx, min(kept.mark.Revision, p.Revision)+1, p.Revision, nil)
+	}
+	if err == nil {
+		l.Log.Debug("starting over an image", "revision", kept.mark.Revision)
+		return kept.mark.Revision, nil
+	}
+	if ctx.Err() != nil || errors.Is(err, journal.ErrAged) {
+		return 0, err
+	}
+	l.image = 0
+	l.Log.Debug("starting without an image", "because", err)
+	return 0, nil
+}
+
+// fits says whether the journal goes on from an image, and from a bucket, whose mark says what
+// it has.
+func (l *loading) fits(ctx context.Context, kept *restored, p projection.Projected) error {
+	switch {
+	case kept.err != nil:
+		return kept.err
+	case kept.journal != l.Journal.ID:
+		return fmt.Errorf("%w: it is of journal %s", errNotWorth, kept.journal)
+	case p.Journal == "" || p.Torn:
+		return fmt.Errorf("%w: the bucket is not whole", errNotWorth)
+	case kept.mark.Revision+farBehind < p.Safe.Revision:
+		return fmt.Errorf("%w: it ends at %d, the bucket at %d", errNotWorth, kept.mark.Revision, p.Revision)
+	}
+	for _, m := range []room.Mark{kept.mark, kept.newest, p.Mark} {
+		if same, err := l.holds(ctx, m); err != nil {
+			return err
+		} else if !same || m.Revision == 0 || m.Revision+1 < l.extent.First {
+			return fmt.Errorf("%w: the journal does not go on from %d", errNotWorth, m.Revision)
+		}
+	}
+	return nil
+}
+
+// farBehind is how many facts more than over the bucket are worth not reading the bucket.
+const farBehind = 200_000

@@ -74,6 +74,25 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 
 		"roomDestroyDelayTime": upTo(room.MaxDestroyDelay),
 
+		"RoomConfig.attributes":   oneOf(room.AttributesOpen, room.AttributesOwned),
+		"Config.attributes":       oneOf(room.AttributesOpen, room.AttributesOwned),
+		"ConfigUpdate.attributes": oneOf(room.AttributesOpen, room.AttributesOwned),
+		"speakers":                oneOf(room.SpeakersAll, room.SpeakersHosts),
+		"hosts":                   oneOf(room.HostsNone, room.HostsCreator),
+
+		"role":                     oneOf(string(events.RoleMember), string(events.RoleHost)),
+		"reason":                   short(room.MaxReason),
+		"RestrictRequest.seconds":  upTo(room.MaxRestriction),
+		"SetRoleRequest.userIDs":   both(each(id), items(1, room.MaxUserIDs)),
+		"RestrictRequest.userIDs":  both(each(id), items(1, room.MaxKick)),
+		"LiftRequest.userIDs":      both(each(id), items(1, room.MaxKick)),
+		"SetRoleReply.userIDs":     each(id),
+		"RestrictedReply.userIDs":  each(id),
+		"UpdatedData.userID":       idOrNone, // empty: a back end that named no user
+		"MemberUpdatedData.userID": idOrNone,
+		"AttributesData.userID":    idOrNone,
+		"AttributesChange.userID":  idOrNone,
+
 		"RenewRequest.rooms":                    items(0, room.MaxStays),
 		"MemberOfRequest.userIDs":               both(each(id), items(0, room.MaxUserIDs)),
 		"SetMemberAttributesRequest.userIDs":    both(each(id), items(1, room.MaxUserIDs)),
@@ -119,7 +138,7 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 		emptyMeansNone(s)
 	}
 	switch name {
-	case "RoomConfig", "RoomInfo": // a misspelt setting must not be ignored
+	case "RoomConfig", "RoomInfo", "ConfigUpdate": // a misspelt setting must not be ignored
 		s.AdditionalProperties = jsonschema.FalseSchema
 	case "ErrorBody": // the position is present only with the attributes
 		s.Required = []string{"error"}
