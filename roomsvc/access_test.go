@@ -18,7 +18,7 @@ func TestAccessOverTheWire(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
 	facts := hear(t, w.NC, "room.evt.vip")
 	made := ok[room.JoinedReply](w, "create", `{"roomID":"vip","userID":"host","config":{"access":"listed","allowedUsers":["alice"],"roomDestroyDelayTime":60}}`)
-	if made.Room.Config.Access != "listed" || !slices.Equal(made.Room.Config.AllowedUsers, []string{"alice"}) {
+	if made.Room.Config.Access != "listed" || !slices.Equal(made.Room.Config.AllowedUsers, []string{"alice", "host"}) {
 		t.Errorf("it is made with %+v", made.Room.Config)
 	}
 	ok[position](w, "join.alice", `{"roomID":"vip"}`)
@@ -34,7 +34,7 @@ func TestAccessOverTheWire(t *testing.T) {
 	w.Refused(room.ErrRoomNotExist, "setAccess", `{"roomID":"none","allow":["bob"]}`)
 	set := `{"roomID":"vip","allow":["bob"],"requestID":"R1","userID":"ops"}`
 	first := ok[room.SetAccessReply](w, "setAccess", set)
-	if again := ok[room.SetAccessReply](w, "setAccess", set); again.Position != first.Position || !slices.Equal(again.Config.AllowedUsers, []string{"alice", "bob"}) {
+	if again := ok[room.SetAccessReply](w, "setAccess", set); again.Position != first.Position || !slices.Equal(again.Config.AllowedUsers, []string{"alice", "bob", "host"}) {
 		t.Errorf("the same request again: %+v, at first %+v", again, first)
 	}
 	ok[room.JoinedReply](w, "switch.bob", `{"fromRoomID":"lobby","toRoomInfo":{"roomID":"vip"}}`)

@@ -289,7 +289,7 @@ func TestDestroy(t *testing.T) {
 		w.Refused(room.ErrRoomNotExist, "destroy", fmt.Sprintf(`{"roomID":%q}`, id))
 		w.Refused(room.ErrRoomNotExist, "join", fmt.Sprintf(`{"roomID":%q,"userID":"late"}`, id))
 	}
-	w.Refused(room.ErrNotAllowed, "destroy.alice", `{"roomID":"lobby"}`)
+	w.Refused(room.ErrRoomNotExist, "destroy.alice", `{"roomID":"lobby"}`)
 	if m, err := last.NextMsg(patience); err != nil {
 		t.Error(err)
 	} else if n := readNotice(t, m); n.Event != "roomNotExist" || n.State != "disconnected" {

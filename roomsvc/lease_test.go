@@ -235,6 +235,8 @@ func TestExpiresAt(t *testing.T) {
 		room.SetAttributes: `"roomID":"base","set":{"k":"v"},"isForce":true`, room.SetMemberAttributes: `"roomID":"base","userIDs":["alice"],"attributes":{"k":"v"}`,
 		room.Send: `"roomID":"base","type":"text","data":"hi"`, room.History: fmt.Sprintf(`"roomID":"base","instanceID":%q,"afterSequence":0`, base),
 		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.DestroyRoom: `"roomID":"joined"`, room.SetAccess: `"roomID":"base","allow":["eve"]`,
+		room.Update: `"roomID":"base","roomName":"Base"`, room.UpdateMember: `"roomID":"base","userName":"Al"`, room.SetRole: `"roomID":"base","userIDs":["eve"],"role":"host"`,
+		room.Ban: `"roomID":"base","userIDs":["eve"]`, room.Unban: `"roomID":"base","userIDs":["eve"]`, room.Mute: `"roomID":"base","userIDs":["eve"]`, room.Unmute: `"roomID":"base","userIDs":["eve"]`,
 	}
 	for _, session := range []string{"leased", "lasting"} {
 		ok[leased](w, "create", `{"roomID":"joined","userID":"bob"}`)

@@ -185,6 +185,8 @@ func TestRoomThatIsGone(t *testing.T) {
 			room.MemberOf: `,"userIDs":["alice"]`, room.SetAttributes: `,"set":{"a":"b"}`, room.SetMemberAttributes: `,"userIDs":["alice"],"attributes":{"a":"b"}`,
 			room.Send: `,"type":"text","data":"hello"`, room.History: `,"instanceID":"never","afterSequence":0`,
 			room.Kick: `,"userIDs":["alice"]`, room.SetAccess: `,"access":"open"`, room.DestroyRoom: ``,
+			room.Update: `,"roomName":"x"`, room.UpdateMember: `,"userName":"Al"`, room.SetRole: `,"userIDs":["alice"],"role":"host"`,
+			room.Ban: `,"userIDs":["alice"]`, room.Unban: `,"userIDs":["alice"]`, room.Mute: `,"userIDs":["alice"]`, room.Unmute: `,"userIDs":["alice"]`,
 		}
 		for _, id := range []string{"lobby", "never"} {
 			for _, info := range room.Commands {
