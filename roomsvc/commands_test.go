@@ -64,7 +64,7 @@ func TestReplies(t *testing.T) {
 		{"enter", "bob", `"roomID":"lobby","sessionID":"tab","roomName":"counts only when creating"`, `{` + lobby(2, 2) + `,"created":false,` + subscribe + `,` + at("I1", 2) + `}`},
 		{"enter", "carol", `"roomID":"lobby"`, `{` + lobby(3, 3) + `,"created":false,` + subscribe + `,` + at("I1", 3) + `}`},
 		{"leave", "carol", `"roomID":"lobby"`, `{"roomID":"lobby",` + at("I1", 4) + `}`},
-		{"get", "carol", `"roomID":"lobby"`, `{` + lobby(2, 4) + `,` + subscribe + `,` + at("I1", 4) + `}`},
+		{"get", "carol", `"roomID":"lobby"`, `{` + lobby(2, 4) + `,"owners":{"k":"alice"},` + subscribe + `,` + at("I1", 4) + `}`},
 		{"members", "carol", `"roomID":"lobby"`, `{"memberList":[` + alice + `,` + bob + `],"memberCount":2,"nextFlag":"",` + at("I1", 4) + `}`},
 		{"count", "carol", `"roomID":"lobby"`, `{"memberCount":2,` + at("I1", 4) + `}`},
 		{"memberOf", "carol", `"roomID":"lobby","userIDs":["bob","carol"]`,
@@ -73,7 +73,7 @@ func TestReplies(t *testing.T) {
 			`{` + side(1, 1, "") + `,"created":true,"left":{"roomID":"lobby","instanceID":"I1","sequence":5},` + at("I2", 1) + `}`},
 		{"switch", "bob", `"sessionID":"tab","fromRoomID":"lobby","toRoomInfo":{"roomID":"s.ide"}`,
 			`{` + side(2, 2, "") + `,"created":false,"left":{"roomID":"lobby","instanceID":"I1","sequence":6},` + at("I2", 2) + `}`},
-		{"get", "bob", `"roomID":"lobby"`, `{` + strings.Replace(lobby(0, 6), `"R"}`, `"R","destroyAt":"T"}`, 1) + `,` + subscribe + `,` + at("I1", 6) + `}`},
+		{"get", "bob", `"roomID":"lobby"`, `{` + strings.Replace(lobby(0, 6), `"R"}`, `"R","destroyAt":"T"}`, 1) + `,"owners":{"k":"alice"},` + subscribe + `,` + at("I1", 6) + `}`},
 		{"enter", "alice", `"roomID":"lobby"`, `{` + lobby(1, 7) + `,"created":false,` + subscribe + `,` + at("I1", 7) + `}`},
 		{"rooms", "alice", ``, `{"rooms":[{"roomID":"lobby","instanceID":"I1","sequence":7,"messageSeq":0},{"roomID":"s.ide","instanceID":"I2","sequence":2,"messageSeq":0}],"nextFlag":""}`},
 		{"switch", "alice", `"fromRoomID":"lobby","toRoomInfo":{"roomID":"s.ide"}`, // it is in both: it only leaves
