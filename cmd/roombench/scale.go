@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -154,7 +155,7 @@ func (w *world) stopServer() {
 }
 
 func (w *world) startApart() error {
-	return w.start(append([]string{"--nats", w.server.ClientURL()}, w.o.RoomdArgs...))
+	return w.start(append([]string{"--nats", w.server.ClientURL(), "--image", filepath.Join(w.dir, "apart.image")}, w.o.RoomdArgs...))
 }
 
 func (w *world) startEmbedded() error { return w.start(embedded(w.o, w.dir)) }
@@ -254,7 +255,7 @@ func (w *world) verify(b *bench) error {
 	return err
 }
 
-// memory is that of roomd, once it has nothing more to do.
+// memory is that of roomd, once it has nothing more to do and has rested.
 func (w *world) memory() (process.Memory, error) {
 	tick := time.NewTicker(idleLook)
 	defer tick.Stop()
@@ -274,6 +275,13 @@ func (w *world) memory() (process.Memory, error) {
 		case <-w.ctx.Done():
 			return process.Memory{}, w.ctx.Err()
 		}
+	}
+	rest := time.NewTimer(w.o.Rest)
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-w.ctx.Done():
+		return process.Memory{}, w.ctx.Err()
 	}
 	return process.MemoryOf(w.roomd.PID)
 }
