@@ -42,9 +42,10 @@ roomsvc/past         | events journal messages replica room subjects          | 
 roomsvc/talk         | commit events journal life messages replica room subjects | nats.go nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | room subjects                                          |
+roomsvc/hooks        | life room subjects                                     | nats.go $json
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers commit departed events guard intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | answers api commit conns departed events feeds guard journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
+roomsvc/api          | answers commit departed events guard hooks intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | answers api commit conns departed events feeds guard hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
 roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

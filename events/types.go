@@ -307,7 +307,7 @@ func (e Event) String() string { return eventNames[e] }
 type NoticeError struct {
 	Code   string `json:"code"`
 	Number int    `json:"number"`
-	Until  Time   `json:"until,omitempty"` // BANNED: when it ends; absent: with the room's instance
+	Until  Time   `json:"until,omitempty"` // BANNED: when it ends, if it does so before the room's instance
 }
 
 // Notice is roomStateChanged: what became of one session's connection to one room.

@@ -18,6 +18,7 @@ import (
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/guard"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/leases"
@@ -63,6 +64,7 @@ type assembly struct {
 	users     *nats.Conn     // for commands of end users
 	toUsers   *answers.Leave // to those commands
 	door      *userDoor      // for end users
+	hooks     *hooks.Hooks   // nil: the application is asked nothing
 	api       *api.API
 }
 
@@ -241,15 +243,21 @@ func (s *assembly) wire(rep *replica.Replica) {
 		s.leases.Ask()
 		s.expiry.Servers = conns.New(s.cfg.System, s.nc, s.cfg.Server)
 	}
+	s.cfg.Hooks.Conn = cmp.Or(s.cfg.Hooks.Conn, s.nc)
+	s.hooks = hooks.New(s.cfg.Hooks, s.life, s.log)
+	var known *messages.Known
+	if s.cfg.Hooks.Subjects[room.Send] != "" {
+		known = s.messages.Know(s.life)
+	}
 	s.talk = talk.New(talk.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
-		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix,
+		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix, Known: known,
 	})
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
 		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
-		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Stats: s.stats,
+		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Stats: s.stats,
 	})
 }
 

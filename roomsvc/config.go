@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/load"
 	"natsrooms/roomsvc/room"
@@ -41,6 +42,7 @@ type Config struct {
 	Store           func() space.Store        // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
 	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90
 	Image           *Image                    // of what this instance knew a while ago, and its file: a start over it is faster; nil: none
+	Hooks           hooks.Settings            // what the application is asked before it is decided; zero: nothing
 	Logger          *slog.Logger              // default: slog.Default()
 }
 
@@ -84,6 +86,9 @@ func (c *Config) validate() error {
 		return fmt.Errorf("messages are to be refused above %d%% of the store; it must be 1 to 100, or 0 for the default", c.MessagesUntil)
 	}
 	if err := c.Limits.Check(); err != nil {
+		return err
+	}
+	if err := c.Hooks.Check(); err != nil {
 		return err
 	}
 	if c.Remember < 0 || c.Settle < 0 {

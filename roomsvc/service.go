@@ -252,8 +252,12 @@ func (s *Service) stats() any {
 	if trouble := s.space.Trouble(); trouble != nil {
 		why = trouble.Error()
 	}
-	return map[string]any{
+	stats := map[string]any{
 		"instance": s.cfg.Instance, "ready": why == "" && !s.life.Over(), "problem": why, "rooms": s.rep.Living(),
 		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(),
 	}
+	if s.hooks != nil {
+		stats["hooks"] = s.hooks.Counts()
+	}
+	return stats
 }

@@ -40,6 +40,7 @@ const (
 	MessagesMarker  = "room.msgjournal.order.point"
 	MessagesPoint   = "room.msg.order.point" // where a marker is heard
 	StatesPattern   = "room.state.*.*"       // roomStateChanged of every user in every room
+	Hooks           = "room.hook.>"          // questions to the application, with the permissions of nats.conf
 
 	// Disconnects is where NATS servers announce, in their system account, clients'
 	// connections that have closed.

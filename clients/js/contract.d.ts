@@ -671,12 +671,9 @@ export interface ErrorInfo {
   actual?: number;
   retryAfterMs?: number;
   outcome: "none" | "unknown";
-  /** BANNED and MUTED: when it ends; absent: with the room's instance */
+  appCode?: string;
+  /** BANNED and MUTED: when it ends, if it does so before the room's instance */
   until?: string;
-}
-
-export interface WholeErrorInfo extends ErrorInfo {
-  until: string;
 }
 
 /** ErrorBody is the body of every refusal. */
@@ -687,10 +684,6 @@ export interface ErrorBody {
   instanceID?: string;
   sequence?: number;
   revision?: number;
-}
-
-export interface WholeErrorBody extends ErrorBody {
-  error: WholeErrorInfo;
 }
 
 /** MemberAttributes are attributes of one member that were set. */
@@ -1458,20 +1451,12 @@ export interface NoticeData {
   requestID?: string;
 }
 
-export interface WholeNoticeData extends NoticeData {
-  error: WholeNoticeError;
-}
-
 /** NoticeError is the refusal inside a notice. */
 export interface NoticeError {
   code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
   number: number;
-  /** BANNED: when it ends; absent: with the room's instance */
+  /** BANNED: when it ends, if it does so before the room's instance */
   until?: string;
-}
-
-export interface WholeNoticeError extends NoticeError {
-  until: string;
 }
 
 /** a notice to one user's devices: connecting, connected, disconnected and why */
@@ -1490,25 +1475,17 @@ export interface UserStateChanged {
   data: NoticeData;
 }
 
-export interface WholeUserStateChanged extends UserStateChanged {
-  data: WholeNoticeData;
-}
-
 /** RestrictedReply answers ban, unban, mute and unmute. */
 export interface RestrictedReply {
   /** for whom it holds now */
   userIDs: string[];
-  /** when it ends; absent: with the room's instance */
+  /** when it ends, if it does so before the room's instance */
   until?: string;
   instanceID: string;
   sequence: number;
   revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
-}
-
-export interface WholeRestrictedReply extends RestrictedReply {
-  until: string;
 }
 
 /** CountReply answers count. */

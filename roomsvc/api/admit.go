@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -35,6 +36,7 @@ func begin[T any, P interface {
 	*T
 	asking
 }](a *API, q *request, body P, anonymous bool) (cmd *room.Command, ok bool) {
+	data := q.data
 	if !parse(a, q, body) {
 		return nil, false
 	}
@@ -43,6 +45,9 @@ func begin[T any, P interface {
 	if err != nil {
 		a.sendError(q, err)
 		return nil, false
+	}
+	if a.Hooks.Wants(cmd.Verb, cmd.User, q.userForm) {
+		q.question = data
 	}
 	c.Connection = nil // a repeat may come over another one
 	if cmd.RequestID != "" {
@@ -106,5 +111,5 @@ func (a *API) admitNow(q *request, err *room.Error) {
 		a.Commit.Refuse(&q.Call, err)
 		return
 	}
-	a.alive(q, func() { a.Commit.Enqueue(&q.Call) })
+	a.consult(q, func(hooks.Answer) { a.alive(q, func() { a.Commit.Enqueue(&q.Call) }) })
 }

@@ -23,6 +23,7 @@ type request struct {
 	userForm bool
 	user     subjects.User // from the subject, in the user form
 	data     []byte        // until it is parsed
+	question []byte        // the same, for the application, if that is to be asked
 	headers  nats.Header
 	ignored  string       // names of unknown fields
 	told     bool         // the user's devices have been told that it arrived

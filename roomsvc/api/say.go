@@ -2,6 +2,7 @@ package api
 
 import (
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/talk"
 	"natsrooms/subjects"
@@ -22,18 +23,28 @@ func takeSend(a *API, q *request) {
 		if cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 			return
 		}
-		m, err := cmd.Say(body, a.Limits())
-		if err == nil && m.Type.Stored() {
-			err = a.Space.Say()
-		}
-		if err != nil {
-			a.Commit.Refuse(&q.Call, err)
-			return
-		}
-		heard := a.Talk.Now(cmd.Room)
-		said := func(r *room.SendReply) { a.answer(q, r) }
-		a.alive(q, func() { a.Talk.Say(&talk.Saying{Call: &q.Call, Message: m, Heard: heard, Said: said}) })
+		a.consult(q, func(answer hooks.Answer) { a.say(q, body, answer) })
 	})
+}
+
+// say passes a message on as the application would have it.
+func (a *API) say(q *request, body *room.SendRequest, answer hooks.Answer) {
+	answer.Replace.In(&body.Data, &body.ExtendedData)
+	m, err := q.Cmd.Say(body, a.Limits())
+	if err == nil && m.Type.Stored() {
+		err = a.Space.Say()
+	}
+	if err != nil {
+		a.Commit.Refuse(&q.Call, err)
+		return
+	}
+	s := a.saying(q)
+	s.Message, s.Heard, s.Silent = m, a.Talk.Now(q.Cmd.Room), answer.Silent
+	a.alive(q, func() { a.Talk.Say(s) })
+}
+
+func (a *API) saying(q *request) *talk.Saying {
+	return &talk.Saying{Call: &q.Call, Said: func(r *room.SendReply) { a.answer(q, r) }}
 }
 
 // repeatSend answers a repeated send of a live-only message; stored messages are known to the

@@ -18,7 +18,7 @@ func (a *API) inTurn(q *request, rooms []subjects.Room, next func()) (begun bool
 		next()
 		return true
 	}
-	q.turn = turns.Turn{Session: q.session(), Rooms: rooms, Begin: next}
+	q.turn = turns.Turn{Session: q.session(), Rooms: rooms, Begin: next, Slow: q.question != nil}
 	switch q.info.Kind {
 	case room.Reads, room.Says:
 		q.turn.Kind = string(q.info.Kind)

@@ -15,6 +15,7 @@ import (
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/guard"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/messages"
@@ -61,7 +62,8 @@ type Config struct {
 	Source      string         // prefix of the source of every event
 	MaxInFlight int            // requests worked on at once
 	Version     string
-	Stats       func() any // what the micro service returns under "data"
+	Hooks       *hooks.Hooks // ask the application; nil: it is asked nothing
+	Stats       func() any   // what the micro service returns under "data"
 }
 
 // API takes requests and answers them, for one instance.

@@ -71,6 +71,7 @@ type Error struct {
 	Actual       int64  // what was asked for, if Limit is set
 	RetryAfterMs int64  // when to try again, 0 if that is up to the caller
 	Outcome      Outcome
+	AppCode      string      // with ErrNotAllowed: a code of the application's own, if it refused this and gave one
 	Until        events.Time // with ErrBanned and ErrMuted: when that ends; 0: with the room's instance
 
 	// With ErrRevisionMismatch: the room's attributes as they are, and its position.

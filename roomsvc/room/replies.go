@@ -242,7 +242,7 @@ type SetRoleReply struct {
 // RestrictedReply answers ban, unban, mute and unmute.
 type RestrictedReply struct {
 	UserIDs  []string    `json:"userIDs"`        // for whom it holds now
-	Until    events.Time `json:"until,omitzero"` // when it ends; absent: with the room's instance
+	Until    events.Time `json:"until,omitzero"` // when it ends, if it does so before the room's instance
 	Position `json:",embed"`
 	Lease    `json:",embed"`
 }
@@ -265,20 +265,21 @@ type ErrorInfo struct {
 	Actual       int64   `json:"actual,omitzero"`
 	RetryAfterMs int64   `json:"retryAfterMs,omitzero"`
 	Outcome      Outcome `json:"outcome"`
+	AppCode      string  `json:"appCode,omitzero"`
 
-	Until events.Time `json:"until,omitzero"` // BANNED and MUTED: when it ends; absent: with the room's instance
+	Until events.Time `json:"until,omitzero"` // BANNED and MUTED: when it ends, if it does so before the room's instance
 }
 
 // Body is the refusal as it goes over the wire.
 func (e *Error) Body() ErrorBody {
-	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome, e.Until}, e.Attributes, e.At}
+	return ErrorBody{ErrorInfo{e.Code.Name, e.Code.Number, e.Message, e.Field, e.Limit, e.Actual, e.RetryAfterMs, e.Outcome, e.AppCode, e.Until}, e.Attributes, e.At}
 }
 
 // Err turns a refusal from the wire back into an error. A code that this version does
 // not know keeps its name and number.
 func (b ErrorBody) Err() *Error {
 	i := b.Error
-	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, i.Until, b.Attributes, b.Position}
+	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, i.AppCode, i.Until, b.Attributes, b.Position}
 	for _, c := range Codes {
 		if c.Number == i.Number {
 			e.Code = c

@@ -46,6 +46,7 @@ type Config struct {
 	Outbox   *messages.Outbox
 	Limits   func() *room.Limits // as they are now
 	Source   string              // prefix of the source of every event
+	Known    *messages.Known     // what has been stored lately; nil: nobody needs to know
 }
 
 // Talk is what is being said through one instance.
@@ -63,6 +64,7 @@ type Saying struct {
 	*commit.Call
 	Message *events.Message
 	Heard   Moment                // when its turn came
+	Silent  bool                  // it succeeds if it may be sent, and nobody hears it
 	Said    func(*room.SendReply) // answers the send, unless it has been answered
 }
 
@@ -231,6 +233,11 @@ func (t *Talk) publish(s *Saying, place *messages.Place) {
 		return
 	}
 	s.Message.ID = nuid.Next()
+	if s.Silent {
+		place.Close()
+		s.Said(&room.SendReply{MessageID: s.Message.ID, Timestamp: int64(s.Message.Time)})
+		return
+	}
 	var err error
 	if s.Message.Type.Stored() {
 		err = t.store(s, place)
@@ -277,6 +284,9 @@ func (t *Talk) store(s *Saying, place *messages.Place) error {
 		switch {
 		case err == nil:
 			t.Messages.Said(m.Room, seq)
+			if digest != "" {
+				t.Known.Note(id, seq, time.Now())
+			}
 			s.Said(&room.SendReply{MessageID: m.ID, MessageSeq: seq, Timestamp: int64(m.Time)})
 		case errors.Is(err, journal.ErrRepeated):
 			t.Life.Go(func() { t.repeated(s, digest, seq) })
@@ -285,6 +295,19 @@ func (t *Talk) store(s *Saying, place *messages.Place) error {
 		}
 	})
 	return nil
+}
+
+// Repeated answers a send whose message is known to have been stored by an earlier try; it
+// returns whether the send is answered. The message of the saying need not be known.
+func (t *Talk) Repeated(ctx context.Context, s *Saying) bool {
+	seq := t.Known.Find(messageID(s.Cmd))
+	if seq == 0 {
+		return s.Answered()
+	}
+	if s.Begin() { // or its time ran out
+		t.repeated(s, s.Cmd.Digest, seq)
+	}
+	return true
 }
 
 // repeated answers with what is stored under the message's ID: this message, from an earlier

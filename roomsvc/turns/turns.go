@@ -36,6 +36,10 @@ type Turn struct {
 	// answered before its turn, because its time ran out.
 	Begin func()
 
+	// Slow: the command has begun only when [Turns.Begun] says so, some time after Begin has
+	// returned.
+	Slow bool
+
 	begun, over bool
 	ahead       int     // how many it waits for
 	begins      []*Turn // those that wait until it begins
@@ -65,6 +69,18 @@ func (t *Turns) Take(turn *Turn) (begun bool) {
 	return begun
 }
 
+// Begun notes that a slow command has begun. What it returns is as for [Turns.End].
+func (t *Turns) Begun(turn *Turn) (begin func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.of[turn.Session]
+	if l == nil || turn.over || turn.begun {
+		return nil
+	}
+	l.begun(turn)
+	return t.beginner(l)
+}
+
 // End notes that a command is answered. If it returns a function, the caller has to have it
 // called, in another goroutine if it holds any lock: it begins those that waited.
 func (t *Turns) End(turn *Turn) (begin func()) {
@@ -77,10 +93,15 @@ func (t *Turns) End(turn *Turn) (begin func()) {
 	if len(l.turns) == 0 {
 		delete(t.of, turn.Session)
 	}
-	if l.starts() {
-		return func() { t.begin(l) }
+	return t.beginner(l)
+}
+
+// beginner is what begins what is ready, under the lock; nil if the caller need not.
+func (t *Turns) beginner(l *line) func() {
+	if !l.starts() {
+		return nil
 	}
-	return nil
+	return func() { t.begin(l) }
 }
 
 // begin begins, in order, what is ready.
@@ -148,10 +169,17 @@ func (l *line) release(turns []*Turn) {
 	}
 }
 
-// let makes a command ready, and those that waited for it to begin.
+// let makes a command ready.
 func (l *line) let(turn *Turn) {
-	turn.begun = true
 	l.ready = append(l.ready, turn.Begin)
+	if !turn.Slow {
+		l.begun(turn)
+	}
+}
+
+// begun makes those ready that waited for a command to begin.
+func (l *line) begun(turn *Turn) {
+	turn.begun = true
 	begins := turn.begins
 	turn.begins = nil
 	l.release(begins)

@@ -118,6 +118,37 @@ func TestSessionsAreFree(t *testing.T) {
 	}
 }
 
+// A slow command lets those behind it begin once it has begun itself, or is answered.
+func TestSlow(t *testing.T) {
+	var turns Turns
+	var log []string
+	take := func(name string, kind string, slow bool) *Turn {
+		turn := &Turn{Session: leases.Session{User: "alice", ID: "tab"}, Rooms: []subjects.Room{"a"}, Kind: kind, Slow: slow, Begin: func() { log = append(log, name) }}
+		turns.Take(turn)
+		return turn
+	}
+	call := func(begin func()) {
+		log = append(log, "/")
+		if begin != nil {
+			begin()
+		}
+	}
+	one, two, three := take("1", "send", true), take("2", "send", true), take("3", "send", false)
+	four, five := take("4", "leave", false), take("5", "send", true)
+	call(turns.Begun(one))
+	call(turns.Begun(one)) // once more
+	call(turns.End(two))   // its time ran out before it had begun
+	call(turns.Begun(two))
+	call(turns.End(three))
+	call(turns.End(one))
+	call(turns.End(four))
+	call(turns.Begun(five))
+	call(turns.End(five))
+	if got, want := strings.Join(log, ""), "1/2//3///4/5//"; got != want || len(turns.of) > 0 {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // Many commands of one session, taken and ended by many goroutines: those of a kind begin in
 // order, and two kinds are never at work together.
 func TestTurnsUnderLoad(t *testing.T) {
@@ -127,15 +158,22 @@ func TestTurnsUnderLoad(t *testing.T) {
 	var begun []int
 	kinds := make([]string, n)
 	at := map[string]int{} // how many of each kind are at work
+	slow := 0              // how many have not begun in spite of their turn
 	var all sync.WaitGroup
 	all.Add(n)
 	for i := range n {
 		kinds[i] = []string{"send", "leave", "enter"}[rand.IntN(3)]
-		turn := &Turn{Session: leases.Session{User: "alice", ID: "tab"}, Rooms: []subjects.Room{"a"}, Kind: kinds[i]}
+		turn := &Turn{Session: leases.Session{User: "alice", ID: "tab"}, Rooms: []subjects.Room{"a"}, Kind: kinds[i], Slow: rand.IntN(2) == 0}
 		turn.Begin = func() {
 			mu.Lock()
 			begun = append(begun, i)
 			at[kinds[i]]++
+			if slow > 0 {
+				t.Errorf("%d begins before an earlier one has begun", i)
+			}
+			if turn.Slow {
+				slow++
+			}
 			for k, n := range at {
 				if k != kinds[i] && n > 0 {
 					t.Errorf("%d, a %s, begins beside a %s", i, kinds[i], k)
@@ -144,6 +182,14 @@ func TestTurnsUnderLoad(t *testing.T) {
 			mu.Unlock()
 			go func() {
 				defer all.Done()
+				if turn.Slow {
+					mu.Lock()
+					slow--
+					mu.Unlock()
+					if begin := turns.Begun(turn); begin != nil {
+						begin()
+					}
+				}
 				mu.Lock()
 				at[kinds[i]]--
 				mu.Unlock()

@@ -1,0 +1,46 @@
+package api
+
+import (
+	"context"
+
+	"natsrooms/roomsvc/hooks"
+	"natsrooms/roomsvc/room"
+)
+
+// consult has the application asked about a command if that is to be asked, and continues with
+// its answer unless that is a refusal. The command has begun after that, for those of its
+// session that wait.
+func (a *API) consult(q *request, next func(hooks.Answer)) {
+	if q.question == nil {
+		next(hooks.Answer{})
+		return
+	}
+	c := q.Cmd
+	about := hooks.Question{Verb: c.Verb, RoomID: string(c.Room), UserID: string(c.User), SessionID: c.Session, Body: q.question}
+	if h := a.Replica.Head(c.Room); h != nil && !h.Ending() {
+		about.InstanceID = h.InstanceID
+	}
+	a.Hooks.Ask(q.Deadline, about, func(ctx context.Context) bool { return a.known(ctx, q) }, func(answer hooks.Answer, refused *room.Error) {
+		if refused != nil {
+			a.Commit.Refuse(&q.Call, refused)
+			return
+		}
+		next(answer)
+		if begin := a.turns.Begun(&q.turn); begin != nil {
+			begin()
+		}
+	})
+}
+
+// known answers a request that was carried out before. Looking for that, it makes sure that this
+// instance has seen what others have done.
+func (a *API) known(ctx context.Context, q *request) bool {
+	if q.Cmd.RequestID == "" {
+		return false
+	}
+	if q.info.Kind == room.Says {
+		return a.Talk.Repeated(ctx, a.saying(q)) || a.Commit.Repeat(&q.Call)
+	}
+	_ = a.Sync.Pass(ctx) // or the command will not succeed either
+	return a.Commit.Repeat(&q.Call)
+}

@@ -1,0 +1,582 @@
+package roomsvc_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/events"
+	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/hooks"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest/worlds"
+)
+
+// application answers questions. What a question is answered with, the test says each time.
+type application struct {
+	t     *testing.T
+	nc    *nats.Conn
+	asked chan asked
+}
+
+// asked is a question that waits for its answer.
+type asked struct {
+	hooks.Question
+	m *nats.Msg
+}
+
+func (q asked) answer(text string) { _ = q.m.Respond([]byte(text)) }
+
+const hookSubject = "room.hook.any"
+
+// hooked are settings by which the application is asked about everything that there is.
+func hooked(s hooks.Settings) roomsvc.Config {
+	s.Subjects = map[room.Verb]string{}
+	for _, v := range hooks.Verbs {
+		s.Subjects[v] = hookSubject
+	}
+	return roomsvc.Config{Feeds: true, Hooks: s}
+}
+
+// newApplication listens for questions. If answer is not nil, it answers each at once.
+func newApplication(t *testing.T, url string, answer func(hooks.Question) string) *application {
+	t.Helper()
+	a := &application{t: t, nc: worlds.Connect(t, url), asked: make(chan asked, 1000)}
+	_, err := a.nc.Subscribe(hookSubject, func(m *nats.Msg) {
+		q := asked{m: m}
+		if err := json.Unmarshal(m.Data, &q.Question); err != nil {
+			t.Errorf("%s: %v", m.Data, err)
+		}
+		if answer != nil {
+			q.answer(answer(q.Question))
+		}
+		a.asked <- q
+	})
+	if err == nil {
+		err = a.nc.FlushTimeout(patience)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// next is the next question.
+func (a *application) next() asked {
+	a.t.Helper()
+	select {
+	case q := <-a.asked:
+		return q
+	case <-time.After(patience):
+		a.t.Fatal("the application is not asked")
+		return asked{}
+	}
+}
+
+// done checks how often it has been asked since the last time.
+func (a *application) done(times int, what string) {
+	a.t.Helper()
+	for n := range times {
+		select {
+		case <-a.asked:
+		default:
+			a.t.Errorf("%s: it was asked %d times, want %d", what, n, times)
+			return
+		}
+	}
+	if n := len(a.asked); n > 0 {
+		a.t.Errorf("%s: it was asked %d times too often", what, n)
+	}
+}
+
+// heard is the texts of messages that somebody trusted hears.
+func heard(t *testing.T, nc *nats.Conn) (next func() string) {
+	sub := hear(t, nc, "room.msg.*")
+	return func() string {
+		t.Helper()
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := events.DecodeMessage(m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return said.Data + said.Extended
+	}
+}
+
+func counts(t *testing.T, w *world) (of map[room.Verb]hooks.Counts) {
+	t.Helper()
+	m, err := w.NC.Request("$SRV.STATS.rooms", nil, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stats struct {
+		Endpoints []struct {
+			Data struct {
+				Hooks map[room.Verb]hooks.Counts `json:"hooks"`
+			} `json:"data"`
+		} `json:"endpoints"`
+	}
+	if err := json.Unmarshal(m.Data, &stats); err != nil {
+		t.Fatal(err)
+	}
+	return stats.Endpoints[0].Data.Hooks
+}
+
+// coming are the commands that bring alice into a room, as she and as a back end sends them.
+var coming = map[room.Verb]string{
+	room.Enter: `{"roomID":"hall"}`, room.Join: `{"roomID":"lobby"}`, room.Create: `{"roomID":"hall"}`, room.Switch: `{"fromRoomID":"den","toRoomInfo":{"roomID":"lobby"}}`,
+}
+
+// What the application says happens, whatever it is asked about.
+func TestHookAnswers(t *testing.T) {
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{}))
+	said := "{}"
+	app := newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return said })
+	lobby := ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
+	app.done(0, "a command of nobody")
+	ok[room.JoinedReply](w, "enter", `{"roomID":"den","userID":"alice","sessionID":"tab"}`)
+	app.done(0, "a trusted caller's command")
+	notices := hear(t, w.NC, "room.state.alice.*")
+	for verb, body := range coming {
+		said = `{"deny":{"message":"pay first","code":402}}`
+		body = strings.Replace(body, "{", `{"sessionID":"tab","userName":"Alice",`, 1)
+		e := w.Refused(room.ErrNotAllowed, string(verb)+".alice", body)
+		if e.Message != "pay first" || e.AppCode != "402" {
+			t.Errorf("%s: %+v", verb, e)
+		}
+		q := app.next()
+		want := hooks.Question{Verb: verb, RoomID: "lobby", InstanceID: lobby.Room.InstanceID, UserID: "alice", SessionID: "tab", Body: []byte(body)}
+		if strings.Contains(body, "hall") {
+			want.RoomID, want.InstanceID = "hall", ""
+		}
+		if got, want := fmt.Sprintf("%s", q.m.Data), string(marshal(t, want)); got != want {
+			t.Errorf("it is asked\n%s, want\n%s", got, want)
+		}
+		for range 2 { // on its way, and refused
+			if _, err := notices.NextMsg(patience); err != nil {
+				t.Errorf("%s: her devices are not told: %v", verb, err)
+			}
+		}
+		for _, nonsense := range []string{`{"silent":true}`, `{"replace":{"data":"x"}}`} {
+			said = nonsense
+			w.Refused(room.ErrNotAllowed, string(verb)+".alice", body)
+		}
+		app.done(2, "what is for send only")
+		said = "{}"
+		ok[room.JoinedReply](w, string(verb)+".alice", body)
+		app.done(1, "a command that may pass")
+		ok[room.LeftReply](w, "leave.alice", fmt.Sprintf(`{"sessionID":"tab","roomID":%q}`, want.RoomID))
+		if verb == room.Switch {
+			ok[room.JoinedReply](w, "enter", `{"roomID":"den","userID":"alice","sessionID":"tab"}`)
+		}
+		for len(coming) > 0 { // what it has told her devices
+			if n, _, _ := notices.Pending(); n == 0 {
+				break
+			}
+			_, _ = notices.NextMsg(patience)
+		}
+	}
+	app.done(0, "leave")
+
+	hears := heard(t, w.NC)
+	send := func(subject, text string) string {
+		return fmt.Sprintf(`{"roomID":"den","sessionID":"tab","type":%q,"data":"darn %s","extendedData":"+"}`, subject, text)
+	}
+	for _, kind := range []string{"text", "barrage"} {
+		said = `{"deny":{"message":"not here"}}`
+		if e := w.Refused(room.ErrNotAllowed, "send.alice", send(kind, "1")); e.Message != "not here" || e.AppCode != "" {
+			t.Errorf("%+v", e)
+		}
+		said = `{"silent":true}`
+		if r := ok[room.SendReply](w, "send.alice", send(kind, "2")); r.MessageID == "" || r.MessageSeq != 0 || r.Timestamp == 0 {
+			t.Errorf("%+v", r)
+		}
+		w.Refused(room.ErrUserNotInRoom, "send.bob", send(kind, "2")) // silence is for those who may speak
+		for answer, hear := range map[string]string{
+			`{"replace":{"data":"d**n"}}`: "d**n+", `{"replace":{"extendedData":""}}`: "darn 3", `{"replace":{"data":"a","extendedData":"b"}}`: "ab",
+			`{"replace":{}}`: "darn 3+", `{"silent":false}`: "darn 3+", ` {} `: "darn 3+",
+		} {
+			said = answer
+			ok[room.SendReply](w, "send.alice", send(kind, "3"))
+			if got := hears(); got != hear {
+				t.Errorf("after %s it is heard as %q, want %q", answer, got, hear)
+			}
+		}
+		said = fmt.Sprintf(`{"replace":{"data":%q}}`, strings.Repeat("x", 40000))
+		w.Refused(room.ErrMessageTooLong, "send.alice", send(kind, "4"))
+		said = `{"replace":{"data":""}}`
+		if e := w.Refused(room.ErrParamInvalid, "send.alice", send(kind, "5")); e.Field != "data" {
+			t.Errorf("%+v", e)
+		}
+	}
+	said = `{"replace":{"data":"short"}}` // limits are for what is said in the end
+	ok[room.SendReply](w, "send.alice", fmt.Sprintf(`{"roomID":"den","sessionID":"tab","type":"text","data":%q}`, strings.Repeat("x", 40000)))
+	if got := hears(); got != "short" {
+		t.Errorf("%q is heard", got)
+	}
+	if c := counts(t, w)[room.Send]; c.Asked != 23 || c.Denied != 2 || c.Silenced != 4 || c.Replaced != 13 || c.Passed != 4 || c.Waiting != 0 {
+		t.Errorf("%+v", c)
+	}
+	if c := counts(t, w)[room.Join]; c.Asked != 4 || c.Denied != 1 || c.Nonsense != 2 || c.Passed != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// If trusted callers are to be asked about, that is what they do in a user's name.
+func TestHookForTrustedCallers(t *testing.T) {
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{Trusted: true}))
+	app := newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return `{"deny":{}}` })
+	w.Refused(room.ErrNotAllowed, "enter", `{"roomID":"lobby","userID":"alice"}`)
+	if q := app.next(); q.UserID != "alice" || q.SessionID != room.DefaultSession {
+		t.Errorf("%+v", q)
+	}
+	ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
+	ok[room.SendReply](w, "send", `{"roomID":"lobby","type":"text","data":"hello"}`)
+	app.done(0, "what the server itself does")
+}
+
+// Without a useful answer the setting decides, soon; a counter and one line of the log say so.
+func TestHookFails(t *testing.T) {
+	long := `{"deny":{"message":"x","code":"` + strings.Repeat("x", 65) + `"}}`
+	nonsense := []string{"", "null", "[]", "true", "x", `{"deny":`, `{"denied":{}}`, `{"silent":1}`, `{"silent":true,"replace":{}}`, `{"replace":{"data":7}}`, `{"replace":{"roomID":"x"}}`}
+	for _, allow := range []bool{false, true} {
+		t.Run(fmt.Sprintf("allow %t", allow), func(t *testing.T) {
+			w, instances := newWorld(t, 1, hooked(hooks.Settings{Allow: allow, Timeout: 100 * time.Millisecond}))
+			late := w.Measure()
+			ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
+			ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"alice"}`)
+			try := func(what string) {
+				t.Helper()
+				for subject, body := range map[string]string{"enter.bob": `{"roomID":"lobby"}`, "send.alice": `{"roomID":"lobby","type":"text","data":"hello"}`} {
+					began := time.Now()
+					m := w.Ask(subject, body)
+					switch e := refusal(m); {
+					case allow && e != nil:
+						t.Errorf("%s: %s: %v", what, subject, e)
+					case !allow && (e == nil || e.Code != room.ErrNotAllowed || e.RetryAfterMs == 0):
+						t.Errorf("%s: %s: %v", what, subject, e)
+					}
+					if took := time.Since(began); !late.Within(took, 300*time.Millisecond, began) {
+						t.Errorf("%s: %s took %v", what, subject, took)
+					}
+				}
+			}
+			try("nobody is there")
+			try("still nobody")
+			var said string
+			app := newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return said })
+			for _, said = range nonsense {
+				try(said)
+			}
+			app.done(2*len(nonsense), "nonsense")
+			for _, said = range []string{`{"deny":{},"silent":true}`, `{"deny":7}`, `{"deny":{"message":"x","reason":"y"}}`, long} { // a denial all the same
+				w.Refused(room.ErrNotAllowed, "enter.carol", `{"roomID":"lobby"}`)
+			}
+			app.nc.Close()
+			newApplication(t, w.NC.ConnectedUrl(), nil)
+			try("it does not answer")
+			c := counts(t, w)
+			if e, s := c[room.Enter], c[room.Send]; e.Absent != 2 || e.Slow != 1 || int(e.Nonsense) != len(nonsense)+4 || s.Absent != 2 || s.Slow != 1 || int(s.Nonsense) != len(nonsense) || e.Waiting+s.Waiting != 0 {
+				t.Errorf("%+v", c)
+			}
+			for _, line := range []string{"nobody is there to answer", "did not answer within", "answer means nothing"} {
+				if n := strings.Count(instances[0].Log.String(), line); n != 2 { // one for each verb
+					t.Errorf("%d lines say %q\n%s", n, line, instances[0].Log)
+				}
+			}
+		})
+	}
+}
+
+// tell sends a request without waiting for its answer.
+func tell(t *testing.T, nc *nats.Conn, subject, body string) (answer func() *nats.Msg) {
+	t.Helper()
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err == nil {
+		err = nc.PublishRequest("room.cmd."+subject, inbox, []byte(body))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() *nats.Msg {
+		t.Helper()
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatalf("%s: %v", subject, err)
+		}
+		return m
+	}
+}
+
+// What a session does after a command that the application is asked about waits for it, and
+// happens after it. Nobody else waits, and neither does the session in other rooms.
+func TestHookOrder(t *testing.T) {
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	app := newApplication(t, w.NC.ConnectedUrl(), nil)
+	late := w.Measure()
+	for _, id := range []string{"lobby", "hall"} {
+		ok[room.JoinedReply](w, "create", fmt.Sprintf(`{"roomID":%q}`, id))
+		for _, user := range []string{"alice", "bob"} {
+			ok[room.JoinedReply](w, "join", fmt.Sprintf(`{"roomID":%q,"userID":%q}`, id, user))
+		}
+	}
+	hears := heard(t, w.NC)
+	one := tell(t, w.NC, "send.alice", `{"roomID":"lobby","type":"text","data":"1"}`)
+	two := tell(t, w.NC, "send.alice", `{"roomID":"lobby","type":"text","data":"2"}`)
+	set := tell(t, w.NC, "setAttributes.alice", `{"roomID":"lobby","set":{"a":"b"}}`)
+	left := tell(t, w.NC, "leave.alice", `{"roomID":"lobby"}`)
+	back := tell(t, w.NC, "join.alice", `{"roomID":"lobby"}`)
+	first := app.next()
+	began := time.Now()
+	for subject, body := range map[string]string{ // answered while alice's first message waits
+		"send":                `{"roomID":"lobby","userID":"bob","type":"text","data":"bob"}`,
+		"setAttributes.bob":   `{"roomID":"lobby","set":{"c":"d"}}`,
+		"get.bob":             `{"roomID":"lobby"}`,
+		"setAttributes.alice": `{"roomID":"hall","set":{"a":"b"}}`,
+		"enter":               `{"roomID":"lobby","userID":"carol"}`,
+	} {
+		if e := refusal(w.Ask(subject, body)); e != nil {
+			t.Errorf("%s: %v", subject, e)
+		}
+	}
+	if took := time.Since(began); !late.Within(took, time.Second, began) {
+		t.Errorf("others waited for %v", took)
+	}
+	app.done(0, "what waits for the first answer")
+	if got := hears(); got != "bob" {
+		t.Errorf("%q is heard", got)
+	}
+	first.answer("{}")
+	second := app.next()
+	if !strings.Contains(string(second.Body), `"2"`) {
+		t.Errorf("the second question is %s", second.Body)
+	}
+	if e := refusal(one()); e != nil { // before the second is answered
+		t.Error(e)
+	}
+	second.answer("{}")
+	third := app.next()
+	if third.Verb != room.Join {
+		t.Errorf("the third question is about %s", third.Verb)
+	}
+	for what, answer := range map[string]func() *nats.Msg{"send": two, "setAttributes": set, "leave": left} {
+		if e := refusal(answer()); e != nil {
+			t.Errorf("%s: %v", what, e)
+		}
+	}
+	third.answer("{}")
+	if e := refusal(back()); e != nil {
+		t.Error(e)
+	}
+	if a, b := hears(), hears(); a+b != "12" {
+		t.Errorf("%q is heard", a+b)
+	}
+}
+
+// A request that has had its effect is not asked about again, through whichever instance.
+func TestHookRepeats(t *testing.T) {
+	w, instances := newWorld(t, 2, hooked(hooks.Settings{}))
+	said := "{}"
+	app := newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return said })
+	ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
+	hears := heard(t, w.NC)
+	for i, c := range []struct{ subject, body string }{
+		{"create.alice", `{"roomID":"den","requestID":"1"}`},
+		{"enter.alice", `{"roomID":"hall","requestID":"2"}`},
+		{"join.alice", `{"roomID":"lobby","requestID":"3"}`},
+		{"switch.alice", `{"fromRoomID":"hall","toRoomInfo":{"roomID":"den"},"requestID":"4"}`},
+		{"send.alice", `{"roomID":"lobby","type":"text","data":"a","requestID":"5"}`},
+		{"send.alice", `{"roomID":"lobby","type":"custom","data":"b","requestID":"6"}`},
+	} {
+		said = "{}"
+		if strings.HasPrefix(c.subject, "send") {
+			said = `{"replace":{"data":"replaced"}}`
+		}
+		first := ok[map[string]any](w, c.subject, c.body)
+		app.done(1, c.subject)
+		if i > 3 && hears() != "replaced" {
+			t.Errorf("%s: it is not heard as the application has it", c.subject)
+		}
+		said = `{"deny":{"message":"not any more"}}`
+		for range 20 { // whichever instance takes them
+			again := ok[map[string]any](w, c.subject, c.body)
+			for _, field := range []string{"sequence", "messageSeq", "messageID", "revision"} {
+				if (*again)[field] != (*first)[field] {
+					t.Fatalf("%s: %v, at first %v", c.subject, *again, *first)
+				}
+			}
+		}
+		app.done(0, c.subject+", repeated")
+		w.Refused(room.ErrParamInvalid, c.subject, strings.Replace(c.body, "{", `{"userName":"A",`, 1)) // another request with that ID
+		app.done(0, c.subject+", another")
+	}
+	if got := len(w.Facts()); got != 6 {
+		t.Errorf("%d facts", got)
+	}
+
+	instances[1].End() // only the instance that sent a live-only message remembers it
+	said = "{}"
+	live := `{"roomID":"lobby","type":"barrage","data":"c","requestID":"7"}`
+	first := ok[room.SendReply](w, "send.alice", live)
+	app.done(1, "barrage")
+	said = `{"deny":{}}`
+	if again := ok[room.SendReply](w, "send.alice", live); again.MessageID != first.MessageID {
+		t.Errorf("%+v, at first %+v", again, first)
+	}
+	app.done(0, "barrage, repeated")
+
+	said = "{}" // what was denied or silenced may have more luck
+	w.NC.Flush()
+	for _, answer := range []string{`{"deny":{}}`, `{"silent":true}`, "{}"} {
+		said = answer
+		w.Ask("send.alice", `{"roomID":"lobby","type":"text","data":"d","requestID":"8"}`)
+	}
+	app.done(3, "denied, silent, and said")
+	if a, b := hears(), hears(); a+b != "cd" {
+		t.Errorf("%q is heard", a+b)
+	}
+
+	// An instance that starts knows what was said before.
+	instances[0].EndAfter(func() { w.Start(hooked(hooks.Settings{})) })
+	w.Until(patience, "a repeat that is not asked about", func() bool {
+		ok[room.SendReply](w, "send.alice", `{"roomID":"lobby","type":"text","data":"a","requestID":"5"}`) // the first outcome in any case
+		asked := len(app.asked) > 0
+		for len(app.asked) > 0 {
+			<-app.asked
+		}
+		return !asked
+	})
+}
+
+// The application dies while it is asked; another copy of it answers what comes afterwards.
+func TestHookDies(t *testing.T) {
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 300 * time.Millisecond}))
+	late := w.Measure()
+	app := newApplication(t, w.NC.ConnectedUrl(), nil)
+	began := time.Now()
+	enter := tell(t, w.NC, "enter.alice", `{"roomID":"lobby"}`)
+	app.next()
+	app.nc.Close()
+	e := refusal(enter())
+	if took := time.Since(began); e == nil || e.Code != room.ErrNotAllowed || !late.Within(took, 700*time.Millisecond, began) {
+		t.Errorf("%v after %v", e, took)
+	}
+	w.Refused(room.ErrNotAllowed, "enter.alice", `{"roomID":"lobby"}`)
+	newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return "{}" })
+	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
+	if c := counts(t, w)[room.Enter]; c.Slow != 1 || c.Absent != 1 || c.Passed != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// An instance is killed while the application is asked: another carries the repeat out, once.
+func TestHookInstanceDies(t *testing.T) {
+	w, instances := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	app := newApplication(t, w.NC.ConnectedUrl(), nil)
+	ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
+	ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"alice"}`)
+	hears := heard(t, w.NC)
+	enter := map[string]any{"roomID": "hall", "requestID": "1"}
+	say := map[string]any{"roomID": "lobby", "type": "text", "data": "hello", "requestID": "2"}
+	tell(t, w.NC, "enter.alice", string(marshal(t, enter)))
+	tell(t, w.NC, "send.alice", string(marshal(t, say)))
+	lost := []asked{app.next(), app.next()}
+	instances[0].Kill()
+	w.Start(hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	var group sync.WaitGroup
+	for verb, q := range map[room.Verb]any{"enter.alice": enter, "send.alice": say} {
+		group.Go(func() {
+			if _, err := request[map[string]any](w, verb, q, patience); err != nil {
+				t.Errorf("%s: %v", verb, err)
+			}
+		})
+	}
+	again := []asked{app.next(), app.next()}
+	for _, q := range slices.Concat(lost, again) { // those of the dead instance are answered too, in vain
+		q.answer("{}")
+	}
+	group.Wait()
+	if got := hears(); got != "hello" {
+		t.Errorf("%q is heard", got)
+	}
+	ok[room.SendReply](w, "send", `{"roomID":"lobby","type":"text","data":"the end"}`)
+	if got := hears(); got != "the end" {
+		t.Errorf("%q is heard", got)
+	}
+	if got := len(w.Facts()); got != 3 {
+		t.Errorf("%d facts", got)
+	}
+}
+
+// Beyond the most questions, and beyond one user's share of them, commands are refused at once,
+// and may be repeated.
+func TestHookMost(t *testing.T) {
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second, Most: 16}))
+	app := newApplication(t, w.NC.ConnectedUrl(), nil)
+	var waiting []func() *nats.Msg
+	enter := func(user string, i int) {
+		waiting = append(waiting, tell(t, w.NC, "enter."+user, fmt.Sprintf(`{"roomID":"room-%d"}`, i)))
+		app.next()
+	}
+	for i := range 2 {
+		enter("alice", i)
+	}
+	if e := w.Refused(room.ErrBusy, "enter.alice", `{"roomID":"more"}`); e.RetryAfterMs == 0 {
+		t.Errorf("%+v", e)
+	}
+	for i := range 14 {
+		enter(fmt.Sprintf("u%d", i/2), i)
+	}
+	w.Refused(room.ErrBusy, "enter.bob", `{"roomID":"more"}`)
+	ok[room.JoinedReply](w, "enter", `{"roomID":"more","userID":"bob"}`)
+	app.nc.Close()
+	newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return "{}" })
+	for _, answer := range waiting { // each makes room for others
+		if e := refusal(answer()); e == nil || e.Code != room.ErrNotAllowed {
+			t.Error(e)
+		}
+	}
+	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"more"}`)
+	if c := counts(t, w)[room.Enter]; c.Busy != 2 || c.Waiting != 0 || c.Slow != 16 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// An instance that stops answers what the application is asked about first.
+func TestHookStop(t *testing.T) {
+	w, instances := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	app := newApplication(t, w.NC.ConnectedUrl(), nil)
+	enter := tell(t, w.NC, "enter.alice", `{"roomID":"lobby"}`)
+	q := app.next()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- instances[0].Stop(ctx) }()
+	q.answer("{}")
+	if e := refusal(enter()); e != nil {
+		t.Error(e)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
