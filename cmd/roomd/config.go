@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
 )
 
@@ -59,6 +60,12 @@ type Config struct {
 	Devices string         `placeholder:"many" help:"many: several sessions of a user may be in a room; replace: the newest takes the place of the others."`
 
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
+
+	Hook        map[string]string `placeholder:"VERB=SUBJECT" mapsep:"," help:"Ask the application on this NATS subject before a send, enter, join, create or switch of an end user is decided; once for each verb. docs/hooks.md has the questions and answers."`
+	HookTimeout time.Duration     `placeholder:"1s" help:"How long its answer may take: 10ms to 5s."`
+	HookFailure string            `placeholder:"deny" help:"What becomes of a command without a useful answer in time: deny or allow."`
+	HookMost    int               `placeholder:"256" help:"Questions that may wait for an answer at a time; commands beyond that are BUSY."`
+	HookTrusted bool              `help:"Ask also about what trusted callers send in a user's name."`
 
 	Feeds bool `help:"End users connect as themselves, with permissions that something other than roomd gives them: they hear rooms on feeds of their own and read only what is theirs. If one instance has it, all have it."`
 
@@ -143,6 +150,9 @@ func (c *Config) check() error {
 	if err := c.checkAuth(); err != nil {
 		return err
 	}
+	if err := c.checkHooks(); err != nil {
+		return err
+	}
 	if c.NATS != "" {
 		return c.checkRemote()
 	}
@@ -182,6 +192,32 @@ func (c *Config) checkAuth() error {
 		return errors.New("--auth-issuer and --auth-xkey are for --nats URL; for the server it embeds, roomd makes its own")
 	}
 	return nil
+}
+
+func (c *Config) checkHooks() error {
+	switch {
+	case c.HookFailure != "" && c.HookFailure != "deny" && c.HookFailure != "allow":
+		return fmt.Errorf("--hook-failure is %q; it must be deny or allow", c.HookFailure)
+	case len(c.Hook) == 0 && (c.HookFailure != "" || c.HookTimeout != 0 || c.HookMost != 0 || c.HookTrusted):
+		return errors.New("--hook-timeout, --hook-failure, --hook-most and --hook-trusted are for --hook VERB=SUBJECT, which is not given")
+	}
+	s := c.hooks()
+	if err := s.Check(); err != nil {
+		return fmt.Errorf("--hook: %w", err)
+	}
+	return nil
+}
+
+// hooks are what the application is asked, as the command line has it.
+func (c *Config) hooks() hooks.Settings {
+	s := hooks.Settings{Timeout: c.HookTimeout, Allow: c.HookFailure == "allow", Most: c.HookMost, Trusted: c.HookTrusted}
+	for verb, subject := range c.Hook {
+		if s.Subjects == nil {
+			s.Subjects = map[room.Verb]string{}
+		}
+		s.Subjects[room.Verb(verb)] = subject
+	}
+	return s
 }
 
 func (c *Config) checkLeases() error {
@@ -272,6 +308,8 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	if c.Sync != nil && !c.Sync.Always {
 		settle = c.Sync.Every + 3*time.Minute
 	}
+	asks := c.hooks()
+	asks.Conn = l.hooks
 	grace := time.Duration(0) // the service's default
 	if c.Grace != nil {
 		grace = cmp.Or(*c.Grace, -1)
@@ -291,6 +329,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Image:         l.image,
 		EndConnection: l.end,
 		Limits:        limits,
+		Hooks:         asks,
 		Replicas:      c.Replicas,
 		Logger:        log,
 	}

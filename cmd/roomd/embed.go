@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,7 +47,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if opts.ServerName == "" {
 		opts.ServerName = "roomd-" + st.instance
 	}
-	in, err := letIn(opts, cfg.Auth != "")
+	in, err := letIn(opts, cfg.Auth != "", slices.Sorted(maps.Values(cfg.Hook)))
 	if err != nil {
 		st.close()
 		return nil, err
@@ -87,6 +89,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	}
 	if err == nil && cfg.feeds() {
 		l.feeds, err = connect(s, inProcess, in.service, log, noBacklog)
+	}
+	if err == nil && len(cfg.Hook) > 0 {
+		l.hooks, err = connect(s, inProcess, in.service, log)
 	}
 	if err != nil {
 		l.close()

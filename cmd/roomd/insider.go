@@ -27,8 +27,8 @@ type insider struct {
 
 // letIn adds roomd's users to a server's options, and the auth callout if it is wanted. Who
 // else gets in does not change: if the configuration has no users, and there is no callout,
-// still nobody needs credentials.
-func letIn(opts *server.Options, callout bool) (*insider, error) {
+// still nobody needs credentials. hooks are the subjects where the service asks the application.
+func letIn(opts *server.Options, callout bool, hooks []string) (*insider, error) {
 	if callout {
 		if err := checkCallout(opts); err != nil {
 			return nil, err
@@ -42,7 +42,9 @@ func letIn(opts *server.Options, callout bool) (*insider, error) {
 		return nil, err
 	}
 	in, open := &insider{}, isOpen(opts) && !callout
-	role := permissions(policy.Of(policy.Service))
+	may := policy.Of(policy.Service)
+	may.Publish = slices.Concat(may.Publish, hooks)
+	role := permissions(may)
 	if open {
 		role = nil
 	}

@@ -17,7 +17,7 @@ import (
 var places = slices.Concat([]string{
 	"room.evt.lobby", "room.msg.lobby", "room.open.lobby",
 	"room.state.alice.lobby", "room.state.bob.lobby", "room.feed.alice.lobby", "room.feed.bob.lobby",
-	"room.journal.lobby", "room.msgjournal.lobby", "room.sync",
+	"room.journal.lobby", "room.msgjournal.lobby", "room.sync", "room.hook.send",
 	"room.cmd.enter", "room.cmd.list", "room.cmd.get", "room.cmd.enter.alice", "room.cmd.get.alice", "room.cmd.enter.bob", "room.cmd.get.alice.bob",
 	"_INBOX.abc", "_INBOX_alice.abc", "_INBOX_bob.abc", "_INBOX_alice", "_INBOX_alicex.abc",
 	"$KV.rooms.lobby", "$KV.room_sessions.a.b", "$KV.others.x",
@@ -49,7 +49,7 @@ var swathes = []string{
 	"room.cmd.>", "room.cmd.*", "room.cmd.*.*", "room.cmd.*.alice", "room.cmd.enter.*",
 	"room.feed.>", "room.feed.*.*", "room.feed.alice.*", "room.feed.alice.>", "room.feed.*.lobby", "room.feed.bob.*",
 	"room.state.*.*", "room.state.alice.*", "room.state.bob.*", "room.*.alice.*", "room.*.*.lobby",
-	"room.open.*", "room.open.>", "_INBOX.>", "_INBOX.*", "_INBOX_alice.>", "_INBOX_alice.*", "_INBOX_bob.>", "_INBOX_bob.*",
+	"room.open.*", "room.open.>", "room.hook.*", "room.hook.>", "_INBOX.>", "_INBOX.*", "_INBOX_alice.>", "_INBOX_alice.*", "_INBOX_bob.>", "_INBOX_bob.*",
 	"$KV.>", "$KV.rooms.>", "$JS.>", "$JS.API.>", "$SYS.>", "$SRV.>", "$SRV.*",
 }
 
@@ -90,6 +90,7 @@ func roles(t *testing.T) map[string]struct {
 		"back end":               {named("backend"), policy.Of(policy.BackEnd)},
 		"pipeline":               {named("pipeline"), policy.Of(policy.Pipeline)},
 		"monitor":                {named("monitor"), policy.Of(policy.Monitor)},
+		"advisor":                {named("advisor"), policy.Of(policy.Advisor)},
 		"end user, named":        {named("alice"), policy.User("alice", nil)},
 		"end user, by token":     {bearing(t, auth.Claims{User: "alice"}), policy.User("alice", nil)},
 		"end user of a verb":     {bearing(t, auth.Claims{User: "alice", Verbs: []string{"get"}}), policy.User("alice", []string{"get"})},
@@ -181,7 +182,7 @@ func TestEndUsersNever(t *testing.T) {
 var never = func() []string {
 	list := []string{
 		"$KV.rooms.lobby", "$KV.rooms.lobby.alice", "$KV.rooms.=projected", "$KV.room_sessions.=leader", "$KV.others.x",
-		"room.evt.lobby", "room.msg.lobby", "room.journal.lobby", "room.msgjournal.lobby", "room.sync",
+		"room.evt.lobby", "room.msg.lobby", "room.journal.lobby", "room.msgjournal.lobby", "room.sync", "room.hook.send",
 		"room.feed.alice.lobby", "room.open.lobby", "room.state.alice.lobby",
 		"$JS.API.CONSUMER.CREATE.KV_room_sessions.c", "$JS.API.STREAM.MSG.GET.KV_room_sessions", "$JS.API.DIRECT.GET.KV_room_sessions",
 		"$JS.API.ACCOUNT.PURGE.A", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.AUTH",

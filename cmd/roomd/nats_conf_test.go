@@ -26,7 +26,7 @@ func conf(t *testing.T) *server.Options {
 
 // shippedUsers is the user for each role in the shipped configuration.
 var shippedUsers = map[policy.Role]string{
-	policy.Service: "service", policy.BackEnd: "backend", policy.Pipeline: "pipeline", policy.Monitor: "monitor", policy.EndUser: "alice",
+	policy.Service: "service", policy.BackEnd: "backend", policy.Pipeline: "pipeline", policy.Monitor: "monitor", policy.Advisor: "advisor", policy.EndUser: "alice",
 }
 
 func TestShippedPermissionsMatchTheTable(t *testing.T) {

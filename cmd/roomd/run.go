@@ -40,6 +40,7 @@ type link struct {
 	nc       *nats.Conn
 	users    *nats.Conn                // for commands of end users; nil without feeds
 	feeds    *nats.Conn                // for copies to end users; nil without feeds
+	hooks    *nats.Conn                // for questions to the application; nil without hooks
 	system   *nats.Conn                // in the system account, where the server announces closed connections; nil if roomd can't get in
 	address  string                    // HOST:PORT that clients can use
 	asks     asks                      // what that server requires of clients
@@ -55,7 +56,7 @@ type link struct {
 
 // hangUp closes the connections.
 func (l *link) hangUp() {
-	for _, nc := range []*nats.Conn{l.nc, l.users, l.feeds, l.system} {
+	for _, nc := range []*nats.Conn{l.nc, l.users, l.feeds, l.hooks, l.system} {
 		if nc != nil {
 			hangUp(nc)
 		}
@@ -200,10 +201,13 @@ func dial(cfg Config, log *slog.Logger) (*link, error) {
 		if l.users, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err == nil {
 			l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog)
 		}
-		if err != nil {
-			l.close()
-			return nil, err
-		}
+	}
+	if err == nil && len(cfg.Hook) > 0 {
+		l.hooks, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
 	}
 	if cfg.SystemCreds == "" {
 		return l, nil

@@ -20,7 +20,7 @@ func (a *API) consult(q *request, next func(hooks.Answer)) {
 	if h := a.Replica.Head(c.Room); h != nil && !h.Ending() {
 		about.InstanceID = h.InstanceID
 	}
-	a.Hooks.Ask(q.Deadline, about, func(ctx context.Context) bool { return a.known(ctx, q) }, func(answer hooks.Answer, refused *room.Error) {
+	a.Hooks.Ask(q.Deadline, about, func(ctx context.Context, sure bool) bool { return a.known(ctx, q, sure) }, func(answer hooks.Answer, refused *room.Error) {
 		if refused != nil {
 			a.Commit.Refuse(&q.Call, refused)
 			return
@@ -32,14 +32,14 @@ func (a *API) consult(q *request, next func(hooks.Answer)) {
 	})
 }
 
-// known answers a request that was carried out before. Looking for that, it makes sure that this
-// instance has seen what others have done.
-func (a *API) known(ctx context.Context, q *request) bool {
+// known answers a request that was carried out before. If that is to be sure, this instance first
+// catches up with what others have done; for a change that costs little, so it does in any case.
+func (a *API) known(ctx context.Context, q *request, sure bool) bool {
 	if q.Cmd.RequestID == "" {
 		return false
 	}
 	if q.info.Kind == room.Says {
-		return a.Talk.Repeated(ctx, a.saying(q)) || a.Commit.Repeat(&q.Call)
+		return a.Talk.Repeated(ctx, a.saying(q), sure) || a.Commit.Repeat(&q.Call)
 	}
 	_ = a.Sync.Pass(ctx) // or the command will not succeed either
 	return a.Commit.Repeat(&q.Call)

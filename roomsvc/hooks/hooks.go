@@ -50,8 +50,8 @@ func (h *Hooks) Wants(verb room.Verb, u subjects.User, userForm bool) bool {
 // or a refusal. It does not wait, and calls then from another goroutine unless it refuses at
 // once. A command that was carried out before, by an earlier try, is not asked about, nor is it
 // refused: known says so, and has it answered. Then is not called in that case, nor when the
-// command's time has run out.
-func (h *Hooks) Ask(deadline time.Time, q Question, known func(context.Context) bool, then func(Answer, *room.Error)) {
+// command's time has run out. Before it is refused or silenced, known has to be sure.
+func (h *Hooks) Ask(deadline time.Time, q Question, known func(_ context.Context, sure bool) bool, then func(Answer, *room.Error)) {
 	k, u := h.hooks[q.Verb], subjects.User(q.UserID)
 	if !h.take(u) {
 		k.busy.Add(1)
@@ -80,10 +80,9 @@ func ending() *room.Error {
 	return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service is ending; try again")
 }
 
-// ask asks, unless the command is known already. Before a refusal that is looked up again, since
-// an earlier try may have been on its way. over says that nothing is left to do.
-func (h *Hooks) ask(ctx context.Context, k *hook, q *Question, known func(context.Context) bool) (a Answer, refused *room.Error, over bool) {
-	if known(ctx) {
+// ask asks, unless the command is known already. over says that nothing is left to do.
+func (h *Hooks) ask(ctx context.Context, k *hook, q *Question, known func(context.Context, bool) bool) (a Answer, refused *room.Error, over bool) {
+	if known(ctx, false) {
 		return a, nil, true
 	}
 	began := time.Now()
@@ -101,7 +100,7 @@ func (h *Hooks) ask(ctx context.Context, k *hook, q *Question, known func(contex
 	if refused == nil && a.Deny != nil {
 		refused = a.Deny.refusal()
 	}
-	return a, refused, refused != nil && known(ctx)
+	return a, refused, (refused != nil || a.Silent) && known(ctx, true)
 }
 
 // request asks and reads the answer; err says that there is no useful one.

@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -13,9 +14,12 @@ import (
 )
 
 // Known is which requests have had a message stored in the last [Repeats], through whichever
-// instance. What others store becomes known when the stream has told of it. A nil *Known knows
-// nothing.
+// instance. What others store becomes known when the stream has told of it; see [Known.Catch]. A
+// nil *Known knows nothing.
 type Known struct {
+	store  *Store
+	passed journal.Passed // how far the stream has told
+
 	mu    sync.Mutex        // guards the fields below
 	seqs  map[string]uint64 // by the message's ID
 	order []known           // oldest first
@@ -29,10 +33,10 @@ type known struct {
 
 // Know begins to learn what is stored, and what was stored lately, for as long as the life lasts.
 func (s *Store) Know(l *life.Life) *Known {
-	k := &Known{seqs: map[string]uint64{}}
+	k := &Known{store: s, seqs: map[string]uint64{}}
 	l.Go(func() {
 		for !l.Over() {
-			if err := k.follow(l, s.journal.JetStream()); err != nil {
+			if err := k.follow(l); err != nil {
 				l.Pause(knowAgain)
 			}
 		}
@@ -44,20 +48,15 @@ func (s *Store) Know(l *life.Life) *Known {
 const knowAgain = time.Second
 
 // follow takes in what is stored, until that ends.
-func (k *Known) follow(ctx context.Context, js jetstream.JetStream) error {
+func (k *Known) follow(ctx context.Context) error {
 	since := time.Now().Add(-Repeats)
-	cons, err := js.OrderedConsumer(ctx, subjects.StreamMessages, jetstream.OrderedConsumerConfig{
+	cons, err := k.store.journal.JetStream().OrderedConsumer(ctx, subjects.StreamMessages, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subjects.MessagesPattern}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since, HeadersOnly: true,
 	})
 	if err != nil {
 		return err
 	}
-	cc, err := cons.Consume(func(m jetstream.Msg) {
-		h := m.Headers()
-		if meta, err := m.Metadata(); err == nil && h.Get(journal.DigestHeader) != "" { // without one, nobody repeats it
-			k.Note(h.Get(jetstream.MsgIDHeader), meta.Sequence.Stream, meta.Timestamp)
-		}
-	}, jetstream.PullMaxMessages(2000))
+	cc, err := cons.Consume(k.take, jetstream.PullMaxMessages(2000))
 	if err != nil {
 		return err
 	}
@@ -70,6 +69,34 @@ func (k *Known) follow(ctx context.Context, js jetstream.JetStream) error {
 	case <-ctx.Done():
 	}
 	return ctx.Err()
+}
+
+func (k *Known) take(m jetstream.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return
+	}
+	if h := m.Headers(); h.Get(journal.DigestHeader) != "" { // without one, nobody repeats it
+		k.Note(h.Get(jetstream.MsgIDHeader), meta.Sequence.Stream, meta.Timestamp)
+	}
+	if seq := meta.Sequence.Stream; seq > k.passed.Seq() {
+		k.passed.Reach(seq)
+	}
+}
+
+// Catch returns when it is known what has been stored in a room before the call.
+func (k *Known) Catch(ctx context.Context, r subjects.Room) error {
+	if k == nil {
+		return nil
+	}
+	m, err := k.store.stream.GetLastMsgForSubject(ctx, subjects.Messages(r))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound), err == nil && time.Since(m.Time) > Repeats:
+		return nil
+	case err != nil:
+		return err
+	}
+	return k.passed.Wait(ctx, m.Sequence)
 }
 
 // Note notes that a message was stored under an ID.

@@ -26,6 +26,7 @@ const (
 	BackEnd  Role = "back end"
 	Pipeline Role = "pipeline"
 	Monitor  Role = "monitor"
+	Advisor  Role = "advisor"
 	Service  Role = "service"
 )
 
@@ -63,6 +64,11 @@ var Table = []Rule{
 	{Monitor, "asks whether the service is well and which rooms there are", Permissions{
 		Publish:   []string{subjects.ServiceQuery, subjects.Command("list"), subjects.Command("get")},
 		Subscribe: []string{subjects.Inboxes},
+	}},
+	{Advisor, "answers the service's questions about commands, see [hooks](hooks.md)", Permissions{
+		Publish:   []string{subjects.ConnectionInfo},
+		Subscribe: []string{subjects.Inboxes, subjects.Hooks},
+		Respond:   true,
 	}},
 	{Service, "roomd", Permissions{
 		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.ConnectionInfo},

@@ -298,8 +298,15 @@ func (t *Talk) store(s *Saying, place *messages.Place) error {
 }
 
 // Repeated answers a send whose message is known to have been stored by an earlier try; it
-// returns whether the send is answered. The message of the saying need not be known.
-func (t *Talk) Repeated(ctx context.Context, s *Saying) bool {
+// returns whether the send is answered. If that is to be sure, it makes sure first that it knows
+// what other instances have stored. The message of the saying need not be there.
+func (t *Talk) Repeated(ctx context.Context, s *Saying, sure bool) bool {
+	if sure && t.Known.Catch(ctx, s.Cmd.Room) != nil {
+		e := room.Refuse(room.ErrUnavailable, "whether this was stored before is not known; send it again with the same requestID")
+		e.Outcome = room.Unknown
+		t.Commit.Refuse(s.Call, e)
+		return true
+	}
 	seq := t.Known.Find(messageID(s.Cmd))
 	if seq == 0 {
 		return s.Answered()
