@@ -1,0 +1,166 @@
+//go:build unix
+
+package roomsvc_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/hooks"
+	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/worlds"
+)
+
+// What 1,000 sends a second about which the application is asked cost others, compared with as
+// many about which it is not. What a question takes of the processors is measured too, since that
+// hardly depends on how busy the machine is: it is that of the NATS server, the service, the
+// application and whoever sends.
+func TestHookCost(t *testing.T) {
+	rounds, phase := 2, 500*time.Millisecond
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		rounds, phase = 15, 2*time.Second
+	}
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{}))
+	newQuietApplication(t, w)
+	const talkers, rate = 20, 1000
+	for i := range talkers {
+		ok[room.JoinedReply](w, "enter", fmt.Sprintf(`{"roomID":"room-%d","userID":"u%d"}`, i, i))
+	}
+	ok[room.JoinedReply](w, "enter", `{"roomID":"others","userID":"other"}`)
+	for _, verb := range []string{"send", "send.u%d"} { // both ways work
+		talk(t, w, verb, talkers, 100, 100*time.Millisecond)
+	}
+	before := counts(t, w)[room.Send]
+	others, processors := map[string][]float64{}, map[string][]float64{}
+	for range rounds {
+		for what, subject := range map[string]string{"asked": "send.u%d", "unasked": "send"} {
+			began := processorTime(t)
+			talk(t, w, subject, talkers, rate, phase)
+			processors[what] = append(processors[what], float64((processorTime(t)-began).Microseconds())/(phase.Seconds()*rate))
+		}
+		for what, subject := range map[string]string{"quiet": "", "asked": "send.u%d", "unasked": "send"} {
+			var group sync.WaitGroup
+			if subject != "" {
+				group.Go(func() { talk(t, w, subject, talkers, rate, phase) })
+			}
+			others[what] = append(others[what], pace(t, w, phase))
+			group.Wait()
+		}
+	}
+	median := func(of []float64) float64 { return slices.Sorted(slices.Values(of))[rounds/2] }
+	after := counts(t, w)[room.Send]
+	if asked := after.Asked - before.Asked; after.Passed != after.Asked || asked < int64(rounds)*int64(phase.Seconds()*rate)*9/10 {
+		t.Errorf("%+v", after)
+	}
+	roomtest.Figure(t, "of others, one after the other: %.0f commands a second when it is quiet, %.0f beside %d sends a second, %.0f if the application is asked about each; an answer took %.2f ms; a send takes %.0f µs of the processors, and %.0f µs with a question",
+		median(others["quiet"]), median(others["unasked"]), rate, median(others["asked"]), float64(after.TookMs-before.TookMs)/float64(after.Asked-before.Asked), median(processors["unasked"]), median(processors["asked"]))
+}
+
+// processorTime is what this process has used.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// newQuietApplication answers everything, and keeps nothing.
+func newQuietApplication(t *testing.T, w *world) {
+	t.Helper()
+	nc := worlds.Connect(t, w.NC.ConnectedUrl())
+	_, err := nc.Subscribe(hookSubject, func(m *nats.Msg) { _ = m.Respond([]byte("{}")) })
+	if err == nil {
+		err = nc.FlushTimeout(patience)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// talk has talkers send messages at a rate, without waiting for the answers, and returns when
+// all are answered.
+func talk(t *testing.T, w *world, subject string, talkers, rate int, during time.Duration) {
+	t.Helper()
+	nc := worlds.Connect(t, w.NC.ConnectedUrl())
+	defer nc.Close()
+	var sent, answered atomic.Int64
+	over := make(chan struct{}, 1)
+	inbox := nc.NewInbox()
+	_, err := nc.Subscribe(inbox, func(m *nats.Msg) {
+		if e := refusal(m); e != nil {
+			t.Error(e)
+		}
+		answered.Add(1)
+		select {
+		case over <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	began := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for now := range tick.C {
+		for due := int64(min(now.Sub(began), during).Seconds() * float64(rate)); sent.Load() < due; {
+			i := int(sent.Add(1)) % talkers
+			to, body := subject, fmt.Sprintf(`{"roomID":"room-%d","userID":"u%d","type":"text","data":"hello"}`, i, i)
+			if subject != "send" {
+				to = fmt.Sprintf(subject, i)
+			}
+			if err := nc.PublishRequest("room.cmd."+to, inbox, []byte(body)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		if now.Sub(began) >= during {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for answered.Load() < sent.Load() {
+		select {
+		case <-over:
+		case <-ctx.Done():
+			t.Errorf("%d of %d are answered", answered.Load(), sent.Load())
+			return
+		}
+	}
+}
+
+// pace is how many commands a second somebody gets done who sends the next when one is answered.
+func pace(t *testing.T, w *world, during time.Duration) float64 {
+	t.Helper()
+	began, done := time.Now(), 0
+	for time.Since(began) < during {
+		for subject, body := range map[string]string{
+			"send": `{"roomID":"others","userID":"other","type":"text","data":"hello"}`, "get": `{"roomID":"others"}`, "setAttributes": fmt.Sprintf(`{"roomID":"others","userID":"other","set":{"a":"%d"}}`, done),
+		} {
+			m, err := w.NC.Request("room.cmd."+subject, []byte(body), patience)
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			if e := refusal(m); e != nil {
+				t.Error(e)
+			}
+			done++
+		}
+	}
+	return float64(done) / time.Since(began).Seconds()
+}
