@@ -78,17 +78,17 @@ const (
 	failures int = iota
 )
 
-// says is the failure for people; err is what is known besides.
-func (f failure) says(within time.Duration, err error) string {
+// says is the failure of the application, "it", for people.
+func (f failure) says(within time.Duration) string {
 	switch f {
 	case slow:
-		return fmt.Sprintf("the application did not answer within %v", within)
+		return fmt.Sprintf("it did not answer within %v", within)
 	case absent:
-		return "nobody is there to answer for the application"
+		return "nobody is there to answer for it"
 	case nonsense:
-		return fmt.Sprintf("the application's answer means nothing (%v)", err)
+		return "its answer means nothing"
 	}
-	return fmt.Sprintf("the application could not be asked (%v)", err)
+	return "it could not be asked"
 }
 
 // failed counts failures of one kind, and knows when the log was told last.

@@ -127,21 +127,18 @@ func (h *Hooks) request(ctx context.Context, k *hook, q *Question) (a Answer, wh
 
 // failed decides about a command without an answer; it returns a refusal, or nil to let it pass.
 func (h *Hooks) failed(k *hook, q *Question, why failure, err error) *room.Error {
-	says := why.says(h.Timeout, err)
+	says := why.says(h.Timeout)
 	if say, unsaid := k.failed[why].note(time.Now()); say {
 		becomes := "refused"
 		if h.Allow {
 			becomes = "let pass"
 		}
-		h.log.Warn("a hook failed: "+says, "verb", q.Verb, "subject", k.subject, "commands are", becomes, "others before it", unsaid)
+		h.log.Warn("the application was asked about a command, but "+says, "verb", q.Verb, "subject", k.subject, "error", err, "commands are", becomes, "others before it", unsaid)
 	}
 	if h.Allow {
 		return nil
 	}
-	if why == nonsense || why == lost {
-		says = "the application gave no answer that could be used" // the user need not know more
-	}
-	e := room.Refuse(room.ErrNotAllowed, "%s of %q in %q needs the application's leave: %s; nothing happened; try again later", q.Verb, q.UserID, q.RoomID, says)
+	e := room.Refuse(room.ErrNotAllowed, "nothing happened: the application is asked first about each %s, but %s; try again later", q.Verb, says)
 	e.RetryAfterMs = failedAgain.Milliseconds()
 	return e
 }
