@@ -30,7 +30,9 @@ func TestHookCost(t *testing.T) {
 	if os.Getenv("NATSROOMS_LONG") != "" {
 		rounds, phase = 15, 2*time.Second
 	}
-	w, _ := newWorld(t, 1, hooked(hooks.Settings{}))
+	t.Parallel()
+	node := roomtest.Start(t)
+	w, _ := newWorldAt(t, node, 1, hooked(hooks.Settings{Conn: roomtest.Conn(t, node.Server)})) // as roomd has it
 	newQuietApplication(t, w)
 	const talkers, rate = 20, 1000
 	for i := range talkers {

@@ -167,7 +167,7 @@ func TestHookAnswers(t *testing.T) {
 		if strings.Contains(body, "hall") {
 			want.RoomID, want.InstanceID = "hall", ""
 		}
-		if got, want := fmt.Sprintf("%s", q.m.Data), string(marshal(t, want)); got != want {
+		if got, want := string(q.m.Data), string(marshal(t, want)); got != want {
 			t.Errorf("it is asked\n%s, want\n%s", got, want)
 		}
 		for told := ""; !strings.Contains(told, `"code":"NOT_ALLOWED"`); {
