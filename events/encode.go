@@ -55,6 +55,7 @@ var Types = []TypeInfo{
 	{RoomKept, (*keptData)(nil), "nothing changed; a quiet room keeps a fact in the journal"},
 	{RoomDestroyed, (*destroyedData)(nil), "the room ends; the last fact of its instance"},
 	{MessageSent, (*messageData)(nil), "something is said in the room"},
+	{MessageDeleted, (*deletionData)(nil), "messages of the room were deleted: nobody can read them any more"},
 	{UserStateChanged, (*noticeData)(nil), "a notice to one user's devices: connecting, connected, disconnected and why"},
 }
 

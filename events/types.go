@@ -32,6 +32,7 @@ const (
 	RoomDestroyed           = TypePrefix + "room.destroyed.v1"
 	UserStateChanged        = TypePrefix + "user.state.changed.v1"
 	MessageSent             = TypePrefix + "message.sent.v1"
+	MessageDeleted          = TypePrefix + "message.deleted.v1"
 )
 
 // MaxFactBytes is the most an encoded fact may have.

@@ -16,6 +16,7 @@ import (
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/departed"
+	"natsrooms/roomsvc/erase"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/hooks"
@@ -59,6 +60,7 @@ type assembly struct {
 	expiry    *upkeep.Leases
 	outbox    *messages.Outbox
 	talk      *talk.Talk
+	erase     *erase.Eraser
 	space     *space.Guard
 	answers   *answers.Leave // nil: nobody connects with permissions that would matter
 	users     *nats.Conn     // for commands of end users
@@ -149,8 +151,11 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
 		return err
 	}
-	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas}); err != nil {
+	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas, TakeOver: s.cfg.TakeOver}); err != nil {
 		return err
+	}
+	if !s.messages.Erases {
+		s.log.Warn("the stream of messages was made by an earlier version, so deleteMessages and eraseUser are refused; start one roomd with --take-over, alone, to change that", "stream", subjects.StreamMessages)
 	}
 	shared, err := s.readSettings(ctx)
 	if err == nil && shared[sharedFeeds] != 0 && !s.cfg.Feeds {
@@ -253,10 +258,11 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix, Known: known,
 	})
+	s.erase = erase.New(erase.Config{Life: s.life, Log: s.log, Replica: rep, Messages: s.messages, Limits: limits, Source: s.cfg.SourcePrefix})
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
-		Messages: s.messages, Talk: s.talk, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
+		Messages: s.messages, Talk: s.talk, Eraser: s.erase, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
 		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Stats: s.stats,
 	})
 }
@@ -315,7 +321,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 // duties are what this instance does while it leads.
 func (s *assembly) duties() []lead.Duty {
 	list := []lead.Duty{
-		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.cfg.FactsKeep),
+		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.cfg.FactsKeep), s.erase.Lead,
 	}
 	if s.feeds != nil {
 		list = append(list, upkeep.Feeds(s.feeds, s.life))

@@ -43,6 +43,7 @@ type Config struct {
 	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90
 	Image           *Image                    // of what this instance knew a while ago, and its file: a start over it is faster; nil: none
 	Hooks           hooks.Settings            // what the application is asked before it is decided; zero: nothing
+	TakeOver        bool                      // replaces a stream of messages from which nothing can be erased, because an earlier version made it; no other instance may run meanwhile
 	Logger          *slog.Logger              // default: slog.Default()
 }
 

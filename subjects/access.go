@@ -72,6 +72,9 @@ func OwnStream(stream string) []string {
 	}, ReadStream(stream)...)
 }
 
+// EraseFrom is the subject to publish on in order to erase single messages of a stream.
+func EraseFrom(stream string) string { return api + "STREAM.MSG.DELETE." + stream }
+
 // FindStreams is the subjects to publish on in order to find out which streams exist.
 func FindStreams() []string {
 	return []string{api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST"}

@@ -7,9 +7,10 @@ import (
 
 // Streams and buckets.
 const (
-	StreamRooms    = "ROOMS"         // the journal: every fact
-	StreamMessages = "ROOM_MESSAGES" // messages that are stored
-	StreamState    = "KV_rooms"      // the stream under [BucketState]
+	StreamRooms    = "ROOMS"                  // the journal: every fact
+	StreamMessages = "ROOM_MESSAGES"          // messages that are stored
+	StreamAside    = "ROOM_MESSAGES_TAKEOVER" // copy of [StreamMessages] while that one is replaced
+	StreamState    = "KV_rooms"               // the stream under [BucketState]
 	StreamSessions = "KV_room_sessions"
 	BucketState    = "rooms"         // the state of every room, for other programs to read
 	BucketSessions = "room_sessions" // who leads; leases
@@ -41,6 +42,12 @@ const (
 	MessagesPoint   = "room.msg.order.point" // where a marker is heard
 	StatesPattern   = "room.state.*.*"       // roomStateChanged of every user in every room
 	Hooks           = "room.hook.>"          // questions to the application, with the permissions of nats.conf
+
+	// Messages that are to be deleted, and up to which of these everything has been done.
+	DeletionsMarker = "room.msgjournal.order.deletion"
+	Deletions       = "room.msg.order.deletion"
+	DeletedMarker   = "room.msgjournal.order.deleted"
+	Deleted         = "room.msg.order.deleted"
 
 	// Disconnects is where NATS servers announce, in their system account, clients'
 	// connections that have closed.

@@ -86,6 +86,8 @@ export interface MessagesRequest extends FollowRequest {
   last?: number;
   /** Is called if messages after this messageSeq are lost for good. */
   lost?: (afterMessageSeq: number) => void;
+  /** Is called if messages were deleted, perhaps more than once; operator is who did it, if that was heard live and was a user. */
+  deleted?: (deletion: { roomID: string; instanceID: string; messageSeqs: number[]; operator?: string }) => void;
 }
 
 /** One step of a watch. */

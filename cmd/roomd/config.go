@@ -59,6 +59,10 @@ type Config struct {
 	Grace   *time.Duration `placeholder:"10s" help:"How long it stays after its connection has closed; 0: not at all."`
 	Devices string         `placeholder:"many" help:"many: several sessions of a user may be in a room; replace: the newest takes the place of the others."`
 
+	Recall time.Duration `placeholder:"2m" help:"How long a sender may delete its message: whole seconds, 1s to 8760h."`
+
+	TakeOver bool `help:"With --nats: replace a stream of messages that an earlier version made and from which nothing can be deleted. No other roomd may run meanwhile, and the credentials must allow it; a server of its own is taken over without."`
+
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
 
 	Hook        map[string]string `placeholder:"VERB=SUBJECT" mapsep:"," help:"Ask the application on this NATS subject before a send, enter, join, create or switch of an end user is decided; once for each verb. docs/hooks.md has the questions and answers."`
@@ -224,6 +228,8 @@ func (c *Config) checkLeases() error {
 	switch {
 	case c.Lease != 0 && (c.Lease < room.MinLease*time.Second || c.Lease > room.MaxLease*time.Second || c.Lease%time.Second != 0):
 		return fmt.Errorf("--lease is %s; it must be whole seconds, 5s to 1h", c.Lease)
+	case c.Recall != 0 && (c.Recall < time.Second || c.Recall > 8760*time.Hour || c.Recall%time.Second != 0):
+		return fmt.Errorf("--recall is %s; it must be whole seconds, 1s to 8760h", c.Recall)
 	case c.Grace != nil && *c.Grace < 0:
 		return fmt.Errorf("--grace is %s; it must be a duration like 10s, or 0 for none", *c.Grace)
 	case c.Grace != nil && c.NATS != "" && c.SystemCreds == "":
@@ -266,7 +272,7 @@ func (c *Config) limits() (room.Limits, error) {
 		}
 	}
 	l.MaxRooms, l.MaxMembers, l.MaxRoomsPerUser = c.MaxRooms, c.MaxMembers, c.MaxRoomsPerUser
-	l.MessageRate, l.LeaseSeconds = c.MessageRate, int(c.Lease/time.Second)
+	l.MessageRate, l.LeaseSeconds, l.Recall = c.MessageRate, int(c.Lease/time.Second), int(c.Recall/time.Second)
 	if c.Devices == "replace" {
 		l.ReplaceDevices = 1
 	}
@@ -286,7 +292,7 @@ func (c *Config) limits() (room.Limits, error) {
 // ownFlags are the flags of the limits that --limit does not set.
 var ownFlags = map[string]string{
 	"max-rooms": "--max-rooms", "max-members": "--max-members", "max-rooms-per-user": "--max-rooms-per-user",
-	"message-rate": "--message-rate", "lease-seconds": "--lease", "replace-devices": "--devices",
+	"message-rate": "--message-rate", "lease-seconds": "--lease", "replace-devices": "--devices", "recall": "--recall",
 }
 
 // feeds reports whether end users connect as themselves.
@@ -330,6 +336,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		EndConnection: l.end,
 		Limits:        limits,
 		Hooks:         asks,
+		TakeOver:      c.TakeOver || c.NATS == "",
 		Replicas:      c.Replicas,
 		Logger:        log,
 	}

@@ -115,6 +115,38 @@ gone without waiting for its lease to end. */
   config?: RoomConfig;
 }
 
+/** DeleteMessagesRequest is the body of deleteMessages. */
+export interface DeleteMessagesRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** of the messages; empty: the room as it is now */
+  instanceID?: string;
+  /** at most 100 */
+  messageSeqs?: number[];
+  /** all messages of this user, a page at a time; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  ofUserID?: string;
+  /** with ofUserID: of the reply before */
+  nextFlag?: string;
+}
+
 /** DestroyRequest is the body of destroy. */
 export interface DestroyRequest {
   /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -139,6 +171,30 @@ gone without waiting for its lease to end. */
   roomID: string;
   /** at most 256 bytes */
   reason?: string;
+}
+
+/** EraseUserRequest is the body of eraseUser; its userID is the user whose messages are erased. */
+export interface EraseUserRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** of the reply before */
+  nextFlag?: string;
 }
 
 /** HistoryRequest is the body of history. */
@@ -953,6 +1009,38 @@ export interface WholeMemberUpdated extends MemberUpdated {
   data: WholeMemberUpdatedData;
 }
 
+export interface DeletionData {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  /** of the messages */
+  messageSeqs: number[];
+  /** who deleted them; none: a back end that named no user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  operator?: string;
+  /** of the command */
+  requestID?: string;
+}
+
+/** messages of the room were deleted: nobody can read them any more */
+export interface MessageDeleted {
+  specversion: "1.0";
+  /** unique */
+  id: string;
+  /** the room as one token, and its instance */
+  source: string;
+  type: "io.natsrooms.message.deleted.v1";
+  /** the room's ID */
+  subject: string;
+  datacontenttype: "application/json";
+  /** never earlier than that of the room's previous event; three digits of milliseconds, or fewer in facts from before that was so */
+  time: string;
+  /** the room's instance */
+  roominstance: string;
+  /** the room's ID */
+  partitionkey: string;
+  data: DeletionData;
+}
+
 export interface MessageData {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
@@ -1541,6 +1629,19 @@ export interface JoinedReply {
   leaseSeconds?: number;
 }
 
+/** DeleteMessagesReply answers deleteMessages. */
+export interface DeleteMessagesReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  instanceID: string;
+  /** that were deleted; those that are not kept any more are left out */
+  messageSeqs: number[];
+  /** with ofUserID: not empty: there may be more */
+  nextFlag: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
 /** DestroyReply answers destroy. */
 export interface DestroyReply {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -1548,6 +1649,18 @@ export interface DestroyReply {
   instanceID: string;
   sequence: number;
   revision: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+/** EraseUserReply answers eraseUser. */
+export interface EraseUserReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** messages so far, over all pages */
+  erased: number;
+  /** not empty: there may be more */
+  nextFlag: string;
   expiresAt?: string;
   leaseSeconds?: number;
 }
@@ -1593,8 +1706,10 @@ export interface HistoryReply {
   complete: boolean;
   /** with facts: the sequence of the newest one */
   sequence?: number;
-  /** with messages of a room that exists: the messageSeq of the newest one, 0 if there is none */
+  /** with messages of a room that exists: the messageSeq of the newest one, 0 if there is none; a deletion counts */
   messageSeq?: number;
+  /** with messages: the messageSeqs of those whose deletion comes in this part of the history */
+  deleted?: number[];
   expiresAt?: string;
   leaseSeconds?: number;
 }
@@ -1853,6 +1968,8 @@ export interface Commands {
   setMemberAttributes: { body: SetMemberAttributesRequest; reply: SetMemberAttributesReply };
   send: { body: SendRequest; reply: SendReply };
   history: { body: HistoryRequest; reply: HistoryReply };
+  deleteMessages: { body: DeleteMessagesRequest; reply: DeleteMessagesReply };
+  eraseUser: { body: EraseUserRequest; reply: EraseUserReply };
   kick: { body: KickRequest; reply: KickReply };
   setAccess: { body: SetAccessRequest; reply: SetAccessReply };
   destroy: { body: DestroyRequest; reply: DestroyReply };

@@ -13,8 +13,8 @@ type verb struct {
 	repeat func(*API, *request, *commit.Result)         // of a request that was carried out before
 }
 
-// table has a row for each of [room.Commands]. Reads have no answer and no repeat of their
-// own: they are answered where they are taken. A send is answered when its message is stored.
+// table has a row for each of [room.Commands]. Reads, and what erases, have no answer and
+// no repeat of their own: they are answered where they are taken. A send is answered when its message is stored.
 var table = map[room.Verb]verb{
 	room.Create:              {takeCreate, answerJoined, repeatJoined},
 	room.Join:                {takeRoom, answerJoined, repeatJoined},
@@ -35,6 +35,8 @@ var table = map[room.Verb]verb{
 	room.Mute:                {takeRestrict, answerRestricted, repeatRestricted},
 	room.Unmute:              {takeLift, answerRestricted, repeatRestricted},
 	room.Send:                {takeSend, nil, repeatSend},
+	room.DeleteMessages:      {take: takeDelete},
+	room.EraseUser:           {take: takeErase},
 	room.Get:                 {take: takeGet},
 	room.Members:             {take: takeMembers},
 	room.Count:               {take: takeCount},

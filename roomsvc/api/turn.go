@@ -20,7 +20,7 @@ func (a *API) inTurn(q *request, rooms []subjects.Room, next func()) (begun bool
 	}
 	q.turn = turns.Turn{Session: q.session(), Rooms: rooms, Begin: next, Slow: q.question != nil}
 	switch q.info.Kind {
-	case room.Reads, room.Says:
+	case room.Reads, room.Says, room.Erases:
 		q.turn.Kind = string(q.info.Kind)
 	case room.ChangesOne:
 		q.turn.Kind = string(q.info.Verb)

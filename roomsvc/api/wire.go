@@ -14,6 +14,7 @@ import (
 	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
+	"natsrooms/roomsvc/erase"
 	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/leases"
@@ -48,6 +49,7 @@ type Config struct {
 	Commit   *commit.Committer
 	Messages *messages.Store
 	Talk     *talk.Talk
+	Eraser   *erase.Eraser
 	Past     *past.Reader
 	Leases   *leases.Book
 	Departed *departed.Departed

@@ -121,6 +121,22 @@ func (c *Client) Send(ctx context.Context, q SendRequest) (*SendReply, error) {
 	return do[SendReply](ctx, c, room.Send, c.changing(&q.Caller), &q)
 }
 
+// DeleteMessages deletes messages of a room, so that nobody can read them any more: for their
+// sender, for some time after it sent them, and for trusted callers. With OfUserID there may be
+// more if NextFlag is not empty.
+func (c *Client) DeleteMessages(ctx context.Context, q DeleteMessagesRequest) (*DeleteMessagesReply, error) {
+	return do[DeleteMessagesReply](ctx, c, room.DeleteMessages, c.changing(&q.Caller), &q)
+}
+
+// EraseUser erases a part of the messages that the user UserID sent, in all rooms. There may be
+// more if NextFlag is not empty: the same call with that flag goes on. It is for trusted callers.
+func (c *Client) EraseUser(ctx context.Context, q EraseUserRequest) (*EraseUserReply, error) {
+	if q.UserID == "" { // it is never the client's own user by mistake
+		return nil, room.Invalid("userID", "is empty; it must name the user whose messages are to be erased")
+	}
+	return do[EraseUserReply](ctx, c, room.EraseUser, c.changing(&q.Caller), &q)
+}
+
 // History reads one page of the facts or of the messages of an instance of a room.
 func (c *Client) History(ctx context.Context, q HistoryRequest) (*HistoryReply, error) {
 	return do[HistoryReply](ctx, c, room.History, c.caller(&q.Caller), &q)

@@ -97,6 +97,15 @@ type (
 	// AfterMessageSeq or BeforeMessageSeq for messages. It also has a [Freshness].
 	HistoryRequest = room.HistoryRequest
 
+	// DeleteMessagesRequest is for [Client.DeleteMessages]: in RoomID, at most 100 MessageSeqs,
+	// or all messages of OfUserID, with the NextFlag of the reply before. An empty InstanceID
+	// is the room as it is now.
+	DeleteMessagesRequest = room.DeleteMessagesRequest
+
+	// EraseUserRequest is for [Client.EraseUser]: the UserID whose messages are erased, and the
+	// NextFlag of the reply before.
+	EraseUserRequest = room.EraseUserRequest
+
 	// KickRequest is for [Client.Kick]: RoomID, at most 50 UserIDs, and a Reason of at most
 	// 256 bytes.
 	KickRequest = room.KickRequest
@@ -175,9 +184,17 @@ type (
 
 	// HistoryReply answers [Client.History]: Events, the facts or messages as CloudEvents,
 	// oldest first; NextFlag, the position to ask for next (empty at the end); Complete, which
-	// is false if some are no longer kept or the room is another instance now; and where the
-	// room is now, as Sequence of facts or MessageSeq of messages.
+	// is false if some are no longer kept or the room is another instance now; where the room
+	// is now, as Sequence of facts or MessageSeq of messages; and of messages Deleted, those
+	// whose deletion comes in this part.
 	HistoryReply = room.HistoryReply
+
+	// DeleteMessagesReply answers [Client.DeleteMessages]: MessageSeqs has the messages that
+	// were deleted, of the instance InstanceID.
+	DeleteMessagesReply = room.DeleteMessagesReply
+
+	// EraseUserReply answers [Client.EraseUser]: Erased counts the messages so far.
+	EraseUserReply = room.EraseUserReply
 
 	// KickReply answers [Client.Kick]: Kicked has the users that are out, ErrorUserList those
 	// that were not in the room.
@@ -399,6 +416,7 @@ type NoteKind = follow.NoteKind
 // What a note is about.
 const (
 	NoteListening = follow.NoteListening // what was said before has been yielded; from here on messages come as they are said
+	NoteDeleted   = follow.NoteDeleted   // the messages in Deleted were deleted; it may be told more than once
 	NoteLost      = follow.NoteLost      // some messages after After may have been missed and are no longer kept
 	NoteEnded     = follow.NoteEnded     // the room has ended, and everything that was said in it has been yielded
 )

@@ -115,7 +115,7 @@ func TestAllValues(t *testing.T) {
 	}
 	check("room", "../room/errors.go", func(name string) bool { return strings.HasPrefix(name, "Err") })
 	leftOut := map[string]bool{ // what the client itself decodes, and the table
-		"TypePrefix": true, "UserStateChanged": true, "MessageSent": true, "ContentType": true, "MaxFactBytes": true,
+		"TypePrefix": true, "UserStateChanged": true, "MessageSent": true, "MessageDeleted": true, "ContentType": true, "MaxFactBytes": true,
 		"ErrUnknownType": true, "ErrMalformed": true, "Types": true,
 	}
 	check("events", "../../events/types.go", func(name string) bool { return !leftOut[name] })

@@ -60,8 +60,8 @@ func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data
 // Find returns the sequence of the first message on the subject that was stored at or after
 // since under that message ID, or 0 if there is none.
 func (r *Reader) Find(ctx context.Context, id string, since time.Time) (seq uint64, err error) {
-	cfg := r.from(1)
-	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime, cfg.HeadersOnly = jetstream.DeliverByStartTimePolicy, 0, &since, true
+	cfg := r.since(since)
+	cfg.HeadersOnly = true
 	err = r.read(ctx, cfg, func(at uint64, m jetstream.Msg) bool {
 		if m.Headers().Get(jetstream.MsgIDHeader) == id {
 			seq = at
@@ -69,6 +69,22 @@ func (r *Reader) Find(ctx context.Context, id string, since time.Time) (seq uint
 		return seq == 0
 	})
 	return seq, err
+}
+
+// Whole passes messages on, as [Reader.Read] does, with their headers and times.
+func (r *Reader) Whole(ctx context.Context, seq uint64, take func(at uint64, m jetstream.Msg) bool) error {
+	return r.read(ctx, r.from(seq), take)
+}
+
+// Since passes the messages on that were stored at or after a moment.
+func (r *Reader) Since(ctx context.Context, since time.Time, take func(at uint64, m jetstream.Msg) bool) error {
+	return r.read(ctx, r.since(since), take)
+}
+
+func (r *Reader) since(t time.Time) jetstream.ConsumerConfig {
+	cfg := r.from(1)
+	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &t
+	return cfg
 }
 
 func (r *Reader) read(ctx context.Context, cfg jetstream.ConsumerConfig, take func(at uint64, m jetstream.Msg) bool) error {

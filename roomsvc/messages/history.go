@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -13,10 +14,11 @@ import (
 // Page is a page of a room's stored messages, oldest first.
 type Page struct {
 	Messages []*events.Message
-	Next     string // where the next page begins; empty at the end
-	Complete bool   // nothing of what was asked for has been discarded
-	Head     uint64 // the room's newest message now; 0 if nothing is kept
-	Read     int    // bytes that were read for it
+	Deleted  []uint64 // the messages whose deletion comes in this part
+	Next     string   // where the next page begins; empty at the end
+	Complete bool     // nothing of what was asked for has been discarded
+	Head     uint64   // what the room has newest, a message or a deletion; 0 if nothing is kept
+	Read     int      // bytes that were read for it
 }
 
 // Query asks for messages of one instance of a room.
@@ -40,22 +42,55 @@ const (
 	firstLook  = 128 // messages back, at the first look for the newest
 )
 
-// messageSeqRoom is how many bytes a message may grow when its sequence is added.
-const messageSeqRoom = 40
+// How many bytes of a page a message takes besides itself, and how many the number of a deleted
+// message takes.
+const (
+	messageSeqRoom = 40
+	numberRoom     = 21
+)
 
-// take adds a stored message to the page; it returns false if the page is full.
-func (p *Page) take(q *Query, size *int, at uint64, data []byte) bool {
+// said is what a place of the stream holds: a message, or the deletion of some.
+type said struct {
+	at      uint64
+	message *events.Message // nil: a deletion
+	deleted []uint64
+	size    int // bytes in a page
+}
+
+// read reads what is stored at a place. It returns false for what is of another instance, or
+// not for whoever asks. Who has heard a message may know that it was deleted, and the number
+// of one tells nothing to others.
+func (p *Page) read(q *Query, at uint64, data []byte) (s said, ok bool) {
 	p.Read += len(data)
 	m, err := events.DecodeMessage(data)
-	if err != nil || m.InstanceID != q.InstanceID || q.Since.after(m) || q.Heard != nil && !q.Heard(m) {
-		return true // it is of another instance, or not for whoever asks
+	if errors.Is(err, events.ErrUnknownType) {
+		d, err := events.DecodeDeletion(data)
+		if err != nil || d.InstanceID != q.InstanceID {
+			return said{}, false
+		}
+		return said{at: at, deleted: d.MessageSeqs, size: numberRoom * len(d.MessageSeqs)}, true
 	}
-	if *size += len(data) + messageSeqRoom; len(p.Messages) > 0 && (len(p.Messages) == q.Count || *size > q.Bytes) {
-		return false
+	if err != nil || m.InstanceID != q.InstanceID || q.Since.after(m) || q.Heard != nil && !q.Heard(m) {
+		return said{}, false
 	}
 	m.Seq = at
-	p.Messages = append(p.Messages, m)
-	return true
+	return said{at: at, message: m, size: len(data) + messageSeqRoom}, true
+}
+
+// full says whether the page has no room for something more, with which it would have that many
+// bytes.
+func (p *Page) full(q *Query, s *said, size int) bool {
+	if len(p.Messages) == 0 && len(p.Deleted) == 0 {
+		return false
+	}
+	return size > q.Bytes || s.message != nil && len(p.Messages) == q.Count
+}
+
+func (p *Page) add(s *said) {
+	p.Deleted = append(p.Deleted, s.deleted...)
+	if s.message != nil {
+		p.Messages = append(p.Messages, s.message)
+	}
 }
 
 // Since is from when on a user may read a room's messages: the time and the sequence of the
@@ -74,19 +109,29 @@ func (s Since) after(m *events.Message) bool {
 	return m.Time < s.At
 }
 
-// After returns the messages after seq.
+// After returns the messages after seq. A page that ends with a deletion has a Next, so that
+// whoever asks goes on after it.
 func (s *Store) After(ctx context.Context, q Query, seq uint64) (*Page, error) {
 	r := s.reader(q.Room)
 	p := &Page{}
-	size, looked := 0, 0
+	size, looked, last := 0, 0, seq
 	err := r.Read(ctx, seq+1, func(at uint64, data []byte) bool {
-		ok := p.take(&q, &size, at, data)
-		if looked++; !ok {
-			p.Next = strconv.FormatUint(p.Messages[len(p.Messages)-1].Seq, 10)
-		} else if p.Read > mostRead || looked == mostLooked {
-			p.Next, ok = strconv.FormatUint(at, 10), false
+		looked++
+		what, ok := p.read(&q, at, data)
+		size += what.size
+		enough := p.Read > mostRead || looked == mostLooked
+		switch {
+		case ok && p.full(&q, &what, size):
+			p.Next = strconv.FormatUint(last, 10)
+			return false
+		case enough || ok && what.message == nil:
+			p.Next = strconv.FormatUint(at, 10)
+		case ok:
+			p.Next = ""
 		}
-		return ok
+		p.add(&what)
+		last = at
+		return !enough
 	})
 	if err != nil {
 		return nil, err
@@ -125,21 +170,15 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 	if seq == 0 || seq > p.Head {
 		seq = p.Head + 1
 	}
-	all, sizes, from, err := s.back(ctx, r, &q, p, first, seq)
+	all, from, err := s.back(ctx, r, &q, p, first, seq)
 	if err != nil {
 		return nil, err
 	}
-	size, begin := 0, len(all)
-	for begin > 0 && len(all)-begin < q.Count {
-		if size += sizes[begin-1]; size > q.Bytes && begin < len(all) {
-			break
-		}
-		begin--
-	}
-	p.Messages, p.Complete = all[begin:], true
+	begin := p.newest(&q, all)
+	p.Complete = true
 	switch {
 	case begin > 0:
-		p.Next = strconv.FormatUint(p.Messages[0].Seq, 10)
+		p.Next = strconv.FormatUint(all[begin].at, 10)
 	case from > first: // there may be none that is nearer
 		p.Next = strconv.FormatUint(from, 10)
 	default:
@@ -148,47 +187,60 @@ func (s *Store) Before(ctx context.Context, q Query, seq uint64) (*Page, error) 
 	return p, err
 }
 
-// back reads back from end until there are enough for a page, nothing is left, or enough has
-// been read. It returns what it found, how long each is in a page, and how far it came.
-func (s *Store) back(ctx context.Context, r *journal.Reader, q *Query, p *Page, first, end uint64) (all []*events.Message, sizes []int, from uint64, err error) {
-	size := 0
-	for n := firstLook; end > first && len(all) < q.Count && size <= q.Bytes && p.Read <= mostRead && n < 2*mostLooked; n *= 4 {
-		if from, err = s.backFrom(ctx, r, first, end, uint64(min(n, max(q.Count, firstLook)))); err != nil {
-			return nil, nil, 0, err
+// newest puts the newest onto the page, as many as fit, and returns where they begin.
+func (p *Page) newest(q *Query, all []said) (begin int) {
+	size, messages := 0, 0
+	for begin = len(all); begin > 0; begin-- {
+		s := &all[begin-1]
+		size += s.size
+		if begin < len(all) && size > q.Bytes || s.message != nil && messages == q.Count {
+			break
 		}
-		more, lengths, err := s.between(ctx, r, q, p, from, end)
-		if err != nil {
-			return nil, nil, 0, err
+		if s.message != nil {
+			messages++
 		}
-		for _, n := range lengths {
-			size += n
-		}
-		all, sizes, end = append(more, all...), append(lengths, sizes...), from
 	}
-	return all, sizes, end, nil
+	for i := range all[begin:] {
+		p.add(&all[begin+i])
+	}
+	return begin
 }
 
-// between reads the messages from one sequence on that are before another, and returns with
-// them how long each is in a page.
-func (s *Store) between(ctx context.Context, r *journal.Reader, q *Query, p *Page, from, end uint64) (all []*events.Message, sizes []int, err error) {
-	found := &Page{}
-	unbounded := *q
-	unbounded.Count, unbounded.Bytes = -1, 1<<30
-	last := 0
+// back reads back from end until there are enough messages for a page, nothing is left, or
+// enough has been read. It returns what it found, and how far it came.
+func (s *Store) back(ctx context.Context, r *journal.Reader, q *Query, p *Page, first, end uint64) (all []said, from uint64, err error) {
+	size, messages := 0, 0
+	for n := firstLook; end > first && messages < q.Count && size <= q.Bytes && p.Read <= mostRead && n < 2*mostLooked; n *= 4 {
+		if from, err = s.backFrom(ctx, r, first, end, uint64(min(n, max(q.Count, firstLook)))); err != nil {
+			return nil, 0, err
+		}
+		more, err := between(ctx, r, q, p, from, end)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range more {
+			size += more[i].size
+			if more[i].message != nil {
+				messages++
+			}
+		}
+		all, end = append(more, all...), from
+	}
+	return all, end, nil
+}
+
+// between reads what is stored from one sequence on and before another.
+func between(ctx context.Context, r *journal.Reader, q *Query, p *Page, from, end uint64) (all []said, err error) {
 	err = r.Read(ctx, from, func(at uint64, data []byte) bool {
 		if at >= end {
 			return false
 		}
-		size := last
-		found.take(&unbounded, &size, at, data)
-		if size > last {
-			sizes = append(sizes, size-last)
+		if s, ok := p.read(q, at, data); ok {
+			all = append(all, s)
 		}
-		last = size
 		return true
 	})
-	p.Read += found.Read
-	return found.Messages, sizes, err
+	return all, err
 }
 
 // backFrom returns a sequence such that from it on, and before end, there are count messages,

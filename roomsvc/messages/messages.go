@@ -14,6 +14,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/takeover"
 	"natsrooms/subjects"
 )
 
@@ -28,6 +29,7 @@ var ErrDiscarded = errors.New("the message is no longer kept")
 type Settings struct {
 	Keep     time.Duration // how long a message is kept
 	PerRoom  int           // how many of its newest messages a room keeps
+	TakeOver bool          // replaces a stream from which nothing can be erased, see [natsrooms/roomsvc/takeover]
 	Replicas int           // 0: as many as the stream has, 1 for a new one
 }
 
@@ -37,6 +39,8 @@ type Store struct {
 	journal *journal.Journal
 	stream  jetstream.Stream
 	created time.Time // when the stream was
+
+	Erases bool // single messages can be erased; not from a stream made by an earlier version
 
 	May func() error // why no message may be stored; nil: any may
 
@@ -58,15 +62,19 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 		MaxAge:            s.Keep,
 		MaxMsgsPerSubject: int64(s.PerRoom),
 		Replicas:          max(s.Replicas, 1),
-		DenyDelete:        true,
 		DenyPurge:         true,
 		Duplicates:        Repeats,
 	}
+	denies, err := takeover.Prepare(ctx, j.JetStream(), cfg, s.TakeOver)
+	if err != nil {
+		return nil, err
+	}
+	cfg.DenyDelete = denies
 	stream, err := j.OpenStream(ctx, cfg, s.Replicas)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Settings: s, journal: j, stream: stream, created: stream.CachedInfo().Created, heads: map[subjects.Room]head{}}, nil
+	return &Store{Settings: s, journal: j, stream: stream, created: stream.CachedInfo().Created, Erases: !denies, heads: map[subjects.Room]head{}}, nil
 }
 
 // Check returns an error if the stream was deleted, or replaced by another one.
@@ -212,6 +220,8 @@ func (s *Store) Forget(gone func(subjects.Room) bool) {
 	}
 }
 
-func (s *Store) reader(r subjects.Room) *journal.Reader {
-	return journal.NewReader(s.journal.JetStream(), s.stream, subjects.Messages(r))
+func (s *Store) reader(r subjects.Room) *journal.Reader { return s.on(subjects.Messages(r)) }
+
+func (s *Store) on(subject string) *journal.Reader {
+	return journal.NewReader(s.journal.JetStream(), s.stream, subject)
 }

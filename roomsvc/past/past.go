@@ -126,7 +126,7 @@ func (r *Reader) onlyMessages(ctx context.Context, q *Query, own subjects.User) 
 	}
 	reply := q.reply(q.Ask.InstanceID)
 	made, _ := room.MadeAt(q.Ask.InstanceID)
-	if _, err := r.messages(ctx, q, messages.Query{CreatedAt: made, Ended: true}, reply); err != nil || len(reply.Events) == 0 {
+	if _, err := r.messages(ctx, q, messages.Query{CreatedAt: made, Ended: true}, reply); err != nil || len(reply.Events)+len(reply.Deleted) == 0 {
 		return nil, err
 	}
 	return reply, nil
@@ -227,6 +227,6 @@ func (r *Reader) messages(ctx context.Context, q *Query, which messages.Query, r
 		}
 		reply.Events = append(reply.Events, data)
 	}
-	reply.NextFlag, reply.Complete = page.Next, page.Complete
+	reply.NextFlag, reply.Complete, reply.Deleted = page.Next, page.Complete, page.Deleted
 	return page, nil
 }

@@ -72,7 +72,7 @@ var Table = []Rule{
 	}},
 	{Service, "roomd", Permissions{
 		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.ConnectionInfo},
-			subjects.FindStreams(), subjects.OwnStream(subjects.StreamRooms), subjects.OwnStream(subjects.StreamMessages),
+			subjects.FindStreams(), subjects.OwnStream(subjects.StreamRooms), subjects.OwnStream(subjects.StreamMessages), []string{subjects.EraseFrom(subjects.StreamMessages)},
 			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions)),
 		Subscribe: []string{subjects.Inboxes, subjects.Everything, subjects.ServiceQuery, subjects.AuthRequests},
 		Respond:   true,

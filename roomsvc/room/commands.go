@@ -13,6 +13,7 @@ const (
 	ChangesOne     Kind = "changes one room" // it is decided in a [Run] of its room
 	ChangesSeveral Kind = "changes several"  // it is decided in runs of several rooms, all or none: see [AddSeveral]
 	Says           Kind = "says"             // it sends a message
+	Erases         Kind = "erases"           // it deletes messages
 )
 
 // CommandInfo is one row of the table of commands.
@@ -94,6 +95,10 @@ var Commands = []CommandInfo{
 		Means: "`messageID`, `messageSeq` if it is stored, `timestamp`"},
 	{Verb: History, Kind: Reads, Request: (*HistoryRequest)(nil), Reply: (*HistoryReply)(nil), Refused: []*Code{ErrRoomNotExist, ErrUserNotInRoom},
 		Means: "a page of facts or messages as CloudEvents, after or before the given position, also of an instance that has ended; `complete` false: some are gone"},
+	{Verb: DeleteMessages, Kind: Erases, Request: (*DeleteMessagesRequest)(nil), Reply: (*DeleteMessagesReply)(nil), Refused: []*Code{ErrRoomNotExist},
+		Means: "`messageSeqs`: what was deleted: a sender's own messages within `--recall`, for hosts and back ends any; with `ofUserID` `nextFlag` not empty: there may be more"},
+	{Verb: EraseUser, Kind: Erases, Trusted: true, Request: (*EraseUserRequest)(nil), Reply: (*EraseUserReply)(nil),
+		Means: "`erased`: how many of the user's messages so far, in all rooms; `nextFlag` not empty: there may be more"},
 	{Verb: Kick, Kind: ChangesOne, Hosts: true, Request: (*KickRequest)(nil), Reply: (*KickReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "`kicked`: who was put out, with all sessions; `errorUserList`: who was not in the room; the position",
 		rule:  (*Run).kick},

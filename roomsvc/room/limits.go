@@ -28,6 +28,7 @@ type Limits struct {
 	LeaseSeconds         int // of a session in the user form that does not ask for a lease
 	Restrictions         int // bans of one room, and as many mutes
 	ReplaceDevices       int // 1: a member's new session takes the place of its others
+	Recall               int // seconds in which a sender may delete its message
 
 	// What one end user may do, who connects as itself. 0: unlimited, but for DestroyDelay.
 	UserCommands      int // a second, over all rooms and verbs
@@ -75,6 +76,7 @@ var Settings = []Setting{
 	{"lease-seconds", 60, MinLease, MaxLease, "seconds that a session of the user form stays without a sign of life, if it asks for nothing else", func(l *Limits) *int { return &l.LeaseSeconds }},
 	{"restrictions", 1000, 1, 10_000, "users that are banned from a room, and as many that are muted in it", func(l *Limits) *int { return &l.Restrictions }},
 	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it joins them", func(l *Limits) *int { return &l.ReplaceDevices }},
+	{"recall", 120, 1, 31_536_000, "seconds in which a sender may delete its message", func(l *Limits) *int { return &l.Recall }},
 	{"user-commands", 0, 1, 1_000_000, "commands of an end user a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserCommands }},
 	{"user-bytes", 0, 64 << 10, unbounded, "bytes of an end user's commands a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserBytes }},
 	{"user-waiting", 0, 1, 1 << 14, "commands of an end user that wait for their answers, on each instance", func(l *Limits) *int { return &l.UserWaiting }},

@@ -77,7 +77,7 @@ func making(l room.Limits, title string, q *room.RoomConfig) *room.Error {
 
 // probes tries the settings that the core decides. Its callers count the others.
 var probes = map[string][]probe{
-	"max-rooms": nil, "max-rooms-per-user": nil, "message-rate": nil,
+	"max-rooms": nil, "max-rooms-per-user": nil, "message-rate": nil, "recall": nil,
 	"user-commands": nil, "user-bytes": nil, "user-waiting": nil, "user-reads": nil, "user-changes": nil,
 	"user-rooms": nil, "user-empty-rooms": nil, "user-connections": nil, "user-subscriptions": nil,
 	"destroy-delay": {{room.ErrParamInvalid, "config.roomDestroyDelayTime", func(_ *testing.T, l room.Limits, n int) *room.Error {

@@ -190,7 +190,8 @@ type HistoryReply struct {
 	NextFlag   string           `json:"nextFlag"`            // the position to ask for next, empty at the end
 	Complete   bool             `json:"complete"`            // false: some are no longer kept, or the room is now another instance and nothing of this one is kept
 	Sequence   uint64           `json:"sequence,omitzero"`   // with facts: the sequence of the newest one
-	MessageSeq *uint64          `json:"messageSeq,omitzero"` // with messages of a room that exists: the messageSeq of the newest one, 0 if there is none
+	MessageSeq *uint64          `json:"messageSeq,omitzero"` // with messages of a room that exists: the messageSeq of the newest one, 0 if there is none; a deletion counts
+	Deleted    []uint64         `json:"deleted,omitzero"`    // with messages: the messageSeqs of those whose deletion comes in this part of the history
 	Lease      `json:",embed"`
 }
 

@@ -38,6 +38,8 @@ const (
 	Unban               Verb = "unban"
 	Mute                Verb = "mute"
 	Unmute              Verb = "unmute"
+	DeleteMessages      Verb = "deleteMessages"
+	EraseUser           Verb = "eraseUser"
 )
 
 // Caller says on whose behalf a command acts. Every request has these fields.

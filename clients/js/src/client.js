@@ -12,7 +12,7 @@ import { watch } from "./watch.js";
 const reads = ["get", "members", "count", "memberOf", "rooms", "list", "renew", "history"];
 const changes = [
   "create", "join", "enter", "switch", "leave", "leaveAll", "setAttributes", "setMemberAttributes", "send",
-  "kick", "setAccess", "destroy",
+  "deleteMessages", "eraseUser", "kick", "setAccess", "destroy",
 ];
 const joining = new Set(["create", "join", "enter", "switch"]);
 const leaving = new Set(["switch", "leave", "leaveAll"]);

@@ -4,10 +4,10 @@ import { Ear, isGone } from "./ear.js";
 import { eventIn } from "./facts.js";
 import { number, subjects, type } from "./wire.js";
 
-export async function* messages(source, { roomID, afterMessageSeq, last = 0, mayNotExist = false, every, lost = () => {} }, signal) {
+export async function* messages(source, { roomID, afterMessageSeq, last = 0, mayNotExist = false, every, lost = () => {}, deleted = () => {} }, signal) {
   const ear = new Ear(source, { roomID, every }, signal, (subject) => !subjects.areFacts(subject));
   try {
-    yield* new Hearing(ear, source, roomID, lost).run({ afterMessageSeq, last, mayNotExist });
+    yield* new Hearing(ear, source, roomID, { lost, deleted }).run({ afterMessageSeq, last, mayNotExist });
   } finally {
     ear.close();
   }
@@ -18,17 +18,19 @@ class Hearing {
   #user; // the end user who listens, if it is one
   #roomID;
   #lost;
+  #deleted;
   #instanceID; // that of the newest message, or as the service said
   #last = 0; // the newest message
   #based = false; // whether that says where to start
   #told = false; // that some after it are lost
   #out = false; // the user may not read the room, as the service said
 
-  constructor(ear, { trusted, userID }, roomID, lost) {
+  constructor(ear, { trusted, userID }, roomID, { lost, deleted }) {
     this.#ear = ear;
     this.#user = trusted ? undefined : userID;
     this.#roomID = roomID;
     this.#lost = lost;
+    this.#deleted = deleted;
   }
 
   async *run({ afterMessageSeq, last, mayNotExist }) {
@@ -66,6 +68,7 @@ class Hearing {
   async *#take(copy) {
     const event = eventIn(copy);
     if (event?.type === type("member.left") && event.data.memberList.some((m) => m.userID === this.#user)) this.#ear.look(); // it may hear nothing more
+    if (event?.type === type("message.deleted") && event.data.roomID === this.#roomID) yield* this.#delete(event, copy);
     if (event?.type !== type("message.sent") || event.data.roomID !== this.#roomID) return;
     const seq = number(copy, "Nats-Sequence");
     if (seq === 0) return yield event; // live only
@@ -75,6 +78,18 @@ class Hearing {
     event.data.messageSeq = seq;
     this.#ear.sure();
     yield* this.#give(event);
+  }
+
+  /** Handles the deletion of messages, which has a place of its own among them. */
+  async *#delete({ data }, copy) {
+    const seq = number(copy, "Nats-Sequence");
+    if (seq <= this.#last) return;
+    if (number(copy, "Nats-Last-Sequence") > this.#last) {
+      if (data.instanceID !== this.#instanceID) return; // what is missing shows at the next message
+      yield* this.#fill(data.instanceID);
+    }
+    this.#last = Math.max(this.#last, seq);
+    this.#deleted(data);
   }
 
   async *#give(event) {
@@ -130,6 +145,7 @@ class Hearing {
       if (page?.instanceID !== instanceID) return false;
       const from = this.#last;
       if (page.messageSeq > from && !page.complete) this.#lose();
+      if (page.deleted) this.#deleted({ roomID: this.#roomID, instanceID, messageSeqs: page.deleted });
       for (const event of page.events) yield* this.#give(event);
       const next = Number(page.nextFlag || 0);
       if (next > this.#last) this.#last = next; // what is not for this user is not on the page, but has been looked at

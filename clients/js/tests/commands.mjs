@@ -22,6 +22,9 @@ export async function everyCommand(nc, name) {
   const { memberCount } = await alice("count", { roomID: lobby, sync: true });
   const { errorUserList } = await alice("memberOf", { roomID: lobby, userIDs: [`${name} nobody`] });
   const said = await alice("history", { roomID: lobby, instanceID, beforeMessageSeq: 0 });
+  const { messageSeqs } = await bob("deleteMessages", { roomID: lobby, messageSeqs: [said.messageSeq] });
+  const { deleted } = await alice("history", { roomID: lobby, instanceID, beforeMessageSeq: 0 });
+  await bob("send", { roomID: lobby, type: "text", data: "again" });
   const { rooms } = await bob("rooms", { sync: true });
   const renewed = await bob("renew", { leaseSeconds: 90 });
   await bob("switch", { fromRoomID: side, toRoomInfo: { roomID: `${name} third` }, isCreateWhenRoomNotExisted: true });
@@ -31,6 +34,7 @@ export async function everyCommand(nc, name) {
   const { roomIDList } = await alice("leaveAll");
   const { roomList } = await backEnd("list", { prefix: name, sync: true });
   await backEnd("destroy", { roomID: lobby });
+  const { erased } = await backEnd("eraseUser", { userID: `${name} bob` });
   return {
     verbs: [...verbs].sort(),
     late: [late.code, late.attributes, late.revision > revision],
@@ -39,6 +43,8 @@ export async function everyCommand(nc, name) {
     count: memberCount,
     errors: errorUserList.map((e) => e.code),
     said: said.events.map((e) => e.data.data),
+    deleted: [JSON.stringify(messageSeqs) === JSON.stringify([said.messageSeq]), JSON.stringify(deleted) === JSON.stringify(messageSeqs)],
+    erased,
     rooms: rooms.map((r) => r.roomID),
     renewed: [JSON.stringify(renewed.rooms) === JSON.stringify(rooms), Date.parse(renewed.expiresAt) > 0],
     access: config.access,
@@ -57,6 +63,8 @@ export const outcome = (name, verbs) => ({
   count: 2,
   errors: ["USER_NOT_IN_ROOM"],
   said: ["hello"],
+  deleted: [true, true],
+  erased: 1,
   rooms: [`${name} lobby`, `${name} side`],
   renewed: [true, true],
   access: "listed",

@@ -153,6 +153,9 @@ func (d *asyncDocument) addEvent(e events.TypeInfo) {
 	case events.MessageSent:
 		headers["Nats-Sequence"] = text("if the message is stored: its messageSeq")
 		headers["Nats-Last-Sequence"] = text("if the message is stored: the messageSeq of the room's previous message, 0 if there is none")
+	case events.MessageDeleted:
+		headers["Nats-Sequence"] = text("its own place among the room's messages, which their messageSeqs count")
+		headers["Nats-Last-Sequence"] = text("the messageSeq of the room's previous message, 0 if there is none")
 	case events.UserStateChanged:
 	default:
 		headers["Nats-Sequence"] = text("its revision")
@@ -166,7 +169,7 @@ func (d *asyncDocument) addEvent(e events.TypeInfo) {
 		Headers: object{"type": "object", "required": []string{"Content-Type"}, "properties": headers},
 	}
 	switch e.Type {
-	case events.MessageSent:
+	case events.MessageSent, events.MessageDeleted:
 		d.send("messages", name, inRoom(subjects.MessagesPattern), "Messages sent in a room.", "room")
 	case events.UserStateChanged:
 		d.send("states", name, ofUser(subjects.UserStates), "What happened to a user's own sessions in a room, for all of the user's devices: live only, sent before the command's reply.", "user", "room")

@@ -150,7 +150,7 @@ func TestEveryEventHasItsChannels(t *testing.T) {
 		name := eventName(e.Type)
 		at, headers := []string{"facts", "feeds", "open"}, 4
 		switch e.Type {
-		case events.MessageSent:
+		case events.MessageSent, events.MessageDeleted:
 			at = []string{"feeds", "messages", "open"}
 		case events.UserStateChanged:
 			at, headers = []string{"states"}, 1

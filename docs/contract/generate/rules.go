@@ -33,6 +33,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"toRoomID":   id,
 		"userID":     id,
 		"operator":   id,
+		"ofUserID":   id,
 		"createdBy":  idOrNone, // empty: made without a user
 
 		"AccessData.userID": idOrNone, // empty: a back end that named no user
@@ -55,6 +56,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"afterSequence":     positive,
 		"maxMembers":        positive,
 		"timestamp":         positive,
+		"erased":            positive,
 		"count":             upTo(room.MaxPage),
 		"subType":           upTo(room.MaxSubType),
 		"extendedData":      short(room.MaxExtendedData),
@@ -110,6 +112,11 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"SendRequest.type":                      oneOf(enum(reflect.TypeFor[events.MessageType]())...),
 		"SendRequest.priority":                  oneOf(enum(reflect.TypeFor[events.Priority]())...),
 		"MessageData.data":                      both(least(1), setting("message-data")),
+		"DeletionData.messageSeqs":              both(each(numbered), items(1, room.MaxMessageSeqs)),
+		"DeleteMessagesRequest.messageSeqs":     both(each(numbered), items(1, room.MaxMessageSeqs)),
+		"DeleteMessagesReply.messageSeqs":       each(numbered),
+		"DeleteMessagesReply.nextFlag":          pattern("^[0-9]*$"),
+		"HistoryReply.deleted":                  each(numbered),
 		"HistoryReply.nextFlag":                 pattern("^[0-9]*$"),
 		"HistoryReply.events":                   each(cloudEvent),
 		"NoticeData.state":                      names(events.Disconnected, events.Connected),
@@ -151,12 +158,14 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 		}
 	case "SetAttributesRequest":
 		s.AnyOf = []*jsonschema.Schema{{Required: []string{"set"}}, {Required: []string{"delete"}}}
+	case "DeleteMessagesRequest":
+		s.OneOf = []*jsonschema.Schema{{Required: []string{"messageSeqs"}}, {Required: []string{"ofUserID"}}}
 	case "HistoryRequest":
 		for _, position := range []string{"afterSequence", "afterMessageSeq", "beforeMessageSeq"} {
 			s.OneOf = append(s.OneOf, &jsonschema.Schema{Required: []string{position}})
 		}
 	}
-	if strings.HasSuffix(name, "Data") && name != "NoticeData" && name != "MessageData" {
+	if strings.HasSuffix(name, "Data") && name != "NoticeData" && name != "MessageData" && name != "DeletionData" {
 		s.Properties.Value("sequence").Minimum = "1"
 	}
 }
@@ -285,6 +294,11 @@ func described(text string) rule {
 
 func positive(s *jsonschema.Schema) *jsonschema.Schema {
 	s.Minimum = "0"
+	return s
+}
+
+func numbered(s *jsonschema.Schema) *jsonschema.Schema {
+	s.Minimum = "1"
 	return s
 }
 

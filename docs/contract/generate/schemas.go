@@ -198,7 +198,7 @@ func (r *reflector) event(e events.TypeInfo) *jsonschema.Schema {
 	switch e.Type {
 	case events.UserStateChanged:
 		instance = "(/[^/]+)?$" // none if the room does not exist
-	case events.MessageSent:
+	case events.MessageSent, events.MessageDeleted:
 		instance = "/[^/]+/messages$"
 	}
 	must("specversion", &jsonschema.Schema{Const: "1.0"}, "")
@@ -212,7 +212,7 @@ func (r *reflector) event(e events.TypeInfo) *jsonschema.Schema {
 	if e.Type != events.UserStateChanged {
 		must("roominstance", text(1, 0), "the room's instance")
 		must("partitionkey", ids(&jsonschema.Schema{Type: "string"}), "the room's ID")
-		if e.Type != events.MessageSent {
+		if e.Type != events.MessageSent && e.Type != events.MessageDeleted {
 			must("sequence", &jsonschema.Schema{Type: "string", Pattern: "^[0-9]{20}$"}, "the number of the fact, 1, 2, 3, ... in its instance, with 20 digits: the CloudEvents Sequence extension")
 			s.Properties.Set("traceparent", &jsonschema.Schema{Type: "string", Pattern: "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", Description: "W3C Trace Context of the command that caused the fact, if exactly one did"})
 		}

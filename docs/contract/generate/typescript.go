@@ -43,7 +43,7 @@ func typeScript(all document) ([]byte, error) {
 	w.out.WriteString("}\n\nexport type Verb = keyof Commands;\n\nexport type ErrorCode = ErrorInfo[\"code\"];\n")
 	var facts []string
 	for _, e := range events.Types {
-		if e.Type != events.MessageSent && e.Type != events.UserStateChanged {
+		if e.Type != events.MessageSent && e.Type != events.MessageDeleted && e.Type != events.UserStateChanged {
 			facts = append(facts, eventName(e.Type))
 		}
 	}

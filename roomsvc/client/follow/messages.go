@@ -53,6 +53,7 @@ const (
 	NoteListening NoteKind = "listening" // what was said before has been yielded; from here on messages come as they are said
 	NoteLost      NoteKind = "lost"      // some messages after After may have been missed and are no longer kept
 	NoteEnded     NoteKind = "ended"     // the room has ended, and everything that was said in it has been yielded
+	NoteDeleted   NoteKind = "deleted"   // the messages in Deleted were deleted; it may be told more than once
 )
 
 // Note is what [Source.Messages] tells besides messages.
@@ -60,6 +61,12 @@ type Note struct {
 	Kind       NoteKind
 	InstanceID string // of the room; empty if there is none yet
 	After      uint64 // the newest message so far, 0 if there is none
+
+	// With [NoteDeleted]: the messages. Who deleted them, and the event, are known only if it was
+	// heard live; nobody is a trusted caller that named no user.
+	Deleted  []uint64
+	Operator string
+	Raw      jsontext.Value
 }
 
 // Messages is the client's Messages: it yields every stored message of a room exactly once,
@@ -101,7 +108,13 @@ func (h *hearing) emit(n Heard) error {
 
 func (h *hearing) note(kind NoteKind) {
 	if h.tell != nil {
-		h.tell(Note{kind, h.instance, h.last})
+		h.tell(Note{Kind: kind, InstanceID: h.instance, After: h.last})
+	}
+}
+
+func (h *hearing) noteDeleted(n Note) {
+	if n.Kind, n.After = NoteDeleted, h.last; h.tell != nil && len(n.Deleted) > 0 {
+		h.tell(n)
 	}
 }
 
@@ -159,6 +172,9 @@ func (h *hearing) start(ctx context.Context, instanceID string) error {
 // except for the fact that the room has ended.
 func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	m, err := events.DecodeMessage(n.Data)
+	if d, e := events.DecodeDeletion(n.Data); e == nil {
+		return h.delete(ctx, d, n)
+	}
 	if err != nil {
 		f, _, ok := readFact(n.Data)
 		h.doubt = h.doubt || ok && f.Type == events.RoomDestroyed && f.InstanceID == h.instance
@@ -185,6 +201,26 @@ func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	h.sure()
 	m.Seq = seq
 	return h.give(Heard{Message: m, Raw: n.Data})
+}
+
+// delete handles the deletion of messages, which has a place of its own among them.
+func (h *hearing) delete(ctx context.Context, d *events.Deletion, n *nats.Msg) error {
+	seq, before := number(n, nats.JSSequence), number(n, nats.JSLastSequence)
+	switch {
+	case string(d.Room) != h.roomID || seq <= h.last:
+		return nil
+	case before <= h.last:
+	case d.InstanceID != h.instance: // what is missing shows at the next message
+		return nil
+	default:
+		if err := h.fill(ctx, seq); err != nil {
+			return err
+		}
+	}
+	h.sure()
+	h.last, h.lost = max(h.last, seq), false
+	h.noteDeleted(Note{InstanceID: d.InstanceID, Deleted: d.MessageSeqs, Operator: d.Operator, Raw: n.Data})
+	return nil
 }
 
 // give yields a stored message.
@@ -298,6 +334,7 @@ func (h *hearing) page(page *room.HistoryReply, live uint64, complete bool) (mor
 		h.lose()
 	}
 	after := h.last
+	h.noteDeleted(Note{InstanceID: page.InstanceID, Deleted: page.Deleted})
 	for _, raw := range page.Events {
 		m, err := events.DecodeMessage(raw)
 		if err != nil || m.Seq <= h.last {
