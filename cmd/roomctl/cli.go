@@ -48,6 +48,8 @@ type cli struct {
 	Ls       lsCmd       `cmd:"" help:"List all rooms."`
 	Send     sendCmd     `cmd:"" help:"Send a message in a room; without --as, as the server."`
 	History  historyCmd  `cmd:"" help:"Print what happened, or was said, in a room."`
+	Delete   deleteCmd   `cmd:"" help:"Delete messages of a room, so that nobody can read them any more: your own for a while, or as a back end any."`
+	Erase    eraseCmd    `cmd:"" help:"Erase all messages of a user in all rooms."`
 	Watch    watchCmd    `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
 
 	Set        setCmd        `cmd:"" help:"Set and delete attributes of a room, all in one change."`

@@ -122,6 +122,7 @@ func (p *printer) print(st step) error {
 	p.comment(st)
 	raw := st.raw()
 	switch {
+	case raw == nil && !p.JSON && st.note != nil && st.note.Kind == client.NoteDeleted:
 	case raw == nil:
 		return nil
 	case p.JSON:
@@ -143,14 +144,19 @@ func (st step) raw() []byte {
 		return st.update.Raw
 	case st.heard != nil:
 		return st.heard.Raw
+	case st.note != nil:
+		return st.note.Raw
 	}
 	return nil
 }
 
 // step is the line for a step's event.
 func (l look) step(st step) (string, error) {
-	if st.update != nil {
+	switch {
+	case st.update != nil:
 		return l.fact(st.update.Raw)
+	case st.note != nil:
+		return l.deleted(st.note), nil
 	}
 	return l.message(st.heard.Raw, st.heard.Message.Seq)
 }

@@ -102,6 +102,9 @@ func newNode(t testing.TB, opts []Option) *Node {
 	return n
 }
 
+// Store is the directory that the node stores everything in.
+func (n *Node) Store() string { return n.opts.StoreDir }
+
 // Restart stops the node and starts it again.
 func (n *Node) Restart() {
 	n.t.Helper()

@@ -11,6 +11,7 @@ import (
 type Step struct {
 	client.Heard
 	Note client.NoteKind // empty: it is a message
+	Told client.Note     // the note itself
 	err  error
 }
 
@@ -26,7 +27,7 @@ func Hear(t testing.TB, ctx context.Context, c *client.Client, q client.Messages
 			close(listens)
 			return
 		}
-		steps <- Step{Heard: client.Heard{After: n.After}, Note: n.Kind}
+		steps <- Step{Heard: client.Heard{After: n.After}, Note: n.Kind, Told: n}
 	}
 	go func() {
 		defer close(over)
