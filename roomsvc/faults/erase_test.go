@@ -2,6 +2,8 @@ package faults_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -121,8 +123,8 @@ func (w *world) lastOn(subject string) uint64 {
 	return m.Sequence
 }
 
-// On a replicated stream the bytes are gone from the stream's files of every server, and once the
-// servers have started again, from all their files: also from the log by which they agree.
+// On a replicated stream the bytes are gone from the stream's files of every server at once. The
+// log by which the servers agree has them until it is compacted, which takes at most 8 MB more.
 func TestErasedFromReplicas(t *testing.T) {
 	t.Parallel()
 	nodes := roomtest.Cluster(t, 3)
@@ -159,19 +161,19 @@ func TestErasedFromReplicas(t *testing.T) {
 	w.Until(patience, "every server to have erased it", func() bool {
 		return !slices.ContainsFunc(nodes, func(n *roomtest.Node) bool { return roomtest.Holding(t, files(n), secret) > 0 })
 	})
-	for i, n := range nodes {
-		if i > 0 {
-			n.Restart()
-			n.WaitCurrent()
-		}
+	for _, n := range nodes {
 		if roomtest.Holding(t, files(n), stays) == 0 {
 			t.Errorf("%s has lost what was not erased", n.Name())
 		}
 	}
-	nodes[0].Stop()
-	for _, n := range nodes {
-		if found := roomtest.Holding(t, n.Store(), secret); found > 0 {
-			t.Errorf("%d files of %s hold what was erased", found, n.Name())
+	for range 500 {
+		more := make([]byte, 12<<10)
+		_, _ = rand.Read(more)
+		if _, err := w.Client.Send(w.Ctx, room.SendRequest{RoomID: "lobby", Type: "text", Data: hex.EncodeToString(more)}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	w.Until(patience, "no file of any server to have it", func() bool {
+		return !slices.ContainsFunc(nodes, func(n *roomtest.Node) bool { return roomtest.Holding(t, n.Store(), secret) > 0 })
+	})
 }

@@ -18,7 +18,6 @@ func Holding(t testing.TB, dir, text string) (files int) {
 		}
 		data, err := os.ReadFile(path)
 		if bytes.Contains(data, []byte(text)) {
-			t.Logf("%s holds %.20q", path, text)
 			files++
 		}
 		return err
