@@ -261,7 +261,10 @@ func (s *assembly) wire(rep *replica.Replica) {
 	s.erase = erase.New(erase.Config{Life: s.life, Log: s.log, Replica: rep, Messages: s.messages, Limits: limits, Source: s.cfg.SourcePrefix})
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
-		Past:     &past.Reader{Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix},
+		Past: &past.Reader{
+			Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix,
+			Moments: past.Moments{Journal: s.journal, View: rep.View},
+		},
 		Messages: s.messages, Talk: s.talk, Eraser: s.erase, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
 		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Stats: s.stats,
 	})

@@ -237,6 +237,7 @@ func TestExpiresAt(t *testing.T) {
 		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.DestroyRoom: `"roomID":"joined"`, room.SetAccess: `"roomID":"base","allow":["eve"]`,
 		room.Update: `"roomID":"base","roomName":"Base"`, room.UpdateMember: `"roomID":"base","userName":"Al"`, room.SetRole: `"roomID":"base","userIDs":["eve"],"role":"host"`,
 		room.Ban: `"roomID":"base","userIDs":["eve"]`, room.Unban: `"roomID":"base","userIDs":["eve"]`, room.Mute: `"roomID":"base","userIDs":["eve"]`, room.Unmute: `"roomID":"base","userIDs":["eve"]`,
+		room.Instances: `"roomID":"base"`,
 	}
 	for _, session := range []string{"leased", "lasting"} {
 		ok[leased](w, "create", `{"roomID":"joined","userID":"bob"}`)

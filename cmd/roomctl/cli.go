@@ -36,21 +36,22 @@ type options struct {
 type cli struct {
 	options
 
-	Create   createCmd   `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty."`
-	Join     joinCmd     `cmd:"" help:"Join a room that exists."`
-	Enter    enterCmd    `cmd:"" help:"Join a room, and make it if there is none."`
-	Switch   switchCmd   `cmd:"" help:"Move from one room to another in one step."`
-	Leave    leaveCmd    `cmd:"" help:"Leave a room."`
-	LeaveAll leaveAllCmd `cmd:"" help:"Leave every room that this session is in."`
-	Get      getCmd      `cmd:"" help:"Describe a room."`
-	Members  membersCmd  `cmd:"" help:"List who is in a room."`
-	Rooms    roomsCmd    `cmd:"" help:"List the rooms that the user is in."`
-	Ls       lsCmd       `cmd:"" help:"List all rooms."`
-	Send     sendCmd     `cmd:"" help:"Send a message in a room; without --as, as the server."`
-	History  historyCmd  `cmd:"" help:"Print what happened, or was said, in a room."`
-	Delete   deleteCmd   `cmd:"" help:"Delete messages of a room, so that nobody can read them any more: your own for a while, or as a back end any."`
-	Erase    eraseCmd    `cmd:"" help:"Erase all messages of a user in all rooms."`
-	Watch    watchCmd    `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
+	Create    createCmd    `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty."`
+	Join      joinCmd      `cmd:"" help:"Join a room that exists."`
+	Enter     enterCmd     `cmd:"" help:"Join a room, and make it if there is none."`
+	Switch    switchCmd    `cmd:"" help:"Move from one room to another in one step."`
+	Leave     leaveCmd     `cmd:"" help:"Leave a room."`
+	LeaveAll  leaveAllCmd  `cmd:"" help:"Leave every room that this session is in."`
+	Get       getCmd       `cmd:"" help:"Describe a room."`
+	Members   membersCmd   `cmd:"" help:"List who is in a room."`
+	Rooms     roomsCmd     `cmd:"" help:"List the rooms that the user is in."`
+	Ls        lsCmd        `cmd:"" help:"List all rooms."`
+	Send      sendCmd      `cmd:"" help:"Send a message in a room; without --as, as the server."`
+	History   historyCmd   `cmd:"" help:"Print what happened, or was said, in a room."`
+	Instances instancesCmd `cmd:"" help:"List the rooms that there were under one ID, one after the other, the newest first."`
+	Delete    deleteCmd    `cmd:"" help:"Delete messages of a room, so that nobody can read them any more: your own for a while, or as a back end any."`
+	Erase     eraseCmd     `cmd:"" help:"Erase all messages of a user in all rooms."`
+	Watch     watchCmd     `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
 
 	Set        setCmd        `cmd:"" help:"Set and delete attributes of a room, all in one change."`
 	SetMember  setMemberCmd  `cmd:"" help:"Set attributes of members of a room."`
@@ -129,7 +130,8 @@ type getCmd struct{ roomArg }
 
 type membersCmd struct {
 	roomArg
-	Count bool `help:"Say only how many there are."`
+	Count bool   `xor:"what" help:"Say only how many there are."`
+	At    string `xor:"what" placeholder:"TIME" help:"List who was in at that moment: 2026-01-02T15:04:05Z, or 2026-01-02 15:04:05 in local time."`
 }
 
 type roomsCmd struct{}
@@ -182,6 +184,8 @@ type historyCmd struct {
 	Before   *uint64 `xor:"from" placeholder:"N" help:"End before this message."`
 	Count    int     `default:"100" placeholder:"N" help:"How many to show at most, 0 for all (${default})."`
 }
+
+type instancesCmd struct{ roomArg }
 
 type reasonFlag struct {
 	Reason string `placeholder:"TEXT" help:"Why; everybody in the room hears it."`

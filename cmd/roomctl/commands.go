@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
@@ -107,9 +109,13 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 		reply, err := client.Count(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
 		return s.answer(err, func(look) string { return members(reply.MemberCount) })
 	}
+	at, err := c.moment(s.look.zone)
+	if err != nil {
+		return err
+	}
 	var all []room.MemberInfo
-	instance := ""
-	first := room.MembersRequest{Freshness: newest, RoomID: c.Room}
+	instance, complete := "", true
+	first := room.MembersRequest{Freshness: newest, RoomID: c.Room, At: at}
 	q := first
 	for more := true; more; {
 		var reply *room.MembersReply
@@ -121,10 +127,51 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 			continue
 		}
 		all, instance = append(all, reply.MemberList...), reply.InstanceID
+		complete = reply.Complete == nil || *reply.Complete
 		q.NextFlag, q.Freshness = reply.NextFlag, room.Freshness{MinRevision: reply.Revision}
 		more = reply.NextFlag != ""
 	}
-	return s.answer(err, func(l look) string { return l.members(c.Room, all) })
+	if err == nil && !complete && !s.JSON {
+		s.remark("names and attributes may be missing: the facts that set them are no longer kept")
+	}
+	return s.answer(err, func(l look) string {
+		if at != nil && len(all) == 0 {
+			return fmt.Sprintf("nobody was in %s at %s", l.roomID(c.Room), l.time(*at))
+		}
+		return l.members(c.Room, all)
+	})
+}
+
+// moment is the time that is asked for; nil: now.
+func (c *membersCmd) moment(zone *time.Location) (*events.Time, error) {
+	if c.At == "" {
+		return nil, nil
+	}
+	at := new(events.Time)
+	if t, err := time.ParseInLocation(time.DateTime, c.At, zone); err == nil {
+		*at = events.TimeOf(t)
+	} else if at.UnmarshalText([]byte(c.At)) != nil {
+		return nil, usageError{fmt.Errorf("--at is %q; give a time such as 2026-01-02T15:04:05Z, or \"2026-01-02 15:04:05\" in local time", c.At)}
+	}
+	return at, nil
+}
+
+func (c *instancesCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
+	var all []room.Instance
+	q := room.InstancesRequest{Freshness: newest, RoomID: c.Room}
+	for more := true; more && err == nil; {
+		var reply *room.InstancesReply
+		if reply, err = client.Instances(ctx, q); err == nil {
+			all, q.NextFlag, q.Freshness = append(all, reply.Instances...), reply.NextFlag, room.Freshness{}
+			more = reply.NextFlag != ""
+		}
+	}
+	return s.answer(err, func(l look) string { return l.instances(all) })
 }
 
 func (c *roomsCmd) Run(ctx context.Context, s *session) error {

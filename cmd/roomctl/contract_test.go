@@ -43,6 +43,8 @@ func TestJSONFollowsTheContract(t *testing.T) {
 		{"destroy nowhere", nil},
 		{"enter lobby --as alice", reply("enter")},
 		{"destroy lobby --reason closing", reply("destroy")},
+		{"instances lobby", reply("instances")},
+		{"members lobby --at 2026-01-01T00:00:00Z", nil},
 	} {
 		r := roomctl(t, append(strings.Fields(c.line), "--json", "-s", url)...)
 		out, check := r.stdout, c.check

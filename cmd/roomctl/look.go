@@ -267,6 +267,15 @@ func (l look) members(id string, list []room.MemberInfo) string {
 	return render(t)
 }
 
+// instances lists the rooms that there were under one ID.
+func (l look) instances(list []room.Instance) string {
+	t := l.table("instance", "name", "created", "ended", "why", "sequence")
+	for _, i := range list {
+		t.AppendRow(table.Row{i.InstanceID, printable(i.RoomName), l.time(i.CreatedAt), l.time(i.EndedAt), i.Reason, i.Sequence})
+	}
+	return render(t)
+}
+
 // heads lists the rooms of one user.
 func (l look) heads(user string, list []room.RoomHead) string {
 	if len(list) == 0 {

@@ -36,6 +36,10 @@ bob              2026-05-04 12:00:00`},
 USER   NAME  JOINED               SESSIONS  ATTRIBUTES
 alice        2026-05-04 12:00:00  tab-1     mood="so so", role=host
 bob          2026-05-04 12:00:00`},
+		"instances": {plain.instances([]room.Instance{{InstanceID: "i2", CreatedAt: noon, Sequence: 7}, {InstanceID: "i1", RoomName: "Tea", CreatedAt: noon, EndedAt: noon, Reason: events.DestroyedEmpty, Sequence: 12}}), `
+INSTANCE  NAME  CREATED              ENDED                WHY    SEQUENCE
+i2              2026-05-04 12:00:00                                     7
+i1        Tea   2026-05-04 12:00:00  2026-05-04 12:00:00  empty        12`},
 		"room": {plain.room(&full), `
 room                          lobby
 name                          The lobby

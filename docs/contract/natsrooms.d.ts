@@ -232,6 +232,38 @@ gone without waiting for its lease to end. */
   count?: number;
 }
 
+/** InstancesRequest is the body of instances. */
+export interface InstancesRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** wait until this revision has been seen */
+  minRevision?: number;
+  /** wait for everything stored before the request */
+  sync?: boolean;
+  /** of the page before; empty for the first */
+  nextFlag?: string;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+}
+
 /** RoomRequest is the body of join and leave. */
 export interface RoomRequest {
   /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -397,6 +429,8 @@ gone without waiting for its lease to end. */
   count?: number;
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   roomID: string;
+  /** trusted form only: who was in at that moment; any RFC 3339 time */
+  at?: string;
 }
 
 /** Stay is an instance of a room that a session is in, or was in. */
@@ -1714,6 +1748,28 @@ export interface HistoryReply {
   leaseSeconds?: number;
 }
 
+/** Instance is one of the rooms that there were under one ID, one after the other. */
+export interface Instance {
+  instanceID: string;
+  /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
+  roomName: string;
+  createdAt: string;
+  endedAt?: string;
+  /** why it ended */
+  reason?: "empty" | "requested";
+  /** of its newest fact */
+  sequence: number;
+}
+
+/** InstancesReply answers instances. */
+export interface InstancesReply {
+  /** the newest first */
+  instances: Instance[];
+  nextFlag: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
 /** ErrorUser is a user for whom a command that names several could do nothing. */
 export interface ErrorUser {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -1809,6 +1865,8 @@ export interface MembersReply {
   memberList: MemberInfo[];
   memberCount: number;
   nextFlag: string;
+  /** with at; false: the room's first facts are no longer kept, so names, userInfo and attributes may be missing */
+  complete?: boolean;
   instanceID: string;
   sequence: number;
   revision: number;
@@ -1970,6 +2028,7 @@ export interface Commands {
   history: { body: HistoryRequest; reply: HistoryReply };
   deleteMessages: { body: DeleteMessagesRequest; reply: DeleteMessagesReply };
   eraseUser: { body: EraseUserRequest; reply: EraseUserReply };
+  instances: { body: InstancesRequest; reply: InstancesReply };
   kick: { body: KickRequest; reply: KickReply };
   setAccess: { body: SetAccessRequest; reply: SetAccessReply };
   destroy: { body: DestroyRequest; reply: DestroyReply };

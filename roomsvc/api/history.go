@@ -58,7 +58,7 @@ func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
 	}
 	reply, err := a.Past.Living(ctx, &q.Query, head, since)
 	if err != nil {
-		return nil, a.unread(q, err)
+		return nil, a.unread(q.room, err)
 	}
 	if q.body.AfterSequence == nil && a.Feeds && q.userForm {
 		if refused := a.stillReads(ctx, q.request, q.room, head.InstanceID, *since); refused != nil {
@@ -68,8 +68,8 @@ func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
 	return reply, nil
 }
 
-func (a *API) unread(q *recall, err error) *room.Error {
-	a.Log.Warn("reading history", "room", q.room, "error", err)
+func (a *API) unread(r subjects.Room, err error) *room.Error {
+	a.Log.Warn("reading history", "room", r, "error", err)
 	return room.Refuse(room.ErrBusy, "nothing happened: the stream did not answer in time; try again")
 }
 
@@ -92,7 +92,7 @@ func (a *API) recallEnded(ctx context.Context, q *recall, head *room.Head, refus
 	reply, err := a.Past.Ended(ctx, &q.Query, func(c *events.Config) subjects.User { return a.limits(q, c) })
 	switch {
 	case err != nil:
-		return nil, a.unread(q, err)
+		return nil, a.unread(q.room, err)
 	case reply != nil:
 		return reply, nil
 	case refused != nil:

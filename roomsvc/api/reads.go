@@ -54,8 +54,16 @@ func takeMembers(a *API, q *request) {
 	if err != nil {
 		refused = room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", body.NextFlag)
 	}
+	if refused == nil && body.At != nil && q.userForm {
+		refused = room.Refuse(room.ErrNotAllowed, "at is for trusted callers, at %s; without it you get those who are in now", subjects.Command(string(room.Members)))
+		refused.Field = "at"
+	}
 	if refused != nil {
 		a.sendError(q, refused)
+		return
+	}
+	if body.At != nil {
+		a.readAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) { return a.membersAt(ctx, r, *body.At, order, count) })
 		return
 	}
 	a.readBeside(q, body.Freshness, r, func() (any, *room.Error) {
@@ -80,6 +88,20 @@ func page(st *room.State, order uint64, count int) *room.MembersReply {
 		return true
 	})
 	return reply
+}
+
+// membersAt is a page of those who were in the room at a moment.
+func (a *API) membersAt(ctx context.Context, r subjects.Room, at events.Time, order uint64, count int) (any, *room.Error) {
+	then, refused, err := a.Past.Moments.At(ctx, r, at)
+	switch {
+	case err != nil:
+		return nil, a.unread(r, err)
+	case refused != nil:
+		return nil, refused
+	}
+	reply := page(then.State, order, count)
+	reply.Complete = &then.Whole
+	return reply, nil
 }
 
 func takeMemberOf(a *API, q *request) {

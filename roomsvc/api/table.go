@@ -45,4 +45,5 @@ var table = map[room.Verb]verb{
 	room.List:                {take: takeList},
 	room.Renew:               {take: takeRenew},
 	room.History:             {take: takeHistory},
+	room.Instances:           {take: takeInstances},
 }

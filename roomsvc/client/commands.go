@@ -69,7 +69,8 @@ func (c *Client) Get(ctx context.Context, q ReadRequest) (*GetReply, error) {
 }
 
 // Members lists one page of a room's members, oldest first. There are more if NextFlag is
-// not empty. A page with another InstanceID belongs to another room of the same name.
+// not empty. A page with another InstanceID belongs to another room of the same name. With At,
+// which is for trusted callers, it lists those who were in at that moment.
 func (c *Client) Members(ctx context.Context, q MembersRequest) (*MembersReply, error) {
 	return do[MembersReply](ctx, c, room.Members, c.caller(&q.Caller), &q)
 }
@@ -140,6 +141,12 @@ func (c *Client) EraseUser(ctx context.Context, q EraseUserRequest) (*EraseUserR
 // History reads one page of the facts or of the messages of an instance of a room.
 func (c *Client) History(ctx context.Context, q HistoryRequest) (*HistoryReply, error) {
 	return do[HistoryReply](ctx, c, room.History, c.caller(&q.Caller), &q)
+}
+
+// Instances lists one page of the rooms that there were under one ID, one after the other, as
+// far back as facts are kept, the newest first. It is for trusted callers.
+func (c *Client) Instances(ctx context.Context, q InstancesRequest) (*InstancesReply, error) {
+	return do[InstancesReply](ctx, c, room.Instances, c.caller(&q.Caller), &q)
 }
 
 // Kick puts users out of a room, with all their sessions. It is for trusted callers.

@@ -58,7 +58,8 @@ type (
 	// ReadRequest is for [Client.Get] and [Client.Count]: RoomID, and a [Freshness].
 	ReadRequest = room.ReadRequest
 
-	// MembersRequest is for [Client.Members]: RoomID, a [Page] and a [Freshness].
+	// MembersRequest is for [Client.Members]: RoomID, a [Page] and a [Freshness]; At is a moment
+	// in the past.
 	MembersRequest = room.MembersRequest
 
 	// MemberOfRequest is for [Client.MemberOf]: RoomID, at most 100 UserIDs, and a [Freshness].
@@ -105,6 +106,8 @@ type (
 	// EraseUserRequest is for [Client.EraseUser]: the UserID whose messages are erased, and the
 	// NextFlag of the reply before.
 	EraseUserRequest = room.EraseUserRequest
+	// InstancesRequest is for [Client.Instances]: RoomID, a [Page] and a [Freshness].
+	InstancesRequest = room.InstancesRequest
 
 	// KickRequest is for [Client.Kick]: RoomID, at most 50 UserIDs, and a Reason of at most
 	// 256 bytes.
@@ -147,7 +150,9 @@ type (
 	GetReply = room.GetReply
 
 	// MembersReply answers [Client.Members]: one page of the MemberList, MemberCount, NextFlag
-	// (empty on the last page) and the room's [Position].
+	// (empty on the last page) and the room's [Position]. With At, all are as they were then, and
+	// Complete is false if the room's first facts are no longer kept, so that names, UserInfo and
+	// attributes may be missing.
 	MembersReply = room.MembersReply
 
 	// CountReply answers [Client.Count]: MemberCount, and the room's [Position].
@@ -195,6 +200,9 @@ type (
 
 	// EraseUserReply answers [Client.EraseUser]: Erased counts the messages so far.
 	EraseUserReply = room.EraseUserReply
+	// InstancesReply answers [Client.Instances]: one page of Instances, the newest first, and
+	// NextFlag (empty on the last page).
+	InstancesReply = room.InstancesReply
 
 	// KickReply answers [Client.Kick]: Kicked has the users that are out, ErrorUserList those
 	// that were not in the room.
@@ -235,6 +243,10 @@ type (
 	// Departure is how a stay ended: its RoomID and InstanceID, the Sequence of the fact
 	// that says so, Reason, ReasonText and LeftAt.
 	Departure = room.Departure
+
+	// Instance is one of the rooms that there were under one ID: InstanceID, RoomName, CreatedAt,
+	// EndedAt and Reason if it has ended, and Sequence of its newest fact.
+	Instance = room.Instance
 
 	// MemberInfo is a member: UserID, UserName, UserInfo, JoinedAt, Attributes and Sessions.
 	MemberInfo = room.MemberInfo

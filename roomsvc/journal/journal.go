@@ -235,6 +235,7 @@ func (j *Journal) Shared(ctx context.Context) (map[string]int, error) {
 // Extent is what the stream holds, according to its leader.
 type Extent struct {
 	First, Last uint64
+	Since       time.Time // when the first was stored
 	At          time.Time // by the server's clock
 }
 
@@ -248,7 +249,7 @@ func (j *Journal) Extent(ctx context.Context) (Extent, error) {
 	if id := info.Config.Metadata[metaID]; id != j.ID {
 		return Extent{}, fmt.Errorf("%w (journal %s, now %q)", ErrAnother, j.ID, id)
 	}
-	return Extent{info.State.FirstSeq, info.State.LastSeq, info.TimeStamp}, nil
+	return Extent{info.State.FirstSeq, info.State.LastSeq, info.State.FirstTime, info.TimeStamp}, nil
 }
 
 // At reads one stored message; ok is false if there is none at seq.

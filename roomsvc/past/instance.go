@@ -2,9 +2,6 @@ package past
 
 import (
 	"context"
-	"errors"
-	"sort"
-	"sync/atomic"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -14,16 +11,12 @@ import (
 
 // instance is what is kept of an instance of a room.
 type instance struct {
-	room        subjects.Room
-	id          string
+	remembered
 	made        events.Time
 	first, last fact
 	ended       bool
 	config      *events.Config // nil: no fact that has it is kept
-
-	reading chan struct{} // held by whoever reads the stays
-	stays   map[subjects.User][]stay
-	kept    atomic.Int64 // how many stays there are
+	stays       map[subjects.User][]stay
 }
 
 // fact is where a fact is: its place in the journal, and its sequence.
@@ -58,7 +51,7 @@ func find(ctx context.Context, j *journal.Journal, r subjects.Room, id string) (
 	if err != nil || !ok {
 		return nil, err
 	}
-	in := &instance{room: r, id: id, made: made, reading: make(chan struct{}, 1)}
+	in := &instance{remembered: remembered{room: r, id: id, reading: make(chan struct{}, 1)}, made: made}
 	s := &search{ctx: ctx, reader: reader}
 	begin, _ := s.first(1, newest, func(f *events.Fact) bool { return f.Time >= made })
 	for f := begin; s.err == nil; { // an instance that ended in the millisecond in which this one began
@@ -89,51 +82,13 @@ func find(ctx context.Context, j *journal.Journal, r subjects.Room, id string) (
 	return in, nil
 }
 
-// search halves a room's part of the journal.
-type search struct {
-	ctx    context.Context
-	reader *journal.Reader
-	place  uint64 // of the fact that was read last
-	err    error
-}
-
-// at is the first fact at or after a place; nil if there is none.
-func (s *search) at(place uint64) *events.Fact {
-	if s.err != nil {
-		return nil
-	}
-	at, data, ok, err := s.reader.Next(s.ctx, place)
-	if err != nil || !ok {
-		s.err = err
-		return nil
-	}
-	s.place = at
-	f, err := events.DecodeFact(data)
-	if !errors.Is(err, events.ErrUnknownType) {
-		s.err = err
-	}
-	return f
-}
-
-// first is the first fact between two places that is so, where all after it are, too; and the
-// place after the last one that is not so.
-func (s *search) first(low, high uint64, so func(*events.Fact) bool) (f *events.Fact, after uint64) {
-	after = low + uint64(sort.Search(int(high-low+1), func(i int) bool {
-		f := s.at(low + uint64(i))
-		return f == nil || so(f)
-	}))
-	return s.at(after), after
-}
-
 // staysOf is when the user was in the instance; all stays of everybody are read at the first
 // call.
 func (in *instance) staysOf(ctx context.Context, j *journal.Journal, u subjects.User) ([]stay, error) {
-	select {
-	case in.reading <- struct{}{}:
-		defer func() { <-in.reading }()
-	case <-ctx.Done():
+	if !in.hold(ctx.Done()) {
 		return nil, ctx.Err()
 	}
+	defer in.release()
 	if in.stays == nil {
 		all := gathering{in, map[subjects.User][]stay{}}
 		err := j.Reader(subjects.Facts(in.room)).Read(ctx, in.first.at, func(at uint64, data []byte) bool {

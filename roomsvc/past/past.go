@@ -21,7 +21,9 @@ type Reader struct {
 	Recent   *replica.Recent // the newest facts, in memory
 	Source   string          // prefix of the source of every event
 
-	known cache
+	Moments Moments
+
+	known cache[*instance]
 }
 
 // Query asks for a page of one instance of a room.

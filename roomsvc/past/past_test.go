@@ -347,11 +347,11 @@ func TestCache(t *testing.T) {
 		t.Errorf("%d instances are remembered", n)
 	}
 	last := w.known.get("lobby", ids[len(ids)-1])
-	if last == nil || last.kept.Load() != 1 || last != w.known.put(&instance{room: "lobby", id: last.id}) {
+	if last == nil || last.kept.Load() != 1 || last != w.known.put(&instance{remembered: remembered{room: "lobby", id: last.id}}) {
 		t.Errorf("the last one is remembered as %+v", last)
 	}
 	last.kept.Store(mostStays + 1)
-	w.known.put(&instance{room: "hall"})
+	w.known.put(&instance{remembered: remembered{room: "hall"}})
 	if n := len(w.known.list); n != 1 {
 		t.Errorf("%d instances are remembered beside one with too many stays", n)
 	}

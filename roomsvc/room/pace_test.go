@@ -94,7 +94,13 @@ func TestCommandTable(t *testing.T) {
 		}
 		hosts--
 	}
-	if !room.List.Info().Trusted || trusted != 1 || hosts != 0 {
-		t.Errorf("%d commands are for trusted callers only, and %d more for hosts than should be", trusted, hosts)
+	for _, v := range []room.Verb{room.List, room.EraseUser, room.Instances} {
+		if c := v.Info(); !c.Trusted || c.Hosts {
+			t.Errorf("%s is for everybody", v)
+		}
+		trusted--
+	}
+	if trusted != 0 || hosts != 0 {
+		t.Errorf("%d commands more are for trusted callers only, and %d more for hosts, than should be", trusted, hosts)
 	}
 }

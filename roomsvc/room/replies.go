@@ -92,6 +92,7 @@ type MembersReply struct {
 	MemberList  []MemberInfo `json:"memberList"`
 	MemberCount int          `json:"memberCount"`
 	NextFlag    string       `json:"nextFlag"`
+	Complete    *bool        `json:"complete,omitzero"` // with at; false: the room's first facts are no longer kept, so names, userInfo and attributes may be missing
 	Position    `json:",embed"`
 	Lease       `json:",embed"`
 }
@@ -193,6 +194,23 @@ type HistoryReply struct {
 	MessageSeq *uint64          `json:"messageSeq,omitzero"` // with messages of a room that exists: the messageSeq of the newest one, 0 if there is none; a deletion counts
 	Deleted    []uint64         `json:"deleted,omitzero"`    // with messages: the messageSeqs of those whose deletion comes in this part of the history
 	Lease      `json:",embed"`
+}
+
+// Instance is one of the rooms that there were under one ID, one after the other.
+type Instance struct {
+	InstanceID string               `json:"instanceID"`
+	RoomName   string               `json:"roomName"` // empty also if the fact that has it is no longer kept
+	CreatedAt  events.Time          `json:"createdAt"`
+	EndedAt    events.Time          `json:"endedAt,omitzero"`
+	Reason     events.DestroyReason `json:"reason,omitzero"` // why it ended
+	Sequence   uint64               `json:"sequence"`        // of its newest fact
+}
+
+// InstancesReply answers instances.
+type InstancesReply struct {
+	Instances []Instance `json:"instances"` // the newest first
+	NextFlag  string     `json:"nextFlag"`
+	Lease     `json:",embed"`
 }
 
 // KickReply answers kick.

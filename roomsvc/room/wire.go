@@ -3,6 +3,8 @@ package room
 import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"natsrooms/events"
 )
 
 // Verb is the name of a command, as in its subject.
@@ -28,6 +30,7 @@ const (
 	SetMemberAttributes Verb = "setMemberAttributes"
 	Send                Verb = "send"
 	History             Verb = "history"
+	Instances           Verb = "instances"
 	Kick                Verb = "kick"
 	DestroyRoom         Verb = "destroy"
 	SetAccess           Verb = "setAccess"
@@ -154,7 +157,8 @@ type MembersRequest struct {
 	Caller    `json:",embed"`
 	Freshness `json:",embed"`
 	Page      `json:",embed"`
-	RoomID    string `json:"roomID"`
+	RoomID    string       `json:"roomID"`
+	At        *events.Time `json:"at,omitzero"` // trusted form only: who was in at that moment; any RFC 3339 time
 }
 
 // MemberOfRequest is the body of memberOf.
@@ -226,6 +230,14 @@ type HistoryRequest struct {
 	BeforeMessageSeq *uint64 `json:"beforeMessageSeq,omitzero"`
 	NextFlag         string  `json:"nextFlag,omitzero"`
 	Count            int     `json:"count,omitzero"` // 1 to 500; 0: 500
+}
+
+// InstancesRequest is the body of instances.
+type InstancesRequest struct {
+	Caller    `json:",embed"`
+	Freshness `json:",embed"`
+	Page      `json:",embed"`
+	RoomID    string `json:"roomID"`
 }
 
 // KickRequest is the body of kick.

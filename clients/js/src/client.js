@@ -9,7 +9,7 @@ import { Stream } from "./stream.js";
 import { subjects } from "./wire.js";
 import { watch } from "./watch.js";
 
-const reads = ["get", "members", "count", "memberOf", "rooms", "list", "renew", "history"];
+const reads = ["get", "members", "count", "memberOf", "rooms", "list", "renew", "history", "instances"];
 const changes = [
   "create", "join", "enter", "switch", "leave", "leaveAll", "setAttributes", "setMemberAttributes", "send",
   "deleteMessages", "eraseUser", "kick", "setAccess", "destroy",

@@ -35,6 +35,8 @@ export async function everyCommand(nc, name) {
   const { roomList } = await backEnd("list", { prefix: name, sync: true });
   await backEnd("destroy", { roomID: lobby });
   const { erased } = await backEnd("eraseUser", { userID: `${name} bob` });
+  const { instances } = await backEnd("instances", { roomID: lobby });
+  const then = await backEnd("members", { roomID: lobby, at: room.createdAt });
   return {
     verbs: [...verbs].sort(),
     late: [late.code, late.attributes, late.revision > revision],
@@ -51,6 +53,8 @@ export async function everyCommand(nc, name) {
     kicked,
     left: roomIDList,
     listed: roomList.map((r) => r.roomID),
+    instances: instances.map((i) => [i.instanceID === instanceID, i.reason]),
+    then: [then.memberList.map((m) => m.userID), then.complete],
   };
 }
 
@@ -71,4 +75,6 @@ export const outcome = (name, verbs) => ({
   kicked: [`${name} bob`],
   left: [`${name} lobby`],
   listed: [`${name} lobby`],
+  instances: [[true, "requested"]],
+  then: [[`${name} alice`], true],
 });

@@ -96,6 +96,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"AttributesChange.userID":  idOrNone,
 
 		"RenewRequest.rooms":                    items(0, room.MaxStays),
+		"MembersRequest.at":                     moment,
 		"MemberOfRequest.userIDs":               both(each(id), items(0, room.MaxUserIDs)),
 		"SetMemberAttributesRequest.userIDs":    both(each(id), items(1, room.MaxUserIDs)),
 		"KickRequest.userIDs":                   both(each(id), items(1, room.MaxKick)),
@@ -315,6 +316,12 @@ func pattern(p string) rule {
 		s.Pattern = p
 		return s
 	}
+}
+
+// moment is a time as callers may write it.
+func moment(s *jsonschema.Schema) *jsonschema.Schema {
+	s.Format, s.Pattern = "date-time", ""
+	return s
 }
 
 func oneOf(values ...any) rule {

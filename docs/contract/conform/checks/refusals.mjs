@@ -146,7 +146,7 @@ export const checks = {
 
   async "PARAM_INVALID: where a user acts, a back end has to name the user"(t) {
     const roomID = t.name("room");
-    const anonymous = ["create", "get", "members", "count", "memberOf", "list", "history", "send", "kick", "setAccess", "destroy"];
+    const anonymous = ["create", "get", "members", "count", "memberOf", "list", "history", "instances", "send", "kick", "setAccess", "destroy"];
     for (const verb of verbs.filter((v) => !anonymous.includes(v))) {
       const body = verb === "switch" ? { fromRoomID: roomID, toRoomInfo: { roomID: `${roomID}2` } } : { roomID, ...rest[verb] };
       await t.back.refused("PARAM_INVALID", verb, body, { field: "userID" });

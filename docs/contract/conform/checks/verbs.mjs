@@ -161,6 +161,22 @@ export const checks = {
     t.equal("nextFlag", nextFlag, "");
   },
 
+  async "instances and members with at tell of a room that has ended"(t) {
+    const [roomID, alice, bob] = [await t.room("room"), t.user("alice"), t.user("bob")];
+    const { room } = await alice.ask("create", { roomID, roomName: "first" });
+    await bob.ask("join", { roomID });
+    await t.back.ask("destroy", { roomID });
+    const second = await bob.ask("create", { roomID });
+    const { instances, nextFlag } = await t.back.ask("instances", { roomID });
+    t.equal("instances", instances.map((i) => [i.instanceID, i.roomName, i.reason]), [[second.instanceID, "", undefined], [room.instanceID, "first", "requested"]]);
+    t.equal("nextFlag", nextFlag, "");
+    const then = await t.back.ask("members", { roomID, at: room.createdAt });
+    t.equal("members", then.memberList.map((m) => m.userID), [alice.userID]);
+    t.equal("the instance", [then.instanceID, then.sequence, then.complete], [room.instanceID, 1, true]);
+    await t.back.refused("ROOM_NOT_EXIST", "instances", { roomID: t.name("never") });
+    await t.back.refused("PARAM_INVALID", "members", { roomID, at: "2999-01-01T00:00:00Z" }, { field: "at" });
+  },
+
   async "renew says where the session still is"(t) {
     const [a, b] = [await t.room("a"), await t.room("b")];
     const alice = t.user("alice");
