@@ -103,9 +103,24 @@ func ReplyAllowed(subject, reply string) bool {
 // user who chose that name.
 const userName = "user:"
 
+// backEndName begins the user names of back ends with a token.
+const backEndName = "admin:"
+
 // ConnectionName is the user name that a server shows for the connection of an end user with a
 // token.
 func ConnectionName(u User) string { return userName + u.Token() }
+
+// BackEndName is the user name that a server shows for the connection of a back end with a token.
+func BackEndName(u User) string { return backEndName + u.Token() }
+
+// BearerOfConnection is whose token a connection with that user name was let in with.
+func BearerOfConnection(name string) (u User, ok bool) {
+	if token, isBackEnd := strings.CutPrefix(name, backEndName); isBackEnd {
+		u, err := UserOfToken(token)
+		return u, err == nil
+	}
+	return UserOfConnection(name)
+}
 
 // UserOfConnection is the end user whose connection has that user name.
 func UserOfConnection(name string) (u User, ok bool) {

@@ -12,8 +12,10 @@ const (
 	StreamAside    = "ROOM_MESSAGES_TAKEOVER" // copy of [StreamMessages] while that one is replaced
 	StreamState    = "KV_rooms"               // the stream under [BucketState]
 	StreamSessions = "KV_room_sessions"
+	StreamBlocks   = "KV_room_blocks"
 	BucketState    = "rooms"         // the state of every room, for other programs to read
 	BucketSessions = "room_sessions" // who leads; leases
+	BucketBlocks   = "room_blocks"   // users who are kept out, and tokens that are revoked
 	MicroService   = "rooms"         // name of the NATS micro service
 	QueueGroup     = "rooms"         // queue group of its endpoints
 	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has been written
@@ -23,14 +25,16 @@ const (
 	KeyAlive       = "=alive"        // key in [BucketSessions]: says that the bucket holds the lease of every session that has one
 	KeyBeat        = "=beat"         // key in [BucketSessions]: that an instance takes commands, and since when without a break
 	KeyClock       = "=clock"        // key in [BucketSessions]: what an instance stores to learn the server's time
+	KeyRead        = "=read"         // key in [BucketBlocks]: what an instance stores to learn how far it has read
 )
 
 // Streams are all streams of the service.
-var Streams = []string{StreamRooms, StreamMessages, StreamState, StreamSessions}
+var Streams = []string{StreamRooms, StreamMessages, StreamState, StreamSessions, StreamBlocks}
 
 // Subjects that are the same for every room.
 const (
 	CutOff          = "room.cutoff"    // end users who are cut off, for all instances
+	LetIn           = "room.letin"     // which tokens connections were let in with, for all instances
 	Sync            = "room.sync"      // markers that prove how new a state is
 	JournalPattern  = "room.journal.*" // where facts are appended
 	FactsPattern    = "room.evt.*"     // where facts are stored and heard
@@ -157,6 +161,15 @@ func ParseKey(key string) (r Room, u User, member, ok bool) {
 
 // GrantKey is the key in [BucketSessions] of the rooms that a user's tokens name.
 func GrantKey(u User) string { return keyGrant + u.Token() }
+
+// BlockKey is the key in [BucketBlocks] of what is refused to a user.
+func BlockKey(u User) string { return u.Token() }
+
+// UserOfBlock is the user of a [BlockKey]; ok is false for all other keys.
+func UserOfBlock(key string) (u User, ok bool) {
+	u, err := UserOfToken(key)
+	return u, err == nil
+}
 
 // SessionKey is the key in [BucketSessions] of the lease of a user's session. The session ID
 // may be any UTF-8.

@@ -39,6 +39,62 @@ gone without waiting for its lease to end. */
   reason?: string;
 }
 
+/** BlockRequest is the body of block. */
+export interface BlockRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** 0: until unblock; at most ten years */
+  seconds?: number;
+  /** at most 256 bytes */
+  reason?: string;
+  /** the jti of a token: that one is refused, and not the user */
+  tokenID?: string;
+  /** tokens with an earlier iat, or none, are refused, and not the user */
+  issuedBefore?: string;
+}
+
+/** BlockedRequest is the body of blocked. */
+export interface BlockedRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** of the page before; empty for the first */
+  nextFlag?: string;
+  /** 1 to 500; 0: 500 */
+  count?: number;
+}
+
 /** ReadRequest is the body of get. */
 export interface ReadRequest {
   /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -709,6 +765,30 @@ gone without waiting for its lease to end. */
   userIDs: string[];
 }
 
+/** UnblockRequest is the body of unblock. */
+export interface UnblockRequest {
+  /** in the user form the subject names the user; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID?: string;
+  /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
+  userName?: string;
+  /** one JSON object, at most 1 KiB */
+  userInfo?: Record<string, unknown>;
+  /** "default" if empty; at most 64 bytes */
+  sessionID?: string;
+  /** 1 to 64 characters, random */
+  requestID?: string;
+  /** LeaseSeconds is how long the session stays in its rooms without a sign of life: 5 to
+3600, or 0 for no limit, which only trusted callers may ask for. The newest value that
+a session asked for counts. A session that asks for nothing gets, with its first room,
+60 s in the user form and no lease in the trusted form. */
+  leaseSeconds?: number;
+  /** Connection is the session's own connection: when it closes, the session is considered
+gone without waiting for its lease to end. */
+  connection?: Connection;
+  /** tokens that were revoked are good again too */
+  tokens?: boolean;
+}
+
 /** ConfigUpdate is what may be changed of a room's configuration. */
 export interface ConfigUpdate {
   /** seconds, 0 to 10800 */
@@ -753,7 +833,7 @@ gone without waiting for its lease to end. */
 
 /** ErrorInfo is a refusal on the wire. */
 export interface ErrorInfo {
-  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED" | "BLOCKED";
   number: number;
   message: string;
   field?: string;
@@ -762,7 +842,7 @@ export interface ErrorInfo {
   retryAfterMs?: number;
   outcome: "none" | "unknown";
   appCode?: string;
-  /** BANNED and MUTED: when it ends, if it does so before the room's instance */
+  /** BANNED, MUTED and BLOCKED: when it ends, if it does so by itself and that is known */
   until?: string;
 }
 
@@ -1575,7 +1655,7 @@ export interface NoticeData {
 
 /** NoticeError is the refusal inside a notice. */
 export interface NoticeError {
-  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED" | "BLOCKED";
   number: number;
   /** BANNED: when it ends, if it does so before the room's instance */
   until?: string;
@@ -1608,6 +1688,80 @@ export interface RestrictedReply {
   revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
+}
+
+/** RevokedToken is a token that is refused. */
+export interface RevokedToken {
+  /** its jti */
+  tokenID: string;
+  /** absent: for good */
+  until?: string;
+}
+
+export interface WholeRevokedToken extends RevokedToken {
+  until: string;
+}
+
+/** BlockReply answers block. */
+export interface BlockReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** everything */
+  blocked: boolean;
+  /** when the block ends; absent: it does not */
+  until?: string;
+  /** of the block */
+  reason?: string;
+  /** since when */
+  blockedAt?: string;
+  /** tokens that are refused */
+  tokens?: RevokedToken[];
+  /** tokens with an earlier iat, or none, are refused */
+  issuedBefore?: string;
+  /** rooms that this put the user out of */
+  roomCount: number;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+export interface WholeBlockReply extends BlockReply {
+  until: string;
+  tokens: WholeRevokedToken[];
+}
+
+/** Barred is what is refused to a user. */
+export interface Barred {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** everything */
+  blocked: boolean;
+  /** when the block ends; absent: it does not */
+  until?: string;
+  /** of the block */
+  reason?: string;
+  /** since when */
+  blockedAt?: string;
+  /** tokens that are refused */
+  tokens?: RevokedToken[];
+  /** tokens with an earlier iat, or none, are refused */
+  issuedBefore?: string;
+}
+
+export interface WholeBarred extends Barred {
+  until: string;
+  tokens: WholeRevokedToken[];
+}
+
+/** BlockedReply answers blocked. */
+export interface BlockedReply {
+  userList: Barred[];
+  nextFlag: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+export interface WholeBlockedReply extends BlockedReply {
+  userList: WholeBarred[];
 }
 
 /** CountReply answers count. */
@@ -1774,7 +1928,7 @@ export interface InstancesReply {
 export interface ErrorUser {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
-  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED";
+  code: "PARAM_INVALID" | "RATE_LIMITED" | "USER_ALREADY_IN_ROOM" | "USER_NOT_IN_ROOM" | "ROOM_NOT_EXIST" | "ROOM_ALREADY_EXISTS" | "ROOM_LIMIT" | "USER_ROOM_LIMIT" | "ROOM_ATTRIBUTE_COUNT" | "ROOM_ATTRIBUTE_KEY" | "ROOM_ATTRIBUTE_VALUE" | "ROOM_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_TOTAL" | "MEMBER_ATTRIBUTE_KEY" | "MEMBER_ATTRIBUTE_VALUE" | "NOT_ALLOWED" | "ROOM_FULL" | "REVISION_MISMATCH" | "MESSAGE_TOO_LONG" | "BUSY" | "UNAVAILABLE" | "BANNED" | "MUTED" | "BLOCKED";
   number: number;
 }
 
@@ -1979,6 +2133,31 @@ export interface SetRoleReply {
   leaseSeconds?: number;
 }
 
+/** UnblockReply answers unblock. */
+export interface UnblockReply {
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** everything */
+  blocked: boolean;
+  /** when the block ends; absent: it does not */
+  until?: string;
+  /** of the block */
+  reason?: string;
+  /** since when */
+  blockedAt?: string;
+  /** tokens that are refused */
+  tokens?: RevokedToken[];
+  /** tokens with an earlier iat, or none, are refused */
+  issuedBefore?: string;
+  expiresAt?: string;
+  leaseSeconds?: number;
+}
+
+export interface WholeUnblockReply extends UnblockReply {
+  until: string;
+  tokens: WholeRevokedToken[];
+}
+
 /** UpdateReply answers update. */
 export interface UpdateReply {
   /** at most 64 bytes unless room-name is set otherwise, and never more than 1024 */
@@ -2039,6 +2218,9 @@ export interface Commands {
   unban: { body: LiftRequest; reply: RestrictedReply };
   mute: { body: RestrictRequest; reply: RestrictedReply };
   unmute: { body: LiftRequest; reply: RestrictedReply };
+  block: { body: BlockRequest; reply: BlockReply };
+  unblock: { body: UnblockRequest; reply: UnblockReply };
+  blocked: { body: BlockedRequest; reply: BlockedReply };
 }
 
 export type Verb = keyof Commands;

@@ -20,11 +20,11 @@ var places = slices.Concat([]string{
 	"room.journal.lobby", "room.msgjournal.lobby", "room.sync", "room.hook.send",
 	"room.cmd.enter", "room.cmd.list", "room.cmd.get", "room.cmd.enter.alice", "room.cmd.get.alice", "room.cmd.enter.bob", "room.cmd.get.alice.bob",
 	"_INBOX.abc", "_INBOX_alice.abc", "_INBOX_bob.abc", "_INBOX_alice", "_INBOX_alicex.abc",
-	"$KV.rooms.lobby", "$KV.room_sessions.a.b", "$KV.others.x",
+	"$KV.rooms.lobby", "$KV.room_sessions.a.b", "$KV.room_blocks.a", "$KV.others.x",
 	"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.ACCOUNT.PURGE.A", "$JS.API.META.LEADER.STEPDOWN",
 	"$SRV.PING", "$SRV.STATS.rooms", "$SYS.REQ.USER.AUTH", "$SYS.REQ.USER.INFO", "$SYS.REQ.SERVER.PING", "$SYS.ACCOUNT.A.DISCONNECT",
 	"orders.new",
-}, api("ROOMS"), api("ROOM_MESSAGES"), api("KV_rooms"), api("KV_room_sessions"), api("ORDERS"))
+}, api("ROOMS"), api("ROOM_MESSAGES"), api("KV_rooms"), api("KV_room_sessions"), api("KV_room_blocks"), api("ORDERS"))
 
 func api(stream string) []string {
 	var list []string
@@ -181,13 +181,14 @@ func TestEndUsersNever(t *testing.T) {
 // also listed independently: what changes a stream, and what only the service publishes.
 var never = func() []string {
 	list := []string{
-		"$KV.rooms.lobby", "$KV.rooms.lobby.alice", "$KV.rooms.=projected", "$KV.room_sessions.=leader", "$KV.others.x",
+		"$KV.rooms.lobby", "$KV.rooms.lobby.alice", "$KV.rooms.=projected", "$KV.room_sessions.=leader", "$KV.room_blocks.alice", "$KV.others.x",
 		"room.evt.lobby", "room.msg.lobby", "room.journal.lobby", "room.msgjournal.lobby", "room.sync", "room.hook.send",
 		"room.feed.alice.lobby", "room.open.lobby", "room.state.alice.lobby",
 		"$JS.API.CONSUMER.CREATE.KV_room_sessions.c", "$JS.API.STREAM.MSG.GET.KV_room_sessions", "$JS.API.DIRECT.GET.KV_room_sessions",
+		"$JS.API.CONSUMER.CREATE.KV_room_blocks.c", "$JS.API.STREAM.MSG.GET.KV_room_blocks", "$JS.API.DIRECT.GET.KV_room_blocks",
 		"$JS.API.ACCOUNT.PURGE.A", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.AUTH",
 	}
-	for _, stream := range []string{"ROOMS", "ROOM_MESSAGES", "KV_rooms", "KV_room_sessions", "ORDERS"} {
+	for _, stream := range []string{"ROOMS", "ROOM_MESSAGES", "KV_rooms", "KV_room_sessions", "KV_room_blocks", "ORDERS"} {
 		for _, what := range []string{"CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN", "PEER.REMOVE"} {
 			list = append(list, "$JS.API.STREAM."+what+"."+stream)
 		}
@@ -200,6 +201,7 @@ var never = func() []string {
 var asking = []string{
 	"room.cmd.create", "room.cmd.join", "room.cmd.enter", "room.cmd.switch", "room.cmd.leave", "room.cmd.leaveAll", "room.cmd.renew",
 	"room.cmd.setAttributes", "room.cmd.setMemberAttributes", "room.cmd.send", "room.cmd.kick", "room.cmd.setAccess", "room.cmd.destroy",
+	"room.cmd.block", "room.cmd.unblock", "room.cmd.blocked",
 	"room.cmd.members", "room.cmd.memberOf", "room.cmd.history", "room.cmd.enter.alice", "room.cmd.send.alice",
 }
 

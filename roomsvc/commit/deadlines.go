@@ -54,7 +54,7 @@ func (k *Committer) flying(c *Call) bool {
 	switch c.Cmd.Verb.Info().Kind {
 	case room.ChangesSeveral:
 		return k.multi.working.Load()
-	case room.Says, room.Reads, room.Erases: // its message has not been sent; the others are in no append
+	case room.Says, room.Reads, room.Erases, room.Bars: // its message has not been sent; the others are in no append
 		return false
 	}
 	b := k.find(c.Cmd.Room)

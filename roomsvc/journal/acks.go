@@ -206,7 +206,7 @@ func (a *acks) foreign(ack *ackBody) bool {
 // ours is the stream of ours that another one's acknowledgement came in place of.
 func ours(other string) string {
 	switch other {
-	case subjects.StreamMessages, subjects.StreamState, subjects.StreamSessions:
+	case subjects.StreamMessages, subjects.StreamState, subjects.StreamSessions, subjects.StreamBlocks:
 		return other
 	}
 	return subjects.StreamRooms

@@ -71,9 +71,9 @@ var Table = []Rule{
 		Respond:   true,
 	}},
 	{Service, "roomd", Permissions{
-		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.ConnectionInfo},
+		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.KVPattern(subjects.BucketBlocks), subjects.ConnectionInfo},
 			subjects.FindStreams(), subjects.OwnStream(subjects.StreamRooms), subjects.OwnStream(subjects.StreamMessages), []string{subjects.EraseFrom(subjects.StreamMessages)},
-			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions)),
+			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions), subjects.OwnStream(subjects.StreamBlocks)),
 		Subscribe: []string{subjects.Inboxes, subjects.Everything, subjects.ServiceQuery, subjects.AuthRequests},
 		Respond:   true,
 	}},

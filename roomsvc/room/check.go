@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"natsrooms/events"
 	"natsrooms/subjects"
 )
@@ -69,19 +67,10 @@ func (q *Caller) Command(v Verb, anonymous bool, l *Limits) (*Command, *Error) {
 	if err := q.checkLease(); err != nil {
 		return nil, err
 	}
-	if len(q.UserInfo) == 0 || string(q.UserInfo) == "null" {
-		return c, nil
+	var err *Error
+	if c.Info, err = userInfo("userInfo", q.UserInfo); err != nil {
+		return nil, err
 	}
-	info := q.UserInfo.Clone()
-	if err := info.Format(); err != nil || info.Kind() != jsontext.KindBeginObject {
-		return nil, Invalid("userInfo", "must be one JSON object")
-	}
-	if len(info) > MaxUserInfo {
-		e := Invalid("userInfo", "has %d bytes; it may have %d", len(info), MaxUserInfo)
-		e.Limit, e.Actual = MaxUserInfo, int64(len(info))
-		return nil, e
-	}
-	c.Info = info
 	return c, nil
 }
 

@@ -14,6 +14,7 @@ const (
 	ChangesSeveral Kind = "changes several"  // it is decided in runs of several rooms, all or none: see [AddSeveral]
 	Says           Kind = "says"             // it sends a message
 	Erases         Kind = "erases"           // it deletes messages
+	Bars           Kind = "bars"             // it changes who is kept out of everything
 )
 
 // CommandInfo is one row of the table of commands.
@@ -131,4 +132,10 @@ var Commands = []CommandInfo{
 	{Verb: Unmute, Kind: ChangesOne, Hosts: true, Request: (*LiftRequest)(nil), Reply: (*RestrictedReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "they may send again",
 		rule:  (*Run).restrict},
+	{Verb: Block, Kind: Bars, Trusted: true, Request: (*BlockRequest)(nil), Reply: (*BlockReply)(nil),
+		Means: "what is refused to the user `userID` now: everything or, with `tokenID` or `issuedBefore`, those tokens alone; it is out of all its rooms, and its connections end"},
+	{Verb: Unblock, Kind: Bars, Trusted: true, Request: (*UnblockRequest)(nil), Reply: (*UnblockReply)(nil),
+		Means: "what is refused to the user `userID` now: with `tokens` nothing, otherwise the tokens that were"},
+	{Verb: Blocked, Kind: Reads, Trusted: true, Request: (*BlockedRequest)(nil), Reply: (*BlockedReply)(nil),
+		Means: "a page of the users to whom something is refused, and what; with `userID` that one alone"},
 }

@@ -32,7 +32,7 @@ func TestCommandRows(t *testing.T) {
 			rule = true
 		case ChangesSeveral:
 			several = true
-		case Reads, Says, Erases:
+		case Reads, Says, Erases, Bars:
 			if c.Brings() {
 				t.Errorf("%s %s, and brings its session into a room", c.Verb, c.Kind)
 			}

@@ -51,6 +51,7 @@ var (
 	ErrUnavailable          = row("UNAVAILABLE", 7000006, "whether it was stored is not known; repeat it with the same requestID")
 	ErrBanned               = row("BANNED", 7000007, "the user may not come into the room; `until` says for how long")
 	ErrMuted                = row("MUTED", 7000008, "the user may not send in the room; `until` says for how long")
+	ErrBlocked              = row("BLOCKED", 7000009, "a back end has blocked the user everywhere; `until` says until when, if that is known")
 )
 
 // Codes is the whole error table, in the order of its numbers.
@@ -65,14 +66,14 @@ func row(name string, number int, means string) *Code {
 // Error is a refusal as a caller sees it.
 type Error struct {
 	Code         *Code
-	Message      string // names what it is about, says what is true and what to do
-	Field        string // the field at fault, if one is
-	Limit        int64  // the limit that was reached, if one was
-	Actual       int64  // what was asked for, if Limit is set
-	RetryAfterMs int64  // when to try again, 0 if that is up to the caller
+	Message      string      // names what it is about, says what is true and what to do
+	Field        string      // the field at fault, if one is
+	Limit        int64       // the limit that was reached, if one was
+	Actual       int64       // what was asked for, if Limit is set
+	RetryAfterMs int64       // when to try again, 0 if that is up to the caller
+	Until        events.Time // with ErrBanned, ErrMuted and ErrBlocked: when that ends; 0: it does not by itself, or that is not known
 	Outcome      Outcome
-	AppCode      string      // with ErrNotAllowed: a code of the application's own, if it refused this and gave one
-	Until        events.Time // with ErrBanned and ErrMuted: when that ends; 0: with the room's instance
+	AppCode      string // with ErrNotAllowed: a code of the application's own, if it refused this and gave one
 
 	// With ErrRevisionMismatch: the room's attributes as they are, and its position.
 	Attributes map[string]string

@@ -27,6 +27,8 @@ type Limits struct {
 	MessageRate          int // messages a second of one sender in one room; 0: unlimited
 	LeaseSeconds         int // of a session in the user form that does not ask for a lease
 	Restrictions         int // bans of one room, and as many mutes
+	TokenNames           int // 1: how an end user is called is what its token says
+	StrictIDs            int // 1: no new ID of a room or user may look like another one
 	ReplaceDevices       int // 1: a member's new session takes the place of its others
 	Recall               int // seconds in which a sender may delete its message
 
@@ -77,6 +79,8 @@ var Settings = []Setting{
 	{"restrictions", 1000, 1, 10_000, "users that are banned from a room, and as many that are muted in it", func(l *Limits) *int { return &l.Restrictions }},
 	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it joins them", func(l *Limits) *int { return &l.ReplaceDevices }},
 	{"recall", 120, 1, 31_536_000, "seconds in which a sender may delete its message", func(l *Limits) *int { return &l.Recall }},
+	{"token-names", 0, 1, 1, "1: how an end user is called is what its token says; 0: what its commands say", func(l *Limits) *int { return &l.TokenNames }},
+	{"strict-ids", 0, 1, 1, "1: new IDs of rooms and users that could be taken for others are refused; 0: any are taken", func(l *Limits) *int { return &l.StrictIDs }},
 	{"user-commands", 0, 1, 1_000_000, "commands of an end user a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserCommands }},
 	{"user-bytes", 0, 64 << 10, unbounded, "bytes of an end user's commands a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserBytes }},
 	{"user-waiting", 0, 1, 1 << 14, "commands of an end user that wait for their answers, on each instance", func(l *Limits) *int { return &l.UserWaiting }},
@@ -94,6 +98,7 @@ var Settings = []Setting{
 var Protection = map[string]int{
 	"user-commands": 2000, "user-bytes": 512 << 10, "user-waiting": 256, "user-reads": 4, "user-changes": 100,
 	"user-rooms": 1000, "user-empty-rooms": 20, "user-connections": 50, "user-subscriptions": 500,
+	"token-names": 1, "strict-ids": 1,
 }
 
 // Filled is l with defaults where it is 0.

@@ -286,7 +286,7 @@ type ErrorInfo struct {
 	Outcome      Outcome `json:"outcome"`
 	AppCode      string  `json:"appCode,omitzero"`
 
-	Until events.Time `json:"until,omitzero"` // BANNED and MUTED: when it ends, if it does so before the room's instance
+	Until events.Time `json:"until,omitzero"` // BANNED, MUTED and BLOCKED: when it ends, if it does so by itself and that is known
 }
 
 // Body is the refusal as it goes over the wire.
@@ -298,7 +298,7 @@ func (e *Error) Body() ErrorBody {
 // not know keeps its name and number.
 func (b ErrorBody) Err() *Error {
 	i := b.Error
-	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Outcome, i.AppCode, i.Until, b.Attributes, b.Position}
+	e := &Error{&Code{i.Code, i.Number, ""}, i.Message, i.Field, i.Limit, i.Actual, i.RetryAfterMs, i.Until, i.Outcome, i.AppCode, b.Attributes, b.Position}
 	for _, c := range Codes {
 		if c.Number == i.Number {
 			e.Code = c

@@ -43,6 +43,9 @@ const (
 	Unmute              Verb = "unmute"
 	DeleteMessages      Verb = "deleteMessages"
 	EraseUser           Verb = "eraseUser"
+	Block               Verb = "block"
+	Unblock             Verb = "unblock"
+	Blocked             Verb = "blocked"
 )
 
 // Caller says on whose behalf a command acts. Every request has these fields.
