@@ -60,6 +60,11 @@ func TestAccessOverTheWire(t *testing.T) {
 	}
 }
 
+// grantOf is what a token that names rooms gives.
+func grantOf(until time.Time, rooms ...subjects.Room) room.Grant {
+	return room.Grant{Rooms: rooms, Until: events.TimeOf(until)}
+}
+
 // A token that names a room lets its user into it, through any instance, until the token expires.
 func TestAccessByToken(t *testing.T) {
 	w, instances := newWorld(t, 3, roomsvc.Config{Feeds: true})
@@ -67,7 +72,7 @@ func TestAccessByToken(t *testing.T) {
 	ok[position](w, "create", `{"roomID":"other","userID":"teacher","config":{"access":"token"}}`)
 	grant := func(n int, u subjects.User, until time.Duration, rooms ...subjects.Room) {
 		t.Helper()
-		if err := instances[n].Grant(w.Ctx, u, rooms, time.Now().Add(until)); err != nil {
+		if err := instances[n].Grant(w.Ctx, u, grantOf(time.Now().Add(until), rooms...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +90,7 @@ func TestAccessByToken(t *testing.T) {
 	}
 	// Tokens add up, even when they arrive at several instances at the same time.
 	together(30, func(n int) {
-		if err := instances[n%3].Grant(w.Ctx, "carol", []subjects.Room{subjects.Room(fmt.Sprint("r", n%10))}, time.Now().Add(time.Hour)); err != nil {
+		if err := instances[n%3].Grant(w.Ctx, "carol", grantOf(time.Now().Add(time.Hour), subjects.Room(fmt.Sprint("r", n%10)))); err != nil {
 			t.Error(err)
 		}
 	})
@@ -105,7 +110,7 @@ func TestGrantForEver(t *testing.T) {
 	}
 	for _, year := range []int{2200, 2290, 9999} {
 		user := subjects.User(fmt.Sprint("alice-", year))
-		if err := instances[0].Grant(w.Ctx, user, []subjects.Room{"exam"}, time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)); err != nil {
+		if err := instances[0].Grant(w.Ctx, user, grantOf(time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC), "exam")); err != nil {
 			t.Fatal(err)
 		}
 		m, err := sessions.GetLastMsgForSubject(w.Ctx, subjects.KV(subjects.BucketSessions, subjects.GrantKey(user)))
@@ -127,7 +132,7 @@ func TestManyJoinByToken(t *testing.T) {
 	ok[position](w, "create", `{"roomID":"hall","userID":"teacher","config":{"roomDestroyDelayTime":60}}`)
 	for n := range class {
 		user := fmt.Sprintf("pupil-%d", n)
-		if err := instances[0].Grant(w.Ctx, subjects.User(user), []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+		if err := instances[0].Grant(w.Ctx, subjects.User(user), grantOf(time.Now().Add(time.Hour), "exam")); err != nil {
 			t.Fatal(err)
 		}
 		if n%2 == 1 {

@@ -13,6 +13,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/api"
+	"natsrooms/roomsvc/blocks"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/departed"
@@ -62,6 +63,7 @@ type assembly struct {
 	talk      *talk.Talk
 	erase     *erase.Eraser
 	space     *space.Guard
+	warden    *blocks.Warden // keeps out whom back ends block
 	answers   *answers.Leave // nil: nobody connects with permissions that would matter
 	users     *nats.Conn     // for commands of end users
 	toUsers   *answers.Leave // to those commands
@@ -90,6 +92,10 @@ func (s *assembly) assemble(ctx context.Context) error {
 		return err
 	}
 	s.empty.Book = s.leases
+	s.warden = blocks.NewWarden()
+	if s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.log, s.warden.Look); err != nil {
+		return err
+	}
 	if err := s.openDoors(); err != nil {
 		return err
 	}
@@ -113,7 +119,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 // openDoors makes ready where commands arrive.
 func (s *assembly) openDoors() (err error) {
 	s.door = &userDoor{
-		life: s.life, log: s.log, nc: s.nc, system: s.cfg.System, only: s.cfg.Server, end: s.cfg.EndConnection, limits: s.limits.Load, closed: s.leases.Closed,
+		life: s.life, log: s.log, nc: s.nc, system: s.cfg.System, only: s.cfg.Server, end: s.cfg.EndConnection, limits: s.limits.Load, closed: s.leases.Closed, warden: s.warden,
 	}
 	if s.users = s.nc; !s.cfg.Feeds {
 		return nil
@@ -128,6 +134,9 @@ func (s *assembly) openDoors() (err error) {
 		}
 	}
 	s.door.guard = guard.New(guard.Config{Log: s.log, Limits: s.limits.Load, Waiting: max(s.cfg.MaxInFlight/shareOfOne, leastShare), End: s.door.endConnections, Tell: s.door.tellCutOff})
+	if err := s.door.hearLetIn(); err != nil {
+		return err
+	}
 	return s.door.hearCutOffs()
 }
 
@@ -234,7 +243,7 @@ func (s *assembly) live(loaded *load.Replica) {
 func (s *assembly) wire(rep *replica.Replica) {
 	limits := s.limits.Load
 	s.outbox = messages.NewOutbox(s.life, s.journal)
-	s.grants = &leases.Grants{Journal: s.journal, Stream: s.leases.Stream()}
+	s.grants = &leases.Grants{Book: s.leases}
 	s.commit = commit.New(commit.Config{
 		Life: s.life, Log: s.log, Journal: s.journal, Replica: rep, Sync: s.sync, Source: s.cfg.SourcePrefix, Limits: limits, Prove: s.prove,
 		PutOut: func(st *room.State, f *events.Fact) func() { return s.api.PutOut(st, f) },
@@ -259,27 +268,30 @@ func (s *assembly) wire(rep *replica.Replica) {
 		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix, Known: known,
 	})
 	s.erase = erase.New(erase.Config{Life: s.life, Log: s.log, Replica: rep, Messages: s.messages, Limits: limits, Source: s.cfg.SourcePrefix})
+	s.warden.Start(blocks.Config{Life: s.life, Log: s.log, Replica: rep, Sync: s.sync, Commit: s.commit, End: s.door.endBarred, EndAll: s.door.endAllBarred})
 	s.api = api.New(api.Config{
 		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past: &past.Reader{
 			Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix,
 			Moments: past.Moments{Journal: s.journal, View: rep.View},
 		},
-		Messages: s.messages, Talk: s.talk, Eraser: s.erase, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Limits: limits,
+		Messages: s.messages, Talk: s.talk, Eraser: s.erase, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Blocks: s.warden, Limits: limits,
 		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Stats: s.stats,
 	})
 }
 
-// prove checks whether a token of the call's user names its room, where that matters.
+// prove checks whether a token of the call's user names its room, and makes the user a host of
+// it, where that matters: for a verb that no room's access concerns, only the second does.
 func (s *assembly) prove(ctx context.Context, c *commit.Call) error {
 	head := s.rep.Head(c.Cmd.Room)
-	if !c.Cmd.OwnForm || !c.Cmd.Verb.Info().Brings() || head == nil || head.Config.Access != room.AccessToken {
+	byToken := head != nil && head.Config.Access == room.AccessToken
+	if !c.Cmd.OwnForm || head == nil || c.Cmd.Verb.Info().Brings() && !byToken {
 		c.Cmd.Granted = false
 		return nil
 	}
-	granted, err := s.grants.Names(ctx, c.Cmd.User, c.Cmd.Room)
+	granted, host, err := s.grants.Names(ctx, c.Cmd.User, c.Cmd.Room)
 	if err == nil {
-		c.Cmd.Granted = granted
+		c.Cmd.Granted, c.Cmd.HostByToken = granted && byToken, host
 	}
 	return err
 }

@@ -140,8 +140,10 @@ func TestCutOffEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, i := range instances {
-		w.Until(patience, "bob is kept out", func() bool { return i.Admit(w.Ctx, "bob", room.Connection{ServerID: "S", ClientID: 1}) != nil })
-		if err := i.Admit(w.Ctx, "alice", room.Connection{ServerID: "S", ClientID: 2}); err != nil {
+		w.Until(patience, "bob is kept out", func() bool {
+			return i.Admit(w.Ctx, room.Bearer{User: "bob", Connection: room.Connection{ServerID: "S", ClientID: 1}}) != nil
+		})
+		if err := i.Admit(w.Ctx, room.Bearer{User: "alice", Connection: room.Connection{ServerID: "S", ClientID: 2}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/blocks"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/guard"
@@ -29,9 +31,12 @@ type userDoor struct {
 	limits func() *room.Limits
 	guard  *guard.Guard          // nil: nobody connects as an end user
 	closed func(room.Connection) // is told of every client's connection that has closed
+	warden *blocks.Warden
 
 	connections guard.Connections
-	toEnd       chan subjects.User // whose connections are to be ended; nil: nobody can end any
+	marks       blocks.Marks                          // of the tokens that connections were let in with
+	good        atomic.Pointer[func(key uint64) bool] // which keys of tokens are good; nil: those that there were at the start
+	toEnd       chan subjects.User                    // whose connections are to be ended; nil: nobody can end any
 }
 
 const (
@@ -41,12 +46,24 @@ const (
 	endWait = 10 * time.Second // for the servers to say what is open, and to end it
 )
 
-// admit says why an end user may not have one more connection now; nil if it may.
-func (d *userDoor) admit(ctx context.Context, u subjects.User, c room.Connection) error {
-	now := time.Now()
-	if d.guard == nil {
-		return nil
+// admit says why somebody with a token may not have a connection now; nil if it may.
+func (d *userDoor) admit(ctx context.Context, b room.Bearer) error {
+	mark := blocks.MarkOf(&b)
+	if err := d.warden.Book.Bars(mark); err != nil {
+		return err
 	}
+	if d.guard != nil && !b.BackEnd {
+		if err := d.admitUser(ctx, b.User, b.Connection); err != nil {
+			return err
+		}
+	}
+	d.letIn(b.Connection, mark)
+	return nil
+}
+
+// admitUser says why an end user may not have one more connection now; nil if it may.
+func (d *userDoor) admitUser(ctx context.Context, u subjects.User, c room.Connection) error {
+	now := time.Now()
 	if until := d.guard.CutOff(now, u); !until.IsZero() {
 		return fmt.Errorf("%q is cut off until %s", u, until.UTC().Format(time.RFC3339))
 	}
@@ -76,13 +93,10 @@ func (d *userDoor) hearConnections() error {
 	err := d.hear(subjects.Disconnects, func(_ string, c room.Connection) {
 		d.closed(c)
 		d.connections.Closed(c)
+		d.marks.Closed(c)
 	})
 	if err == nil && d.guard != nil {
-		err = d.hear(subjects.Connects, func(name string, c room.Connection) {
-			if u, ok := subjects.UserOfConnection(name); ok {
-				d.connections.Opened(u, c)
-			}
-		})
+		err = d.hear(subjects.Connects, d.opened)
 		d.toEnd = make(chan subjects.User, endings)
 		d.life.Go(d.endAll)
 	}
@@ -90,6 +104,20 @@ func (d *userDoor) hearConnections() error {
 		return err
 	}
 	return d.system.FlushTimeout(commit.Timeout)
+}
+
+// opened learns of a connection that is open. It may have been let in before its user was blocked.
+func (d *userDoor) opened(name string, c room.Connection) {
+	if u, ok := subjects.UserOfConnection(name); ok {
+		d.connections.Opened(u, c)
+	}
+	if u, ok := subjects.BearerOfConnection(name); ok {
+		d.marks.Opened(c)
+		d.endUnlessGood(c)
+		if m, known := d.marks.Of(c); known && d.warden.Book.Bars(m) != nil || d.warden.Book.Refused(u) != nil {
+			d.warden.Look(u)
+		}
+	}
 }
 
 // hear passes on what servers announce about clients' connections, with the names of their
@@ -219,6 +247,7 @@ func endEach(ctx context.Context, servers *conns.Servers, list []room.Connection
 func (d *userDoor) forget(now time.Time) {
 	if d.guard != nil {
 		d.guard.Forget(now)
+		d.marks.Forget(now)
 		d.connections.Forget(now)
 	}
 }

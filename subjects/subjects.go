@@ -162,6 +162,16 @@ func ParseKey(key string) (r Room, u User, member, ok bool) {
 // GrantKey is the key in [BucketSessions] of the rooms that a user's tokens name.
 func GrantKey(u User) string { return keyGrant + u.Token() }
 
+// UserOfGrant is the user of a [GrantKey]; ok is false for all other keys.
+func UserOfGrant(key string) (u User, ok bool) {
+	token, ok := strings.CutPrefix(key, keyGrant)
+	if !ok {
+		return "", false
+	}
+	u, err := UserOfToken(token)
+	return u, err == nil
+}
+
 // BlockKey is the key in [BucketBlocks] of what is refused to a user.
 func BlockKey(u User) string { return u.Token() }
 

@@ -60,6 +60,10 @@ type cli struct {
 	Access     accessCmd     `cmd:"" help:"Set who may join a room as an end user."`
 	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
 
+	Block   blockCmd   `cmd:"" help:"Keep a user out of everything, or refuse some of its tokens."`
+	Unblock unblockCmd `cmd:"" help:"Let a user in again."`
+	Blocked blockedCmd `cmd:"" help:"List the users who are blocked, and the tokens that are refused."`
+
 	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that uses tokens."`
 
 	Demo demoCmd `cmd:"" help:"A tour to read, with two users. Starts its own roomd if there is no server."`
@@ -196,6 +200,29 @@ type kickCmd struct {
 	Users []string `arg:"" name:"user" help:"Users to put out."`
 	reasonFlag
 	requestFlag
+}
+
+type userArg struct {
+	User string `arg:"" placeholder:"USER" help:"ID of the user."`
+}
+
+type blockCmd struct {
+	userArg
+	For          time.Duration `placeholder:"24h" help:"How long (until unblock)."`
+	Reason       string        `placeholder:"TEXT" help:"Why; the user's devices and the rooms that it is in are told."`
+	TokenID      string        `name:"token-id" xor:"what" placeholder:"JTI" help:"Refuse this token, and not the user."`
+	IssuedBefore string        `xor:"what" placeholder:"TIME" help:"Refuse tokens from before this time (2026-01-31T12:00:00Z, or now), and not the user."`
+	requestFlag
+}
+
+type unblockCmd struct {
+	userArg
+	Tokens bool `help:"Tokens that were refused are good again too."`
+	requestFlag
+}
+
+type blockedCmd struct {
+	User string `arg:"" optional:"" placeholder:"USER" help:"Only this user."`
 }
 
 type accessCmd struct {

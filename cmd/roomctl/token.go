@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/auth"
@@ -21,6 +22,10 @@ type tokenCmd struct {
 	KeyID string        `name:"kid" placeholder:"ID" help:"The kid of that key, if roomd has a key set."`
 	Sub   string        `required:"" placeholder:"USER" help:"The user that it is for."`
 	Rooms []string      `placeholder:"ROOM" help:"Rooms that the user is granted."`
+	Host  []string      `placeholder:"ROOM" help:"Rooms that the user is a host of, and may join."`
+	Name  string        `placeholder:"NAME" help:"What the user is called."`
+	Info  string        `placeholder:"JSON" help:"What else others see of the user: one JSON object."`
+	ID    string        `name:"id" placeholder:"JTI" help:"The token's jti, by which it can be refused later: roomctl block --token-id."`
 	Verbs []string      `placeholder:"VERB" help:"Commands that the user may give (all that end users may)."`
 	TTL   time.Duration `name:"ttl" default:"1h" placeholder:"1h" help:"How long it is valid (${default}); 0: for ever."`
 	Admin bool          `help:"Give it a back end's permissions, which are to act for every user."`
@@ -35,6 +40,15 @@ func (c *tokenCmd) Run(s *session) error {
 	claims := auth.Claims{User: subjects.User(c.Sub), Verbs: c.Verbs, Admin: c.Admin}
 	for _, id := range c.Rooms {
 		claims.Rooms = append(claims.Rooms, subjects.Room(id))
+	}
+	for _, id := range c.Host {
+		claims.Hosts = append(claims.Hosts, subjects.Room(id))
+	}
+	if claims.ID = c.ID; c.Name != "" {
+		claims.Name = &c.Name
+	}
+	if c.Info != "" {
+		claims.Info = jsontext.Value(c.Info)
 	}
 	if c.TTL < 0 {
 		return usageError{errors.New("--ttl is negative; such a token would never be valid")}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -89,6 +90,10 @@ func tokenKeys(cfg Config) (*auth.Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--auth-key cannot be read: %w", err)
 	}
+	return parseKeys(cfg, file)
+}
+
+func parseKeys(cfg Config, file []byte) (*auth.Keys, error) {
 	keys, err := auth.ParseKeys(file)
 	if err != nil {
 		return nil, fmt.Errorf("--auth-key %s cannot be used: %w", cfg.AuthKey, err)
@@ -159,10 +164,24 @@ func warnIfOpen(opts *server.Options, log *slog.Logger) {
 	log.Warn("the server listens on more than this machine and asks nobody for credentials: anybody who reaches it may do everything in every room; name users in its configuration, or use --auth jwt (docs/security.md)", "listeners", strings.Join(open, ","), "host", opts.Host)
 }
 
+// anyPage reports whether any web page may connect.
+func anyPage(opts *server.Options) bool {
+	ws := &opts.Websocket
+	return ws.Port != 0 && !ws.SameOrigin && len(ws.AllowedOrigins) == 0
+}
+
+// checkPages refuses to let end users' browsers be used by any page that they visit.
+func checkPages(cfg Config, opts *server.Options) error {
+	if cfg.Auth == "" || cfg.WebsocketAnyOrigin || !anyPage(opts) {
+		return nil
+	}
+	return errors.New("with --auth, the websocket listener of the configuration accepts connections from every page that a user visits; list the pages that may connect in its allowed_origins, set same_origin, or give --websocket-any-origin if that is what you want")
+}
+
 // warnOfPages warns once if any web page may connect: a browser does not ask who made a
 // page, and listening on this machine only does not stop pages that are opened here.
 func warnOfPages(opts *server.Options, log *slog.Logger) {
-	if ws := &opts.Websocket; ws.Port == 0 || ws.SameOrigin || len(ws.AllowedOrigins) > 0 {
+	if !anyPage(opts) {
 		return
 	}
 	log.Warn("the websocket listener accepts connections from every page that a user visits, even on 127.0.0.1; list the allowed pages in its allowed_origins, or set same_origin (docs/security.md)")

@@ -46,6 +46,11 @@ type Config struct {
 	AuthIssuer   string `placeholder:"FILE" help:"With --nats: seed of the account key that the server's auth_callout names as its issuer."`
 	AuthXKey     string `name:"auth-xkey" placeholder:"FILE" help:"With --nats: seed of the curve key that the server's auth_callout names as its xkey."`
 
+	AuthNames string `placeholder:"token" help:"With --auth, who says how an end user is called: token, the claims name and info of its token; own, the user's own commands."`
+
+	IDs                string `name:"ids" placeholder:"strict" help:"New IDs of rooms and users: strict, none that could be taken for another one; any, any text. With --auth strict, otherwise any."`
+	WebsocketAnyOrigin bool   `help:"With --auth, start although the configuration's websocket listener accepts connections from every web page."`
+
 	FactsKeep       time.Duration `placeholder:"168h" help:"How long the journal keeps facts, at least 24h."`
 	MaxRooms        int           `placeholder:"N" help:"Rooms that may exist at a time (0: any number)."`
 	MaxMembers      int           `placeholder:"N" help:"Members that a room may have (0: any number)."`
@@ -188,8 +193,12 @@ func (c *Config) checkAuth() error {
 		return fmt.Errorf("--auth is %q; the only kind is jwt", c.Auth)
 	case c.Auth != "" && c.AuthKey == "":
 		return errors.New("--auth jwt needs --auth-key FILE to verify tokens with")
-	case c.Auth == "" && cmp.Or(c.AuthKey, c.AuthAudience, c.AuthIssuer, c.AuthXKey) != "":
-		return errors.New("--auth-key, --auth-audience, --auth-issuer and --auth-xkey are for --auth jwt, which is not given")
+	case c.Auth == "" && cmp.Or(c.AuthKey, c.AuthAudience, c.AuthNames, c.AuthIssuer, c.AuthXKey) != "":
+		return errors.New("--auth-key, --auth-audience, --auth-names, --auth-issuer and --auth-xkey are for --auth jwt, which is not given")
+	case c.AuthNames != "" && c.AuthNames != "token" && c.AuthNames != "own":
+		return fmt.Errorf("--auth-names is %q; it must be token or own", c.AuthNames)
+	case c.IDs != "" && c.IDs != "strict" && c.IDs != "any":
+		return fmt.Errorf("--ids is %q; it must be strict or any", c.IDs)
 	case c.Auth != "" && c.NATS != "" && c.AuthIssuer == "":
 		return errors.New("--auth jwt with --nats needs --auth-issuer FILE; docs/security.md says how to set the server up")
 	case c.NATS == "" && cmp.Or(c.AuthIssuer, c.AuthXKey) != "":
@@ -247,7 +256,7 @@ func (c *Config) checkRemote() error {
 		given bool
 	}{
 		{"--config", c.Config != ""}, {"--host", c.Host != ""}, {"--port", c.Port != nil},
-		{"--store-dir", c.StoreDir != ""}, {"--sync", c.Sync != nil},
+		{"--store-dir", c.StoreDir != ""}, {"--sync", c.Sync != nil}, {"--websocket-any-origin", c.WebsocketAnyOrigin},
 	} {
 		if f.given {
 			idle = append(idle, f.name)
@@ -276,6 +285,12 @@ func (c *Config) limits() (room.Limits, error) {
 	if c.Devices == "replace" {
 		l.ReplaceDevices = 1
 	}
+	if c.AuthNames == "own" {
+		l.TokenNames = 0
+	}
+	if c.IDs != "" {
+		l.StrictIDs = map[string]int{"strict": 1}[c.IDs]
+	}
 	for name, n := range c.Limit {
 		if flag, ok := ownFlags[name]; ok {
 			return l, fmt.Errorf("--limit names %q, which has a flag of its own; give %s", name, flag)
@@ -293,6 +308,7 @@ func (c *Config) limits() (room.Limits, error) {
 var ownFlags = map[string]string{
 	"max-rooms": "--max-rooms", "max-members": "--max-members", "max-rooms-per-user": "--max-rooms-per-user",
 	"message-rate": "--message-rate", "lease-seconds": "--lease", "replace-devices": "--devices", "recall": "--recall",
+	"token-names": "--auth-names", "strict-ids": "--ids",
 }
 
 // feeds reports whether end users connect as themselves.

@@ -40,6 +40,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPages(cfg, opts); err != nil {
+		return nil, err
+	}
 	st, err := openStore(opts.StoreDir)
 	if err != nil {
 		return nil, err

@@ -68,6 +68,8 @@ func (l *link) hangUp() {
 // must be safe for concurrent use, as a file is.
 func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel.Level}))
+	hangUps, deaf := hangUps()
+	defer deaf()
 	keys, err := tokenKeys(cfg)
 	if err != nil {
 		return err
@@ -92,6 +94,8 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	file := &keyFile{cfg: cfg, log: log, keys: keys, door: door, svc: svc}
+	defer watching(ctx, func(ctx context.Context) { file.watch(ctx, hangUps) })()
 	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
 	suggest(stderr, l.address, l.asks, cfg.Auth != "")
 	select {
@@ -112,6 +116,17 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return fmt.Errorf("some commands in flight were not answered within %s of the signal: %w", drainWithin, err)
 	}
 	return nil
+}
+
+// watching does something on the side until what it returns is called, which waits for its end.
+func watching(ctx context.Context, watch func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		watch(ctx)
+	}()
+	return func() { cancel(); <-over }
 }
 
 // asks is what the server requires of clients.

@@ -21,6 +21,9 @@ func (a *API) acting(q *request, c *room.Caller, anonymous bool) (*room.Command,
 	if err == nil {
 		q.Cmd = cmd
 		cmd.UserForm, cmd.OwnForm = q.userForm, q.userForm && a.Feeds
+		if cmd.OwnForm && a.Limits().TokenNames == 1 {
+			cmd.Name, cmd.Info = a.Leases.Called(cmd.User)
+		}
 		lease := a.Leases.Of(q.session())
 		q.ask = a.asked(q, c, lease.Live)
 		if lease.Live {
@@ -99,10 +102,11 @@ func (a *API) admitNow(q *request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return
 	}
+	q.Cmd.HostByToken = q.Cmd.OwnForm && a.Leases.HostOf(q.Cmd.User, q.Cmd.Room)
 	if err == nil && q.info.Verb != room.Leave {
 		err = q.place.Change(time.Now(), q.Cmd.Named())
 	}
-	err = cmp.Or(err, a.Space.Change())
+	err = cmp.Or(err, a.keptAway(q), a.Space.Change())
 	if q.info.Brings() && q.Cmd.User != "" && !a.isIn(q) {
 		a.notify(q, replica.Place{Room: q.Cmd.Room}, events.Connecting, q.info.Begins)
 		q.told = true

@@ -162,6 +162,11 @@ func (a *API) door(q *request) *room.Error {
 	if q.userForm && q.info.Trusted {
 		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.info.Verb, subjects.Command(string(q.info.Verb)))
 	}
+	if q.userForm {
+		if refused := a.Blocks.Book.Refused(q.user); refused != nil {
+			return refused
+		}
+	}
 	if len(q.data) > maxRequest {
 		big := room.Refuse(room.ErrParamInvalid, "the request has %d bytes; it may have %d", len(q.data), maxRequest)
 		big.Limit, big.Actual = maxRequest, int64(len(q.data))

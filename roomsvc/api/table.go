@@ -46,4 +46,7 @@ var table = map[room.Verb]verb{
 	room.Renew:               {take: takeRenew},
 	room.History:             {take: takeHistory},
 	room.Instances:           {take: takeInstances},
+	room.Block:               {take: takeBlock},
+	room.Unblock:             {take: takeUnblock},
+	room.Blocked:             {take: takeBlocked},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"natsrooms/roomsvc/answers"
+	"natsrooms/roomsvc/blocks"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/erase"
@@ -55,6 +56,7 @@ type Config struct {
 	Departed *departed.Departed
 	Expire   func(context.Context, []leases.Ending) (done []<-chan struct{}, ended []leases.Ending) // ends leases
 	Space    *space.Guard
+	Blocks   *blocks.Warden      // knows who is kept out
 	Limits   func() *room.Limits // as they are now
 
 	Answers     *answers.Leave // to commands on Conn; nil: none is needed

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -28,21 +29,21 @@ const (
 
 // Config is what [Serve] needs.
 type Config struct {
-	Keys     *Keys         // verify tokens
+	Keys     *Keys         // verify tokens; [Callout.SetKeys] changes them
 	Audience string        // what the `aud` of a token must contain; empty: anything
 	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer
 	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions are not encrypted
 	Logger   *slog.Logger  // default: slog.Default()
 	Grant    Grant         // may be nil
 
-	// Admit says why an end user may not have one more connection now; then the answer is held
-	// back for a second. It may be nil.
-	Admit func(ctx context.Context, user subjects.User, c room.Connection) error
+	// Admit says why somebody may not have a connection now; then the answer is held back for a
+	// second. It may be nil.
+	Admit func(ctx context.Context, b room.Bearer) error
 }
 
-// Grant is told, before a user is let in, which rooms the token names, and until when the
-// token is valid. An error keeps the user out.
-type Grant = func(ctx context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error
+// Grant is told, before a user is let in, what the token gives besides permissions, if it gives
+// anything. An error keeps the user out.
+type Grant = func(ctx context.Context, user subjects.User, g room.Grant) error
 
 // Callout answers a NATS server that asks who may connect.
 type Callout struct {
@@ -55,6 +56,7 @@ type Callout struct {
 	ended   chan struct{} // no more questions arrive
 	work    sync.WaitGroup
 	refused *refusals
+	keys    atomic.Pointer[Keys]
 }
 
 // Serve answers on nc, which must be in the account of the rooms, until Stop. Several
@@ -71,6 +73,7 @@ func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
 		return nil, err
 	}
 	c := &Callout{cfg: cfg, account: account, slots: make(chan struct{}, maxInFlight), ended: make(chan struct{}), refused: newRefusals(cfg.Logger)}
+	c.keys.Store(cfg.Keys)
 	c.life, c.die = context.WithCancel(context.Background())
 	if c.sub, err = nc.QueueSubscribe(subjects.AuthRequests, queueGroup, c.take); err != nil {
 		return nil, fmt.Errorf("listening for the server's questions: %w", err)
@@ -78,6 +81,10 @@ func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
 	c.sub.SetClosedHandler(func(string) { close(c.ended) })
 	return c, nc.FlushTimeout(askTimeout)
 }
+
+// SetKeys makes others verify tokens from now on. A question that was asked before may still be
+// answered by those from before.
+func (c *Callout) SetKeys(keys *Keys) { c.keys.Store(keys) }
 
 // Stop takes no more questions and returns when those in progress are answered.
 func (c *Callout) Stop() {
@@ -164,7 +171,7 @@ func (c *Callout) answer(m *nats.Msg) (sealed []byte, late bool, err error) {
 	return sealed, late, err
 }
 
-// errTooMany says that a user has, or wants, too many connections.
+// errTooMany says that a user may have no further connection for now.
 var errTooMany = errors.New("not now")
 
 func (c *Callout) open(data []byte, asker string) ([]byte, error) {
@@ -193,20 +200,20 @@ func (c *Callout) admit(q *jwt.AuthorizationRequestClaims) (string, error) {
 	if token == "" {
 		return "", errors.New("it brought no token")
 	}
-	claims, err := c.cfg.Keys.Read(token, c.cfg.Audience)
+	claims, err := c.keys.Load().Read(token, c.cfg.Audience)
 	if err != nil {
 		return "", fmt.Errorf("its token is refused: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(c.life, grantTimeout)
 	defer cancel()
-	if !claims.Admin && c.cfg.Admit != nil {
-		if err := c.cfg.Admit(ctx, claims.User, room.Connection{ServerID: q.Server.ID, ClientID: q.ClientInformation.ID}); err != nil {
+	if c.cfg.Admit != nil {
+		if err := c.cfg.Admit(ctx, claims.bearer(room.Connection{ServerID: q.Server.ID, ClientID: q.ClientInformation.ID})); err != nil {
 			return "", fmt.Errorf("%w: %w", errTooMany, err)
 		}
 	}
-	if len(claims.Rooms) > 0 && c.cfg.Grant != nil {
-		if err := c.cfg.Grant(ctx, claims.User, claims.Rooms, claims.Expires); err != nil {
-			return "", fmt.Errorf("granting %q its rooms: %w", claims.User, err)
+	if g := claims.Grant(); !claims.Admin && (len(g.Rooms)+len(g.Hosts) > 0 || g.Named) && c.cfg.Grant != nil {
+		if err := c.cfg.Grant(ctx, claims.User, g); err != nil {
+			return "", fmt.Errorf("granting %q what its token says: %w", claims.User, err)
 		}
 	}
 	return c.user(q.UserNkey, claims)
@@ -217,8 +224,8 @@ func (c *Callout) user(nkey string, claims *Claims) (string, error) {
 	u.Audience = c.account
 	u.Name = Name(claims)
 	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // but no leaf node
-	if !claims.Expires.IsZero() {
-		u.Expires = claims.Expires.Unix()
+	if until := claims.Until(); !until.IsZero() {
+		u.Expires = until.Unix()
 	}
 	return encode(u, claims.Permissions(), c.cfg.Issuer)
 }

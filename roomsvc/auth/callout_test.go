@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natsrooms/roomsvc/auth"
+	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
@@ -77,9 +78,9 @@ func TestGrant(t *testing.T) {
 	granted := make(chan string, 8)
 	connect := serve(t, auth.Config{
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		Grant: func(_ context.Context, user subjects.User, rooms []subjects.Room, until time.Time) error {
-			granted <- fmt.Sprintf("%s %v %d", user, rooms, until.Unix())
-			if slices.Contains(rooms, "cellar") {
+		Grant: func(_ context.Context, user subjects.User, g room.Grant) error {
+			granted <- fmt.Sprintf("%s %v %d", user, g.Rooms, g.Until.Time().Add(-auth.Leeway).Unix())
+			if slices.Contains(g.Rooms, "cellar") {
 				return errors.New("the cellar is shut")
 			}
 			return nil

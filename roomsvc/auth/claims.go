@@ -8,8 +8,10 @@ import (
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -19,9 +21,47 @@ import (
 type Claims struct {
 	User    subjects.User   // `sub`
 	Rooms   []subjects.Room // `rooms`: the rooms that the user is granted until the token expires; nil if the claim is missing
+	Hosts   []subjects.Room // `host`: the rooms that the user is a host of until the token expires; nil if the claim is missing
 	Verbs   []string        // `verbs`: the commands that the user may give; nil for all
+	Name    *string         // `name`: what the user is called; nil if the claim is missing
+	Info    jsontext.Value  // `info`: what else others see of the user, one JSON object; nil if the claim is missing
 	Admin   bool            // `admin`: this is no end user but a back end
+	ID      string          // `jti`: by which the token can be revoked; empty if the claim is missing
+	Issued  time.Time       // `iat`; zero if the claim is missing
 	Expires time.Time       // `exp`; zero: never
+	Key     uint64          // stands for the key that it is signed with, in this process and others
+}
+
+// Leeway is how much the clock of whoever made a token may differ from that of roomd.
+const Leeway = 30 * time.Second
+
+// Until is until when roomd takes the token for valid; zero: for ever.
+func (c *Claims) Until() time.Time {
+	if c.Expires.IsZero() {
+		return time.Time{}
+	}
+	return c.Expires.Add(Leeway)
+}
+
+// Grant is what the token gives besides permissions.
+func (c *Claims) Grant() room.Grant {
+	g := room.Grant{Rooms: c.Rooms, Hosts: c.Hosts, Named: c.Name != nil || c.Info != nil, Info: c.Info}
+	if c.Name != nil {
+		g.Name = *c.Name
+	}
+	if until := c.Until(); !until.IsZero() {
+		g.Until = events.TimeOf(until)
+	}
+	return g
+}
+
+// bearer is who asks for that connection with the token.
+func (c *Claims) bearer(conn room.Connection) room.Bearer {
+	b := room.Bearer{User: c.User, BackEnd: c.Admin, Connection: conn, TokenID: c.ID, Key: c.Key}
+	if !c.Issued.IsZero() {
+		b.IssuedAt = events.TimeOf(c.Issued)
+	}
+	return b
 }
 
 // wire is a token's payload. It distinguishes a missing claim from null, because a null
@@ -29,6 +69,9 @@ type Claims struct {
 type wire struct {
 	jwt.RegisteredClaims
 	Rooms json.RawMessage `json:"rooms,omitempty"`
+	Hosts json.RawMessage `json:"host,omitempty"`
+	Name  json.RawMessage `json:"name,omitempty"`
+	Info  json.RawMessage `json:"info,omitempty"`
 	Verbs json.RawMessage `json:"verbs,omitempty"`
 	Admin json.RawMessage `json:"admin,omitempty"`
 }
@@ -40,9 +83,10 @@ func (w *wire) UnmarshalJSON(data []byte) error {
 	var times struct {
 		Expires   json.RawMessage `json:"exp"`
 		NotBefore json.RawMessage `json:"nbf"`
+		IssuedAt  json.RawMessage `json:"iat"`
 	}
 	return errors.Join(jsonv2.Unmarshal(data, (*plain)(w)), jsonv2.Unmarshal(data, &times),
-		checkTime("exp", times.Expires), checkTime("nbf", times.NotBefore))
+		checkTime("exp", times.Expires), checkTime("nbf", times.NotBefore), checkTime("iat", times.IssuedAt))
 }
 
 // latest is the end of the year 9999. Times far beyond it overflow into arbitrary ones.
@@ -64,15 +108,26 @@ func checkTime(name string, raw json.RawMessage) error {
 // must contain. The error says why the token is refused; it is for logs and not for
 // whoever sent the token.
 func (k *Keys) Read(token, audience string) (*Claims, error) {
-	options := []jwt.ParserOption{jwt.WithStrictDecoding()}
+	options := []jwt.ParserOption{jwt.WithStrictDecoding(), jwt.WithLeeway(Leeway)}
 	if audience != "" {
 		options = append(options, jwt.WithAudience(audience))
 	}
 	var w wire
-	if _, err := jwt.ParseWithClaims(token, &w, k.of, options...); err != nil {
+	var signed *key
+	find := func(t *jwt.Token) (_ any, err error) {
+		if signed, err = k.of(t); err != nil {
+			return nil, err
+		}
+		return signed.verify, nil
+	}
+	if _, err := jwt.ParseWithClaims(token, &w, find, options...); err != nil {
 		return nil, err
 	}
-	return w.claims()
+	c, err := w.claims()
+	if err == nil {
+		c.Key = signed.print
+	}
+	return c, err
 }
 
 func (w *wire) claims() (*Claims, error) {
@@ -84,11 +139,20 @@ func (w *wire) claims() (*Claims, error) {
 	if w.ExpiresAt != nil {
 		c.Expires = w.ExpiresAt.Time
 	}
-	if c.Rooms, err = rooms(w.Rooms); err != nil {
+	if c.ID = w.ID; w.IssuedAt != nil {
+		c.Issued = w.IssuedAt.Time
+	}
+	if c.Rooms, err = rooms("rooms", w.Rooms); err != nil {
 		return nil, err
 	}
-	if c.Rooms != nil && c.Expires.IsZero() {
+	if c.Hosts, err = rooms("host", w.Hosts); err != nil {
+		return nil, err
+	}
+	if (c.Rooms != nil || c.Hosts != nil) && c.Expires.IsZero() {
 		return nil, errors.New("it names rooms and has no exp; a grant must end")
+	}
+	if c.Name, c.Info, err = w.called(); err != nil {
+		return nil, err
 	}
 	if c.Verbs, err = list("verbs", w.Verbs); err != nil {
 		return nil, err
@@ -99,21 +163,36 @@ func (w *wire) claims() (*Claims, error) {
 	if w.Admin != nil && json.Unmarshal(w.Admin, &c.Admin) != nil || string(w.Admin) == "null" {
 		return nil, errors.New("its admin is neither true nor false")
 	}
-	if c.Admin && (c.Rooms != nil || c.Verbs != nil) {
-		return nil, errors.New("it has admin beside rooms or verbs, which cannot both be meant")
+	if c.Admin && (c.Rooms != nil || c.Hosts != nil || c.Verbs != nil) {
+		return nil, errors.New("it has admin beside rooms, host or verbs, which cannot both be meant")
 	}
 	return &c, nil
 }
 
-func rooms(raw json.RawMessage) ([]subjects.Room, error) {
-	ids, err := list("rooms", raw)
+// called is what the user is called. The limits on it are the service's.
+func (w *wire) called() (name *string, info jsontext.Value, err error) {
+	if w.Name != nil {
+		if err := json.Unmarshal(w.Name, &name); err != nil || name == nil {
+			return nil, nil, errors.New("its name is not a text")
+		}
+	}
+	if w.Info != nil {
+		if info = jsontext.Value(w.Info); info.Kind() != jsontext.KindBeginObject {
+			return nil, nil, errors.New("its info is not one JSON object")
+		}
+	}
+	return name, info, nil
+}
+
+func rooms(name string, raw json.RawMessage) ([]subjects.Room, error) {
+	ids, err := list(name, raw)
 	if ids == nil {
 		return nil, err
 	}
 	rooms := make([]subjects.Room, len(ids))
 	for i, id := range ids {
 		if rooms[i], err = subjects.ParseRoom(id); err != nil {
-			return nil, fmt.Errorf("in rooms an ID %w", err)
+			return nil, fmt.Errorf("in %s an ID %w", name, err)
 		}
 	}
 	return rooms, nil

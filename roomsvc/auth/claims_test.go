@@ -29,17 +29,40 @@ func TestClaims(t *testing.T) {
 		"verbs":       {jwt.MapClaims{"sub": "alice", "verbs": []string{"get", "send"}}, auth.Claims{User: "alice", Verbs: []string{"get", "send"}}},
 		"a back end":  {jwt.MapClaims{"sub": "alice", "admin": true}, auth.Claims{User: "alice", Admin: true}},
 		"no back end": {jwt.MapClaims{"sub": "alice", "admin": false, "verbs": []string{"get"}}, auth.Claims{User: "alice", Verbs: []string{"get"}}},
-		"more":        {jwt.MapClaims{"sub": "alice", "iss": "us", "name": "Alice"}, auth.Claims{User: "alice"}},
+		"more":        {jwt.MapClaims{"sub": "alice", "iss": "us", "given_name": "Alice"}, auth.Claims{User: "alice"}},
+		"called":      {jwt.MapClaims{"sub": "alice", "name": "Alice", "info": map[string]int{"age": 9}}, auth.Claims{User: "alice", Name: new("Alice"), Info: []byte(`{"age":9}`)}},
+		"nobody":      {jwt.MapClaims{"sub": "alice", "name": ""}, auth.Claims{User: "alice", Name: new("")}},
+		"a host":      {jwt.MapClaims{"sub": "alice", "exp": soon.Unix(), "host": []string{"a", "b.c"}}, auth.Claims{User: "alice", Expires: soon, Hosts: []subjects.Room{"a", "b.c"}}},
+		"an ID":       {jwt.MapClaims{"sub": "alice", "jti": "T1", "iat": 1700000000}, auth.Claims{User: "alice", ID: "T1", Issued: time.Unix(1700000000, 0)}},
+		"too early":   {jwt.MapClaims{"sub": "alice", "nbf": time.Now().Add(20 * time.Second).Unix()}, auth.Claims{User: "alice"}},
 	} {
 		got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", c.claims), "")
 		if err != nil || !got.Expires.Equal(c.want.Expires) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 			continue
 		}
-		got.Expires = c.want.Expires
+		if !keys.Has(got.Key) {
+			t.Errorf("%s: no key is named %x", name, got.Key)
+		}
+		got.Expires, got.Key = c.want.Expires, 0
 		if !reflect.DeepEqual(*got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, *got, c.want)
 		}
+	}
+}
+
+// A token is good for half a minute more than it says, because clocks differ, and so is what comes
+// from it.
+func TestLeeway(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, []byte(secret))
+	ended := time.Now().Add(-20 * time.Second).Truncate(time.Second)
+	got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "exp": ended.Unix(), "rooms": []string{"a"}}), "")
+	if err != nil || !got.Until().Equal(ended.Add(30*time.Second)) || !got.Grant().Until.Time().Equal(got.Until()) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "exp": ended.Add(-11 * time.Second).Unix()}), ""); err == nil {
+		t.Error("it is good for longer")
 	}
 }
 
@@ -54,7 +77,7 @@ func TestRefusedClaims(t *testing.T) {
 		"a long user":       {jwt.MapClaims{"sub": strings.Repeat("x", 129)}, "longer than 128 bytes"},
 		"a control":         {jwt.MapClaims{"sub": "al\nice"}, "control character"},
 		"a number":          {jwt.MapClaims{"sub": 7}, "malformed"},
-		"expired":           {jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(-time.Second).Unix()}, "expired"},
+		"expired":           {jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(-time.Minute).Unix()}, "expired"},
 		"exp a text":        {jwt.MapClaims{"sub": "alice", "exp": "tomorrow"}, "malformed"},
 		"not yet":           {jwt.MapClaims{"sub": "alice", "nbf": time.Now().Add(time.Hour).Unix()}, "not valid yet"},
 		"rooms a text":      {jwt.MapClaims{"sub": "alice", "rooms": "lobby"}, "rooms is not a list"},
@@ -71,6 +94,15 @@ func TestRefusedClaims(t *testing.T) {
 		"admin null":        {jwt.MapClaims{"sub": "alice", "admin": nil}, "neither true nor false"},
 		"admin and verbs":   {jwt.MapClaims{"sub": "alice", "admin": true, "verbs": []string{"get"}}, "cannot both be meant"},
 		"admin and rooms":   {jwt.MapClaims{"sub": "alice", "admin": true, "exp": time.Now().Add(time.Hour).Unix(), "rooms": []string{"a"}}, "cannot both be meant"},
+		"host null":         {jwt.MapClaims{"sub": "alice", "host": nil}, "host is not a list"},
+		"an empty host":     {jwt.MapClaims{"sub": "alice", "host": []string{""}}, "in host an ID is empty"},
+		"host for ever":     {jwt.MapClaims{"sub": "alice", "host": []string{"a"}}, "has no exp"},
+		"admin and host":    {jwt.MapClaims{"sub": "alice", "admin": true, "exp": time.Now().Add(time.Hour).Unix(), "host": []string{"a"}}, "cannot both be meant"},
+		"name null":         {jwt.MapClaims{"sub": "alice", "name": nil}, "name is not a text"},
+		"info a list":       {jwt.MapClaims{"sub": "alice", "info": []int{}}, "info is not one JSON object"},
+		"iat null":          {jwt.MapClaims{"sub": "alice", "iat": nil}, "iat is not a time"},
+		"jti a number":      {jwt.MapClaims{"sub": "alice", "jti": 7}, "malformed"},
+		"much too early":    {jwt.MapClaims{"sub": "alice", "nbf": time.Now().Add(40 * time.Second).Unix()}, "not valid yet"},
 		"exp null":          {jwt.MapClaims{"sub": "alice", "exp": nil}, "exp is not a time"},
 		"exp too large":     {jwt.MapClaims{"sub": "alice", "exp": 1e18}, "exp is not a time"},
 		"nbf null":          {jwt.MapClaims{"sub": "alice", "nbf": nil}, "nbf is not a time"},
@@ -98,7 +130,7 @@ func TestClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
 	keys := parse(t, []byte(secret))
 	got, err := keys.Read(forge(t, jwt.SigningMethodHS256, []byte(secret), "", jwt.MapClaims{"sub": "alice", "Admin": true, "SUB": "bob", "Rooms": "all", "VERBS": nil, "EXP": 1}), "")
-	if want := (auth.Claims{User: "alice"}); err != nil || !reflect.DeepEqual(*got, want) {
+	if want := (auth.Claims{User: "alice", Key: got.Key}); err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("another provider's claims give %+v, %v", got, err)
 	}
 	sign := func(header, payload string) string {

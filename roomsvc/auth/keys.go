@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
@@ -31,6 +34,7 @@ type key struct {
 	id     string
 	method jwt.SigningMethod
 	verify any
+	print  uint64 // stands for the key, wherever it is read
 }
 
 // ParseKeys reads a key file: a JSON Web Key Set (RFC 7517), a public key in PEM (RSA for
@@ -92,14 +96,14 @@ func newKey(id string, material any) (key, error) {
 		if len(m) < minSecretBytes {
 			return key{}, fmt.Errorf("the secret has %d bytes; HS256 needs %d or more; openssl rand -base64 48 prints one", len(m), minSecretBytes)
 		}
-		return key{id, jwt.SigningMethodHS256, m}, nil
+		return key{id, jwt.SigningMethodHS256, m, fingerprint(m)}, nil
 	case *rsa.PublicKey:
 		if m.N.BitLen() < minRSABits {
 			return key{}, fmt.Errorf("the RSA key has %d bits; RS256 needs %d or more", m.N.BitLen(), minRSABits)
 		}
-		return key{id, jwt.SigningMethodRS256, m}, nil
+		return key{id, jwt.SigningMethodRS256, m, fingerprint(x509.MarshalPKCS1PublicKey(m))}, nil
 	case ed25519.PublicKey:
-		return key{id, jwt.SigningMethodEdDSA, m}, nil
+		return key{id, jwt.SigningMethodEdDSA, m, fingerprint(m)}, nil
 	case *rsa.PrivateKey, ed25519.PrivateKey:
 		return key{}, errors.New("this is the private key, which only the maker of the tokens should have; give roomd the public one")
 	}
@@ -175,6 +179,31 @@ func fromSet(entry jwkset.JWKMarshal) (key, error) {
 	return k, err
 }
 
+// fingerprint stands for a key. It tells nobody anything about a secret that is long enough to be
+// one.
+func fingerprint(material []byte) uint64 {
+	sum := sha256.Sum256(append([]byte("natsrooms token key\n"), material...))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// Has reports whether a key is one of these; see [Claims].
+func (k *Keys) Has(print uint64) bool {
+	return slices.ContainsFunc(k.keys, func(o key) bool { return o.print == print })
+}
+
+// Gone is how many of these keys are not among others.
+func (k *Keys) Gone(others *Keys) (n int) {
+	for _, own := range k.keys {
+		if !others.Has(own.print) {
+			n++
+		}
+	}
+	return n
+}
+
+// Len is how many keys there are.
+func (k *Keys) Len() int { return len(k.keys) }
+
 func (k *Keys) find(id string) *key {
 	for i := range k.keys {
 		if k.keys[i].id == id {
@@ -187,7 +216,7 @@ func (k *Keys) find(id string) *key {
 // of is the key that a token must be signed with. The algorithm that the token names is
 // only compared: an attacker who could choose it would sign with HS256 and the bytes of a
 // public key, or not at all.
-func (k *Keys) of(token *jwt.Token) (any, error) {
+func (k *Keys) of(token *jwt.Token) (*key, error) {
 	if _, ok := token.Header["crit"]; ok { // RFC 7515, section 4.1.11
 		return nil, errors.New("it has crit, whose extensions are not supported")
 	}
@@ -200,5 +229,5 @@ func (k *Keys) of(token *jwt.Token) (any, error) {
 	if token.Method.Alg() != found.method.Alg() {
 		return nil, fmt.Errorf("its alg is %.16q, and the key is for %s", token.Method.Alg(), found.method.Alg())
 	}
-	return found.verify, nil
+	return found, nil
 }

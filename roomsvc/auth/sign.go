@@ -21,12 +21,22 @@ func Sign(file []byte, keyID string, c Claims) (string, error) {
 		return "", err
 	}
 	w := wire{RegisteredClaims: jwt.RegisteredClaims{Subject: string(c.User), IssuedAt: jwt.NewNumericDate(time.Now())}}
+	if w.ID = c.ID; !c.Issued.IsZero() {
+		w.IssuedAt = jwt.NewNumericDate(c.Issued)
+	}
 	if !c.Expires.IsZero() {
 		w.ExpiresAt = jwt.NewNumericDate(c.Expires)
 	}
 	if c.Rooms != nil {
 		w.Rooms, _ = json.Marshal(c.Rooms)
 	}
+	if c.Hosts != nil {
+		w.Hosts, _ = json.Marshal(c.Hosts)
+	}
+	if c.Name != nil {
+		w.Name, _ = json.Marshal(c.Name)
+	}
+	w.Info = json.RawMessage(c.Info)
 	if c.Verbs != nil {
 		w.Verbs, _ = json.Marshal(c.Verbs)
 	}

@@ -35,6 +35,12 @@ func (c *Client) changing(q *Caller) *Caller {
 	return c.caller(q)
 }
 
+// about makes the RequestID of a request whose user is not its caller.
+func about(q *Caller) *Caller {
+	q.RequestID = cmp.Or(q.RequestID, nuid.Next())
+	return q
+}
+
 // subject is the subject on which a command for q is sent.
 func (c *Client) subject(verb Verb, q *Caller) (string, error) {
 	if !c.cfg.UserForm {

@@ -159,6 +159,24 @@ func (c *Client) Destroy(ctx context.Context, q DestroyRequest) (*DestroyReply, 
 	return do[DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
 }
 
+// Block refuses everything to the user q.UserID, or only some of its tokens: its connections end, it
+// is out of all its rooms, and neither commands nor tokens of it are taken until then. It is for
+// trusted callers. q.UserID has no default.
+func (c *Client) Block(ctx context.Context, q BlockRequest) (*BlockReply, error) {
+	return do[BlockReply](ctx, c, room.Block, about(&q.Caller), &q)
+}
+
+// Unblock takes back what Block refused to the user q.UserID. It is for trusted callers.
+func (c *Client) Unblock(ctx context.Context, q UnblockRequest) (*UnblockReply, error) {
+	return do[UnblockReply](ctx, c, room.Unblock, about(&q.Caller), &q)
+}
+
+// Blocked lists one page of the users to whom something is refused, or what is refused to the user
+// q.UserID. It is for trusted callers.
+func (c *Client) Blocked(ctx context.Context, q BlockedRequest) (*BlockedReply, error) {
+	return do[BlockedReply](ctx, c, room.Blocked, &q.Caller, &q)
+}
+
 // SetAccess changes which end users may join a room. It is for trusted callers.
 func (c *Client) SetAccess(ctx context.Context, q SetAccessRequest) (*SetAccessReply, error) {
 	return do[SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)

@@ -109,6 +109,17 @@ type (
 	// InstancesRequest is for [Client.Instances]: RoomID, a [Page] and a [Freshness].
 	InstancesRequest = room.InstancesRequest
 
+	// BlockRequest is for [Client.Block]: UserID, and for how many Seconds (0: until Unblock) with
+	// which Reason. With the TokenID of a token, or the time that tokens were IssuedBefore, those
+	// tokens are refused and not the user.
+	BlockRequest = room.BlockRequest
+
+	// UnblockRequest is for [Client.Unblock]: UserID, and whether its Tokens are good again too.
+	UnblockRequest = room.UnblockRequest
+
+	// BlockedRequest is for [Client.Blocked]: a [Page], or UserID.
+	BlockedRequest = room.BlockedRequest
+
 	// KickRequest is for [Client.Kick]: RoomID, at most 50 UserIDs, and a Reason of at most
 	// 256 bytes.
 	KickRequest = room.KickRequest
@@ -204,6 +215,16 @@ type (
 	// NextFlag (empty on the last page).
 	InstancesReply = room.InstancesReply
 
+	// BlockReply answers [Client.Block]: all that is refused to the user now, and RoomCount, how
+	// many rooms it was put out of.
+	BlockReply = room.BlockReply
+
+	// UnblockReply answers [Client.Unblock]: all that is refused to the user now.
+	UnblockReply = room.UnblockReply
+
+	// BlockedReply answers [Client.Blocked]: UserList, and NextFlag of the next page.
+	BlockedReply = room.BlockedReply
+
 	// KickReply answers [Client.Kick]: Kicked has the users that are out, ErrorUserList those
 	// that were not in the room.
 	KickReply = room.KickReply
@@ -247,6 +268,13 @@ type (
 	// Instance is one of the rooms that there were under one ID: InstanceID, RoomName, CreatedAt,
 	// EndedAt and Reason if it has ended, and Sequence of its newest fact.
 	Instance = room.Instance
+
+	// Barred is what is refused to the user UserID: if it is Blocked everything, Until then (0: for
+	// good) with that Reason, since BlockedAt; or Tokens, and those IssuedBefore that time.
+	Barred = room.Barred
+
+	// RevokedToken is a token that is refused: TokenID, and Until (0: for good).
+	RevokedToken = room.RevokedToken
 
 	// MemberInfo is a member: UserID, UserName, UserInfo, JoinedAt, Attributes and Sessions.
 	MemberInfo = room.MemberInfo
@@ -305,6 +333,7 @@ var (
 	ErrMessageTooLong       = room.ErrMessageTooLong       // the message has more data than one may have
 	ErrBusy                 = room.ErrBusy                 // nothing happened; try again later
 	ErrUnavailable          = room.ErrUnavailable          // whether it was stored is not known
+	ErrBlocked              = room.ErrBlocked              // a back end has blocked the user; Until says until when
 )
 
 // Fact is one change of a room, as a watch gives it. Type is one of the constants below.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
@@ -20,7 +21,7 @@ func TestGrantsThatCannotBeRead(t *testing.T) {
 	if _, err := w.Client.Create(w.Ctx, room.CreateRequest{Caller: as("teacher", ""), RoomID: "exam", Config: &room.RoomConfig{Access: room.AccessToken}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := only.Grant(w.Ctx, "alice", []subjects.Room{"exam"}, time.Now().Add(time.Hour)); err != nil {
+	if err := only.Grant(w.Ctx, "alice", room.Grant{Rooms: []subjects.Room{"exam"}, Until: events.TimeOf(time.Now().Add(time.Hour))}); err != nil {
 		t.Fatal(err)
 	}
 	var refused atomic.Int64

@@ -142,7 +142,9 @@ func (b *Book) take(m jetstream.Msg) {
 	case subjects.KeyBeat:
 		b.known.beats.take(m.Data(), meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
 	default:
-		if u, session, ok := subjects.ParseSessionKey(key); ok {
+		if u, ok := subjects.UserOfGrant(key); ok {
+			b.known.takeGrants(u, m.Data(), gone)
+		} else if u, session, ok := subjects.ParseSessionKey(key); ok {
 			b.known.takeLease(Session{u, session}, m.Data(), gone, meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
 		}
 	}

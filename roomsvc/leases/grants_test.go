@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // Grants stand in the bucket as long as the token that lasts longest, also when one that did
@@ -12,12 +14,12 @@ import (
 func TestGrantThatIsExtended(t *testing.T) {
 	now := time.Now()
 	g := &grants{}
-	for _, token := range []tokenGrant{
-		{[]string{"b"}, events.TimeOf(now.Add(3 * time.Hour))},
-		{[]string{"a"}, events.TimeOf(now.Add(2 * time.Hour))},
-		{[]string{"a"}, events.TimeOf(now.Add(4 * time.Hour))},
+	for _, token := range []room.Grant{
+		{Rooms: []subjects.Room{"b"}, Until: events.TimeOf(now.Add(3 * time.Hour))},
+		{Rooms: []subjects.Room{"a"}, Until: events.TimeOf(now.Add(2 * time.Hour))},
+		{Rooms: []subjects.Room{"a"}, Until: events.TimeOf(now.Add(4 * time.Hour))},
 	} {
-		if !g.add(token) {
+		if !g.add(&token) {
 			t.Errorf("%v is not stored", token)
 		}
 	}

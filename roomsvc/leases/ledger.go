@@ -37,21 +37,22 @@ type ledger struct {
 	count  atomic.Int64  // of leases; may be read without the lock
 	sooner chan struct{} // tells that something is due earlier than before; may be received from without the lock
 
-	leases map[Session]*lease
-	users  map[subjects.User]int // how many leases each user has
-	due    due.Queue[Session, *lease]
-	conns  map[room.Connection]map[*lease]struct{}
-	closed map[room.Connection]time.Time // connections that ended recently, and when
-	beats  beats
-	asks   bool   // whether a named connection is open is asked before its session's lease is ended
-	alive  bool   // the bucket says that it has the leases of all sessions
-	heard  moment // when the newest message was
-	clock  moment // when the bucket had been read up to the present; zero: it has not been yet
+	leases  map[Session]*lease
+	users   map[subjects.User]int    // how many leases each user has
+	bearers map[subjects.User]bearer // what tokens say of users
+	due     due.Queue[Session, *lease]
+	conns   map[room.Connection]map[*lease]struct{}
+	closed  map[room.Connection]time.Time // connections that ended recently, and when
+	beats   beats
+	asks    bool   // whether a named connection is open is asked before its session's lease is ended
+	alive   bool   // the bucket says that it has the leases of all sessions
+	heard   moment // when the newest message was
+	clock   moment // when the bucket had been read up to the present; zero: it has not been yet
 }
 
 func newLedger(grace time.Duration, log *slog.Logger) *ledger {
 	return &ledger{
-		log: log, grace: grace, leases: map[Session]*lease{}, users: map[subjects.User]int{}, conns: map[room.Connection]map[*lease]struct{}{},
+		log: log, grace: grace, leases: map[Session]*lease{}, users: map[subjects.User]int{}, bearers: map[subjects.User]bearer{}, conns: map[room.Connection]map[*lease]struct{}{},
 		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1),
 	}
 }

@@ -9,10 +9,10 @@ import { Stream } from "./stream.js";
 import { subjects } from "./wire.js";
 import { watch } from "./watch.js";
 
-const reads = ["get", "members", "count", "memberOf", "rooms", "list", "renew", "history", "instances"];
+const reads = ["get", "members", "count", "memberOf", "rooms", "list", "renew", "history", "instances", "blocked"];
 const changes = [
   "create", "join", "enter", "switch", "leave", "leaveAll", "setAttributes", "setMemberAttributes", "send",
-  "deleteMessages", "eraseUser", "kick", "setAccess", "destroy",
+  "deleteMessages", "eraseUser", "kick", "setAccess", "destroy", "block", "unblock",
 ];
 const joining = new Set(["create", "join", "enter", "switch"]);
 const leaving = new Set(["switch", "leave", "leaveAll"]);
