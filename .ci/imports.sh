@@ -27,14 +27,16 @@ roomsvc/answers      | subjects                                               | 
 roomsvc/journal      | events subjects                                        | $nats json nuid
 roomsvc/messages     | events journal life subjects                           | $nats
 roomsvc/projection   | journal room subjects                                  | $nats json
-roomsvc/leases       | due events journal life room subjects                  | $nats json nuid
+roomsvc/leases       | due events journal life room subjects                  | $nats $json nuid
 roomsvc/feeds        | events life room subjects                              | nats.go nuid
 roomsvc/lead         | journal life subjects                                  | $nats json
 roomsvc/replica      | events journal life pack room subjects                 | json
 roomsvc/image        | room                                                   |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
+roomsvc/ids          | | precis
 roomsvc/commit       | events journal life replica room subjects              | nuid
+roomsvc/blocks       | commit events journal life replica room subjects       | $nats json
 roomsvc/space        | journal life room                                      |
 roomsvc/load         | events image journal life projection replica room subjects |
 roomsvc/upkeep       | commit conns due events feeds lead leases life projection replica room subjects |
@@ -44,9 +46,9 @@ roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | room subjects                                          |
 roomsvc/hooks        | life room subjects                                     | nats.go $json
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers commit departed events guard hooks intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | answers api commit conns departed events feeds guard hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
-roomsvc/auth         | policy room subjects                                   | nats.go json jwkset jwt nats-jwt nkeys rate
+roomsvc/api          | answers blocks commit departed events guard hooks ids intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | answers api blocks commit conns departed events feeds guard hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
+roomsvc/auth         | events policy room subjects | nats.go json jwkset jwt nats-jwt nkeys rate $json
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
 docs/contract        | events subjects                                        | nats.go nats.go/micro jsonschema
@@ -64,7 +66,7 @@ short() {
 	sed -e "s#^$module/roomsvc/##" -e "s#^$module/##" \
 		-e 's#^github.com/go-json-experiment/json#json#' -e 's#^github.com/cloudevents/sdk-go/v2/#cloudevents/#' \
 		-e 's#^github.com/nats-io/jwt/v2#nats-jwt#' -e 's#^github.com/golang-jwt/jwt/v5#jwt#' \
-		-e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^golang.org/x/time/rate#rate#'
+		-e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^golang.org/x/time/rate#rate#' -e 's#^golang.org/x/text/secure/precis#precis#'
 }
 
 # imports PACKAGE: what the package imports itself from outside the standard library, one a line.

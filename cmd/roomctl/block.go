@@ -25,15 +25,7 @@ func (c *blockCmd) Run(ctx context.Context, s *session) error {
 	reply, err := client.Block(ctx, room.BlockRequest{
 		Caller: room.Caller{UserID: c.User, RequestID: c.RequestID}, Seconds: int64(c.For / time.Second), Reason: c.Reason, TokenID: c.TokenID, IssuedBefore: before,
 	})
-	return s.answer(err, func(l look) string {
-		line := l.barred(&reply.Barred)
-		if reply.RoomCount == 1 {
-			return line + "; it was put out of 1 room"
-		} else if reply.RoomCount > 1 {
-			return fmt.Sprintf("%s; it was put out of %d rooms", line, reply.RoomCount)
-		}
-		return line
-	})
+	return s.answer(err, func(l look) string { return l.barred(&reply.Barred) })
 }
 
 // moment reads a time that somebody typed.

@@ -143,6 +143,23 @@ func TestWarnsOfPages(t *testing.T) {
 	}
 }
 
+// With --auth, roomd does not start so that any page could use a token of whoever visits it.
+func TestPagesWithAuth(t *testing.T) {
+	t.Parallel()
+	args := func(config string, more ...string) []string {
+		return append([]string{"--config", write(t, config), "--port", "-1", "--store-dir", t.TempDir(), "--auth", "jwt", "--auth-key", write(t, secret)}, more...)
+	}
+	const open = "websocket { listen: '127.0.0.1:-1', no_tls: true }"
+	refuses(t, embed, args(open), "every page", "allowed_origins", "--websocket-any-origin")
+	for _, a := range [][]string{
+		args(open, "--websocket-any-origin"),
+		args("websocket { listen: '127.0.0.1:-1', no_tls: true, same_origin: true }"),
+		args("websocket { listen: '127.0.0.1:-1', no_tls: true, allowed_origins: ['http://127.0.0.1:8000'] }"),
+	} {
+		embedded(t, a...).close()
+	}
+}
+
 // The example for browsers accepts its own page and no other.
 func TestOriginsOfTheExample(t *testing.T) {
 	t.Parallel()

@@ -1718,8 +1718,6 @@ export interface BlockReply {
   tokens?: RevokedToken[];
   /** tokens with an earlier iat, or none, are refused */
   issuedBefore?: string;
-  /** rooms that this put the user out of */
-  roomCount: number;
   expiresAt?: string;
   leaseSeconds?: number;
 }

@@ -26,13 +26,12 @@ func (w *Warden) Block(ctx context.Context, q *room.BlockRequest) (*room.BlockRe
 	if refused != nil {
 		return nil, refused
 	}
-	rooms, err := w.Enforce(ctx, u)
-	if err != nil {
+	if err := w.Enforce(ctx, u); err != nil {
 		e := room.Refuse(room.ErrUnavailable, "what %q may not do any more is stored, but whether it is out of everything is not known (%v); that goes on, and the same request again says how it ends", u, err)
 		e.Outcome = room.Unknown
 		return nil, e
 	}
-	return &room.BlockReply{Barred: is, RoomCount: rooms}, nil
+	return &room.BlockReply{Barred: is}, nil
 }
 
 // Unblock answers an unblock.

@@ -133,29 +133,28 @@ func (w *Warden) look(u subjects.User) {
 	}
 	w.Life.Go(func() {
 		defer func() { <-w.busy }()
-		if _, err := w.Enforce(w.Life, u); err != nil && !w.Life.Over() {
+		if err := w.Enforce(w.Life, u); err != nil && !w.Life.Over() {
 			w.Log.Warn("carrying out what is refused to a user; that goes on", "user", u, "error", err)
 		}
 	})
 }
 
 // Enforce puts a user who is blocked out of its rooms, and ends the connections that are refused.
-// It returns how many rooms the user was in.
-func (w *Warden) Enforce(ctx context.Context, u subjects.User) (rooms int, err error) {
+func (w *Warden) Enforce(ctx context.Context, u subjects.User) error {
 	r := w.Book.Of(u)
 	if !r.Anything() {
-		return 0, nil
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, enforceTime)
 	defer cancel()
 	if !r.Blocked {
-		return 0, w.End(ctx, u)
+		return w.End(ctx, u)
 	}
 	left, err := w.putOut(ctx, u, r.Reason)
 	heard, enough := context.WithTimeout(ctx, outTime)
 	defer enough()
 	_ = wait(heard, left)
-	return len(left), errors.Join(err, w.End(ctx, u), wait(ctx, left))
+	return errors.Join(err, w.End(ctx, u), wait(ctx, left))
 }
 
 // wait returns when all of these are closed.

@@ -215,8 +215,7 @@ type (
 	// NextFlag (empty on the last page).
 	InstancesReply = room.InstancesReply
 
-	// BlockReply answers [Client.Block]: all that is refused to the user now, and RoomCount, how
-	// many rooms it was put out of.
+	// BlockReply answers [Client.Block]: all that is refused to the user now.
 	BlockReply = room.BlockReply
 
 	// UnblockReply answers [Client.Unblock]: all that is refused to the user now.

@@ -54,9 +54,8 @@ type RevokedToken struct {
 
 // BlockReply answers block.
 type BlockReply struct {
-	Barred    `json:",embed"`
-	RoomCount int `json:"roomCount"` // rooms that this put the user out of
-	Lease     `json:",embed"`
+	Barred `json:",embed"`
+	Lease  `json:",embed"`
 }
 
 // UnblockReply answers unblock.

@@ -94,7 +94,7 @@ func TestCommandTable(t *testing.T) {
 		}
 		hosts--
 	}
-	for _, v := range []room.Verb{room.List, room.EraseUser, room.Instances} {
+	for _, v := range []room.Verb{room.List, room.EraseUser, room.Instances, room.Block, room.Unblock, room.Blocked} {
 		if c := v.Info(); !c.Trusted || c.Hosts {
 			t.Errorf("%s is for everybody", v)
 		}
