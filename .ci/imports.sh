@@ -48,7 +48,7 @@ roomsvc/hooks        | life room subjects                                     | 
 roomsvc/intake       | | nats.go nats.go/micro nuid
 roomsvc/api          | answers blocks commit departed events guard hooks ids intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
 roomsvc              | answers api blocks commit conns departed events feeds guard hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
-roomsvc/auth         | events policy room subjects | nats.go json jwkset jwt nats-jwt nkeys rate $json
+roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
 docs/contract        | events subjects                                        | nats.go nats.go/micro jsonschema

@@ -119,7 +119,7 @@ func limitTable() string {
 		if n := room.Protection[s.Name]; n > 0 {
 			standard = fmt.Sprintf("%d with `--auth`, else none", n)
 		}
-		if standard != "0" && s.Name != "lease-seconds" && s.Name != "replace-devices" {
+		if standard != "0" && s.Name != "lease-seconds" && s.Most != 1 {
 			table += fmt.Sprintf("| `%s` | %s | %d | %s |\n", s.Name, standard, s.Most, s.Means)
 		}
 	}

@@ -8,7 +8,7 @@ export class RoomError extends Error {
 
   constructor(error, options) {
     super(error.message, options);
-    Object.assign(this, error); // code, outcome and, if they help, number, field, limit, actual, retryAfterMs, appCode
+    Object.assign(this, error); // code, outcome and, if they help, number, field, limit, actual, retryAfterMs, until, appCode
   }
 }
 
