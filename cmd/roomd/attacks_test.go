@@ -324,7 +324,7 @@ func TestExpiryClosesConnection(t *testing.T) {
 	t.Parallel()
 	url := "nats://" + locked(t).address
 	told, ended := make(chan error, 8), make(chan struct{})
-	opts := bearing(t, auth.Claims{User: "alice", Expires: time.Now().Add(2 * time.Second)})
+	opts := bearing(t, auth.Claims{User: "alice", Expires: time.Now().Add(2*time.Second - auth.Leeway)})
 	nc, err := nats.Connect(url, append(opts, patientDial, nats.NoReconnect(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { told <- err }),
 		nats.ClosedHandler(func(*nats.Conn) { close(ended) }))...)

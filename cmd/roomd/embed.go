@@ -40,9 +40,6 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPages(cfg, opts); err != nil {
-		return nil, err
-	}
 	st, err := openStore(opts.StoreDir)
 	if err != nil {
 		return nil, err
@@ -51,6 +48,9 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		opts.ServerName = "roomd-" + st.instance
 	}
 	in, err := letIn(opts, cfg.Auth != "", slices.Sorted(maps.Values(cfg.Hook)))
+	if err == nil {
+		err = checkPages(cfg, opts)
+	}
 	if err != nil {
 		st.close()
 		return nil, err

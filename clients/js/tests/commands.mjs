@@ -31,6 +31,9 @@ export async function everyCommand(nc, name) {
   await bob("leave", { roomID: `${name} third` });
   const { config } = await backEnd("setAccess", { roomID: lobby, access: "listed", allow: [`${name} alice`] });
   const { kicked } = await backEnd("kick", { roomID: lobby, userIDs: [`${name} bob`] });
+  const { blocked } = await backEnd("block", { userID: `${name} bob`, seconds: 60 });
+  const { userList } = await backEnd("blocked", { userID: `${name} bob` });
+  await backEnd("unblock", { userID: `${name} bob` });
   const { roomIDList } = await alice("leaveAll");
   const { roomList } = await backEnd("list", { prefix: name, sync: true });
   await backEnd("destroy", { roomID: lobby });
@@ -51,6 +54,7 @@ export async function everyCommand(nc, name) {
     renewed: [JSON.stringify(renewed.rooms) === JSON.stringify(rooms), Date.parse(renewed.expiresAt) > 0],
     access: config.access,
     kicked,
+    blocked: [blocked, userList.map((b) => b.userID)],
     left: roomIDList,
     listed: roomList.map((r) => r.roomID),
     instances: instances.map((i) => [i.instanceID === instanceID, i.reason]),
@@ -73,6 +77,7 @@ export const outcome = (name, verbs) => ({
   renewed: [true, true],
   access: "listed",
   kicked: [`${name} bob`],
+  blocked: [true, [`${name} bob`]],
   left: [`${name} lobby`],
   listed: [`${name} lobby`],
   instances: [[true, "requested"]],

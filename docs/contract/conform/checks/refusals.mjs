@@ -135,6 +135,7 @@ export const checks = {
       ["history", "afterSequence", { roomID, instanceID: "x", afterSequence: -1 }],
       ["send", "data", { roomID, type: "text", data: { a: 1 } }],
     ]);
+    await invalid(t, t.back, [["block", "seconds", { userID: t.name("user"), seconds: "60" }], ["block", "issuedBefore", { userID: t.name("user"), issuedBefore: "yesterday" }]]);
   },
 
   async "PARAM_INVALID: a verb that names a room needs its ID"(t) {
@@ -146,7 +147,7 @@ export const checks = {
 
   async "PARAM_INVALID: where a user acts, a back end has to name the user"(t) {
     const roomID = t.name("room");
-    const anonymous = ["create", "get", "members", "count", "memberOf", "list", "history", "instances", "send", "kick", "setAccess", "destroy"];
+    const anonymous = ["create", "get", "members", "count", "memberOf", "list", "history", "instances", "send", "kick", "setAccess", "destroy", "blocked", "update", "setRole", "ban", "unban", "mute", "unmute", "setAttributes"];
     for (const verb of verbs.filter((v) => !anonymous.includes(v))) {
       const body = verb === "switch" ? { fromRoomID: roomID, toRoomInfo: { roomID: `${roomID}2` } } : { roomID, ...rest[verb] };
       await t.back.refused("PARAM_INVALID", verb, body, { field: "userID" });

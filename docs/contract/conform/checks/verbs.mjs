@@ -73,6 +73,27 @@ export const checks = {
     t.like("the entry here", await t.entry(from, reply.left, "member.left", alice.userID), { reason: "switched", toRoomID: to });
   },
 
+  async "block keeps a user out of everything until unblock, and blocked lists it"(t) {
+    const roomID = await t.room();
+    const [alice, bob] = t.users("alice", "bob");
+    await alice.ask("enter", { roomID });
+    await bob.ask("enter", { roomID });
+    const notices = await t.notices(bob);
+    const { until } = await t.back.ask("block", { userID: bob.userID, seconds: 600, reason: "spam" });
+    t.ok("until is ten minutes from now, more or less", Math.abs(Date.parse(until) - Date.now() - 600_000) < 60_000, until);
+    const { data } = await t.heard(roomID).event("member.left");
+    t.like("the entry of who is blocked", data.memberList[0], { userID: bob.userID, reason: "kicked", reasonText: "spam" });
+    await notices.event("user.state.changed", { state: "disconnected", event: "kickedOut", reasonText: "spam" });
+    const refused = await bob.refused("BLOCKED", "enter", { roomID });
+    t.equal("until of the refusal", refused.until, until);
+    t.like("blocked", (await t.back.ask("blocked", { userID: bob.userID })).userList[0], { userID: bob.userID, blocked: true, until, reason: "spam" });
+    await t.back.ask("block", { userID: bob.userID, tokenID: "T1" });
+    t.like("unblock", await t.back.ask("unblock", { userID: bob.userID }), { blocked: false, tokens: [{ tokenID: "T1" }] });
+    t.equal("blocked, with nothing left", (await t.back.ask("unblock", { userID: bob.userID, tokens: true })).tokens, undefined);
+    t.equal("the list", (await t.back.ask("blocked", { userID: bob.userID })).userList, []);
+    await bob.ask("enter", { roomID });
+  },
+
   async "leave takes a session out, and answers with the position after it"(t) {
     const roomID = await t.room();
     const [alice, bob] = t.users("alice", "bob");
