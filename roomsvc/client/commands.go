@@ -104,7 +104,8 @@ func (c *Client) Renew(ctx context.Context, q RenewRequest) (*RenewReply, error)
 }
 
 // SetAttributes changes attributes of a room, all of them in one step. Keys that belong to
-// other users are not changed, and ErrorKeys names them. With IfRevision the change is
+// other users are not changed, and ErrorKeys names them; a trusted caller without a user may
+// change all, and owns none. With IfRevision the change is
 // refused with [ErrRevisionMismatch] if attributes were changed after that revision; the
 // error's Attributes and At say what is there now.
 func (c *Client) SetAttributes(ctx context.Context, q SetAttributesRequest) (*SetAttributesReply, error) {
@@ -149,14 +150,17 @@ func (c *Client) Instances(ctx context.Context, q InstancesRequest) (*InstancesR
 	return do[InstancesReply](ctx, c, room.Instances, c.caller(&q.Caller), &q)
 }
 
-// Kick puts users out of a room, with all their sessions. It is for trusted callers.
+// Kick puts users out of a room, with all their sessions; they may come back. Like all that
+// follow but UpdateMember it is for those who run the room: trusted callers, and hosts of the
+// room. A host's client has a UserID and [Config.UserForm].
 func (c *Client) Kick(ctx context.Context, q KickRequest) (*KickReply, error) {
 	return do[KickReply](ctx, c, room.Kick, c.changing(&q.Caller), &q)
 }
 
-// Destroy ends a room and puts everybody out. It is for trusted callers.
-func (c *Client) Destroy(ctx context.Context, q DestroyRequest) (*DestroyReply, error) {
-	return do[DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
+// Ban puts users out of a room and keeps them out as end users, for a time or as long as the
+// room's instance exists. Who comes back meanwhile is refused with [ErrBanned].
+func (c *Client) Ban(ctx context.Context, q RestrictRequest) (*RestrictedReply, error) {
+	return do[RestrictedReply](ctx, c, room.Ban, c.changing(&q.Caller), &q)
 }
 
 // Block refuses everything to the user q.UserID, or only some of its tokens: its connections end, it
@@ -177,7 +181,46 @@ func (c *Client) Blocked(ctx context.Context, q BlockedRequest) (*BlockedReply, 
 	return do[BlockedReply](ctx, c, room.Blocked, &q.Caller, &q)
 }
 
-// SetAccess changes which end users may join a room. It is for trusted callers.
+// Unban lets users come into a room again.
+func (c *Client) Unban(ctx context.Context, q LiftRequest) (*RestrictedReply, error) {
+	return do[RestrictedReply](ctx, c, room.Unban, c.changing(&q.Caller), &q)
+}
+
+// Mute keeps users from sending in a room as end users, whether they are in or not, for a time
+// or as long as the room's instance exists. What they send is refused with [ErrMuted].
+func (c *Client) Mute(ctx context.Context, q RestrictRequest) (*RestrictedReply, error) {
+	return do[RestrictedReply](ctx, c, room.Mute, c.changing(&q.Caller), &q)
+}
+
+// Unmute lets users send in a room again.
+func (c *Client) Unmute(ctx context.Context, q LiftRequest) (*RestrictedReply, error) {
+	return do[RestrictedReply](ctx, c, room.Unmute, c.changing(&q.Caller), &q)
+}
+
+// SetRole makes members of a room hosts, or takes that from them. A role stays with its user
+// as long as the room's instance exists, also when the user leaves and comes back.
+func (c *Client) SetRole(ctx context.Context, q SetRoleRequest) (*SetRoleReply, error) {
+	return do[SetRoleReply](ctx, c, room.SetRole, c.changing(&q.Caller), &q)
+}
+
+// Update changes a room's name and configuration. Members stay, also if there are more of them
+// now than may be.
+func (c *Client) Update(ctx context.Context, q UpdateRequest) (*UpdateReply, error) {
+	return do[UpdateReply](ctx, c, room.Update, c.changing(&q.Caller), &q)
+}
+
+// UpdateMember changes what other members of a room see of the user: UserName and UserInfo of
+// the request's [Caller]. What is empty stays as it is.
+func (c *Client) UpdateMember(ctx context.Context, q RoomRequest) (*UpdateMemberReply, error) {
+	return do[UpdateMemberReply](ctx, c, room.UpdateMember, c.changing(&q.Caller), &q)
+}
+
+// SetAccess changes which end users may join a room.
 func (c *Client) SetAccess(ctx context.Context, q SetAccessRequest) (*SetAccessReply, error) {
 	return do[SetAccessReply](ctx, c, room.SetAccess, c.changing(&q.Caller), &q)
+}
+
+// Destroy ends a room and puts everybody out.
+func (c *Client) Destroy(ctx context.Context, q DestroyRequest) (*DestroyReply, error) {
+	return do[DestroyReply](ctx, c, room.DestroyRoom, c.changing(&q.Caller), &q)
 }

@@ -45,7 +45,7 @@ type (
 	// made RoomName (at most 64 bytes by default) and Config.
 	CreateRequest = room.CreateRequest
 
-	// RoomRequest is for [Client.Join] and [Client.Leave]: RoomID.
+	// RoomRequest is for [Client.Join], [Client.Leave] and [Client.UpdateMember]: RoomID.
 	RoomRequest = room.RoomRequest
 
 	// SwitchRequest is for [Client.Switch]: FromRoomID and ToRoomInfo. A missing room is made,
@@ -130,15 +130,35 @@ type (
 	// SetAccessRequest is for [Client.SetAccess]: RoomID, Access ("open", "listed" or "token";
 	// empty leaves it as it is), and at most 500 users each to Allow and to Disallow.
 	SetAccessRequest = room.SetAccessRequest
+
+	// UpdateRequest is for [Client.Update]: RoomID, and what is to change: RoomName and Config.
+	UpdateRequest = room.UpdateRequest
+
+	// SetRoleRequest is for [Client.SetRole]: RoomID, at most 100 UserIDs, and the Role that
+	// they get, "host" or "member".
+	SetRoleRequest = room.SetRoleRequest
+
+	// RestrictRequest is for [Client.Ban] and [Client.Mute]: RoomID, at most 50 UserIDs, for how
+	// many Seconds (0: as long as the room's instance exists), and a Reason of at most 256 bytes.
+	RestrictRequest = room.RestrictRequest
+
+	// LiftRequest is for [Client.Unban] and [Client.Unmute]: RoomID and at most 50 UserIDs.
+	LiftRequest = room.LiftRequest
 )
 
 // RoomConfig is what the creator of a room may choose: RoomAttributes; for how many
 // seconds an empty room waits, RoomDestroyDelayTime (0 to 10800); MaxMembers (0 for the
 // service's own limit); Delivery, how end users hear the room ("members" or "open");
 // Access, which end users may join ("open", "listed" or "token"); AllowedUsers of a listed
-// room (at most 500); and HistoryForJoiners, whether members may read messages from before
-// they joined (nil means they may).
+// room (at most 500); HistoryForJoiners, whether members may read messages from before
+// they joined (nil means they may); Attributes, whether every member may change what others own
+// by IsForce ("open") or only hosts ("owned"); Speakers, who may send ("all" or "hosts"); and
+// Hosts, whether the creator is a host ("none" or "creator"). The first of each is the default.
 type RoomConfig = room.RoomConfig
+
+// ConfigUpdate is what [Client.Update] changes of a room's [RoomConfig]; nil leaves it as it
+// is. If Hosts changes, that decides anew whether the creator is a host.
+type ConfigUpdate = room.ConfigUpdate
 
 // RoomInfo names the room that a switch goes to: RoomID, and RoomName for a new one.
 type RoomInfo = room.RoomInfo
@@ -156,8 +176,9 @@ type (
 	// LeftAllReply answers [Client.LeaveAll]: RoomIDList, the rooms that the session left.
 	LeftAllReply = room.LeftAllReply
 
-	// GetReply answers [Client.Get]: the Room and its [Position], and Subscribe, the subjects
-	// on which the caller hears it.
+	// GetReply answers [Client.Get]: the Room and its [Position]; Subscribe, the subjects on
+	// which the caller hears it; Owners, who owns which of its attributes; and for those who run
+	// the room its Bans and Mutes, each a [Restriction]. More says that there are others.
 	GetReply = room.GetReply
 
 	// MembersReply answers [Client.Members]: one page of the MemberList, MemberCount, NextFlag
@@ -234,6 +255,23 @@ type (
 	// SetAccessReply answers [Client.SetAccess]: the room's Config as it is now, and its
 	// [Position].
 	SetAccessReply = room.SetAccessReply
+
+	// UpdateReply answers [Client.Update]: the room's RoomName and Config as they are now, and
+	// its [Position].
+	UpdateReply = room.UpdateReply
+
+	// UpdateMemberReply answers [Client.UpdateMember]: the Member as it is now, and the room's
+	// [Position].
+	UpdateMemberReply = room.UpdateMemberReply
+
+	// SetRoleReply answers [Client.SetRole]: UserIDs has those who have the role now,
+	// ErrorUserList those who were not in the room, and there is the room's [Position].
+	SetRoleReply = room.SetRoleReply
+
+	// RestrictedReply answers [Client.Ban], [Client.Unban], [Client.Mute] and [Client.Unmute]:
+	// UserIDs has all users of the request, Until is when the ban or mute ends (0: with the
+	// room's instance), and there is the room's [Position].
+	RestrictedReply = room.RestrictedReply
 )
 
 // Parts of replies.
@@ -275,7 +313,8 @@ type (
 	// RevokedToken is a token that is refused: TokenID, and Until (0: for good).
 	RevokedToken = room.RevokedToken
 
-	// MemberInfo is a member: UserID, UserName, UserInfo, JoinedAt, Attributes and Sessions.
+	// MemberInfo is a member: UserID, UserName, UserInfo, Role ([RoleHost], or empty), JoinedAt,
+	// Attributes and Sessions.
 	MemberInfo = room.MemberInfo
 
 	// MemberSession is one device of a member: SessionID, JoinedAt and LeaseSeconds.
@@ -285,6 +324,14 @@ type (
 	// and Number of the error.
 	ErrorUser = room.ErrorUser
 
+	// Restriction is a ban or a mute: UserID, Until (0: as long as the room's instance exists)
+	// and Reason. In a [Fact] Lifted says that it is over.
+	Restriction = events.Restriction
+
+	// MemberUpdate is what a [Fact] says that has changed about the member UserID: UserName,
+	// UserInfo and Role. What is empty is as before.
+	MemberUpdate = events.MemberUpdate
+
 	// Time is a time in milliseconds since 1970; its method Time gives a [time.Time].
 	Time = events.Time
 )
@@ -292,7 +339,8 @@ type (
 // Error is a refusal. Code is the row of the error table, one of the variables below;
 // Message is for people; Field is the field that is wrong, if one is; Limit and Actual say
 // which limit was exceeded and by what; RetryAfterMs says when to try again (0 leaves that
-// to the caller); Outcome says whether the command may have had an effect. Attributes and
+// to the caller); Outcome says whether the command may have had an effect. Until comes with
+// [ErrBanned] and [ErrMuted]: when that ends, 0 if only with the room's instance. Attributes and
 // At come with [ErrRevisionMismatch]: the current attributes, and the room's position.
 type Error = room.Error
 
@@ -332,14 +380,18 @@ var (
 	ErrMessageTooLong       = room.ErrMessageTooLong       // the message has more data than one may have
 	ErrBusy                 = room.ErrBusy                 // nothing happened; try again later
 	ErrUnavailable          = room.ErrUnavailable          // whether it was stored is not known
+	ErrBanned               = room.ErrBanned               // the user may not come into the room; Until says for how long
+	ErrMuted                = room.ErrMuted                // the user may not send in the room; Until says for how long
 	ErrBlocked              = room.ErrBlocked              // a back end has blocked the user; Until says until when
 )
 
 // Fact is one change of a room, as a watch gives it. Type is one of the constants below.
 // The fields up to Time are set in every fact, the others by Type: Joined says who joined,
 // Left who left and why, and MemberCount how many members there are after that; Set and
-// Delete are the room attributes that changed, Infos the member attributes; Reason is why
-// the room ended.
+// Delete are the room attributes that changed, Infos the member attributes; Name and Config are
+// the room's from now on, and Updates, each a [MemberUpdate], what is new about members; Allowed
+// is the whole list of those who may join, Bans and Mutes, each a [Restriction], are those that
+// changed; Reason is why the room ended.
 type Fact = events.Fact
 
 // Types of facts.
@@ -351,7 +403,9 @@ const (
 	SessionLeft             = events.SessionLeft             // one of a member's several sessions left
 	RoomAttributesChanged   = events.RoomAttributesChanged   // attributes of the room were set or deleted
 	MemberAttributesChanged = events.MemberAttributesChanged // attributes of members were set
-	RoomAccessChanged       = events.RoomAccessChanged       // it changed which end users may join
+	RoomAccessChanged       = events.RoomAccessChanged       // it changed which end users may join or send: the list, bans, mutes
+	RoomUpdated             = events.RoomUpdated             // the room's name or configuration changed
+	MemberUpdated           = events.MemberUpdated           // members have another name, info or role
 	RoomKept                = events.RoomKept                // nothing changed; a quiet room keeps a fact in the journal
 	RoomDestroyed           = events.RoomDestroyed           // the room ends
 )
@@ -367,6 +421,15 @@ const (
 	ReasonReplaced  = events.ReasonReplaced  // another session of its user took its place
 	ReasonKicked    = events.ReasonKicked    // somebody kicked the user
 	ReasonDestroyed = events.ReasonDestroyed // the room ended
+)
+
+// Role is what a member may do in a room.
+type Role = events.Role
+
+// What a member may do. In a [MemberInfo] the role of most is empty, which is RoleMember.
+const (
+	RoleMember = events.RoleMember // what everybody may
+	RoleHost   = events.RoleHost   // run the room too
 )
 
 // Via says which command a session joined with.
@@ -488,7 +551,8 @@ const (
 )
 
 // Notice says what became of the session SessionID in Room: its State, and the Event that
-// brought it there, with the Error if a command was refused.
+// brought it there, with the Error if a command was refused; its Until says when a ban or mute
+// ends.
 type Notice = events.Notice
 
 // State is what is true for one session and one room.
@@ -514,7 +578,7 @@ const (
 	CreateFailed           = events.CreateFailed           // that was refused
 	ActiveEnter            = events.ActiveEnter            // the session is entering the room
 	EnterFailed            = events.EnterFailed            // that was refused
-	KickedOut              = events.KickedOut              // somebody kicked the user
+	KickedOut              = events.KickedOut              // somebody kicked or banned the user; of a ban the notice has an Error
 	ConnectTimeout         = events.ConnectTimeout         // the session's lease ran out
 	KickedOutByOtherDevice = events.KickedOutByOtherDevice // another session of the user took its place
 	ActiveSwitch           = events.ActiveSwitch           // the session is switching rooms
