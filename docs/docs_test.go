@@ -53,6 +53,9 @@ func commandTable() string {
 		if c.Trusted {
 			means += "; not in the user form"
 		}
+		if c.Hosts {
+			means += "; back ends, and hosts of the room"
+		}
 		table += fmt.Sprintf("| `%s` |%s | %s |\n", c.Verb, body, means)
 	}
 	return table

@@ -101,8 +101,8 @@ type accessData struct {
 	position  `json:",embed"`
 	Access    string        `json:"access"`
 	Allowed   []string      `json:"allowedUsers,omitempty"` // absent: []
-	Bans      []Restriction `json:"bans,omitempty"`         // those that changed; absent: none did
-	Mutes     []Restriction `json:"mutes,omitempty"`        // those that changed; absent: none did
+	Bans      []Restriction `json:"bans,omitempty"`         // those that changed
+	Mutes     []Restriction `json:"mutes,omitempty"`        // those that changed
 	UserID    string        `json:"userID,omitzero"`        // absent: empty, a back end that named no user
 	RequestID string        `json:"requestID,omitzero"`
 }
@@ -118,7 +118,7 @@ type updatedData struct {
 type memberUpdatedData struct {
 	position  `json:",embed"`
 	Infos     []MemberUpdate `json:"infos"`
-	UserID    string         `json:"userID,omitzero"` // who gave roles; absent: the members themselves, or a back end that named no user
+	UserID    string         `json:"userID,omitzero"` // who gave roles; absent: empty, the members themselves or a back end that named no user
 	RequestID string         `json:"requestID,omitzero"`
 }
 

@@ -131,7 +131,7 @@ type Config struct {
 // Restriction is what a room says about one user: that it may not come in, or not speak.
 type Restriction struct {
 	UserID string `json:"userID"`
-	Until  Time   `json:"until,omitzero"` // absent: as long as the room's instance lives
+	Until  Time   `json:"until,omitzero"` // none: as long as the room's instance exists
 	Reason string `json:"reason,omitzero"`
 	Lifted bool   `json:"lifted,omitzero"` // true: it is over
 }
@@ -163,7 +163,7 @@ type Joined struct {
 	FromRoomID string         `json:"fromRoomID,omitzero"`
 	RequestID  string         `json:"requestID,omitzero"`
 
-	Role         Role `json:"role,omitzero"`         // host; absent: member
+	Role         Role `json:"role,omitzero"`         // host, or none
 	LeaseSeconds int  `json:"leaseSeconds,omitzero"` // how long it stays without a sign of life; 0: without limit
 
 	// Attributes are those that the member has from the start: what it left behind last

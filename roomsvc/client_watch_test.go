@@ -177,7 +177,7 @@ func TestRosterIsWhatTheServiceAnswers(t *testing.T) {
 	w, _ := newWorld(t, 2, roomsvc.Config{})
 	c := client.New(w.NC, client.Config{})
 	cfg := &room.RoomConfig{RoomDestroyDelayTime: 3600, RoomAttributes: map[string]string{"a": "1"}}
-	if _, err := c.Create(w.Ctx, room.CreateRequest{RoomID: "lobby", RoomName: "The lobby", Config: cfg}); err != nil {
+	if _, err := c.Create(w.Ctx, room.CreateRequest{Caller: as("u0"), RoomID: "lobby", RoomName: "The lobby", Config: cfg}); err != nil {
 		t.Fatal(err)
 	}
 	early := stepping(t, c.Watch(w.Ctx, client.WatchRequest{RoomID: "lobby"}))
@@ -228,7 +228,7 @@ func something(ctx context.Context, c *client.Client, random *rand.Rand) (change
 	who := room.Caller{UserID: user, UserName: "Name of " + user, SessionID: fmt.Sprintf("s%d", random.IntN(2)), UserInfo: []byte(`{"n":1}`)}
 	value := fmt.Sprint(random.IntN(100))
 	stays := random.IntN(2) == 0
-	switch random.IntN(7) {
+	switch random.IntN(11) {
 	case 0, 1:
 		r, err := c.Enter(ctx, room.CreateRequest{Caller: who, RoomID: "lobby"})
 		return err == nil && r != nil, err
@@ -240,6 +240,16 @@ func something(ctx context.Context, c *client.Client, random *rand.Rand) (change
 		_, err = c.SetAttributes(ctx, room.SetAttributesRequest{Caller: who, RoomID: "lobby", Delete: []string{user}, IsForce: true})
 	case 5:
 		_, err = c.SetMemberAttributes(ctx, room.SetMemberAttributesRequest{Caller: who, RoomID: "lobby", UserIDs: []string{user}, Attributes: map[string]string{"hand": value}, IsDeleteAfterOwnerLeft: &stays})
+	case 6:
+		_, err = c.SetRole(ctx, room.SetRoleRequest{RoomID: "lobby", UserIDs: []string{user, "u0"}, Role: [...]string{"host", "member"}[random.IntN(2)]})
+	case 7:
+		who.UserName, who.UserInfo = [...]string{"", "Name " + value}[random.IntN(2)], []byte(`{"n":`+value+`}`)
+		_, err = c.UpdateMember(ctx, room.RoomRequest{Caller: who, RoomID: "lobby"})
+	case 8:
+		hosts := [...]string{room.HostsNone, room.HostsCreator}[random.IntN(2)]
+		_, err = c.Update(ctx, room.UpdateRequest{RoomID: "lobby", RoomName: &value, Config: &room.ConfigUpdate{Hosts: &hosts}})
+	case 9:
+		_, err = c.Ban(ctx, room.RestrictRequest{RoomID: "lobby", UserIDs: []string{user}})
 	default:
 		_, err = c.Kick(ctx, room.KickRequest{RoomID: "lobby", UserIDs: []string{user}})
 	}

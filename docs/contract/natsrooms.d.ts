@@ -928,7 +928,7 @@ export interface Joined {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   fromRoomID?: string;
   requestID?: string;
-  /** host; absent: member */
+  /** host, or none */
   role?: "member" | "host";
   /** how long it stays without a sign of life; 0: without limit */
   leaseSeconds?: number;
@@ -943,7 +943,6 @@ export interface WholeJoined extends Joined {
   userName: string;
   joinedAt: string;
   via: "create" | "join" | "enter" | "switch";
-  role: "member" | "host";
 }
 
 export interface JoinedData {
@@ -1084,7 +1083,7 @@ export interface MemberUpdatedData {
   instanceID?: string;
   sequence: number;
   infos: MemberUpdate[];
-  /** who gave roles; absent: the members themselves, or a back end that named no user; an ID, or empty for nobody */
+  /** who gave roles; absent: empty, the members themselves or a back end that named no user; an ID, or empty for nobody */
   userID?: string;
   requestID?: string;
 }
@@ -1204,9 +1203,9 @@ export interface AccessData {
   access: "open" | "listed" | "token";
   /** absent: [] */
   allowedUsers?: string[];
-  /** those that changed; absent: none did */
+  /** those that changed */
   bans?: Restriction[];
-  /** those that changed; absent: none did */
+  /** those that changed */
   mutes?: Restriction[];
   /** absent: empty, a back end that named no user; an ID, or empty for nobody */
   userID?: string;
@@ -1217,8 +1216,6 @@ export interface WholeAccessData extends AccessData {
   roomID: string;
   instanceID: string;
   allowedUsers: string[];
-  bans: WholeRestriction[];
-  mutes: WholeRestriction[];
   userID: string;
 }
 
@@ -1226,16 +1223,12 @@ export interface WholeAccessData extends AccessData {
 export interface Restriction {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   userID: string;
-  /** absent: as long as the room's instance lives */
+  /** none: as long as the room's instance exists */
   until?: string;
   /** at most 256 bytes */
   reason?: string;
   /** true: it is over */
   lifted?: boolean;
-}
-
-export interface WholeRestriction extends Restriction {
-  until: string;
 }
 
 /** who may join, or speak, as an end user has changed: the list, bans, mutes */
@@ -1447,7 +1440,6 @@ export interface DestroyedData {
   instanceID?: string;
   sequence: number;
   room: FactRoom;
-  /** at most 256 bytes */
   reason: "empty" | "requested";
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
   operator?: string;
@@ -1862,17 +1854,12 @@ export interface GetReply {
   expiresAt?: string;
   leaseSeconds?: number;
   /** who owns which of the room's attributes, by key; one that nobody owns is left out */
-  owners?: Record<string, string | null>;
+  owners?: Record<string, string>;
   /** For back ends and hosts, as many as a reply has room for. */
   bans?: Restriction[];
   mutes?: Restriction[];
   /** there are more bans or mutes */
   more?: boolean;
-}
-
-export interface WholeGetReply extends GetReply {
-  bans: WholeRestriction[];
-  mutes: WholeRestriction[];
 }
 
 /** HistoryReply answers history. */
@@ -1976,16 +1963,12 @@ export interface MemberInfo {
   /** at most 256 bytes unless user-name is set otherwise, and never more than 1024 */
   userName: string;
   userInfo?: Record<string, unknown>;
-  /** host; absent: member */
+  /** host, or none */
   role?: "member" | "host";
   joinedAt: string;
   /** at most 30, with keys of 1 to 64 bytes and values of at most 1024, unless set otherwise */
   attributes: Record<string, string>;
   sessions: MemberSession[];
-}
-
-export interface WholeMemberInfo extends MemberInfo {
-  role: "member" | "host";
 }
 
 /** MemberSession is one device or connection of a member. */
@@ -2008,10 +1991,6 @@ export interface MemberOfReply {
   leaseSeconds?: number;
 }
 
-export interface WholeMemberOfReply extends MemberOfReply {
-  memberList: WholeMemberInfo[];
-}
-
 /** MembersReply answers members. */
 export interface MembersReply {
   memberList: MemberInfo[];
@@ -2026,10 +2005,6 @@ export interface MembersReply {
   leaseSeconds?: number;
 }
 
-export interface WholeMembersReply extends MembersReply {
-  memberList: WholeMemberInfo[];
-}
-
 /** Departure says how a session's stay in an instance of a room ended. */
 export interface Departure {
   /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
@@ -2037,7 +2012,6 @@ export interface Departure {
   instanceID: string;
   /** of the fact that says so */
   sequence: number;
-  /** at most 256 bytes */
   reason: "left" | "switched" | "expired" | "replaced" | "kicked" | "destroyed";
   /** at most 256 bytes */
   reasonText?: string;
@@ -2178,10 +2152,6 @@ export interface UpdateMemberReply {
   revision: number;
   expiresAt?: string;
   leaseSeconds?: number;
-}
-
-export interface WholeUpdateMemberReply extends UpdateMemberReply {
-  member: WholeMemberInfo;
 }
 
 /** By verb: the body of a command, and the reply to one that succeeded. */

@@ -81,7 +81,7 @@ type MemberInfo struct {
 	UserID     string            `json:"userID"`
 	UserName   string            `json:"userName"`
 	UserInfo   jsontext.Value    `json:"userInfo,omitzero"`
-	Role       events.Role       `json:"role,omitzero"` // host; absent: member
+	Role       events.Role       `json:"role,omitzero"` // host, or none
 	JoinedAt   events.Time       `json:"joinedAt"`
 	Attributes map[string]string `json:"attributes"`
 	Sessions   []MemberSession   `json:"sessions"`

@@ -44,6 +44,7 @@ type Command struct {
 	Change       *ConfigUpdate     // Update; nil: as it is
 	Role         events.Role       // SetRole
 	Seconds      int64             // Ban, Mute; 0: as long as the instance lives
+	Until        events.Time       // Ban: when it ends, once that has been decided
 
 	UserForm    bool // it came in the user form: what hosts, bans and mutes say holds for it
 	OwnForm     bool // it is from an end user, whom the room's access may keep out

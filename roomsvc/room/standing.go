@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -149,7 +150,7 @@ func (s *State) foldUpdates(f *events.Fact, revision uint64, merging bool, ch *C
 			}
 		})
 	}
-	if f.Type == events.RoomUpdated && f.Config.Hosts != s.Config.Hosts && revision > s.Revision {
+	if f.Type == events.RoomUpdated && cmp.Or(f.Config.Hosts, HostsNone) != cmp.Or(s.Config.Hosts, HostsNone) && revision > s.Revision {
 		s.creatorIs(f.Config.Hosts, revision, ch)
 	}
 	return nil

@@ -222,14 +222,15 @@ func (r *Run) ban(c *Command) Verdict {
 	if v := r.kick(&out); v.Refused != nil {
 		return v
 	}
-	r.fact.Ban = &events.Restriction{Until: r.until(c), Reason: c.ReasonText}
+	c.Until = r.until(c) // what those are told who are put out
+	r.fact.Ban = &events.Restriction{Until: c.Until, Reason: c.ReasonText}
 	return later
 }
 
 // until is when a ban or a mute that begins now ends.
 func (r *Run) until(c *Command) events.Time {
-	if c.Seconds == 0 {
-		return 0
+	if c.Seconds == 0 || c.Until != 0 {
+		return c.Until
 	}
 	return r.in.Now + events.Time(c.Seconds)*1000
 }

@@ -141,7 +141,11 @@ func (d *asyncDocument) addCommand(c room.CommandInfo) {
 	receive(verb, subjects.Command(verb), "Trusted callers; userID in the body names the user.", nil)
 	if !c.Trusted {
 		address := strings.Replace(subjects.UserCommandPattern(verb), "*", "{user}", 1)
-		receive(verb+"User", address, "The user's own clients; the subject names the user, and a different userID in the body is NOT_ALLOWED.", parameters("user"))
+		who := "The user's own clients"
+		if c.Hosts {
+			who += ", if the user is in the room as a host"
+		}
+		receive(verb+"User", address, who+"; the subject names the user, and a different userID in the body is NOT_ALLOWED.", parameters("user"))
 	}
 }
 

@@ -27,6 +27,7 @@ type rule = func(*jsonschema.Schema) *jsonschema.Schema
 // setting stands at the most it can be set to: a schema must not refuse what some deployment
 // accepts.
 func rules(enum func(reflect.Type) []any) map[string]rule {
+	attributesRule := oneOf(room.AttributesOpen, room.AttributesOwned)
 	return map[string]rule{
 		"roomID":     id,
 		"fromRoomID": id,
@@ -36,80 +37,79 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"ofUserID":   id,
 		"createdBy":  idOrNone, // empty: made without a user
 
-		"AccessData.userID": idOrNone, // empty: a back end that named no user
-		"senderUserID":      idOrNone, // empty: the server itself
-		"roomIDList":        each(id),
-		"kicked":            each(id),
+		"AccessData.userID":        idOrNone, // empty: a back end that named no user
+		"UpdatedData.userID":       idOrNone, // the same
+		"MemberUpdatedData.userID": idOrNone, // the same, or the members themselves
+		"senderUserID":             idOrNone, // empty: the server itself
+		"roomIDList":               each(id),
+		"kicked":                   each(id),
 
-		"instanceID":            least(1),
-		"messageID":             least(1),
-		"SendReply.messageID":   func(s *jsonschema.Schema) *jsonschema.Schema { return s }, // may be empty
-		"sessionID":             both(least(1), short(room.MaxSessionID)),
-		"requestID":             func(s *jsonschema.Schema) *jsonschema.Schema { return bound(s, 1, room.MaxRequestID) },
-		"roomName":              both(setting("room-name"), pattern(plainText)),
-		"userName":              both(setting("user-name"), pattern(plainText)),
-		"KickRequest.reason":    short(room.MaxReason),
-		"DestroyRequest.reason": short(room.MaxReason),
-		"BlockRequest.reason":   short(room.MaxReason),
-		"BlockRequest.seconds":  upTo(room.MaxBlock),
-		"BlockRequest.tokenID":  short(room.MaxTokenID),
-		"Barred.reason":         short(room.MaxReason),
-		"Barred.tokens":         items(0, room.MaxTokens),
-		"BlockReply.reason":     short(room.MaxReason),
-		"BlockReply.tokens":     items(0, room.MaxTokens),
-		"UnblockReply.reason":   short(room.MaxReason),
-		"UnblockReply.tokens":   items(0, room.MaxTokens),
-		"RevokedToken.tokenID":  both(least(1), short(room.MaxTokenID)),
-		"reasonText":            short(room.MaxReason),
+		"instanceID":             least(1),
+		"messageID":              least(1),
+		"SendReply.messageID":    func(s *jsonschema.Schema) *jsonschema.Schema { return s }, // may be empty
+		"sessionID":              both(least(1), short(room.MaxSessionID)),
+		"requestID":              func(s *jsonschema.Schema) *jsonschema.Schema { return bound(s, 1, room.MaxRequestID) },
+		"roomName":               both(setting("room-name"), pattern(plainText)),
+		"userName":               both(setting("user-name"), pattern(plainText)),
+		"KickRequest.reason":     short(room.MaxReason),
+		"DestroyRequest.reason":  short(room.MaxReason),
+		"RestrictRequest.reason": short(room.MaxReason),
+		"Restriction.reason":     short(room.MaxReason),
+		"seconds":                upTo(room.MaxRestriction),
+		"reasonText":             short(room.MaxReason),
+		"BlockRequest.reason":    short(room.MaxReason),
+		"BlockRequest.seconds":   upTo(room.MaxBlock),
+		"BlockRequest.tokenID":   short(room.MaxTokenID),
+		"Barred.reason":          short(room.MaxReason),
+		"Barred.tokens":          items(0, room.MaxTokens),
+		"BlockReply.reason":      short(room.MaxReason),
+		"BlockReply.tokens":      items(0, room.MaxTokens),
+		"UnblockReply.reason":    short(room.MaxReason),
+		"UnblockReply.tokens":    items(0, room.MaxTokens),
+		"RevokedToken.tokenID":   both(least(1), short(room.MaxTokenID)),
 
-		"memberCount":       positive,
-		"afterSequence":     positive,
-		"maxMembers":        positive,
-		"timestamp":         positive,
-		"erased":            positive,
-		"count":             upTo(room.MaxPage),
-		"subType":           upTo(room.MaxSubType),
-		"extendedData":      short(room.MaxExtendedData),
-		"attributes":        pairs("attributes", "attribute-key", "attribute-value"),
-		"roomAttributes":    pairs("attributes", "attribute-key", "attribute-value"),
-		"set":               pairs("attributes", "attribute-key", "attribute-value"),
-		"delete":            each(key("attribute-key")),
-		"deletedAttributes": each(key("attribute-key")),
-		"owners":            owners,
-		"subscribe":         each(least(1)),
-		"serverID":          both(least(1), short(room.MaxServerID)),
-		"clientID":          positive,
-		"leaseSeconds":      upTo(room.MaxLease),
-		"delivery":          oneOf("members", "open"),
-		"access":            oneOf(room.AccessOpen, room.AccessListed, room.AccessToken),
-		"allowedUsers":      both(each(id), items(0, room.MaxAllowed)),
+		"memberCount":             positive,
+		"afterSequence":           positive,
+		"maxMembers":              positive,
+		"timestamp":               positive,
+		"count":                   upTo(room.MaxPage),
+		"subType":                 upTo(room.MaxSubType),
+		"extendedData":            short(room.MaxExtendedData),
+		"attributes":              pairs("attributes", "attribute-key", "attribute-value"),
+		"roomAttributes":          pairs("attributes", "attribute-key", "attribute-value"),
+		"set":                     pairs("attributes", "attribute-key", "attribute-value"),
+		"delete":                  each(key("attribute-key")),
+		"deletedAttributes":       each(key("attribute-key")),
+		"owners":                  owners,
+		"subscribe":               each(least(1)),
+		"serverID":                both(least(1), short(room.MaxServerID)),
+		"clientID":                positive,
+		"leaseSeconds":            upTo(room.MaxLease),
+		"delivery":                oneOf("members", "open"),
+		"access":                  oneOf(room.AccessOpen, room.AccessListed, room.AccessToken),
+		"allowedUsers":            both(each(id), items(0, room.MaxAllowed)),
+		"speakers":                oneOf(room.SpeakersAll, room.SpeakersHosts),
+		"hosts":                   oneOf(room.HostsNone, room.HostsCreator),
+		"Config.attributes":       attributesRule,
+		"RoomConfig.attributes":   attributesRule,
+		"ConfigUpdate.attributes": attributesRule,
 
 		"roomDestroyDelayTime": upTo(room.MaxDestroyDelay),
 
-		"RoomConfig.attributes":   oneOf(room.AttributesOpen, room.AttributesOwned),
-		"Config.attributes":       oneOf(room.AttributesOpen, room.AttributesOwned),
-		"ConfigUpdate.attributes": oneOf(room.AttributesOpen, room.AttributesOwned),
-		"speakers":                oneOf(room.SpeakersAll, room.SpeakersHosts),
-		"hosts":                   oneOf(room.HostsNone, room.HostsCreator),
-
-		"role":                     oneOf(string(events.RoleMember), string(events.RoleHost)),
-		"reason":                   short(room.MaxReason),
-		"RestrictRequest.seconds":  upTo(room.MaxRestriction),
-		"SetRoleRequest.userIDs":   both(each(id), items(1, room.MaxUserIDs)),
-		"RestrictRequest.userIDs":  both(each(id), items(1, room.MaxKick)),
-		"LiftRequest.userIDs":      both(each(id), items(1, room.MaxKick)),
-		"SetRoleReply.userIDs":     each(id),
-		"RestrictedReply.userIDs":  each(id),
-		"UpdatedData.userID":       idOrNone, // empty: a back end that named no user
-		"MemberUpdatedData.userID": idOrNone,
-		"AttributesData.userID":    idOrNone,
-		"AttributesChange.userID":  idOrNone,
+		"AttributesData.userID":   idOrNone,
+		"AttributesChange.userID": idOrNone,
 
 		"RenewRequest.rooms":                    items(0, room.MaxStays),
 		"MembersRequest.at":                     moment,
 		"MemberOfRequest.userIDs":               both(each(id), items(0, room.MaxUserIDs)),
 		"SetMemberAttributesRequest.userIDs":    both(each(id), items(1, room.MaxUserIDs)),
 		"KickRequest.userIDs":                   both(each(id), items(1, room.MaxKick)),
+		"RestrictRequest.userIDs":               both(each(id), items(1, room.MaxKick)),
+		"LiftRequest.userIDs":                   both(each(id), items(1, room.MaxKick)),
+		"RestrictedReply.userIDs":               each(id),
+		"SetRoleRequest.userIDs":                both(each(id), items(1, room.MaxUserIDs)),
+		"SetRoleRequest.role":                   oneOf(enum(reflect.TypeFor[events.Role]())...),
+		"SetRoleReply.userIDs":                  each(id),
 		"SetAccessRequest.allow":                both(each(id), items(0, room.MaxAllowed)),
 		"SetAccessRequest.disallow":             both(each(id), items(0, room.MaxAllowed)),
 		"SetMemberAttributesRequest.attributes": both(memberPairs, properties(1)),
@@ -117,6 +117,7 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"MemberInfo.attributes":                 memberPairs,
 		"Joined.attributes":                     memberPairs,
 		"MemberInfo.sessions":                   items(1, room.MaxSessions),
+		"GetReply.owners":                       eachValue(id),
 		"AttributesData.owners":                 both(owners, described("absent: userID owns all of set")),
 		"AttributesChange.set":                  each(key("attribute-key")),
 		"SendRequest.data":                      both(least(1), setting("message-data")),
@@ -167,6 +168,8 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 			p.Set("number", &jsonschema.Schema{Const: c.Number})
 			s.OneOf = append(s.OneOf, &jsonschema.Schema{Properties: p})
 		}
+	case "UpdateRequest":
+		s.AnyOf = []*jsonschema.Schema{{Required: []string{"roomName"}}, {Required: []string{"config"}}}
 	case "SetAttributesRequest":
 		s.AnyOf = []*jsonschema.Schema{{Required: []string{"set"}}, {Required: []string{"delete"}}}
 	case "DeleteMessagesRequest":
@@ -220,6 +223,13 @@ func idOrNone(s *jsonschema.Schema) *jsonschema.Schema {
 func each(f rule) rule {
 	return func(s *jsonschema.Schema) *jsonschema.Schema {
 		s.Items = f(s.Items)
+		return s
+	}
+}
+
+func eachValue(f rule) rule {
+	return func(s *jsonschema.Schema) *jsonschema.Schema {
+		s.AdditionalProperties = f(s.AdditionalProperties)
 		return s
 	}
 }
