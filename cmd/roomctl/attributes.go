@@ -151,9 +151,13 @@ func (l look) attributes(r *room.GetReply) string {
 	if len(r.Room.Attributes) == 0 {
 		return fmt.Sprintf("%s has no attributes %s", l.roomID(r.Room.RoomID), revision)
 	}
-	t := l.table("attribute", "value")
+	t := l.table("attribute", "owner", "value")
 	for _, key := range slices.Sorted(maps.Keys(r.Room.Attributes)) {
-		t.AppendRow(table.Row{word(key), printable(r.Room.Attributes[key])})
+		owner := ""
+		if id := r.Owners[key]; id != "" {
+			owner = l.user(id)
+		}
+		t.AppendRow(table.Row{word(key), owner, printable(r.Room.Attributes[key])})
 	}
 	return render(t) + "\n" + revision
 }

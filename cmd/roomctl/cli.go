@@ -53,12 +53,19 @@ type cli struct {
 	Erase     eraseCmd     `cmd:"" help:"Erase all messages of a user in all rooms."`
 	Watch     watchCmd     `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
 
-	Set        setCmd        `cmd:"" help:"Set and delete attributes of a room, all in one change."`
-	SetMember  setMemberCmd  `cmd:"" help:"Set attributes of members of a room."`
-	Attributes attributesCmd `cmd:"" help:"List the attributes of a room."`
-	Kick       kickCmd       `cmd:"" help:"Put users out of a room, with all their sessions."`
-	Access     accessCmd     `cmd:"" help:"Set who may join a room as an end user."`
-	Destroy    destroyCmd    `cmd:"" help:"End a room and put everybody out."`
+	Set          setCmd          `cmd:"" help:"Set and delete attributes of a room, all in one change."`
+	SetMember    setMemberCmd    `cmd:"" help:"Set attributes of members of a room."`
+	UpdateMember updateMemberCmd `cmd:"" help:"Change the user's own name (--user-name) or info in a room."`
+	Attributes   attributesCmd   `cmd:"" help:"List the attributes of a room."`
+	Kick         kickCmd         `cmd:"" help:"Put users out of a room, with all their sessions."`
+	Ban          banCmd          `cmd:"" help:"Put users out of a room, and keep them out as end users."`
+	Unban        unbanCmd        `cmd:"" help:"Let users come into a room again."`
+	Mute         muteCmd         `cmd:"" help:"Keep users from sending in a room as end users."`
+	Unmute       unmuteCmd       `cmd:"" help:"Let users send in a room again."`
+	SetRole      setRoleCmd      `cmd:"" help:"Make members of a room hosts, who may run it, or members like others."`
+	Access       accessCmd       `cmd:"" help:"Set who may join a room as an end user; without flags, show who may, and who runs it."`
+	Update       updateCmd       `cmd:"" help:"Change a room's name and rules."`
+	Destroy      destroyCmd      `cmd:"" help:"End a room and put everybody out."`
 
 	Block   blockCmd   `cmd:"" help:"Keep a user out of everything, or refuse some of its tokens."`
 	Unblock unblockCmd `cmd:"" help:"Let a user in again."`
@@ -77,14 +84,23 @@ type requestFlag struct {
 	RequestID string `placeholder:"ID" help:"Random if not given; repeating a request with the same ID within two minutes has no second effect and returns the first outcome."`
 }
 
+// rulesFlags are the rules of a room that can be changed later.
+type rulesFlags struct {
+	HistoryForJoiners *bool  `negatable:"" help:"Whether who joins may read what was said before (yes)."`
+	Attributes        string `enum:"open,owned," default:"" placeholder:"HOW" help:"Who may change attributes of others: open, every member with --force (the default); owned, hosts only."`
+	Speakers          string `enum:"all,hosts," default:"" placeholder:"WHO" help:"Who may send as an end user: all (the default) or hosts."`
+	Hosts             string `enum:"none,creator," default:"" placeholder:"WHO" help:"Who is a host without set-role: none (the default) or its creator."`
+}
+
 type makeFlags struct {
-	Name         string            `placeholder:"NAME" help:"What people see as the room's name."`
-	DestroyDelay int64             `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800 (0)."`
-	MaxMembers   int               `placeholder:"N" help:"How many members it may have (any number)."`
-	Delivery     string            `enum:"members,open," default:"" placeholder:"HOW" help:"How end users hear it: members, each member while it is one (the default); open, everybody who is connected."`
-	Access       string            `enum:"open,listed,token," default:"" placeholder:"WHO" help:"Who may join as an end user: open, everybody (the default); listed, see --allow; token, users with a token that names the room."`
-	Allow        []string          `placeholder:"USER" help:"Who may join, with --access listed."`
-	Attribute    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"An attribute of the room; may be given more than once."`
+	Name         string   `placeholder:"NAME" help:"What people see as the room's name."`
+	DestroyDelay int64    `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800 (0)."`
+	MaxMembers   int      `placeholder:"N" help:"How many members it may have (any number)."`
+	Delivery     string   `enum:"members,open," default:"" placeholder:"HOW" help:"How end users hear it: members, each member while it is one (the default); open, everybody who is connected."`
+	Access       string   `enum:"open,listed,token," default:"" placeholder:"WHO" help:"Who may join as an end user: open, everybody (the default); listed, see --allow; token, users with a token that names the room."`
+	Allow        []string `placeholder:"USER" help:"Who may join, with --access listed."`
+	rulesFlags
+	Attribute map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"An attribute of the room; may be given more than once."`
 }
 
 // config is nil if nothing was chosen.
@@ -92,12 +108,16 @@ func (f *makeFlags) config() *room.RoomConfig {
 	config := room.RoomConfig{
 		RoomAttributes: f.Attribute, RoomDestroyDelayTime: f.DestroyDelay, MaxMembers: f.MaxMembers,
 		Delivery: f.Delivery, Access: f.Access, AllowedUsers: f.Allow,
+		HistoryForJoiners: f.HistoryForJoiners, Attributes: f.Attributes, Speakers: f.Speakers, Hosts: f.Hosts,
 	}
 	if reflect.ValueOf(config).IsZero() {
 		return nil
 	}
 	return &config
 }
+
+// rules are those of the chosen settings that hold for end users only.
+func (f *makeFlags) rules() []string { return chosen(f.Speakers, f.Attributes, f.Access) }
 
 type createCmd struct {
 	roomArg
@@ -223,6 +243,70 @@ type unblockCmd struct {
 
 type blockedCmd struct {
 	User string `arg:"" optional:"" placeholder:"USER" help:"Only this user."`
+}
+
+type restrictFlags struct {
+	roomArg
+	Users []string      `arg:"" name:"user" help:"Users, who need not be in the room."`
+	For   time.Duration `placeholder:"DURATION" help:"How long, like 10m or 24h (as long as the room exists)."`
+	reasonFlag
+	requestFlag
+}
+
+type (
+	banCmd  struct{ restrictFlags }
+	muteCmd struct{ restrictFlags }
+)
+
+type liftFlags struct {
+	roomArg
+	Users []string `arg:"" name:"user" help:"Users, who need not be in the room."`
+	requestFlag
+}
+
+type (
+	unbanCmd  struct{ liftFlags }
+	unmuteCmd struct{ liftFlags }
+)
+
+type setRoleCmd struct {
+	roomArg
+	Role  string   `arg:"" enum:"host,member" help:"host or member."`
+	Users []string `arg:"" name:"user" help:"Members who get it; they keep it when they leave and come back."`
+	requestFlag
+}
+
+type updateCmd struct {
+	roomArg
+	Name         *string `placeholder:"NAME" help:"What people see as the room's name; empty takes it away."`
+	DestroyDelay *int64  `placeholder:"SECONDS" help:"How long the room outlives its last member, at most 10800."`
+	MaxMembers   *int    `placeholder:"N" help:"How many members it may have, 0 for any number; who is in stays."`
+	rulesFlags
+	requestFlag
+}
+
+// config is nil if nothing of it is to change.
+func (c *updateCmd) config() *room.ConfigUpdate {
+	given := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	u := room.ConfigUpdate{
+		RoomDestroyDelayTime: c.DestroyDelay, MaxMembers: c.MaxMembers, HistoryForJoiners: c.HistoryForJoiners,
+		Attributes: given(c.Attributes), Speakers: given(c.Speakers), Hosts: given(c.Hosts),
+	}
+	if u == (room.ConfigUpdate{}) {
+		return nil
+	}
+	return &u
+}
+
+type updateMemberCmd struct {
+	roomArg
+	Info string `placeholder:"JSON" help:"What programs show of the user: one JSON object."`
+	requestFlag
 }
 
 type accessCmd struct {

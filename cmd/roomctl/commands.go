@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
 
@@ -24,6 +25,9 @@ func (c *createCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomAlreadyExists: {"join", c.Room}}
 	reply, err := client.Create(ctx, room.CreateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: c.config()})
+	if err == nil {
+		s.trusting(c.rules())
+	}
 	return s.answer(err, func(l look) string { return l.created(s.As, reply) })
 }
 
@@ -48,6 +52,9 @@ func (c *enterCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomFull: {"members", c.Room}, room.ErrUserRoomLimit: {"rooms"}}
 	reply, err := client.Enter(ctx, room.CreateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: c.config()})
+	if err == nil {
+		s.trusting(c.rules())
+	}
 	return s.answer(err, func(l look) string { return l.joined(s.As, reply) })
 }
 
@@ -96,7 +103,10 @@ func (c *getCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
-	return s.answer(err, func(l look) string { return l.room(&reply.Room) })
+	if err == nil {
+		s.trusting(bounds(reply))
+	}
+	return s.answer(err, func(l look) string { return l.room(reply) })
 }
 
 func (c *membersCmd) Run(ctx context.Context, s *session) error {
@@ -113,24 +123,7 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	var all []room.MemberInfo
-	instance, complete := "", true
-	first := room.MembersRequest{Freshness: newest, RoomID: c.Room, At: at}
-	q := first
-	for more := true; more; {
-		var reply *room.MembersReply
-		if reply, err = client.Members(ctx, q); err != nil {
-			break
-		}
-		if q.NextFlag != "" && reply.InstanceID != instance { // by now another room of that name
-			all, s.replies, q = nil, nil, first
-			continue
-		}
-		all, instance = append(all, reply.MemberList...), reply.InstanceID
-		complete = reply.Complete == nil || *reply.Complete
-		q.NextFlag, q.Freshness = reply.NextFlag, room.Freshness{MinRevision: reply.Revision}
-		more = reply.NextFlag != ""
-	}
+	all, complete, err := s.everybody(ctx, client, room.MembersRequest{Freshness: newest, RoomID: c.Room, At: at})
 	if err == nil && !complete && !s.JSON {
 		s.remark("names and attributes may be missing: the facts that set them are no longer kept")
 	}
@@ -140,6 +133,28 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 		}
 		return l.members(c.Room, all)
 	})
+}
+
+// everybody lists the members of a room, from all pages; complete says that nothing about them
+// is missing.
+func (s *session) everybody(ctx context.Context, c *client.Client, first room.MembersRequest) (all []room.MemberInfo, complete bool, err error) {
+	instance, before := "", len(s.replies)
+	q := first
+	for more := true; more; {
+		reply, err := c.Members(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
+		if q.NextFlag != "" && reply.InstanceID != instance { // by now another room of that name
+			all, s.replies, q = nil, s.replies[:before], first
+			continue
+		}
+		all, instance = append(all, reply.MemberList...), reply.InstanceID
+		complete = reply.Complete == nil || *reply.Complete
+		q.NextFlag, q.Freshness = reply.NextFlag, room.Freshness{MinRevision: reply.Revision}
+		more = reply.NextFlag != ""
+	}
+	return all, complete, nil
 }
 
 // moment is the time that is asked for; nil: now.
@@ -226,7 +241,7 @@ func (c *kickCmd) Run(ctx context.Context, s *session) error {
 
 func (c *accessCmd) Run(ctx context.Context, s *session) error {
 	if c.Access == "" && len(c.Allow) == 0 && len(c.Disallow) == 0 {
-		return usageError{errors.New("give --access, --allow or --disallow")}
+		return c.show(ctx, s)
 	}
 	client, err := s.client()
 	if err != nil {
@@ -234,6 +249,9 @@ func (c *accessCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.SetAccess(ctx, room.SetAccessRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Access: c.Access, Allow: c.Allow, Disallow: c.Disallow})
+	if err == nil {
+		s.trusting([]string{"rules of who may join"})
+	}
 	return s.answer(err, func(l look) string { return l.access(c.Room, &reply.Config) })
 }
 

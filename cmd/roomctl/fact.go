@@ -67,7 +67,14 @@ func (l look) what(f *events.Fact) string {
 		return l.attributesChanged(f)
 	case events.MemberAttributesChanged:
 		return l.memberAttributesChanged(f)
+	case events.RoomUpdated:
+		return "room updated" + l.by(f.User) + ": " + rules(f.Name, f.Config)
+	case events.MemberUpdated:
+		return l.membersUpdated(f)
 	case events.RoomAccessChanged:
+		if line := l.accessChanged(f); line != "" {
+			return line
+		}
 		line := "who may join: " + word(cmp.Or(f.Access, room.AccessOpen))
 		if n := len(f.Allowed); n > 0 {
 			line += fmt.Sprintf(", %d listed", n)
@@ -86,6 +93,9 @@ func (l look) comings(f *events.Fact) string {
 		how := word(string(j.Via))
 		if j.FromRoomID != "" {
 			how += " from " + l.roomID(j.FromRoomID)
+		}
+		if j.Role == events.RoleHost {
+			how += ", a host"
 		}
 		clauses = append(clauses, fmt.Sprintf("%s%s joined%s (%s)", l.user(j.UserID), name(j.UserID, j.UserName), l.session(f, j.SessionID), how))
 	}

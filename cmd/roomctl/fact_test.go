@@ -37,6 +37,8 @@ func TestFactLines(t *testing.T) {
 	fromA.FromRoomID, toB.ToRoomID, kicked.ReasonText, tab.SessionID, named.UserName = "a", "b", "spam", "tab-2", "Uma O."
 	byRoot, closed := kicked, gone("bob", events.ReasonDestroyed)
 	byRoot.Operator, closed.Operator, closed.ReasonText = "root", "root", "closing"
+	host := entry("alice", events.ViaCreate)
+	host.Role = events.RoleHost
 	alice, long := "alice", strings.Repeat("é", 100)
 	owned := events.Ownership{Owners: map[string]*string{"topic": &alice, "note": &alice}}
 	out := gone("alice", events.ReasonLeft)
@@ -86,6 +88,24 @@ func TestFactLines(t *testing.T) {
 			Type: events.MemberAttributesChanged, Sequence: 7, User: "alice",
 			Infos: []events.MemberAttributes{{UserID: "bob", Attributes: map[string]string{"hand": "up", "mood": ""}}, {UserID: "carol", Attributes: map[string]string{"hand": "up", "mood": ""}}},
 		},
+		"12:00:00.000    8  who may join: listed, 2 listed by ops": {Type: events.RoomAccessChanged, Sequence: 8, Access: "listed", Allowed: []string{"a", "b"}, User: "ops"},
+		"12:00:00.000    8  eve is banned until 2026-05-04 12:01:00: spam, mallory may come in again (by ops)": {
+			Type: events.RoomAccessChanged, Sequence: 8, Access: "open", User: "ops", Bans: []events.Restriction{{UserID: "eve", Until: noon + 60_000, Reason: "spam"}, {UserID: "mallory", Lifted: true}},
+		},
+		"12:00:00.000    8  bob is muted as long as the room exists, carol may send again": {
+			Type: events.RoomAccessChanged, Sequence: 8, Access: "open", Mutes: []events.Restriction{{UserID: "bob"}, {UserID: "carol", Lifted: true}},
+		},
+		"12:00:00.000    8  room updated by alice: its name is \"Hall\", at most 9 members, only hosts send": {
+			Type: events.RoomUpdated, Sequence: 8, Name: "Hall", Config: &events.Config{MaxMembers: 9, Speakers: "hosts", Hosts: "none"}, User: "alice",
+		},
+		"12:00:00.000    9  room updated: no name, and all rules as usual": {Type: events.RoomUpdated, Sequence: 9, Config: &events.Config{}},
+		"12:00:00.000    9  bob is a host now, carol is a member like others now (by alice)": {
+			Type: events.MemberUpdated, Sequence: 9, User: "alice", Updates: []events.MemberUpdate{{UserID: "bob", Role: "host"}, {UserID: "carol", Role: "member"}},
+		},
+		"12:00:00.000    9  bob is called \"Bob B.\" now, bob has a new info": {
+			Type: events.MemberUpdated, Sequence: 9, Updates: []events.MemberUpdate{{UserID: "bob", UserName: "Bob B.", UserInfo: []byte(`{"n":1}`)}},
+		},
+		"12:00:00.000    2  alice joined (create, a host), 1 member":  {Type: events.MemberJoined, Sequence: 2, Joined: []events.Joined{host}, MemberCount: 1},
 		"12:00:00.000   10  nothing changed; the room is still there": {Type: events.RoomKept, Sequence: 10},
 	} {
 		if got, err := plain.fact(encoded(t, f)); err != nil || got != want {

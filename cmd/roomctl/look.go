@@ -44,6 +44,8 @@ func (l look) paint(c text.Color, s string) string {
 	return c.Sprint(s)
 }
 
+func (l look) bold(s string) string { return l.paint(text.Bold, s) }
+
 func (l look) user(id string) string   { return l.paint(text.FgCyan, word(id)) }
 func (l look) roomID(id string) string { return l.paint(text.FgGreen, word(id)) }
 func (l look) time(t events.Time) string {
@@ -191,9 +193,9 @@ func render(t table.Writer) string {
 }
 
 // room describes one room, one property per line.
-func (l look) room(r *events.Room) string {
-	t := l.table()
-	add := func(name string, value any) { t.AppendRow(table.Row{l.paint(text.Bold, name), value}) }
+func (l look) room(reply *room.GetReply) string {
+	r, t := &reply.Room, l.table()
+	add := l.adder(t)
 	add("room", l.roomID(r.RoomID))
 	if r.RoomName != "" {
 		add("name", printable(r.RoomName))
@@ -218,19 +220,29 @@ func (l look) room(r *events.Room) string {
 	if r.Config.Delivery == room.DeliveryOpen {
 		add("heard by", "everybody who is connected")
 	}
-	switch r.Config.Access {
-	case room.AccessListed:
-		who := "users on its list"
-		if len(r.Config.AllowedUsers) > 0 {
-			who += ": " + words(r.Config.AllowedUsers)
-		}
-		add("end users who may join", who)
-	case room.AccessToken:
-		add("end users who may join", "users with a token that names it")
+	if h := r.Config.HistoryForJoiners; h != nil && !*h {
+		add("messages of before", "not for those who join")
+	}
+	if r.Config.Access == room.AccessListed || r.Config.Access == room.AccessToken {
+		add("end users who may join", mayJoin(&r.Config))
+	}
+	if r.Config.Speakers == room.SpeakersHosts {
+		add("end users who may send", maySend(&r.Config))
+	}
+	if r.Config.Hosts == room.HostsCreator {
+		add("always a host", "its creator")
+	}
+	if r.Config.Attributes == room.AttributesOwned {
+		add("attributes of others", "only hosts may change them")
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.Attributes)) {
-		add("attribute "+word(key), printable(r.Attributes[key]))
+		value := printable(r.Attributes[key])
+		if owner := reply.Owners[key]; owner != "" {
+			value += " (owner " + l.user(owner) + ")"
+		}
+		add("attribute "+word(key), value)
 	}
+	l.restrictions(add, reply)
 	return render(t)
 }
 
@@ -253,6 +265,10 @@ func (l look) members(id string, list []room.MemberInfo) string {
 		return "nobody is in " + l.roomID(id)
 	}
 	columns := []any{"user", "name", "joined", "sessions"}
+	hosts := slices.ContainsFunc(list, func(m room.MemberInfo) bool { return m.Role != "" })
+	if hosts {
+		columns = append(columns, "role")
+	}
 	if slices.ContainsFunc(list, func(m room.MemberInfo) bool { return len(m.Attributes) > 0 }) {
 		columns = append(columns, "attributes")
 	}
@@ -262,7 +278,11 @@ func (l look) members(id string, list []room.MemberInfo) string {
 		for i, s := range m.Sessions {
 			sessions[i] = word(s.SessionID)
 		}
-		t.AppendRow(table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", "), pairs(m.Attributes)}[:len(columns)])
+		row := table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", ")}
+		if hosts {
+			row = append(row, printable(string(m.Role)))
+		}
+		t.AppendRow(append(row, pairs(m.Attributes))[:len(columns)])
 	}
 	return render(t)
 }

@@ -17,6 +17,14 @@ func TestTables(t *testing.T) {
 	full.Config = events.Config{MaxMembers: 10, RoomDestroyDelayTime: 90, Delivery: "open", Access: "listed", AllowedUsers: []string{"bob", "al ice"}}
 	full.Attributes = map[string]string{"topic": "tea", "colour": "blue"}
 	full.DestroyAt = noon
+	described := room.GetReply{Room: full, Owners: map[string]string{"topic": "bob"}}
+	ruled := room.GetReply{
+		Room: events.Room{RoomID: "lobby", CreatedAt: noon, CreatedBy: "alice", MemberCount: 2, Sequence: 7, Config: events.Config{
+			Access: "token", HistoryForJoiners: new(bool), Attributes: "owned", Speakers: "hosts", Hosts: "creator",
+		}},
+		Bans: []events.Restriction{{UserID: "eve"}, {UserID: "mal lory", Until: noon, Reason: "spam\x1b"}}, Mutes: []events.Restriction{{UserID: "bob", Reason: "loud"}}, More: true,
+	}
+	in := []room.MemberInfo{{UserID: "alice", Role: events.RoleHost, JoinedAt: noon}, {UserID: "bob", JoinedAt: noon, Attributes: map[string]string{"mood": "so so"}}}
 	sessions := []room.MemberSession{{SessionID: "tab-1"}, {SessionID: "the phone"}}
 	for name, c := range map[string]struct{ got, want string }{
 		"rooms": {plain.rooms("", []events.Room{lobby, odd}), `
@@ -40,7 +48,39 @@ bob          2026-05-04 12:00:00`},
 INSTANCE  NAME  CREATED              ENDED                WHY    SEQUENCE
 i2              2026-05-04 12:00:00                                     7
 i1        Tea   2026-05-04 12:00:00  2026-05-04 12:00:00  empty        12`},
-		"room": {plain.room(&full), `
+		"roles": {plain.members("lobby", in), `
+USER   NAME  JOINED               SESSIONS  ROLE  ATTRIBUTES
+alice        2026-05-04 12:00:00            host
+bob          2026-05-04 12:00:00                  mood="so so"`},
+		"rules": {plain.room(&ruled), `
+room                    lobby
+members                 2
+sequence                7
+created                 2026-05-04 12:00:00 by alice
+messages of before      not for those who join
+end users who may join  users with a token that names it
+end users who may send  hosts
+always a host           its creator
+attributes of others    only hosts may change them
+banned eve              as long as the room exists
+banned "mal lory"       until 2026-05-04 12:00:00: spam�
+muted bob               as long as the room exists: loud
+banned or muted         more users than are listed here`},
+		"standing": {plain.standing(&ruled, in), `
+room                    lobby
+end users who may join  users with a token that names it
+end users who may send  hosts
+hosts who are in        alice
+always a host           its creator, alice
+banned eve              as long as the room exists
+banned "mal lory"       until 2026-05-04 12:00:00: spam�
+muted bob               as long as the room exists: loud
+banned or muted         more users than are listed here`},
+		"standing as usual": {plain.standing(&room.GetReply{Room: events.Room{RoomID: "lobby"}}, nil), `
+room                    lobby
+end users who may join  everybody
+end users who may send  everybody`},
+		"room": {plain.room(&described), `
 room                          lobby
 name                          The lobby
 members                       3 of 10
@@ -51,7 +91,7 @@ destroyed if nobody joins by  2026-05-04 12:00:00
 heard by                      everybody who is connected
 end users who may join        users on its list: bob, "al ice"
 attribute colour              blue
-attribute topic               tea`},
+attribute topic               tea (owner bob)`},
 	} {
 		if want := c.want[1:]; c.got != want && "\n"+c.got != c.want {
 			t.Errorf("%s\n got\n%s\nwant\n%s", name, c.got, want)

@@ -64,12 +64,14 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 	}
 }
 
-// service starts a server with a room service.
-func service(t *testing.T) *server.Server {
+// service starts a server with a room service. If it lets in only some, u is one of them, with
+// the password p.
+func service(t *testing.T, opts ...roomtest.Option) *server.Server {
 	t.Helper()
-	s := roomtest.Server(t)
-	contract.Watch(t, roomtest.Conn(t, s))
-	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s), roomsvc.Config{Logger: slog.New(slog.DiscardHandler)})
+	s := roomtest.Server(t, opts...)
+	user := nats.UserInfo("u", "p")
+	contract.Watch(t, roomtest.Conn(t, s, user))
+	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s, user), roomsvc.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("starting the service: %v", err)
 	}
@@ -114,6 +116,8 @@ func TestUsage(t *testing.T) {
 		{"set", "lobby", "a=1"}, {"set", "lobby", "blue", "--as", "alice"}, {"set-member", "lobby", "a=1", "--as", "alice"}, {"set-member", "lobby", "--user", "bob", "--as", "alice"},
 		{"send", "lobby"}, {"send", "lobby", "hi", "--type", "shout"}, {"kick", "lobby"}, {"history", "lobby", "--before", "7"}, {"history", "lobby", "--count", "-1"},
 		{"history", "lobby", "--messages", "--before", "7", "--after", "3"}, {"enter", "a\xff", "--as", "alice"}, {"ls", "--timeout", "-1s"},
+		{"ban", "lobby"}, {"mute", "lobby", "bob", "--for", "1500ms"}, {"ban", "lobby", "bob", "--for", "-1s"}, {"set-role", "lobby", "king", "bob"}, {"set-role", "lobby", "host"},
+		{"update", "lobby"}, {"update", "lobby", "--speakers", "nobody"}, {"update-member", "lobby", "--as", "bob"}, {"update-member", "lobby", "--as", "bob", "--info", "{"},
 	} {
 		r := roomctl(t, args...)
 		r.want(t, exitUsage, "roomctl: ", "see: roomctl ", "--help")
@@ -142,6 +146,8 @@ var everyCommand = [][]string{
 	{"create", "lobby"}, {"join", "lobby"}, {"enter", "lobby"}, {"switch", "lobby", "garden"}, {"leave", "lobby"}, {"leave-all"},
 	{"get", "lobby"}, {"members", "lobby"}, {"rooms"}, {"ls"}, {"watch", "lobby"}, {"send", "lobby", "hello"}, {"history", "lobby"}, {"history", "lobby", "--messages"},
 	{"set", "lobby", "a=1"}, {"set-member", "lobby", "a=1", "--user", "alice"}, {"attributes", "lobby"}, {"kick", "lobby", "bob"}, {"destroy", "lobby"},
+	{"ban", "lobby", "bob"}, {"unban", "lobby", "bob"}, {"mute", "lobby", "bob"}, {"unmute", "lobby", "bob"}, {"set-role", "lobby", "host", "bob"},
+	{"access", "lobby"}, {"access", "lobby", "--access", "open"}, {"update", "lobby", "--name", "Hall"}, {"update-member", "lobby", "--info", "{}"},
 }
 
 func TestNoServer(t *testing.T) {

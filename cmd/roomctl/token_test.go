@@ -101,7 +101,7 @@ func TestTokens(t *testing.T) {
 		{[]string{"leave", "lobby", "--token", alice + "x"}, exitNoServer, []string{"that lets you in", "the log of roomd says why"}},
 		{[]string{"leave", "lobby", "--token", expired(t, key)}, exitNoServer, []string{"that lets you in", "the token was valid until 2"}},
 		{[]string{"leave", "lobby", "--token", "nothing"}, exitUsage, []string{"neither a file nor a token"}},
-		{[]string{"kick", "lobby", "bob", "--token", alice}, exitRefused, []string{"trusted callers"}},
+		{[]string{"kick", "lobby", "bob", "--token", alice}, exitRefused, []string{"only hosts and back ends may kick"}},
 		{[]string{"rooms", "--token", reader}, exitOK, []string{"bob is in no room"}},
 		{[]string{"enter", "lobby", "--token", reader}, exitRefused, []string{`does not allow it (Permissions Violation for Publish to "room.cmd.enter.bob")`}},
 		{[]string{"ls", "--token", admin}, exitOK, []string{"lobby"}},
