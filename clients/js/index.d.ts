@@ -134,6 +134,8 @@ export class RoomError extends Error {
   limit?: number;
   actual?: number;
   retryAfterMs?: number;
+  /** With BANNED and MUTED: when that ends; missing if only with the room. */
+  until?: string;
   /** With REVISION_MISMATCH: what there is now. */
   attributes?: Record<string, string>;
   instanceID?: string;

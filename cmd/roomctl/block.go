@@ -81,14 +81,14 @@ func (c *blockedCmd) Run(ctx context.Context, s *session) error {
 func (l look) barred(b *room.Barred) string {
 	var parts []string
 	if b.Blocked {
-		part := "is blocked" + l.until(b.Until)
+		part := "is blocked" + l.ending(b.Until)
 		if b.Reason != "" {
 			part += " (" + printable(b.Reason) + ")"
 		}
 		parts = append(parts, part)
 	}
 	for _, t := range b.Tokens {
-		parts = append(parts, "its token "+word(t.TokenID)+" is refused"+l.until(t.Until))
+		parts = append(parts, "its token "+word(t.TokenID)+" is refused"+l.ending(t.Until))
 	}
 	if b.IssuedBefore != 0 {
 		parts = append(parts, "its tokens from before "+l.time(b.IssuedBefore)+" are refused")
@@ -99,7 +99,8 @@ func (l look) barred(b *room.Barred) string {
 	return l.user(b.UserID) + " " + strings.Join(parts, "; ")
 }
 
-func (l look) until(t events.Time) string {
+// ending says when what is refused ends, after the words before it.
+func (l look) ending(t events.Time) string {
 	if t == 0 {
 		return ""
 	}

@@ -12,7 +12,8 @@ import { watch } from "./watch.js";
 const reads = ["get", "members", "count", "memberOf", "rooms", "list", "renew", "history", "instances", "blocked"];
 const changes = [
   "create", "join", "enter", "switch", "leave", "leaveAll", "setAttributes", "setMemberAttributes", "send",
-  "deleteMessages", "eraseUser", "kick", "setAccess", "destroy", "block", "unblock",
+  "deleteMessages", "eraseUser", "kick", "setAccess", "destroy", "update", "updateMember", "setRole", "ban", "unban", "mute", "unmute",
+  "block", "unblock",
 ];
 const joining = new Set(["create", "join", "enter", "switch"]);
 const leaving = new Set(["switch", "leave", "leaveAll"]);

@@ -24,6 +24,8 @@ const fills = {
   }),
   "member.attributes.changed": (fact, position, data) => ({ deleteAfterOwnerLeft: true, ...data }),
   "room.access.changed": (fact, position, data) => ({ allowedUsers: [], userID: "", ...data }),
+  "room.updated": (fact, position, data) => ({ roomName: "", userID: "", ...data }),
+  "member.updated": (fact, position, data) => ({ userID: "", ...data }),
   "room.destroyed": (fact, position, data) => ({ ...data, room: room(fact, position, data) }),
 };
 const byType = new Map(Object.entries(fills).map(([name, fill]) => [type(name), fill]));

@@ -4,16 +4,24 @@ import { type } from "./wire.js";
 
 const names = [
   "room.created", "member.joined", "member.left", "session.joined", "session.left", "room.attributes.changed",
-  "member.attributes.changed", "room.access.changed", "room.kept", "room.destroyed",
+  "member.attributes.changed", "room.access.changed", "room.updated", "member.updated", "room.kept", "room.destroyed",
 ];
 const known = new Set(names.map(type));
-const [created, , left, sessionJoined, , attributesChanged, , accessChanged] = names.map(type);
+const [created, , left, sessionJoined, , attributesChanged, membersSet, accessChanged, updated, membersUpdated] = names.map(type);
 
 // How long a room that was made without a member waits for its first one.
 const firstMemberSeconds = 300;
 
 /** Whether an event is a fact, known or not. Facts are counted; messages and notices are not. */
 export const isFact = ({ type: what, data }) => known.has(what) || (what !== type("message.sent") && what !== type("user.state.changed") && data.sequence > 0);
+
+/** A member's role as replies have it: host, or none. */
+const asRole = (role) => role === "host" && { role };
+
+/** A member of whom something has changed: its name, info or role. */
+function changed({ role, ...member }, { userName, userInfo, role: newRole = role }) {
+  return { ...member, ...(userName && { userName }), ...(userInfo && { userInfo }), ...asRole(newRole) };
+}
 
 const after = (time, seconds) => new Date(Date.parse(time) + seconds * 1000).toISOString();
 
@@ -109,23 +117,33 @@ export class Roster {
       if (leaves) fits = this.#goes(what, entry, old, data.sequence) && fits;
       else fits = this.#comes(what, entry, old, data.sequence) && fits;
     }
-    for (const { userID, attributes } of data.infos ?? []) {
-      const old = this.#members.get(userID);
+    for (const info of data.infos ?? []) {
+      const old = this.#members.get(info.userID);
       if (!older(old)) continue;
-      if (old) this.#put(data.sequence, { ...old.member, attributes: { ...old.member.attributes, ...attributes } });
-      else fits = false;
+      if (!old) fits = false;
+      else if (what === membersSet) this.#put(data.sequence, { ...old.member, attributes: { ...old.member.attributes, ...info.attributes } });
+      else if (what === membersUpdated) this.#put(data.sequence, changed(old.member, info));
     }
+    if (what === updated) this.#creatorIs(data, older);
     return fits || merging;
   }
 
-  #comes(what, { userID, userName, userInfo, joinedAt, sessionID, leaseSeconds, attributes = {} }, old, at) {
+  /** A change of config.hosts decides anew whether the room's creator is a host. */
+  #creatorIs({ sequence, config: { hosts = "none" } }, older) {
+    const { createdBy, config } = this.#room;
+    const old = this.#members.get(createdBy);
+    if (!old || hosts === (config.hosts ?? "none") || !older(old)) return;
+    this.#put(sequence, changed(old.member, { role: hosts === "creator" ? "host" : "member" }));
+  }
+
+  #comes(what, { userID, userName, userInfo, role, joinedAt, sessionID, leaseSeconds, attributes = {} }, old, at) {
     const session = { sessionID, joinedAt, ...(leaseSeconds && { leaseSeconds }) };
     if (what === sessionJoined) {
       if (old) this.#put(at, { ...old.member, sessions: [...old.member.sessions, session] });
       return old !== undefined;
     }
     this.#members.delete(userID);
-    this.#put(at, { userID, userName, ...(userInfo && { userInfo }), joinedAt, attributes, sessions: [session] });
+    this.#put(at, { userID, userName, ...(userInfo && { userInfo }), ...asRole(role), joinedAt, attributes, sessions: [session] });
     return !old;
   }
 
@@ -139,7 +157,11 @@ export class Roster {
   #advance({ type: what, time, data }, revision) {
     this.#set({ sequence: data.sequence, revision: Math.max(this.#room.revision, revision) });
     if (what === created || !known.has(what)) return;
-    if (what === accessChanged) this.#set({ config: { ...this.#room.config, access: data.access, allowedUsers: data.allowedUsers } });
+    if (what === accessChanged) {
+      const { allowedUsers, ...config } = this.#room.config;
+      this.#set({ config: { ...config, access: data.access, ...(data.allowedUsers.length > 0 && { allowedUsers: data.allowedUsers }) } });
+    }
+    if (what === updated) this.#set({ roomName: data.roomName, config: data.config });
     const gone = [...(data.deletedAttributes ?? []), ...(what === attributesChanged ? data.delete ?? [] : [])];
     if (gone.length > 0 || what === attributesChanged) {
       const attributes = new Map([...Object.entries(this.#room.attributes), ...Object.entries(data.set ?? {})]);

@@ -10,13 +10,20 @@ export async function everyCommand(nc, name) {
   const [alice, bob, backEnd] = [as(`${name} alice`), as(`${name} bob`), as("")];
   const [lobby, side] = [`${name} lobby`, `${name} side`];
 
-  const { instanceID, revision } = await alice("create", { roomID: lobby, config: { roomDestroyDelayTime: 60, roomAttributes: { topic: "tea" } } });
+  const { instanceID, revision } = await alice("create", { roomID: lobby, config: { roomDestroyDelayTime: 60, roomAttributes: { topic: "tea" }, hosts: "creator" } });
   await bob("join", { roomID: lobby });
   await bob("enter", { roomID: side });
   await alice("setAttributes", { roomID: lobby, set: { n: "1" }, delete: ["topic"], ifRevision: revision });
   const late = await bob("setAttributes", { roomID: lobby, set: { n: "1" }, ifRevision: revision }).catch((err) => err);
   await alice("setMemberAttributes", { roomID: lobby, userIDs: [`${name} bob`], attributes: { level: "9" } });
   await bob("send", { roomID: lobby, type: "text", data: "hello" });
+  const users = { roomID: lobby, userIDs: [`${name} bob`] };
+  const { until } = await alice("mute", { ...users, seconds: 60, reason: "loud" });
+  const muted = await bob("send", { roomID: lobby, type: "text", data: "hush" }).catch((err) => err);
+  await alice("unmute", users);
+  const { userIDs } = await alice("setRole", { ...users, role: "host" });
+  const { roomName } = await bob("update", { roomID: lobby, roomName: "The lobby", config: { maxMembers: 9 } });
+  const { member } = await bob("updateMember", { roomID: lobby, userName: "Bob" });
   const { room } = await alice("get", { roomID: lobby, sync: true });
   const { memberList } = await alice("members", { roomID: lobby, sync: true });
   const { memberCount } = await alice("count", { roomID: lobby, sync: true });
@@ -29,6 +36,9 @@ export async function everyCommand(nc, name) {
   const renewed = await bob("renew", { leaseSeconds: 90 });
   await bob("switch", { fromRoomID: side, toRoomInfo: { roomID: `${name} third` }, isCreateWhenRoomNotExisted: true });
   await bob("leave", { roomID: `${name} third` });
+  await alice("ban", { roomID: lobby, userIDs: [`${name} eve`] });
+  const { bans } = await alice("get", { roomID: lobby, sync: true });
+  await alice("unban", { roomID: lobby, userIDs: [`${name} eve`] });
   const { config } = await backEnd("setAccess", { roomID: lobby, access: "listed", allow: [`${name} alice`] });
   const { kicked } = await backEnd("kick", { roomID: lobby, userIDs: [`${name} bob`] });
   const { blocked } = await backEnd("block", { userID: `${name} bob`, seconds: 60 });
@@ -43,6 +53,9 @@ export async function everyCommand(nc, name) {
   return {
     verbs: [...verbs].sort(),
     late: [late.code, late.attributes, late.revision > revision],
+    muted: [muted.code, muted.until === until],
+    host: [userIDs, roomName, member.userName, member.role],
+    bans,
     attributes: room.attributes,
     members: memberList.map((m) => [m.userID, m.attributes]),
     count: memberCount,
@@ -66,6 +79,9 @@ export async function everyCommand(nc, name) {
 export const outcome = (name, verbs) => ({
   verbs,
   late: ["REVISION_MISMATCH", { n: "1" }, true],
+  muted: ["MUTED", true],
+  host: [[`${name} bob`], "The lobby", "Bob", "host"],
+  bans: [{ userID: `${name} eve` }],
   attributes: { n: "1" },
   members: [[`${name} alice`, {}], [`${name} bob`, { level: "9" }]],
   count: 2,

@@ -41,6 +41,8 @@ test("a fact in which all is usual", () => {
     ["room.attributes.changed", { delete: ["k"], userID: "bob", changes: [] }, { set: {}, delete: ["k"], owners: {}, userID: "bob", changes: [] }],
     ["member.attributes.changed", { infos: [], userID: "bob" }, { infos: [], userID: "bob", deleteAfterOwnerLeft: true }],
     ["room.access.changed", { access: "open" }, { access: "open", allowedUsers: [], userID: "" }],
+    ["room.updated", { config: {} }, { roomName: "", config: {}, userID: "" }],
+    ["member.updated", { infos: [{ userID: "bob", userName: "Bob" }] }, { infos: [{ userID: "bob", userName: "Bob" }], userID: "" }],
     ["room.kept", {}, {}],
     ["room.destroyed", { room: {}, reason: "empty" }, { room, reason: "empty" }],
     ["room.painted", { colour: "red" }, { colour: "red" }], // of a later version

@@ -27,5 +27,7 @@ export function whole(event) {
   }
   if (name === "member.attributes.changed") data.deleteAfterOwnerLeft ??= true;
   if (name === "room.access.changed") Object.assign(data, { allowedUsers: [], userID: "", ...event.data });
+  if (name === "room.updated") Object.assign(data, { roomName: "", userID: "", ...event.data });
+  if (name === "member.updated") data.userID ??= "";
   return { ...event, data };
 }
