@@ -109,10 +109,11 @@ type accessData struct {
 
 type updatedData struct {
 	position  `json:",embed"`
-	RoomName  string `json:"roomName,omitzero"` // absent: empty
-	Config    Config `json:"config"`
-	UserID    string `json:"userID,omitzero"` // absent: empty, a back end that named no user
-	RequestID string `json:"requestID,omitzero"`
+	RoomName  string         `json:"roomName,omitzero"` // absent: empty
+	Config    Config         `json:"config"`
+	Infos     []MemberUpdate `json:"infos,omitzero"`  // the creator's role, where config.hosts changes it, whether the creator is in or not
+	UserID    string         `json:"userID,omitzero"` // absent: empty, a back end that named no user
+	RequestID string         `json:"requestID,omitzero"`
 }
 
 type memberUpdatedData struct {
@@ -154,7 +155,7 @@ func (f *Fact) Encode(prefix string) ([]byte, error) {
 	case RoomAccessChanged:
 		data = &accessData{pos, f.Access, f.Allowed, f.Bans, f.Mutes, f.User, f.RequestID}
 	case RoomUpdated:
-		data = &updatedData{pos, f.Name, *f.Config, f.User, f.RequestID}
+		data = &updatedData{pos, f.Name, *f.Config, f.Updates, f.User, f.RequestID}
 	case MemberUpdated:
 		data = &memberUpdatedData{pos, f.Updates, f.User, f.RequestID}
 	case RoomKept:
@@ -273,7 +274,7 @@ func DecodeFact(raw []byte) (*Fact, error) {
 	case RoomUpdated:
 		var d updatedData
 		err = json.Unmarshal(e.Data, &d)
-		pos, f.Name, f.Config, f.User, f.RequestID = d.position, d.RoomName, &d.Config, d.UserID, d.RequestID
+		pos, f.Name, f.Config, f.Updates, f.User, f.RequestID = d.position, d.RoomName, &d.Config, d.Infos, d.UserID, d.RequestID
 	case MemberUpdated:
 		var d memberUpdatedData
 		err = json.Unmarshal(e.Data, &d)

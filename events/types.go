@@ -252,7 +252,7 @@ type Fact struct {
 	Mutes     []Restriction      // RoomAccessChanged: those that changed
 	Name      string             // RoomUpdated: the room's name
 	Config    *Config            // RoomUpdated: the whole configuration
-	Updates   []MemberUpdate     // MemberUpdated
+	Updates   []MemberUpdate     // MemberUpdated, RoomUpdated: the creator's role if it changes
 
 	// Ban is why those leave whom a ban puts out. It is for their notices, and is not stored: the
 	// fact of the ban follows.

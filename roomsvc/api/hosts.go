@@ -56,13 +56,16 @@ func (a *API) replyMember(q *request, r *commit.Result, at replica.Place) {
 	a.reply(q, &room.UpdateMemberReply{Member: m.Wire(), Position: at.Position})
 }
 
-func answerRole(a *API, q *request, r *commit.Result, _ *cache) { a.replyRole(q, r, r.At) }
+func answerRole(a *API, q *request, r *commit.Result, _ *cache) { a.replyRole(q, r, nil, r.At) }
 
-func repeatRole(a *API, q *request, r *commit.Result) { a.replyRole(q, r, r.Before.At) }
+func repeatRole(a *API, q *request, r *commit.Result) {
+	a.replyRole(q, r, r.Before.Users, r.Before.At)
+}
 
-func (a *API) replyRole(q *request, r *commit.Result, at replica.Place) {
+// replyRole answers a setRole; changed are in any case among those who were in.
+func (a *API) replyRole(q *request, r *commit.Result, changed []subjects.User, at replica.Place) {
 	reply := &room.SetRoleReply{UserIDs: []string{}, Position: at.Position}
-	in := func(u subjects.User) bool { return r.State.Member(u) != nil }
+	in := func(u subjects.User) bool { return slices.Contains(changed, u) || r.State.Member(u) != nil }
 	for _, u := range q.Cmd.Users {
 		if in(u) {
 			reply.UserIDs = append(reply.UserIDs, string(u))
@@ -76,13 +79,8 @@ func answerRestricted(a *API, q *request, r *commit.Result, _ *cache) {
 	a.replyRestricted(q, r.Until, r.At)
 }
 
-// repeatRestricted repeats the outcome, with the end that the ban or mute has now.
 func repeatRestricted(a *API, q *request, r *commit.Result) {
-	var until events.Time
-	if x := r.State.Restricted(q.Cmd.Verb, q.Cmd.Users[0], 0); x != nil && q.Cmd.Seconds > 0 {
-		until = x.Until
-	}
-	a.replyRestricted(q, until, r.Before.At)
+	a.replyRestricted(q, r.Before.Until, r.Before.At)
 }
 
 func (a *API) replyRestricted(q *request, until events.Time, at replica.Place) {

@@ -18,6 +18,7 @@ type Call struct {
 	From     any // who asked; only [Config.Settle] uses it
 
 	state atomic.Int32
+	begun atomic.Bool // a first part of it is stored
 
 	// Used by the goroutine that decides it.
 	synced   bool // a sync point was passed since it came, so a refusal is proved
@@ -42,6 +43,12 @@ func (c *Call) Answered() bool { return c.state.Load() == answered }
 // Begin begins to decide a call that waits, or to send its message; it returns false if the
 // call's time ran out.
 func (c *Call) Begin() bool { return c.state.CompareAndSwap(waiting, deciding) }
+
+// begins notes that a first part of the call is stored, in an instance of its room.
+func (c *Call) begins(instanceID string) {
+	c.Cmd.Begun = instanceID
+	c.begun.Store(true)
+}
 
 // reopen makes a call that was being decided wait again; it returns false if the call's time
 // ran out.

@@ -38,15 +38,13 @@ func (k *Committer) timeOut(c *Call) {
 	if c.Answered() {
 		return
 	}
-	if c.state.Load() == waiting && !k.flying(c) && c.state.CompareAndSwap(waiting, answered) {
+	if c.state.Load() == waiting && !k.flying(c) && !c.begun.Load() && c.state.CompareAndSwap(waiting, answered) {
 		e := room.Refuse(room.ErrBusy, "nothing happened: its turn did not come within %v; try again", Timeout)
 		e.RetryAfterMs = 1000
 		k.answer(Result{Call: c, Verdict: room.Verdict{Refused: e}})
 		return
 	}
-	e := room.Refuse(room.ErrUnavailable, "it is not known whether this was stored; send it again with the same requestID to learn it")
-	e.Outcome = room.Unknown
-	k.Refuse(c, e)
+	k.Refuse(c, unknown("it is not known whether this was stored; send it again with the same requestID to learn it"))
 }
 
 // flying says whether the fate of an append that the call waits for is still open.

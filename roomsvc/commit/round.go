@@ -22,6 +22,7 @@ type round struct {
 	decided []decision      // to be settled with the facts
 	failed  []Result        // to be refused without them
 	open    []*Call         // to be decided again, after a sync point
+	begun   *Call           // the facts are its first part, and it is decided again after them
 }
 
 // decision is a call that was decided, and where its session was at that moment.
@@ -59,6 +60,9 @@ func (k *Committer) carry(r *round, decide func()) error {
 	})
 	if err == nil && fl != nil {
 		err = k.land(r, fl, tell)
+	}
+	if err == nil && r.begun != nil {
+		r.begun.begins(r.facts[0].InstanceID)
 	}
 	for _, f := range r.failed {
 		k.settle(f)
@@ -216,6 +220,9 @@ func (r *round) decideOne(b *mailbox) {
 		verdict := run.Add(c.Cmd)
 		r.k.spare(c, verdict)
 		if verdict.Later {
+			if verdict.Begun {
+				r.begun = c
+			}
 			c.reopen()
 			break
 		}
@@ -278,7 +285,11 @@ func (r *round) reopen() []*Call {
 // refuse refuses the round's calls, whose facts were not stored.
 func (r *round) refuse(err error) {
 	for i := range r.decided {
-		r.k.Refuse(r.decided[i].Call, NotStored(err))
+		c, e := r.decided[i].Call, NotStored(err)
+		if c.begun.Load() && e.Outcome != room.Unknown {
+			e = unknown("only the first part of this was stored, and the rest not: %v; send it again with the same requestID", err)
+		}
+		r.k.Refuse(c, e)
 	}
 }
 
@@ -286,11 +297,16 @@ func (r *round) refuse(err error) {
 // been.
 func NotStored(err error) *room.Error {
 	if errors.Is(err, journal.ErrUnknown) {
-		e := room.Refuse(room.ErrUnavailable, "the service is ending and could not learn whether this was stored; send it again with the same requestID")
-		e.Outcome = room.Unknown
-		return e
+		return unknown("the service is ending and could not learn whether this was stored; send it again with the same requestID")
 	}
 	e := room.Refuse(room.ErrBusy, "nothing happened: %v; try again later", err)
 	e.RetryAfterMs = 1000
+	return e
+}
+
+// unknown is the refusal of a command of which something may be stored, or is.
+func unknown(format string, args ...any) *room.Error {
+	e := room.Refuse(room.ErrUnavailable, format, args...)
+	e.Outcome = room.Unknown
 	return e
 }

@@ -57,7 +57,8 @@ type Outcome struct {
 	Left    []Place
 	At      Place           // of changes of anything but who is in, of a kick, and of what began a destroy
 	Keys    []string        // setAttributes: keys owned by somebody else
-	Users   []subjects.User // kick: who was put out; setMemberAttributes: whose were set
+	Users   []subjects.User // kick: who was put out; setMemberAttributes: whose were set; setRole: who got another role
+	Until   events.Time     // ban, mute: when it ends
 	Said    *room.SendReply // only for a live-only send
 }
 
@@ -123,30 +124,33 @@ func (l *lesson) fact() {
 		l.of(f.Operator, room.DestroyRoom, id, 0).full().begin(l.p)
 	case events.MemberAttributesChanged:
 		o := l.of(f.User, room.SetMemberAttributes, id, 0).full()
-		o.At, o.Users = *l.p, usersOf(f.Infos)
+		o.At, o.Users = *l.p, usersOf(f.Infos, func(i *events.MemberAttributes) string { return i.UserID })
 	case events.RoomAccessChanged:
-		l.of(f.User, restricted(f), id, 0).full().At = *l.p
+		verb, until := restricted(f)
+		o := l.of(f.User, verb, id, 0).full()
+		o.At, o.Until = *l.p, until
 	case events.RoomUpdated:
 		l.of(f.User, room.Update, id, 0).full().At = *l.p
 	case events.MemberUpdated:
-		l.of(f.User, room.SetRole, id, 0).full().At = *l.p
+		o := l.of(f.User, room.SetRole, id, 0).full()
+		o.At, o.Users = *l.p, usersOf(f.Updates, func(u *events.MemberUpdate) string { return u.UserID })
 	}
 }
 
-// restricted is the verb of a fact about who may join or speak.
-func restricted(f *events.Fact) room.Verb {
+// restricted is the verb of a fact about who may join or speak, and when what it says ends.
+func restricted(f *events.Fact) (room.Verb, events.Time) {
 	for _, l := range []struct {
 		list      []events.Restriction
 		put, lift room.Verb
 	}{{f.Bans, room.Ban, room.Unban}, {f.Mutes, room.Mute, room.Unmute}} {
 		switch {
 		case len(l.list) > 0 && l.list[0].Lifted:
-			return l.lift
+			return l.lift, 0
 		case len(l.list) > 0:
-			return l.put
+			return l.put, l.list[0].Until
 		}
 	}
-	return room.SetAccess
+	return room.SetAccess, 0
 }
 
 // entries learns about the requests of the fact's entries.
@@ -256,10 +260,10 @@ func (o *Outcome) begin(p *Place) {
 	}
 }
 
-func usersOf(infos []events.MemberAttributes) []subjects.User {
-	users := make([]subjects.User, len(infos))
-	for i := range infos {
-		users[i] = subjects.User(infos[i].UserID)
+func usersOf[T any](list []T, user func(*T) string) []subjects.User {
+	users := make([]subjects.User, len(list))
+	for i := range list {
+		users[i] = subjects.User(user(&list[i]))
 	}
 	return users
 }

@@ -107,10 +107,6 @@ func (s *State) Touched(f *events.Fact) (ch Changes) {
 	for _, x := range slices.Concat(f.Bans, f.Mutes) {
 		keep(x.UserID)
 	}
-	if s != nil && f.Type == events.RoomUpdated && s.CreatedBy != "" {
-		touch(s.CreatedBy)
-		keep(s.CreatedBy)
-	}
 	if s != nil {
 		ch.Head = s.Head
 	}

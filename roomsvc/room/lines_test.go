@@ -88,6 +88,8 @@ func (w *world) command(line string) *room.Command {
 func verdict(v room.Verdict) string {
 	said := "nothing"
 	switch {
+	case v.Begun:
+		return "begun"
 	case v.Later:
 		return "later"
 	case v.Refused != nil && v.Refused.Limit != 0:
@@ -104,6 +106,9 @@ func verdict(v room.Verdict) string {
 	}
 	if v.Users != nil {
 		said += fmt.Sprintf(" users=%s", strings.Trim(fmt.Sprint(v.Users), "[]"))
+	}
+	if v.Until != 0 {
+		said += fmt.Sprintf(" until=%d", v.Until)
 	}
 	return said
 }

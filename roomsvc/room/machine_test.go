@@ -23,19 +23,22 @@ type machine struct {
 }
 
 var (
-	someRooms = rapid.SampledFrom([]subjects.Room{"a", "b", "c"})
-	someUsers = rapid.SampledFrom([]subjects.User{"alice", "bob", "carol", "dave", "erin"})
-	sessions  = rapid.SampledFrom([]string{"", "", "tab"})
-	sometimes = rapid.Custom(func(t *rapid.T) bool { return rapid.IntRange(0, 9).Draw(t, "n") == 0 })
-	longText  = rapid.SampledFrom([]string{"", "x", "\"\\<", strings.Repeat("é\"", 10), "<&>\u2028"})
-	somePairs = rapid.MapOfN(rapid.SampledFrom([]string{"seat", "topic", "k"}), longText, 0, 2)
-	manyUsers = rapid.SliceOfN(rapid.Map(someUsers, func(u subjects.User) string { return string(u) }), 1, 3)
-	choice    = rapid.SampledFrom([]*bool{nil, new(bool), func() *bool { yes := true; return &yes }()})
+	someRooms  = rapid.SampledFrom([]subjects.Room{"a", "b", "c"})
+	someUsers  = rapid.SampledFrom([]subjects.User{"alice", "bob", "carol", "dave", "erin"})
+	sessions   = rapid.SampledFrom([]string{"", "", "tab"})
+	sometimes  = rapid.Custom(func(t *rapid.T) bool { return rapid.IntRange(0, 9).Draw(t, "n") == 0 })
+	longText   = rapid.SampledFrom([]string{"", "x", "\"\\<", strings.Repeat("é\"", 10), "<&>\u2028"})
+	somePairs  = rapid.MapOfN(rapid.SampledFrom([]string{"seat", "topic", "k"}), longText, 0, 2)
+	manyUsers  = rapid.SliceOfN(rapid.Map(someUsers, func(u subjects.User) string { return string(u) }), 1, 3)
+	someHosts  = rapid.SampledFrom([]string{"", room.HostsNone, room.HostsCreator, room.HostsCreator})
+	someGuards = rapid.SampledFrom([]string{"", room.AttributesOpen, room.AttributesOwned})
+	choice     = rapid.SampledFrom([]*bool{nil, new(bool), func() *bool { yes := true; return &yes }()})
 )
 
 func newMachine(t *rapid.T) *machine {
 	m := &machine{T: t, world: newWorld(t), model: model{}}
 	m.most = rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(t, "most")
+	m.limits.Restrictions = rapid.SampledFrom([]int{0, 3}).Draw(t, "restrictions")
 	m.limits.Attributes, m.limits.MemberAttributes = rapid.SampledFrom([]int{0, 2}).Draw(t, "attributes"), rapid.SampledFrom([]int{0, 2}).Draw(t, "member attributes")
 	return m
 }
@@ -58,6 +61,7 @@ func (m *machine) draw(only subjects.Room, verbs ...room.Verb) *room.Command {
 	if err != nil {
 		m.Fatalf("%v", err)
 	}
+	c.UserForm, c.HostByToken = rapid.Bool().Draw(t, "form"), sometimes.Draw(t, "token")
 	c.Lease = rapid.SampledFrom([]int{0, 0, 5, 3600}).Draw(t, "lease")
 	c.Room, c.RoomsFull, c.UserRoomsFull = only, sometimes.Draw(t, "rooms full"), sometimes.Draw(t, "user full")
 	if c.RequestID != "" {
@@ -69,9 +73,12 @@ func (m *machine) draw(only subjects.Room, verbs ...room.Verb) *room.Command {
 		c.From, c.CreateMissing = someRooms.Filter(func(r subjects.Room) bool { return r != c.Room }).Draw(t, "from"), rapid.Bool().Draw(t, "create")
 	case room.Create:
 		if rapid.Bool().Draw(t, "without user") {
-			c.User = ""
+			c.User, c.UserForm = "", false
 		}
 	case room.SetAttributes:
+		if sometimes.Draw(t, "without user") {
+			c.User, c.UserForm = "", false
+		}
 		err = m.drawSet(c)
 	case room.SetMemberAttributes:
 		set := &room.SetMemberAttributesRequest{UserIDs: manyUsers.Draw(t, "users"), Attributes: somePairs.Draw(t, "set"), IsDeleteAfterOwnerLeft: choice.Draw(t, "goes")}
@@ -83,15 +90,50 @@ func (m *machine) draw(only subjects.Room, verbs ...room.Verb) *room.Command {
 		err = c.Kick(&room.KickRequest{UserIDs: manyUsers.Draw(t, "users"), Reason: "spam"})
 	case room.DestroyRoom:
 		err = c.Destroy(&room.DestroyRequest{Reason: "closing"})
+	case room.Update:
+		err = c.Update(m.drawUpdate(), defaults)
+	case room.UpdateMember:
+		if c.Name == "" && c.Info == nil {
+			c.Name = "another"
+		}
+		err = c.UpdateMember()
+	case room.SetRole:
+		err = c.SetRole(&room.SetRoleRequest{UserIDs: manyUsers.Draw(t, "users"), Role: rapid.SampledFrom([]string{"host", "host", "member"}).Draw(t, "role")})
+	case room.Ban, room.Mute:
+		err = c.Restrict(&room.RestrictRequest{UserIDs: manyUsers.Draw(t, "users"), Seconds: rapid.SampledFrom([]int64{0, 0, 30, 200}).Draw(t, "seconds"), Reason: rapid.SampledFrom([]string{"", "spam"}).Draw(t, "reason")})
+	case room.Unban, room.Unmute:
+		err = c.Lift(&room.LiftRequest{UserIDs: manyUsers.Draw(t, "users")})
 	}
 	if err != nil {
 		m.Fatalf("%v", err)
 	}
-	c.Config = events.Config{RoomDestroyDelayTime: rapid.SampledFrom([]int64{0, 0, 20, 400}).Draw(t, "delay"), MaxMembers: rapid.SampledFrom([]int{0, 0, 1, 2, 4}).Draw(t, "max")}
+	c.Config = events.Config{RoomDestroyDelayTime: rapid.SampledFrom([]int64{0, 0, 20, 400}).Draw(t, "delay"), MaxMembers: rapid.SampledFrom([]int{0, 0, 1, 2, 4}).Draw(t, "max"), Hosts: someHosts.Draw(t, "hosts"), Attributes: someGuards.Draw(t, "guards")}
 	if rapid.Bool().Draw(t, "attributes") {
 		c.Attributes = map[string]string{"k": longText.Draw(t, "value")}
 	}
 	return c
+}
+
+// drawUpdate makes an update that changes some of what may be changed.
+func (m *machine) drawUpdate() *room.UpdateRequest {
+	t := m.T
+	q := &room.UpdateRequest{Config: &room.ConfigUpdate{}}
+	if rapid.Bool().Draw(t, "rename") {
+		q.RoomName = new(longText.Draw(t, "title"))
+	}
+	if rapid.Bool().Draw(t, "change the delay") {
+		q.Config.RoomDestroyDelayTime = new(rapid.SampledFrom([]int64{0, 20, 400}).Draw(t, "delay"))
+	}
+	if rapid.Bool().Draw(t, "change the hosts") {
+		q.Config.Hosts = new(someHosts.Draw(t, "hosts"))
+	}
+	if rapid.Bool().Draw(t, "change the guards") {
+		q.Config.Attributes = new(someGuards.Draw(t, "guards"))
+	}
+	if q.RoomName == nil && *q.Config == (room.ConfigUpdate{}) {
+		q.Config.MaxMembers = new(rapid.IntRange(0, 3).Draw(t, "max"))
+	}
+	return q
 }
 
 func (m *machine) drawSet(c *room.Command) *room.Error {
@@ -119,31 +161,51 @@ func (m *machine) batch(waiting []*room.Command) {
 			}
 		}
 		verdicts, facts := m.decide(waiting...)
-		if verdicts[0].Later {
+		if verdicts[0].Later && !verdicts[0].Begun {
 			m.Fatalf("no command was decided, starting with %+v", waiting[0])
 		}
-		var rest []*room.Command
+		var rest, alone []*room.Command
 		changed := map[subjects.Room]bool{}
-		for i, c := range waiting {
-			got, _, _ := strings.Cut(verdict(verdicts[i]), " limit=")
-			if got == "later" {
-				rest = append(rest, c)
-				continue
-			}
+		check := func(c *room.Command, v room.Verdict) {
+			got, _, _ := strings.Cut(verdict(v), " limit=")
 			want, in := m.model.do(c, m.input(c.Room).Limits.Filled(), m.now)
 			if got != want {
 				m.Fatalf("%+v: %s; want %s", c, got, want)
 			}
-			for _, r := range in {
-				changed[r] = true
+			if v.Changed {
+				for _, r := range in {
+					changed[r] = true
+				}
 			}
+		}
+		of := map[*room.Command]room.Verdict{}
+		for i, c := range waiting {
+			switch v := verdicts[i]; {
+			case v.Begun:
+				if !m.model.begins(c, m.input(c.Room).Limits.Filled(), m.now) {
+					m.Fatalf("%+v begins", c)
+				}
+				c.Begun = m.rooms[c.Room].InstanceID
+				changed[c.Room] = true
+				rest = append(rest, c)
+			case v.Later:
+				rest = append(rest, c)
+			case v.Changed && c.Verb.Info().Hosts && c.Verb != room.Kick && c.Verb != room.DestroyRoom: // what comes after it was decided without it
+				alone, of[c] = append(alone, c), v
+			default:
+				check(c, v)
+			}
+		}
+		for _, c := range alone {
+			check(c, of[c])
 		}
 		waiting = rest
 		for _, f := range facts {
 			if !changed[f.Room] {
 				m.Fatalf("nobody asked for %s", describe(f))
 			}
-			if n := max(len(f.Joined)+len(f.Left)+len(f.Changes), 1); len(f.Digests) != n {
+			own := slices.DeleteFunc(slices.Clone(f.Updates), func(u events.MemberUpdate) bool { return u.Role != "" })
+			if n := max(len(f.Joined)+len(f.Left)+len(f.Changes)+len(own), 1); len(f.Digests) != n {
 				m.Fatalf("%d digests for %s", len(f.Digests), describe(f))
 			}
 			delete(changed, f.Room)
@@ -268,7 +330,7 @@ func (m *machine) renew(id subjects.Room) {
 		}
 		r.facts++
 	}
-	r.kept = map[subjects.User]map[string]string{}
+	r.forget()
 }
 
 // actions are the steps, for [rapid.T.Repeat].
@@ -297,7 +359,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"rooms":      several(room.Switch, room.Switch, room.Switch, room.LeaveAll),
 		"attributes": several(room.SetAttributes, room.SetAttributes, room.SetAttributes, room.Leave, room.Enter),
 		"members":    several(room.SetMemberAttributes, room.SetMemberAttributes, room.Join, room.Leave),
-		"everything": several(room.Enter, room.Leave, room.SetAttributes, room.SetMemberAttributes, room.Kick, room.Switch, room.DestroyRoom),
+		"hosts":      several(room.Update, room.SetRole, room.SetRole, room.UpdateMember, room.Kick, room.Enter, room.Leave),
+		"bans":       several(room.Ban, room.Ban, room.Unban, room.Mute, room.Unmute, room.SetRole, room.Enter, room.Leave),
+		"everything": several(room.Enter, room.Leave, room.SetAttributes, room.SetMemberAttributes, room.Kick, room.Switch, room.DestroyRoom, room.Ban, room.Mute, room.SetRole, room.Update, room.UpdateMember),
 		"time":       func(t *rapid.T) { m.now += events.Time(rapid.IntRange(-3, 120).Draw(t, "s")) * 1000; m.settle() },
 		"keep":       existing(func(id subjects.Room) { m.stored(room.Keep(m.rooms[id], m.input(id))) }),
 		"expel":      existing(m.expel),
@@ -317,6 +381,7 @@ func (m *machine) compare() {
 		if s == nil || s.Sequence != uint64(want.facts) || s.Members != len(want.in) || !s.Whole() || (s.EmptySince != 0) != (len(want.in) == 0) {
 			m.Fatalf("%s; want %+v", m.show(id), want)
 		}
+		m.compareStanding(s, want)
 		got := &modelRoom{in: map[subjects.User]map[string]bool{}, attributes: map[string]modelAttribute{}, pairs: map[subjects.User]map[string]modelPair{}, kept: map[subjects.User]map[string]string{}}
 		last := uint64(0)
 		for _, member := range membersOf(s) {
@@ -337,7 +402,9 @@ func (m *machine) compare() {
 			got.attributes[k] = modelAttribute{v, s.Owners[k].User, s.Owners[k].Leaving}
 		}
 		for _, k := range keptOf(s) {
-			got.kept[k.User] = k.Attributes
+			if k.Attributes != nil {
+				got.kept[k.User] = k.Attributes
+			}
 		}
 		if !reflect.DeepEqual(got.in, want.in) || !reflect.DeepEqual(got.attributes, want.attributes) || !reflect.DeepEqual(got.pairs, want.pairs) || !reflect.DeepEqual(got.kept, want.kept) {
 			m.Fatalf("%q is\n%+v\nwant\n%+v", id, got, want)
@@ -345,6 +412,38 @@ func (m *machine) compare() {
 		if len(s.Owners) != len(s.Attributes) || s.AttributesAt != want.touchedAt {
 			m.Fatalf("%q: owners %v of %v, changed at %d; want %d", id, s.Owners, s.Attributes, s.AttributesAt, want.touchedAt)
 		}
+	}
+}
+
+// compareStanding compares how users stand in a room, with the room's own settings.
+func (m *machine) compareStanding(s *room.State, want *modelRoom) {
+	now := want.later(m.now)
+	got := &modelRoom{hostly: map[subjects.User]bool{}, told: map[subjects.User]events.Role{}, who: map[subjects.User][2]string{}}
+	for _, member := range membersOf(s) {
+		got.hostly[member.User], got.who[member.User] = s.IsHost(member.User), [2]string{member.Name, string(member.Info)}
+	}
+	for _, k := range keptOf(s) {
+		if k.Role != "" {
+			got.told[k.User] = k.Role
+		}
+	}
+	if !reflect.DeepEqual(got.hostly, want.hostly) || !reflect.DeepEqual(got.who, want.who) || !reflect.DeepEqual(got.told, want.told) {
+		m.Fatalf("in %q users stand as %v %v %v; want %v %v %v", s.Room, got.hostly, got.who, got.told, want.hostly, want.who, want.told)
+	}
+	for _, l := range []struct {
+		what string
+		want map[subjects.User]room.Restriction
+		get  func(subjects.User, events.Time) *room.Restriction
+	}{{"ban", want.bans, s.Banned}, {"mute", want.mutes, s.Muted}} {
+		for _, u := range []subjects.User{"alice", "bob", "carol", "dave", "erin"} {
+			is := l.get(u, now)
+			if in(l.want, u, now) != (is != nil) || is != nil && *is != l.want[u] {
+				m.Fatalf("%q in %q is under the %s %+v; want %+v", u, s.Room, l.what, is, l.want[u])
+			}
+		}
+	}
+	if s.Name != want.name || s.Config.Hosts != want.hosts || s.Config.Attributes != want.guards || s.Config.MaxMembers != want.max {
+		m.Fatalf("%q is %q %+v; want %+v", s.Room, s.Name, s.Config, want)
 	}
 }
 

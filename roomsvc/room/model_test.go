@@ -1,6 +1,7 @@
 package room_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,6 +25,14 @@ type modelRoom struct {
 	at         events.Time // of its newest fact: a room's time never goes back
 	over       bool        // it is being destroyed
 
+	creator       subjects.User
+	name          string
+	hosts, guards string // what its configuration says of the creator and of attributes
+	hostly        map[subjects.User]bool
+	told          map[subjects.User]events.Role // which role a user was given, in or not
+	who           map[subjects.User][2]string   // name and info
+	bans, mutes   map[subjects.User]room.Restriction
+
 	attributes map[string]modelAttribute
 	touched    bool   // they have changed in a fact that is not stored yet
 	touchedAt  uint64 // the revision at which they last changed
@@ -46,7 +55,32 @@ type modelPair struct {
 func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []subjects.Room) {
 	r := m[c.Room]
 	here := []subjects.Room{c.Room}
+	if info := c.Verb.Info(); info.Hosts {
+		switch {
+		case r == nil || r.over:
+			return "ROOM_NOT_EXIST", nil
+		case !r.mayRun(c):
+			return "NOT_ALLOWED", nil
+		}
+	}
 	switch c.Verb {
+	case room.Update:
+		return r.update(c), here
+	case room.SetRole:
+		return r.setRole(c, l), here
+	case room.Ban, room.Unban, room.Mute, room.Unmute:
+		return r.restrict(c, l, now), here
+	case room.UpdateMember:
+		switch {
+		case r == nil:
+			return "ROOM_NOT_EXIST", nil
+		case !r.in[c.User][c.Session]:
+			return "USER_NOT_IN_ROOM", nil
+		}
+		was := r.who[c.User]
+		is := [2]string{cmp.Or(c.Name, was[0]), cmp.Or(string(c.Info), was[1])}
+		r.who[c.User] = is
+		return changed(is != was), here
 	case room.Leave:
 		if code := m.leave(c, c.Room, now); code != "" {
 			return code, nil
@@ -67,8 +101,10 @@ func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []s
 		switch {
 		case r == nil:
 			return "ROOM_NOT_EXIST", nil
-		case !r.in[c.User][c.Session]:
+		case c.User != "" && !r.in[c.User][c.Session]:
 			return "USER_NOT_IN_ROOM", nil
+		case r.guarded(c):
+			return "NOT_ALLOWED", nil
 		}
 		answer := ""
 		if c.Verb == room.SetAttributes {
@@ -81,9 +117,6 @@ func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []s
 		}
 		return answer, nil
 	case room.Kick:
-		if r == nil {
-			return "ROOM_NOT_EXIST", nil
-		}
 		var out []string
 		for _, u := range c.Users {
 			if r.in[u] != nil {
@@ -96,9 +129,6 @@ func (m model) do(c *room.Command, l *room.Limits, now events.Time) (string, []s
 		}
 		return "changed users=" + strings.Join(out, " "), here
 	case room.DestroyRoom:
-		if r == nil {
-			return "ROOM_NOT_EXIST", nil
-		}
 		r.over = true
 		return "changed", here
 	case room.Switch:
@@ -128,6 +158,8 @@ func (m model) admit(c *room.Command, l *room.Limits, now events.Time) (string, 
 		return "nothing", nil
 	case r != nil && r.in[c.User][c.Session]:
 		return "USER_ALREADY_IN_ROOM", nil
+	case r != nil && c.UserForm && in(r.bans, c.User, r.later(now)):
+		return "BANNED", nil
 	case r != nil && r.in[c.User] == nil && (r.max > 0 && len(r.in) >= r.max || l.MaxMembers > 0 && len(r.in) >= l.MaxMembers):
 		return "ROOM_FULL", nil
 	case c.UserRoomsFull && c.Verb != room.Switch && (r == nil || r.in[c.User] == nil):
@@ -139,7 +171,9 @@ func (m model) admit(c *room.Command, l *room.Limits, now events.Time) (string, 
 		r = &modelRoom{
 			in: map[subjects.User]map[string]bool{}, max: c.Config.MaxMembers, delay: events.Time(c.Config.RoomDestroyDelayTime) * 1000, emptyAt: now,
 			attributes: map[string]modelAttribute{}, touched: true, pairs: map[subjects.User]map[string]modelPair{}, kept: map[subjects.User]map[string]string{},
+			creator: c.User, name: c.RoomName, hosts: c.Config.Hosts, guards: c.Config.Attributes, hostly: map[subjects.User]bool{}, who: map[subjects.User][2]string{},
 		}
+		r.forget()
 		for k, v := range c.Attributes {
 			r.attributes[k] = modelAttribute{v, c.User, false}
 		}
@@ -151,6 +185,11 @@ func (m model) admit(c *room.Command, l *room.Limits, now events.Time) (string, 
 	}
 	if r.in[c.User] == nil {
 		r.in[c.User] = map[string]bool{}
+		r.who[c.User] = [2]string{c.Name, string(c.Info)}
+		r.hostly[c.User] = c.HostByToken || r.hosts == room.HostsCreator && r.creator == c.User
+		if told := r.told[c.User]; told != "" {
+			r.hostly[c.User] = told == events.RoleHost
+		}
 		for k, v := range r.kept[c.User] {
 			r.setPair(c.User, k, modelPair{v, true})
 		}
@@ -182,6 +221,8 @@ func (m model) leave(c *room.Command, id subjects.Room, now events.Time) string 
 // out ends a membership.
 func (r *modelRoom) out(u subjects.User, now events.Time) {
 	delete(r.in, u)
+	delete(r.hostly, u)
+	delete(r.who, u)
 	if len(r.in) == 0 {
 		r.emptyAt = max(now, r.at)
 	}
@@ -220,14 +261,14 @@ func (r *modelRoom) setAttributes(c *room.Command, l *room.Limits) string {
 		if there && now == was {
 			continue
 		}
-		if there && was.owner != "" && was.owner != c.User && !c.Force {
+		if there && was.owner != "" && was.owner != c.User && !c.Force && c.User != "" {
 			errors = append(errors, k)
 			continue
 		}
 		after[k], sets = now, true
 	}
 	for _, k := range slices.Compact(slices.Sorted(slices.Values(c.Delete))) {
-		if was, there := after[k]; there && was.owner != "" && was.owner != c.User && !c.Force {
+		if was, there := after[k]; there && was.owner != "" && was.owner != c.User && !c.Force && c.User != "" {
 			errors = append(errors, k)
 		} else {
 			delete(after, k)
@@ -284,6 +325,155 @@ func (r *modelRoom) setPair(u subjects.User, k string, p modelPair) {
 		r.pairs[u] = map[string]modelPair{}
 	}
 	r.pairs[u][k] = p
+}
+
+// forget drops what the room was told about users who may be away.
+func (r *modelRoom) forget() {
+	r.kept, r.told = map[subjects.User]map[string]string{}, map[subjects.User]events.Role{}
+	r.bans, r.mutes = map[subjects.User]room.Restriction{}, map[subjects.User]room.Restriction{}
+}
+
+func (r *modelRoom) mayRun(c *room.Command) bool {
+	return !c.UserForm || r.hostly[c.User] || c.Begun != ""
+}
+
+// guarded says that a command reaches for what others own, where only hosts may.
+func (r *modelRoom) guarded(c *room.Command) bool {
+	others := c.Force
+	for _, u := range c.Users {
+		others = others || u != c.User
+	}
+	return others && c.UserForm && r.guards == room.AttributesOwned && !r.hostly[c.User]
+}
+
+func changed(yes bool) string {
+	if yes {
+		return "changed"
+	}
+	return "nothing"
+}
+
+func (r *modelRoom) update(c *room.Command) string {
+	was := *r
+	give(&r.name, c.Rename)
+	var delay *int64
+	var some room.ConfigUpdate
+	if c.Change != nil {
+		some = *c.Change
+	}
+	if delay = some.RoomDestroyDelayTime; delay != nil {
+		r.delay = events.Time(*delay) * 1000
+	}
+	give(&r.max, some.MaxMembers)
+	give(&r.guards, some.Attributes)
+	give(&r.hosts, some.Hosts)
+	is, had := r.hosts == room.HostsCreator, was.hosts == room.HostsCreator
+	if u := r.creator; is != had && u != "" {
+		r.told[u] = map[bool]events.Role{true: events.RoleHost, false: events.RoleMember}[is]
+		if r.in[u] != nil {
+			r.hostly[u] = is
+		}
+	}
+	return changed(r.name != was.name || r.delay != was.delay || r.max != was.max || r.guards != was.guards || r.hosts != was.hosts)
+}
+
+func give[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func (r *modelRoom) setRole(c *room.Command, l *room.Limits) string {
+	host := c.Role == events.RoleHost
+	var others []subjects.User
+	for _, u := range c.Users {
+		if r.in[u] != nil && (r.hostly[u] != host || (r.told[u] == events.RoleHost) != host) {
+			others = append(others, u)
+		}
+	}
+	known := maps.Clone(r.told)
+	for _, u := range c.Users {
+		known[u] = c.Role
+	}
+	if host && len(others) > 0 && len(known) > l.Restrictions {
+		return "PARAM_INVALID"
+	}
+	for _, u := range others {
+		r.hostly[u], r.told[u] = host, c.Role
+	}
+	return changed(len(others) > 0)
+}
+
+func (r *modelRoom) later(now events.Time) events.Time { return max(now, r.at) }
+
+// in says that a restriction holds.
+func in(list map[subjects.User]room.Restriction, u subjects.User, now events.Time) bool {
+	x, ok := list[u]
+	return ok && (x.Until == 0 || x.Until > now)
+}
+
+func (r *modelRoom) list(v room.Verb) map[subjects.User]room.Restriction {
+	if v == room.Ban || v == room.Unban {
+		return r.bans
+	}
+	return r.mutes
+}
+
+// crowded says that a command would make too many restrictions.
+func (r *modelRoom) crowded(c *room.Command, l *room.Limits, now events.Time) bool {
+	under := map[subjects.User]bool{}
+	for u := range r.list(c.Verb) {
+		if in(r.list(c.Verb), u, now) {
+			under[u] = true
+		}
+	}
+	for _, u := range c.Users {
+		under[u] = true
+	}
+	return (c.Verb == room.Ban || c.Verb == room.Mute) && c.Begun == "" && len(under) > l.Restrictions
+}
+
+// begins does the first part of a ban, if it has one: it puts out whoever is in.
+func (m model) begins(c *room.Command, l *room.Limits, now events.Time) bool {
+	r := m[c.Room]
+	if c.Verb != room.Ban || r == nil || r.over || !r.mayRun(c) || r.crowded(c, l, r.later(now)) {
+		return false
+	}
+	some := false
+	for _, u := range c.Users {
+		if r.in[u] != nil {
+			some = true
+			r.out(u, now)
+		}
+	}
+	return some
+}
+
+func (r *modelRoom) restrict(c *room.Command, l *room.Limits, now events.Time) string {
+	now = r.later(now)
+	if r.crowded(c, l, now) {
+		return "PARAM_INVALID"
+	}
+	list, some := r.list(c.Verb), false
+	is := room.Restriction{Reason: c.ReasonText}
+	if c.Seconds > 0 {
+		is.Until = now + events.Time(c.Seconds)*1000
+	}
+	for _, u := range c.Users {
+		under := in(list, u, now)
+		if c.Verb == room.Unban || c.Verb == room.Unmute {
+			some = some || under
+			delete(list, u)
+			continue
+		}
+		some = some || !under || list[u] != is
+		list[u] = is
+	}
+	answer := changed(some) + " users=" + strings.Trim(fmt.Sprint(c.Users), "[]")
+	if is.Until != 0 {
+		answer += fmt.Sprintf(" until=%d", is.Until)
+	}
+	return answer
 }
 
 // ended reports that the room has ended.

@@ -130,6 +130,9 @@ func (r *roster) index() {
 
 // find is where the user's member is in the list.
 func (r *roster) find(u subjects.User) (i int, ok bool) {
+	if u == "" { // nobody, nor a place of somebody who has left
+		return 0, false
+	}
 	if r.at == nil {
 		i = slices.IndexFunc(r.list, func(p packed) bool { return p.user() == u })
 		return i, i >= 0

@@ -51,6 +51,8 @@ type Command struct {
 	Granted     bool // and that user's token names the room
 	HostByToken bool // and makes it a host there
 
+	Begun string // Ban: the instance of the room that those who were in are out of by it; empty: none yet
+
 	// Limits that are reached, as the caller counted just before deciding.
 	RoomsFull     bool // as many rooms exist as may
 	UserRoomsFull bool // the user is in as many rooms as it may be
@@ -70,6 +72,7 @@ type Input struct {
 // Verdict is what became of a command in a run.
 type Verdict struct {
 	Later   bool   // it belongs to a later run; nothing was decided
+	Begun   bool   // but the run's fact is the first part of it
 	Refused *Error // a refusal; true for the state the run was decided on
 	Changed bool   // the run's fact has an entry for it
 	Created bool   // and the room is created for it

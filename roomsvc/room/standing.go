@@ -112,12 +112,16 @@ func (r *Run) config() (config events.Config, creator string) {
 }
 
 // mayRun refuses a command for those who run the room if there is no room, or if it came in the
-// user form and its user is no host there.
+// user form and its user is no host there. One that has begun is carried through, whatever has
+// become of its user meanwhile.
 func (r *Run) mayRun(c *Command) *Error {
+	if r.state == nil && c.Begun != "" {
+		return Refuse(ErrRoomNotExist, "there is no room %q any more: it ended when those who were in it were put out", r.room)
+	}
 	if r.state == nil {
 		return Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)
 	}
-	if !c.UserForm || r.state.IsHost(c.User) {
+	if !c.UserForm || r.state.IsHost(c.User) || c.Begun == r.state.InstanceID {
 		return nil
 	}
 	return Refuse(ErrNotAllowed, "%q is no host of %q, and only hosts and back ends may %s; nothing changed", c.User, r.room, c.Verb)
@@ -129,11 +133,13 @@ func (s *State) foldUpdates(f *events.Fact, revision uint64, merging bool, ch *C
 		n := &f.Updates[i]
 		u := subjects.User(n.UserID)
 		if n.Role != "" {
-			s.keep(u, revision, ch, func(k *Kept) { k.Role = s.ordered(u, n.Role) })
+			s.keep(u, revision, ch, func(k *Kept) { k.Role = n.Role })
 		}
 		old := s.Member(u)
 		switch {
 		case merging && (old == nil || old.Revision >= revision):
+			continue
+		case old == nil && f.Type == events.RoomUpdated: // the creator is away
 			continue
 		case old == nil:
 			return damaged(s, f, fmt.Sprintf("%q is no member", u))
@@ -150,33 +156,7 @@ func (s *State) foldUpdates(f *events.Fact, revision uint64, merging bool, ch *C
 			}
 		})
 	}
-	if f.Type == events.RoomUpdated && cmp.Or(f.Config.Hosts, HostsNone) != cmp.Or(s.Config.Hosts, HostsNone) && revision > s.Revision {
-		s.creatorIs(f.Config.Hosts, revision, ch)
-	}
 	return nil
-}
-
-// creatorIs makes the room's creator a host or not, as the room's configuration now says.
-func (s *State) creatorIs(hosts string, revision uint64, ch *Changes) {
-	u := subjects.User(s.CreatedBy)
-	s.keep(u, revision, ch, func(k *Kept) { k.Role = "" })
-	if m := s.Member(u); m != nil && m.Revision < revision {
-		s.replace(m, revision, ch, func(m *Member) {
-			m.Role = ""
-			if hosts == HostsCreator {
-				m.Role = events.RoleHost
-			}
-		})
-	}
-}
-
-// ordered is what is kept of a role that was given to a user: nothing if it would have it
-// anyway.
-func (s *State) ordered(u subjects.User, r events.Role) events.Role {
-	if r == events.RoleMember && s.CreatedBy != string(u) {
-		return ""
-	}
-	return r
 }
 
 // replace gives a member another value.

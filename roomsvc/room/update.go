@@ -79,6 +79,9 @@ func (u *ConfigUpdate) to(c events.Config) events.Config {
 	return c
 }
 
+// isHosts says whether the rule makes the creator a host.
+func isHosts(rule string) bool { return rule == HostsCreator }
+
 func give[T any](field, value *T) {
 	if value != nil {
 		*field = *value
@@ -100,6 +103,13 @@ func (r *Run) update(c *Command) Verdict {
 	}
 	r.start(events.RoomUpdated)
 	r.fact.Name, r.fact.Config, r.fact.User, r.fact.RequestID = name, &config, string(c.User), c.RequestID
+	if u := r.state.CreatedBy; u != "" && isHosts(config.Hosts) != isHosts(r.state.Config.Hosts) {
+		role := events.RoleMember
+		if isHosts(config.Hosts) {
+			role = events.RoleHost
+		}
+		r.fact.Updates = []events.MemberUpdate{{UserID: u, Role: role}}
+	}
 	r.note(c, events.MaxFactBytes) // nothing else fits beside it
 	return Verdict{Changed: true}
 }
@@ -164,12 +174,15 @@ func (r *Run) setRole(c *Command) Verdict {
 	var updates []events.MemberUpdate
 	for _, u := range c.Users {
 		m := r.state.Member(u)
-		if m != nil && (m.Role != roleOf(c.Role) || r.state.kept[u].Role != r.state.ordered(u, c.Role)) {
+		if m != nil && (m.Role != roleOf(c.Role) || roleOf(r.state.kept[u].Role) != roleOf(c.Role)) {
 			updates = append(updates, events.MemberUpdate{UserID: string(u), Role: c.Role})
 		}
 	}
 	if len(updates) == 0 {
 		return Verdict{}
+	}
+	if e := r.tooManyRoles(c); e != nil {
+		return Verdict{Refused: e}
 	}
 	r.start(events.MemberUpdated)
 	r.fact.Updates, r.fact.User, r.fact.RequestID = updates, string(c.User), c.RequestID
@@ -224,7 +237,7 @@ func (r *Run) ban(c *Command) Verdict {
 	}
 	c.Until = r.until(c) // what those are told who are put out
 	r.fact.Ban = &events.Restriction{Until: c.Until, Reason: c.ReasonText}
-	return later
+	return Verdict{Later: true, Begun: true}
 }
 
 // until is when a ban or a mute that begins now ends.
@@ -261,13 +274,6 @@ func (r *Run) restrict(c *Command) Verdict {
 	if e := r.tooMany(c); e != nil {
 		return Verdict{Refused: e}
 	}
-	size := 0
-	for i := range list {
-		size += RestrictionSize(&list[i])
-	}
-	if size += allowedSize(r.state.Config.AllowedUsers); size > events.MaxFactBytes-factRoom {
-		return Verdict{Refused: wouldNotFit("userIDs", size)}
-	}
 	r.start(events.RoomAccessChanged)
 	f := r.fact
 	f.Access, f.Allowed, f.User, f.RequestID = r.access(), r.state.Config.AllowedUsers, string(c.User), c.RequestID
@@ -298,7 +304,7 @@ func (s *State) Restricted(v Verb, u subjects.User, at events.Time) *Restriction
 
 // tooMany refuses a ban or a mute that would make more of them than a room may have.
 func (r *Run) tooMany(c *Command) *Error {
-	if c.Verb == Unban || c.Verb == Unmute || len(r.state.kept)+len(c.Users) <= r.in.limits.Restrictions {
+	if c.Verb == Unban || c.Verb == Unmute || c.Begun == r.state.InstanceID || len(r.state.kept)+len(c.Users) <= r.in.limits.Restrictions {
 		return nil
 	}
 	n := 0
@@ -314,6 +320,24 @@ func (r *Run) tooMany(c *Command) *Error {
 	}
 	if limit := r.in.limits.Restrictions; n > limit {
 		return over(ErrParamInvalid, "userIDs", limit, n, "would make %d users; a room may have %d of them under a %s", n, limit, c.Verb)
+	}
+	return nil
+}
+
+// tooManyRoles refuses to make more hosts than a room may have, those counted who are away and
+// those who are hosts no more.
+func (r *Run) tooManyRoles(c *Command) *Error {
+	if c.Role != events.RoleHost {
+		return nil
+	}
+	n := len(c.Users)
+	for u, k := range r.state.kept {
+		if k.Role != "" && !slices.Contains(c.Users, u) {
+			n++
+		}
+	}
+	if limit := r.in.limits.Restrictions; n > limit {
+		return over(ErrParamInvalid, "userIDs", limit, n, "would make %d users whose role was set; a room may have %d of them", n, limit)
 	}
 	return nil
 }

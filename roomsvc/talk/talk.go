@@ -155,7 +155,7 @@ func (t *Talk) place(s *Saying) (place *messages.Place, later bool, refused *roo
 		return room.Refuse(code, format+"; nothing was sent", args...)
 	}
 	t.Replica.Speak(c.Room, func(in replica.Spoken) {
-		st := in.State
+		st, now := in.State, events.TimeOf(time.Now())
 		switch {
 		case st == nil || st.Ending():
 			refused = refuse(room.ErrRoomNotExist, "there is no room %q", c.Room)
@@ -163,10 +163,10 @@ func (t *Talk) place(s *Saying) (place *messages.Place, later bool, refused *roo
 			refused = refuse(room.ErrUserNotInRoom, "%q (session %s) is not in %q", c.User, c.Session, c.Room)
 		case in.Leaving(c.User):
 			later = true
-		case c.UserForm && st.Silent(c.User, events.TimeOf(time.Now())) != nil:
-			refused = st.Silent(c.User, events.TimeOf(time.Now()))
+		case c.UserForm && st.Silent(c.User, now) != nil:
+			refused = st.Silent(c.User, now)
 		default:
-			m.InstanceID, m.After, m.Time = st.InstanceID, after(s, &in), max(st.FactAt, events.TimeOf(time.Now()))
+			m.InstanceID, m.After, m.Time = st.InstanceID, after(s, &in), max(st.FactAt, now)
 			place = t.Outbox.Place(c.Room, c.User)
 		}
 	})
