@@ -65,10 +65,17 @@ func (w *world) command(line string) *room.Command {
 		c.Room = subjects.Room(words[2])
 	}
 	has := func(word string) bool { return slices.Contains(words[min(len(words), 3):], word) }
+	c.UserForm, c.HostByToken, c.Role, c.Seconds = has("form"), has("token"), events.Role(options["role"]), int64(number("seconds"))
+	c.Config.Hosts, c.Config.Attributes, c.Config.Speakers = options["hosts"], options["attributes"], options["speakers"]
 	switch c.Verb {
 	case room.Switch:
 		c.From, c.Room, c.CreateMissing = c.Room, subjects.Room(words[3]), has("create")
-	case room.SetMemberAttributes, room.Kick:
+	case room.Update:
+		c.Change = changeOf(options)
+		if title, ok := options["title"]; ok {
+			c.Rename = &title
+		}
+	case room.SetMemberAttributes, room.Kick, room.SetRole, room.Ban, room.Unban, room.Mute, room.Unmute:
 		for u := range strings.SplitSeq(words[3], ",") {
 			c.Users = append(c.Users, subjects.User(u))
 		}
@@ -80,6 +87,23 @@ func (w *world) command(line string) *room.Command {
 		}
 	} else if len(set) > 0 {
 		c.Attributes = set
+	}
+	return c
+}
+
+// changeOf is the options of an update.
+func changeOf(options map[string]string) *room.ConfigUpdate {
+	c := &room.ConfigUpdate{}
+	for k, field := range map[string]**string{"hosts": &c.Hosts, "attributes": &c.Attributes, "speakers": &c.Speakers} {
+		if v, ok := options[k]; ok {
+			*field = &v
+		}
+	}
+	if n, err := strconv.ParseInt(options["delay"], 10, 64); err == nil {
+		c.RoomDestroyDelayTime = &n
+	}
+	if n, err := strconv.Atoi(options["max"]); err == nil {
+		c.MaxMembers = &n
 	}
 	return c
 }
@@ -108,7 +132,7 @@ func verdict(v room.Verdict) string {
 		said += fmt.Sprintf(" users=%s", strings.Trim(fmt.Sprint(v.Users), "[]"))
 	}
 	if v.Until != 0 {
-		said += fmt.Sprintf(" until=%d", v.Until)
+		said += fmt.Sprintf(" until=%d", v.Until/1000)
 	}
 	return said
 }
@@ -147,13 +171,24 @@ func describe(f *events.Fact) string {
 		entry("by=%s req=%s", f.Operator, f.RequestID)
 	}
 	for _, j := range f.Joined {
-		entry("%s/%s %s from=%s %s req=%s", j.UserID, j.SessionID, j.Via, j.FromRoomID, pairs(j.Attributes, j.DeleteAfterOwnerLeft), j.RequestID)
+		entry("%s/%s %s %s from=%s %s req=%s", j.UserID, j.SessionID, j.Via, j.Role, j.FromRoomID, pairs(j.Attributes, j.DeleteAfterOwnerLeft), j.RequestID)
 	}
 	for _, l := range f.Left {
 		entry("%s/%s %s to=%s by=%s text=%s req=%s", l.UserID, l.SessionID, l.Reason, l.ToRoomID, l.Operator, l.ReasonText, l.RequestID)
 	}
 	for _, c := range f.Changes {
 		entry("%s set=%s delete=%s errors=%s req=%s", c.UserID, strings.Join(c.Set, ","), strings.Join(c.Delete, ","), strings.Join(c.ErrorKeys, ","), c.RequestID)
+	}
+	for _, u := range f.Updates {
+		if u.Role == "" {
+			entry("%s name=%s info=%s req=%s", u.UserID, u.UserName, u.UserInfo, u.RequestID)
+		}
+	}
+	switch f.Type {
+	case events.RoomAccessChanged, events.RoomUpdated, events.MemberUpdated:
+		if f.User != "" || f.RequestID != "" || len(f.Updates) == 0 {
+			entry("%s req=%s", f.User, f.RequestID)
+		}
 	}
 	if f.Type == events.MemberAttributesChanged {
 		entry("%s req=%s", f.User, f.RequestID)
@@ -166,7 +201,11 @@ func describe(f *events.Fact) string {
 		fmt.Fprintf(&b, " count=%d", f.Info.MemberCount)
 	case events.RoomDestroyed:
 		fmt.Fprintf(&b, " %s count=%d", f.Reason, f.Info.MemberCount)
-	case events.RoomKept:
+	case events.RoomKept, events.MemberUpdated:
+	case events.RoomUpdated:
+		fmt.Fprintf(&b, " name=%q delay=%d max=%d hosts=%s", f.Name, f.Config.RoomDestroyDelayTime, f.Config.MaxMembers, f.Config.Hosts)
+	case events.RoomAccessChanged:
+		fmt.Fprintf(&b, "%s%s", restrictions(" ban", f.Bans), restrictions(" mute", f.Mutes))
 	case events.RoomAttributesChanged:
 		fmt.Fprintf(&b, " %s", owned(f.Set, f.Ownership))
 	case events.MemberAttributesChanged:
@@ -180,6 +219,11 @@ func describe(f *events.Fact) string {
 	default:
 		fmt.Fprintf(&b, " count=%d", f.MemberCount)
 	}
+	for _, u := range f.Updates {
+		if u.Role != "" {
+			fmt.Fprintf(&b, " %s=%s", u.UserID, u.Role)
+		}
+	}
 	if gone := slices.Concat(f.Delete, f.Deleted); len(gone) > 0 {
 		fmt.Fprintf(&b, " gone=%s", strings.Join(gone, ","))
 	}
@@ -190,6 +234,19 @@ func describe(f *events.Fact) string {
 		fmt.Fprintf(&b, " digests without entry: %q", digests)
 	}
 	return b.String()
+}
+
+// restrictions is bans or mutes, each with when it ends.
+func restrictions(what string, list []events.Restriction) (out string) {
+	for _, x := range list {
+		switch out += what + "=" + x.UserID; {
+		case x.Lifted:
+			out += "(lifted)"
+		case x.Until != 0:
+			out += fmt.Sprintf("(until %d)", x.Until/1000)
+		}
+	}
+	return out
 }
 
 // pairs is a member's attributes; ~ marks those that go with the membership.
@@ -293,6 +350,9 @@ func (w *world) show(r subjects.Room) string {
 		for _, session := range m.Sessions {
 			fmt.Fprintf(&b, "/%s", session.SessionID)
 		}
+		if s.IsHost(m.User) {
+			b.WriteString("(host)")
+		}
 		b.WriteString(pairs(m.Attributes, goes(w, m)))
 		return true
 	})
@@ -300,8 +360,12 @@ func (w *world) show(r subjects.Room) string {
 		fmt.Fprintf(&b, " %s", owned(s.Attributes, ownershipOf(s.Head)))
 	}
 	for _, k := range keptOf(s) {
-		fmt.Fprintf(&b, ", %s left behind %s", k.User, pairs(k.Attributes, nil))
+		if k.Attributes != nil {
+			fmt.Fprintf(&b, ", %s left behind %s", k.User, pairs(k.Attributes, nil))
+		}
 	}
+	bans, mutes := s.Restrictions(w.now)
+	b.WriteString(restrictions(", ban", bans) + restrictions(", mute", mutes))
 	if s.EmptySince != 0 {
 		fmt.Fprintf(&b, " empty since %d by %d, ends at %d", s.EmptySince/1000, s.EmptyBy, s.DestroyAt()/1000)
 	}

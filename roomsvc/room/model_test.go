@@ -471,7 +471,7 @@ func (r *modelRoom) restrict(c *room.Command, l *room.Limits, now events.Time) s
 	}
 	answer := changed(some) + " users=" + strings.Trim(fmt.Sprint(c.Users), "[]")
 	if is.Until != 0 {
-		answer += fmt.Sprintf(" until=%d", is.Until)
+		answer += fmt.Sprintf(" until=%d", is.Until/1000)
 	}
 	return answer
 }

@@ -2,6 +2,7 @@ package room_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +105,15 @@ func (h *hostileWorld) caller(v room.Verb) *room.Command {
 	return c
 }
 
+// many is up to n users: those who come, and others.
+func (h *hostileWorld) many(n int) []string {
+	list := slices.Clone(h.users[:min(n, len(h.users))])
+	for i := len(list); i < n && rapid.Bool().Draw(h.t, "another"); i++ {
+		list = append(list, fmt.Sprintf("x%02d%s", i, strings.Repeat(`"`, 125)))
+	}
+	return list
+}
+
 func (h *hostileWorld) pairs(n, key, value int) map[string]string {
 	pairs := map[string]string{}
 	for range rapid.IntRange(1, n).Draw(h.t, "pairs") {
@@ -117,6 +127,7 @@ func (h *hostileWorld) draw() *room.Command {
 	t, l := h.t, h.l
 	c := h.caller(rapid.SampledFrom([]room.Verb{
 		room.Enter, room.Enter, room.Enter, room.Leave, room.SetAttributes, room.SetAttributes, room.SetAttributes, room.SetMemberAttributes, room.Kick, room.DestroyRoom,
+		room.Update, room.UpdateMember, room.SetRole, room.Ban, room.Mute, room.SetAccess,
 	}).Draw(t, "verb"))
 	var err *room.Error
 	switch c.Verb {
@@ -146,6 +157,16 @@ func (h *hostileWorld) draw() *room.Command {
 		err = c.SetMemberAttributes(q, l)
 	case room.Kick:
 		err = c.Kick(&room.KickRequest{UserIDs: h.users, Reason: hostile(room.MaxReason, false).Draw(t, "reason")})
+	case room.Ban, room.Mute:
+		err = c.Restrict(&room.RestrictRequest{UserIDs: h.many(room.MaxKick), Seconds: room.MaxRestriction, Reason: hostile(room.MaxReason, false).Draw(t, "reason")})
+	case room.SetRole:
+		err = c.SetRole(&room.SetRoleRequest{UserIDs: h.many(room.MaxUserIDs), Role: "host"})
+	case room.SetAccess:
+		err = c.SetAccess(&room.SetAccessRequest{Access: room.AccessListed, Allow: h.many(60)})
+	case room.Update:
+		err = c.Update(&room.UpdateRequest{RoomName: new(hostile(l.RoomName, false).Draw(t, "title"))}, l)
+	case room.UpdateMember:
+		err = c.UpdateMember()
 	case room.DestroyRoom:
 		err = c.Destroy(&room.DestroyRequest{Reason: hostile(room.MaxReason, false).Draw(t, "reason")})
 	}
@@ -228,7 +249,7 @@ func TestSizes(t *testing.T) {
 			}
 		}
 	})
-	for _, typ := range []string{events.RoomCreated, events.MemberJoined, events.MemberLeft, events.RoomAttributesChanged, events.MemberAttributesChanged, events.RoomDestroyed} {
+	for _, typ := range []string{events.RoomCreated, events.MemberJoined, events.MemberLeft, events.RoomAttributesChanged, events.MemberAttributesChanged, events.RoomDestroyed, events.RoomUpdated, events.MemberUpdated, events.RoomAccessChanged} {
 		if facts[typ] == 0 {
 			t.Errorf("no %s was made", typ)
 		}
@@ -258,5 +279,36 @@ func TestSizesOfReturningMembers(t *testing.T) {
 	}
 	if s := w.rooms["lobby"]; s.Members != 31 || len(keptOf(s)) != 0 || had != 0 || len(s.Member("u0000").Attributes) < 5 {
 		t.Errorf("%s", w.show("lobby"))
+	}
+}
+
+// The largest ban of all fits beside the largest list of users who may join.
+func TestSizeOfTheLargestBan(t *testing.T) {
+	w := newWorld(t)
+	w.limits.Restrictions = 10_000
+	w.run("create keeper lobby")
+	allow := &room.Command{Verb: room.SetAccess, Room: "lobby", Session: room.DefaultSession, RequestID: strings.Repeat("\x01", room.MaxRequestID)}
+	long := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprintf("%03d%s", i, strings.Repeat(`"`, 125)))
+		}
+		return list
+	}
+	if err := allow.SetAccess(&room.SetAccessRequest{Access: room.AccessListed, Allow: long(63)}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := w.carry(allow); !v.Changed {
+		t.Fatalf("%+v", v)
+	}
+	for _, v := range []room.Verb{room.Ban, room.Mute} {
+		for _, char := range []string{"\u2028", "\uFFFD", `"`, "日"} {
+			c := &room.Command{Verb: v, Room: "lobby", User: subjects.User(strings.Repeat(`"`, 128)), RequestID: strings.Repeat("\x01", room.MaxRequestID), TraceParent: strings.Repeat("0", 55)}
+			if err := c.Restrict(&room.RestrictRequest{UserIDs: long(room.MaxKick), Seconds: room.MaxRestriction, Reason: strings.Repeat(char, room.MaxReason/len(char))}); err != nil {
+				t.Fatal(err)
+			}
+			if v, facts := w.carry(c); !v.Changed || len(facts) != 1 { // [world.store] insists that it fits
+				t.Errorf("%+v", v)
+			}
+		}
 	}
 }

@@ -22,9 +22,11 @@ func (w *world) carry(c *room.Command) (room.Verdict, []*events.Fact) {
 			w.store(f)
 		}
 		all = append(all, facts...)
-		if v := verdicts[0]; !v.Later || len(facts) == 0 {
+		v := verdicts[0]
+		if !v.Begun {
 			return v, all
 		}
+		c.Begun = facts[0].InstanceID
 	}
 }
 
@@ -378,5 +380,109 @@ func TestHostsCommands(t *testing.T) {
 				t.Errorf("%s of no room by %q: %+v", v, user, got)
 			}
 		}
+	}
+}
+
+// A ban whose first fact is stored is carried through: when it was its own user that it put
+// out, when that user lost its role meanwhile, and when others filled the room's bans.
+func TestBanThatBegan(t *testing.T) {
+	for what, between := range map[string]func(*world){
+		"itself":  func(*world) {},
+		"demoted": func(w *world) { w.carry(setRole("", events.RoleMember, "alice")) },
+		"filled":  func(w *world) { w.carry(restrict(room.Ban, "", 0, "x", "y")) },
+	} {
+		w := hosted(t)
+		w.limits.Restrictions = 2
+		users := []subjects.User{"carol"}
+		if what == "itself" {
+			users = append(users, "alice")
+		}
+		c := restrict(room.Ban, "alice", 0, users...)
+		verdicts, facts := w.decide(c)
+		if !verdicts[0].Begun || len(facts) != 1 || len(facts[0].Left) != len(users) {
+			t.Fatalf("%s: %+v", what, verdicts)
+		}
+		w.store(facts[0])
+		c.Begun = facts[0].InstanceID
+		between(w)
+		if v, _ := w.carry(c); !v.Changed || w.rooms["lobby"].Banned("carol", w.now) == nil {
+			t.Errorf("%s: %+v", what, v)
+		}
+		c.Begun = "another instance"
+		if v, _ := w.carry(c); what != "filled" && !refusedWith(v, room.ErrNotAllowed) {
+			t.Errorf("%s, begun in another instance: %+v", what, v)
+		}
+	}
+}
+
+// A host stands no higher than another: it may put out the room's creator, who stays a host
+// until somebody says otherwise, and neither comes back by itself.
+func TestHostsAgainstEachOther(t *testing.T) {
+	w := hosted(t)
+	w.carry(setRole("alice", events.RoleHost, "bob"))
+	if v, _ := w.carry(restrict(room.Ban, "bob", 0, "alice")); !v.Changed {
+		t.Errorf("%+v", v)
+	}
+	for _, v := range []room.Verb{room.Unban, room.Ban, room.Update, room.SetRole, room.SetAccess, room.DestroyRoom} {
+		c := restrict(v, "alice", 0, "alice")
+		if got, _ := w.carry(c); !refusedWith(got, room.ErrNotAllowed) {
+			t.Errorf("%s by alice, who is out: %+v", v, got)
+		}
+	}
+	token := as(room.Enter, "alice")
+	token.HostByToken, token.Granted = true, true
+	if v, _ := w.carry(token); !refusedWith(v, room.ErrBanned) {
+		t.Errorf("she comes back with a token: %+v", v)
+	}
+	token.UserForm = false
+	if v, _ := w.carry(token); !v.Changed {
+		t.Errorf("a back end brings her in: %+v", v)
+	}
+	w.hasHosts(t, "bob", "alice")
+	tab := as(room.Enter, "alice")
+	tab.Session = "tab"
+	if v, _ := w.carry(tab); !refusedWith(v, room.ErrBanned) {
+		t.Errorf("another device of hers, who is in: %+v", v)
+	}
+}
+
+// What a room keeps of users does not grow for ever: hosts that make hosts, and hosts that ban,
+// come to an end.
+func TestKeptIsBounded(t *testing.T) {
+	w := hosted(t)
+	w.limits.Restrictions = 10
+	refused := 0
+	for i := range 30 {
+		u := subjects.User(fmt.Sprintf("s%d", i))
+		w.run(fmt.Sprintf("join %s lobby", u))
+		for _, c := range []*room.Command{setRole("alice", events.RoleHost, u), setRole("alice", events.RoleMember, u), restrict(room.Mute, "alice", 0, u), restrict(room.Ban, "alice", 0, u)} {
+			if v, _ := w.carry(c); v.Refused != nil {
+				refused++
+				refusal(t, string(c.Verb), v.Refused, room.ErrParamInvalid, "userIDs", 10)
+			}
+		}
+		w.run(fmt.Sprintf("leave %s lobby", u))
+	}
+	if n := len(w.kept()); n > 12 || refused != 60 {
+		t.Errorf("%d users are kept, %d commands were refused", n, refused)
+	}
+	w.now += 1000
+	if v, _ := w.carry(setRole("alice", events.RoleMember, "bob")); v.Refused != nil {
+		t.Errorf("a demotion is refused: %+v", v)
+	}
+}
+
+// A back end that names no user is nobody in the room, even beside those who have left.
+func TestNobodyIsNoMember(t *testing.T) {
+	w := hosted(t)
+	w.run("join dave lobby", "join eve lobby")
+	w.run("leave carol lobby")
+	c := as(room.SetAttributes, "")
+	c.Set = map[string]string{"k": "v"}
+	if v, _ := w.carry(c); !v.Changed {
+		t.Errorf("%+v", v)
+	}
+	if m := w.rooms["lobby"].Member(""); m != nil || w.rooms["lobby"].IsHost("") {
+		t.Errorf("%+v", m)
 	}
 }

@@ -28,9 +28,13 @@ type tb interface {
 //	setAttributes alice lobby +seat=alice -old force own go if=3
 //	setMemberAttributes alice lobby bob,eve +hand=up stay
 //	kick ops lobby bob,eve reason=spam               destroy ops lobby
+//	update ops lobby title=Hall delay=5 max=3 hosts=creator attributes=owned speakers=hosts
+//	updateMember alice lobby name=Al info={}         setRole alice lobby bob role=host form
+//	ban ops lobby bob,eve seconds=60 reason=spam     unban ops lobby bob
 //
 // where alice stands for alice/default, and - for no user; own is isUpdateOwner, and go
-// and stay are the two values of isDeleteAfterOwnerLeft, true and false.
+// and stay are the two values of isDeleteAfterOwnerLeft, true and false. With form a command is
+// in the user form; with token its user's token makes it a host.
 type world struct {
 	tb
 	rooms   map[subjects.Room]*room.State
