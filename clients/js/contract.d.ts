@@ -1530,6 +1530,8 @@ export interface UpdatedData {
   /** at most 64 bytes unless room-name is set otherwise, and never more than 1024; absent: empty */
   roomName?: string;
   config: Config;
+  /** the creator's role, where config.hosts changes it, whether the creator is in or not */
+  infos?: MemberUpdate[];
   /** absent: empty, a back end that named no user; an ID, or empty for nobody */
   userID?: string;
   requestID?: string;

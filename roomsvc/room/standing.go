@@ -1,7 +1,6 @@
 package room
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
