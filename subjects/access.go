@@ -15,6 +15,8 @@ const (
 	ServiceQuery   = "$SRV.>"             // queries to micro services, such as their status
 	AuthRequests   = "$SYS.REQ.USER.AUTH" // the NATS server asks who somebody is
 	ConnectionInfo = "$SYS.REQ.USER.INFO" // tells a connection what it is itself
+
+	StreamUpdated = "$JS.EVENT.ADVISORY.STREAM.UPDATED.*" // the NATS server says that somebody changed a stream's settings
 )
 
 const (

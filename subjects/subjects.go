@@ -202,6 +202,21 @@ func ParseSessionKey(key string) (u User, session string, ok bool) {
 	return u, session, err == nil && utf8.ValidString(session)
 }
 
+// StreamOf is the stream of ours that stores what is published on a subject, "" if none does.
+func StreamOf(subject string) string {
+	switch {
+	case subject == Sync || strings.HasPrefix(subject, journalPrefix):
+		return StreamRooms
+	case strings.HasPrefix(subject, msgJournal):
+		return StreamMessages
+	case strings.HasPrefix(subject, kvPrefix+BucketState+"."):
+		return StreamState
+	case strings.HasPrefix(subject, kvPrefix+BucketSessions+"."):
+		return StreamSessions
+	}
+	return ""
+}
+
 // KV is the subject of a key in a bucket.
 func KV(bucket, key string) string { return kvPrefix + bucket + "." + key }
 

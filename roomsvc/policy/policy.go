@@ -74,7 +74,7 @@ var Table = []Rule{
 		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.KVPattern(subjects.BucketBlocks), subjects.ConnectionInfo},
 			subjects.FindStreams(), subjects.OwnStream(subjects.StreamRooms), subjects.OwnStream(subjects.StreamMessages), []string{subjects.EraseFrom(subjects.StreamMessages)},
 			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions), subjects.OwnStream(subjects.StreamBlocks)),
-		Subscribe: []string{subjects.Inboxes, subjects.Everything, subjects.ServiceQuery, subjects.AuthRequests},
+		Subscribe: []string{subjects.Inboxes, subjects.Everything, subjects.ServiceQuery, subjects.AuthRequests, subjects.StreamUpdated},
 		Respond:   true,
 	}},
 }
