@@ -56,7 +56,7 @@ func begin[T any, P interface {
 	if cmd.RequestID != "" {
 		cmd.Digest = digest(q.info.Verb, body)
 	}
-	if parent := q.headers.Get("traceparent"); parent != "" && traceParent.MatchString(parent) {
+	if parent := header(q.headers, "traceparent"); parent != "" && traceParent.MatchString(parent) {
 		cmd.TraceParent = parent
 	}
 	return cmd, true

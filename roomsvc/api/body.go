@@ -3,9 +3,13 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc/room"
@@ -52,9 +56,23 @@ func parse[T any, P interface {
 		return false
 	}
 	if c.RequestID == "" {
-		c.RequestID = q.headers.Get(jetstream.MsgIDHeader)
+		c.RequestID = header(q.headers, jetstream.MsgIDHeader)
 	}
 	return true
+}
+
+// header is the value of a header, in whatever case its name is written: many libraries write
+// all of them in lower case.
+func header(h nats.Header, name string) string {
+	if v := h.Get(name); v != "" {
+		return v
+	}
+	for _, key := range slices.Sorted(maps.Keys(h)) {
+		if strings.EqualFold(key, name) && h.Get(key) != "" {
+			return h.Get(key)
+		}
+	}
+	return ""
 }
 
 // digest is the same for the same request, however its JSON is laid out.
