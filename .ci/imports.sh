@@ -24,10 +24,13 @@ roomsvc/policy       | subjects                                               |
 roomsvc/due          | |
 roomsvc/life         | |
 roomsvc/answers      | subjects                                               | nats.go
-roomsvc/journal      | events subjects                                        | $nats json nuid
-roomsvc/messages     | events journal life subjects                           | $nats
-roomsvc/projection   | journal room subjects                                  | $nats json
-roomsvc/leases       | due events journal life room subjects                  | $nats $json nuid
+roomsvc/journal      | events streams subjects | $nats json nuid
+roomsvc/messages     | events journal life streams subjects | $nats
+roomsvc/projection   | journal room streams subjects | $nats json
+roomsvc/leases       | clock due events journal life room streams subjects | $nats $json nuid json
+roomsvc/health       | |
+roomsvc/clock        | events health life                                     | golang.org/x/sys/unix
+roomsvc/streams      | health subjects                                        | $nats
 roomsvc/feeds        | events life room subjects                              | nats.go nuid
 roomsvc/lead         | journal life subjects                                  | $nats json
 roomsvc/replica      | events journal life pack room subjects                 | json
@@ -35,20 +38,20 @@ roomsvc/image        | room                                                   |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/ids          | | precis
-roomsvc/commit       | events journal life replica room subjects              | nuid
+roomsvc/commit       | clock events journal life replica room subjects | nuid
 roomsvc/blocks       | commit events journal life replica room subjects       | $nats json
-roomsvc/space        | journal life room                                      |
+roomsvc/space        | health journal life room subjects |
 roomsvc/load         | events image journal life projection replica room subjects |
-roomsvc/upkeep       | commit conns due events feeds lead leases life projection replica room subjects |
+roomsvc/upkeep       | clock commit conns due events feeds lead leases life projection replica room subjects |
 roomsvc/past         | events journal messages replica room subjects          | json/jsontext
-roomsvc/talk         | commit events journal life messages replica room subjects | nats.go nuid
+roomsvc/talk         | clock commit events journal life messages replica room subjects | nats.go nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | room subjects                                          |
 roomsvc/hooks        | life room subjects                                     | nats.go $json
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers blocks commit departed events guard hooks ids intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | answers api blocks commit conns departed events feeds guard hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
-roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
+roomsvc/api          | answers blocks clock commit departed events guard hooks ids intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | answers api blocks clock commit conns departed events feeds guard health hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
+roomsvc/auth         | events policy room subjects | nats.go $json jwkset jwt nats-jwt nkeys rate json
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
 docs/contract        | events subjects                                        | nats.go nats.go/micro jsonschema

@@ -14,12 +14,14 @@ import (
 	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/blocks"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/conns"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/erase"
 	"natsrooms/roomsvc/feeds"
 	"natsrooms/roomsvc/guard"
+	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/lead"
@@ -43,6 +45,9 @@ type assembly struct {
 	nc     *nats.Conn
 	log    *slog.Logger
 	life   *life.Life
+	health *health.Book
+	clock  *clock.Clock
+	begin  *start
 	stats  func() any
 	limits atomic.Pointer[room.Limits] // the limits of all instances
 
@@ -88,9 +93,15 @@ func (s *assembly) assemble(ctx context.Context) error {
 	if found.Rewrite {
 		s.projector.Rewrite()
 	}
-	if s.leases, err = leases.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.Grace, s.log); err != nil {
+	sessions := leases.Settings{Replicas: s.cfg.Replicas, MaxBytes: s.cfg.StateBytes, Clock: s.clock, Grace: s.cfg.Grace}
+	if err = s.begin.patiently(ctx, func(ctx context.Context) error { return leases.Make(ctx, s.journal, sessions) }); err != nil {
 		return err
 	}
+	if s.leases, err = leases.Open(ctx, s.life, s.journal, sessions, s.log); err != nil {
+		return err
+	}
+	s.life.Go(func() { s.journal.Streams.Run(s.life, s.nc, s.log, s.health) })
+	s.life.Go(func() { s.clock.Watch(s.life, s.health, s.leases.Ahead) })
 	s.empty.Book = s.leases
 	s.warden = blocks.NewWarden()
 	if s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.log, s.warden.Look); err != nil {
@@ -149,7 +160,11 @@ const (
 
 // openStreams opens what is stored, and reads the settings that all instances share.
 func (s *assembly) openStreams(ctx context.Context) (err error) {
-	if s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, Shared: s.cfg.shared()}); err != nil {
+	s.begin = &start{s.life, s.log, s.nc, s.cfg.Wait, time.Now().Add(s.cfg.Wait), s.cfg.Store != nil}
+	if err = s.begin.patiently(ctx, func(ctx context.Context) (err error) {
+		s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, MaxBytes: s.cfg.FactsBytes, Shared: s.cfg.shared()})
+		return err
+	}); err != nil {
 		return err
 	}
 	s.life.Go(func() {
@@ -157,11 +172,21 @@ func (s *assembly) openStreams(ctx context.Context) (err error) {
 			s.life.Fail(err)
 		}
 	})
-	if s.bucket, err = projection.Open(ctx, s.journal, s.cfg.Replicas); err != nil {
+	s.life.Go(func() { s.begin.unstuck(ctx, s.journal) })
+	if err = s.begin.patiently(ctx, func(ctx context.Context) (err error) {
+		s.bucket, err = projection.Open(ctx, s.journal, projection.Settings{Replicas: s.cfg.Replicas, MaxBytes: s.cfg.StateBytes})
+		return err
+	}); err != nil {
 		return err
 	}
-	if s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas, TakeOver: s.cfg.TakeOver}); err != nil {
+	if err = s.begin.patiently(ctx, func(ctx context.Context) (err error) {
+		s.messages, err = messages.Open(ctx, s.journal, messages.Settings{Keep: s.cfg.MessagesKeep, PerRoom: s.cfg.MessagesPerRoom, Replicas: s.cfg.Replicas, TakeOver: s.cfg.TakeOver, MaxBytes: s.cfg.MessagesBytes})
 		return err
+	}); err != nil {
+		return err
+	}
+	if s.journal.Adopted != "" {
+		s.log.Warn(s.journal.Adopted)
 	}
 	if !s.messages.Erases {
 		s.log.Warn("the stream of messages was made by an earlier version, so deleteMessages and eraseUser are refused; start one roomd with --take-over, alone, to change that", "stream", subjects.StreamMessages)
@@ -222,7 +247,7 @@ func (s *assembly) live(loaded *load.Replica) {
 	s.departed = departed.New(s.journal, s.rep)
 	s.rep.Leaving = s.departed.Note
 	s.empty = upkeep.NewEmptyRooms(func(id subjects.Room, t commit.Task) { s.commit.AssignOnce(id, t) })
-	s.rep.Due = s.empty.Changed
+	s.rep.Due, s.empty.Clock = s.empty.Changed, s.clock
 	if !s.cfg.Feeds {
 		return
 	}
@@ -245,12 +270,12 @@ func (s *assembly) wire(rep *replica.Replica) {
 	s.outbox = messages.NewOutbox(s.life, s.journal)
 	s.grants = &leases.Grants{Book: s.leases}
 	s.commit = commit.New(commit.Config{
-		Life: s.life, Log: s.log, Journal: s.journal, Replica: rep, Sync: s.sync, Source: s.cfg.SourcePrefix, Limits: limits, Prove: s.prove,
+		Life: s.life, Log: s.log, Clock: s.clock, Journal: s.journal, Replica: rep, Sync: s.sync, Source: s.cfg.SourcePrefix, Limits: limits, Prove: s.prove,
 		PutOut: func(st *room.State, f *events.Fact) func() { return s.api.PutOut(st, f) },
 		Said:   s.outbox.Settled,
 		Settle: func(results []commit.Result) { s.api.Settle(results) },
 	})
-	s.space = space.New(space.Config{Life: s.life, Log: s.log, Journal: s.journal, Store: s.cfg.Store, Messages: s.cfg.MessagesUntil})
+	s.space = space.New(space.Config{Life: s.life, Health: s.health, Journal: s.journal, Store: s.cfg.Store, Messages: s.cfg.MessagesUntil})
 	s.messages.May = s.space.Message
 	s.expiry = &upkeep.Leases{Life: s.life, Log: s.log, Book: s.leases, Replica: rep, Sync: s.sync, Commit: s.commit, Limits: limits}
 	if s.cfg.System != nil {
@@ -264,13 +289,13 @@ func (s *assembly) wire(rep *replica.Replica) {
 		known = s.messages.Know(s.life)
 	}
 	s.talk = talk.New(talk.Config{
-		Life: s.life, Log: s.log, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Life: s.life, Log: s.log, Clock: s.clock, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix, Known: known,
 	})
 	s.erase = erase.New(erase.Config{Life: s.life, Log: s.log, Replica: rep, Messages: s.messages, Limits: limits, Source: s.cfg.SourcePrefix})
 	s.warden.Start(blocks.Config{Life: s.life, Log: s.log, Replica: rep, Sync: s.sync, Commit: s.commit, End: s.door.endBarred, EndAll: s.door.endAllBarred})
 	s.api = api.New(api.Config{
-		Life: s.life, Log: s.log, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Life: s.life, Log: s.log, Clock: s.clock, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past: &past.Reader{
 			Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix,
 			Moments: past.Moments{Journal: s.journal, View: rep.View},
@@ -336,7 +361,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 // duties are what this instance does while it leads.
 func (s *assembly) duties() []lead.Duty {
 	list := []lead.Duty{
-		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.cfg.FactsKeep), s.erase.Lead,
+		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.clock, s.cfg.FactsKeep), s.erase.Lead,
 	}
 	if s.feeds != nil {
 		list = append(list, upkeep.Feeds(s.feeds, s.life))

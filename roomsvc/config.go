@@ -26,6 +26,9 @@ type Config struct {
 	FactsKeep       time.Duration             // how long facts are kept: 0 is 168 h, else at least 24 h
 	MessagesKeep    time.Duration             // how long messages are kept: 0 is 24 h, else at least 5 min
 	MessagesPerRoom int                       // newest messages that a room keeps; 0: 2,000
+	FactsBytes      int64                     // that facts may take in the store; 0: as the stream has, unlimited for a new one
+	MessagesBytes   int64                     // the same for messages
+	StateBytes      int64                     // the same for each of the two buckets
 	Limits          room.Limits               // see [room.Settings]
 	Replicas        int                       // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
 	MaxInFlight     int                       // commands worked on at once, beyond that BUSY; 0: 16384
@@ -44,6 +47,8 @@ type Config struct {
 	Image           *Image                    // of what this instance knew a while ago, and its file: a start over it is faster; nil: none
 	Hooks           hooks.Settings            // what the application is asked before it is decided; zero: nothing
 	TakeOver        bool                      // replaces a stream of messages from which nothing can be erased, because an earlier version made it; no other instance may run meanwhile
+	Wait            time.Duration             // how long a start waits for a cluster that has no leader yet; 0: 1 min, negative: not at all
+	Wall            func() time.Time          // reads this machine's clock; nil: time.Now
 	Logger          *slog.Logger              // default: slog.Default()
 }
 
@@ -60,6 +65,7 @@ const (
 	defaultRemember = 3 * time.Minute
 	defaultSettle   = 5 * time.Minute
 	defaultGrace    = 10 * time.Second
+	defaultWait     = time.Minute
 
 	defaultMessagesKeep    = 24 * time.Hour
 	minMessagesKeep        = 5 * time.Minute
@@ -79,6 +85,9 @@ func (c *Config) validate() error {
 		return fmt.Errorf("messages are to be kept for %v; it must be at least %v", c.MessagesKeep, minMessagesKeep)
 	}
 	c.MessagesPerRoom = cmp.Or(c.MessagesPerRoom, defaultMessagesPerRoom)
+	if c.FactsBytes < 0 || c.MessagesBytes < 0 || c.StateBytes < 0 {
+		return errors.New("bytes of facts, messages and state can't be negative; 0 leaves them as they are")
+	}
 	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
 		return errors.New("messages per room, replicas and commands in flight can't be negative; 0 is the default")
 	}
@@ -95,10 +104,17 @@ func (c *Config) validate() error {
 	if c.Remember < 0 || c.Settle < 0 {
 		return errors.New("the time to remember requests and the time to settle can't be negative; 0 is the default")
 	}
+	c.fill()
+	return nil
+}
+
+// fill gives what is left its default.
+func (c *Config) fill() {
 	c.Grace = max(cmp.Or(c.Grace, defaultGrace), 0)
 	if c.Remember == 0 {
 		c.Remember = defaultRemember
 	}
+	c.Wait = max(cmp.Or(c.Wait, defaultWait), 0)
 	if c.Settle == 0 {
 		c.Settle = defaultSettle
 	}
@@ -111,7 +127,6 @@ func (c *Config) validate() error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return nil
 }
 
 // sharedFeeds is a shared setting: some instance has been told that end users connect as

@@ -14,8 +14,8 @@ const (
 	forgetEvery     = time.Minute
 )
 
-// housekeeping does what recurs by the clock; ready says why the instance is not ready.
-func (s *assembly) housekeeping(ready func(context.Context) error) {
+// housekeeping does what recurs by the clock; look looks whether the instance is ready.
+func (s *assembly) housekeeping(look func(context.Context) error) {
 	settings, check, forget := time.NewTicker(settingsRefresh), time.NewTicker(checkEvery), time.NewTicker(forgetEvery)
 	defer settings.Stop()
 	defer check.Stop()
@@ -27,9 +27,7 @@ func (s *assembly) housekeeping(ready func(context.Context) error) {
 		case <-settings.C:
 			s.refresh()
 		case <-check.C:
-			if err := ready(s.life); err != nil && !s.life.Over() {
-				s.log.Error("not ready", "error", err)
-			}
+			_ = look(s.life) // it reports what it finds
 		case <-forget.C:
 			s.rep.Forget()
 			s.messages.Forget(func(r subjects.Room) bool { return s.rep.Head(r) == nil })

@@ -36,13 +36,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/api"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
+	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -51,8 +52,7 @@ import (
 // Service is a running instance.
 type Service struct {
 	assembly
-	unfit  atomic.Pointer[string] // why this instance is not ready, "" if it is
-	opened chan struct{}          // closed once the assembly is complete, or has failed
+	opened chan struct{} // closed once the assembly is complete, or has failed
 
 	mu        sync.Mutex // guards endpoints and stopping
 	endpoints *api.Endpoints
@@ -72,6 +72,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 	}
 	s := &Service{opened: make(chan struct{}), done: make(chan struct{})}
 	s.assembly = assembly{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), life: life.New(s.fail), stats: s.stats}
+	s.health, s.clock = health.New(s.log), clock.New(cfg.Wall)
 	if err := s.open(ctx); err != nil {
 		s.failed.Do(func() { go s.end() })
 		<-s.done // nothing is left on the connection
@@ -217,17 +218,20 @@ func (s *Service) Check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	err := s.journal.CheckSubjects(ctx)
-	if trouble := s.projector.Trouble(); err == nil && trouble != nil {
-		err = fmt.Errorf("the bucket %s cannot be written, so a start takes longer and longer: %w", subjects.BucketState, trouble)
+	if err := s.journal.CheckSubjects(ctx); ctx.Err() == nil || err == nil {
+		s.health.Unfit("subjects", err)
 	}
-	why := ""
-	if err != nil {
-		why = err.Error()
+	trouble := s.projector.Trouble()
+	if trouble != nil {
+		trouble = fmt.Errorf("the bucket %s cannot be written, so a start takes longer and longer: %w", subjects.BucketState, trouble)
 	}
-	s.unfit.Store(&why)
-	return cmp.Or(s.space.Trouble(), err)
+	s.health.Unfit("bucket", trouble)
+	return s.health.Err()
 }
+
+// Problems lists what is wrong at the moment with the instance and what surrounds it, the
+// oldest first. [Service.Check] looks for more, and says why the instance is not ready.
+func (s *Service) Problems() []health.Problem { return s.health.Problems() }
 
 // listen begins to take commands, unless the service has failed in the meantime.
 func (s *Service) listen() (err error) {
@@ -260,15 +264,8 @@ func (s *Service) woke() {
 
 // stats is what the micro service returns under "data" when it is asked for statistics.
 func (s *Service) stats() any {
-	why := ""
-	if p := s.unfit.Load(); p != nil {
-		why = *p
-	}
-	if trouble := s.space.Trouble(); trouble != nil {
-		why = trouble.Error()
-	}
 	stats := map[string]any{
-		"instance": s.cfg.Instance, "ready": why == "" && !s.life.Over(), "problem": why, "rooms": s.rep.Living(),
+		"instance": s.cfg.Instance, "ready": s.health.Err() == nil && !s.life.Over(), "problem": s.health.Text(), "problems": s.health.Problems(), "rooms": s.rep.Living(),
 		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(),
 	}
 	if s.hooks != nil {

@@ -294,7 +294,7 @@ func TestTwoLeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := projection.Open(w.Ctx, j, 0)
+		b, err := projection.Open(w.Ctx, j, projection.Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/intake"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -83,7 +82,7 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *na
 	}
 	now := time.Now()
 	q := &request{info: info, reply: m.Reply, userForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
-	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, now.Add(commit.Timeout), q
+	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, a.Commit.Deadline(now), q
 	if userForm {
 		q.conn, q.answers = a.Users, a.UserAnswers
 		a.receiveUsers(q, m, now)

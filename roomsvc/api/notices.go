@@ -1,8 +1,6 @@
 package api
 
 import (
-	"time"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
@@ -26,7 +24,7 @@ func (a *API) notify(q *request, p replica.Place, st events.State, ev events.Eve
 
 func (a *API) notice(c *room.Command, p replica.Place, st events.State, ev events.Event) *events.Notice {
 	return &events.Notice{
-		ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: p.Room, InstanceID: p.InstanceID, Sequence: p.Sequence,
+		ID: nuid.Next(), Time: a.Clock.Now(), Room: p.Room, InstanceID: p.InstanceID, Sequence: p.Sequence,
 		User: c.User, SessionID: c.Session, State: st, Event: ev, RequestID: c.RequestID,
 	}
 }
@@ -97,7 +95,7 @@ func (a *API) PutOut(st *room.State, f *events.Fact) (tell func()) {
 		event, sessions := whyOut(l, st)
 		for _, session := range sessions {
 			notices = append(notices, &events.Notice{
-				ID: nuid.Next(), Time: events.TimeOf(time.Now()), Room: f.Room, InstanceID: f.InstanceID, Sequence: f.Sequence,
+				ID: nuid.Next(), Time: a.Clock.Now(), Room: f.Room, InstanceID: f.InstanceID, Sequence: f.Sequence,
 				User: subjects.User(l.UserID), SessionID: session.SessionID, State: events.Disconnected, Event: event, Error: banned, ReasonText: l.ReasonText, RequestID: l.RequestID,
 			})
 		}

@@ -13,6 +13,7 @@ import (
 
 	"natsrooms/roomsvc/answers"
 	"natsrooms/roomsvc/blocks"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/departed"
 	"natsrooms/roomsvc/erase"
@@ -43,6 +44,7 @@ const ignoredHeader = "Room-Ignored-Fields"
 type Config struct {
 	Life     *life.Life
 	Log      *slog.Logger
+	Clock    *clock.Clock
 	Conn     *nats.Conn // for commands of trusted callers
 	Users    *nats.Conn // for commands of end users, and their answers; it may be the same
 	Replica  *replica.Replica

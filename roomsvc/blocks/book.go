@@ -21,6 +21,7 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/streams"
 	"natsrooms/subjects"
 )
 
@@ -58,19 +59,21 @@ type Book struct {
 func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, log *slog.Logger, changed func(subjects.User)) (*Book, error) {
 	b := &Book{journal: j, life: life, log: log, changed: changed, barred: map[subjects.User]*room.Barred{}}
 	var err error
-	b.stream, err = j.OpenStream(ctx, jetstream.StreamConfig{
-		Name:                   subjects.StreamBlocks,
-		Description:            "natsrooms: users who are kept out, and tokens that are revoked",
-		Subjects:               []string{subjects.KVPattern(subjects.BucketBlocks)},
-		Storage:                jetstream.FileStorage,
-		Discard:                jetstream.DiscardNew,
-		MaxMsgsPerSubject:      1,
-		Replicas:               max(replicas, 1),
-		AllowRollup:            true,
-		DenyDelete:             true,
-		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: markerTTL,
-	}, replicas)
+	b.stream, err = j.Streams.Open(ctx, streams.Want{
+		Config: jetstream.StreamConfig{
+			Name:                   subjects.StreamBlocks,
+			Description:            "natsrooms: users who are kept out, and tokens that are revoked",
+			Subjects:               []string{subjects.KVPattern(subjects.BucketBlocks)},
+			Storage:                jetstream.FileStorage,
+			Discard:                jetstream.DiscardNew,
+			MaxMsgsPerSubject:      1,
+			AllowRollup:            true,
+			DenyDelete:             true,
+			AllowMsgTTL:            true,
+			SubjectDeleteMarkerTTL: markerTTL,
+		},
+		Replicas: replicas,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/replica"
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	Life    *life.Life
 	Log     *slog.Logger
+	Clock   *clock.Clock // of facts
 	Journal *journal.Journal
 	Replica *replica.Replica
 	Sync    *replica.Sync
@@ -93,7 +95,7 @@ func (k *Committer) answer(r Result) {
 // input is the input to a decision on a room. Time never goes back in a room, not even from
 // one instance of it to the next.
 func (k *Committer) input(v *replica.View) room.Input {
-	now := max(events.TimeOf(time.Now()), v.FactAt)
+	now := max(k.Clock.Now(), v.FactAt)
 	return room.Input{Now: now, FactID: nuid.Next(), InstanceID: room.InstanceID(now, nuid.Next()), Limits: k.Limits()}
 }
 

@@ -8,6 +8,17 @@ import (
 
 const sweepEvery = 250 * time.Millisecond
 
+// leastWait is how long a call may wait at least, however long the journal has been silent.
+const leastWait = 2 * time.Second
+
+// Deadline is until when a call that arrives now is answered. While the journal is silent, as
+// when the server that led it has died, the time counts from the beginning of that: whoever asks
+// may have been trying for as long, since a client that has lost its own server sends what it
+// wanted to say when it has found another one.
+func (k *Committer) Deadline(now time.Time) time.Time {
+	return now.Add(max(Timeout-k.Journal.Silence(), leastWait))
+}
+
 // Track has a call answered when its time runs out.
 func (k *Committer) Track(c *Call) {
 	k.tracked.mu.Lock()

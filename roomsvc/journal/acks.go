@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +46,7 @@ type acks struct {
 	rival  chan error // a second journal
 	twice  chan place // what answered an append that had been answered
 	quiet  quiet
+	full   full
 
 	mu       sync.Mutex // guards the fields below it
 	next     uint64
@@ -57,7 +57,7 @@ type acks struct {
 // waiting is an append that waits for its answer.
 type waiting struct {
 	n        uint64
-	journal  bool // it is to be stored in the journal
+	stream   string // that it is to be stored in
 	answered func(uint64, error)
 }
 
@@ -100,22 +100,27 @@ func (a *acks) take(m *nats.Msg) {
 		w.answered(0, err)
 		return
 	}
-	if w.journal {
+	if w.stream == subjects.StreamRooms {
 		a.quiet.heard()
 	}
+	code, why := 0, ""
+	if ack.Error != nil {
+		code, why = int(ack.Error.Code), ack.Error.Description
+	}
+	a.full.heard(w.stream, code, why, ack.Seq > 0 && !ack.Duplicate)
 	w.answered(ack.means())
 }
 
 func (a *acks) send(entries []Entry, answered func(uint64, error)) (func(), error) {
-	journal := inJournal(entries[0].Subject)
-	if journal {
+	stream := subjects.StreamOf(entries[0].Subject)
+	if stream == subjects.StreamRooms {
 		a.quiet.asked()
 	}
 	a.mu.Lock()
 	a.next++
 	token := strconv.FormatUint(a.next, 36)
 	if a.waiting != nil {
-		a.waiting[token] = waiting{a.next, journal, answered}
+		a.waiting[token] = waiting{a.next, stream, answered}
 	}
 	a.mu.Unlock()
 	forget := func() {
@@ -177,9 +182,9 @@ func (b *ackBody) means() (uint64, error) {
 	case 10071, 10164: // wrong last sequence; only replicated streams send the second
 		meaning = ErrConflict
 	case
-		10002, 10023, 10028, 10047, // the account or the server has run out of resources
+		codeAccount, codeResources, codeMemory, codeStorage, // the account or the server has run out of resources
 		10054,                      // the message is too large
-		10077,                      // the stream is full
+		codeFull,                   // the stream is full
 		10174, 10175, 10176, 10177, // the batch was not taken, or not as a whole
 		10179, 10199, 10200, 10201, 10210:
 		meaning = ErrRefused
@@ -241,7 +246,3 @@ type quiet struct{ since atomic.Int64 } // when something was appended for the f
 
 func (q *quiet) asked() { q.since.CompareAndSwap(0, time.Now().UnixNano()) }
 func (q *quiet) heard() { q.since.Store(0) }
-
-func inJournal(subject string) bool {
-	return subject == subjects.Sync || strings.HasPrefix(subject, strings.TrimSuffix(subjects.JournalPattern, "*"))
-}

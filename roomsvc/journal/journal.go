@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"natsrooms/roomsvc/streams"
 	"natsrooms/subjects"
 )
 
@@ -36,12 +37,16 @@ var ErrAnother = errors.New("the stream " + subjects.StreamRooms + " is no longe
 type Settings struct {
 	Keep     time.Duration // how long facts are kept
 	Replicas int
+	MaxBytes int64 // of the stream; 0: as it has, unlimited for a new one
 	Shared   map[string]int
 }
 
 // Journal is the open stream ROOMS.
 type Journal struct {
-	ID     string // of this journal; it never changes
+	ID      string          // of this journal; it never changes
+	Streams *streams.Keeper // of this one and all others
+	Adopted string          // how it was proven whose the stream is, if its metadata did not say; usually ""
+
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
@@ -49,11 +54,6 @@ type Journal struct {
 
 	created time.Time // when the stream was
 }
-
-const (
-	metaID      = "natsrooms-journal"
-	metaSetting = "natsrooms-"
-)
 
 // Open checks the server, creates or opens the stream, and writes the settings into it. Its
 // errors are sentences for people.
@@ -65,10 +65,10 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{nc: nc, js: js}
+	j := &Journal{nc: nc, js: js, Streams: streams.New(js)}
 	account, err := js.AccountInfo(ctx)
 	if err != nil {
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) && !Passing(nc, err) {
 			return nil, fmt.Errorf("JetStream is off at %s; switch it on there (a jetstream block in its configuration), rooms are stored in it", nc.ConnectedUrlRedacted())
 		}
 		return nil, fmt.Errorf("asking %s about JetStream: %w", nc.ConnectedUrlRedacted(), err)
@@ -91,19 +91,6 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 
 // Close releases what Open uses of the connection; the connection stays open.
 func (j *Journal) Close() { j.acks.close() }
-
-// OpenStream creates another stream besides the journal, or updates an existing one to cfg.
-// With replicas 0 an existing stream keeps the number it has.
-func (j *Journal) OpenStream(ctx context.Context, cfg jetstream.StreamConfig, replicas int) (jetstream.Stream, error) {
-	if have, err := j.js.Stream(ctx, cfg.Name); err == nil && replicas == 0 {
-		cfg.Replicas = have.CachedInfo().Config.Replicas
-	}
-	stream, err := j.js.CreateOrUpdateStream(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
-	}
-	return stream, nil
-}
 
 // JetStream returns the context that the journal works in.
 func (j *Journal) JetStream() jetstream.JetStream { return j.js }
@@ -152,67 +139,46 @@ func (j *Journal) CheckSubjects(ctx context.Context) error {
 }
 
 func (j *Journal) openStream(ctx context.Context, s Settings) error {
-	cfg := jetstream.StreamConfig{
-		Name:               subjects.StreamRooms,
-		Description:        "natsrooms: every change of every room, in order",
-		Subjects:           []string{subjects.JournalPattern, subjects.Sync},
-		SubjectTransform:   &jetstream.SubjectTransformConfig{Source: subjects.JournalPattern, Destination: subjects.FactsTransform},
-		RePublish:          &jetstream.RePublish{Source: subjects.FactsPattern, Destination: subjects.FactsTransform},
-		Storage:            jetstream.FileStorage,
-		Retention:          jetstream.LimitsPolicy,
-		Discard:            jetstream.DiscardNew,
-		MaxAge:             s.Keep,
-		Replicas:           max(s.Replicas, 1),
-		DenyDelete:         true,
-		DenyPurge:          true,
-		AllowMsgTTL:        true,
-		AllowAtomicPublish: true,
-		Duplicates:         min(2*time.Minute, s.Keep),
-		Metadata:           map[string]string{},
+	shared := map[string]string{}
+	for k, v := range s.Shared {
+		shared[metaSetting+k] = strconv.Itoa(v)
 	}
-	stream, err := j.findOrCreate(ctx, cfg, s)
+	told, err := adopt(ctx, j.js, shared)
 	if err != nil {
 		return err
 	}
-	have := stream.CachedInfo().Config
-	if j.ID = have.Metadata[metaID]; j.ID == "" {
-		return fmt.Errorf("there is a stream %s that natsrooms did not make; give natsrooms an account of its own, or rename that stream", cfg.Name)
+	stream, err := j.Streams.Open(ctx, streams.Want{
+		Config: jetstream.StreamConfig{
+			Name:               subjects.StreamRooms,
+			Description:        "natsrooms: every change of every room, in order",
+			Subjects:           []string{subjects.JournalPattern, subjects.Sync},
+			SubjectTransform:   &jetstream.SubjectTransformConfig{Source: subjects.JournalPattern, Destination: subjects.FactsTransform},
+			RePublish:          &jetstream.RePublish{Source: subjects.FactsPattern, Destination: subjects.FactsTransform},
+			Storage:            jetstream.FileStorage,
+			Retention:          jetstream.LimitsPolicy,
+			Discard:            jetstream.DiscardNew,
+			DenyDelete:         true,
+			DenyPurge:          true,
+			AllowMsgTTL:        true,
+			AllowAtomicPublish: true,
+			Metadata:           shared,
+		},
+		Fresh:    map[string]string{metaID: nuid.Next()},
+		Settings: []streams.Setting{{Name: "facts-keep", Value: s.Keep.Milliseconds(), Set: keepFor}},
+		Replicas: s.Replicas,
+		MaxBytes: s.MaxBytes,
+	})
+	if err != nil {
+		return err
 	}
-	cfg.Metadata = have.Metadata
-	s.write(cfg.Metadata)
-	if have.Replicas > 1 && s.Replicas == 0 {
-		cfg.Replicas = have.Replicas
-	}
-	if j.stream, err = j.js.UpdateStream(ctx, cfg); err != nil {
-		return fmt.Errorf("the stream %s can't be set up as natsrooms needs it: %w", cfg.Name, err)
-	}
-	j.created = j.stream.CachedInfo().Created
+	j.stream, j.created, j.ID, j.Adopted = stream, stream.CachedInfo().Created, stream.CachedInfo().Config.Metadata[metaID], told
 	return nil
 }
 
-func (j *Journal) findOrCreate(ctx context.Context, cfg jetstream.StreamConfig, s Settings) (jetstream.Stream, error) {
-	stream, err := j.js.Stream(ctx, cfg.Name)
-	if err == nil {
-		return stream, nil
-	}
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("opening the stream %s: %w", cfg.Name, err)
-	}
-	cfg.Metadata[metaID] = nuid.Next()
-	s.write(cfg.Metadata)
-	if stream, err = j.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		stream, err = j.js.Stream(ctx, cfg.Name) // another instance was faster
-	}
-	if err != nil {
-		return nil, fmt.Errorf("creating the stream %s: %w", cfg.Name, err)
-	}
-	return stream, nil
-}
-
-func (s *Settings) write(metadata map[string]string) {
-	for k, v := range s.Shared {
-		metadata[metaSetting+k] = strconv.Itoa(v)
-	}
+// keepFor makes a stream keep what it holds for some milliseconds.
+func keepFor(cfg *jetstream.StreamConfig, ms int64) {
+	cfg.MaxAge = time.Duration(ms) * time.Millisecond
+	cfg.Duplicates = min(2*time.Minute, cfg.MaxAge)
 }
 
 // Shared reads the settings that all instances share.
@@ -246,7 +212,8 @@ func (j *Journal) Extent(ctx context.Context) (Extent, error) {
 	if err != nil {
 		return Extent{}, fmt.Errorf("asking for the state of the stream %s: %w", subjects.StreamRooms, err)
 	}
-	if id := info.Config.Metadata[metaID]; id != j.ID {
+	// The metadata may have been edited; the stream is still the same.
+	if id := info.Config.Metadata[metaID]; id != j.ID && !info.Created.Equal(j.created) {
 		return Extent{}, fmt.Errorf("%w (journal %s, now %q)", ErrAnother, j.ID, id)
 	}
 	return Extent{info.State.FirstSeq, info.State.LastSeq, info.State.FirstTime, info.TimeStamp}, nil
@@ -291,12 +258,13 @@ func (j *Journal) LastOf(ctx context.Context, r subjects.Room) (Message, error) 
 // FirstSince returns the sequence of the first message stored at or after t, or 0 if the
 // server says that there is none. If nothing arrives, that proves nothing and is an error.
 func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
-	cons, err := j.js.OrderedConsumer(ctx, subjects.StreamRooms, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &t, HeadersOnly: true,
-	})
+	cfg := j.Reader("").from(1)
+	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime, cfg.HeadersOnly = jetstream.DeliverByStartTimePolicy, 0, &t, true
+	cons, err := j.stream.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
 	}
+	defer func() { _ = j.stream.DeleteConsumer(context.WithoutCancel(ctx), cons.CachedInfo().Name) }()
 	if cons.CachedInfo().NumPending == 0 {
 		return 0, nil
 	}

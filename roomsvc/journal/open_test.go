@@ -186,20 +186,3 @@ func TestExtentOfAnotherStream(t *testing.T) {
 		t.Errorf("of the new one: %+v, %v", extent, err)
 	}
 }
-
-// A stream besides the journal can be updated; an impossible update is explained.
-func TestOpenStream(t *testing.T) {
-	w := newWorld(t)
-	cfg := jetstream.StreamConfig{Name: "BESIDE", Subjects: []string{"beside"}, Replicas: 1, MaxMsgs: 5}
-	for _, most := range []int64{5, 6} {
-		cfg.MaxMsgs = most
-		s, err := w.OpenStream(w.ctx, cfg, 0)
-		if err != nil || s.CachedInfo().Config.MaxMsgs != most || s.CachedInfo().Config.Replicas != 1 {
-			t.Fatalf("%+v, %v", s, err)
-		}
-	}
-	cfg.Storage = jetstream.MemoryStorage
-	if _, err := w.OpenStream(w.ctx, cfg, 0); err == nil || !strings.Contains(err.Error(), "the stream BESIDE can't be set up as natsrooms needs it") {
-		t.Errorf("%v", err)
-	}
-}

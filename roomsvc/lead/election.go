@@ -56,6 +56,11 @@ type Election struct {
 	Config
 	known chan struct{}
 	tell  func() // closes known
+
+	// Only the goroutine of Run uses these: the key under which another instance leads, and
+	// since when it has been there unchanged.
+	held  uint64
+	since time.Time
 }
 
 // New makes an election.
@@ -110,7 +115,7 @@ func (e *Election) stand() (seq uint64, sent time.Time, err error) {
 	default:
 		expect = m.Sequence
 		var held value
-		if len(m.Data) > 0 && json.Unmarshal(m.Data, &held) == nil && held.Instance != e.Instance {
+		if len(m.Data) > 0 && json.Unmarshal(m.Data, &held) == nil && held.Instance != e.Instance && !e.stale(m.Sequence) {
 			return 0, sent, nil
 		}
 	}
@@ -120,6 +125,15 @@ func (e *Election) stand() (seq uint64, sent time.Time, err error) {
 		return 0, sent, nil
 	}
 	return seq, sent, err
+}
+
+// stale says that a key has not been renewed for so long that its term is over. Usually the
+// server has removed it by then; after its clock was set back it does so much later.
+func (e *Election) stale(seq uint64) bool {
+	if seq != e.held {
+		e.held, e.since = seq, time.Now()
+	}
+	return time.Since(e.since) > TTL
 }
 
 func (e *Election) claim(ctx context.Context, expect uint64) (uint64, error) {

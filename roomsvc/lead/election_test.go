@@ -49,7 +49,7 @@ func newInstance(t *testing.T, s *server.Server, name string) *instance {
 		t.Fatal(err)
 	}
 	t.Cleanup(j.Close)
-	book, err := leases.Open(ctx, l, j, 0, time.Second, slog.New(slog.DiscardHandler))
+	book, err := leases.Open(ctx, l, j, leases.Settings{Grace: time.Second}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,5 +327,19 @@ func TestKnownWithoutAnAnswer(t *testing.T) {
 	wait(t, i.looked, "its look")
 	if len(i.begun) > 0 {
 		t.Error("it leads")
+	}
+}
+
+// A key that is not renewed and does not go, as when the server's clock was set back, keeps
+// nobody from the lead for longer than its term.
+func TestStaleKey(t *testing.T) {
+	t.Parallel()
+	a := newInstance(t, roomtest.Server(t), "a")
+	a.put(`{"instance":"dead"}`, nil)
+	began := time.Now()
+	a.stands()
+	wait(t, a.begun, "a term")
+	if took := time.Since(began); took < TTL {
+		t.Errorf("it leads after %v, when the other one might still lead", took)
 	}
 }

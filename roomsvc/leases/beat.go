@@ -62,9 +62,13 @@ func (b *Book) Beat(ctx context.Context) (err error) {
 			return marshal
 		}
 		var seq uint64
+		began := time.Now()
 		entry := []journal.Entry{{Subject: subjects.KV(subjects.BucketSessions, subjects.KeyBeat), Guarded: true, Expect: expect, Data: data}}
 		if seq, err = b.journal.Store(ctx, entry); err == nil {
-			return b.passed.Wait(ctx, seq)
+			if err = b.passed.Wait(ctx, seq); err == nil {
+				b.compare(began)
+			}
+			return err
 		}
 		if !errors.Is(err, journal.ErrConflict) {
 			return err
@@ -74,6 +78,25 @@ func (b *Book) Beat(ctx context.Context) (err error) {
 		}
 	}
 	return err
+}
+
+// compare learns from a beat, which was sent at a moment and is known by now, how far the
+// server's clock is ahead of that of facts.
+func (b *Book) compare(sent time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if took := time.Since(sent); took < lapse {
+		b.ahead = time.Duration(b.known.beats.newest.at-b.known.time.Of(sent.Add(took/2))) * time.Millisecond
+		b.compared = true
+	}
+}
+
+// Ahead is how far the server's clock is ahead of that of facts; ok is false if this instance
+// does not know.
+func (b *Book) Ahead() (ahead time.Duration, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ahead, b.compared
 }
 
 // Spares returns how much longer something lasts that is empty since a moment and was to end
@@ -87,5 +110,5 @@ func (b *Book) Spares(since events.Time, delay time.Duration) (left time.Duratio
 	if until == at { // it has ended, by whatever clock
 		return 0
 	}
-	return time.Duration(until-b.known.beats.newest.at) * time.Millisecond
+	return min(time.Duration(until-b.known.beats.newest.at)*time.Millisecond, b.known.grace, delay) // more only if the server's clock was set back
 }

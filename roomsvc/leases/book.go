@@ -21,8 +21,10 @@ type Book struct {
 	passed  journal.Passed
 	serving atomic.Bool // this instance takes commands
 
-	mu    sync.Mutex // guards known, except its count and its channel
-	known *ledger
+	mu       sync.Mutex // guards known, except its count and its channel, and the fields below it
+	known    *ledger
+	ahead    time.Duration // how far the server's clock is ahead of that of facts
+	compared bool          // whether that is known
 }
 
 // Stream returns the stream under the bucket.

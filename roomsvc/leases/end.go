@@ -137,7 +137,7 @@ func (b *Book) marked(s Session) (e Ending, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l := b.known.leases[s]; l != nil {
-		return Ending{s, l.endAt, l.seq}, l.seq > 0 && l.ended
+		return Ending{Session: s, At: l.endAt, Seq: l.seq}, l.seq > 0 && l.ended
 	}
 	return e, false
 }

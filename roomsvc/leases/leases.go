@@ -22,30 +22,27 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/streams"
 	"natsrooms/subjects"
 )
 
+// Settings of the bucket.
+type Settings struct {
+	Replicas int           // 0: as many as its stream has, 1 for a new one
+	MaxBytes int64         // of its stream; 0: as it has, unlimited for a new one
+	Clock    *clock.Clock  // of facts
+	Grace    time.Duration // how long a lease lasts after its session's connection has ended
+}
+
 // Open creates the bucket if it is missing, and returns when everything in it is known. It is
-// followed until life ends; if that becomes impossible, life fails. grace is how long a lease
-// lasts after its session's connection has ended.
-func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, grace time.Duration, log *slog.Logger) (*Book, error) {
-	b := &Book{journal: j, life: life, known: newLedger(grace, log)}
+// followed until life ends; if that becomes impossible, life fails.
+func Open(ctx context.Context, life *life.Life, j *journal.Journal, s Settings, log *slog.Logger) (*Book, error) {
+	b := &Book{journal: j, life: life, known: newLedger(s.Grace, s.Clock, log)}
 	var err error
-	b.stream, err = j.OpenStream(ctx, jetstream.StreamConfig{
-		Name:                   subjects.StreamSessions,
-		Description:            "natsrooms: leases of sessions; who leads",
-		Subjects:               []string{subjects.KVPattern(subjects.BucketSessions)},
-		Storage:                jetstream.FileStorage,
-		Discard:                jetstream.DiscardNew,
-		MaxMsgsPerSubject:      1,
-		Replicas:               max(replicas, 1),
-		AllowRollup:            true,
-		DenyDelete:             true,
-		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: time.Hour,
-	}, replicas)
+	b.stream, err = open(ctx, j, s)
 	if err != nil {
 		return nil, err
 	}
@@ -54,4 +51,29 @@ func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int
 		return nil, fmt.Errorf("reading the bucket %s: %w", subjects.BucketSessions, err)
 	}
 	return b, nil
+}
+
+// Make creates the bucket if it is missing.
+func Make(ctx context.Context, j *journal.Journal, s Settings) error {
+	_, err := open(ctx, j, s)
+	return err
+}
+
+func open(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream, error) {
+	return j.Streams.Open(ctx, streams.Want{
+		Config: jetstream.StreamConfig{
+			Name:                   subjects.StreamSessions,
+			Description:            "natsrooms: leases of sessions; who leads",
+			Subjects:               []string{subjects.KVPattern(subjects.BucketSessions)},
+			Storage:                jetstream.FileStorage,
+			Discard:                jetstream.DiscardNew,
+			MaxMsgsPerSubject:      1,
+			AllowRollup:            true,
+			DenyDelete:             true,
+			AllowMsgTTL:            true,
+			SubjectDeleteMarkerTTL: time.Hour,
+		},
+		Replicas: s.Replicas,
+		MaxBytes: s.MaxBytes,
+	})
 }

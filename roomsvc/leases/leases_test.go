@@ -25,7 +25,7 @@ type offline struct {
 const tick = time.Millisecond
 
 func newOffline(t *testing.T, off time.Duration) *offline {
-	return &offline{t, &Book{known: newLedger(10*time.Second, slog.New(slog.DiscardHandler))}, off, 0}
+	return &offline{t, &Book{known: newLedger(10*time.Second, nil, slog.New(slog.DiscardHandler))}, off, 0}
 }
 
 func inBubble(t *testing.T, off time.Duration, test func(*offline)) {
@@ -94,13 +94,17 @@ func (l *offline) due() []Ending {
 	return slices.DeleteFunc(list, func(e Ending) bool { return !l.known.outlived(e) })
 }
 
-// over checks which sessions are due, and that they ended when the server's clock says.
+// facts is the time in facts when it is so late by the server's clock.
+func (l *offline) facts(at events.Time) events.Time { return at - events.Time(l.off/time.Millisecond) }
+
+// over checks which sessions are due, and that they ended when it was that late by the server's
+// clock. That is said by the clock of facts.
 func (l *offline) over(want map[string]events.Time) {
 	l.Helper()
 	due := l.due()
 	for _, e := range due {
 		at, ok := want[e.ID]
-		if !ok || e.At != at || e.Seq != l.known.leases[e.Session].seq {
+		if !ok || e.At != l.facts(at) || e.Seq != l.known.leases[e.Session].seq {
 			l.Errorf("%s is over since %v by %d; want %v", e.ID, e.At.Time(), e.Seq, at.Time())
 		}
 	}
@@ -514,12 +518,63 @@ func TestManyEnd(t *testing.T) {
 			}
 			l.serves(time.Until(at))
 			for _, e := range l.due() {
-				if e.At != l.server() {
+				if e.At != l.facts(l.server()) {
 					l.Fatalf("%s ended at %v, it is %v", e.ID, e.At.Time(), l.server().Time())
 				}
 				l.marks(e.ID, e.At)
 				seen++
 			}
+		}
+	})
+}
+
+// The server's clock is set while leases are held: they end when they would have ended, and that
+// is when their stays end. An hour forward puts nobody out who then gives a sign of life.
+func TestServerClockIsSet(t *testing.T) {
+	for name, set := range map[string]time.Duration{"back": -time.Hour, "forward": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 0, func(l *offline) {
+				l.started()
+				l.beats()
+				l.hears("before", 60, nil, 0)
+				l.serves(5 * time.Second) // an outage that spares what ends soon
+				l.beats()
+				began := time.Now()
+				l.off += set
+				l.beats()
+				if set < 0 {
+					l.hears("after", 60, nil, 0)
+				}
+				l.serves(50 * time.Second)
+				l.over(nil)
+				l.serves(20 * time.Second)
+				due := l.due()
+				if len(due) == 0 || len(due) != 2 && set < 0 {
+					t.Fatalf("%d have ended", len(due))
+				}
+				for _, e := range due {
+					end := began.Add(55 * time.Second)
+					if e.ID == "after" {
+						end = began.Add(60 * time.Second)
+					}
+					if late := e.At.Time().Sub(end); late.Abs() > 2*time.Second {
+						t.Errorf("%s ended %v late", e.ID, late)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A lease from before this instance's start lasts no longer than it was given for, although the
+// server's clock was set back since.
+func TestClockSetBackBeforeAStart(t *testing.T) {
+	inBubble(t, 0, func(l *offline) {
+		l.hears("s", 60, nil, -time.Hour)
+		l.started()
+		l.serves(61 * time.Second)
+		if due := l.due(); len(due) != 1 {
+			t.Errorf("%d have ended", len(due))
 		}
 	})
 }

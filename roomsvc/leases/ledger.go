@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/due"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -33,6 +34,7 @@ const standby = time.Second
 type ledger struct {
 	log   *slog.Logger
 	grace time.Duration // how long a lease lasts after its session's connection has ended
+	time  *clock.Clock
 
 	count  atomic.Int64  // of leases; may be read without the lock
 	sooner chan struct{} // tells that something is due earlier than before; may be received from without the lock
@@ -50,9 +52,9 @@ type ledger struct {
 	clock   moment // when the bucket had been read up to the present; zero: it has not been yet
 }
 
-func newLedger(grace time.Duration, log *slog.Logger) *ledger {
+func newLedger(grace time.Duration, now *clock.Clock, log *slog.Logger) *ledger {
 	return &ledger{
-		log: log, grace: grace, leases: map[Session]*lease{}, users: map[subjects.User]int{}, bearers: map[subjects.User]bearer{}, conns: map[room.Connection]map[*lease]struct{}{},
+		log: log, grace: grace, time: now, leases: map[Session]*lease{}, users: map[subjects.User]int{}, bearers: map[subjects.User]bearer{}, conns: map[room.Connection]map[*lease]struct{}{},
 		closed: map[room.Connection]time.Time{}, sooner: make(chan struct{}, 1),
 	}
 }
@@ -81,7 +83,25 @@ func (k *ledger) state(s Session) State {
 		return State{}
 	}
 	live := k.live(l)
-	return State{live, !live, l.seconds, l.endAt, l.seq}
+	at := l.endAt
+	if !live {
+		at = k.ended(l, l.end)
+	}
+	return State{live, !live, l.seconds, at, l.seq}
+}
+
+// ended is when a lease ended that ended at a moment here: by the server's clock, which all
+// instances see alike, unless that is not the clock of facts. Then a stay would end before it
+// began, or long after.
+func (k *ledger) ended(l *lease, end time.Time) events.Time {
+	at := l.endAt
+	if end.IsZero() {
+		return at
+	}
+	if !k.time.Agrees(at, l.end) {
+		return k.time.Of(end)
+	}
+	return at - events.Time(l.end.Sub(end)/time.Millisecond)
 }
 
 // live reports whether a lease can still be renewed. One that was to end lasts as long as it is
@@ -107,9 +127,9 @@ func (k *ledger) outlived(e Ending) bool {
 	if l == nil || l.seq != e.Seq || l.ended {
 		return false
 	}
-	until := k.spared(l, e.At)
-	left := until - k.beats.newest.at
-	if until == e.At || left <= 0 { // in the first case it has ended by this machine's clock
+	until := k.spared(l, e.due)
+	left := min(until-k.beats.newest.at, k.patience(l.seconds)) // more only if the server's clock was set back
+	if until == e.due || left <= 0 {                            // in the first case it has ended by this machine's clock
 		return true
 	}
 	k.due.Set(e.Session, time.Now().Add(time.Duration(left)*time.Millisecond), l)
@@ -133,7 +153,8 @@ func (k *ledger) start(m moment) {
 	k.clock = m
 	for _, l := range k.leases {
 		l.heard = m.local.Add(-time.Duration(m.at-l.stored) * time.Millisecond) // as if this instance had been there
-		k.lasts(l, time.Duration(l.endAt-m.at)*time.Millisecond)
+		// It lasts no longer than it was given for, even if the server's clock was set back since.
+		k.lasts(l, min(time.Duration(l.endAt-m.at)*time.Millisecond, time.Duration(l.seconds)*time.Second))
 	}
 }
 
@@ -263,11 +284,8 @@ func (k *ledger) place(l *lease) {
 func (k *ledger) over() (list []Ending) {
 	now := time.Now()
 	for _, l := range k.due.Take(now, now.Add(standby)) {
-		at := l.endAt
-		if !l.early.IsZero() && l.early.Before(l.end) {
-			at -= events.Time(l.end.Sub(l.early) / time.Millisecond)
-		}
-		list = append(list, Ending{l.Session, at, l.seq})
+		early := events.Time(l.end.Sub(l.dueAt()) / time.Millisecond)
+		list = append(list, Ending{Session: l.Session, At: k.ended(l, l.dueAt()), Seq: l.seq, due: l.endAt - early})
 	}
 	return list
 }

@@ -16,7 +16,7 @@ import (
 // patience bounds every wait of these tests; none is expected to take nearly as long.
 const patience = time.Minute
 
-func open(t *testing.T) (*Book, *life.Life) {
+func openBook(t *testing.T) (*Book, *life.Life) {
 	t.Helper()
 	nc := roomtest.Conn(t, roomtest.Server(t))
 	j, err := journal.Open(t.Context(), nc, journal.Settings{Keep: journal.MinKeep})
@@ -26,7 +26,7 @@ func open(t *testing.T) (*Book, *life.Life) {
 	t.Cleanup(j.Close)
 	l := life.New(func(err error) { t.Error(err) })
 	t.Cleanup(l.End)
-	b, err := Open(t.Context(), l, j, 0, time.Minute, slog.New(slog.DiscardHandler))
+	b, err := Open(t.Context(), l, j, Settings{Grace: time.Minute}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func answered(t *testing.T, answers <-chan touched) touched {
 // Touches of one session are answered one after the other, each once, with what the bucket
 // has by then.
 func TestTouches(t *testing.T) {
-	b, _ := open(t)
+	b, _ := openBook(t)
 	five, sixty := 5, 60
 	first, second := b.touchAs(t, "s", Ask{Seconds: &five}), b.touchAs(t, "s", Ask{Seconds: &sixty})
 	if a := answered(t, first); a.err != nil || a.Seconds != 5 || a.EndAt == 0 || a.Ended {
@@ -86,7 +86,7 @@ func TestTouches(t *testing.T) {
 // Touches of one session go on in the order in which they came, also those that come while one
 // is answered that others waited for.
 func TestTouchesInOrder(t *testing.T) {
-	b, _ := open(t)
+	b, _ := openBook(t)
 	const burst = 200
 	for round := range 50 {
 		session := Session{"u", fmt.Sprint(round)}
@@ -108,7 +108,7 @@ func TestTouchesInOrder(t *testing.T) {
 // When the instance's life is over, every touch is answered: those that come later, and those
 // that were waiting for a write that was under way.
 func TestTouchesAtTheEnd(t *testing.T) {
-	b, l := open(t)
+	b, l := openBook(t)
 	var waiting []<-chan touched
 	for range 10 {
 		waiting = append(waiting, b.touchAs(t, "s", Ask{Default: 60}))

@@ -25,8 +25,9 @@ type State struct {
 // Ending is a session whose lease is over.
 type Ending struct {
 	Session
-	At  events.Time // when it ended, by the server's clock; 0: unknown
+	At  events.Time // when it ended; 0: unknown
 	Seq uint64      // of the marker, or of the lease that has run out; 0: there is none
+	due events.Time // when it was to end, by the server's clock
 }
 
 // Ask is what a session's command asks for.

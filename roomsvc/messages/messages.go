@@ -14,6 +14,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/streams"
 	"natsrooms/roomsvc/takeover"
 	"natsrooms/subjects"
 )
@@ -31,6 +32,7 @@ type Settings struct {
 	PerRoom  int           // how many of its newest messages a room keeps
 	TakeOver bool          // replaces a stream from which nothing can be erased, see [natsrooms/roomsvc/takeover]
 	Replicas int           // 0: as many as the stream has, 1 for a new one
+	MaxBytes int64         // of the stream; 0: as it has, unlimited for a new one
 }
 
 // Store is the open stream.
@@ -70,7 +72,15 @@ func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
 		return nil, err
 	}
 	cfg.DenyDelete = denies
-	stream, err := j.OpenStream(ctx, cfg, s.Replicas)
+	stream, err := j.Streams.Open(ctx, streams.Want{
+		Config: cfg,
+		Settings: []streams.Setting{
+			{Name: "messages-keep", Value: s.Keep.Milliseconds(), Set: func(c *jetstream.StreamConfig, ms int64) { c.MaxAge = time.Duration(ms) * time.Millisecond }},
+			{Name: "messages-per-room", Value: int64(s.PerRoom), Set: func(c *jetstream.StreamConfig, n int64) { c.MaxMsgsPerSubject = n }},
+		},
+		Replicas: s.Replicas,
+		MaxBytes: s.MaxBytes,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/streams"
 	"natsrooms/subjects"
 )
 
@@ -33,17 +34,23 @@ type Projected struct {
 type Bucket struct {
 	journal  *journal.Journal
 	stream   jetstream.Stream
-	replicas int
+	settings Settings
 	created  time.Time // when the stream was; only [Bucket.Check] changes it
 }
 
+// Settings of the bucket's stream.
+type Settings struct {
+	Replicas int   // 0: as many as the stream has, 1 for a new one
+	MaxBytes int64 // 0: as the stream has, unlimited for a new one
+}
+
 // Open creates or opens the bucket's stream.
-func Open(ctx context.Context, j *journal.Journal, replicas int) (*Bucket, error) {
-	stream, err := openStream(ctx, j, replicas)
+func Open(ctx context.Context, j *journal.Journal, s Settings) (*Bucket, error) {
+	stream, err := openStream(ctx, j, s)
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{j, stream, replicas, stream.CachedInfo().Created}, nil
+	return &Bucket{j, stream, s, stream.CachedInfo().Created}, nil
 }
 
 // Check makes the bucket again if it was deleted. It reports whether the bucket is not the one
@@ -53,7 +60,7 @@ func (b *Bucket) Check(ctx context.Context) (another bool, err error) {
 	if _, err := journal.Still(ctx, b.stream, b.created); !errors.Is(err, journal.ErrGone) {
 		return false, err
 	}
-	stream, err := openStream(ctx, b.journal, b.replicas)
+	stream, err := openStream(ctx, b.journal, b.settings)
 	if err != nil {
 		return false, err
 	}
@@ -61,23 +68,25 @@ func (b *Bucket) Check(ctx context.Context) (another bool, err error) {
 	return true, nil
 }
 
-func openStream(ctx context.Context, j *journal.Journal, replicas int) (jetstream.Stream, error) {
-	cfg := jetstream.StreamConfig{
-		Name:                   subjects.StreamState,
-		Description:            "natsrooms: the state of every room, written by the service alone",
-		Subjects:               []string{subjects.KVPattern(subjects.BucketState)},
-		Storage:                jetstream.FileStorage,
-		Discard:                jetstream.DiscardNew,
-		MaxMsgsPerSubject:      1,
-		Replicas:               max(replicas, 1),
-		AllowRollup:            true,
-		DenyDelete:             true,
-		AllowDirect:            true,
-		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: markerTTL,
-		AllowAtomicPublish:     true,
-	}
-	return j.OpenStream(ctx, cfg, replicas)
+func openStream(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream, error) {
+	return j.Streams.Open(ctx, streams.Want{
+		Config: jetstream.StreamConfig{
+			Name:                   subjects.StreamState,
+			Description:            "natsrooms: the state of every room, written by the service alone",
+			Subjects:               []string{subjects.KVPattern(subjects.BucketState)},
+			Storage:                jetstream.FileStorage,
+			Discard:                jetstream.DiscardNew,
+			MaxMsgsPerSubject:      1,
+			AllowRollup:            true,
+			DenyDelete:             true,
+			AllowDirect:            true,
+			AllowMsgTTL:            true,
+			SubjectDeleteMarkerTTL: markerTTL,
+			AllowAtomicPublish:     true,
+		},
+		Replicas: s.Replicas,
+		MaxBytes: s.MaxBytes,
+	})
 }
 
 // Snapshot is what the bucket held when it was loaded.

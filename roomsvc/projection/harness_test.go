@@ -58,7 +58,7 @@ func (w *world) open() *Bucket {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(j.Close)
-	b, err := Open(w.ctx, j, 0)
+	b, err := Open(w.ctx, j, Settings{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -14,9 +14,9 @@ import (
 // election is how long a cluster may take to agree on something.
 const election = 30 * time.Second
 
-// Cluster starts n servers as one JetStream cluster and returns when it has a meta
-// leader that knows all of them, so that streams can be made right away.
-func Cluster(t testing.TB, n int, opts ...Option) []*Node {
+// Nodes makes n servers of one JetStream cluster, without starting them: a test that starts
+// some of them has a cluster that elects nobody.
+func Nodes(t testing.TB, n int, opts ...Option) []*Node {
 	t.Helper()
 	routes := freeRoutes(t, n)
 	nodes := make([]*Node, n)
@@ -27,6 +27,14 @@ func Cluster(t testing.TB, n int, opts ...Option) []*Node {
 			o.Routes = routes
 		}))
 	}
+	return nodes
+}
+
+// Cluster starts n servers as one JetStream cluster and returns when it has a meta
+// leader that knows all of them, so that streams can be made right away.
+func Cluster(t testing.TB, n int, opts ...Option) []*Node {
+	t.Helper()
+	nodes := Nodes(t, n, opts...)
 	for _, node := range nodes {
 		node.Start()
 	}

@@ -7,11 +7,11 @@ package space
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
@@ -37,7 +37,7 @@ type Store struct {
 // Config is what a guard works with.
 type Config struct {
 	Life     *life.Life
-	Log      *slog.Logger
+	Health   *health.Book
 	Journal  *journal.Journal
 	Store    func() Store // looks at the store; nil: it is elsewhere, and its server is asked for its limits
 	Messages int          // percentage of the store above which messages are refused
@@ -50,8 +50,7 @@ type Guard struct {
 	known  Store      // what a server elsewhere said
 	broken time.Time  // since when the store is broken and has space; zero: it is not
 
-	silent  atomic.Pointer[error] // why the journal is suspect
-	trouble atomic.Pointer[error]
+	silent atomic.Pointer[error] // why the journal is suspect
 }
 
 // New makes a guard. [Guard.Run] keeps it informed.
@@ -61,12 +60,14 @@ func New(c Config) *Guard { return &Guard{Config: c} }
 func (g *Guard) Run() {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	full := newLimits(g.Journal, g.Health)
 	for asked := (time.Time{}); ; {
 		if g.Store == nil && time.Since(asked) > askEvery {
 			asked = time.Now()
 			g.ask()
 		}
 		g.listen()
+		full.look(g.Life)
 		g.note()
 		select {
 		case <-look.C:
@@ -116,19 +117,11 @@ func (g *Guard) look() Store {
 	return g.known
 }
 
-// note keeps what is wrong, says when that changes, and ends the service where a store is
-// broken that would store again if it were started anew.
+// note reports what is wrong, and ends the service where a store is broken that would store
+// again if it were started anew.
 func (g *Guard) note() {
 	st := g.look()
-	trouble := g.Message()
-	before := g.Trouble()
-	g.trouble.Store(&trouble)
-	switch {
-	case trouble != nil && before == nil:
-		g.Log.Error("the store", "error", trouble)
-	case trouble == nil && before != nil:
-		g.Log.Info("the store has space again")
-	}
+	g.Health.Unfit("store", g.Message())
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -159,14 +152,6 @@ func (g *Guard) changes(st Store) error {
 func (g *Guard) messages(st Store) error {
 	if total := st.Used + st.Free; total > 0 && float64(st.Used) > float64(total)/100*float64(g.Messages) {
 		return fmt.Errorf("the store holds %d bytes and has space for %d more; above %d%% it takes no messages, so that there is space for people to come and go", st.Used, st.Free, g.Messages)
-	}
-	return nil
-}
-
-// Trouble says what is refused and why; nil if nothing is.
-func (g *Guard) Trouble() error {
-	if why := g.trouble.Load(); why != nil {
-		return *why
 	}
 	return nil
 }

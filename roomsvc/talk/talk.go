@@ -25,6 +25,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
@@ -38,6 +39,7 @@ import (
 type Config struct {
 	Life     *life.Life
 	Log      *slog.Logger
+	Clock    *clock.Clock // of facts and messages
 	Conn     *nats.Conn
 	Replica  *replica.Replica
 	Sync     *replica.Sync
@@ -155,7 +157,7 @@ func (t *Talk) place(s *Saying) (place *messages.Place, later bool, refused *roo
 		return room.Refuse(code, format+"; nothing was sent", args...)
 	}
 	t.Replica.Speak(c.Room, func(in replica.Spoken) {
-		st, now := in.State, events.TimeOf(time.Now())
+		st, now := in.State, t.Clock.Now()
 		switch {
 		case st == nil || st.Ending():
 			refused = refuse(room.ErrRoomNotExist, "there is no room %q", c.Room)
@@ -325,7 +327,7 @@ func (t *Talk) repeated(s *Saying, digest string, seq uint64) {
 	m, stored, err := t.Messages.At(ctx, seq)
 	switch {
 	case errors.Is(err, messages.ErrDiscarded): // its ID was discarded with it
-		s.Said(&room.SendReply{MessageSeq: seq, Timestamp: int64(events.TimeOf(time.Now()))})
+		s.Said(&room.SendReply{MessageSeq: seq, Timestamp: int64(t.Clock.Now())})
 	case err != nil:
 		t.Log.Debug("reading a repeated message", "error", err) // it is sent again, or runs out of time
 	case stored != digest:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/due"
 	"natsrooms/roomsvc/lead"
@@ -26,7 +27,8 @@ const standby = time.Second
 // passed before this instance existed.
 type EmptyRooms struct {
 	// Book knows of outages; it is set before [EmptyRooms.Run].
-	Book *leases.Book
+	Book  *leases.Book
+	Clock *clock.Clock // of facts; set before [EmptyRooms.Resume]
 
 	assign  func(subjects.Room, commit.Task) // see [commit.Committer.AssignOnce]
 	leading atomic.Bool
@@ -54,7 +56,8 @@ func NewEmptyRooms(assign func(subjects.Room, commit.Task)) *EmptyRooms {
 // Resume takes in a room that may have become empty before this instance existed.
 func (e *EmptyRooms) Resume(id subjects.Room, h *room.Head) {
 	if h != nil && h.Due() {
-		e.wait(id, h, time.Duration(h.DestroyAt()-events.TimeOf(time.Now()))*time.Millisecond)
+		// A room that was emptied by another clock, which is ahead, waits no longer than its delay.
+		e.wait(id, h, min(time.Duration(h.DestroyAt()-e.Clock.Now()), time.Duration(h.DestroyAt()-h.EmptySince))*time.Millisecond)
 	}
 }
 

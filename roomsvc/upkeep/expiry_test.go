@@ -50,7 +50,7 @@ func newLeading(t *testing.T) *leading {
 	}
 	t.Cleanup(r.journal.Close)
 	t.Cleanup(l.End)
-	book, err := leases.Open(r.ctx, l, r.journal, 0, time.Second, log)
+	book, err := leases.Open(r.ctx, l, r.journal, leases.Settings{Grace: time.Second}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/replica"
@@ -16,13 +17,13 @@ const keptEvery = time.Minute
 // QuietRooms is the duty that appends a room.kept to every room whose newest fact is older
 // than half of the time for which the journal keeps facts, so that each room always has a fact
 // there.
-func QuietRooms(rep *replica.Replica, k *commit.Committer, keep time.Duration) lead.Duty {
+func QuietRooms(rep *replica.Replica, k *commit.Committer, now *clock.Clock, keep time.Duration) lead.Duty {
 	return func(ctx context.Context, t *lead.Term) error {
 		t.Begun()
 		tick := time.NewTicker(keptEvery)
 		defer tick.Stop()
 		for {
-			keepQuiet(rep, k, events.TimeOf(time.Now().Add(-keep/2)))
+			keepQuiet(rep, k, now.Now()-events.Time(keep/2/time.Millisecond))
 			select {
 			case <-tick.C:
 			case <-ctx.Done():

@@ -1,0 +1,95 @@
+package roomsvc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/life"
+	"natsrooms/subjects"
+)
+
+const (
+	askFor   = 5 * time.Second  // a step of the start may take that only asks the server
+	askAgain = time.Second      // between two tries of a step of the start
+	tellWait = 10 * time.Second // between two lines about what a start waits for
+	stuckFor = 15 * time.Second // after which a start that can store nothing is over, with a server in this process
+)
+
+// start knows how long a start may wait for a server that is not able to answer yet, or to store.
+type start struct {
+	life  *life.Life
+	log   *slog.Logger
+	nc    *nats.Conn
+	wait  time.Duration
+	until time.Time
+	ours  bool // the server is in this process
+}
+
+// patiently does a step of the start, again and again while the cluster is not yet able to
+// answer: after a start of its own it takes seconds to elect who leads.
+func (s *start) patiently(ctx context.Context, step func(context.Context) error) error {
+	var told time.Time
+	for {
+		once, cancel := context.WithTimeout(ctx, max(min(askFor, time.Until(s.until)), askAgain))
+		err := step(once)
+		cancel()
+		if err == nil || ctx.Err() != nil || !journal.Passing(s.nc, err) {
+			return err
+		}
+		left := time.Until(s.until)
+		if left <= 0 {
+			return fmt.Errorf("the NATS server at %s could not answer within %v: %w; look whether enough servers of the cluster run, and have a leader (nats server report jetstream), then start again", s.nc.ConnectedUrlRedacted(), s.wait, err)
+		}
+		if time.Since(told) > tellWait {
+			told = time.Now()
+			s.log.Warn("waiting for the NATS server, which may be electing who leads", "because", err, "gives up in", left.Round(time.Second))
+		}
+		s.life.Pause(min(askAgain, left))
+	}
+}
+
+// unstuck ends a start, which lasts as long as ctx, that can't go on because nothing is stored.
+func (s *start) unstuck(ctx context.Context, j *journal.Journal) {
+	limit := stuckFor
+	if !s.ours {
+		limit = max(s.wait, limit)
+	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	var since time.Time // when it was first seen that nothing is stored
+	for {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		why := stuck(j)
+		switch {
+		case why == nil:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > limit:
+			s.life.Fail(why)
+			return
+		}
+	}
+}
+
+// stuck says why nothing is stored; nil if something is, or need not be.
+func stuck(j *journal.Journal) error {
+	for _, stream := range subjects.Streams {
+		if r := j.Refused(stream); r.Why != "" && !r.Took {
+			return fmt.Errorf("a start has to store something, and the stream %s takes nothing (%s); raise the limit that is reached, of the stream, the account or the server, and start again", stream, r.Why)
+		}
+	}
+	if silence := j.Silence(); silence > time.Second {
+		return fmt.Errorf("a start has to store something, and the journal has not stored anything for %v; look at the NATS server: its disk may be full, and then it has to be started again once there is space", silence.Round(time.Second))
+	}
+	return nil
+}
