@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +42,8 @@ type Config struct {
 
 	SystemCreds string `placeholder:"FILE" help:"Credentials for the system account of --nats, where the server announces closed connections."`
 
+	Wait *time.Duration `placeholder:"1m" help:"How long a start waits for a cluster of --nats that has no leader yet; 0: not at all."`
+
 	Auth         string `placeholder:"jwt" help:"Let end users in with signed JSON Web Tokens: jwt, the only kind there is. Without it, only the NATS server's configuration says who may connect."`
 	AuthKey      string `placeholder:"FILE" help:"What tokens are verified with: a JSON Web Key Set, a public key in PEM (RSA or Ed25519), or a secret of 32 bytes or more for HS256."`
 	AuthAudience string `placeholder:"NAME" help:"What the aud of a token must contain; for keys that sign tokens for others too."`
@@ -58,6 +62,9 @@ type Config struct {
 	MessagesKeep    time.Duration `placeholder:"24h" help:"How long messages are kept, at least 5m."`
 	MessagesPerRoom int           `placeholder:"2000" help:"How many of its newest messages a room keeps."`
 	MessagesUntil   int           `placeholder:"90" help:"Percentage of the store above which messages are refused, so that there is space for people to come and go."`
+	FactsBytes      Bytes         `placeholder:"SIZE" help:"What facts may take in the store, such as 10GB; without it, any amount, or what the stream is already limited to."`
+	MessagesBytes   Bytes         `placeholder:"SIZE" help:"The same for messages."`
+	StateBytes      Bytes         `placeholder:"SIZE" help:"The same for each of the two buckets, rooms and room_sessions."`
 	MessageRate     int           `placeholder:"N" help:"Messages per second from one sender in one room, on each instance (0: any number)."`
 
 	Lease   time.Duration  `placeholder:"60s" help:"How long a user's session stays in its rooms without a sign of life, unless it asks for a different time: 5s to 1h."`
@@ -101,6 +108,34 @@ func (s *Sync) UnmarshalText(text []byte) error {
 	}
 	*s = Sync{Every: every}
 	return nil
+}
+
+// Bytes is an amount of storage; 0: not given.
+type Bytes int64
+
+// units of Bytes, the longest first.
+var units = []struct {
+	name  string
+	bytes int64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"KB", 1000}, {"MB", 1000 * 1000}, {"GB", 1000 * 1000 * 1000}, {"TB", 1000 * 1000 * 1000 * 1000}, {"", 1},
+}
+
+// UnmarshalText reads a number of bytes, or a number with a unit such as 500MB or 10GiB.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	for _, u := range units {
+		digits, ok := strings.CutSuffix(string(text), u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n <= 0 || n > math.MaxInt64/u.bytes {
+			break
+		}
+		*b = Bytes(n * u.bytes)
+		return nil
+	}
+	return fmt.Errorf("%q is not an amount of storage like 500MB or 10GiB", text)
 }
 
 // Level is the lowest level that is logged.
@@ -164,6 +199,14 @@ func (c *Config) check() error {
 	}
 	if c.NATS != "" {
 		return c.checkRemote()
+	}
+	return c.checkEmbedded()
+}
+
+// checkEmbedded checks what makes no sense with a server of its own.
+func (c *Config) checkEmbedded() error {
+	if c.Wait != nil {
+		return errors.New("--wait is for --nats URL; the embedded server has nobody to wait for")
 	}
 	if c.Creds != "" {
 		return errors.New("--creds is for --nats URL; the embedded server needs none from roomd")
@@ -250,6 +293,9 @@ func (c *Config) checkLeases() error {
 }
 
 func (c *Config) checkRemote() error {
+	if c.Wait != nil && *c.Wait < 0 {
+		return fmt.Errorf("--wait is %s; it must be a duration like 1m, or 0 for not at all", *c.Wait)
+	}
 	var idle []string
 	for _, f := range []struct {
 		name  string
@@ -336,16 +382,22 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	if c.Grace != nil {
 		grace = cmp.Or(*c.Grace, -1)
 	}
+	wait := time.Duration(0) // the service's default
+	if c.Wait != nil {
+		wait = cmp.Or(*c.Wait, -1)
+	}
 	return roomsvc.Config{
-		Settle:       settle,
-		Instance:     l.instance,
-		Feeds:        c.feeds(),
-		UsersConn:    l.users,
-		FeedsConn:    l.feeds,
-		System:       l.system,
-		Server:       l.only,
-		Grace:        grace,
-		FactsKeep:    c.FactsKeep,
+		Wait:       wait,
+		Settle:     settle,
+		Instance:   l.instance,
+		Feeds:      c.feeds(),
+		UsersConn:  l.users,
+		FeedsConn:  l.feeds,
+		System:     l.system,
+		Server:     l.only,
+		Grace:      grace,
+		FactsKeep:  c.FactsKeep,
+		FactsBytes: int64(c.FactsBytes), MessagesBytes: int64(c.MessagesBytes), StateBytes: int64(c.StateBytes),
 		MessagesKeep: c.MessagesKeep, MessagesPerRoom: c.MessagesPerRoom, MessagesUntil: c.MessagesUntil,
 		Store:         l.store,
 		Image:         l.image,

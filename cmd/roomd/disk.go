@@ -80,11 +80,17 @@ func (d *disk) look() space.Store {
 	if !d.known {
 		return st
 	}
-	if reserve := min(mostReserve, d.total/reservePart); d.free < reserve {
-		st.Full = fmt.Errorf("the disk with %s is full: %d bytes are free, and %d are kept free", d.dir, d.free, reserve)
-	}
+	st.Full = fullDisk(d.dir, d.total, d.free)
 	st.Free = min(st.Free, d.free)
 	return st
+}
+
+// fullDisk says that a disk is full; nil if it is not.
+func fullDisk(dir string, total, free int64) error {
+	if reserve := min(mostReserve, total/reservePart); free < reserve {
+		return fmt.Errorf("the disk with %s is full: %d bytes are free, and %d are kept free", dir, free, reserve)
+	}
+	return nil
 }
 
 // ask asks the server what it holds and, if health, whether it is well. It goes on running when

@@ -25,6 +25,9 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		go tuneGC()
 	}
+	// Whoever read the output may be gone, as when a terminal was closed: that ends a line, and
+	// not the service.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	// After the first signal, signals have their default effect again: the second one kills.
 	context.AfterFunc(ctx, stop)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -28,10 +29,18 @@ type store struct {
 // openStore makes the directory if it is missing, locks it and reads the instance's name.
 func openStore(dir string) (*store, error) {
 	unusable := func(err error) error {
+		if errors.Is(err, syscall.ENOSPC) {
+			return noSpace(fmt.Errorf("the disk with %s is full (%w)", dir, err))
+		}
 		return fmt.Errorf("the store directory %s cannot be written (%w); let this user write there, or choose another with --store-dir", dir, err)
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, unusable(err)
+	}
+	if total, free, known := diskSpace(dir); known {
+		if err := fullDisk(dir, total, free); err != nil {
+			return nil, noSpace(err)
+		}
 	}
 	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR))
 	ours, err := lock.TryLock()
@@ -51,6 +60,12 @@ func openStore(dir string) (*store, error) {
 		return nil, unusable(err)
 	}
 	return st, nil
+}
+
+// noSpace says what to do about a full disk at the start: a NATS server that can't write there
+// would store nothing, even with space, until it is started again.
+func noSpace(why error) error {
+	return fmt.Errorf("%w; make space there, or choose another directory with --store-dir, and start again", why)
 }
 
 // close lets others use the directory. The lock file stays: removing it could remove a
