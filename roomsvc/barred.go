@@ -49,7 +49,7 @@ func (d *userDoor) hearLetIn() error {
 // endBarred ends those of a user's connections that the book bars. What the user was told before
 // is on its way first.
 func (d *userDoor) endBarred(ctx context.Context, u subjects.User) error {
-	_ = d.nc.FlushTimeout(endWait)
+	_ = d.nc.FlushWithContext(ctx)
 	bars := func(c room.Connection) bool { return d.warden.Book.BarsConnection(&d.marks, u, c) != nil }
 	if d.end != nil {
 		for _, c := range d.connections.Of(u) {

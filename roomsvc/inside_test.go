@@ -20,6 +20,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/client"
+	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
@@ -464,4 +465,41 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		t.Fatal("it starts without the system account")
 	}
 	await(t, "the end of its subscriptions", func() bool { return nc.NumSubscriptions() == before })
+}
+
+// A token that makes its user a host of rooms does so on every command about them, and lets it in.
+func TestHostByToken(t *testing.T) {
+	s, nc := inside(t, Config{Feeds: true})
+	client, ctx := withRooms(t, nc, "other")
+	if _, err := client.Create(ctx, room.CreateRequest{RoomID: "exam", Config: &room.RoomConfig{Access: room.AccessToken}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Grant(ctx, "alice", room.Grant{Hosts: []subjects.Room{"exam"}, Until: events.TimeOf(time.Now().Add(time.Hour))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Grant(ctx, "bob", room.Grant{Hosts: []subjects.Room{"exam"}, Until: events.TimeOf(time.Now().Add(-time.Second))}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		user    subjects.User
+		room    subjects.Room
+		verb    room.Verb
+		ownForm bool
+		host    bool
+	}{
+		{"alice", "exam", room.Join, true, true}, {"alice", "exam", room.Kick, true, true}, {"alice", "exam", room.Kick, false, false},
+		{"alice", "other", room.Kick, true, false}, {"bob", "exam", room.Join, true, false}, {"carol", "exam", room.Kick, true, false},
+	} {
+		cmd := &room.Command{Verb: c.verb, User: c.user, Room: c.room, OwnForm: c.ownForm}
+		if err := s.prove(ctx, &commit.Call{Cmd: cmd}); err != nil || cmd.HostByToken != c.host || cmd.Granted != c.host {
+			t.Errorf("%+v: %+v, %v", c, cmd, err)
+		}
+		if c.ownForm && s.leases.HostOf(c.user, c.room) != c.host {
+			t.Errorf("%+v: the book says otherwise", c)
+		}
+	}
+	m, err := nc.Request("room.cmd.join.alice", []byte(`{"roomID":"exam"}`), patient)
+	if err != nil || m.Header.Get("Nats-Service-Error") != "" {
+		t.Errorf("a host may not join: %v, %+v", err, m)
+	}
 }
