@@ -361,7 +361,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 // duties are what this instance does while it leads.
 func (s *assembly) duties() []lead.Duty {
 	list := []lead.Duty{
-		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.clock, s.cfg.FactsKeep), s.erase.Lead,
+		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.clock, s.journal.Keeps), s.erase.Lead,
 	}
 	if s.feeds != nil {
 		list = append(list, upkeep.Feeds(s.feeds, s.life))

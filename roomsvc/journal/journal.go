@@ -164,7 +164,7 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 			Metadata:           shared,
 		},
 		Fresh:    map[string]string{metaID: nuid.Next()},
-		Settings: []streams.Setting{{Name: "facts-keep", Value: s.Keep.Milliseconds(), Set: keepFor}},
+		Settings: []streams.Setting{{Name: settingKeep, Value: s.Keep.Milliseconds(), Set: keepFor}},
 		Replicas: s.Replicas,
 		MaxBytes: s.MaxBytes,
 	})
@@ -174,6 +174,13 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 	j.stream, j.created, j.ID, j.Adopted = stream, stream.CachedInfo().Created, stream.CachedInfo().Config.Metadata[metaID], told
 	return nil
 }
+
+// Keeps is how long the stream keeps facts now: the instance that was started last decides it.
+func (j *Journal) Keeps() time.Duration {
+	return time.Duration(j.Streams.Value(subjects.StreamRooms, settingKeep)) * time.Millisecond
+}
+
+const settingKeep = "facts-keep"
 
 // keepFor makes a stream keep what it holds for some milliseconds.
 func keepFor(cfg *jetstream.StreamConfig, ms int64) {

@@ -117,6 +117,18 @@ func (k *Keeper) keep(stream jetstream.Stream, w Want) {
 	k.open[w.Config.Name] = &opened{want: w, created: info.Created, most: info.Config.MaxBytes, meta: mine(info.Config.Metadata)}
 }
 
+// Value is what a setting of a stream is now, whichever instance decided it; 0 if it has none.
+func (k *Keeper) Value(stream, setting string) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	o := k.open[stream]
+	if o == nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(o.meta[metaStream+setting], 10, 64)
+	return n
+}
+
 func (k *Keeper) of(name string) *opened {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -192,7 +204,10 @@ func (k *Keeper) check(ctx context.Context, name string, log *slog.Logger, book 
 	if !o.edited.IsZero() && what != o.text {
 		log.Warn(what + "; this was put right")
 	}
-	o.edited, o.text, o.meta = time.Now(), what, mine(cfg.Metadata)
+	k.mu.Lock()
+	o.meta = mine(cfg.Metadata)
+	k.mu.Unlock()
+	o.edited, o.text = time.Now(), what
 	book.Tell(problem, fmt.Errorf("%s; this was put right at once: find out who edits it, only max_bytes, max_msgs, placement, replicas, compression and description are for others to set", what))
 }
 

@@ -86,6 +86,9 @@ func TestSettings(t *testing.T) {
 	if cfg = r.edit(func(*jetstream.StreamConfig) {}); cfg.MaxAge != 20*time.Minute || r.book.Text() != "" {
 		t.Errorf("nothing was edited: %v, %q", cfg.MaxAge, r.book.Text())
 	}
+	if n := r.keep.Value(subjects.StreamMessages, "keep"); n != 20 || r.keep.Value(subjects.StreamRooms, "keep") != 0 {
+		t.Errorf("the first keeper takes it for %d", n)
+	}
 	if cfg = r.edit(func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }); cfg.MaxAge != 20*time.Minute || !strings.Contains(r.book.Text(), "max_age is 1h0m0s and has to be 20m0s") {
 		t.Errorf("edited: %v, %q", cfg.MaxAge, r.book.Text())
 	}

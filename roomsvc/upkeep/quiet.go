@@ -15,15 +15,15 @@ import (
 const keptEvery = time.Minute
 
 // QuietRooms is the duty that appends a room.kept to every room whose newest fact is older
-// than half of the time for which the journal keeps facts, so that each room always has a fact
+// than half of the time for which the journal keeps facts, as keep says, so that each room always has a fact
 // there.
-func QuietRooms(rep *replica.Replica, k *commit.Committer, now *clock.Clock, keep time.Duration) lead.Duty {
+func QuietRooms(rep *replica.Replica, k *commit.Committer, now *clock.Clock, keep func() time.Duration) lead.Duty {
 	return func(ctx context.Context, t *lead.Term) error {
 		t.Begun()
 		tick := time.NewTicker(keptEvery)
 		defer tick.Stop()
 		for {
-			keepQuiet(rep, k, now.Now()-events.Time(keep/2/time.Millisecond))
+			keepQuiet(rep, k, now.Now()-events.Time(keep()/2/time.Millisecond))
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
