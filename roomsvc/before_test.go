@@ -278,3 +278,45 @@ func unpack(t *testing.T, name string) string {
 		}
 	}
 }
+
+// The stream of messages of that store denies deletion for ever. It is replaced only if an
+// instance is told to; then everything in it is where it was, and can be deleted.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	store := unpack(t, "testdata/before/store.tar.gz")
+	data, err := os.ReadFile("testdata/before/answers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *decode[[]answered](t, data)
+	const keep = 876000 * time.Hour
+	cfg := roomsvc.Config{FactsKeep: keep, MessagesKeep: keep, Feeds: true}
+	node := roomtest.Start(t, func(o *server.Options) { o.StoreDir = filepath.Join(store, "store") })
+	w, instances := newWorldAt(t, node, 1, cfg)
+	w.ends(before)
+	secret := instanceOf(t, before, "secret")
+	body := `{"roomID":"secret","ofUserID":"alice"}`
+	w.Refused(room.ErrNotAllowed, "deleteMessages", body)
+	w.Refused(room.ErrNotAllowed, "eraseUser", `{"userID":"alice"}`)
+	instances[0].Said("--take-over")
+	instances[0].End()
+
+	cfg.Instance, cfg.TakeOver = "takes over", true
+	taking := w.Start(cfg)
+	w.answersAs(before)
+	texts, _ := w.pastOf("secret", secret, "")
+	if r := ok[room.DeleteMessagesReply](w, "deleteMessages", body); len(texts) == 0 || len(r.MessageSeqs) == 0 {
+		t.Fatalf("of %q it deletes %+v", texts, r)
+	}
+	if now, deleted := w.pastOf("secret", secret, ""); len(now)+len(deleted) != len(texts) {
+		t.Errorf("of %q is left %q", texts, now)
+	}
+	said := w.tell("secret", "", "goes on")
+	taking.End()
+
+	cfg.Instance, cfg.TakeOver = "later", false
+	w.Start(cfg)
+	if next := w.tell("secret", "", "and on"); next <= said {
+		t.Errorf("after %d comes %d", said, next)
+	}
+}

@@ -53,6 +53,10 @@ const (
 	DeletedMarker   = "room.msgjournal.order.deleted"
 	Deleted         = "room.msg.order.deleted"
 
+	// What streams take that are to take nothing, while one replaces the other.
+	Closed      = "room.closed.old"
+	ClosedAside = "room.closed.aside"
+
 	// Disconnects is where NATS servers announce, in their system account, clients'
 	// connections that have closed.
 	Disconnects = "$SYS.ACCOUNT.*.DISCONNECT"

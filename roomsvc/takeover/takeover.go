@@ -30,8 +30,7 @@ import (
 
 const (
 	look    = 50 * time.Millisecond
-	stalled = 30 * time.Second                    // without progress of a copy
-	closed  = subjects.MessagesMarker + ".closed" // what a stream takes that is to take nothing
+	stalled = 30 * time.Second // without progress of a copy
 	asleep  = 100 * 365 * 24 * time.Hour
 )
 
@@ -112,12 +111,12 @@ func (t *taking) remove(ctx context.Context, old, aside jetstream.Stream) error 
 		return err
 	}
 	cfg := old.CachedInfo().Config
-	if cfg.Subjects[0] != closed {
+	if cfg.Subjects[0] != subjects.Closed {
 		// The newest message of the stream gives the copy its last number, so there has to be one.
 		if _, err := t.js.Publish(ctx, subjects.MessagesMarker, nil); err != nil {
 			return err
 		}
-		cfg.Subjects, cfg.SubjectTransform, cfg.RePublish = []string{closed}, nil, nil
+		cfg.Subjects, cfg.SubjectTransform, cfg.RePublish = []string{subjects.Closed}, nil, nil
 		if _, err := t.js.UpdateStream(ctx, cfg); err != nil {
 			return err
 		}
@@ -129,7 +128,7 @@ func (t *taking) remove(ctx context.Context, old, aside jetstream.Stream) error 
 		return err
 	}
 	if cfg = aside.CachedInfo().Config; cfg.Mirror != nil { // it is not to follow the new stream
-		cfg.Mirror, cfg.Subjects = nil, []string{closed + ".copy"}
+		cfg.Mirror, cfg.Subjects = nil, []string{subjects.ClosedAside}
 		if _, err := t.js.UpdateStream(ctx, cfg); err != nil {
 			return err
 		}

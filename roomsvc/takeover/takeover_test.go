@@ -105,8 +105,11 @@ func (w *world) check(was []string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if ack := w.say("room3", "message 39"); !ack.Duplicate || ack.Sequence != 40 {
-		w.t.Errorf("what was stored before is stored again: %+v", ack)
+	// A server of a cluster forgets which message IDs it has seen.
+	if w.cfg.Replicas == 1 {
+		if ack := w.say("room3", "message 39"); !ack.Duplicate || ack.Sequence != 40 {
+			w.t.Errorf("what was stored before is stored again: %+v", ack)
+		}
 	}
 	ack := w.say("room1", "another")
 	m, err := sub.NextMsg(patience)
@@ -197,7 +200,7 @@ func TestInterrupted(t *testing.T) {
 	w := newWorld(t, roomtest.Conn(t, roomtest.Server(t)), 1)
 	was := w.stored()
 	refused := false
-	for patience := time.Millisecond; ; patience += time.Millisecond {
+	for patience := time.Millisecond; w.ctx.Err() == nil; patience += time.Millisecond {
 		ctx, cancel := context.WithTimeout(w.ctx, patience)
 		denies, err := Prepare(ctx, w.js, w.cfg, true)
 		cancel()
