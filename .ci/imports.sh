@@ -25,12 +25,13 @@ roomsvc/due          | |
 roomsvc/life         | |
 roomsvc/answers      | subjects                                               | nats.go
 roomsvc/journal      | events streams subjects | $nats json nuid
-roomsvc/messages     | events journal life streams subjects | $nats
+roomsvc/messages     | events journal life streams subjects takeover | $nats
 roomsvc/projection   | journal room streams subjects | $nats json
-roomsvc/leases       | clock due events journal life room streams subjects | $nats $json nuid json
+roomsvc/leases       | clock due events journal life room streams subjects    | $nats $json nuid
 roomsvc/health       | |
 roomsvc/clock        | events health life                                     | golang.org/x/sys/unix
 roomsvc/streams      | health subjects                                        | $nats
+roomsvc/takeover     | subjects                                               | nats.go/jetstream
 roomsvc/feeds        | events life room subjects                              | nats.go nuid
 roomsvc/lead         | journal life subjects                                  | $nats json
 roomsvc/replica      | events journal life pack room subjects                 | json
@@ -39,19 +40,20 @@ roomsvc/conns        | room subjects                                          | 
 roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/ids          | | precis
 roomsvc/commit       | clock events journal life replica room subjects | nuid
-roomsvc/blocks       | commit events journal life replica room subjects       | $nats json
+roomsvc/blocks       | commit events journal life replica room streams subjects | $nats json
 roomsvc/space        | health journal life room subjects |
 roomsvc/load         | events image journal life projection replica room subjects |
 roomsvc/upkeep       | clock commit conns due events feeds lead leases life projection replica room subjects |
 roomsvc/past         | events journal messages replica room subjects          | json/jsontext
 roomsvc/talk         | clock commit events journal life messages replica room subjects | nats.go nuid
+roomsvc/erase        | commit events lead life messages replica room subjects | nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | room subjects                                          |
 roomsvc/hooks        | life room subjects                                     | nats.go $json
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers blocks clock commit departed events guard hooks ids intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
-roomsvc              | answers api blocks clock commit conns departed events feeds guard health hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
-roomsvc/auth         | events policy room subjects | nats.go $json jwkset jwt nats-jwt nkeys rate json
+roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake journal leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages past projection replica room space subjects talk upkeep | nats.go json nuid
+roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
 docs/contract        | events subjects                                        | nats.go nats.go/micro jsonschema

@@ -83,7 +83,7 @@ func TestOpen(t *testing.T) {
 	w := newWorld(t, Settings{Keep: time.Hour, PerRoom: 10})
 	again := w.open(Settings{Keep: 2 * time.Hour, PerRoom: 20})
 	cfg := again.stream.CachedInfo().Config
-	if cfg.MaxAge != 2*time.Hour || cfg.MaxMsgsPerSubject != 20 || cfg.Replicas != 1 || cfg.Duplicates != Repeats || !cfg.DenyDelete || !cfg.DenyPurge || cfg.Discard != jetstream.DiscardNew {
+	if cfg.MaxAge != 2*time.Hour || cfg.MaxMsgsPerSubject != 20 || cfg.Replicas != 1 || cfg.Duplicates != Repeats || cfg.DenyDelete || !again.Erases || !cfg.DenyPurge || cfg.Discard != jetstream.DiscardNew {
 		t.Errorf("the stream is %+v", cfg)
 	}
 	if err := w.js.DeleteStream(w.ctx, subjects.StreamMessages); err != nil {

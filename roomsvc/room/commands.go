@@ -99,7 +99,7 @@ var Commands = []CommandInfo{
 	{Verb: DeleteMessages, Kind: Erases, Request: (*DeleteMessagesRequest)(nil), Reply: (*DeleteMessagesReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "`messageSeqs`: what was deleted: a sender's own messages within `--recall`, for hosts and back ends any; with `ofUserID` `nextFlag` not empty: there may be more"},
 	{Verb: EraseUser, Kind: Erases, Trusted: true, Request: (*EraseUserRequest)(nil), Reply: (*EraseUserReply)(nil),
-		Means: "`erased`: how many of the user's messages so far, in all rooms; `nextFlag` not empty: there may be more"},
+		Means: "`erased`: how many messages of `userID` so far, in all rooms; `nextFlag` not empty: there may be more"},
 	{Verb: Instances, Kind: Reads, Trusted: true, Request: (*InstancesRequest)(nil), Reply: (*InstancesReply)(nil), Refused: []*Code{ErrRoomNotExist},
 		Means: "the rooms of that ID, one after the other, of which facts are kept, newest first: `endedAt` and `reason` of those that have ended"},
 	{Verb: Kick, Kind: ChangesOne, Hosts: true, Request: (*KickRequest)(nil), Reply: (*KickReply)(nil), Refused: []*Code{ErrRoomNotExist},
