@@ -36,6 +36,7 @@ import (
 	"natsrooms/roomsvc/space"
 	"natsrooms/roomsvc/talk"
 	"natsrooms/roomsvc/upkeep"
+	"natsrooms/roomsvc/verbs"
 	"natsrooms/subjects"
 )
 
@@ -295,7 +296,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 	s.erase = erase.New(erase.Config{Life: s.life, Log: s.log, Replica: rep, Messages: s.messages, Limits: limits, Source: s.cfg.SourcePrefix})
 	s.warden.Start(blocks.Config{Life: s.life, Log: s.log, Replica: rep, Sync: s.sync, Commit: s.commit, End: s.door.endBarred, EndAll: s.door.endAllBarred})
 	s.api = api.New(api.Config{
-		Life: s.life, Log: s.log, Clock: s.clock, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
+		Verbs: verbs.Table, Life: s.life, Log: s.log, Clock: s.clock, Conn: s.nc, Users: s.users, Replica: rep, Sync: s.sync, Commit: s.commit,
 		Past: &past.Reader{
 			Journal: s.journal, Messages: s.messages, Recent: &rep.Recent, Source: s.cfg.SourcePrefix,
 			Moments: past.Moments{Journal: s.journal, View: rep.View},

@@ -15,11 +15,11 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// parse reads a request's body into v. If it returns false, it has answered.
-func parse[T any, P interface {
+// Parse reads a request's body into v. If it returns false, it has answered.
+func Parse[T any, P interface {
 	*T
-	asking
-}](a *API, q *request, v P) bool {
+	Asking
+}](a *API, q *Request, v P) bool {
 	var body struct {
 		Known   P              `json:",embed"`
 		Unknown jsontext.Value `json:",embed"`
@@ -27,11 +27,11 @@ func parse[T any, P interface {
 	body.Known = v
 	if len(q.data) > 0 {
 		if err := room.CheckFields(q.data); err != nil {
-			a.sendError(q, err)
+			a.SendError(q, err)
 			return false
 		}
 		if err := json.Unmarshal(q.data, &body); err != nil {
-			a.sendError(q, room.BadBody(err))
+			a.SendError(q, room.BadBody(err))
 			return false
 		}
 	}
@@ -39,20 +39,20 @@ func parse[T any, P interface {
 	if len(body.Unknown) > 0 {
 		var refused *room.Error
 		if q.ignored, refused = room.Ignored(body.Unknown); refused != nil {
-			a.sendError(q, refused)
+			a.SendError(q, refused)
 			return false
 		}
 	}
 	c := v.For()
-	if q.userForm {
+	if q.UserForm {
 		if c.UserID != "" && c.UserID != string(q.user) {
-			a.sendError(q, room.Refuse(room.ErrNotAllowed, "userID is %q, but this connection speaks for %q", c.UserID, q.user))
+			a.SendError(q, room.Refuse(room.ErrNotAllowed, "userID is %q, but this connection speaks for %q", c.UserID, q.user))
 			return false
 		}
 		c.UserID = string(q.user)
 	}
-	if q.userForm && c.LeaseSeconds != nil && *c.LeaseSeconds == 0 {
-		a.sendError(q, room.Invalid("leaseSeconds", "is 0; sessions that last are for trusted callers, here it must be %d to %d", room.MinLease, room.MaxLease))
+	if q.UserForm && c.LeaseSeconds != nil && *c.LeaseSeconds == 0 {
+		a.SendError(q, room.Invalid("leaseSeconds", "is 0; sessions that last are for trusted callers, here it must be %d to %d", room.MinLease, room.MaxLease))
 		return false
 	}
 	if c.RequestID == "" {

@@ -2,8 +2,8 @@ package api
 
 import "natsrooms/roomsvc/room"
 
-// cache keeps the encoded replies of one run, which differ little.
-type cache struct{ replies []cached }
+// Cache keeps the encoded replies of one run, which differ little.
+type Cache struct{ replies []cached }
 
 type cached struct {
 	kind     string
@@ -11,8 +11,8 @@ type cached struct {
 	data     []byte
 }
 
-// get is the reply of a kind at a position; it is made if it is not there.
-func (c *cache) get(kind string, p room.Position, encode func() []byte) []byte {
+// Get is the reply of a kind at a position; it is made if it is not there.
+func (c *Cache) Get(kind string, p room.Position, encode func() []byte) []byte {
 	for i := range c.replies {
 		if c.replies[i].kind == kind && c.replies[i].position == p {
 			return c.replies[i].data

@@ -1,10 +1,9 @@
 // Package api is the service's side of the wire: it takes requests off room.cmd.*, passes
-// commands to the committer, answers them when they are settled, and answers reads from the
-// replica and from the streams.
+// commands to the committer, answers them when they are settled, and has reads answered from the
+// replica and from the streams once those are as new as the caller asks for.
 //
-// A verb is one row of [room.Commands], which says what it is, and one row of the table here,
-// which says how it is taken in, how it is answered and how a repeat of it is answered. A
-// command that changes something goes from its row's take to [API.admit], through the
-// committer, and comes back to [API.Settle]. A read goes through [API.read], which refuses
-// nothing from memory that may be out of date.
+// What each verb takes and answers is not here: it is one row of the table that the API is made
+// with, see [natsrooms/roomsvc/verbs]. A command that changes something goes from its row's Take
+// to [API.Admit], through the committer, and comes back to [API.Settle]. A read goes through
+// [API.Read] or its relatives, which refuse nothing from memory that may be out of date.
 package api

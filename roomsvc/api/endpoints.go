@@ -81,7 +81,7 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *na
 		return
 	}
 	now := time.Now()
-	q := &request{info: info, reply: m.Reply, userForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
+	q := &Request{Info: info, reply: m.Reply, UserForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
 	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, a.Commit.Deadline(now), q
 	if userForm {
 		q.conn, q.answers = a.Users, a.UserAnswers
@@ -94,7 +94,7 @@ func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *na
 
 // receiveUsers takes in a request of an end user. As long as users ask for too much, nothing else
 // is done here than to find that out.
-func (a *API) receiveUsers(q *request, m *nats.Msg, now time.Time) {
+func (a *API) receiveUsers(q *Request, m *nats.Msg, now time.Time) {
 	token, subject := subjects.UserToken(m.Subject), m.Subject
 	if a.Guard == nil {
 		user, err := subjects.UserOfToken(token)
@@ -106,14 +106,14 @@ func (a *API) receiveUsers(q *request, m *nats.Msg, now time.Time) {
 		a.begin(q, subject, refused)
 		return
 	}
-	place, refused := a.Guard.Take(now, token, q.info.Verb, m.Size())
+	place, refused := a.Guard.Take(now, token, q.Info.Verb, m.Size())
 	if place == nil && refused == nil {
 		return
 	}
 	if refused != nil {
 		q.data, q.headers = nil, nil
 	}
-	q.place, q.user = place, place.User()
+	q.Place, q.user = place, place.User()
 	a.inFlight.Add(1)
 	select {
 	case a.let <- func() { a.begin(q, subject, refused) }:
@@ -136,7 +136,7 @@ func (a *API) letIn() {
 }
 
 // begin begins a request, or answers why it was refused.
-func (a *API) begin(q *request, subject string, refused *room.Error) {
+func (a *API) begin(q *Request, subject string, refused *room.Error) {
 	if !subjects.ReplyAllowed(subject, q.reply) {
 		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", subject, "reply", q.reply)
 		q.reply = ""
@@ -144,24 +144,24 @@ func (a *API) begin(q *request, subject string, refused *room.Error) {
 	}
 	q.named = q.answers.Asked(q.reply)
 	if refused = cmp.Or(refused, a.door(q)); refused != nil {
-		a.sendError(q, refused)
+		a.SendError(q, refused)
 		return
 	}
-	table[q.info.Verb].take(a, q)
+	a.Verbs[q.Info.Verb].Take(a, q)
 }
 
 // door refuses what needs no closer look.
-func (a *API) door(q *request) *room.Error {
+func (a *API) door(q *Request) *room.Error {
 	if a.Life.Over() {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service is ending; try again")
 	}
 	if a.inFlight.Load() > int64(a.MaxInFlight) {
 		return busy("nothing happened: %d commands are being worked on here, which is the most allowed; try again", a.MaxInFlight)
 	}
-	if q.userForm && q.info.Trusted {
-		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.info.Verb, subjects.Command(string(q.info.Verb)))
+	if q.UserForm && q.Info.Trusted {
+		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.Info.Verb, subjects.Command(string(q.Info.Verb)))
 	}
-	if q.userForm {
+	if q.UserForm {
 		if refused := a.Blocks.Book.Refused(q.user); refused != nil {
 			return refused
 		}

@@ -5,12 +5,13 @@ import (
 
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/talk"
 )
 
-// consult has the application asked about a command if that is to be asked, and continues with
+// Consult has the application asked about a command if that is to be asked, and continues with
 // its answer unless that is a refusal. The command has begun after that, for those of its
 // session that wait.
-func (a *API) consult(q *request, next func(hooks.Answer)) {
+func (a *API) Consult(q *Request, next func(hooks.Answer)) {
 	if q.question == nil {
 		next(hooks.Answer{})
 		return
@@ -34,13 +35,18 @@ func (a *API) consult(q *request, next func(hooks.Answer)) {
 
 // known answers a request that was carried out before. If that is to be sure, this instance first
 // catches up with what others have done; for a change that costs little, so it does in any case.
-func (a *API) known(ctx context.Context, q *request, sure bool) bool {
+func (a *API) known(ctx context.Context, q *Request, sure bool) bool {
 	if q.Cmd.RequestID == "" {
 		return false
 	}
-	if q.info.Kind == room.Says {
-		return a.Talk.Repeated(ctx, a.saying(q), sure) || a.Commit.Repeat(&q.Call)
+	if q.Info.Kind == room.Says {
+		return a.Talk.Repeated(ctx, a.Saying(q), sure) || a.Commit.Repeat(&q.Call)
 	}
 	_ = a.Sync.Pass(ctx) // or the command will not succeed either
 	return a.Commit.Repeat(&q.Call)
+}
+
+// Saying is the message of a send, which is still to be filled in.
+func (a *API) Saying(q *Request) *talk.Saying {
+	return &talk.Saying{Call: &q.Call, Said: func(r *room.SendReply) { a.Answer(q, r) }}
 }

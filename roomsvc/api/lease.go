@@ -21,12 +21,12 @@ const (
 )
 
 // asked is what a request says about its session's life; the session gets a lease if live.
-func (a *API) asked(q *request, c *room.Caller, live bool) leases.Ask {
-	ask := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Own: q.userForm && a.Feeds, Renewal: q.info.Verb == room.Renew}
-	if q.userForm && (q.info.Brings() || ask.Renewal && !live && a.present(q.Cmd)) {
+func (a *API) asked(q *Request, c *room.Caller, live bool) leases.Ask {
+	ask := leases.Ask{Seconds: c.LeaseSeconds, Connection: c.Connection, Own: q.UserForm && a.Feeds, Renewal: q.Info.Verb == room.Renew}
+	if q.UserForm && (q.Info.Brings() || ask.Renewal && !live && a.present(q.Cmd)) {
 		ask.Default = a.Limits().LeaseSeconds
 	}
-	if q.userForm && a.Feeds {
+	if q.UserForm && a.Feeds {
 		ask.Most = mostSessions
 	}
 	return ask
@@ -42,19 +42,19 @@ func (a *API) present(c *room.Command) bool {
 	})
 }
 
-// alive renews the lease of the request's session if it has one, and begins one if it is to
+// Alive renews the lease of the request's session if it has one, and begins one if it is to
 // have one, before anything about its joining is stored. Then it continues with next.
-func (a *API) alive(q *request, next func()) {
-	if q.Cmd.User == "" || a.Leases.None() && q.ask.Seconds == nil && q.ask.Default == 0 && !q.ask.Renewal {
+func (a *API) Alive(q *Request, next func()) {
+	if q.Cmd.User == "" || a.Leases.None() && q.Ask.Seconds == nil && q.Ask.Default == 0 && !q.Ask.Renewal {
 		next()
 		return
 	}
-	a.touch(q, q.ask, next)
+	a.touch(q, q.Ask, next)
 }
 
-func (a *API) touch(q *request, ask leases.Ask, next func()) {
-	needed := q.info.Brings() || ask.Renewal
-	a.Leases.Touch(q.session(), ask, q.Deadline, func(g leases.Grant, err error) {
+func (a *API) touch(q *Request, ask leases.Ask, next func()) {
+	needed := q.Info.Brings() || ask.Renewal
+	a.Leases.Touch(q.Session(), ask, q.Deadline, func(g leases.Grant, err error) {
 		switch {
 		case errors.Is(err, leases.ErrTooMany) && needed:
 			e := room.Invalid("sessionID", "%q would be one more session of %q than the %d that a user may have had in the last minutes; use one of those", q.Cmd.Session, q.Cmd.User, ask.Most)
@@ -66,11 +66,11 @@ func (a *API) touch(q *request, ask leases.Ask, next func()) {
 			a.Commit.Refuse(&q.Call, e)
 		case err != nil: // it keeps what it had
 			next()
-		case g.Ended && q.info.Brings() && !ask.Afresh:
+		case g.Ended && q.Info.Brings() && !ask.Afresh:
 			a.Life.Go(func() { a.afresh(q, ask, next) })
 		default:
-			q.Cmd.Lease, q.over = g.Seconds, g.Ended
-			q.lease = room.Lease{ExpiresAt: g.EndAt, LeaseSeconds: g.Seconds}
+			q.Cmd.Lease, q.Over = g.Seconds, g.Ended
+			q.Lease = room.Lease{ExpiresAt: g.EndAt, LeaseSeconds: g.Seconds}
 			next()
 		}
 	})
@@ -78,10 +78,10 @@ func (a *API) touch(q *request, ask leases.Ask, next func()) {
 
 // afresh lets a session begin again whose lease has expired: what is left of it is removed
 // first.
-func (a *API) afresh(q *request, ask leases.Ask, next func()) {
+func (a *API) afresh(q *Request, ask leases.Ask, next func()) {
 	ctx, cancel := context.WithDeadline(a.Life, q.Deadline)
 	defer cancel()
-	id := q.session()
+	id := q.Session()
 	known := a.Leases.Of(id)
 	if known.Live { // another of its commands was faster
 		a.touch(q, ask, next)

@@ -16,7 +16,7 @@ var noticeHeader = nats.Header{"Content-Type": {events.ContentType}}
 // notify tells the devices of a request's user where its session stands in a room. What is
 // told of an end user's request goes the way of its answer: the NATS server may be at work for
 // long with what such a user has subscribed to many times.
-func (a *API) notify(q *request, p replica.Place, st events.State, ev events.Event) {
+func (a *API) notify(q *Request, p replica.Place, st events.State, ev events.Event) {
 	if q.Cmd.User != "" {
 		a.publishNotice(q.conn, a.notice(q.Cmd, p, st, ev))
 	}
@@ -41,8 +41,8 @@ func (a *API) publishNotice(nc *nats.Conn, n *events.Notice) {
 
 // tellDone tells the user's devices about a command that was carried out.
 func (a *API) tellDone(r *commit.Result) {
-	q := r.From.(*request)
-	if q.info.Brings() {
+	q := r.From.(*Request)
+	if q.Info.Brings() {
 		a.notify(q, r.At, events.Connected, events.Success)
 	}
 	for _, p := range r.Left {
@@ -51,11 +51,11 @@ func (a *API) tellDone(r *commit.Result) {
 }
 
 // tellRefused tells them about one that was refused: the session stands where it did.
-func (a *API) tellRefused(q *request, r *commit.Result) {
-	if !q.info.Brings() || r.Cmd.User == "" {
+func (a *API) tellRefused(q *Request, r *commit.Result) {
+	if !q.Info.Brings() || r.Cmd.User == "" {
 		return
 	}
-	n := a.notice(r.Cmd, replica.Place{Room: r.Cmd.Room}, events.Disconnected, q.info.Fails)
+	n := a.notice(r.Cmd, replica.Place{Room: r.Cmd.Room}, events.Disconnected, q.Info.Fails)
 	if r.State.Has(r.Cmd) {
 		n.State = events.Connected
 	}
@@ -66,14 +66,14 @@ func (a *API) tellRefused(q *request, r *commit.Result) {
 // tellRepeated tells them where the session of a repeated command stands. They were told when
 // it arrived, because its first try was not known yet and may have reached an instance that
 // died.
-func (a *API) tellRepeated(q *request, r *commit.Result) {
+func (a *API) tellRepeated(q *Request, r *commit.Result) {
 	n := a.notice(r.Cmd, replica.Place{Room: r.Cmd.Room}, events.Disconnected, events.Success)
 	if r.State.Has(r.Cmd) {
 		p := r.State.Position()
 		n.State, n.InstanceID, n.Sequence = events.Connected, p.InstanceID, p.Sequence
 	}
 	if r.Refused != nil {
-		n.Event, n.Error = q.info.Fails, noticeError(r.Refused)
+		n.Event, n.Error = q.Info.Fails, noticeError(r.Refused)
 	}
 	a.publishNotice(q.conn, n)
 }

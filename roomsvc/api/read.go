@@ -7,9 +7,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// read answers from memory, once that is as new as the caller asks for.
-func (a *API) read(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
-	a.inTurn(q, about(r), func() { a.alive(q, func() { a.readNow(q, f, r, answer) }) })
+// Read answers from memory, once that is as new as the caller asks for.
+func (a *API) Read(q *Request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	a.InTurn(q, about(r), func() { a.Alive(q, func() { a.readNow(q, f, r, answer) }) })
 }
 
 // about is the room that a read names; nil if it names none.
@@ -20,15 +20,15 @@ func about(r subjects.Room) []subjects.Room {
 	return []subjects.Room{r}
 }
 
-func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+func (a *API) readNow(q *Request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
 	if !f.Sync && a.seen(f.MinRevision, r) {
 		v, refused := answer()
 		switch {
 		case refused == nil:
-			a.answer(q, v)
+			a.Answer(q, v)
 			return
 		case !unproved(refused):
-			a.refuse(q, refused)
+			a.Refuse(q, refused)
 			return
 		}
 		f.Sync = true
@@ -36,25 +36,25 @@ func (a *API) readNow(q *request, f room.Freshness, r subjects.Room, answer func
 	a.readLater(q, f, r, func(context.Context) (any, *room.Error) { return answer() })
 }
 
-// readAside answers what may take a while: until this instance is new enough, or a stream has
+// ReadAside answers what may take a while: until this instance is new enough, or a stream has
 // answered. begun says that it has not to wait for its turn.
-func (a *API) readAside(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) (begun bool) {
-	return a.inTurn(q, about(r), func() { a.alive(q, func() { a.readLater(q, f, r, answer) }) })
+func (a *API) ReadAside(q *Request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) (begun bool) {
+	return a.InTurn(q, about(r), func() { a.Alive(q, func() { a.readLater(q, f, r, answer) }) })
 }
 
-// readBeside answers from memory what takes long enough that nobody else should wait for it.
-func (a *API) readBeside(q *request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
-	if q.place == nil {
-		a.read(q, f, r, answer)
+// ReadBeside answers from memory what takes long enough that nobody else should wait for it.
+func (a *API) ReadBeside(q *Request, f room.Freshness, r subjects.Room, answer func() (any, *room.Error)) {
+	if q.Place == nil {
+		a.Read(q, f, r, answer)
 		return
 	}
-	a.readAside(q, f, r, long(q, func(context.Context) (any, *room.Error) { return answer() }))
+	a.ReadAside(q, f, r, Long(q, func(context.Context) (any, *room.Error) { return answer() }))
 }
 
-// long is a read that takes its turn among those of its user, once this instance is new enough.
-func long(q *request, answer func(context.Context) (any, *room.Error)) func(context.Context) (any, *room.Error) {
+// Long is a read that takes its turn among those of its user, once this instance is new enough.
+func Long(q *Request, answer func(context.Context) (any, *room.Error)) func(context.Context) (any, *room.Error) {
 	return func(ctx context.Context) (any, *room.Error) {
-		done, err := q.place.Read(ctx)
+		done, err := q.Place.Read(ctx)
 		if err != nil {
 			return nil, busy("nothing happened: other reads took all the time; try again")
 		}
@@ -63,25 +63,25 @@ func long(q *request, answer func(context.Context) (any, *room.Error)) func(cont
 	}
 }
 
-func (a *API) readLater(q *request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+func (a *API) readLater(q *Request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
 	a.Life.Go(func() {
 		ctx, cancel := context.WithDeadline(a.Life, q.Deadline)
 		defer cancel()
-		refused := a.fresh(ctx, f, r)
+		refused := a.Fresh(ctx, f, r)
 		var v any
 		if refused == nil {
 			v, refused = answer(ctx)
 		}
 		if unproved(refused) && !f.Sync {
 			f.Sync = true
-			if refused = a.fresh(ctx, f, r); refused == nil {
+			if refused = a.Fresh(ctx, f, r); refused == nil {
 				v, refused = answer(ctx)
 			}
 		}
 		if refused != nil {
-			a.refuse(q, refused)
+			a.Refuse(q, refused)
 		} else {
-			a.answer(q, v)
+			a.Answer(q, v)
 		}
 	})
 }
@@ -93,8 +93,8 @@ func unproved(e *room.Error) bool {
 	return e != nil && (e.Code == room.ErrRoomNotExist || e.Code == room.ErrNotAllowed || e.Code == room.ErrUserNotInRoom)
 }
 
-// fresh waits until this instance is as new as the caller asks for.
-func (a *API) fresh(ctx context.Context, f room.Freshness, r subjects.Room) *room.Error {
+// Fresh waits until this instance is as new as the caller asks for.
+func (a *API) Fresh(ctx context.Context, f room.Freshness, r subjects.Room) *room.Error {
 	var err error
 	if f.Sync {
 		err = a.Sync.Pass(ctx)
@@ -121,9 +121,9 @@ func (a *API) seen(revision uint64, r subjects.Room) bool {
 	return head != nil && head.Revision >= revision
 }
 
-// view calls f with the room's state under its lock, if the room exists and the caller may
+// View calls f with the room's state under its lock, if the room exists and the caller may
 // read it.
-func (a *API) view(q *request, r subjects.Room, f func(*room.State) any) (any, *room.Error) {
+func (a *API) View(q *Request, r subjects.Room, f func(*room.State) any) (any, *room.Error) {
 	var v any
 	refused := room.Refuse(room.ErrRoomNotExist, "there is no room %q; enter creates it", r)
 	a.Replica.View(r, func(st *room.State) {
@@ -137,33 +137,33 @@ func (a *API) view(q *request, r subjects.Room, f func(*room.State) any) (any, *
 	return v, refused
 }
 
-// beginFor reads a request's body and learns for whom it acts. If it returns false, it has
+// BeginFor reads a request's body and learns for whom it acts. If it returns false, it has
 // answered.
-func beginFor[T any, P interface {
+func BeginFor[T any, P interface {
 	*T
-	asking
-}](a *API, q *request, body P, anonymous bool) bool {
-	if !parse(a, q, body) {
+	Asking
+}](a *API, q *Request, body P, anonymous bool) bool {
+	if !Parse(a, q, body) {
 		return false
 	}
 	if _, err := a.acting(q, body.For(), anonymous); err != nil {
-		a.sendError(q, err)
+		a.SendError(q, err)
 		return false
 	}
 	return true
 }
 
-// beginRead reads the body of a read; roomID is nil where the read names no room.
-func beginRead[T any, P interface {
+// BeginRead reads the body of a read; roomID is nil where the read names no room.
+func BeginRead[T any, P interface {
 	*T
-	asking
-}](a *API, q *request, body P, roomID *string) (r subjects.Room, ok bool) {
-	if !beginFor(a, q, body, !q.userForm) {
+	Asking
+}](a *API, q *Request, body P, roomID *string) (r subjects.Room, ok bool) {
+	if !BeginFor(a, q, body, !q.UserForm) {
 		return "", false
 	}
 	if roomID != nil {
-		if err := setRoom(&r, "roomID", *roomID); err != nil {
-			a.sendError(q, err)
+		if err := SetRoom(&r, "roomID", *roomID); err != nil {
+			a.SendError(q, err)
 			return "", false
 		}
 	}

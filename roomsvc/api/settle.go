@@ -8,11 +8,11 @@ import (
 // Settle answers calls that were decided, refused, or carried out before. The locks of their
 // rooms are held.
 func (a *API) Settle(results []commit.Result) {
-	var same cache
+	var same Cache
 	for i := range results {
 		r := &results[i]
-		q := r.From.(*request)
-		switch row := table[q.info.Verb]; {
+		q := r.From.(*Request)
+		switch row := a.Verbs[q.Info.Verb]; {
 		case r.Repeat:
 			a.settleRepeated(q, r, row)
 		case r.Refused != nil:
@@ -20,30 +20,30 @@ func (a *API) Settle(results []commit.Result) {
 		default:
 			a.tellDone(r)
 			if !r.Late {
-				row.answer(a, q, r, &same)
+				row.Answer(a, q, r, &same)
 			}
 		}
 	}
 }
 
 // settleRefused answers a refusal, and tells the user's devices where its session stands.
-func (a *API) settleRefused(q *request, r *commit.Result) {
-	if st := a.shown(q, r.State); r.Refused.Code == room.ErrRevisionMismatch && st != nil { // otherwise the room has ended since
+func (a *API) settleRefused(q *Request, r *commit.Result) {
+	if st := a.Shown(q, r.State); r.Refused.Code == room.ErrRevisionMismatch && st != nil { // otherwise the room has ended since
 		at := st.Position()
 		r.Refused.Attributes, r.Refused.At = st.Attributes, &at
 	}
 	a.tellRefused(q, r)
-	a.sendError(q, r.Refused)
+	a.SendError(q, r.Refused)
 }
 
 // settleRepeated answers a request that was carried out before, with the first outcome.
-func (a *API) settleRepeated(q *request, r *commit.Result, row verb) {
+func (a *API) settleRepeated(q *Request, r *commit.Result, row Verb) {
 	if q.told {
 		a.tellRepeated(q, r)
 	}
 	if r.Refused != nil {
-		a.sendError(q, r.Refused)
+		a.SendError(q, r.Refused)
 		return
 	}
-	row.repeat(a, q, r)
+	row.Repeat(a, q, r)
 }

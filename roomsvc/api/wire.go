@@ -32,9 +32,9 @@ import (
 
 // Sizes of answers.
 const (
-	maxReply  = 256 << 10 // the most bytes that a reply may have; pages end before that
-	leaseRoom = 64        // the bytes of a session's lease in a reply
-	pageRoom  = maxReply - 48<<10
+	MaxReply  = 256 << 10 // the most bytes that a reply may have; pages end before that
+	LeaseRoom = 64        // the bytes of a session's lease in a reply
+	PageRoom  = MaxReply - 48<<10
 )
 
 // ignoredHeader names the unknown fields of a request.
@@ -42,6 +42,7 @@ const ignoredHeader = "Room-Ignored-Fields"
 
 // Config is what an API works with. All of it is needed.
 type Config struct {
+	Verbs    map[room.Verb]Verb
 	Life     *life.Life
 	Log      *slog.Logger
 	Clock    *clock.Clock
@@ -93,7 +94,7 @@ func New(c Config) *API {
 // InFlight is how many requests are being worked on.
 func (a *API) InFlight() int64 { return a.inFlight.Load() }
 
-func (a *API) encode(v any) []byte {
+func (a *API) Encode(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
 		a.Log.Error("a reply can't be encoded", "error", err)
@@ -101,41 +102,41 @@ func (a *API) encode(v any) []byte {
 	return data
 }
 
-// reply sends a success.
-func (a *API) reply(q *request, v any) { a.send(q, a.encode(v), nil) }
+// Reply sends a success.
+func (a *API) Reply(q *Request, v any) { a.Send(q, a.Encode(v), nil) }
 
-// answer sends a success, unless the request has been answered.
-func (a *API) answer(q *request, v any) {
+// Answer sends a success, unless the request has been answered.
+func (a *API) Answer(q *Request, v any) {
 	if q.Answer() {
-		a.reply(q, v)
+		a.Reply(q, v)
 	}
 }
 
-// refuse sends a refusal, unless the request has been answered.
-func (a *API) refuse(q *request, e *room.Error) {
+// Refuse sends a refusal, unless the request has been answered.
+func (a *API) Refuse(q *Request, e *room.Error) {
 	if q.Answer() {
-		a.sendError(q, e)
+		a.SendError(q, e)
 	}
 }
 
-// sendError sends a refusal.
-func (a *API) sendError(q *request, e *room.Error) {
-	a.send(q, a.encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
+// SendError sends a refusal.
+func (a *API) SendError(q *Request, e *room.Error) {
+	a.Send(q, a.Encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
 
 // withLease is a reply, which may go to many callers, with the lease of one session added.
 func withLease(reply []byte, l room.Lease) []byte {
-	data := make([]byte, 0, len(reply)+leaseRoom)
+	data := make([]byte, 0, len(reply)+LeaseRoom)
 	data = append(data, reply[:len(reply)-1]...)
 	data, _ = l.ExpiresAt.AppendText(append(data, `,"expiresAt":"`...))
 	data = strconv.AppendInt(append(data, `","leaseSeconds":`...), int64(l.LeaseSeconds), 10)
 	return append(data, '}')
 }
 
-// send publishes the one answer to a request.
-func (a *API) send(q *request, data []byte, h nats.Header) {
+// Send publishes the one answer to a request.
+func (a *API) Send(q *Request, data []byte, h nats.Header) {
 	a.inFlight.Add(-1)
-	q.place.Done()
+	q.Place.Done()
 	defer func() { // whoever waited for this answer goes on
 		if begin := a.turns.End(&q.turn); begin != nil {
 			a.Life.Go(begin)
@@ -144,8 +145,8 @@ func (a *API) send(q *request, data []byte, h nats.Header) {
 	if q.reply == "" {
 		return
 	}
-	if h == nil && q.lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is being worked on
-		data = withLease(data, q.lease)
+	if h == nil && q.Lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is being worked on
+		data = withLease(data, q.Lease)
 	}
 	m := &nats.Msg{Subject: q.reply, Header: h, Data: data}
 	if q.ignored != "" {
@@ -156,7 +157,7 @@ func (a *API) send(q *request, data []byte, h nats.Header) {
 	}
 	q.answers.Before(q.reply, q.named)
 	if err := q.conn.PublishMsg(m); err != nil {
-		a.Log.Warn("an answer was lost", "verb", q.info.Verb, "error", err)
+		a.Log.Warn("an answer was lost", "verb", q.Info.Verb, "error", err)
 	}
 }
 

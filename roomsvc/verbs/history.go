@@ -1,10 +1,11 @@
-package api
+package verbs
 
 import (
 	"context"
 	"time"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/room"
@@ -12,9 +13,9 @@ import (
 )
 
 // takeHistory takes a request for what happened, or was said, in a room.
-func takeHistory(a *API, q *request) {
+func takeHistory(a *api.API, q *api.Request) {
 	body := &room.HistoryRequest{}
-	r, ok := beginRead(a, q, body, &body.RoomID)
+	r, ok := api.BeginRead(a, q, body, &body.RoomID)
 	if !ok {
 		return
 	}
@@ -23,19 +24,19 @@ func takeHistory(a *API, q *request) {
 		refused = body.Start()
 	}
 	if refused != nil {
-		a.sendError(q, refused)
+		a.SendError(q, refused)
 		return
 	}
-	a.readAside(q, body.Freshness, r, long(q, func(ctx context.Context) (any, *room.Error) {
-		recalled := &recall{q, past.Query{Room: r, Ask: body, Count: count, Bytes: pageRoom}, body, r}
-		defer func() { q.place.Spent(time.Now(), recalled.Read/costs) }()
-		return a.recall(ctx, recalled)
+	a.ReadAside(q, body.Freshness, r, api.Long(q, func(ctx context.Context) (any, *room.Error) {
+		recalled := &recollection{q, past.Query{Room: r, Ask: body, Count: count, Bytes: api.PageRoom}, body, r}
+		defer func() { q.Place.Spent(time.Now(), recalled.Read/costs) }()
+		return recall(a, ctx, recalled)
 	}))
 }
 
-// recall is a request for a page of history.
-type recall struct {
-	*request
+// recollection is a request for a page of history.
+type recollection struct {
+	*api.Request
 	past.Query // what is to be read for it
 	body       *room.HistoryRequest
 	room       subjects.Room
@@ -46,53 +47,53 @@ type recall struct {
 const costs = 2 << 10
 
 // recall answers it.
-func (a *API) recall(ctx context.Context, q *recall) (any, *room.Error) {
-	head, since, refused := a.reader(q)
+func recall(a *api.API, ctx context.Context, q *recollection) (any, *room.Error) {
+	head, since, refused := reader(a, q)
 	switch {
-	case refused != nil && refused.Code != room.ErrRoomNotExist && (refused.Code != room.ErrNotAllowed || a.is(q)):
+	case refused != nil && refused.Code != room.ErrRoomNotExist && (refused.Code != room.ErrNotAllowed || is(a, q)):
 		return nil, refused
 	case refused != nil || head.InstanceID != q.body.InstanceID:
-		return a.recallEnded(ctx, q, head, refused)
+		return recallEnded(a, ctx, q, head, refused)
 	case since == nil && q.body.AfterSequence == nil:
 		return nil, room.Refuse(room.ErrUserNotInRoom, "%q is not in %q, whose messages only those who were there may read", q.Cmd.User, q.room)
 	}
 	reply, err := a.Past.Living(ctx, &q.Query, head, since)
 	if err != nil {
-		return nil, a.unread(q.room, err)
+		return nil, unread(a, q.room, err)
 	}
-	if q.body.AfterSequence == nil && a.Feeds && q.userForm {
-		if refused := a.stillReads(ctx, q.request, q.room, head.InstanceID, *since); refused != nil {
+	if q.body.AfterSequence == nil && a.Feeds && q.UserForm {
+		if refused := stillReads(a, ctx, q.Request, q.room, head.InstanceID, *since); refused != nil {
 			return nil, refused
 		}
 	}
 	return reply, nil
 }
 
-func (a *API) unread(r subjects.Room, err error) *room.Error {
+func unread(a *api.API, r subjects.Room, err error) *room.Error {
 	a.Log.Warn("reading history", "room", r, "error", err)
 	return room.Refuse(room.ErrBusy, "nothing happened: the stream did not answer in time; try again")
 }
 
 // is says whether the instance that is asked for is the room that exists.
-func (a *API) is(q *recall) bool {
+func is(a *api.API, q *recollection) bool {
 	head := a.Replica.Head(q.room)
 	return head != nil && head.InstanceID == q.body.InstanceID
 }
 
 // recallEnded answers for an instance that is not the room that exists, if one does; refused
 // says why the caller may not read that one.
-func (a *API) recallEnded(ctx context.Context, q *recall, head *room.Head, refused *room.Error) (any, *room.Error) {
+func recallEnded(a *api.API, ctx context.Context, q *recollection, head *room.Head, refused *room.Error) (any, *room.Error) {
 	if !q.body.Sync { // it may be the newest instance, of which this instance of the service has not heard
 		q.body.Sync = true
-		if e := a.fresh(ctx, q.body.Freshness, q.room); e != nil {
+		if e := a.Fresh(ctx, q.body.Freshness, q.room); e != nil {
 			return nil, e
 		}
-		return a.recall(ctx, q)
+		return recall(a, ctx, q)
 	}
-	reply, err := a.Past.Ended(ctx, &q.Query, func(c *events.Config) subjects.User { return a.limits(q, c) })
+	reply, err := a.Past.Ended(ctx, &q.Query, func(c *events.Config) subjects.User { return limits(a, q, c) })
 	switch {
 	case err != nil:
-		return nil, a.unread(q.room, err)
+		return nil, unread(a, q.room, err)
 	case reply != nil:
 		return reply, nil
 	case refused != nil:
@@ -102,9 +103,9 @@ func (a *API) recallEnded(ctx context.Context, q *recall, head *room.Head, refus
 }
 
 // limits is the user whose own stays in an ended room limit what the caller may read of it.
-func (a *API) limits(q *recall, c *events.Config) subjects.User {
+func limits(a *api.API, q *recollection, c *events.Config) subjects.User {
 	hidden := c != nil && c.HistoryForJoiners != nil && !*c.HistoryForJoiners && q.body.AfterSequence == nil
-	if hidden || a.Feeds && q.userForm && (c == nil || c.Delivery != room.DeliveryOpen) {
+	if hidden || a.Feeds && q.UserForm && (c == nil || c.Delivery != room.DeliveryOpen) {
 		return q.Cmd.User
 	}
 	return ""
@@ -112,9 +113,9 @@ func (a *API) limits(q *recall, c *events.Config) subjects.User {
 
 // reader says what the room is, and since when the caller may read its messages; since is nil
 // if the caller may not read any.
-func (a *API) reader(q *recall) (head *room.Head, since *messages.Since, refused *room.Error) {
+func reader(a *api.API, q *recollection) (head *room.Head, since *messages.Since, refused *room.Error) {
 	since = &messages.Since{}
-	_, refused = a.view(q.request, q.room, func(st *room.State) any {
+	_, refused = a.View(q.Request, q.room, func(st *room.State) any {
 		if visible := st.Config.HistoryForJoiners; visible != nil && !*visible && q.Cmd.User != "" {
 			m := st.Member(q.Cmd.User)
 			if since = nil; m != nil {
@@ -130,11 +131,11 @@ func (a *API) reader(q *recall) (head *room.Head, since *messages.Since, refused
 // stillReads refuses to give an end user what was read of a room's messages, unless everything
 // that was stored before the reading leaves the user's standing as it was. The user may have been out before
 // a message was sent, and this instance may not have known it.
-func (a *API) stillReads(ctx context.Context, q *request, r subjects.Room, instance string, since messages.Since) *room.Error {
+func stillReads(a *api.API, ctx context.Context, q *api.Request, r subjects.Room, instance string, since messages.Since) *room.Error {
 	if a.Sync.Pass(ctx) != nil {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", r)
 	}
-	v, refused := a.view(q, r, func(st *room.State) any {
+	v, refused := a.View(q, r, func(st *room.State) any {
 		m := st.Member(q.Cmd.User)
 		return st.InstanceID == instance && (since == messages.Since{} || m != nil && m.JoinedIn() == since.Fact)
 	})

@@ -1,16 +1,17 @@
-package api
+package verbs
 
 import (
 	"context"
 	"strconv"
 
+	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/room"
 )
 
 // takeInstances takes a request for the rooms that there were under one ID.
-func takeInstances(a *API, q *request) {
+func takeInstances(a *api.API, q *api.Request) {
 	var body room.InstancesRequest
-	r, ok := beginRead(a, q, &body, &body.RoomID)
+	r, ok := api.BeginRead(a, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
@@ -23,14 +24,14 @@ func takeInstances(a *API, q *request) {
 		}
 	}
 	if refused != nil {
-		a.sendError(q, refused)
+		a.SendError(q, refused)
 		return
 	}
-	a.readAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) {
+	a.ReadAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) {
 		reply, err := a.Past.Instances(ctx, r, place, count)
 		switch {
 		case err != nil:
-			return nil, a.unread(r, err)
+			return nil, unread(a, r, err)
 		case len(reply.Instances) == 0 && place == 0:
 			return nil, room.Refuse(room.ErrRoomNotExist, "there is no room %q, and no fact of an earlier one is kept", r)
 		}

@@ -1,4 +1,4 @@
-package api
+package verbs
 
 import (
 	"context"
@@ -7,16 +7,17 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
-func takeGet(a *API, q *request) {
-	a.readRoom(q, func(st *room.State) any {
-		reply := &room.GetReply{Room: st.Info(st.Room), Subscribe: a.subscribe(q, st.Room, st.Config), Position: st.Position(), Owners: st.OwnerIDs()}
-		if !q.userForm || st.IsHost(q.Cmd.User) {
+func takeGet(a *api.API, q *api.Request) {
+	readRoom(a, q, func(st *room.State) any {
+		reply := &room.GetReply{Room: st.Info(st.Room), Subscribe: a.Subscribe(q, st.Room, st.Config), Position: st.Position(), Owners: st.OwnerIDs()}
+		if !q.UserForm || st.IsHost(q.Cmd.User) {
 			bans, mutes := st.Restrictions(events.TimeOf(time.Now()))
 			var more [2]bool
 			reply.Bans, more[0] = restrictions(bans)
@@ -27,25 +28,25 @@ func takeGet(a *API, q *request) {
 	})
 }
 
-func takeCount(a *API, q *request) {
-	a.readRoom(q, func(st *room.State) any {
+func takeCount(a *api.API, q *api.Request) {
+	readRoom(a, q, func(st *room.State) any {
 		return &room.CountReply{MemberCount: st.Members, Position: st.Position()}
 	})
 }
 
 // readRoom answers a read that names a room and nothing else.
-func (a *API) readRoom(q *request, answer func(*room.State) any) {
+func readRoom(a *api.API, q *api.Request, answer func(*room.State) any) {
 	var body room.ReadRequest
-	r, ok := beginRead(a, q, &body, &body.RoomID)
+	r, ok := api.BeginRead(a, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
-	a.read(q, body.Freshness, r, func() (any, *room.Error) { return a.view(q, r, answer) })
+	a.Read(q, body.Freshness, r, func() (any, *room.Error) { return a.View(q, r, answer) })
 }
 
-func takeMembers(a *API, q *request) {
+func takeMembers(a *api.API, q *api.Request) {
 	var body room.MembersRequest
-	r, ok := beginRead(a, q, &body, &body.RoomID)
+	r, ok := api.BeginRead(a, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
@@ -54,20 +55,20 @@ func takeMembers(a *API, q *request) {
 	if err != nil {
 		refused = room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", body.NextFlag)
 	}
-	if refused == nil && body.At != nil && q.userForm {
+	if refused == nil && body.At != nil && q.UserForm {
 		refused = room.Refuse(room.ErrNotAllowed, "at is for trusted callers, at %s; without it you get those who are in now", subjects.Command(string(room.Members)))
 		refused.Field = "at"
 	}
 	if refused != nil {
-		a.sendError(q, refused)
+		a.SendError(q, refused)
 		return
 	}
 	if body.At != nil {
-		a.readAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) { return a.membersAt(ctx, r, *body.At, order, count) })
+		a.ReadAside(q, body.Freshness, r, func(ctx context.Context) (any, *room.Error) { return membersAt(a, ctx, r, *body.At, order, count) })
 		return
 	}
-	a.readBeside(q, body.Freshness, r, func() (any, *room.Error) {
-		return a.view(q, r, func(st *room.State) any { return page(st, order, count) })
+	a.ReadBeside(q, body.Freshness, r, func() (any, *room.Error) {
+		return a.View(q, r, func(st *room.State) any { return page(st, order, count) })
 	})
 }
 
@@ -79,7 +80,7 @@ func page(st *room.State, order uint64, count int) *room.MembersReply {
 	st.After(order, func(m *room.Member) bool {
 		info := m.Wire()
 		data, _ := json.Marshal(&info)
-		if size += len(data) + 1; last != nil && (len(reply.MemberList) == count || size > pageRoom) {
+		if size += len(data) + 1; last != nil && (len(reply.MemberList) == count || size > api.PageRoom) {
 			reply.NextFlag = room.PageFlag(last)
 			return false
 		}
@@ -91,11 +92,11 @@ func page(st *room.State, order uint64, count int) *room.MembersReply {
 }
 
 // membersAt is a page of those who were in the room at a moment.
-func (a *API) membersAt(ctx context.Context, r subjects.Room, at events.Time, order uint64, count int) (any, *room.Error) {
+func membersAt(a *api.API, ctx context.Context, r subjects.Room, at events.Time, order uint64, count int) (any, *room.Error) {
 	then, refused, err := a.Past.Moments.At(ctx, r, at)
 	switch {
 	case err != nil:
-		return nil, a.unread(r, err)
+		return nil, unread(a, r, err)
 	case refused != nil:
 		return nil, refused
 	}
@@ -104,26 +105,26 @@ func (a *API) membersAt(ctx context.Context, r subjects.Room, at events.Time, or
 	return reply, nil
 }
 
-func takeMemberOf(a *API, q *request) {
+func takeMemberOf(a *api.API, q *api.Request) {
 	var body room.MemberOfRequest
-	r, ok := beginRead(a, q, &body, &body.RoomID)
+	r, ok := api.BeginRead(a, q, &body, &body.RoomID)
 	if !ok {
 		return
 	}
 	if n := len(body.UserIDs); n > room.MaxUserIDs {
 		e := room.Invalid("userIDs", "has %d users; it may have %d", n, room.MaxUserIDs)
 		e.Limit, e.Actual = room.MaxUserIDs, int64(n)
-		a.sendError(q, e)
+		a.SendError(q, e)
 		return
 	}
 	for _, id := range body.UserIDs {
 		if err := room.ParseID("userIDs", id); err != nil {
-			a.sendError(q, err)
+			a.SendError(q, err)
 			return
 		}
 	}
-	a.readBeside(q, body.Freshness, r, func() (any, *room.Error) {
-		v, refused := a.view(q, r, func(st *room.State) any {
+	a.ReadBeside(q, body.Freshness, r, func() (any, *room.Error) {
+		v, refused := a.View(q, r, func(st *room.State) any {
 			reply := &room.MemberOfReply{MemberList: []room.MemberInfo{}, ErrorUserList: []room.ErrorUser{}, Position: st.Position()}
 			for _, id := range body.UserIDs {
 				if m := st.Member(subjects.User(id)); m != nil {
@@ -135,53 +136,53 @@ func takeMemberOf(a *API, q *request) {
 			return reply
 		})
 		if refused == nil {
-			if size := len(a.encode(v)) + leaseRoom; size > maxReply {
-				refused = room.Invalid("userIDs", "ask for %d bytes of members; a reply may have %d, ask for fewer users at once", size, maxReply)
-				refused.Limit, refused.Actual = maxReply, int64(size)
+			if size := len(a.Encode(v)) + api.LeaseRoom; size > api.MaxReply {
+				refused = room.Invalid("userIDs", "ask for %d bytes of members; a reply may have %d, ask for fewer users at once", size, api.MaxReply)
+				refused.Limit, refused.Actual = api.MaxReply, int64(size)
 			}
 		}
 		return v, refused
 	})
 }
 
-func takeRooms(a *API, q *request) {
+func takeRooms(a *api.API, q *api.Request) {
 	var body room.RoomsRequest
-	if !beginFor(a, q, &body, false) {
+	if !api.BeginFor(a, q, &body, false) {
 		return
 	}
-	a.readAside(q, body.Freshness, "", long(q, func(ctx context.Context) (any, *room.Error) {
-		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, 0, func(*replica.Room) bool { return true })
+	a.ReadAside(q, body.Freshness, "", api.Long(q, func(ctx context.Context) (any, *room.Error) {
+		rooms, next := heads(a, ctx, q.Cmd.User, body.NextFlag, 0, func(*replica.Room) bool { return true })
 		return &room.RoomsReply{Rooms: rooms, NextFlag: next}, nil
 	}))
 }
 
-func takeRenew(a *API, q *request) {
+func takeRenew(a *api.API, q *api.Request) {
 	var body room.RenewRequest
-	if !beginFor(a, q, &body, false) {
+	if !api.BeginFor(a, q, &body, false) {
 		return
 	}
 	if err := body.Check(); err != nil {
-		a.sendError(q, err)
+		a.SendError(q, err)
 		return
 	}
 	// A room that is missing in the answer is lost to the caller. That must not happen to a
 	// room that the session joined a moment ago, elsewhere.
-	begun := a.readAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
+	begun := a.ReadAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
 		left := a.Departed.Of(ctx, q.Cmd, body.Rooms)
-		rooms, next := a.heads(ctx, q.Cmd.User, body.NextFlag, len(a.encode(left)), func(known *replica.Room) (in bool) {
-			known.View(func(st *room.State) { in = !q.over && st.Has(q.Cmd) })
+		rooms, next := heads(a, ctx, q.Cmd.User, body.NextFlag, len(a.Encode(left)), func(known *replica.Room) (in bool) {
+			known.View(func(st *room.State) { in = !q.Over && st.Has(q.Cmd) })
 			return in
 		})
 		return &room.RenewReply{Rooms: rooms, NextFlag: next, Left: left}, nil
 	})
 	if !begun { // its lease must not run out behind a command that is slow
-		a.Leases.Touch(q.session(), q.ask, q.Deadline, func(leases.Grant, error) {})
+		a.Leases.Touch(q.Session(), q.Ask, q.Deadline, func(leases.Grant, error) {})
 	}
 }
 
 // heads is a page of those of the user's rooms that want takes, after the given one, with how
 // far each has got; size bytes of the reply are taken already.
-func (a *API) heads(ctx context.Context, u subjects.User, after string, size int, want func(*replica.Room) bool) (rooms []room.RoomHead, next string) {
+func heads(a *api.API, ctx context.Context, u subjects.User, after string, size int, want func(*replica.Room) bool) (rooms []room.RoomHead, next string) {
 	rooms = []room.RoomHead{}
 	var ids []subjects.Room
 	for _, known := range a.Replica.Users.Of(u) {
@@ -189,7 +190,7 @@ func (a *API) heads(ctx context.Context, u subjects.User, after string, size int
 		if after != "" && string(known.ID) <= after || h == nil || h.Ending() || !want(known) {
 			continue
 		}
-		if size += 128 + 2*len(known.ID); size > pageRoom && len(rooms) > 0 {
+		if size += 128 + 2*len(known.ID); size > api.PageRoom && len(rooms) > 0 {
 			next = rooms[len(rooms)-1].RoomID
 			break
 		}
@@ -203,18 +204,18 @@ func (a *API) heads(ctx context.Context, u subjects.User, after string, size int
 	return rooms, next
 }
 
-func takeList(a *API, q *request) {
+func takeList(a *api.API, q *api.Request) {
 	var body room.ListRequest
-	_, ok := beginRead(a, q, &body, nil)
+	_, ok := api.BeginRead(a, q, &body, nil)
 	if !ok {
 		return
 	}
 	count, refused := room.PageCount(body.Count)
 	if refused != nil {
-		a.sendError(q, refused)
+		a.SendError(q, refused)
 		return
 	}
-	a.read(q, body.Freshness, "", func() (any, *room.Error) {
+	a.Read(q, body.Freshness, "", func() (any, *room.Error) {
 		return listPage(a.Replica.From(body.Prefix, body.NextFlag), count), nil
 	})
 }
@@ -230,7 +231,7 @@ func listPage(rooms []*replica.Room, count int) *room.ListReply {
 		}
 		info := h.Info(known.ID)
 		data, _ := json.Marshal(&info)
-		if size += len(data) + 1; len(reply.RoomList) > 0 && (len(reply.RoomList) == count || size > pageRoom) {
+		if size += len(data) + 1; len(reply.RoomList) > 0 && (len(reply.RoomList) == count || size > api.PageRoom) {
 			reply.NextFlag = reply.RoomList[len(reply.RoomList)-1].RoomID
 			return reply
 		}

@@ -1,34 +1,34 @@
-package api
+package verbs
 
 import (
+	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
-	"natsrooms/roomsvc/talk"
 	"natsrooms/subjects"
 )
 
 // takeSend takes a send.
-func takeSend(a *API, q *request) {
+func takeSend(a *api.API, q *api.Request) {
 	body := &room.SendRequest{}
-	cmd, ok := begin(a, q, body, true)
+	cmd, ok := api.Begin(a, q, body, true)
 	if !ok {
 		return
 	}
-	if err := setRoom(&cmd.Room, "roomID", body.RoomID); err != nil {
-		a.sendError(q, err)
+	if err := api.SetRoom(&cmd.Room, "roomID", body.RoomID); err != nil {
+		a.SendError(q, err)
 		return
 	}
-	a.inTurn(q, []subjects.Room{cmd.Room}, func() {
+	a.InTurn(q, []subjects.Room{cmd.Room}, func() {
 		if cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 			return
 		}
-		a.consult(q, func(answer hooks.Answer) { a.say(q, body, answer) })
+		a.Consult(q, func(answer hooks.Answer) { say(a, q, body, answer) })
 	})
 }
 
 // say passes a message on as the application would have it.
-func (a *API) say(q *request, body *room.SendRequest, answer hooks.Answer) {
+func say(a *api.API, q *api.Request, body *room.SendRequest, answer hooks.Answer) {
 	answer.Replace.In(&body.Data, &body.ExtendedData)
 	m, err := q.Cmd.Say(body, a.Limits())
 	if err == nil && m.Type.Stored() {
@@ -38,17 +38,13 @@ func (a *API) say(q *request, body *room.SendRequest, answer hooks.Answer) {
 		a.Commit.Refuse(&q.Call, err)
 		return
 	}
-	s := a.saying(q)
+	s := a.Saying(q)
 	s.Message, s.Heard, s.Silent = m, a.Talk.Now(q.Cmd.Room), answer.Silent
-	a.alive(q, func() { a.Talk.Say(s) })
-}
-
-func (a *API) saying(q *request) *talk.Saying {
-	return &talk.Saying{Call: &q.Call, Said: func(r *room.SendReply) { a.answer(q, r) }}
+	a.Alive(q, func() { a.Talk.Say(s) })
 }
 
 // repeatSend answers a repeated send of a live-only message; stored messages are known to the
 // stream.
-func repeatSend(a *API, q *request, r *commit.Result) {
-	a.reply(q, r.Before.Said)
+func repeatSend(a *api.API, q *api.Request, r *commit.Result) {
+	a.Reply(q, r.Before.Said)
 }

@@ -1,9 +1,10 @@
-package api
+package verbs
 
 import (
 	"context"
 	"time"
 
+	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/erase"
 	"natsrooms/roomsvc/room"
 )
@@ -12,40 +13,40 @@ import (
 // rewrites a file.
 const erasing = 50
 
-func takeDelete(a *API, q *request) {
+func takeDelete(a *api.API, q *api.Request) {
 	body := &room.DeleteMessagesRequest{}
-	cmd, ok := begin(a, q, body, true)
+	cmd, ok := api.Begin(a, q, body, true)
 	if !ok {
 		return
 	}
-	err := setRoom(&cmd.Room, "roomID", body.RoomID)
+	err := api.SetRoom(&cmd.Room, "roomID", body.RoomID)
 	if err == nil {
 		err = body.Check()
 	}
 	if err != nil {
-		a.sendError(q, err)
+		a.SendError(q, err)
 		return
 	}
-	a.readAside(q, room.Freshness{}, cmd.Room, long(q, func(ctx context.Context) (any, *room.Error) {
-		reply, refused := a.Eraser.Delete(ctx, &erase.Asked{Call: &q.Call, Trusted: !q.userForm}, body)
+	a.ReadAside(q, room.Freshness{}, cmd.Room, api.Long(q, func(ctx context.Context) (any, *room.Error) {
+		reply, refused := a.Eraser.Delete(ctx, &erase.Asked{Call: &q.Call, Trusted: !q.UserForm}, body)
 		if refused != nil {
 			return nil, refused
 		}
-		q.place.Spent(time.Now(), erasing*len(reply.MessageSeqs))
+		q.Place.Spent(time.Now(), erasing*len(reply.MessageSeqs))
 		return reply, nil
 	}))
 }
 
 // takeErase takes an eraseUser. Its user is the one whose messages are erased; nobody acts.
-func takeErase(a *API, q *request) {
+func takeErase(a *api.API, q *api.Request) {
 	body := &room.EraseUserRequest{}
-	cmd, ok := begin(a, q, body, false)
+	cmd, ok := api.Begin(a, q, body, false)
 	if !ok {
 		return
 	}
 	user := cmd.User
-	cmd.User, q.lease = "", room.Lease{}
-	a.readAside(q, room.Freshness{}, "", func(ctx context.Context) (any, *room.Error) {
+	cmd.User, q.Lease = "", room.Lease{}
+	a.ReadAside(q, room.Freshness{}, "", func(ctx context.Context) (any, *room.Error) {
 		reply, refused := a.Eraser.User(ctx, &erase.Asked{Call: &q.Call, Trusted: true}, user, body)
 		if refused != nil {
 			return nil, refused

@@ -1,4 +1,4 @@
-package api
+package verbs
 
 import (
 	"testing"
@@ -6,12 +6,12 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// The table has a row for every command, and each row has what its command's kind needs.
+// The Table has a row for every command, and each row has what its command's kind needs.
 func TestTableRows(t *testing.T) {
 	for i := range room.Commands {
 		c := &room.Commands[i]
-		row, ok := table[c.Verb]
-		if !ok || row.take == nil {
+		row, ok := Table[c.Verb]
+		if !ok || row.Take == nil {
 			t.Errorf("%s is not taken in", c.Verb)
 			continue
 		}
@@ -22,11 +22,11 @@ func TestTableRows(t *testing.T) {
 		case room.Says:
 			repeat = true
 		}
-		if (row.answer != nil) != answer || (row.repeat != nil) != repeat {
-			t.Errorf("%s %s: it has an answer: %v, want %v; an answer to its repeat: %v, want %v", c.Verb, c.Kind, row.answer != nil, answer, row.repeat != nil, repeat)
+		if (row.Answer != nil) != answer || (row.Repeat != nil) != repeat {
+			t.Errorf("%s %s: it has an answer: %v, want %v; an answer to its repeat: %v, want %v", c.Verb, c.Kind, row.Answer != nil, answer, row.Repeat != nil, repeat)
 		}
 	}
-	for v := range table {
+	for v := range Table {
 		if v.Info() == nil {
 			t.Errorf("%s is no command", v)
 		}
