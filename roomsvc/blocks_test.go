@@ -164,8 +164,8 @@ func TestRevokedTokens(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
 	ok[position](w, "enter.alice", `{"roomID":"lobby"}`)
 	now := time.Now()
-	is := ok[room.BlockReply](w, "block", `{"userID":"alice","tokenID":"T1"}`)
-	is = ok[room.BlockReply](w, "block", `{"userID":"alice","tokenID":"T2","seconds":3600}`)
+	ok[room.BlockReply](w, "block", `{"userID":"alice","tokenID":"T1"}`)
+	is := ok[room.BlockReply](w, "block", `{"userID":"alice","tokenID":"T2","seconds":3600}`)
 	if is.Blocked || len(is.Tokens) != 2 || is.Tokens[0].Until != 0 || is.Tokens[1].Until == 0 {
 		t.Errorf("%+v", is)
 	}

@@ -64,7 +64,7 @@ func (r *rig) edit(change func(*jetstream.StreamConfig)) *jetstream.StreamConfig
 	}
 	cfg := s.CachedInfo().Config
 	change(&cfg)
-	if s, err = r.js.UpdateStream(r.ctx, cfg); err != nil {
+	if _, err = r.js.UpdateStream(r.ctx, cfg); err != nil {
 		r.Fatal(err)
 	}
 	r.keep.check(r.ctx, subjects.StreamMessages, slog.New(slog.DiscardHandler), r.book)
