@@ -22,8 +22,8 @@ func TestWatch(t *testing.T) {
 		flag string
 		want []string
 	}{
-		{"--json=false", []string{"room created, alice joined (enter), 1 member", "bob joined (join), 2 members", "  alice: hi, bob", "bob (command): typing", "alice set topic=tea", "alice set attributes of bob: hand=up", "carol joined", "carol left (kicked by root: spam)", "bob left (switched to "}},
-		{"--json", []string{`"type":"` + events.RoomCreated, `"type":"` + events.MemberJoined, `"data":"hi, bob"`, `"data":"typing"`, `"set":{"topic":"tea"}`, `"hand":"up"`, `"carol"`, `"operator":"root"`, `"toRoomID":"`}},
+		{"--json=false", []string{"room created, alice joined (enter), 1 member", "bob joined (join), 2 members", "  alice: hi, bob", "  bob deleted message", "bob (command): typing", "alice set topic=tea", "alice set attributes of bob: hand=up", "carol joined", "carol left (kicked by root: spam)", "bob left (switched to "}},
+		{"--json", []string{`"type":"` + events.RoomCreated, `"type":"` + events.MemberJoined, `"data":"hi, bob"`, `"type":"` + events.MessageDeleted, `"data":"typing"`, `"set":{"topic":"tea"}`, `"hand":"up"`, `"carol"`, `"operator":"root"`, `"toRoomID":"`}},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		lines, remarks := make(chan string, 16), make(chan string, 16)
@@ -36,7 +36,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("it begins with %q", got)
 		}
 		for _, args := range [][]string{{"enter", id, "--as", "alice"}, {"join", id, "--as", "bob"},
-			{"send", id, "hi, bob", "--as", "alice"}, {"send", id, "typing", "--type", "command", "--as", "bob"},
+			{"send", id, "hi, bob", "--as", "alice"}, {"delete", id, "--of", "alice", "--as", "bob"}, {"send", id, "typing", "--type", "command", "--as", "bob"},
 			{"set", id, "topic=tea", "--as", "alice"}, {"set-member", id, "hand=up", "--user", "bob", "--as", "alice"},
 			{"enter", id, "--as", "carol"}, {"kick", id, "carol", "--as", "root", "--reason", "spam"}, {"switch", id, id + "-2", "--create", "--as", "bob"}} {
 			roomctl(t, append(args, "-s", s.ClientURL())...).want(t, exitOK)
