@@ -38,7 +38,7 @@ roomsvc/replica      | events journal life pack room subjects                 | 
 roomsvc/image        | room                                                   |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
-roomsvc/ids          | | precis
+roomsvc/ids          | room                                                   | precis
 roomsvc/commit       | clock events journal life replica room subjects | nuid
 roomsvc/blocks       | commit events journal life replica room streams subjects | $nats json
 roomsvc/space        | health journal life room subjects |

@@ -125,27 +125,8 @@ func (a *API) keptAway(q *Request) *room.Error {
 	if !q.Info.Brings() {
 		return nil
 	}
-	c := q.Cmd
-	if refused := a.Blocks.Book.Refused(c.User); refused != nil {
+	if refused := a.Blocks.Book.Refused(q.Cmd.User); refused != nil || a.Limits().StrictIDs == 0 {
 		return refused
 	}
-	if a.Limits().StrictIDs == 0 {
-		return nil
-	}
-	makes := c.Verb != room.Join && (c.Verb != room.Switch || c.CreateMissing)
-	if makes && a.Replica.Head(c.Room) == nil {
-		field := "roomID"
-		if c.Verb == room.Switch {
-			field = "toRoomInfo.roomID"
-		}
-		if why := ids.Plain(string(c.Room)); why != nil {
-			return room.Invalid(field, "%v", why)
-		}
-	}
-	if c.User != "" && len(a.Replica.Users.Of(c.User)) == 0 {
-		if why := ids.Plain(string(c.User)); why != nil {
-			return room.Invalid("userID", "%v", why)
-		}
-	}
-	return nil
+	return ids.Check(q.Cmd, a.Replica.Head(q.Cmd.Room) != nil, len(a.Replica.Users.Of(q.Cmd.User)) > 0)
 }
