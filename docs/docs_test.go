@@ -303,7 +303,7 @@ func TestCommandsRun(t *testing.T) {
 		t.Fatalf("roomd says %q", line)
 	}
 	ran := 0
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/pipelines.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/pipelines.md", "docs/running-a-room.md"} {
 		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(read(t, name), -1) {
 			for command := range strings.Lines(block[1]) {
 				args := strings.Fields(strings.ReplaceAll(command, "bin/", bin+string(filepath.Separator)))

@@ -250,7 +250,7 @@ func (c *accessCmd) Run(ctx context.Context, s *session) error {
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.SetAccess(ctx, room.SetAccessRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Access: c.Access, Allow: c.Allow, Disallow: c.Disallow})
 	if err == nil {
-		s.trusting([]string{"rules of who may join"})
+		s.trusting(chosen("", "", reply.Config.Access))
 	}
 	return s.answer(err, func(l look) string { return l.access(c.Room, &reply.Config) })
 }

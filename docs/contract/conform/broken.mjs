@@ -144,12 +144,14 @@ const faults = {
   "a lease ends before it should": ["leases", { answer: (body) => void (body.expiresAt && (body.expiresAt = later(2000)(body.expiresAt))) }],
   "a renewal does not renew": ["leases", { command: (body, verb) => void (["renew", "get"].includes(verb) && (body.sessionID = "other")) }],
   "a connection speaks for another user": ["users", { command: (body, verb, m) => void (m.subject.split(".").length === 4 && delete body.userID) }],
+  "who is banned comes in": ["hosts", { command: (body, verb) => void (verb === "ban" && (body.userIDs = ["nobody"])) }],
+  "a role is not told": ["verbs", { event: (e, type) => void (type === "member.updated" && e.data.infos.forEach((m) => delete m.role)) }],
   "who leaves does not hear it": ["feeds", { event: (e, type, m) => (m.subject.startsWith("room.feed.") && type === "member.left" ? nothing : undefined) }],
   "a feed is in another order": ["feeds", { event: (e, type, m) => (m.subject.startsWith("room.feed.") && e.data.sequence === 3 ? nothing : undefined) }],
   "who may read is not checked": ["feeds", { answer: (body, verb, m) => void (body.error?.code === "NOT_ALLOWED" && (delete body.error, (m.headers = []), Object.assign(body, { memberCount: 0, instanceID: "x", sequence: 1, revision: 1 }))) }],
 };
 
-const needTokens = ["users", "feeds"];
+const needTokens = ["users", "hosts", "feeds"];
 
 async function main() {
   const [trusting, tokens] = await Promise.all([roomd("trusting"), withTokens()]);

@@ -10,13 +10,22 @@ const say = $("say");
 const fields = ["user", "room", "server", "token"];
 const session = ownSession();
 
-let nc, client, me, roomID;
+let nc, client, me, roomID, iAmHost;
 
 const why = {
   kickedOut: "You were put out of the room",
   kickedOutByOtherDevice: "You are here on another device now",
   roomNotExist: "The room has ended",
   connectTimeout: "You were away for too long",
+};
+
+/** Until when a ban or a mute lasts; it may be as long as the room exists. */
+const until = (of) => (of.until ? ` until ${new Date(of.until).toLocaleString([], { dateStyle: "short", timeStyle: "short" })}` : "");
+
+// What users may not do, in the page's own words.
+const refusals = {
+  BANNED: (err) => `You are banned from this room${until(err)}.`,
+  MUTED: (err) => `You are muted${until(err)}, so nobody has seen what you wrote.`,
 };
 
 for (const [name, value] of new URLSearchParams(location.search)) {
@@ -55,14 +64,14 @@ door.addEventListener("submit", async (event) => {
     nc = await wsconnect({ ...connectOptions(form.server, { userID: me }), name: "chat page", token: form.token || undefined });
     client = new Client(nc, { userID: me, sessionID: await session });
     const states = client.states();
-    await client.enter({ roomID });
+    await client.enter({ roomID, config: { hosts: "creator" } }); // who makes the room runs it
     sessionStorage.inside = JSON.stringify(form);
     open();
     follow(states, (notice) => told(notice));
     follow(client.watch({ roomID }), show);
     follow(client.messages({ roomID, last: 20 }), hear);
   } catch (err) {
-    close(err.message || "No server answers there."); // a browser does not say why
+    close(refusals[err.code]?.(err) ?? (err.message || "No server answers there.")); // a browser does not say why
   }
   button.disabled = false;
 });
@@ -86,7 +95,8 @@ say.addEventListener("submit", async (event) => {
     await client.send({ roomID, type: "text", data: text });
   } catch (err) {
     if (err.outcome === "none") say.elements.text.value ||= text;
-    add("note", `${err.outcome === "none" ? "not sent" : "perhaps not sent"}: ${text} (${err.message})`);
+    if (refusals[err.code]) add("note", refusals[err.code](err));
+    else add("note", `${err.outcome === "none" ? "not sent" : "perhaps not sent"}: ${text} (${err.message})`);
   }
   waiting(-1);
 });
@@ -103,7 +113,7 @@ $("leave").addEventListener("click", async () => {
   close("");
 });
 
-async function told({ roomID: where, state, event, reasonText, comeBack }) {
+async function told({ roomID: where, state, event, error, reasonText, comeBack }) {
   if (where !== roomID) return;
   if (event === "networkInterrupted") showState("reconnecting");
   if (state === "connected") showState("connected");
@@ -116,7 +126,8 @@ async function told({ roomID: where, state, event, reasonText, comeBack }) {
       reasonText = err.message;
     }
   }
-  close(event === "success" ? "" : `${why[event] ?? "You are no longer in the room"}${reasonText ? `: ${reasonText}` : "."}`);
+  const what = error ? `You were banned from the room${until(error)}` : why[event] ?? "You are no longer in the room";
+  close(event === "success" ? "" : `${what}${reasonText ? `: ${reasonText}` : "."}`);
 }
 
 function open() {
@@ -130,6 +141,7 @@ function open() {
 }
 
 function close(reason) {
+  $("menu").hidePopover();
   delete sessionStorage.inside;
   client?.close();
   nc?.close();
@@ -142,10 +154,61 @@ function show({ fact, roster }) {
   const members = roster?.members() ?? [];
   const mine = members.filter((m) => m.userID === me);
   const others = members.filter((m) => m.userID !== me);
-  $("members").replaceChildren(...[...mine, ...others].map((m) => element("li", m.userID === me ? "me" : "", m.userName || m.userID)));
+  iAmHost = mine[0]?.role === "host";
+  $("members").replaceChildren(...[...mine, ...others].map(entry));
   $("count").textContent = members.length;
-  if (fact?.type === type("member.joined")) add("note", `${names(fact)} joined`);
-  if (fact?.type === type("member.left")) add("note", `${names(fact)} left`);
+  const what = fact && { // by type: what a line says
+    "member.joined": () => `${names(fact)} joined`,
+    "member.left": () => fact.data.memberList.map((m) => `${m.userName || m.userID} ${m.reason === "kicked" ? "was put out" : "left"}`).join(", "),
+    "member.updated": () => fact.data.infos.filter((m) => m.role).map((m) => `${m.userID} is ${m.role === "host" ? "a host" : "no host any more"}`).join(", "),
+    "room.access.changed": () => (fact.data.mutes ?? []).map((m) => `${m.userID} ${m.lifted ? "may speak again" : `is muted${until(m)}`}`).join(", "),
+  }[fact.type.replace(/^io\.natsrooms\.|\.v1$/g, "")]?.();
+  if (what) add("note", what);
+}
+
+/** A member in the list. Hosts have a mark, and for a host each of the others is a button with a menu. */
+function entry(member) {
+  const { userID, userName, role } = member;
+  const line = element("li", userID === me ? "me" : "", "");
+  const name = element(iAmHost && userID !== me ? "button" : "span", role === "host" ? "host" : "", userName || userID);
+  if (name.tagName === "BUTTON") name.type = "button";
+  name.onclick = name.tagName === "BUTTON" ? () => openMenu(member, name) : null;
+  line.append(name);
+  return line;
+}
+
+const minutes = 10;
+
+/** What a host may do with somebody: the labels, and the commands that they stand for. */
+const deeds = ({ userID, role }) => {
+  const who = { roomID, userIDs: [userID] };
+  return [
+    ["Kick", () => client.kick({ ...who, reason: "a host asks you to leave" })],
+    [`Ban for ${minutes} minutes`, () => client.ban({ ...who, seconds: minutes * 60, reason: "a host does not want you here" })],
+    [`Mute for ${minutes} minutes`, () => client.mute({ ...who, seconds: minutes * 60 })],
+    ["Unmute", () => client.unmute(who)],
+    role === "host" ? ["Make no host", () => client.setRole({ ...who, role: "member" })] : ["Make host", () => client.setRole({ ...who, role: "host" })],
+  ];
+};
+
+function openMenu(member, at) {
+  const menu = $("menu");
+  menu.ariaLabel = `What to do with ${member.userName || member.userID}`;
+  menu.replaceChildren(...deeds(member).map(([label, act]) => {
+    const item = element("button", "", label);
+    item.type = "button";
+    item.role = "menuitem";
+    item.onclick = () => {
+      menu.hidePopover();
+      act().catch((err) => add("note", `that did not work: ${err.message}`));
+    };
+    return item;
+  }));
+  menu.showPopover();
+  const { left, bottom } = at.getBoundingClientRect();
+  menu.style.left = `${Math.min(left, innerWidth - menu.offsetWidth - 8)}px`;
+  menu.style.top = `${Math.min(bottom + 4, innerHeight - menu.offsetHeight - 8)}px`;
+  menu.firstChild.focus();
 }
 
 const names = ({ data }) => data.memberList.map((m) => m.userName || m.userID).join(", ");

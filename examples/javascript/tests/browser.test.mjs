@@ -157,6 +157,51 @@ chat("tabs of users with tokens", async (context) => {
   assert.deepEqual([alice.complaints, bob.complaints], [[], []]);
 });
 
+chat("a host runs the room from its members' menus, and each of them is told why", async (context) => {
+  const service = await roomdWithTokens();
+  const tab = async (user) => Tab.in(context, user, "hosted", service.ws, await service.tokenOf(user));
+  const alice = await tab("alice"); // makes the room
+  await alice.members("alice");
+  const [bob, carol] = [await tab("bob"), await tab("carol")];
+  await alice.members("alice", "bob", "carol");
+  await bob.members("bob", "alice", "carol");
+  assert.deepEqual(await bob.page.locator("#members .host").allTextContents(), ["alice"]);
+  assert.equal(await bob.page.locator("#members button").count(), 0); // he is no host
+  const menu = async (host, user, item) => {
+    await host.page.locator("#members").getByRole("button", { name: user }).click();
+    await host.page.getByRole("menuitem", { name: item, exact: true }).click();
+  };
+
+  await menu(alice, "bob", "Mute for 10 minutes");
+  await bob.line("bob is muted until");
+  await bob.says("am I heard?");
+  await bob.line("You are muted until");
+  assert.equal(await bob.page.getByLabel("Message").inputValue(), "am I heard?");
+  await menu(alice, "bob", "Unmute");
+  await bob.line("bob may speak again");
+  await bob.says("now I am");
+  await carol.line("now I am");
+  assert.equal(await carol.page.getByText("am I heard?").count(), 0);
+
+  await menu(alice, "bob", "Make host");
+  await bob.line("bob is a host");
+  await menu(bob, "carol", "Kick");
+  await carol.page.getByText("You were put out of the room: a host asks you to leave").waitFor();
+  await alice.line("carol was put out");
+  await carol.enter("carol", "hosted");
+  await bob.members("bob", "alice", "carol");
+  await menu(bob, "carol", "Ban for 10 minutes");
+  await carol.page.locator("#refusal").filter({ hasText: /^You were banned from the room until .+: a host does not want you here$/ }).waitFor();
+  await carol.enter("carol", "hosted");
+  await carol.page.locator("#refusal").filter({ hasText: /^You are banned from this room until .+\.$/ }).waitFor();
+  await alice.members("alice", "bob");
+
+  await menu(alice, "bob", "Make no host");
+  await bob.line("bob is no host any more");
+  await bob.page.locator("#members button").first().waitFor({ state: "detached" });
+  assert.deepEqual([alice.complaints, bob.complaints, carol.complaints], [[], [], []]);
+});
+
 chat("no server, no chat", async (context) => {
   const page = await context.newPage();
   await page.goto(address(`ws://127.0.0.1:${await freePort()}`));

@@ -60,7 +60,8 @@ export const checks = {
       t.equal(`deleteAfterOwnerLeft of attributes of which it is ${goes}`, (await fact(done)).deleteAfterOwnerLeft, goes);
     }
     t.like("who may join: with a token", await fact(await t.back.ask("setAccess", { roomID, access: "token" })), { access: "token", allowedUsers: [] });
-    t.like("who may join: listed", await fact(await t.back.ask("setAccess", { roomID, access: "listed", allow: [bob.userID] })), { access: "listed", allowedUsers: [bob.userID] });
+    t.like("who may join: listed", await fact(await t.back.ask("setAccess", { roomID, access: "listed", allow: [bob.userID] })), { access: "listed", allowedUsers: [alice.userID, bob.userID] });
+    t.like("the room's name and rules", await fact(await t.back.ask("update", { roomID, config: { maxMembers: 9 } })), { userID: "", config: { access: "listed", allowedUsers: [alice.userID, bob.userID], maxMembers: 9 } });
 
     const { joinedAt } = await member(bob);
     const left = await bob.ask("leave", { roomID });
@@ -103,6 +104,10 @@ export const checks = {
       [alice, "setAttributes", { set: { a: "1" } }, "room.attributes.changed"],
       [alice, "setMemberAttributes", { userIDs: [bob.userID], attributes: { a: "1" } }, "member.attributes.changed"],
       [t.back, "setAccess", { access: "listed" }, "room.access.changed"],
+      [t.back, "ban", { userIDs: ["eve"] }, "room.access.changed"],
+      [alice, "update", { roomName: "A" }, "room.updated"],
+      [alice, "setRole", { userIDs: [bob.userID], role: "host" }, "member.updated"],
+      [bob, "updateMember", { userName: "Bob" }, "member.updated"],
       [bob, "leave", {}, "member.left"],
     ]) {
       const reply = await caller.ask(verb, { roomID, ...body });
@@ -110,7 +115,7 @@ export const checks = {
       t.equal(`the fact at the position of ${verb}`, fact.name, name);
       t.equal(`revision of ${verb}`, reply.revision, Number(fact.headers.get("Nats-Sequence")));
     }
-    t.equal("the number of facts", t.heard(roomID).facts.length, 6);
+    t.equal("the number of facts", t.heard(roomID).facts.length, 10);
   },
 
   async "IDs with any characters are one token of a subject"(t) {

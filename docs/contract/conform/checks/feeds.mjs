@@ -86,7 +86,7 @@ export const checks = {
     t.equal("messages that are read", (await alice.ask("history", { roomID, instanceID, afterMessageSeq: 0 })).events.map((e) => e.data.data), ["hello"]);
   },
 
-  async "NOT_ALLOWED: a listed room lets in those on its list, its creator and whom a back end brings"(t) {
+  async "NOT_ALLOWED: a listed room lets in those on its list, where its creator is, and whom a back end brings"(t) {
     const [alice, bob] = [await t.endUser(0), await t.endUser(1)];
     const [roomID, side] = [await t.room(), await t.room("side")];
     await alice.ask("create", { roomID, config: { access: "listed" } });
@@ -100,6 +100,10 @@ export const checks = {
     await bob.ask("leave", { roomID });
     await bob.refused("NOT_ALLOWED", "join", { roomID });
     t.equal("one whom a back end brings", (await t.back.ask("join", { roomID, ...bob.who })).room.memberCount, 2);
+    const { config } = await t.back.ask("setAccess", { roomID, disallow: [alice.userID] });
+    t.equal("the list without its creator", config.allowedUsers ?? [], []);
+    await alice.ask("leave", { roomID });
+    await alice.refused("NOT_ALLOWED", "join", { roomID });
   },
 
   async "NOT_ALLOWED: a room by token lets in users whose token names it"(t) {

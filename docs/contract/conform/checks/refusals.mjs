@@ -16,6 +16,13 @@ export const rest = {
   history: { instanceID: "none", afterSequence: 0 },
   kick: { userIDs: ["somebody"] },
   setAccess: { access: "listed" },
+  update: { roomName: "A" },
+  updateMember: { userName: "A" },
+  setRole: { userIDs: ["somebody"], role: "host" },
+  ban: { userIDs: ["somebody"] },
+  unban: { userIDs: ["somebody"] },
+  mute: { userIDs: ["somebody"] },
+  unmute: { userIDs: ["somebody"] },
 };
 
 /** Refuses each row of a table: verb, field, what is wrong, and more that the refusal has. */
@@ -24,7 +31,7 @@ async function invalid(t, caller, rows) {
 }
 
 export const checks = {
-  async "ROOM_NOT_EXIST: join, leave, switch, reads, kick, setAccess and destroy of a room that is not there"(t) {
+  async "ROOM_NOT_EXIST: joins, leaves, switches and reads of a room that is not there, and all that runs one"(t) {
     const [alice, roomID] = [t.user("alice"), t.name("nowhere")];
     const theirs = ["setAttributes", "setMemberAttributes", "send"]; // of members; see the group newest
     for (const verb of onRooms.filter((v) => ![...nothing, ...theirs].includes(v))) await alice.refused("ROOM_NOT_EXIST", verb, { roomID, ...rest[verb] });
@@ -56,7 +63,7 @@ export const checks = {
     const [roomID, other] = [await t.room(), await t.room("other")];
     const [alice, bob] = t.users("alice", "bob");
     const { sequence } = await alice.ask("create", { roomID });
-    for (const verb of ["leave", "setAttributes", "setMemberAttributes", "send"]) {
+    for (const verb of ["leave", "setAttributes", "setMemberAttributes", "send", "updateMember"]) {
       await bob.refused("USER_NOT_IN_ROOM", verb, { roomID, ...rest[verb] });
       await alice.session("another").refused("USER_NOT_IN_ROOM", verb, { roomID, ...rest[verb] });
     }
@@ -197,6 +204,9 @@ export const checks = {
       ["config.roomDestroyDelayTime", { config: { roomDestroyDelayTime: 10801 } }, { limit: 10800, actual: 10801, message: /roomDestroyDelayTime/ }],
       ["config.roomDestroyDelayTime", { config: { roomDestroyDelayTime: -1 } }],
       ["config.maxMembers", { config: { maxMembers: -1 } }],
+      ["config.attributes", { config: { attributes: "mine" } }],
+      ["config.speakers", { config: { speakers: "some" } }],
+      ["config.hosts", { config: { hosts: "all" } }],
       ["config.delivery", { config: { delivery: "all" } }],
       ["config.access", { config: { access: "closed" } }],
       ["config.allowedUsers", { config: { allowedUsers: ["bob"] } }],
@@ -238,6 +248,11 @@ export const checks = {
     await invalid(t, alice, [
       ["kick", "userIDs", { roomID, userIDs: [] }],
       ["kick", "userIDs", { roomID, userIDs: list(51) }, { limit: 50, actual: 51 }],
+      ...["ban", "unban", "mute", "unmute"].flatMap((verb) => [
+        [verb, "userIDs", { roomID, userIDs: [] }],
+        [verb, "userIDs", { roomID, userIDs: list(51) }, { limit: 50, actual: 51 }],
+      ]),
+      ["setRole", "userIDs", { roomID, userIDs: list(101), role: "host" }, { limit: 100, actual: 101 }],
       ["memberOf", "userIDs", { roomID, userIDs: list(101) }, { limit: 100, actual: 101 }],
       ["setMemberAttributes", "userIDs", { roomID, userIDs: [], ...set }],
       ["setMemberAttributes", "userIDs", { roomID, userIDs: list(101), ...set }, { limit: 100, actual: 101 }],
@@ -273,6 +288,18 @@ export const checks = {
       ["setMemberAttributes", "attributes", { roomID, userIDs: [alice.userID], attributes: {} }],
       ["setAccess", "access", { roomID }],
       ["setAccess", "access", { roomID, access: "shut" }],
+      ["setAccess", "disallow", { roomID, disallow: [alice.userID] }], // it does not go by a list
+      ["update", "config", { roomID }],
+      ["update", "config", { roomID, config: {} }],
+      ["update", "config.delivery", { roomID, config: { delivery: "open" } }],
+      ["update", "config.roomAttributes", { roomID, config: { roomAttributes: { a: "1" } } }],
+      ["update", "config.maxMembers", { roomID, config: { maxMembers: -1 } }],
+      ["update", "config.speakers", { roomID, config: { speakers: "some" } }],
+      ["update", "roomName", { roomID, roomName: "a\nb" }],
+      ["updateMember", "userName", { roomID }],
+      ["setRole", "role", { roomID, userIDs: [alice.userID], role: "king" }],
+      ["ban", "seconds", { roomID, userIDs: ["bob"], seconds: -1 }],
+      ["mute", "seconds", { roomID, userIDs: ["bob"], seconds: 1e10 }],
     ]);
     t.equal("sequence", (await t.back.ask("get", { roomID, sync: true })).sequence, sequence);
   },
@@ -282,6 +309,7 @@ export const checks = {
     await alice.ask("enter", { roomID });
     const long = { reason: "x".repeat(257) };
     await alice.refused("PARAM_INVALID", "kick", { roomID, userIDs: ["bob"], ...long }, { field: "reason", limit: 256, actual: 257 });
+    for (const verb of ["ban", "mute"]) await alice.refused("PARAM_INVALID", verb, { roomID, userIDs: ["bob"], ...long }, { field: "reason", limit: 256, actual: 257 });
     await alice.refused("PARAM_INVALID", "destroy", { roomID, ...long }, { field: "reason", limit: 256, actual: 257 });
     t.equal("memberCount", (await t.back.ask("count", { roomID, sync: true })).memberCount, 1);
   },

@@ -140,6 +140,38 @@ export const checks = {
     await twice(t, t.back, "setAccess", { roomID, access: "listed", allow: ["bob"] }, [...position, "config"]);
   },
 
+  async "update, setRole and updateMember: they do not undo what came after them"(t) {
+    const roomID = await t.room();
+    const [alice, bob] = t.users("alice", "bob");
+    await alice.ask("enter", { roomID });
+    await bob.ask("enter", { roomID });
+    const named = await twice(t, t.back, "update", { roomID, roomName: "A" }, [...position, "roomName", "config"]);
+    const host = await twice(t, t.back, "setRole", { roomID, userIDs: [bob.userID, "nobody"], role: "host" }, [...position, "userIDs", "errorUserList"]);
+    const called = await twice(t, bob, "updateMember", { roomID, userName: "Bob" }, [...position, "member"]);
+    await t.back.ask("update", { roomID, roomName: "B" });
+    await t.back.ask("setRole", { roomID, userIDs: [bob.userID], role: "member" });
+    await bob.ask("updateMember", { roomID, userName: "Robert" });
+    for (const first of [named, host, called]) t.equal("sequence of a later repeat", (await first.again()).sequence, first.sequence);
+    t.equal("roomName", (await t.back.ask("get", { roomID, sync: true })).room.roomName, "B");
+    const { memberList: [, member] } = await t.back.ask("members", { roomID, sync: true });
+    t.equal("userName and role", [member.userName, member.role], ["Robert", undefined]);
+  },
+
+  async "ban and mute, unban and unmute"(t) {
+    const roomID = await t.room();
+    const [alice, bob] = t.users("alice", "bob");
+    await alice.ask("enter", { roomID });
+    await bob.ask("enter", { roomID });
+    const userIDs = [bob.userID, "nobody"];
+    for (const [put, lift] of [["ban", "unban"], ["mute", "unmute"]]) {
+      const first = await twice(t, t.back, put, { roomID, userIDs, seconds: 60, reason: "spam" }, [...position, "userIDs", "until"]);
+      await twice(t, t.back, lift, { roomID, userIDs }, [...position, "userIDs"]);
+      t.equal(`sequence of a later ${put}`, (await first.again()).sequence, first.sequence);
+    }
+    const { bans, mutes, sequence } = await t.back.ask("get", { roomID, sync: true });
+    t.equal("bans, mutes and sequence", [bans ?? [], mutes ?? [], sequence], [[], [], 7]);
+  },
+
   async "destroy: the next room of that name stays"(t) {
     const roomID = await t.room();
     const alice = t.user("alice");

@@ -11,7 +11,7 @@ export const checks = {
     const [alice, bob] = [await t.endUser(0), await t.endUser(1)];
     const used = new Set();
     const ask = (caller, verb, body) => (used.add(verb), caller.ask(verb, body));
-    const { instanceID, room } = await ask(alice, "create", { roomID, userName: "Alice", config: { roomDestroyDelayTime: 60 } });
+    const { instanceID, room } = await ask(alice, "create", { roomID, userName: "Alice", config: { roomDestroyDelayTime: 60, hosts: "creator" } });
     t.equal("createdBy", room.createdBy, alice.userID);
     t.equal("created of enter", (await ask(bob, "enter", { roomID: side })).created, true);
     await ask(bob, "join", { roomID });
@@ -28,7 +28,17 @@ export const checks = {
     t.equal("renew", (await ask(bob, "renew")).rooms.map((r) => r.roomID).sort(), [roomID, side].sort());
     t.like("switch", await ask(bob, "switch", { fromRoomID: side, toRoomInfo: { roomID: third }, isCreateWhenRoomNotExisted: true }), { created: true });
     await ask(bob, "leave", { roomID: third });
+    t.equal("member", (await ask(bob, "updateMember", { roomID, userName: "Bob" })).member.userName, "Bob");
+    t.equal("roomName", (await ask(alice, "update", { roomID, roomName: "Hall" })).roomName, "Hall");
+    const him = { roomID, userIDs: [bob.userID] };
+    for (const verb of ["mute", "unmute"]) t.equal(`userIDs of ${verb}`, (await ask(alice, verb, him)).userIDs, him.userIDs);
+    t.equal("userIDs of setRole", (await ask(alice, "setRole", { ...him, role: "member" })).userIDs, him.userIDs);
+    t.equal("access", (await ask(alice, "setAccess", { roomID, access: "open" })).config.access ?? "open", "open");
     t.equal("leaveAll", (await ask(bob, "leaveAll")).roomIDList, [roomID]);
+    await ask(bob, "join", { roomID });
+    t.equal("kicked", (await ask(alice, "kick", him)).kicked, him.userIDs);
+    for (const verb of ["ban", "unban"]) t.equal(`userIDs of ${verb}`, (await ask(alice, verb, him)).userIDs, him.userIDs);
+    t.equal("roomID of destroy", (await ask(alice, "destroy", { roomID })).roomID, roomID);
     t.equal("the verbs of end users that were not tried", userVerbs.filter((v) => !used.has(v)), []);
   },
 

@@ -309,6 +309,79 @@ export const checks = {
     t.equal("a setAccess that changes nothing", (await t.back.ask("setAccess", { roomID, access: "listed" })).sequence, less.sequence);
   },
 
+  async "update changes the room's name and rules, and leaves the others"(t) {
+    const roomID = await t.room();
+    await t.user("alice").ask("create", { roomID, roomName: "A", config: { maxMembers: 9, roomDestroyDelayTime: 60 } });
+    const reply = await t.back.ask("update", { roomID, roomName: "B", config: { maxMembers: 7, historyForJoiners: false, attributes: "owned", speakers: "hosts" } });
+    const config = { maxMembers: 7, roomDestroyDelayTime: 60, historyForJoiners: false, attributes: "owned", speakers: "hosts" };
+    t.like("the reply", reply, { roomName: "B", sequence: 2 });
+    t.like("its config", reply.config, config);
+    const { name, data } = await t.heard(roomID).at(reply);
+    t.equal("the fact", name, "room.updated");
+    t.like("its data", data, { roomName: "B", userID: "", config: reply.config });
+    t.equal("an update that changes nothing", (await t.back.ask("update", { roomID, config: { maxMembers: 7 } })).sequence, 2);
+    const { room } = await t.back.ask("get", { roomID, sync: true });
+    t.equal("roomName and config of get", [room.roomName, room.config], ["B", reply.config]);
+    t.equal("roomName taken away", (await t.back.ask("update", { roomID, roomName: "" })).roomName, "");
+  },
+
+  async "updateMember changes what others see of a user"(t) {
+    const roomID = await t.room();
+    const alice = t.user("alice");
+    await alice.ask("create", { roomID, userName: "A", userInfo: { n: 1 } });
+    const reply = await alice.ask("updateMember", { roomID, userName: "Alice" });
+    t.like("member", reply.member, { userID: alice.userID, userName: "Alice", userInfo: { n: 1 } });
+    const { name, data } = await t.heard(roomID).at(reply);
+    t.equal("the fact", name, "member.updated");
+    t.like("its entry", data.infos[0], { userID: alice.userID, userName: "Alice", userInfo: undefined, role: undefined });
+    t.like("with another info", (await alice.ask("updateMember", { roomID, userInfo: { n: 2 } })).member, { userName: "Alice", userInfo: { n: 2 } });
+  },
+
+  async "setRole makes members hosts, who stay it when they come back; config.hosts makes the creator one"(t) {
+    const roomID = await t.room();
+    const [alice, bob, nobody] = t.users("alice", "bob", "nobody");
+    const roles = async () => (await t.back.ask("members", { roomID, sync: true })).memberList.map((m) => m.role ?? "member");
+    await alice.ask("create", { roomID, config: { hosts: "creator" } });
+    await bob.ask("join", { roomID });
+    t.equal("roles at first", await roles(), ["host", "member"]);
+    const reply = await t.back.ask("setRole", { roomID, userIDs: [bob.userID, nobody.userID], role: "host" });
+    t.like("the reply", reply, { userIDs: [bob.userID], errorUserList: [{ userID: nobody.userID, code: "USER_NOT_IN_ROOM", number: 6000321 }], sequence: 3 });
+    t.like("the fact's data", (await t.heard(roomID).event("member.updated")).data, { infos: [{ userID: bob.userID, role: "host" }], userID: "" });
+    await bob.ask("leave", { roomID });
+    const back = await bob.ask("join", { roomID });
+    t.equal("role of the entry of his return", (await t.entry(roomID, back, "member.joined", bob.userID)).role, "host");
+    await t.back.ask("update", { roomID, config: { hosts: "none" } });
+    t.equal("roles once the creator is none by itself", await roles(), ["member", "host"]);
+    await t.back.ask("update", { roomID, config: { hosts: "creator" } });
+    await t.back.ask("setRole", { roomID, userIDs: [bob.userID], role: "member" });
+    t.equal("roles in the end", await roles(), ["host", "member"]);
+  },
+
+  async "ban puts users out and is kept; mute is kept; unban and unmute end them"(t) {
+    const roomID = await t.room();
+    const [alice, bob, eve] = t.users("alice", "bob", "eve");
+    for (const user of [alice, bob]) await user.ask("enter", { roomID });
+    const reply = await t.back.ask("ban", { roomID, userIDs: [bob.userID, eve.userID], seconds: 60, reason: "spam" });
+    t.like("the reply", reply, { userIDs: [bob.userID, eve.userID], sequence: 4 });
+    t.like("the entry of who was in", await t.entry(roomID, { ...reply, sequence: 3 }, "member.left", bob.userID), { reason: "kicked", reasonText: "spam" });
+    const { name, data } = await t.heard(roomID).at(reply);
+    t.equal("the fact", name, "room.access.changed");
+    t.like("its data", data, { bans: [bob, eve].map((u) => ({ userID: u.userID, until: reply.until, reason: "spam" })), mutes: undefined });
+    t.equal("sequence of one more that changes nothing", (await t.back.ask("unmute", { roomID, userIDs: [eve.userID] })).sequence, 4);
+    t.equal("memberCount after a back end brought him in again", (await bob.ask("join", { roomID })).room.memberCount, 2);
+    const mute = await t.back.ask("mute", { roomID, userIDs: [bob.userID] });
+    t.equal("until of a mute without an end", mute.until, undefined);
+    await bob.ask("send", { roomID, type: "text", data: "by a back end" });
+    const now = await t.back.ask("get", { roomID, sync: true });
+    t.equal("bans of get", now.bans.map((x) => [x.userID, x.until]), [bob, eve].map((u) => [u.userID, reply.until]));
+    t.equal("mutes of get", now.mutes, [{ userID: bob.userID }]);
+    const lifted = await t.back.ask("unban", { roomID, userIDs: [eve.userID] });
+    t.equal("bans of the fact of an unban", (await t.heard(roomID).at(lifted)).data.bans, [{ userID: eve.userID, lifted: true }]);
+    await t.back.ask("unmute", { roomID, userIDs: [bob.userID] });
+    const { bans, mutes } = await t.back.ask("get", { roomID, sync: true });
+    t.equal("bans and mutes in the end", [bans.map((x) => x.userID), mutes ?? []], [[bob.userID], []]);
+  },
+
   async "destroy puts everybody out and ends the room"(t) {
     const roomID = await t.room();
     const [alice, bob] = t.users("alice", "bob");

@@ -156,14 +156,16 @@ function checkMessages(messages) {
 export function fold(facts) {
   const members = new Map();
   const attributes = {};
+  let creator, hosts;
+  const is = (member, role) => (role === "host" ? (member.role = role) : delete member.role);
   for (const { name, data } of facts) {
     for (const entry of data.memberList ?? []) {
-      const { userID, userName, userInfo, sessionID, joinedAt, leaseSeconds } = entry;
+      const { userID, userName, userInfo, role, sessionID, joinedAt, leaseSeconds } = entry;
       const session = { sessionID, joinedAt, ...(leaseSeconds && { leaseSeconds }) };
       const member = members.get(userID);
       if (["room.created", "member.joined"].includes(name)) {
         if (member) throw new Error(`${name} (${data.sequence}) lets in "${userID}", who is in already`);
-        members.set(userID, { userID, userName, ...(userInfo && { userInfo }), joinedAt, attributes: { ...entry.attributes }, sessions: [session] });
+        members.set(userID, { userID, userName, ...(userInfo && { userInfo }), ...(role && { role }), joinedAt, attributes: { ...entry.attributes }, sessions: [session] });
         continue;
       }
       if (!member) throw new Error(`${name} (${data.sequence}) is about "${userID}", who is not in`);
@@ -171,10 +173,19 @@ export function fold(facts) {
       if (name === "session.joined") member.sessions.push(session);
       if (name === "session.left") member.sessions = member.sessions.filter((s) => s.sessionID !== sessionID);
     }
-    for (const { userID, attributes: set } of data.infos ?? []) {
-      if (!members.has(userID)) throw new Error(`${name} (${data.sequence}) is about "${userID}", who is not in`);
-      Object.assign(members.get(userID).attributes, set);
+    for (const { userID, attributes: set, userName, userInfo, role } of data.infos ?? []) {
+      const member = members.get(userID);
+      if (!member) throw new Error(`${name} (${data.sequence}) is about "${userID}", who is not in`);
+      Object.assign(member.attributes, set);
+      Object.assign(member, userName && { userName }, userInfo && { userInfo });
+      if (role) is(member, role);
     }
+    if (name === "room.updated") {
+      const { hosts: now = "none" } = data.config;
+      if (now !== hosts && members.has(creator)) is(members.get(creator), now === "creator" ? "host" : "member"); // a change decides anew
+      hosts = now;
+    }
+    if (name === "room.created") [creator, hosts] = [data.room.createdBy, data.room.config.hosts ?? "none"];
     if (name === "room.created") Object.assign(attributes, data.room.attributes);
     Object.assign(attributes, data.set);
     for (const key of [...(data.delete ?? []), ...(data.deletedAttributes ?? [])]) delete attributes[key];

@@ -7,7 +7,7 @@ import { Trial } from "./trial.mjs";
 import { join, token } from "./wire.mjs";
 
 const groupsOf = {};
-for (const name of ["verbs", "refusals", "limits", "repeats", "events", "order", "paging", "notices", "attributes", "switch", "ending", "leases", "connections", "stored", "users", "feeds", "newest", "said", "pipelined", "small"]) {
+for (const name of ["verbs", "refusals", "limits", "repeats", "events", "order", "paging", "notices", "attributes", "switch", "ending", "leases", "connections", "stored", "users", "hosts", "feeds", "newest", "said", "pipelined", "small"]) {
   groupsOf[name] = await import(`../checks/${name}.mjs`);
 }
 
@@ -148,7 +148,7 @@ const outOfReach = ["room.kept.v1", "UNAVAILABLE", "ROOM_LIMIT", "USER_ROOM_LIMI
 
 /** Whether the checks met all that the contract has. */
 function coverage({ used, trusting, users }) {
-  const beyond = [...outOfReach, ...(trusting || users ? [] : ["NOT_ALLOWED"])]; // which end users get
+  const beyond = [...outOfReach, ...(trusting || users ? [] : ["NOT_ALLOWED", "BANNED", "MUTED"])]; // which end users get
   const result = (name, of, met, what) => {
     const missing = of.filter((x) => !met.has(x) && !beyond.includes(x));
     return { group: "contract", name, ...(missing.length && { error: new Error(`${what}: ${missing.join(", ")}`) }) };
