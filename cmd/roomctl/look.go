@@ -211,30 +211,7 @@ func (l look) room(reply *room.GetReply) string {
 		created += " by " + l.user(r.CreatedBy)
 	}
 	add("created", created)
-	if d := r.Config.RoomDestroyDelayTime; d > 0 {
-		add("outlives its last member by", time.Duration(d)*time.Second)
-	}
-	if r.DestroyAt != 0 {
-		add("destroyed if nobody joins by", l.time(r.DestroyAt))
-	}
-	if r.Config.Delivery == room.DeliveryOpen {
-		add("heard by", "everybody who is connected")
-	}
-	if h := r.Config.HistoryForJoiners; h != nil && !*h {
-		add("messages of before", "not for those who join")
-	}
-	if r.Config.Access == room.AccessListed || r.Config.Access == room.AccessToken {
-		add("end users who may join", mayJoin(&r.Config))
-	}
-	if r.Config.Speakers == room.SpeakersHosts {
-		add("end users who may send", maySend(&r.Config))
-	}
-	if r.Config.Hosts == room.HostsCreator {
-		add("always a host", "its creator")
-	}
-	if r.Config.Attributes == room.AttributesOwned {
-		add("attributes of others", "only hosts may change them")
-	}
+	l.config(add, r)
 	for _, key := range slices.Sorted(maps.Keys(r.Attributes)) {
 		value := printable(r.Attributes[key])
 		if owner := reply.Owners[key]; owner != "" {
@@ -244,6 +221,35 @@ func (l look) room(reply *room.GetReply) string {
 	}
 	l.restrictions(add, reply)
 	return render(t)
+}
+
+// config adds how long a room lasts, and those of its rules that are not as usual.
+func (l look) config(add func(string, any), r *events.Room) {
+	c := &r.Config
+	if c.RoomDestroyDelayTime > 0 {
+		add("outlives its last member by", time.Duration(c.RoomDestroyDelayTime)*time.Second)
+	}
+	if r.DestroyAt != 0 {
+		add("destroyed if nobody joins by", l.time(r.DestroyAt))
+	}
+	if c.Delivery == room.DeliveryOpen {
+		add("heard by", "everybody who is connected")
+	}
+	if c.HistoryForJoiners != nil && !*c.HistoryForJoiners {
+		add("messages of before", "not for those who join")
+	}
+	if c.Access == room.AccessListed || c.Access == room.AccessToken {
+		add("end users who may join", mayJoin(c))
+	}
+	if c.Speakers == room.SpeakersHosts {
+		add("end users who may send", maySend(c))
+	}
+	if c.Hosts == room.HostsCreator {
+		add("always a host", "its creator")
+	}
+	if c.Attributes == room.AttributesOwned {
+		add("attributes of others", "only hosts may change them")
+	}
 }
 
 func (l look) rooms(prefix string, list []events.Room) string {

@@ -17,6 +17,9 @@ export async function chat(nc: NatsConnection): Promise<void> {
   const states = client.states();
   await states.ready;
   for await (const notice of states) if (notice.state === "disconnected" && notice.comeBack) await client.enter({ roomID: notice.roomID });
+  const { until } = await client.ban({ roomID: "lobby", userIDs: ["eve"], seconds: 60 });
+  await client.update({ roomID: "lobby", config: { speakers: "hosts" } });
+  void until?.length;
   await client.leaveAll();
   try {
     await client.send({ roomID: "lobby", type: "text", data: "hello" }, { signal: AbortSignal.timeout(1000), ordered: false });
@@ -35,6 +38,8 @@ export const out = ({ event, reasonText }: Notice): string => `${event} ${reason
 declare const client: Client;
 // @ts-expect-error a room is missing
 void client.enter({});
+// @ts-expect-error there is no such role
+void client.setRole({ roomID: "lobby", userIDs: ["bob"], role: "king" });
 // @ts-expect-error there is no such verb
 void client.dance();
 // @ts-expect-error there is no such code

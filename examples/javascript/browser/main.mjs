@@ -161,7 +161,7 @@ function show({ fact, roster }) {
     "member.joined": () => `${names(fact)} joined`,
     "member.left": () => fact.data.memberList.map((m) => `${m.userName || m.userID} ${m.reason === "kicked" ? "was put out" : "left"}`).join(", "),
     "member.updated": () => fact.data.infos.filter((m) => m.role).map((m) => `${m.userID} is ${m.role === "host" ? "a host" : "no host any more"}`).join(", "),
-    "room.access.changed": () => (fact.data.mutes ?? []).map((m) => `${m.userID} ${m.lifted ? "may speak again" : `is muted${until(m)}`}`).join(", "),
+    "room.access.changed": () => (fact.data.mutes ?? []).map((m) => `${m.userID} ${m.lifted ? "may speak again" : `is muted${until(m)}${m.reason ? `: ${m.reason}` : ""}`}`).join(", "),
   }[fact.type.replace(/^io\.natsrooms\.|\.v1$/g, "")]?.();
   if (what) add("note", what);
 }
@@ -185,7 +185,7 @@ const deeds = ({ userID, role }) => {
   return [
     ["Kick", () => client.kick({ ...who, reason: "a host asks you to leave" })],
     [`Ban for ${minutes} minutes`, () => client.ban({ ...who, seconds: minutes * 60, reason: "a host does not want you here" })],
-    [`Mute for ${minutes} minutes`, () => client.mute({ ...who, seconds: minutes * 60 })],
+    [`Mute for ${minutes} minutes`, () => client.mute({ ...who, seconds: minutes * 60, reason: "a host asks you to be quiet" })],
     ["Unmute", () => client.unmute(who)],
     role === "host" ? ["Make no host", () => client.setRole({ ...who, role: "member" })] : ["Make host", () => client.setRole({ ...who, role: "host" })],
   ];
