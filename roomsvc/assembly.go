@@ -49,7 +49,6 @@ type assembly struct {
 	health *health.Book
 	clock  *clock.Clock
 	begin  *start
-	stats  func() any
 	limits atomic.Pointer[room.Limits] // the limits of all instances
 
 	journal   *journal.Journal
@@ -377,4 +376,16 @@ func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
 		s.limits.Store(room.LimitsOf(shared))
 	}
 	return shared, err
+}
+
+// stats is what the micro service returns under "data" when it is asked for statistics.
+func (s *assembly) stats() any {
+	stats := map[string]any{
+		"instance": s.cfg.Instance, "ready": s.health.Err() == nil && !s.life.Over(), "problem": s.health.Text(), "problems": s.health.Problems(), "rooms": s.rep.Living(),
+		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(),
+	}
+	if s.hooks != nil {
+		stats["hooks"] = s.hooks.Counts()
+	}
+	return stats
 }

@@ -71,7 +71,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{opened: make(chan struct{}), done: make(chan struct{})}
-	s.assembly = assembly{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), life: life.New(s.fail), stats: s.stats}
+	s.assembly = assembly{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), life: life.New(s.fail)}
 	s.health, s.clock = health.New(s.log), clock.New(cfg.Wall)
 	if err := s.open(ctx); err != nil {
 		s.failed.Do(func() { go s.end() })
@@ -260,16 +260,4 @@ func (s *Service) woke() {
 	}
 	s.endpoints = fresh
 	s.life.Go(func() { old.Stop(s.life) })
-}
-
-// stats is what the micro service returns under "data" when it is asked for statistics.
-func (s *Service) stats() any {
-	stats := map[string]any{
-		"instance": s.cfg.Instance, "ready": s.health.Err() == nil && !s.life.Over(), "problem": s.health.Text(), "problems": s.health.Problems(), "rooms": s.rep.Living(),
-		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(),
-	}
-	if s.hooks != nil {
-		stats["hooks"] = s.hooks.Counts()
-	}
-	return stats
 }

@@ -40,6 +40,14 @@ const (
 // ignoredHeader names the unknown fields of a request.
 const ignoredHeader = "Room-Ignored-Fields"
 
+// Verb is one row of the table of verbs: how a command is taken in and, if it changes or says
+// something, how it is answered.
+type Verb struct {
+	Take   func(*API, *Request)                         // checks a request's form and hands it on
+	Answer func(*API, *Request, *commit.Result, *Cache) // of a change that was carried out
+	Repeat func(*API, *Request, *commit.Result)         // of a request that was carried out before
+}
+
 // Config is what an API works with. All of it is needed.
 type Config struct {
 	Verbs    map[room.Verb]Verb

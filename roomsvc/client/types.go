@@ -44,36 +44,26 @@ type (
 	// CreateRequest is for [Client.Create] and [Client.Enter]: RoomID, and for a room that is
 	// made RoomName (at most 64 bytes by default) and Config.
 	CreateRequest = room.CreateRequest
-
 	// RoomRequest is for [Client.Join], [Client.Leave] and [Client.UpdateMember]: RoomID.
 	RoomRequest = room.RoomRequest
-
 	// SwitchRequest is for [Client.Switch]: FromRoomID and ToRoomInfo. A missing room is made,
 	// with Config, if IsCreateWhenRoomNotExisted is set.
 	SwitchRequest = room.SwitchRequest
-
 	// LeaveAllRequest is for [Client.LeaveAll]. It has only the fields of [Caller].
 	LeaveAllRequest = room.LeaveAllRequest
-
 	// ReadRequest is for [Client.Get] and [Client.Count]: RoomID, and a [Freshness].
 	ReadRequest = room.ReadRequest
-
 	// MembersRequest is for [Client.Members]: RoomID, a [Page] and a [Freshness]; At is a moment
 	// in the past.
 	MembersRequest = room.MembersRequest
-
 	// MemberOfRequest is for [Client.MemberOf]: RoomID, at most 100 UserIDs, and a [Freshness].
 	MemberOfRequest = room.MemberOfRequest
-
 	// RoomsRequest is for [Client.Rooms]: NextFlag of the page before, and a [Freshness].
 	RoomsRequest = room.RoomsRequest
-
 	// ListRequest is for [Client.List]: Prefix of the room IDs, a [Page] and a [Freshness].
 	ListRequest = room.ListRequest
-
 	// RenewRequest is for [Client.Renew]: NextFlag of the page before.
 	RenewRequest = room.RenewRequest
-
 	// SetAttributesRequest is for [Client.SetAttributes]: in RoomID, Set some attributes and
 	// Delete others. IsForce also changes those of other users, IsUpdateOwner makes the
 	// caller the owner of those that are set, and IsDeleteAfterOwnerLeft deletes them when
@@ -81,67 +71,52 @@ type (
 	// if attributes were changed after that revision. By default a room has at most 64
 	// attributes, a key 64 bytes, a value 4 KiB, and all of them together 32 KiB.
 	SetAttributesRequest = room.SetAttributesRequest
-
 	// SetMemberAttributesRequest is for [Client.SetMemberAttributes]: Attributes to set for at
 	// most 100 UserIDs in RoomID. They are deleted when the member leaves unless
 	// IsDeleteAfterOwnerLeft is false. By default a member has at most 30 attributes, a key 64
 	// bytes, a value 1 KiB, and all of a member's together 4 KiB.
 	SetMemberAttributesRequest = room.SetMemberAttributesRequest
-
 	// SendRequest is for [Client.Send]: in RoomID, Data (at most 32 KiB by default) of a Type,
 	// which is "text", "custom", "command" or "barrage". SubType (0 to 200) is for custom
 	// messages, Priority is "low", "medium" or "high", and ExtendedData has at most 1 KiB.
 	SendRequest = room.SendRequest
-
 	// HistoryRequest is for [Client.History]: at most Count entries (1 to 500; 0 means 500) of
 	// the instance InstanceID of RoomID, from exactly one position: AfterSequence for facts,
 	// AfterMessageSeq or BeforeMessageSeq for messages. It also has a [Freshness].
 	HistoryRequest = room.HistoryRequest
-
 	// DeleteMessagesRequest is for [Client.DeleteMessages]: in RoomID, at most 100 MessageSeqs,
 	// or all messages of OfUserID, with the NextFlag of the reply before. An empty InstanceID
 	// is the room as it is now.
 	DeleteMessagesRequest = room.DeleteMessagesRequest
-
 	// EraseUserRequest is for [Client.EraseUser]: the UserID whose messages are erased, and the
 	// NextFlag of the reply before.
 	EraseUserRequest = room.EraseUserRequest
 	// InstancesRequest is for [Client.Instances]: RoomID, a [Page] and a [Freshness].
 	InstancesRequest = room.InstancesRequest
-
 	// BlockRequest is for [Client.Block]: UserID, and for how many Seconds (0: until Unblock) with
 	// which Reason. With the TokenID of a token, or the time that tokens were IssuedBefore, those
 	// tokens are refused and not the user.
 	BlockRequest = room.BlockRequest
-
 	// UnblockRequest is for [Client.Unblock]: UserID, and whether its Tokens are good again too.
 	UnblockRequest = room.UnblockRequest
-
 	// BlockedRequest is for [Client.Blocked]: a [Page], or UserID.
 	BlockedRequest = room.BlockedRequest
-
 	// KickRequest is for [Client.Kick]: RoomID, at most 50 UserIDs, and a Reason of at most
 	// 256 bytes.
 	KickRequest = room.KickRequest
-
 	// DestroyRequest is for [Client.Destroy]: RoomID, and a Reason of at most 256 bytes.
 	DestroyRequest = room.DestroyRequest
-
 	// SetAccessRequest is for [Client.SetAccess]: RoomID, Access ("open", "listed" or "token";
 	// empty leaves it as it is), and at most 500 users each to Allow and to Disallow.
 	SetAccessRequest = room.SetAccessRequest
-
 	// UpdateRequest is for [Client.Update]: RoomID, and what is to change: RoomName and Config.
 	UpdateRequest = room.UpdateRequest
-
 	// SetRoleRequest is for [Client.SetRole]: RoomID, at most 100 UserIDs, and the Role that
 	// they get, "host" or "member".
 	SetRoleRequest = room.SetRoleRequest
-
 	// RestrictRequest is for [Client.Ban] and [Client.Mute]: RoomID, at most 50 UserIDs, for how
 	// many Seconds (0: as long as the room's instance exists), and a Reason of at most 256 bytes.
 	RestrictRequest = room.RestrictRequest
-
 	// LiftRequest is for [Client.Unban] and [Client.Unmute]: RoomID and at most 50 UserIDs.
 	LiftRequest = room.LiftRequest
 )
@@ -169,86 +144,66 @@ type (
 	// the Room and its [Position]; Subscribe, the subjects on which the caller hears it;
 	// Created, whether Enter or Switch made the room; and Left, the room that Switch left.
 	JoinedReply = room.JoinedReply
-
 	// LeftReply answers [Client.Leave]: RoomID and its [Position] after the session left.
 	LeftReply = room.LeftReply
-
 	// LeftAllReply answers [Client.LeaveAll]: RoomIDList, the rooms that the session left.
 	LeftAllReply = room.LeftAllReply
-
 	// GetReply answers [Client.Get]: the Room and its [Position]; Subscribe, the subjects on
 	// which the caller hears it; Owners, who owns which of its attributes; and for those who run
 	// the room its Bans and Mutes, each a [Restriction]. More says that there are others.
 	GetReply = room.GetReply
-
 	// MembersReply answers [Client.Members]: one page of the MemberList, MemberCount, NextFlag
 	// (empty on the last page) and the room's [Position]. With At, all are as they were then, and
 	// Complete is false if the room's first facts are no longer kept, so that names, UserInfo and
 	// attributes may be missing.
 	MembersReply = room.MembersReply
-
 	// CountReply answers [Client.Count]: MemberCount, and the room's [Position].
 	CountReply = room.CountReply
-
 	// MemberOfReply answers [Client.MemberOf]: MemberList has the users that are in the room,
 	// ErrorUserList those that are not, and there is the room's [Position].
 	MemberOfReply = room.MemberOfReply
-
 	// RoomsReply answers [Client.Rooms]: one page of Rooms, and NextFlag (empty on the last page).
 	RoomsReply = room.RoomsReply
-
 	// ListReply answers [Client.List]: one page of the RoomList, and NextFlag (empty on the
 	// last page).
 	ListReply = room.ListReply
-
 	// RenewReply answers [Client.Renew]: one page of Rooms, those that the session is still in,
 	// and NextFlag (empty on the last page).
 	RenewReply = room.RenewReply
-
 	// SetAttributesReply answers [Client.SetAttributes]: all Attributes of the room as they are
 	// now; ErrorKeys, those that belong to other users and were not changed; and the room's
 	// [Position].
 	SetAttributesReply = room.SetAttributesReply
-
 	// SetMemberAttributesReply answers [Client.SetMemberAttributes]: Infos has all attributes of
 	// each member as they are now, ErrorUserList the users that are not in the room, and there
 	// is the room's [Position].
 	SetMemberAttributesReply = room.SetMemberAttributesReply
-
 	// SendReply answers [Client.Send]: MessageID, Timestamp in milliseconds, and MessageSeq if
 	// the message is stored.
 	SendReply = room.SendReply
-
 	// HistoryReply answers [Client.History]: Events, the facts or messages as CloudEvents,
 	// oldest first; NextFlag, the position to ask for next (empty at the end); Complete, which
 	// is false if some are no longer kept or the room is another instance now; where the room
 	// is now, as Sequence of facts or MessageSeq of messages; and of messages Deleted, those
 	// whose deletion comes in this part.
 	HistoryReply = room.HistoryReply
-
 	// DeleteMessagesReply answers [Client.DeleteMessages]: MessageSeqs has the messages that
 	// were deleted, of the instance InstanceID.
 	DeleteMessagesReply = room.DeleteMessagesReply
-
 	// EraseUserReply answers [Client.EraseUser]: Erased counts the messages so far.
 	EraseUserReply = room.EraseUserReply
 	// InstancesReply answers [Client.Instances]: one page of Instances, the newest first, and
 	// NextFlag (empty on the last page).
 	InstancesReply = room.InstancesReply
-
 	// BlockReply answers [Client.Block]: all that is refused to the user now.
 	BlockReply = room.BlockReply
-
 	// UnblockReply answers [Client.Unblock]: all that is refused to the user now.
 	UnblockReply = room.UnblockReply
-
 	// BlockedReply answers [Client.Blocked]: UserList, and NextFlag of the next page.
 	BlockedReply = room.BlockedReply
-
 	// KickReply answers [Client.Kick]: Kicked has the users that are out, ErrorUserList those
 	// that were not in the room.
 	KickReply = room.KickReply
-
 	// DestroyReply answers [Client.Destroy]: RoomID.
 	DestroyReply = room.DestroyReply
 

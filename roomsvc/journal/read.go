@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/subjects"
 )
 
 // Reader reads what a stream holds on one subject, according to the stream's leader.
@@ -143,3 +145,35 @@ func (r *Reader) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (je
 	}
 	return cons, nil
 }
+
+// FirstSince returns the sequence of the first message stored at or after t, or 0 if the
+// server says that there is none. If nothing arrives, that proves nothing and is an error.
+func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
+	cfg := j.Reader("").from(1)
+	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime, cfg.HeadersOnly = jetstream.DeliverByStartTimePolicy, 0, &t, true
+	cons, err := j.stream.CreateConsumer(ctx, cfg)
+	if err != nil {
+		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
+	}
+	defer func() { _ = j.stream.DeleteConsumer(context.WithoutCancel(ctx), cons.CachedInfo().Name) }()
+	if cons.CachedInfo().NumPending == 0 {
+		return 0, nil
+	}
+	m, err := cons.Next(jetstream.FetchMaxWait(firstWait))
+	if errors.Is(err, nats.ErrTimeout) { // it is slow, or what was there has expired in the meantime
+		if info, err := cons.Info(ctx); err == nil && info.NumPending == 0 && info.Delivered.Consumer == 0 {
+			return 0, nil
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return 0, err
+	}
+	return meta.Sequence.Stream, nil
+}
+
+// firstWait is how long the server may take to find a message that it claims to have.
+const firstWait = 5 * time.Second

@@ -21,39 +21,8 @@ import (
 // Grants is what users' tokens give them, each user's in a key of the bucket.
 type Grants struct{ Book *Book }
 
-// grants is what a user's tokens give it, as it stands in the bucket `room_sessions` until the
-// last of it has run out.
-type grants struct {
-	Tokens []tokenGrant `json:"tokens"`
-	Called *called      `json:"called,omitzero"` // by the newest token that says so
-}
-
-type tokenGrant struct {
-	Rooms []string    `json:"rooms"`
-	Hosts []string    `json:"hosts,omitzero"`
-	Until events.Time `json:"until"`
-}
-
-// called is how a user is called.
-type called struct {
-	Name  string         `json:"name"`
-	Info  jsontext.Value `json:"info,omitzero"`
-	Until events.Time    `json:"until,omitzero"` // 0: it does not end
-}
-
-func (c *called) equal(o *called) bool {
-	return c != nil && c.Name == o.Name && string(c.Info) == string(o.Info) && c.Until == o.Until
-}
-
-// mostTokens is how many tokens of one user count; those that run out first give way.
-const mostTokens = 32
-
 // mostJitter is the most that a write waits which met another one.
 const mostJitter = 20 * time.Millisecond
-
-// mostHeld is how long grants stand in the bucket from when they were stored last: a clock's
-// and a stream's times end where a token's do not.
-const mostHeld = 10 * 365 * 24 * time.Hour
 
 // Add notes what a token with which a user connects gives it, until the token runs out. Rooms of
 // several tokens add up; how the user is called, the newest one says. An error says that it was
@@ -77,64 +46,6 @@ func (g *Grants) Add(ctx context.Context, u subjects.User, grant *room.Grant) er
 		}
 	}
 	return ctx.Err()
-}
-
-// add takes what a token gives, and drops what has run out. It is false if nothing has to be
-// stored for it. The token that is good for longest comes first.
-func (h *grants) add(grant *room.Grant) (changed bool) {
-	now := events.TimeOf(time.Now())
-	h.Tokens = slices.DeleteFunc(h.Tokens, func(t tokenGrant) bool { return t.Until <= now })
-	if c := (&called{grant.Name, grant.Info, grant.Until}); grant.Named && !h.Called.equal(c) {
-		h.Called, changed = c, true
-	} else if h.Called != nil && h.Called.over(now) {
-		h.Called = nil
-	}
-	if len(grant.Rooms)+len(grant.Hosts) == 0 {
-		return changed
-	}
-	token := tokenGrant{Rooms: sorted(grant.Rooms), Until: grant.Until}
-	if len(grant.Hosts) > 0 {
-		token.Hosts = sorted(grant.Hosts)
-	}
-	for i, t := range h.Tokens {
-		if slices.Equal(t.Rooms, token.Rooms) && slices.Equal(t.Hosts, token.Hosts) {
-			if t.Until >= token.Until {
-				return changed
-			}
-			h.Tokens = slices.Delete(h.Tokens, i, i+1)
-			break
-		}
-	}
-	h.Tokens = append(h.Tokens, token)
-	slices.SortFunc(h.Tokens, func(a, b tokenGrant) int { return int(b.Until - a.Until) })
-	h.Tokens = h.Tokens[:min(len(h.Tokens), mostTokens)]
-	return true
-}
-
-func sorted(rooms []subjects.Room) []string {
-	list := make([]string, 0, len(rooms))
-	for _, r := range rooms {
-		list = append(list, string(r))
-	}
-	slices.Sort(list)
-	return list
-}
-
-func (c *called) over(now events.Time) bool { return c.Until != 0 && c.Until <= now }
-
-// ends is how long it is until all of it has run out.
-func (h *grants) ends() time.Duration {
-	last := events.Time(0)
-	if len(h.Tokens) > 0 {
-		last = h.Tokens[0].Until
-	}
-	if h.Called != nil {
-		if h.Called.Until == 0 {
-			return mostHeld
-		}
-		last = max(last, h.Called.Until)
-	}
-	return min(max(time.Until(last.Time()).Truncate(time.Second), 0), mostHeld) + time.Second
 }
 
 // of reads what the user's tokens give it, by the bucket's leader, and the sequence
@@ -178,34 +89,6 @@ func (g *Grants) Names(ctx context.Context, u subjects.User, r subjects.Room) (n
 		}
 	}
 	return named || host, host, nil
-}
-
-// bearer is what every instance knows of what a user's tokens say.
-type bearer struct {
-	called *called
-	hosts  []tokenGrant
-}
-
-// takeGrants takes a message under the key of a user's grants.
-func (k *ledger) takeGrants(u subjects.User, data []byte, gone bool) {
-	var held grants
-	if !gone {
-		if err := json.Unmarshal(data, &held); err != nil {
-			k.log.Warn("what a user's tokens say can't be read", "user", u, "error", err)
-			return
-		}
-	}
-	known := bearer{called: held.Called}
-	for _, t := range held.Tokens {
-		if len(t.Hosts) > 0 {
-			known.hosts = append(known.hosts, tokenGrant{Hosts: t.Hosts, Until: t.Until})
-		}
-	}
-	if known.called == nil && known.hosts == nil {
-		delete(k.bearers, u)
-		return
-	}
-	k.bearers[u] = known
 }
 
 // Called is how a user is called by the newest of its tokens that says so.

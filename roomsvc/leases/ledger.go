@@ -312,3 +312,31 @@ func (k *ledger) forget() {
 // closedKept is how long after its grace time a closed connection is remembered: a command
 // that it sent at the last moment may still be on its way.
 const closedKept = time.Minute
+
+// bearer is what every instance knows of what a user's tokens say.
+type bearer struct {
+	called *called
+	hosts  []tokenGrant
+}
+
+// takeGrants takes a message under the key of a user's grants.
+func (k *ledger) takeGrants(u subjects.User, data []byte, gone bool) {
+	var held grants
+	if !gone {
+		if err := json.Unmarshal(data, &held); err != nil {
+			k.log.Warn("what a user's tokens say can't be read", "user", u, "error", err)
+			return
+		}
+	}
+	known := bearer{called: held.Called}
+	for _, t := range held.Tokens {
+		if len(t.Hosts) > 0 {
+			known.hosts = append(known.hosts, tokenGrant{Hosts: t.Hosts, Until: t.Until})
+		}
+	}
+	if known.called == nil && known.hosts == nil {
+		delete(k.bearers, u)
+		return
+	}
+	k.bearers[u] = known
+}
