@@ -66,7 +66,7 @@ func ReadStream(stream string) []string {
 }
 
 // OwnStream is the subjects to publish on in order to make a stream, change its settings and read it.
-// Nobody may empty or delete one, not even the service.
+// Nobody may empty or delete one, not even the service, but for [ReplaceStream].
 func OwnStream(stream string) []string {
 	return append([]string{
 		api + "STREAM.CREATE." + stream,
@@ -76,6 +76,12 @@ func OwnStream(stream string) []string {
 
 // EraseFrom is the subject to publish on in order to erase single messages of a stream.
 func EraseFrom(stream string) string { return api + "STREAM.MSG.DELETE." + stream }
+
+// ReplaceStream is the subjects to publish on in order to replace a stream by way of a copy,
+// besides those of [OwnStream].
+func ReplaceStream(stream, aside string) []string {
+	return append([]string{api + "STREAM.DELETE." + stream, api + "STREAM.DELETE." + aside}, OwnStream(aside)...)
+}
 
 // FindStreams is the subjects to publish on in order to find out which streams exist.
 func FindStreams() []string {

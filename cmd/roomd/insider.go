@@ -42,9 +42,9 @@ func letIn(opts *server.Options, callout bool, hooks []string) (*insider, error)
 		return nil, err
 	}
 	in, open := &insider{}, isOpen(opts) && !callout
-	may := policy.Of(policy.Service)
-	may.Publish = slices.Concat(may.Publish, hooks)
-	role := permissions(may)
+	service := policy.Of(policy.Service)
+	service.Publish = slices.Concat(service.Publish, hooks, subjects.ReplaceStream(subjects.StreamMessages, subjects.StreamAside)) // at a start
+	role := permissions(service)
 	if open {
 		role = nil
 	}

@@ -40,20 +40,26 @@ const (
 func Prepare(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, may bool) (denies bool, err error) {
 	t := &taking{js: js, cfg: cfg}
 	for {
+		copied, err := t.exists(ctx, subjects.StreamAside)
+		if err != nil {
+			return false, err
+		}
+		if copied && !may {
+			return false, fmt.Errorf("the stream %s is being replaced, and that was interrupted; start one instance with --take-over, alone, and it goes on", cfg.Name)
+		}
 		old, err := t.stream(ctx, cfg.Name)
 		if err != nil {
 			return false, err
 		}
-		aside, err := t.stream(ctx, subjects.StreamAside)
-		switch {
-		case err != nil:
-			return false, err
-		case aside == nil && (old == nil || !old.CachedInfo().Config.DenyDelete):
-			return false, nil
-		case aside == nil && !may:
-			return true, nil
-		case !may:
-			return false, fmt.Errorf("the stream %s is being replaced, and that was interrupted; start one instance with --take-over, alone, and it goes on", cfg.Name)
+		denies = old != nil && old.CachedInfo().Config.DenyDelete
+		if !copied && (!denies || !may) {
+			return denies, nil
+		}
+		var aside jetstream.Stream
+		if copied {
+			if aside, err = t.stream(ctx, subjects.StreamAside); err != nil {
+				return false, err
+			}
 		}
 		if err := t.step(ctx, old, aside); err != nil {
 			return false, fmt.Errorf("replacing the stream %s, so that messages can be erased from it: %w; nothing is lost, and another start with --take-over goes on", cfg.Name, err)
@@ -64,6 +70,18 @@ func Prepare(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamCo
 type taking struct {
 	js  jetstream.JetStream
 	cfg jetstream.StreamConfig
+}
+
+// exists says whether there is a stream of that name, which the service may not open.
+func (t *taking) exists(ctx context.Context, name string) (found bool, err error) {
+	list := t.js.StreamNames(ctx)
+	for n := range list.Name() {
+		found = found || n == name
+	}
+	if err := list.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+		return false, fmt.Errorf("looking for streams: %w", err)
+	}
+	return found, nil
 }
 
 // stream is the stream of that name; nil if there is none.
