@@ -95,10 +95,7 @@ func (c *Config) validate() error {
 	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {
 		return fmt.Errorf("messages are to be refused above %d%% of the store; it must be 1 to 100, or 0 for the default", c.MessagesUntil)
 	}
-	if err := c.Limits.Check(); err != nil {
-		return err
-	}
-	if err := c.Hooks.Check(); err != nil {
+	if err := cmp.Or(c.Limits.Check(), c.Hooks.Check()); err != nil {
 		return err
 	}
 	if c.Remember < 0 || c.Settle < 0 {

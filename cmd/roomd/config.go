@@ -191,10 +191,7 @@ func (c *Config) check() error {
 	if _, err := c.limits(); err != nil {
 		return err
 	}
-	if err := c.checkAuth(); err != nil {
-		return err
-	}
-	if err := c.checkHooks(); err != nil {
+	if err := cmp.Or(c.checkAuth(), c.checkHooks()); err != nil {
 		return err
 	}
 	if c.NATS != "" {
