@@ -76,7 +76,7 @@ var Settings = []Setting{
 	{"message-data", 32 << 10, 1, 48 << 10, "bytes of a message's data", func(l *Limits) *int { return &l.MessageData }},
 	{"message-rate", 0, 1, unbounded, "messages a second of one sender in one room", func(l *Limits) *int { return &l.MessageRate }},
 	{"lease-seconds", 60, MinLease, MaxLease, "seconds that a session of the user form stays without a sign of life, if it asks for nothing else", func(l *Limits) *int { return &l.LeaseSeconds }},
-	{"restrictions", 1000, 1, 10_000, "users that are banned from a room, and as many that are muted in it", func(l *Limits) *int { return &l.Restrictions }},
+	{"restrictions", 1000, 1, 10_000, "users that are banned from a room, as many that are muted in it, and as many whose role was set", func(l *Limits) *int { return &l.Restrictions }},
 	{"replace-devices", 0, 1, 1, "1: a member's new session takes the place of its others; 0: it joins them", func(l *Limits) *int { return &l.ReplaceDevices }},
 	{"recall", 120, 1, 31_536_000, "seconds in which a sender may delete its message", func(l *Limits) *int { return &l.Recall }},
 	{"token-names", 0, 1, 1, "1: how an end user is called is what its token says; 0: what its commands say", func(l *Limits) *int { return &l.TokenNames }},

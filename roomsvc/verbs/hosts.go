@@ -43,7 +43,7 @@ func answerUpdated(a *api.API, q *api.Request, r *commit.Result, _ *api.Cache) {
 func repeatUpdated(a *api.API, q *api.Request, r *commit.Result) { replyUpdated(a, q, r, r.Before.At) }
 
 func replyUpdated(a *api.API, q *api.Request, r *commit.Result, at replica.Place) {
-	info := info(r.State, at)
+	info := info(a.Shown(q, r.State), at)
 	a.Reply(q, &room.UpdateReply{RoomName: info.RoomName, Config: info.Config, Position: at.Position})
 }
 
@@ -72,7 +72,8 @@ func repeatRole(a *api.API, q *api.Request, r *commit.Result) {
 // replyRole answers a setRole; changed are in any case among those who were in.
 func replyRole(a *api.API, q *api.Request, r *commit.Result, changed []subjects.User, at replica.Place) {
 	reply := &room.SetRoleReply{UserIDs: []string{}, Position: at.Position}
-	in := func(u subjects.User) bool { return slices.Contains(changed, u) || r.State.Member(u) != nil }
+	st := a.Shown(q, r.State)
+	in := func(u subjects.User) bool { return slices.Contains(changed, u) || st.Member(u) != nil }
 	for _, u := range q.Cmd.Users {
 		if in(u) {
 			reply.UserIDs = append(reply.UserIDs, string(u))

@@ -218,8 +218,8 @@ func answerAccess(a *api.API, q *api.Request, r *commit.Result, _ *api.Cache) {
 
 func repeatAccess(a *api.API, q *api.Request, r *commit.Result) {
 	reply := &room.SetAccessReply{Position: r.Before.At.Position}
-	if r.State != nil {
-		reply.Config = r.State.Config
+	if st := a.Shown(q, r.State); st != nil {
+		reply.Config = st.Config
 	}
 	a.Reply(q, reply)
 }
