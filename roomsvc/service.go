@@ -226,6 +226,7 @@ func (s *Service) Check(ctx context.Context) error {
 		trouble = fmt.Errorf("the bucket %s cannot be written, so a start takes longer and longer: %w", subjects.BucketState, trouble)
 	}
 	s.health.Unfit("bucket", trouble)
+	s.health.Unfit("store", s.space.Message()) // as it is now, and not at the guard's last look
 	return s.health.Err()
 }
 
