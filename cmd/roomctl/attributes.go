@@ -17,7 +17,7 @@ import (
 const shownValue = 60
 
 func (c *setCmd) Run(ctx context.Context, s *session) error {
-	client, err := s.actor()
+	client, err := s.client()
 	if err != nil {
 		return err
 	}
@@ -27,6 +27,9 @@ func (c *setCmd) Run(ctx context.Context, s *session) error {
 		room.ErrRevisionMismatch: {"attributes", c.Room},
 		room.ErrAttributeCount:   {"attributes", c.Room},
 		room.ErrAttributeTotal:   {"attributes", c.Room},
+	}
+	if s.As == "" {
+		s.next[room.ErrRoomNotExist] = s.which()
 	}
 	reply, err := client.SetAttributes(ctx, room.SetAttributesRequest{
 		Caller: s.caller(c.requestFlag), RoomID: c.Room, Set: c.Set, Delete: c.Delete,
@@ -79,6 +82,14 @@ func ofOthers(keys []string) string {
 	return fmt.Sprintf("%s %s to somebody else", words(keys), verb)
 }
 
+// orServer is the user who set attributes; nobody is the server itself.
+func (l look) orServer(user string) string {
+	if user == "" {
+		return "the server"
+	}
+	return l.user(user)
+}
+
 func (l look) attributesSet(user, roomID string, set, deleted []string, r *room.SetAttributesReply) string {
 	var done []string
 	if len(set) > 0 {
@@ -87,7 +98,7 @@ func (l look) attributesSet(user, roomID string, set, deleted []string, r *room.
 	if len(deleted) > 0 {
 		done = append(done, "deleted "+words(deleted))
 	}
-	line := fmt.Sprintf("%s %s in %s (sequence %d)", l.user(user), strings.Join(done, " and "), l.roomID(roomID), r.Sequence)
+	line := fmt.Sprintf("%s %s in %s (sequence %d)", l.orServer(user), strings.Join(done, " and "), l.roomID(roomID), r.Sequence)
 	if len(r.ErrorKeys) > 0 {
 		line += "; unchanged: " + ofOthers(r.ErrorKeys)
 	}
@@ -171,12 +182,12 @@ func (l look) attributesChanged(f *events.Fact) string {
 		done = append(done, "deleted "+words(f.Delete))
 	}
 	for _, c := range f.Changes {
-		if id := l.user(c.UserID); !slices.Contains(who, id) {
+		if id := l.orServer(c.UserID); !slices.Contains(who, id) {
 			who = append(who, id)
 		}
 	}
 	if len(who) == 0 {
-		who = []string{l.user(f.User)}
+		who = []string{l.orServer(f.User)}
 	}
 	return fmt.Sprintf("%s %s", enumerate(who), strings.Join(done, " and "))
 }

@@ -53,7 +53,7 @@ type cli struct {
 	Erase     eraseCmd     `cmd:"" help:"Erase all messages of a user in all rooms."`
 	Watch     watchCmd     `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
 
-	Set          setCmd          `cmd:"" help:"Set and delete attributes of a room, all in one change."`
+	Set          setCmd          `cmd:"" help:"Set and delete attributes of a room, all in one change; without --as, as the server, which owns none."`
 	SetMember    setMemberCmd    `cmd:"" help:"Set attributes of members of a room."`
 	UpdateMember updateMemberCmd `cmd:"" help:"Change the user's own name (--user-name) or info in a room."`
 	Attributes   attributesCmd   `cmd:"" help:"List the attributes of a room."`

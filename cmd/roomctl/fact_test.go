@@ -80,6 +80,10 @@ func TestFactLines(t *testing.T) {
 			Type: events.RoomAttributesChanged, Sequence: 5, Set: map[string]string{"topic": "green tea", "note": long}, Delete: []string{"old"}, Ownership: owned, User: "bob",
 			Changes: []events.AttributesChange{{UserID: "alice", Set: []string{"topic"}}, {UserID: "bob", Set: []string{"note"}}, {UserID: "alice", Delete: []string{"old"}}},
 		},
+		"12:00:00.000    6  the server set topic=tea": {
+			Type: events.RoomAttributesChanged, Sequence: 6, Set: map[string]string{"topic": "tea"}, Delete: []string{}, Ownership: events.Ownership{Owners: map[string]*string{"topic": nil}},
+			Changes: []events.AttributesChange{{Set: []string{"topic"}}},
+		},
 		"12:00:00.000    6  alice deleted old, older": {
 			Type: events.RoomAttributesChanged, Sequence: 6, Set: map[string]string{}, Delete: []string{"old", "older"}, Ownership: events.Ownership{Owners: map[string]*string{}}, User: "alice",
 			Changes: []events.AttributesChange{{UserID: "alice", Delete: []string{"old", "older"}}},

@@ -113,7 +113,7 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"dance"}, {"join"}, {"join", "lobby", "--lout"}, {"join", "lobby"}, {"switch", "a", "--as", "alice"}, {"rooms"}, {"create", "a", "--max-members", "many"},
 		{"enter", "a", "--as", "alice", "--attribute", "blue"}, {"get", "lobby", "-s", "nats://a b:%"}, {"get", "lobby", "--creds", "/nowhere/at.all"}, {"watch", ""}, {"demo", "--json"},
-		{"set", "lobby", "a=1"}, {"set", "lobby", "blue", "--as", "alice"}, {"set-member", "lobby", "a=1", "--as", "alice"}, {"set-member", "lobby", "--user", "bob", "--as", "alice"},
+		{"set", "lobby", "blue"}, {"set-member", "lobby", "a=1", "--as", "alice"}, {"set-member", "lobby", "--user", "bob", "--as", "alice"},
 		{"send", "lobby"}, {"send", "lobby", "hi", "--type", "shout"}, {"kick", "lobby"}, {"history", "lobby", "--before", "7"}, {"history", "lobby", "--count", "-1"},
 		{"history", "lobby", "--messages", "--before", "7", "--after", "3"}, {"enter", "a\xff", "--as", "alice"}, {"ls", "--timeout", "-1s"},
 		{"ban", "lobby"}, {"mute", "lobby", "bob", "--for", "1500ms"}, {"ban", "lobby", "bob", "--for", "-1s"}, {"set-role", "lobby", "king", "bob"}, {"set-role", "lobby", "host"},

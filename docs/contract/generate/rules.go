@@ -38,6 +38,8 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"createdBy":  idOrNone, // empty: made without a user
 
 		"AccessData.userID":        idOrNone, // empty: a back end that named no user
+		"AttributesData.userID":    idOrNone, // empty: the server itself
+		"AttributesChange.userID":  idOrNone, // the same
 		"UpdatedData.userID":       idOrNone, // the same
 		"MemberUpdatedData.userID": idOrNone, // the same, or the members themselves
 		"senderUserID":             idOrNone, // empty: the server itself

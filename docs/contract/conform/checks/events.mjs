@@ -61,7 +61,7 @@ export const checks = {
     }
     t.like("who may join: with a token", await fact(await t.back.ask("setAccess", { roomID, access: "token" })), { access: "token", allowedUsers: [] });
     t.like("who may join: listed", await fact(await t.back.ask("setAccess", { roomID, access: "listed", allow: [bob.userID] })), { access: "listed", allowedUsers: [alice.userID, bob.userID] });
-    t.like("the room's name and rules", await fact(await t.back.ask("update", { roomID, config: { maxMembers: 9 } })), { userID: "", config: { access: "listed", allowedUsers: [alice.userID, bob.userID], maxMembers: 9 } });
+    t.like("the room's name and rules", await fact(await t.back.ask("update", { roomID, config: { maxMembers: 9 } })), { userID: "", roomName: "", config: { roomDestroyDelayTime: 60, maxMembers: 9, access: "listed", allowedUsers: [alice.userID, bob.userID] } });
 
     const { joinedAt } = await member(bob);
     const left = await bob.ask("leave", { roomID });
