@@ -50,7 +50,12 @@ type factData struct {
 	Infos             []struct {
 		UserID     string            `json:"userID"`
 		Attributes map[string]string `json:"attributes"`
+		UserName   string            `json:"userName"`
+		UserInfo   jsontext.Value    `json:"userInfo"`
 	} `json:"infos"`
+	Config *struct {
+		RoomDestroyDelayTime int64 `json:"roomDestroyDelayTime"`
+	} `json:"config"`
 }
 
 type entry struct {
@@ -149,7 +154,17 @@ func (r *roster) fold(f *fact) *roster {
 	for _, i := range f.Data.Infos {
 		if m, ok := r.Members[i.UserID]; ok {
 			maps.Copy(m.Attributes, i.Attributes)
+			if i.UserName != "" {
+				m.Name = i.UserName
+			}
+			if len(i.UserInfo) > 0 {
+				m.Info = string(i.UserInfo)
+			}
+			r.Members[i.UserID] = m
 		}
+	}
+	if f.Data.Config != nil {
+		r.Delay = f.Data.Config.RoomDestroyDelayTime
 	}
 	r.Sequence = f.Data.Sequence
 	for _, e := range f.Data.MemberList {

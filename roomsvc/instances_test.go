@@ -140,12 +140,21 @@ func (w *world) now(id string) (m moment) {
 		w.T.Fatal(err)
 	}
 	m.revision = stream.CachedInfo().State.LastSeq
-	w.tick()
-	m.at = events.TimeOf(time.Now())
-	w.tick()
-	if answer := w.Ask("members", fmt.Sprintf(`{"roomID":%q,"sync":true}`, id)); refusal(answer) == nil {
-		m.reply = decode[room.MembersReply](w.T, answer.Data)
+	for range 3 { // an instance's clock may be a little behind this one, or ahead of it
+		w.tick()
 	}
+	m.at = events.TimeOf(time.Now())
+	for range 3 {
+		w.tick()
+	}
+	w.Until(patience, "word of who is in", func() bool {
+		answer := w.Ask("members", fmt.Sprintf(`{"roomID":%q,"sync":true}`, id))
+		refused := refusal(answer)
+		if refused == nil {
+			m.reply = decode[room.MembersReply](w.T, answer.Data)
+		}
+		return refused == nil || refused.Code == room.ErrRoomNotExist
+	})
 	return m
 }
 

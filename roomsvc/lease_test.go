@@ -237,12 +237,12 @@ func TestExpiresAt(t *testing.T) {
 		room.Leave: `"roomID":"other"`, room.LeaveAll: ``, room.Kick: `"roomID":"base","userIDs":["eve"]`, room.DestroyRoom: `"roomID":"joined"`, room.SetAccess: `"roomID":"base","allow":["eve"]`,
 		room.Update: `"roomID":"base","roomName":"Base"`, room.UpdateMember: `"roomID":"base","userName":"Al"`, room.SetRole: `"roomID":"base","userIDs":["eve"],"role":"host"`,
 		room.Ban: `"roomID":"base","userIDs":["eve"]`, room.Unban: `"roomID":"base","userIDs":["eve"]`, room.Mute: `"roomID":"base","userIDs":["eve"]`, room.Unmute: `"roomID":"base","userIDs":["eve"]`,
-		room.Instances: `"roomID":"base"`,
+		room.Instances: `"roomID":"base"`, room.DeleteMessages: `"roomID":"base","ofUserID":"eve"`,
 	}
 	for _, session := range []string{"leased", "lasting"} {
 		ok[leased](w, "create", `{"roomID":"joined","userID":"bob"}`)
 		for _, c := range room.Commands {
-			if c.Kind == room.Bars || c.Verb == room.Blocked { // whom they name is not their caller
+			if c.Kind == room.Bars || c.Verb == room.Blocked || c.Verb == room.EraseUser { // whom they name is not their caller
 				continue
 			}
 			body, known := bodies[c.Verb]

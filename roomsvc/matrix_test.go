@@ -64,6 +64,14 @@ unban                | no   no   done no   no     | no   no   done no   no     |
 unban itself         | no   no   done no   no     | no   no   done no   no     | done done done done done done
 mute                 | no   no   done no   no     | no   no   done no   no     | done done done done done done
 unmute itself        | no   no   done no   no     | no   no   done no   no     | done done done done done done
+deleteMessages       | no   done done done no     | no   done done done no     | done done done done done done
+deleteMessages of others
+                     | no   no   done no   no     | no   no   done no   no     | done done done done done done
+eraseUser            | no   no   no   no   no     | no   no   no   no   no     | done done done done done bad
+instances            | no   no   no   no   no     | no   no   no   no   no     | done done done done done done
+block                | no   no   no   no   no     | no   no   no   no   no     | done done done done done bad
+unblock              | no   no   no   no   no     | no   no   no   no   no     | done done done done done bad
+blocked              | no   no   no   no   no     | no   no   no   no   no     | done done done done done done
 `
 
 // deed is what a line of the matrix tries. In its texts ROOM is the cell's room, SIDE another
@@ -108,6 +116,13 @@ var deeds = map[string]deed{
 	"unban":                         {fields: `"roomID":"ROOM","userIDs":["EVE"]`},
 	"unban itself":                  {fields: `"roomID":"ROOM","userIDs":["ME"]`},
 	"mute":                          {fields: `"roomID":"ROOM","userIDs":["EVE"],"seconds":60`},
+	"deleteMessages":                {fields: `"roomID":"ROOM","ofUserID":"ME"`},
+	"deleteMessages of others":      {fields: `"roomID":"ROOM","ofUserID":"EVE"`, before: `send {"roomID":"ROOM","userID":"EVE","type":"text","data":"hello"}`},
+	"eraseUser":                     {},
+	"instances":                     {fields: `"roomID":"ROOM","sync":true`},
+	"block":                         {fields: `"tokenID":"T"`},
+	"unblock":                       {},
+	"blocked":                       {},
 	"unmute itself":                 {fields: `"roomID":"ROOM","userIDs":["ME"]`},
 }
 

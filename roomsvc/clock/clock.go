@@ -21,7 +21,7 @@ const (
 // Clock tells the time. A nil one tells that of this machine's clock.
 type Clock struct {
 	wall  func() time.Time
-	base  events.Time   // when it was made
+	base  time.Time     // when it was made
 	since time.Duration // the time that had passed then, on a scale of its own
 }
 
@@ -30,7 +30,7 @@ func New(wall func() time.Time) *Clock {
 	if wall == nil {
 		wall = time.Now
 	}
-	return &Clock{wall: wall, base: events.TimeOf(wall()), since: passed()}
+	return &Clock{wall: wall, base: wall().Round(0), since: passed()}
 }
 
 // Now is the time.
@@ -38,7 +38,7 @@ func (c *Clock) Now() events.Time {
 	if c == nil {
 		return events.TimeOf(time.Now())
 	}
-	return c.base + events.Time((passed()-c.since)/time.Millisecond)
+	return events.TimeOf(c.base.Add(passed() - c.since))
 }
 
 // Of is the time at a moment of this process, as [time.Now] returned it.

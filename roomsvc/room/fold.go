@@ -190,6 +190,9 @@ func (s *State) advance(f *events.Fact, revision uint64) {
 		s.change(f.Set, ownersOf(f.Ownership), f.Delete, revision)
 		return
 	case events.RoomAccessChanged:
+		if len(f.Bans)+len(f.Mutes) > 0 { // who may join is only said again
+			return
+		}
 		if s.Config.Access, s.Config.AllowedUsers = f.Access, f.Allowed; len(f.Allowed) == 0 {
 			s.Config.AllowedUsers = nil // as the instance has it that decided
 		}

@@ -167,21 +167,33 @@ func (s *State) replace(old *Member, revision uint64, ch *Changes, change func(*
 	ch.Put = append(ch.Put, &m)
 }
 
-// foldRestrictions applies the bans and mutes of a fact, and forgets those that are over.
+// foldRestrictions applies the bans and mutes of a fact, and forgets those that are over. A fact
+// changes what is kept of a user only once.
 func (s *State) foldRestrictions(f *events.Fact, revision uint64, ch *Changes) {
 	if f.Type != events.RoomAccessChanged {
 		return
 	}
+	named := map[subjects.User]struct{}{}
+	restrict := func(list []events.Restriction, which func(*Kept) **Restriction) {
+		for _, x := range list {
+			named[subjects.User(x.UserID)] = struct{}{}
+			s.keep(subjects.User(x.UserID), revision, ch, func(k *Kept) {
+				k.end(f.Time)
+				*which(k) = restriction(x)
+			})
+		}
+	}
+	restrict(f.Bans, func(k *Kept) **Restriction { return &k.Ban })
+	restrict(f.Mutes, func(k *Kept) **Restriction { return &k.Mute })
 	for u := range s.kept {
-		s.keep(u, revision, ch, func(k *Kept) { k.Ban, k.Mute = k.Ban.at(f.Time), k.Mute.at(f.Time) })
-	}
-	for _, x := range f.Bans {
-		s.keep(subjects.User(x.UserID), revision, ch, func(k *Kept) { k.Ban = restriction(x) })
-	}
-	for _, x := range f.Mutes {
-		s.keep(subjects.User(x.UserID), revision, ch, func(k *Kept) { k.Mute = restriction(x) })
+		if _, ok := named[u]; !ok {
+			s.keep(u, revision, ch, func(k *Kept) { k.end(f.Time) })
+		}
 	}
 }
+
+// end forgets restrictions that are over.
+func (k *Kept) end(now events.Time) { k.Ban, k.Mute = k.Ban.at(now), k.Mute.at(now) }
 
 func restriction(x events.Restriction) *Restriction {
 	if x.Lifted {

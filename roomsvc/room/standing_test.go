@@ -486,3 +486,17 @@ func TestNobodyIsNoMember(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// What ends for a user when something else begins for it does not hide that.
+func TestOneEndsAnotherBegins(t *testing.T) {
+	w := hosted(t)
+	w.carry(restrict(room.Ban, "", 60, "eve"))
+	w.now += 60_000
+	if v, _ := w.carry(restrict(room.Mute, "", 0, "eve")); !v.Changed {
+		t.Fatalf("%+v", v)
+	}
+	w.reload("lobby")
+	if s := w.rooms["lobby"]; s.Muted("eve", w.now) == nil || s.Banned("eve", w.now) != nil {
+		t.Errorf("%+v, %+v", s.Muted("eve", w.now), s.Banned("eve", w.now))
+	}
+}

@@ -98,8 +98,6 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 
 		"roomDestroyDelayTime": upTo(room.MaxDestroyDelay),
 
-		"AttributesData.userID":   idOrNone,
-		"AttributesChange.userID": idOrNone,
 
 		"RenewRequest.rooms":                    items(0, room.MaxStays),
 		"MembersRequest.at":                     moment,
