@@ -49,6 +49,10 @@ func (w *world) forgetBefore(place uint64) (first uint64) {
 	if stream, err = w.JS.UpdateStream(w.Ctx, cfg); err != nil {
 		w.T.Fatal(err)
 	}
+	w.Until(patience, "an instance to put the stream right", func() bool { // or it would undo what comes now
+		info, err := stream.Info(w.Ctx)
+		return err == nil && info.Config.Discard == jetstream.DiscardNew
+	})
 	cfg.Discard, cfg.MaxMsgs = jetstream.DiscardNew, -1
 	if _, err := w.JS.UpdateStream(w.Ctx, cfg); err != nil {
 		w.T.Fatal(err)

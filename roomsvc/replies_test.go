@@ -187,7 +187,7 @@ func TestRoomThatIsGone(t *testing.T) {
 			room.Kick: `,"userIDs":["alice"]`, room.SetAccess: `,"access":"open"`, room.DestroyRoom: ``,
 			room.Update: `,"roomName":"x"`, room.UpdateMember: `,"userName":"Al"`, room.SetRole: `,"userIDs":["alice"],"role":"host"`,
 			room.DeleteMessages: `,"messageSeqs":[1]`,
-			room.Ban: `,"userIDs":["alice"]`, room.Unban: `,"userIDs":["alice"]`, room.Mute: `,"userIDs":["alice"]`, room.Unmute: `,"userIDs":["alice"]`,
+			room.Ban:            `,"userIDs":["alice"]`, room.Unban: `,"userIDs":["alice"]`, room.Mute: `,"userIDs":["alice"]`, room.Unmute: `,"userIDs":["alice"]`,
 		}
 		for _, id := range []string{"lobby", "never"} {
 			for _, info := range room.Commands {
