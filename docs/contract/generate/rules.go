@@ -98,7 +98,6 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 
 		"roomDestroyDelayTime": upTo(room.MaxDestroyDelay),
 
-
 		"RenewRequest.rooms":                    items(0, room.MaxStays),
 		"MembersRequest.at":                     moment,
 		"MemberOfRequest.userIDs":               both(each(id), items(0, room.MaxUserIDs)),
