@@ -36,7 +36,7 @@ export async function withTokens(...flags) {
     { userID: "al.ice", token: token("al.ice", "--rooms", "the-green-room"), rooms: ["the-green-room"] },
     { userID: "bob", token: token("bob") },
   ];
-  return { server: await roomd("tokens", "--auth", "jwt", "--auth-key", key, "--limit", "user-commands=100000,user-changes=100000,user-connections=1000", "--auth-names", "own", ...flags), tokenFile, users };
+  return { server: await roomd("tokens", "--auth", "jwt", "--auth-key", key, "--limit", "user-commands=100000,user-changes=100000,user-connections=1000", "--auth-names", "own", "--ids", "any", ...flags), tokenFile, users };
 }
 
 /** Ends every roomd that was started. */

@@ -101,7 +101,7 @@ export const checks = {
     await alice.ask("leave", { roomID: gone });
     await t.heard(gone).event("room.destroyed");
     for (const roomID of [gone, t.name("never")]) {
-      for (const verb of verbs.filter((v) => required(v).includes("roomID") && !["create", "enter"].includes(v))) await alice.refused("ROOM_NOT_EXIST", verb, { roomID, ...rest[verb] });
+      for (const verb of verbs.filter((v) => required(v).includes("roomID") && !["create", "enter", "instances"].includes(v))) await alice.refused("ROOM_NOT_EXIST", verb, { roomID, ...rest[verb] });
       await alice.refused("ROOM_NOT_EXIST", "switch", { fromRoomID: roomID, toRoomInfo: { roomID: other }, isCreateWhenRoomNotExisted: true });
     }
     await t.back.refused("ROOM_NOT_EXIST", "get", { roomID: other });

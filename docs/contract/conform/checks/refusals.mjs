@@ -19,6 +19,7 @@ export const rest = {
   update: { roomName: "A" },
   updateMember: { userName: "A" },
   setRole: { userIDs: ["somebody"], role: "host" },
+  deleteMessages: { messageSeqs: [1] },
   ban: { userIDs: ["somebody"] },
   unban: { userIDs: ["somebody"] },
   mute: { userIDs: ["somebody"] },
@@ -154,7 +155,7 @@ export const checks = {
 
   async "PARAM_INVALID: where a user acts, a back end has to name the user"(t) {
     const roomID = t.name("room");
-    const anonymous = ["create", "get", "members", "count", "memberOf", "list", "history", "instances", "send", "kick", "setAccess", "destroy", "blocked", "update", "setRole", "ban", "unban", "mute", "unmute", "setAttributes"];
+    const anonymous = ["create", "get", "members", "count", "memberOf", "list", "history", "instances", "send", "kick", "setAccess", "destroy", "blocked", "update", "setRole", "ban", "unban", "mute", "unmute", "setAttributes", "deleteMessages"];
     for (const verb of verbs.filter((v) => !anonymous.includes(v))) {
       const body = verb === "switch" ? { fromRoomID: roomID, toRoomInfo: { roomID: `${roomID}2` } } : { roomID, ...rest[verb] };
       await t.back.refused("PARAM_INVALID", verb, body, { field: "userID" });

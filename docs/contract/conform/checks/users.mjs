@@ -17,13 +17,14 @@ export const checks = {
     await ask(bob, "join", { roomID });
     t.equal("attributes", (await ask(alice, "setAttributes", { roomID, set: { n: "1" } })).attributes, { n: "1" });
     t.equal("infos", (await ask(alice, "setMemberAttributes", { roomID, userIDs: [bob.userID], attributes: { level: "9" } })).infos, [{ userID: bob.userID, attributes: { level: "9" } }]);
-    const { messageID } = await ask(bob, "send", { roomID, type: "text", data: "hello" });
+    const { messageID, messageSeq } = await ask(bob, "send", { roomID, type: "text", data: "hello" });
     t.equal("the sender", (await t.heard(roomID).event("message.sent", { messageID })).data.senderUserID, bob.userID);
     t.equal("memberCount of get", (await ask(alice, "get", { roomID, sync: true })).room.memberCount, 2);
     t.equal("members", (await ask(alice, "members", { roomID, sync: true })).memberList.map((m) => [m.userID, m.userName]), [[alice.userID, "Alice"], [bob.userID, ""]]);
     t.equal("count", (await ask(bob, "count", { roomID, sync: true })).memberCount, 2);
     t.equal("memberOf", (await ask(alice, "memberOf", { roomID, userIDs: [bob.userID], sync: true })).memberList[0].attributes, { level: "9" });
     t.equal("history", (await ask(alice, "history", { roomID, instanceID, beforeMessageSeq: 0 })).events.map((e) => e.data.data), ["hello"]);
+    t.equal("messageSeqs", (await ask(bob, "deleteMessages", { roomID, messageSeqs: [messageSeq] })).messageSeqs, [messageSeq]);
     t.ok("rooms has the room", (await ask(bob, "rooms", { sync: true })).rooms.some((r) => r.roomID === side));
     t.equal("renew", (await ask(bob, "renew")).rooms.map((r) => r.roomID).sort(), [roomID, side].sort());
     t.like("switch", await ask(bob, "switch", { fromRoomID: side, toRoomInfo: { roomID: third }, isCreateWhenRoomNotExisted: true }), { created: true });

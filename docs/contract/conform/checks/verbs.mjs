@@ -337,6 +337,25 @@ export const checks = {
     t.like("with another info", (await alice.ask("updateMember", { roomID, userInfo: { n: 2 } })).member, { userName: "Alice", userInfo: { n: 2 } });
   },
 
+  async "deleteMessages and eraseUser take back what was said, and everybody is told"(t) {
+    const roomID = await t.room();
+    const [alice, bob] = t.users("alice", "bob");
+    const { instanceID } = await alice.ask("create", { roomID, config: { roomDestroyDelayTime: 60 } });
+    await bob.ask("join", { roomID });
+    const said = [];
+    for (const who of [alice, bob, alice, bob]) said.push((await who.ask("send", { roomID, type: "text", data: `by ${who.userID}` })).messageSeq);
+    const left = async () => {
+      const { events, deleted } = await t.back.ask("history", { roomID, instanceID, afterMessageSeq: 0, sync: true });
+      return [events.length, deleted ?? []];
+    };
+    t.equal("messageSeqs", (await t.back.ask("deleteMessages", { roomID, messageSeqs: [said[0]] })).messageSeqs, [said[0]]);
+    const { data } = await t.heard(roomID).event("message.deleted", { roomID });
+    t.equal("what everybody is told", data.messageSeqs, [said[0]]);
+    t.equal("how many are left, and which were deleted", await left(), [3, [said[0]]]);
+    t.equal("erased", (await t.back.ask("eraseUser", { userID: bob.userID })).erased, 2);
+    t.equal("how many are left in the end", (await left())[0], 1);
+  },
+
   async "setRole makes members hosts, who stay it when they come back; config.hosts makes the creator one"(t) {
     const roomID = await t.room();
     const [alice, bob, nobody] = t.users("alice", "bob", "nobody");

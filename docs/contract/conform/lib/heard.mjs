@@ -78,7 +78,7 @@ export class Watched extends Heard {
   }
 
   get facts() {
-    return this.events.filter((e) => e.name !== "message.sent");
+    return this.events.filter((e) => !e.name.startsWith("message."));
   }
 
   get messages() {
@@ -107,7 +107,7 @@ export class Watched extends Heard {
       };
       must("subject", e.subject, this.roomID);
       must("data.roomID", e.data.roomID, this.roomID);
-      const source = `/rooms/${token(this.roomID)}/${e.data.instanceID}${e.name === "message.sent" ? "/messages" : ""}`;
+      const source = `/rooms/${token(this.roomID)}/${e.data.instanceID}${e.name.startsWith("message.") ? "/messages" : ""}`;
       if (!e.source.endsWith(source)) must("source", e.source, `...${source}`);
       must("datacontenttype", e.datacontenttype, "application/json");
       must("roominstance", e.roominstance, e.data.instanceID);

@@ -12,7 +12,7 @@ const usual = {
 /** An event with all that a fact may have left out. Messages and notices are as they are. */
 export function whole(event) {
   const name = event.type.replace(/^io\.natsrooms\.|\.v\d+$/g, "");
-  if (["message.sent", "user.state.changed"].includes(name)) return event;
+  if (["message.sent", "message.deleted", "user.state.changed"].includes(name)) return event;
   const place = { roomID: event.subject, instanceID: event.roominstance };
   const data = { ...place, ...event.data };
   if (name in usual) data.memberList = (data.memberList ?? []).map((e) => ({ ...usual[name](event.time), ...e }));
