@@ -104,7 +104,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 	s.life.Go(func() { s.clock.Watch(s.life, s.health, s.leases.Ahead) })
 	s.empty.Book = s.leases
 	s.warden = blocks.NewWarden()
-	if s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.log, s.warden.Look); err != nil {
+	if s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.StateBytes, s.log, s.warden.Look); err != nil {
 		return err
 	}
 	if err := s.openDoors(); err != nil {

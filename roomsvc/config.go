@@ -28,7 +28,7 @@ type Config struct {
 	MessagesPerRoom int                       // newest messages that a room keeps; 0: 2,000
 	FactsBytes      int64                     // that facts may take in the store; 0: as the stream has, unlimited for a new one
 	MessagesBytes   int64                     // the same for messages
-	StateBytes      int64                     // the same for each of the two buckets
+	StateBytes      int64                     // the same for each of the buckets
 	Limits          room.Limits               // see [room.Settings]
 	Replicas        int                       // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
 	MaxInFlight     int                       // commands worked on at once, beyond that BUSY; 0: 16384

@@ -56,7 +56,7 @@ type Book struct {
 
 // Open makes the bucket if it is missing, and returns when everything in it is known. It is
 // followed until life ends. changed is told of every user whose key has changed; it must not wait.
-func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, log *slog.Logger, changed func(subjects.User)) (*Book, error) {
+func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, maxBytes int64, log *slog.Logger, changed func(subjects.User)) (*Book, error) {
 	b := &Book{journal: j, life: life, log: log, changed: changed, barred: map[subjects.User]*room.Barred{}}
 	var err error
 	b.stream, err = j.Streams.Open(ctx, streams.Want{
@@ -73,6 +73,7 @@ func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int
 			SubjectDeleteMarkerTTL: markerTTL,
 		},
 		Replicas: replicas,
+		MaxBytes: maxBytes,
 	})
 	if err != nil {
 		return nil, err

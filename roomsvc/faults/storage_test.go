@@ -302,10 +302,10 @@ func TestFullSessions(t *testing.T) {
 // How many streams and consumers an account must allow, as docs/operations.md says.
 func TestAccountCounts(t *testing.T) {
 	w := newWorld(t)
-	w.account(server.JetStreamAccountLimits{MaxStreams: 3})
-	w.Refuses(roomsvc.Config{}, "max_streams", "natsrooms needs 4")
+	w.account(server.JetStreamAccountLimits{MaxStreams: 4})
+	w.Refuses(roomsvc.Config{}, "max_streams", "natsrooms needs 5")
 	const instances, others = 2, 2
-	w.account(server.JetStreamAccountLimits{MaxStreams: 4, MaxConsumers: instances + others})
+	w.account(server.JetStreamAccountLimits{MaxStreams: 5, MaxConsumers: instances + others})
 	for n := range instances {
 		w.Start(roomsvc.Config{Instance: fmt.Sprint("i", n), Feeds: true})
 	}
@@ -324,6 +324,6 @@ func TestAccountCounts(t *testing.T) {
 		}
 	}
 	w.Start(roomsvc.Config{Instance: "i2", Feeds: true}).End()
-	w.account(server.JetStreamAccountLimits{MaxStreams: 4, MaxConsumers: instances})
+	w.account(server.JetStreamAccountLimits{MaxStreams: 5, MaxConsumers: instances})
 	w.Refuses(roomsvc.Config{Instance: "i3", Feeds: true}, "maximum consumers limit reached")
 }

@@ -155,7 +155,7 @@ export async function roomdWithTokens() {
     const { stdout } = await promisify(execFile)(file("bin/roomctl"), ["token", "--key", key, "--sub", user, "--ttl", "1h", ...flags]);
     return stdout.trim();
   };
-  return { ...(await roomd("--auth", "jwt", "--auth-key", key, "--limit", "user-commands=100000,user-changes=100000,user-connections=1000")), dir, tokenOf };
+  return { ...(await roomd("--auth", "jwt", "--auth-key", key, "--websocket-any-origin", "--limit", "user-commands=100000,user-changes=100000,user-connections=1000")), dir, tokenOf };
 }
 
 /** A way to a server, by WebSocket or not, that can be cut and mended. */
