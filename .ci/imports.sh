@@ -23,37 +23,38 @@ roomsvc/room         | events pack subjects                                   | 
 roomsvc/policy       | subjects                                               |
 roomsvc/due          | |
 roomsvc/life         | |
+roomsvc/meter        | |
 roomsvc/answers      | subjects                                               | nats.go
 roomsvc/journal      | events streams subjects | $nats json nuid
 roomsvc/messages     | events journal life streams subjects takeover | $nats
-roomsvc/projection   | journal room streams subjects | $nats json
+roomsvc/projection   | journal meter room streams subjects | $nats json
 roomsvc/leases       | clock due events journal life room streams subjects    | $nats $json nuid
 roomsvc/health       | |
 roomsvc/clock        | events health life                                     | golang.org/x/sys/unix
 roomsvc/streams      | health subjects                                        | $nats
 roomsvc/takeover     | subjects                                               | nats.go/jetstream
-roomsvc/feeds        | events life room subjects                              | nats.go nuid
+roomsvc/feeds        | events life meter room subjects | nats.go nuid
 roomsvc/lead         | journal life subjects                                  | $nats json
 roomsvc/replica      | events journal life pack room subjects                 | json
 roomsvc/image        | room                                                   |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/ids          | room                                                   | precis
-roomsvc/commit       | clock events journal life replica room subjects | nuid
+roomsvc/commit       | clock events journal life meter replica room subjects | nuid
 roomsvc/blocks       | commit events journal life replica room streams subjects | $nats json
 roomsvc/space        | health journal life room subjects |
 roomsvc/load         | events image journal life projection replica room subjects |
 roomsvc/upkeep       | clock commit conns due events feeds lead leases life projection replica room subjects |
 roomsvc/past         | events journal messages replica room subjects          | json/jsontext
-roomsvc/talk         | clock commit events journal life messages replica room subjects | nats.go nuid
+roomsvc/talk         | clock commit events journal life messages meter replica room subjects | nats.go nuid
 roomsvc/erase        | commit events lead life messages replica room subjects | nuid
 roomsvc/turns        | leases subjects                                        |
-roomsvc/guard        | room subjects                                          |
+roomsvc/guard        | meter room subjects |
 roomsvc/hooks        | life room subjects                                     | nats.go $json
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk turns | $nats nats.go/micro $json nuid
 roomsvc/verbs        | api commit erase events hooks journal leases messages past replica room subjects | json
-roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages past projection replica room space subjects talk upkeep verbs | nats.go json nuid
+roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk upkeep verbs | nats.go json nuid
 roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

@@ -299,6 +299,7 @@ func TestCommandsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	url, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	url, _, _ = strings.Cut(url, " ")
 	if !ok {
 		t.Fatalf("roomd says %q", line)
 	}

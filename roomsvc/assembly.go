@@ -29,6 +29,7 @@ import (
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/load"
 	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/replica"
@@ -50,6 +51,9 @@ type assembly struct {
 	clock  *clock.Clock
 	begin  *start
 	limits atomic.Pointer[room.Limits] // the limits of all instances
+	leads  atomic.Bool                 // this instance leads
+
+	unread, unmeasured meter.Counter // times that the shared settings, or what a stream holds, could not be read
 
 	journal   *journal.Journal
 	bucket    *projection.Bucket
@@ -361,6 +365,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 // duties are what this instance does while it leads.
 func (s *assembly) duties() []lead.Duty {
 	list := []lead.Duty{
+		s.showLead,
 		upkeep.Projection(s.projector, s.life, s.log), s.expiry.Lead, s.empty.Lead, upkeep.QuietRooms(s.rep, s.commit, s.clock, s.journal.Keeps), s.erase.Lead,
 	}
 	if s.feeds != nil {
@@ -381,7 +386,7 @@ func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
 // stats is what the micro service returns under "data" when it is asked for statistics.
 func (s *assembly) stats() any {
 	stats := map[string]any{
-		"instance": s.cfg.Instance, "ready": s.health.Err() == nil && !s.life.Over(), "problem": s.health.Text(), "problems": s.health.Problems(), "rooms": s.rep.Living(),
+		"instance": s.cfg.Instance, "version": s.cfg.Build, "ready": s.health.Err() == nil && !s.life.Over(), "problem": s.health.Text(), "problems": s.health.Problems(), "rooms": s.rep.Living(),
 		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(),
 	}
 	if s.hooks != nil {

@@ -49,6 +49,7 @@ type Config struct {
 	TakeOver        bool                      // replaces a stream of messages from which nothing can be erased, because an earlier version made it; no other instance may run meanwhile
 	Wait            time.Duration             // how long a start waits for a cluster that has no leader yet; 0: 1 min, negative: not at all
 	Wall            func() time.Time          // reads this machine's clock; nil: time.Now
+	Build           string                    // version of the program, for statistics; empty: [Version]
 	Logger          *slog.Logger              // default: slog.Default()
 }
 
@@ -121,6 +122,7 @@ func (c *Config) fill() {
 	if c.Instance == "" {
 		c.Instance = nuid.Next()
 	}
+	c.Build = cmp.Or(c.Build, Version)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

@@ -42,6 +42,7 @@ func (s *assembly) housekeeping(look func(context.Context) error) {
 func (s *assembly) refresh() {
 	shared, err := s.readSettings(s.life)
 	if err != nil && !s.life.Over() {
+		s.unread.Inc()
 		s.log.Warn("reading the shared settings", "error", err)
 	}
 	if err == nil && shared[sharedFeeds] != 0 && !s.cfg.Feeds {

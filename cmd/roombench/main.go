@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"natsrooms/cmd/internal/version"
 )
 
 // Options are the flags. Each is also an environment variable, ROOMBENCH_ and its name.
@@ -40,11 +42,13 @@ type Options struct {
 	PerRoom     int           `default:"10" help:"Members of each room in scale (${default})."`
 	Rest        time.Duration `default:"0s" help:"How long a roomd of scale rests before its memory is looked at; it remembers requests for three minutes (${default})."`
 	JSON        bool          `name:"json" help:"Print one JSON document instead of a table."`
+
+	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
 func main() {
 	var o Options
-	kong.Parse(&o, kong.Name("roombench"), kong.DefaultEnvars("ROOMBENCH"), kong.Vars{"scenarios": scenarioNames(Options{})},
+	kong.Parse(&o, kong.Name("roombench"), kong.DefaultEnvars("ROOMBENCH"), kong.Vars{"scenarios": scenarioNames(Options{}), "version": version.String()},
 		kong.Description("Measures a room service against raw NATS on the same server. docs/performance.md says what each scenario does. Rooms have unique names and outlive their last member by three hours; a run leaves rooms behind, so point it at a server that is only for measuring. A run in which anything is lost, doubled or out of order prints what that was, and no figure."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

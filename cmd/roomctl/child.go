@@ -76,7 +76,8 @@ func (c *child) stop() {
 type readyLine chan string
 
 func (r readyLine) line(s string) {
-	if url, ok := strings.CutPrefix(s, "ready "); ok {
+	if rest, ok := strings.CutPrefix(s, "ready "); ok {
+		url, _, _ := strings.Cut(rest, " ") // the version comes after it
 		select {
 		case r <- url:
 		default:

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"natsrooms/roomsvc/room"
 )
 
@@ -35,6 +37,8 @@ type options struct {
 // cli is the command line.
 type cli struct {
 	options
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
 
 	Create    createCmd    `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty."`
 	Join      joinCmd      `cmd:"" help:"Join a room that exists."`

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/internal/creds"
+	"natsrooms/cmd/internal/version"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/room"
 )
@@ -36,7 +37,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c cli
 	exited := false // set by --help
 	parser, err := kong.New(&c, kong.Name("roomctl"), kong.Description(description),
-		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs, "envToken": envToken},
+		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs, "envToken": envToken, "version": version.String()},
 		kong.WithHyphenPrefixedParameters(true), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"natsrooms/cmd/internal/version"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
@@ -87,7 +88,11 @@ type Config struct {
 
 	Replicas int `placeholder:"N" help:"How many servers keep each fact, 1, 3 or 5; with --nats."`
 
+	HTTP string `name:"http" placeholder:"ADDR" help:"Answer /healthz, /readyz and /metrics (for Prometheus) over HTTP at HOST:PORT; :PORT is for this machine only."`
+
 	LogLevel Level `placeholder:"info" help:"Lowest level to log: debug, info, warn or error."`
+
+	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
 // Sync says when stored data is forced onto the disk.
@@ -152,7 +157,7 @@ func (l *Level) UnmarshalText(text []byte) error {
 // parse reads arguments and ROOMD_ variables. --help prints to stdout and calls exit.
 func parse(args []string, stdout io.Writer, exit func(int)) (Config, error) {
 	var cfg Config
-	parser, err := kong.New(&cfg, kong.Name("roomd"), kong.DefaultEnvars("ROOMD"),
+	parser, err := kong.New(&cfg, kong.Name("roomd"), kong.DefaultEnvars("ROOMD"), kong.Vars{"version": version.String()},
 		kong.Description("Serves rooms over NATS, with a NATS server of its own unless --nats names one."),
 		kong.WithHyphenPrefixedParameters(true), kong.Writers(stdout, io.Discard), kong.Exit(exit))
 	if err != nil {
@@ -403,6 +408,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Hooks:         asks,
 		TakeOver:      c.TakeOver || c.NATS == "",
 		Replicas:      c.Replicas,
+		Build:         version.String(),
 		Logger:        log,
 	}
 }

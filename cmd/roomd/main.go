@@ -2,8 +2,8 @@
 // one program and one directory are a whole deployment; with --nats it uses a server
 // or cluster that is already running.
 //
-// It prints one line on standard output, "ready nats://HOST:PORT", once commands are
-// answered. SIGTERM and SIGINT make it answer the commands in flight and exit with 0;
+// It prints one line on standard output, "ready nats://HOST:PORT VERSION", once commands
+// are answered. SIGTERM and SIGINT make it answer the commands in flight and exit with 0;
 // a second one ends it at once. SIGHUP makes it read the keys for tokens again. It exits with 1 if it cannot serve, and with 2 if
 // its arguments make no sense; standard error says why in one sentence.
 package main

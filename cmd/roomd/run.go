@@ -22,6 +22,8 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"natsrooms/cmd/internal/creds"
+	"natsrooms/cmd/internal/version"
+	"natsrooms/cmd/roomd/web"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/space"
 	"natsrooms/subjects"
@@ -74,6 +76,11 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	pages, err := openPages(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer pages.Close()
 	open := embed
 	if cfg.NATS != "" {
 		open = dial
@@ -96,7 +103,8 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	}
 	file := &keyFile{cfg: cfg, log: log, keys: keys, door: door, svc: svc}
 	defer watching(ctx, func(ctx context.Context) { file.watch(ctx, hangUps) })()
-	fmt.Fprintf(stdout, "ready nats://%s\n", l.address)
+	pages.Show(svc)
+	fmt.Fprintf(stdout, "ready nats://%s %s\n", l.address, version.String())
 	suggest(stderr, l.address, l.asks, cfg.Auth != "")
 	select {
 	case <-svc.Done():
@@ -106,6 +114,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if door != nil {
 		door.Stop()
 	}
+	pages.Stopping()
 	log.Info("stopping; commands in flight are answered first, a second signal ends it at once")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
 	defer cancel()
@@ -127,6 +136,18 @@ func watching(ctx context.Context, watch func(context.Context)) (end func()) {
 		watch(ctx)
 	}()
 	return func() { cancel(); <-over }
+}
+
+// openPages begins to answer over HTTP, if that is wanted.
+func openPages(cfg Config, log *slog.Logger) (*web.Server, error) {
+	if cfg.HTTP == "" {
+		return nil, nil
+	}
+	pages, err := web.Listen(cfg.HTTP)
+	if err == nil {
+		log.Info("/healthz, /readyz and /metrics are answered", "http", pages.Address())
+	}
+	return pages, err
 }
 
 // asks is what the server requires of clients.

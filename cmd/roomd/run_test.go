@@ -26,7 +26,7 @@ type started struct {
 	more   chan string // what was printed on stdout after the first line
 }
 
-var readyLine = regexp.MustCompile(`^ready (nats://127\.0\.0\.1:[0-9]+)\n$`)
+var readyLine = regexp.MustCompile(`^ready (nats://127\.0\.0\.1:[0-9]+) [0-9]+\.[0-9]+\.[0-9]+[^ ]*\n$`)
 
 func start(t *testing.T, args ...string) *started {
 	t.Helper()

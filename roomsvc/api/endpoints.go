@@ -62,11 +62,10 @@ func (a *API) Listen() (*Endpoints, error) {
 		users = nil
 	}
 	for i := range room.Commands {
-		info := &room.Commands[i]
-		verb := string(info.Verb)
+		verb := string(room.Commands[i].Verb)
 		s.Endpoints = append(s.Endpoints,
-			intake.Endpoint{Name: verb, Subject: subjects.Command(verb), Take: func(m *nats.Msg) { a.receive(e, info, false, m) }},
-			intake.Endpoint{Name: verb + "-user", Subject: subjects.UserCommandPattern(verb), Take: func(m *nats.Msg) { a.receive(e, info, true, m) }, Conn: users, Waiting: waiting})
+			intake.Endpoint{Name: verb, Subject: subjects.Command(verb), Take: func(m *nats.Msg) { a.receive(e, i, false, m) }},
+			intake.Endpoint{Name: verb + "-user", Subject: subjects.UserCommandPattern(verb), Take: func(m *nats.Msg) { a.receive(e, i, true, m) }, Conn: users, Waiting: waiting})
 	}
 	var err error
 	if e.Intake, err = intake.Listen(a.Conn, s); err != nil {
@@ -76,12 +75,13 @@ func (a *API) Listen() (*Endpoints, error) {
 }
 
 // receive takes in one request and passes it on at once; it is answered later.
-func (a *API) receive(e *Endpoints, info *room.CommandInfo, userForm bool, m *nats.Msg) {
+func (a *API) receive(e *Endpoints, command int, userForm bool, m *nats.Msg) {
 	if e.stale() {
 		return
 	}
 	now := time.Now()
-	q := &Request{Info: info, reply: m.Reply, UserForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
+	info := &room.Commands[command]
+	q := &Request{Info: info, arrived: now, meter: &a.Answered[command], reply: m.Reply, UserForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
 	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, a.Commit.Deadline(now), q
 	if userForm {
 		q.conn, q.answers = a.Users, a.UserAnswers

@@ -9,6 +9,7 @@ import (
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/leases"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/turns"
 	"natsrooms/subjects"
@@ -18,6 +19,9 @@ import (
 type Request struct {
 	commit.Call
 	Info     *room.CommandInfo
+	arrived  time.Time
+	meter    *meter.Verb
+	code     int // of the refusal that it gets, by its place in the table of errors, from 1 on; 0: none
 	reply    string
 	named    time.Time // since when reply has been in use
 	UserForm bool

@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -22,6 +24,7 @@ import (
 	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
@@ -84,6 +87,8 @@ type Config struct {
 // API takes requests and answers them, for one instance.
 type API struct {
 	Config
+	Answered []meter.Verb  // of the answers to each of [room.Commands]
+	Unread   meter.Counter // reads of the past that a stream did not answer
 	inFlight atomic.Int64
 	let      chan func() // begin requests of end users that were let in
 	letting  sync.Once
@@ -96,7 +101,7 @@ const letInMost = 1 << 16
 
 // New makes an API, which takes requests once [API.Listen] is called.
 func New(c Config) *API {
-	return &API{Config: c, pulse: life.NewPulse(), let: make(chan func(), letInMost)}
+	return &API{Config: c, Answered: make([]meter.Verb, len(room.Commands)), pulse: life.NewPulse(), let: make(chan func(), letInMost)}
 }
 
 // InFlight is how many requests are being worked on.
@@ -129,6 +134,7 @@ func (a *API) Refuse(q *Request, e *room.Error) {
 
 // SendError sends a refusal.
 func (a *API) SendError(q *Request, e *room.Error) {
+	q.code = 1 + slices.Index(room.Codes, e.Code)
 	a.Send(q, a.Encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
 
@@ -144,6 +150,7 @@ func withLease(reply []byte, l room.Lease) []byte {
 // Send publishes the one answer to a request.
 func (a *API) Send(q *Request, data []byte, h nats.Header) {
 	a.inFlight.Add(-1)
+	q.meter.Answered(q.code, time.Since(q.arrived))
 	q.Place.Done()
 	defer func() { // whoever waited for this answer goes on
 		if begin := a.turns.End(&q.turn); begin != nil {

@@ -72,7 +72,7 @@ func (k *Committer) append(fl *flight) (last uint64, err error) {
 		most = mostResend // a batch costs the server files and a sync: one that is slow must not get them faster than it takes them
 	}
 	return k.Journal.Commit(k.Life, fl.entries, journal.Resend{
-		First: firstResend, Next: nextResend, Most: most, Known: fl.fate,
+		First: firstResend, Next: nextResend, Most: most, Known: fl.fate, Resent: k.Meter.Resends.Inc,
 		Conflict: func() (uint64, error) {
 			// Our own fact may be in the way: from an earlier try, or because a deposed leader
 			// of the stream refused what the new leader has stored.

@@ -14,6 +14,7 @@ import (
 	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -50,6 +51,7 @@ type Config struct {
 // Committer commits for one instance.
 type Committer struct {
 	Config
+	Meter   meter.Commit
 	making  atomic.Int64 // rooms that are being created
 	multi   multi
 	tracked tracked

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
@@ -76,7 +77,9 @@ func (k *Committer) carry(r *round, decide func()) error {
 // land waits until it is known what became of the flight, and applies and settles it.
 func (k *Committer) land(r *round, fl *flight, tell []func()) error {
 	k.Said(k.Life, r.facts)
+	begun := time.Now()
 	last, err := k.append(fl)
+	k.count(r, fl, time.Since(begun), err)
 	if err != nil {
 		replica.Failed(r.rooms)
 		return err
@@ -92,6 +95,22 @@ func (k *Committer) land(r *round, fl *flight, tell []func()) error {
 		k.Life.Fail(err)
 	}
 	return nil
+}
+
+// count counts what became of a flight.
+func (k *Committer) count(r *round, fl *flight, took time.Duration, err error) {
+	switch {
+	case errors.Is(err, journal.ErrConflict):
+		k.Meter.Conflicts.Inc()
+	case err != nil:
+		k.Meter.Failed.Inc()
+	default:
+		k.Meter.Facts.Add(len(fl.entries))
+		k.Meter.Took.Observe(took)
+		if len(r.decided) > 0 { // else it is work of the service's own
+			k.Meter.Batches.Observe(len(r.decided))
+		}
+	}
 }
 
 // changes says whether any room has a fact.

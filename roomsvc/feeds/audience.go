@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -117,12 +118,14 @@ func (a *audience) crossed(m *events.Accepted) bool {
 // hear publishes one item to everybody who hears the room now and, if it is a message, was in
 // already when it was accepted. It stops if that takes until it is too late: a server with slow
 // clients holds publishers up.
-func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
+func (a *audience) hear(nc *nats.Conn, i *item, copies *meter.Counter) (late bool, err error) {
 	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
 	if a.open != "" {
+		copies.Inc()
 		return false, nc.PublishMsg(m)
 	}
-	n := 0
+	n, sent := 0, 0
+	defer func() { copies.Add(sent) }()
 	whom := []string{""}
 	m.Header = maps.Clone(i.header)
 	m.Header[events.SessionsHeader] = whom
@@ -138,6 +141,7 @@ func (a *audience) hear(nc *nats.Conn, i *item) (late bool, err error) {
 		if err := nc.PublishMsg(m); err != nil {
 			return false, err
 		}
+		sent++
 	}
 	return false, nil
 }

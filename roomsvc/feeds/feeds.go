@@ -29,6 +29,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -43,6 +44,7 @@ const (
 
 // Feeds publishes to end users.
 type Feeds struct {
+	Meter meter.Feeds
 	nc    *nats.Conn
 	log   *slog.Logger
 	mark  func(context.Context, string) error // stores a marker among the messages
@@ -136,6 +138,13 @@ func (f *Feeds) send(i item) {
 	wake(f.goes)
 }
 
+// Waiting is how many facts and messages wait to go out.
+func (f *Feeds) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.facts) + len(f.out)
+}
+
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -154,6 +163,7 @@ func (f *Feeds) next() (i *item, many bool) {
 	first := f.out[0]
 	f.out[0] = item{} // release what it holds, which may be large
 	f.out = f.out[1:]
+	f.Meter.Dropped.Add(f.lost)
 	f.drops, f.lost = f.drops+f.lost, 0
 	return &first, len(f.out) > tooMany
 }
@@ -345,7 +355,7 @@ func (f *Feeds) publishTo(a *audience, i *item, late bool) (err error) {
 		return nil
 	}
 	if late = late || i.at.IsZero(); !late {
-		late, err = a.hear(f.nc, i)
+		late, err = a.hear(f.nc, i, &f.Meter.Copies)
 	}
 	if late {
 		f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
@@ -356,6 +366,7 @@ func (f *Feeds) publishTo(a *audience, i *item, late bool) (err error) {
 // dropped records that something did not reach everybody, and logs that now and then.
 func (f *Feeds) dropped(r subjects.Room, why string, more ...any) {
 	f.drops++
+	f.Meter.Dropped.Inc()
 	if now := time.Now(); now.Sub(f.told) > tellEvery {
 		f.log.Warn(why, append(more, "room", r, "dropped", f.drops)...)
 		f.told, f.drops = now, 0

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -23,6 +24,7 @@ type Config struct {
 // Guard counts what end users ask for, at one instance. It is safe for concurrent use.
 type Guard struct {
 	Config
+	Meter   meter.Guard
 	readers chan struct{} // the turns to read
 
 	mu       sync.Mutex          // guards the fields below, and everything in the accounts
@@ -66,8 +68,10 @@ func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Pl
 	case passes:
 		return g.wait(a, l)
 	case refused:
+		g.Meter.Rate.Inc()
 		return nil, tooFast(a.user, wait, l)
 	case cuts:
+		g.Meter.CutOff.Inc()
 		g.say(now, a)
 		g.End(a.user)
 		g.Tell(a.user, until(a.cut))
@@ -75,6 +79,7 @@ func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Pl
 		g.End(a.user)
 	case dropped:
 	}
+	g.Meter.Dropped.Inc()
 	return nil, nil
 }
 
@@ -85,6 +90,7 @@ func (g *Guard) wait(a *account, l *room.Limits) (*Place, *room.Error) {
 		most = g.Waiting
 	}
 	if a.waiting >= most {
+		g.Meter.Waiting.Inc()
 		e := room.Refuse(room.ErrBusy, "nothing happened: %d commands of %q are being worked on here, which is the most allowed for one user; try again", most, a.user)
 		e.RetryAfterMs = 100
 		return nil, e
@@ -139,6 +145,7 @@ func (p *Place) Change(now time.Time, rooms []subjects.Room) *room.Error {
 	if wait == 0 {
 		return nil
 	}
+	p.guard.Meter.Changes.Inc()
 	e := room.Refuse(room.ErrRateLimited, "%q may change %q %d times a second, and has done so more often; nothing happened; try again in %d ms", p.user, r, limit, millis(wait))
 	e.Limit, e.RetryAfterMs = int64(limit), millis(wait)
 	return e

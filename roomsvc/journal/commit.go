@@ -38,6 +38,8 @@ type Resend struct {
 	// Known delivers the fate if it becomes known in another way, and takes precedence over
 	// any answer. It may be nil.
 	Known <-chan Fate
+
+	Resent func() // is called whenever the entries are sent again; nil: nobody counts that
 }
 
 // Commit sends entries, repeatedly the same bytes under the same conditions, until it is
@@ -59,6 +61,9 @@ func (r *Resend) commit(ctx context.Context, try func() (answer <-chan Fate, for
 		}
 		wait.Reset(next)
 		next = max(next, min(2*next, r.Most))
+		if r.Resent != nil {
+			r.Resent()
+		}
 	}
 }
 

@@ -33,6 +33,18 @@ func (b *Book) Stream() jetstream.Stream { return b.stream }
 // None reports whether no session has a lease, so that none needs to be looked up.
 func (b *Book) None() bool { return b.known.count.Load() == 0 }
 
+// Count is how many sessions have a lease that has not ended.
+func (b *Book) Count() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.known.leases {
+		if b.known.live(l) {
+			n++
+		}
+	}
+	return n
+}
+
 // Of returns what is known of a session's lease.
 func (b *Book) Of(s Session) State {
 	if b.None() {

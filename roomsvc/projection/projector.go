@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -32,6 +33,8 @@ var ErrLost = errors.New("another instance wrote the bucket")
 // Projector gathers changes in the journal's order and writes them while its instance leads.
 // After each batch the bucket is the state as of the batch's last fact.
 type Projector struct {
+	Failed meter.Counter // times that the bucket could not be written
+
 	bucket *Bucket
 	settle time.Duration
 	all    func() (room.Mark, []room.Change)
@@ -130,6 +133,7 @@ func (p *Projector) Written() uint64 {
 func (p *Projector) Lead(ctx context.Context) error {
 	err := p.lead(ctx)
 	if ctx.Err() == nil && !errors.Is(err, ErrLost) {
+		p.Failed.Inc()
 		p.mu.Lock()
 		p.trouble = err
 		p.mu.Unlock()

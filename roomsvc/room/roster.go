@@ -102,6 +102,17 @@ func (p packed) member() *Member {
 	return m
 }
 
+// sessions is how many sessions the member has.
+func (p packed) sessions() int {
+	r := pack.Reading[string]{Rest: string(p[orderBytes:])}
+	for range 4 {
+		r.Text() // user, name, info, role
+	}
+	r.Signed() // since
+	r.Number() // revision
+	return int(r.Number())
+}
+
 // rosterOf is the roster of these members.
 func rosterOf(members []*Member) roster {
 	r := roster{list: make([]packed, 0, len(members))}

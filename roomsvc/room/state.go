@@ -95,6 +95,16 @@ func (s *State) Member(u subjects.User) *Member {
 	return s.members.list[i].member()
 }
 
+// Sessions is how many sessions all members have together.
+func (s *State) Sessions() (n int) {
+	for _, p := range s.members.list {
+		if !p.gone() {
+			n += p.sessions()
+		}
+	}
+	return n
+}
+
 // After calls f for the members that joined after order, oldest first, until it returns false.
 func (s *State) After(order uint64, f func(*Member) bool) {
 	for _, p := range s.members.list[s.members.from(order+1):] {

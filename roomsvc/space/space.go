@@ -156,6 +156,13 @@ func (g *Guard) messages(st Store) error {
 	return nil
 }
 
+// Bytes is how many bytes are stored, and how many can be stored besides; both are 0 if that is
+// not known.
+func (g *Guard) Bytes() (used, free int64) {
+	st := g.look()
+	return st.Used, st.Free
+}
+
 // Change refuses a command that changes something if there is no space for it; nil if there is.
 func (g *Guard) Change() *room.Error { return refusal(g.changes(g.look())) }
 

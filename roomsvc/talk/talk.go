@@ -30,6 +30,7 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -54,6 +55,7 @@ type Config struct {
 // Talk is what is being said through one instance.
 type Talk struct {
 	Config
+	Meter meter.Talk
 	paces paces
 
 	mu      sync.Mutex // guards waiting and working
@@ -265,6 +267,7 @@ func (t *Talk) shout(s *Saying) error {
 	}
 	reply := &room.SendReply{MessageID: m.ID, Timestamp: int64(m.Time)}
 	t.Replica.Outcomes.Said(s.Cmd, reply)
+	t.Meter.Live.Inc()
 	s.Said(reply)
 	return nil
 }
@@ -289,10 +292,12 @@ func (t *Talk) store(s *Saying, place *messages.Place) error {
 			if digest != "" {
 				t.Known.Note(id, seq, time.Now())
 			}
+			t.Meter.Stored.Inc()
 			s.Said(&room.SendReply{MessageID: m.ID, MessageSeq: seq, Timestamp: int64(m.Time)})
 		case errors.Is(err, journal.ErrRepeated):
 			t.Life.Go(func() { t.repeated(s, digest, seq) })
 		default:
+			t.Meter.Failed.Inc()
 			t.Commit.Refuse(s.Call, commit.NotStored(err))
 		}
 	})

@@ -70,6 +70,7 @@ func recall(a *api.API, ctx context.Context, q *recollection) (any, *room.Error)
 }
 
 func unread(a *api.API, r subjects.Room, err error) *room.Error {
+	a.Unread.Inc()
 	a.Log.Warn("reading history", "room", r, "error", err)
 	return room.Refuse(room.ErrBusy, "nothing happened: the stream did not answer in time; try again")
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"natsrooms/cmd/internal/version"
 )
 
 // Options are the flags.
@@ -21,6 +23,8 @@ type Options struct {
 	For     time.Duration `default:"6s" help:"How long each attack lasts (${default})."`
 	Quick   bool          `help:"Only one user with four connections, instead of 1, 4 and 16, and four users."`
 	Limit   string        `placeholder:"NAME=N" help:"For roomd; with user-commands=0 and so on it shows what the limits are good for."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 func main() {
@@ -29,7 +33,7 @@ func main() {
 		return
 	}
 	var o Options
-	kong.Parse(&o, kong.Name("abuse"), kong.Vars{"attacks": attackNames()},
+	kong.Parse(&o, kong.Name("abuse"), kong.Vars{"attacks": attackNames(), "version": version.String()},
 		kong.Description("Measures what hostile end users can do to honest ones, on a roomd of its own."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

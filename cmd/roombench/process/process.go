@@ -97,6 +97,7 @@ func StartLogged(log io.Writer, program string, args ...string) (*Roomd, error) 
 	r.Ready, r.PID = time.Since(began), r.cmd.Process.Pid
 	go func() { _ = r.cmd.Wait(); close(r.exited) }()
 	url, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	url, _, _ = strings.Cut(url, " ") // the version comes after it
 	if err != nil || !ok {
 		r.Kill()
 		return nil, fmt.Errorf("%s did not get ready; it said %q and\n%s", program, line, r.stderr)

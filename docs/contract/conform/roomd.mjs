@@ -21,7 +21,7 @@ export async function roomd(name, ...flags) {
   running.push(child);
   let said = "";
   child.stderr.on("data", (data) => (said += data));
-  for await (const line of createInterface({ input: child.stdout })) if (line.startsWith("ready ")) return line.slice(6);
+  for await (const line of createInterface({ input: child.stdout })) if (line.startsWith("ready ")) return line.split(" ")[1];
   throw new Error(`${bin("roomd")} did not start: ${said}`);
 }
 
