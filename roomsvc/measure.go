@@ -34,6 +34,7 @@ type Measures struct {
 	Sessions  int
 	Leases    int    // that have not ended
 	Revision  uint64 // how far the journal has been read
+	Applied   uint64 // the newest fact among what was read
 	Projected uint64 // how far the bucket has been written
 	Copying   int    // facts and messages that wait to be copied for end users
 
@@ -83,7 +84,7 @@ func (s *Service) Measure(ctx context.Context) *Measures {
 	m.Hooks, m.Problems = s.hooks.Counts(), s.health.Problems()
 	m.Used, m.Free = s.space.Bytes()
 	s.measureStreams(ctx, m)
-	m.Revision = s.rep.Passed.Seq()
+	m.Revision, m.Applied = s.rep.Passed.Seq(), s.rep.Mark().Revision
 	m.Failed = map[string]uint64{
 		"append": s.commit.Meter.Failed.Value(), "message": s.talk.Meter.Failed.Value(), "history": s.api.Unread.Value(),
 		"bucket": s.projector.Failed.Value(), "settings": s.unread.Value(), "metrics": s.unmeasured.Value(),

@@ -138,7 +138,7 @@ var Metrics = []Metric{
 			o.is(behind(m.Streams[0].Last, m.Revision))
 		}
 	}},
-	gauge("natsrooms_projection_lag", "how many facts and markers the bucket of rooms is behind", func(m *roomsvc.Measures) float64 { return behind(m.Revision, m.Projected) }),
+	gauge("natsrooms_projection_lag", "how far the bucket of rooms is behind the newest fact that this instance has read", func(m *roomsvc.Measures) float64 { return behind(m.Applied, m.Projected) }),
 	{"natsrooms_feeds_waiting", "gauge", nil, "facts and messages that wait to be copied for end users", func(m *roomsvc.Measures, o *out) {
 		if m.Feeds != nil {
 			o.is(float64(m.Copying))
