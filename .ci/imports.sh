@@ -54,7 +54,7 @@ roomsvc/hooks        | life room subjects                                     | 
 roomsvc/intake       | | nats.go nats.go/micro nuid
 roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk turns | $nats nats.go/micro $json nuid
 roomsvc/verbs        | api commit erase events hooks journal leases messages past replica room subjects | json
-roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk upkeep verbs | nats.go json nuid
+roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk upkeep verbs | $nats json nuid
 roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
