@@ -394,3 +394,12 @@ func (s *assembly) stats() any {
 	}
 	return stats
 }
+
+// showLead is the duty that says that this instance leads.
+func (s *assembly) showLead(ctx context.Context, t *lead.Term) error {
+	s.leads.Store(true)
+	defer s.leads.Store(false)
+	t.Begun()
+	<-ctx.Done()
+	return nil
+}

@@ -9,7 +9,6 @@ import (
 
 	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/hooks"
-	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -118,13 +117,4 @@ func (s *assembly) measureStreams(ctx context.Context, m *Measures) {
 		st := stream.CachedInfo().State
 		m.Streams = append(m.Streams, StreamMeasure{name, st.Msgs, st.Bytes, st.FirstSeq, st.LastSeq})
 	}
-}
-
-// showLead is the duty that says that this instance leads.
-func (s *assembly) showLead(ctx context.Context, t *lead.Term) error {
-	s.leads.Store(true)
-	defer s.leads.Store(false)
-	t.Begun()
-	<-ctx.Done()
-	return nil
 }

@@ -87,13 +87,21 @@ func (s *Service) open(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	if err := s.assemble(ctx); err != nil {
+	err := s.assemble(ctx)
+	if err != nil {
 		return err
 	}
 	s.life.Go(func() { s.housekeeping(s.Check) })
 	s.life.Go(func() { s.api.Watch(s.woke) })
 	s.leases.Serve(ctx, true)
-	if err := s.listen(); err != nil {
+	s.mu.Lock()
+	if s.stopping { // it has failed in the meantime
+		err = errors.New("the service has ended")
+	} else {
+		s.endpoints, err = s.api.Listen()
+	}
+	s.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	return errors.Join(s.nc.FlushTimeout(commit.Timeout), s.users.FlushTimeout(commit.Timeout))
@@ -233,17 +241,6 @@ func (s *Service) Check(ctx context.Context) error {
 // Problems lists what is wrong at the moment with the instance and what surrounds it, the
 // oldest first. [Service.Check] looks for more, and says why the instance is not ready.
 func (s *Service) Problems() []health.Problem { return s.health.Problems() }
-
-// listen begins to take commands, unless the service has failed in the meantime.
-func (s *Service) listen() (err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopping {
-		return errors.New("the service has ended")
-	}
-	s.endpoints, err = s.api.Listen()
-	return err
-}
 
 // woke drops all commands that arrived before the process continued after a standstill.
 func (s *Service) woke() {
