@@ -23,6 +23,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"natsrooms/cmd/roomd/web"
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/policy"
@@ -172,11 +173,24 @@ func streamTable() string {
 		"| finding streams | " + code(subjects.FindStreams()) + " |\n"
 }
 
+// metricTable is the metrics of /metrics.
+func metricTable() string {
+	table := "| metric | kind | labels | meaning |\n|---|---|---|---|\n"
+	for _, m := range web.Metrics {
+		labels := ""
+		if len(m.Labels) > 0 {
+			labels = " `" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		table += fmt.Sprintf("| `%s` | %s |%s | %s |\n", m.Name, m.Kind, labels, m.Means)
+	}
+	return table
+}
+
 // TestTables compares the tables of the manual with those in code from which they are made.
 func TestTables(t *testing.T) {
 	for name, tables := range map[string][]string{
 		"README.md":          {commandTable(), factTable(), errorTable()},
-		"docs/operations.md": {limitTable()},
+		"docs/operations.md": {limitTable(), metricTable()},
 		"docs/security.md":   {roleTable(), streamTable()},
 	} {
 		page := read(t, name)

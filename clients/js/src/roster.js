@@ -120,20 +120,11 @@ export class Roster {
     for (const info of data.infos ?? []) {
       const old = this.#members.get(info.userID);
       if (!older(old)) continue;
-      if (!old) fits = false;
+      if (!old) fits = fits && what === updated; // the creator's role, and the creator is out
       else if (what === membersSet) this.#put(data.sequence, { ...old.member, attributes: { ...old.member.attributes, ...info.attributes } });
-      else if (what === membersUpdated) this.#put(data.sequence, changed(old.member, info));
+      else this.#put(data.sequence, changed(old.member, info));
     }
-    if (what === updated) this.#creatorIs(data, older);
     return fits || merging;
-  }
-
-  /** A change of config.hosts decides anew whether the room's creator is a host. */
-  #creatorIs({ sequence, config: { hosts = "none" } }, older) {
-    const { createdBy, config } = this.#room;
-    const old = this.#members.get(createdBy);
-    if (!old || hosts === (config.hosts ?? "none") || !older(old)) return;
-    this.#put(sequence, changed(old.member, { role: hosts === "creator" ? "host" : "member" }));
   }
 
   #comes(what, { userID, userName, userInfo, role, joinedAt, sessionID, leaseSeconds, attributes = {} }, old, at) {
