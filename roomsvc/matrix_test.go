@@ -17,61 +17,62 @@ import (
 //
 //	outs  an outsider        memb  a member        host  its host
 //	mute  a muted member     ban   one who was a member and is banned
+//	blk   one who was a member and is blocked
 //	none  in the trusted form, a back end that names no user
 //
 // A cell says done, or why not:
 //
 //	no   NOT_ALLOWED         out  USER_NOT_IN_ROOM      in   USER_ALREADY_IN_ROOM
 //	ban  BANNED              mut  MUTED                 dup  ROOM_ALREADY_EXISTS
-//	bad  PARAM_INVALID
+//	bad  PARAM_INVALID       blk  BLOCKED
 const matrix = `
-                     | user form, own connections | user form, all trusted     | trusted form
-                     | outs memb host mute ban    | outs memb host mute ban    | outs memb host mute ban  none
-create               | dup  dup  dup  dup  dup    | dup  dup  dup  dup  dup    | dup  dup  dup  dup  dup  dup
-create another       | done done done done done   | done done done done done   | done done done done done done
-join                 | done in   in   in   ban    | done in   in   in   ban    | done in   in   in   done bad
-join with a tab      | done done done done ban    | done done done done ban    | done done done done done bad
-enter                | done done done done ban    | done done done done ban    | done done done done done bad
-switch from it       | out  done done done out    | out  done done done out    | out  done done done out  bad
-switch to it         | done done done done ban    | done done done done ban    | done done done done done bad
-leave                | out  done done done out    | out  done done done out    | out  done done done out  bad
-leaveAll             | done done done done done   | done done done done done   | done done done done done bad
-get                  | no   done done done no     | done done done done done   | done done done done done done
-members              | no   done done done no     | done done done done done   | done done done done done done
-count                | no   done done done no     | done done done done done   | done done done done done done
-memberOf             | no   done done done no     | done done done done done   | done done done done done done
-rooms                | done done done done done   | done done done done done   | done done done done done bad
-list                 | no   no   no   no   no     | no   no   no   no   no     | done done done done done done
-renew                | done done done done done   | done done done done done   | done done done done done bad
-history              | no   done done done no     | done done done done done   | done done done done done done
-setAttributes        | out  done done done out    | out  done done done out    | out  done done done out  done
-setAttributes force  | out  no   done no   out    | out  no   done no   out    | out  done done done out  done
-setMemberAttributes  | out  done done done out    | out  done done done out    | out  done done done out  bad
+                     | user form, own connections      | user form, all trusted          | trusted form
+                     | outs memb host mute ban  blk    | outs memb host mute ban  blk    | outs memb host mute ban  blk  none
+create               | dup  dup  dup  dup  dup  blk    | dup  dup  dup  dup  dup  blk    | dup  dup  dup  dup  dup  blk  dup
+create another       | done done done done done blk    | done done done done done blk    | done done done done done blk  done
+join                 | done in   in   in   ban  blk    | done in   in   in   ban  blk    | done in   in   in   done blk  bad
+join with a tab      | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
+enter                | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
+switch from it       | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
+switch to it         | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
+leave                | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
+leaveAll             | done done done done done blk    | done done done done done blk    | done done done done done done bad
+get                  | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+members              | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+count                | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+memberOf             | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+rooms                | done done done done done blk    | done done done done done blk    | done done done done done done bad
+list                 | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done done
+renew                | done done done done done blk    | done done done done done blk    | done done done done done done bad
+history              | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+setAttributes        | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  done
+setAttributes force  | out  no   done no   out  blk    | out  no   done no   out  blk    | out  done done done out  out  done
+setMemberAttributes  | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
 setMemberAttributes of others
-                     | out  no   done no   out    | out  no   done no   out    | out  done done done out  bad
-updateMember         | out  done done done out    | out  done done done out    | out  done done done out  bad
-send                 | out  done done mut  out    | out  done done mut  out    | out  done done done out  done
+                     | out  no   done no   out  blk    | out  no   done no   out  blk    | out  done done done out  out  bad
+updateMember         | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
+send                 | out  done done mut  out  blk    | out  done done mut  out  blk    | out  done done done out  out  done
 send where hosts speak
-                     | out  no   done mut  out    | out  no   done mut  out    | out  done done done out  done
-kick                 | no   no   done no   no     | no   no   done no   no     | done done done done done done
-setAccess            | no   no   done no   no     | no   no   done no   no     | done done done done done done
-destroy              | no   no   done no   no     | no   no   done no   no     | done done done done done done
-update               | no   no   done no   no     | no   no   done no   no     | done done done done done done
-setRole              | no   no   done no   no     | no   no   done no   no     | done done done done done done
-ban                  | no   no   done no   no     | no   no   done no   no     | done done done done done done
-ban itself           | no   no   done no   no     | no   no   done no   no     | done done done done done done
-unban                | no   no   done no   no     | no   no   done no   no     | done done done done done done
-unban itself         | no   no   done no   no     | no   no   done no   no     | done done done done done done
-mute                 | no   no   done no   no     | no   no   done no   no     | done done done done done done
-unmute itself        | no   no   done no   no     | no   no   done no   no     | done done done done done done
-deleteMessages       | no   done done done no     | no   done done done no     | done done done done done done
+                     | out  no   done mut  out  blk    | out  no   done mut  out  blk    | out  done done done out  out  done
+kick                 | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+setAccess            | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+destroy              | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+update               | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+setRole              | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+ban                  | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+ban itself           | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+unban                | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+unban itself         | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+mute                 | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+unmute itself        | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+deleteMessages       | no   done done done no   blk    | no   done done done no   blk    | done done done done done done done
 deleteMessages of others
-                     | no   no   done no   no     | no   no   done no   no     | done done done done done done
-eraseUser            | no   no   no   no   no     | no   no   no   no   no     | done done done done done bad
-instances            | no   no   no   no   no     | no   no   no   no   no     | done done done done done done
-block                | no   no   no   no   no     | no   no   no   no   no     | done done done done done bad
-unblock              | no   no   no   no   no     | no   no   no   no   no     | done done done done done bad
-blocked              | no   no   no   no   no     | no   no   no   no   no     | done done done done done done
+                     | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
+eraseUser            | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done bad
+instances            | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done done
+block                | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done bad
+unblock              | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done bad
+blocked              | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done done
 `
 
 // deed is what a line of the matrix tries. In its texts ROOM is the cell's room, SIDE another
@@ -129,6 +130,7 @@ var deeds = map[string]deed{
 var cellCodes = map[*room.Code]string{
 	room.ErrNotAllowed: "no", room.ErrUserNotInRoom: "out", room.ErrUserAlreadyInRoom: "in", room.ErrBanned: "ban", room.ErrMuted: "mut",
 	room.ErrRoomAlreadyExists: "dup", room.ErrParamInvalid: "bad",
+	room.ErrBlocked: "blk",
 }
 
 // row is a line of the matrix: what each of its groups wants of each of its columns.
@@ -186,7 +188,7 @@ func TestMatrix(t *testing.T) {
 	}
 	for what, groups := range map[string][]int{"own connections": {0, 2}, "all trusted": {1, 2}} {
 		t.Run(what, func(t *testing.T) {
-			w, _ := newWorld(t, 2, roomsvc.Config{Feeds: groups[0] == 0})
+			w, instances := newWorld(t, 2, roomsvc.Config{Feeds: groups[0] == 0})
 			type cell struct {
 				row
 				group, column int
@@ -202,7 +204,7 @@ func TestMatrix(t *testing.T) {
 			together(len(cells), func(n int) {
 				c := cells[n]
 				who := columns[c.group][c.column]
-				got, err := tryDeed(w, fmt.Sprintf("r%d", n), c.deed, who, c.group < 2)
+				got, err := tryDeed(w, instances, fmt.Sprintf("r%d", n), c.deed, who, c.group < 2)
 				if want := c.want[c.group][c.column]; got != want {
 					t.Errorf("%s by %s, trusted form %v: %s (%v); want %s", c.deed, who, c.group == 2, got, err, want)
 				}
@@ -212,7 +214,7 @@ func TestMatrix(t *testing.T) {
 }
 
 // tryDeed makes a room and tries one cell in it.
-func tryDeed(w *world, id, name, who string, userForm bool) (got string, err error) {
+func tryDeed(w *world, instances []*instance, id, name, who string, userForm bool) (got string, err error) {
 	me := who + "-" + id
 	host := "host-" + id
 	names := strings.NewReplacer("ROOM", id, "SIDE", id+"-side", "ME", me, "EVE", "eve-"+id, "HOST", host)
@@ -226,7 +228,7 @@ func tryDeed(w *world, id, name, who string, userForm bool) (got string, err err
 		me = "eve-" + id // whom it is about, if anybody
 	}
 	switch who {
-	case "memb", "mute", "ban":
+	case "memb", "mute", "ban", "blk":
 		steps = append(steps, `join {"roomID":"ROOM","userID":"ME"}`)
 	}
 	switch who {
@@ -239,6 +241,9 @@ func tryDeed(w *world, id, name, who string, userForm bool) (got string, err err
 	if d.before != "" {
 		steps = append(steps, d.before)
 	}
+	if who == "blk" {
+		steps = append(steps, `block {"userID":"ME"}`)
+	}
 	instance := ""
 	for i, step := range steps {
 		verb, body, _ := strings.Cut(names.Replace(step), " ")
@@ -248,6 +253,11 @@ func tryDeed(w *world, id, name, who string, userForm bool) (got string, err err
 		}
 		if i == 0 {
 			instance = at.InstanceID
+		}
+	}
+	if who == "blk" {
+		for _, i := range instances { // each knows, a moment after the one that took the command
+			w.Until(patience, me+" to be refused everywhere", func() bool { return i.Admit(w.Ctx, bearerOf(me)) != nil })
 		}
 	}
 	subject, _, _ := strings.Cut(name, " ")
