@@ -33,7 +33,7 @@ create another       | done done done done done blk    | done done done done don
 join                 | done in   in   in   ban  blk    | done in   in   in   ban  blk    | done in   in   in   done blk  bad
 join with a tab      | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
 enter                | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
-switch from it       | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
+switch from it       | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  blk  bad
 switch to it         | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
 leave                | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
 leaveAll             | done done done done done blk    | done done done done done blk    | done done done done done done bad
@@ -42,7 +42,7 @@ members              | no   done done done no   blk    | done done done done don
 count                | no   done done done no   blk    | done done done done done blk    | done done done done done done done
 memberOf             | no   done done done no   blk    | done done done done done blk    | done done done done done done done
 rooms                | done done done done done blk    | done done done done done blk    | done done done done done done bad
-list                 | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done done
+list                 | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done done
 renew                | done done done done done blk    | done done done done done blk    | done done done done done done bad
 history              | no   done done done no   blk    | done done done done done blk    | done done done done done done done
 setAttributes        | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  done
@@ -68,11 +68,11 @@ unmute itself        | no   no   done no   no   blk    | no   no   done no   no 
 deleteMessages       | no   done done done no   blk    | no   done done done no   blk    | done done done done done done done
 deleteMessages of others
                      | no   no   done no   no   blk    | no   no   done no   no   blk    | done done done done done done done
-eraseUser            | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done bad
-instances            | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done done
-block                | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done bad
-unblock              | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done bad
-blocked              | no   no   no   no   no   blk    | no   no   no   no   no   blk    | done done done done done done done
+eraseUser            | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done bad
+instances            | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done done
+block                | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done bad
+unblock              | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done bad
+blocked              | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done done
 `
 
 // deed is what a line of the matrix tries. In its texts ROOM is the cell's room, SIDE another
