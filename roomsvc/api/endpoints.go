@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/intake"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -33,13 +34,8 @@ type Endpoints struct {
 // sent is refused here, since nobody else begins it any more.
 func (e *Endpoints) Stop(ctx context.Context) {
 	e.Intake.Stop(ctx)
-	for e.api.Life.Over() {
-		select {
-		case begin := <-e.api.let:
-			begin()
-		default:
-			return
-		}
+	if e.api.Life.Over() && e.api.Guard != nil {
+		e.api.Guard.Rest()
 	}
 }
 
@@ -51,7 +47,7 @@ func (a *API) Watch(woke func()) { a.pulse.Run(a.Life, woke) }
 func (a *API) Listen() (*Endpoints, error) {
 	a.letting.Do(func() {
 		if a.Guard != nil {
-			a.Life.Go(a.letIn)
+			a.Life.Go(func() { a.Guard.Run(a.Life) })
 		}
 	})
 	epoch := a.pulse.Epoch()
@@ -80,63 +76,55 @@ func (a *API) receive(e *Endpoints, command int, userForm bool, m *nats.Msg) {
 		return
 	}
 	now := time.Now()
-	info := &room.Commands[command]
-	q := &Request{Info: info, arrived: now, meter: &a.Answered[command], reply: m.Reply, UserForm: userForm, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
-	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, a.Commit.Deadline(now), q
 	if userForm {
-		q.conn, q.answers = a.Users, a.UserAnswers
-		a.receiveUsers(q, m, now)
+		a.receiveUsers(command, m, now)
 		return
 	}
-	a.inFlight.Add(1)
-	a.begin(q, m.Subject, nil)
+	a.begin(a.request(command, m, now), m.Subject, nil)
+}
+
+// request is a request as it arrived.
+func (a *API) request(command int, m *nats.Msg, now time.Time) *Request {
+	info := &room.Commands[command]
+	q := &Request{Info: info, arrived: now, meter: &a.Answered[command], reply: m.Reply, conn: a.Conn, answers: a.Answers, data: m.Data, headers: m.Header}
+	q.Cmd, q.Deadline, q.From = &room.Command{Verb: info.Verb}, a.Commit.Deadline(now), q
+	return q
 }
 
 // receiveUsers takes in a request of an end user. As long as users ask for too much, nothing else
 // is done here than to find that out.
-func (a *API) receiveUsers(q *Request, m *nats.Msg, now time.Time) {
-	token, subject := subjects.UserToken(m.Subject), m.Subject
-	if a.Guard == nil {
-		user, err := subjects.UserOfToken(token)
-		var refused *room.Error
-		if q.user = user; err != nil {
+func (a *API) receiveUsers(command int, m *nats.Msg, now time.Time) {
+	var place *guard.Place
+	var refused *room.Error
+	var user subjects.User
+	token := subjects.UserToken(m.Subject)
+	if a.Guard != nil {
+		if place, refused = a.Guard.Take(now, token, room.Commands[command].Verb, m.Size()); place == nil && refused == nil {
+			return
+		}
+		user = place.User()
+	} else {
+		var err error
+		if user, err = subjects.UserOfToken(token); err != nil {
 			refused = room.Invalid("userID", "in the subject %v", err)
 		}
-		a.inFlight.Add(1)
-		a.begin(q, subject, refused)
-		return
 	}
-	place, refused := a.Guard.Take(now, token, q.Info.Verb, m.Size())
-	if place == nil && refused == nil {
-		return
-	}
+	q := a.request(command, m, now)
+	q.UserForm, q.Place, q.user, q.conn, q.answers = true, place, user, a.Users, a.UserAnswers
 	if refused != nil {
 		q.data, q.headers = nil, nil
 	}
-	q.Place, q.user = place, place.User()
-	a.inFlight.Add(1)
-	select {
-	case a.let <- func() { a.begin(q, subject, refused) }:
-	default: // whoever is let in is let in slowly enough, so there are very many of them
-		a.inFlight.Add(-1)
-		place.Done()
+	subject := m.Subject
+	if place == nil {
+		a.begin(q, subject, refused)
+		return
 	}
-}
-
-// letIn begins the requests of end users that were let in.
-func (a *API) letIn() {
-	for {
-		select {
-		case begin := <-a.let:
-			begin()
-		case <-a.Life.Done():
-			return
-		}
-	}
+	a.Guard.Line(place, func() { a.begin(q, subject, refused) })
 }
 
 // begin begins a request, or answers why it was refused.
 func (a *API) begin(q *Request, subject string, refused *room.Error) {
+	a.inFlight.Add(1)
 	if !subjects.ReplyAllowed(subject, q.reply) {
 		a.Log.Debug("a command is dropped that wants its answer on a subject where none may be sent", "subject", subject, "reply", q.reply)
 		q.reply = ""

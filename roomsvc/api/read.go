@@ -64,6 +64,7 @@ func Long(q *Request, answer func(context.Context) (any, *room.Error)) func(cont
 }
 
 func (a *API) readLater(q *Request, f room.Freshness, r subjects.Room, answer func(context.Context) (any, *room.Error)) {
+	q.Place.Aside()
 	a.Life.Go(func() {
 		ctx, cancel := context.WithDeadline(a.Life, q.Deadline)
 		defer cancel()

@@ -90,22 +90,23 @@ type API struct {
 	Answered []meter.Verb  // of the answers to each of [room.Commands]
 	Unread   meter.Counter // reads of the past that a stream did not answer
 	inFlight atomic.Int64
-	let      chan func() // begin requests of end users that were let in
 	letting  sync.Once
 	turns    turns.Turns
 	pulse    *life.Pulse
 }
 
-// letInMost is how many requests of end users may have been let in and not begun.
-const letInMost = 1 << 16
-
 // New makes an API, which takes requests once [API.Listen] is called.
 func New(c Config) *API {
-	return &API{Config: c, Answered: make([]meter.Verb, len(room.Commands)), pulse: life.NewPulse(), let: make(chan func(), letInMost)}
+	return &API{Config: c, Answered: make([]meter.Verb, len(room.Commands)), pulse: life.NewPulse()}
 }
 
-// InFlight is how many requests are being worked on.
-func (a *API) InFlight() int64 { return a.inFlight.Load() }
+// InFlight is how many requests are being worked on, or wait for that.
+func (a *API) InFlight() (n int64) {
+	if a.Guard != nil {
+		n = int64(a.Guard.Lined()) // first: from there they get into flight
+	}
+	return n + a.inFlight.Load()
+}
 
 func (a *API) Encode(v any) []byte {
 	data, err := json.Marshal(v)

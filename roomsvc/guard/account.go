@@ -15,18 +15,31 @@ type account struct {
 	patience room.Usage // refusals, each as many commands as it is worth
 	changes  map[subjects.Room]*room.Usage
 	waiting  int           // commands that are not answered
+	working  int           // commands that are worked on
+	line     []*job        // the others, and refusals that are not answered yet
+	called   bool          // it stands in the guard's list of those whose turn comes
 	reads    chan struct{} // its turns to read; nil: it has not read yet
+	over     chan struct{} // closed when it is cut off; nil: nobody waits for that
 
 	cut     int64 // until when everything is dropped
 	times   int64 // how often in a row
 	lastCut int64 // when its connections were last to be ended
 }
 
+// job is a command in its user's line, or on its way through it, or a refusal that is to be answered.
+type job struct {
+	begin  func()
+	counts bool // as one that is not answered
+	works  bool // it is worked on
+}
+
 const second = 1_000_000 // in microseconds
 
 const (
 	burst    = 2        // seconds' worth of a rate that may come at once
-	enough   = 5        // times the burst: refusals until somebody is cut off
+	enough   = 2        // a part of the rate, one in enough: refusals at once until somebody is cut off
+	least    = 100      // but never fewer than these
+	large    = 16       // a refusal counts as one in large of the commands that its bytes are worth, besides
 	kept     = 5        // the reserve is a fifth of the commands
 	keptSize = 32 << 10 // bytes of a command that the reserve is for
 
@@ -89,9 +102,9 @@ func (a *account) refuse(now, size, rate, most int64) fate {
 	}
 	worth := int64(1)
 	if most > 0 {
-		worth += size * rate / most
+		worth += size * rate / most / large
 	}
-	if a.patience.Take(now, worth, rate, enough*burst*rate) == 0 {
+	if a.patience.Take(now, worth, rate, max(rate/enough, least)) == 0 {
 		return refused
 	}
 	if now-a.cut > forgives {
@@ -142,3 +155,11 @@ func (a *account) forget(now int64) (idle bool) {
 
 // millis is microseconds in milliseconds, rounded up.
 func millis(wait int64) int64 { return (wait + 999) / 1000 }
+
+// leave notes that a command does not wait for its answer any more.
+func (a *account) leave(j *job) {
+	if j.counts {
+		j.counts = false
+		a.waiting--
+	}
+}

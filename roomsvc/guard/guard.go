@@ -31,6 +31,10 @@ type Guard struct {
 	accounts map[string]*account // by the token that stands for the user in subjects
 	lines    room.Usage          // of the log
 	unsaid   int                 // lines that it had no space for
+	called   []*account          // whose next commands are begun, in this order
+	lined    int                 // commands in all lines
+
+	wake chan struct{} // somebody is called
 }
 
 // readers is how many long reads of end users are at work at a time, at one instance.
@@ -38,18 +42,19 @@ const readers = 16
 
 // New makes a guard.
 func New(c Config) *Guard {
-	return &Guard{Config: c, readers: make(chan struct{}, readers), accounts: map[string]*account{}}
+	return &Guard{Config: c, readers: make(chan struct{}, readers), accounts: map[string]*account{}, wake: make(chan struct{}, 1)}
 }
 
-// Place is the place of a command that was let in, among those of its user that wait. The nil
-// Place is no command's.
+// Place is the place of a command among those of its user. The nil Place is no command's.
 type Place struct {
 	guard *Guard
 	*account
+	*job
 }
 
 // Take decides about a command by the user whose token stands in its subject. It returns a
-// place, or a refusal, or neither: then the command is dropped without an answer.
+// place, with a refusal if it is refused, for [Guard.Line]; or neither: then the command is dropped
+// without an answer. A refusal without a place is that of a subject that names no user.
 func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Place, *room.Error) {
 	l := g.Limits()
 	g.mu.Lock()
@@ -69,9 +74,10 @@ func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Pl
 		return g.wait(a, l)
 	case refused:
 		g.Meter.Rate.Inc()
-		return nil, tooFast(a.user, wait, l)
+		return &Place{g, a, &job{}}, tooFast(a.user, wait, l)
 	case cuts:
 		g.Meter.CutOff.Inc()
+		g.leaveLine(a)
 		g.say(now, a)
 		g.End(a.user)
 		g.Tell(a.user, until(a.cut))
@@ -93,10 +99,24 @@ func (g *Guard) wait(a *account, l *room.Limits) (*Place, *room.Error) {
 		g.Meter.Waiting.Inc()
 		e := room.Refuse(room.ErrBusy, "nothing happened: %d commands of %q are being worked on here, which is the most allowed for one user; try again", most, a.user)
 		e.RetryAfterMs = 100
-		return nil, e
+		return &Place{g, a, &job{}}, e
 	}
 	a.waiting++
-	return &Place{g, a}, nil
+	return &Place{g, a, &job{counts: true}}, nil
+}
+
+// leaveLine drops everything in a user's line, and what waits for its turn to read.
+func (g *Guard) leaveLine(a *account) {
+	if a.over != nil {
+		close(a.over)
+		a.over = nil
+	}
+	for _, j := range a.line {
+		a.leave(j)
+	}
+	g.lined -= len(a.line)
+	g.Meter.Dropped.Add(len(a.line))
+	a.line = nil
 }
 
 // User is whose command it is.
@@ -105,16 +125,6 @@ func (p *Place) User() subjects.User {
 		return ""
 	}
 	return p.user
-}
-
-// Done notes that the command is answered.
-func (p *Place) Done() {
-	if p == nil {
-		return
-	}
-	p.guard.mu.Lock()
-	defer p.guard.mu.Unlock()
-	p.waiting--
 }
 
 func tooFast(u subjects.User, wait int64, l *room.Limits) *room.Error {

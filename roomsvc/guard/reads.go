@@ -2,12 +2,13 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // Read waits until the command may begin a long read, and returns what ends it. Of one user only
 // a few are at work, and of all of them so many that others are not held up. An error says that
-// ctx is over.
+// ctx is over, or that the user is cut off.
 func (p *Place) Read(ctx context.Context) (done func(), err error) {
 	if p == nil {
 		return func() {}, nil
@@ -16,16 +17,20 @@ func (p *Place) Read(ctx context.Context) (done func(), err error) {
 	if limit == 0 {
 		return func() {}, nil
 	}
-	own := p.turns(limit)
+	own, cut := p.turns(limit)
 	for i, turns := range []chan struct{}{own, p.guard.readers} {
 		select {
 		case turns <- struct{}{}:
+			continue
+		case <-cut:
+			err = errCutOff
 		case <-ctx.Done():
-			if i > 0 {
-				<-own
-			}
-			return nil, ctx.Err()
+			err = ctx.Err()
 		}
+		if i > 0 {
+			<-own
+		}
+		return nil, err
 	}
 	return func() { <-p.guard.readers; <-own }, nil
 }
@@ -44,12 +49,18 @@ func (p *Place) Spent(now time.Time, more int) {
 	p.commands.Add(now.UnixMicro(), int64(more), int64(rate))
 }
 
-// turns is the user's turns to read; they stay as many as when the account was made.
-func (p *Place) turns(limit int) chan struct{} {
+var errCutOff = errors.New("the user is cut off")
+
+// turns is the user's turns to read, which stay as many as when the account was made, and what is
+// closed when the user is cut off.
+func (p *Place) turns(limit int) (own chan struct{}, cut <-chan struct{}) {
 	p.guard.mu.Lock()
 	defer p.guard.mu.Unlock()
 	if p.reads == nil {
 		p.reads = make(chan struct{}, limit)
 	}
-	return p.reads
+	if p.over == nil {
+		p.over = make(chan struct{})
+	}
+	return p.reads, p.over
 }
