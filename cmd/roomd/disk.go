@@ -19,6 +19,7 @@ const (
 	freeEvery   = 2 * time.Millisecond  // how often the file system is asked at most; a disk writes less than the reserve in that time
 	usedEvery   = 50 * time.Millisecond // how often the server is asked what it holds
 	healthEvery = time.Second           // and whether it is well
+	doubtFor    = time.Second / 2       // how long it must say that it is not, until that is believed
 )
 
 // disk is where the embedded server stores.
@@ -34,6 +35,24 @@ type disk struct {
 	free   int64       // those that are free
 	known  bool        // whether the file system says so
 	store  space.Store // what the server says
+
+	doubt doubt // of the goroutine that watches
+}
+
+// doubt is since when a server that was well has said that it is not. One that is just making a
+// stream says that it has lost it.
+type doubt time.Time
+
+// believe returns what counts as broken, if it was before and the server says said now.
+func (d *doubt) believe(said, before error, now time.Time) error {
+	switch since := time.Time(*d); {
+	case said == nil || before != nil || !since.IsZero() && now.Sub(since) >= doubtFor:
+		*d = doubt{}
+		return said
+	case since.IsZero():
+		*d = doubt(now)
+	}
+	return nil
 }
 
 // watchDisk begins to watch the disk of a server.
@@ -57,7 +76,7 @@ func (d *disk) watch() {
 	for asked := time.Now(); ; {
 		select {
 		case now := <-used.C:
-			health := now.Sub(asked) >= healthEvery
+			health := now.Sub(asked) >= healthEvery || d.doubt != doubt{}
 			if health {
 				asked = now
 			}
@@ -107,7 +126,7 @@ func (d *disk) ask(health bool) {
 		st.Free = max(js.Config.MaxStore-st.Used, 0)
 	}
 	if health {
-		st.Broken = d.health(st.Broken)
+		st.Broken = d.doubt.believe(d.health(st.Broken), st.Broken, time.Now())
 	}
 	d.mu.Lock()
 	d.store = st

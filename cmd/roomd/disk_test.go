@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -33,6 +34,27 @@ func TestWhatIsNotBroken(t *testing.T) {
 		h := &server.HealthStatus{Errors: []server.HealthzError{{Type: server.HealthzErrorStream, Stream: stream, Error: "lost"}}}
 		if got := broken(h, nil) != nil; got != counts {
 			t.Errorf("trouble with the stream %q counts: %v", stream, got)
+		}
+	}
+}
+
+// A server that makes a stream says for a moment that it has lost it. That is not believed until
+// it goes on saying so; that it is well is believed at once.
+func TestDoubt(t *testing.T) {
+	lost := errors.New("lost")
+	now := time.Now()
+	var d doubt
+	var broken error
+	for i, step := range []struct {
+		after time.Duration
+		said  error
+		want  error
+	}{
+		{0, lost, nil}, {doubtFor / 2, nil, nil}, {0, lost, nil}, {doubtFor - 1, lost, nil}, {1, lost, lost}, {0, lost, lost}, {0, nil, nil}, {doubtFor, lost, nil},
+	} {
+		now = now.Add(step.after)
+		if broken = d.believe(step.said, broken, now); !errors.Is(broken, step.want) {
+			t.Errorf("step %d: %v, want %v", i, broken, step.want)
 		}
 	}
 }
