@@ -12,10 +12,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/docs/contract"
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
@@ -53,6 +55,9 @@ func newApplication(t *testing.T, url string, answer func(hooks.Question) string
 		q := asked{m: m}
 		if err := json.Unmarshal(m.Data, &q.Question); err != nil {
 			t.Errorf("%s: %v", m.Data, err)
+		}
+		if err := contract.HookQuestion(m.Data); err != nil {
+			t.Error(err)
 		}
 		if answer != nil {
 			q.answer(answer(q.Question))
@@ -211,6 +216,9 @@ func TestHookAnswers(t *testing.T) {
 			`{"replace":{}}`: "darn 3+", `{"silent":false}`: "darn 3+", ` {} `: "darn 3+",
 		} {
 			said = answer
+			if err := contract.HookAnswer([]byte(answer)); err != nil {
+				t.Error(err)
+			}
 			ok[room.SendReply](w, "send.alice", send(kind, "3"))
 			if got := hears(); got != hear {
 				t.Errorf("after %s it is heard as %q, want %q", answer, got, hear)
@@ -261,53 +269,89 @@ func TestHookForTrustedCallers(t *testing.T) {
 // Without a useful answer the setting decides, soon; a counter and one line of the log say so.
 func TestHookFails(t *testing.T) {
 	long := `{"deny":{"message":"x","code":"` + strings.Repeat("x", 65) + `"}}`
+	denials := []string{`{"deny":{},"silent":true}`, `{"deny":7}`, `{"deny":{"message":"x","reason":"y"}}`, long} // with a mistake, all the same
 	nonsense := []string{"", "null", "[]", "true", "x", `{"deny":`, `{"denied":{}}`, `{"silent":1}`, `{"silent":true,"replace":{}}`, `{"replace":{"data":7}}`, `{"replace":{"roomID":"x"}}`}
+	for _, answer := range slices.Concat(nonsense, denials) {
+		if contract.HookAnswer([]byte(answer)) == nil {
+			t.Errorf("the contract allows %s", answer)
+		}
+	}
 	for _, allow := range []bool{false, true} {
 		t.Run(fmt.Sprintf("allow %t", allow), func(t *testing.T) {
-			w, instances := newWorld(t, 1, hooked(hooks.Settings{Allow: allow, Timeout: 100 * time.Millisecond}))
-			late := w.Measure()
-			ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
-			ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"alice"}`)
-			try := func(what string) {
-				t.Helper()
-				for subject, body := range map[string]string{"enter.bob": `{"roomID":"lobby"}`, "send.alice": `{"roomID":"lobby","type":"text","data":"hello"}`} {
-					began := time.Now()
-					m := w.Ask(subject, body)
-					switch e := refusal(m); {
-					case allow && e != nil:
-						t.Errorf("%s: %s: %v", what, subject, e)
-					case !allow && (e == nil || e.Code != room.ErrNotAllowed || e.RetryAfterMs == 0):
-						t.Errorf("%s: %s: %v", what, subject, e)
-					}
-					if took := time.Since(began); !late.Within(took, 300*time.Millisecond, began) {
-						t.Errorf("%s: %s took %v", what, subject, took)
-					}
-				}
-			}
-			try("nobody is there")
-			try("still nobody")
+			f := newFailures(t, hooks.Settings{Allow: allow, Timeout: 5 * time.Second})
+			f.try("nobody is there")
+			f.try("still nobody")
 			var said string
-			app := newApplication(t, w.NC.ConnectedUrl(), func(hooks.Question) string { return said })
+			app := newApplication(t, f.w.NC.ConnectedUrl(), func(hooks.Question) string { return said })
 			for _, said = range nonsense {
-				try(said)
+				f.try(said)
 			}
 			app.done(2*len(nonsense), "nonsense")
-			for _, said = range []string{`{"deny":{},"silent":true}`, `{"deny":7}`, `{"deny":{"message":"x","reason":"y"}}`, long} { // a denial all the same
-				w.Refused(room.ErrNotAllowed, "enter.carol", `{"roomID":"lobby"}`)
+			for _, said = range denials {
+				f.w.Refused(room.ErrNotAllowed, "enter.carol", `{"roomID":"lobby"}`)
 			}
-			app.nc.Close()
-			newApplication(t, w.NC.ConnectedUrl(), nil)
-			try("it does not answer")
-			c := counts(t, w)
-			if e, s := c[room.Enter], c[room.Send]; e.Absent != 2 || e.Slow != 1 || int(e.Nonsense) != len(nonsense)+4 || s.Absent != 2 || s.Slow != 1 || int(s.Nonsense) != len(nonsense) || e.Waiting+s.Waiting != 0 {
-				t.Errorf("%+v", c)
-			}
-			for _, line := range []string{"nobody is there to answer", "did not answer within", "answer means nothing"} {
-				if n := strings.Count(instances[0].Log.String(), line); n != 2 { // one for each verb
-					t.Errorf("%d lines say %q\n%s", n, line, instances[0].Log)
-				}
-			}
+			f.counted(hooks.Counts{Asked: 2 + 15, Absent: 2, Nonsense: 15}, hooks.Counts{Asked: 2 + 11, Absent: 2, Nonsense: 11})
+			f.logged("nobody is there to answer", "answer means nothing")
 		})
+		t.Run(fmt.Sprintf("slow, allow %t", allow), func(t *testing.T) {
+			f := newFailures(t, hooks.Settings{Allow: allow, Timeout: 100 * time.Millisecond})
+			newApplication(t, f.w.NC.ConnectedUrl(), nil)
+			f.try("it does not answer")
+			f.counted(hooks.Counts{Asked: 1, Slow: 1}, hooks.Counts{Asked: 1, Slow: 1})
+			f.logged("did not answer within")
+		})
+	}
+}
+
+// failures is a service whose application fails.
+type failures struct {
+	*testing.T
+	w        *world
+	instance *instance
+	allow    bool
+	late     *roomtest.Lateness
+}
+
+func newFailures(t *testing.T, s hooks.Settings) *failures {
+	w, instances := newWorld(t, 1, hooked(s))
+	ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
+	ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"alice"}`)
+	return &failures{t, w, instances[0], s.Allow, w.Measure()}
+}
+
+// try sends an enter and a send, about which the application fails.
+func (f *failures) try(how string) {
+	f.Helper()
+	for subject, body := range map[string]string{"enter.bob": `{"roomID":"lobby"}`, "send.alice": `{"roomID":"lobby","type":"text","data":"hello"}`} {
+		began := time.Now()
+		m := f.w.Ask(subject, body)
+		switch e := refusal(m); {
+		case f.allow && e != nil:
+			f.Errorf("%s: %s: %v", how, subject, e)
+		case !f.allow && (e == nil || e.Code != room.ErrNotAllowed || e.RetryAfterMs == 0):
+			f.Errorf("%s: %s: %v", how, subject, e)
+		}
+		if took := time.Since(began); !f.late.Within(took, 300*time.Millisecond, began) {
+			f.Errorf("%s: %s took %v", how, subject, took)
+		}
+	}
+}
+
+// counted checks what has been counted of enter and of send.
+func (f *failures) counted(enter, send hooks.Counts) {
+	f.Helper()
+	if c := counts(f.T, f.w); c[room.Enter] != enter || c[room.Send] != send {
+		f.Errorf("%+v, want %+v and %+v", c, enter, send)
+	}
+}
+
+// logged checks that each line is in the log once for each verb.
+func (f *failures) logged(lines ...string) {
+	f.Helper()
+	for _, line := range lines {
+		if n := strings.Count(f.instance.Log.String(), line); n != 2 {
+			f.Errorf("%d lines say %q\n%s", n, line, f.instance.Log)
+		}
 	}
 }
 

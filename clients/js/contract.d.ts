@@ -1671,6 +1671,49 @@ export interface UserStateChanged {
   data: NoticeData;
 }
 
+/** Deny refuses a command with NOT_ALLOWED. */
+export interface HookDeny {
+  /** for the user; cut after 1 KiB */
+  message?: string;
+  /** the application's own, which clients find in appCode */
+  code?: string | number;
+}
+
+/** Replace changes what is said. */
+export interface HookReplace {
+  data?: string;
+  /** at most 1024 bytes */
+  extendedData?: string;
+}
+
+/** Answer is what the application says. */
+export interface HookAnswer {
+  deny?: HookDeny;
+  /** send only */
+  replace?: HookReplace;
+  /** send only: it succeeds, and nobody hears it */
+  silent?: boolean;
+}
+
+/** Question is what the application is asked. */
+export interface HookQuestion {
+  verb: "send" | "enter" | "join" | "create" | "switch";
+  /** of a switch, where it goes; an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  roomID: string;
+  /** of the room as it is now; absent: there is none */
+  instanceID?: string;
+  /** an ID: 1 to 128 bytes of UTF-8 without control characters or noncharacters */
+  userID: string;
+  /** at most 64 bytes */
+  sessionID: string;
+  /** of the request, as it came */
+  body: Record<string, unknown>;
+}
+
+export interface WholeHookQuestion extends HookQuestion {
+  instanceID: string;
+}
+
 /** RestrictedReply answers ban, unban, mute and unmute. */
 export interface RestrictedReply {
   /** for whom it holds now */

@@ -101,6 +101,12 @@ func checkValue(name string, v any) error {
 	return schema.Validate(v)
 }
 
+// HookQuestion checks what the application is asked.
+func HookQuestion(body []byte) error { return check("hooks/question", body) }
+
+// HookAnswer checks what the application answers.
+func HookAnswer(body []byte) error { return check("hooks/answer", body) }
+
 // Command checks the body of a command.
 func Command(verb string, body []byte) error {
 	if len(body) == 0 {

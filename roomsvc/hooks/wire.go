@@ -64,15 +64,16 @@ func (c *Code) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if k := t.Kind(); k != jsontext.KindString && k != jsontext.KindNumber {
 		return errors.New("code is neither a string nor a number")
 	}
-	if *c = Code(t.String()); len(*c) > maxCode {
-		return fmt.Errorf("code has %d bytes; it may have %d", len(*c), maxCode)
+	if *c = Code(t.String()); len(*c) > MaxCode {
+		return fmt.Errorf("code has %d bytes; it may have %d", len(*c), MaxCode)
 	}
 	return nil
 }
 
 const (
 	maxMessage = 1 << 10 // bytes
-	maxCode    = 64      // bytes
+	// MaxCode is the most bytes of a [Code].
+	MaxCode = 64
 )
 
 // read reads the answer to a question about a verb. What it does not know it does not take for

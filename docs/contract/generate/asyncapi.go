@@ -103,7 +103,28 @@ func asyncAPI() *asyncDocument {
 	for _, e := range events.Types {
 		d.addEvent(e)
 	}
+	d.addHook()
 	return d
+}
+
+// addHook adds the questions to the application.
+func (d *asyncDocument) addHook() {
+	const question, answer = "hookQuestion", "hookAnswer"
+	d.Components.Messages[question] = message{Name: question, Summary: "A command that somebody wants carried out, before it is decided", Payload: reference{questionPath}}
+	d.Components.Messages[answer] = message{Name: answer, Summary: "What the application says to it; {} lets it pass", Payload: reference{answerPath}}
+	d.Channels["hooks"] = channel{
+		Description: "The subjects that --hook names, on which the application is asked.",
+		Messages:    map[string]reference{question: ref("components/messages", question)},
+	}
+	d.Channels["hookAnswers"] = channel{
+		Description: "The question's own reply subject, an inbox.",
+		Messages:    map[string]reference{answer: ref("components/messages", answer)},
+	}
+	d.Operations["hooks"] = operation{
+		Action: "send", Channel: ref("channels", "hooks"), Summary: "Asks the application about a command.",
+		Messages: []reference{ref("channels", "hooks", "messages", question)},
+		Reply:    &reply{ref("channels", "hookAnswers"), []reference{ref("channels", "hookAnswers", "messages", answer)}},
+	}
 }
 
 func (d *asyncDocument) addCommand(c room.CommandInfo) {

@@ -86,7 +86,11 @@ func write(files map[string][]byte) error {
 }
 
 // Paths of the schemas.
-const errorPath = "schemas/error.json"
+const (
+	errorPath    = "schemas/error.json"
+	questionPath = "schemas/hooks/question.json"
+	answerPath   = "schemas/hooks/answer.json"
+)
 
 func commandPath(verb string) string { return "schemas/commands/" + verb + ".json" }
 func replyPath(verb string) string   { return "schemas/replies/" + verb + ".json" }

@@ -9,6 +9,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -132,6 +133,8 @@ func rules(enum func(reflect.Type) []any) map[string]rule {
 		"HistoryReply.events":                   each(cloudEvent),
 		"NoticeData.state":                      names(events.Disconnected, events.Connected),
 		"NoticeData.event":                      names(events.Success, events.SwitchFailed),
+		"HookQuestion.verb":                     oneOf(verbs(hooks.Verbs)...),
+		"HookDeny.code":                         hookCode,
 		"ErrorInfo.code":                        codeName,
 		"ErrorUser.code":                        codeName,
 		"NoticeError.code":                      codeName,
@@ -158,6 +161,12 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 	switch name {
 	case "RoomConfig", "RoomInfo", "ConfigUpdate": // a misspelt setting must not be ignored
 		s.AdditionalProperties = jsonschema.FalseSchema
+	case "HookAnswer": // and neither must a misspelt refusal
+		s.AdditionalProperties, s.MaxProperties = jsonschema.FalseSchema, count(1)
+	case "HookReplace":
+		s.AdditionalProperties = jsonschema.FalseSchema
+	case "HookDeny":
+		s.AdditionalProperties, s.Required = jsonschema.FalseSchema, nil
 	case "ErrorBody": // the position is present only with the attributes
 		s.Required = []string{"error"}
 	case "ErrorInfo", "ErrorUser", "NoticeError":
@@ -368,6 +377,19 @@ func codeName(s *jsonschema.Schema) *jsonschema.Schema {
 		s.Enum = append(s.Enum, c.Name)
 	}
 	return s
+}
+
+// hookCode is a code of the application's own.
+func hookCode(s *jsonschema.Schema) *jsonschema.Schema {
+	bound(s.OneOf[0], 0, hooks.MaxCode)
+	return s
+}
+
+func verbs(list []room.Verb) (values []any) {
+	for _, v := range list {
+		values = append(values, string(v))
+	}
+	return values
 }
 
 // cloudEvent is any of our facts or messages, including those of later versions.

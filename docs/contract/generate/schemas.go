@@ -17,11 +17,12 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
 )
 
 // sources are the packages whose types are the contract, from the top of the module.
-var sources = []string{"events", "roomsvc/room"}
+var sources = []string{"events", "roomsvc/hooks", "roomsvc/room"}
 
 // reflector turns Go types into schemas. It knows the comments in their sources and the
 // values of their enums.
@@ -35,7 +36,7 @@ type reflector struct {
 func newReflector() (*reflector, error) {
 	r := &reflector{enums: map[string][]any{}, used: map[string]bool{}}
 	r.Anonymous, r.ExpandedStruct, r.AllowAdditionalProperties = true, true, true
-	r.Mapper, r.Namer = r.basic, func(t reflect.Type) string { return exported(t.Name()) }
+	r.Mapper, r.Namer = r.basic, name
 	for _, dir := range sources {
 		if err := r.AddGoComments("natsrooms", "./"+dir); err != nil {
 			return nil, err
@@ -46,6 +47,14 @@ func newReflector() (*reflector, error) {
 	}
 	r.rules = rules(r.enum)
 	return r, nil
+}
+
+// name is what a type is called in other languages, where all share one space of names.
+func name(t reflect.Type) string {
+	if t.PkgPath() == reflect.TypeFor[hooks.Question]().PkgPath() {
+		return "Hook" + t.Name()
+	}
+	return exported(t.Name())
 }
 
 // exported is a type's name for other languages: some are not exported in Go.
@@ -128,6 +137,8 @@ func (r *reflector) basic(t reflect.Type) *jsonschema.Schema {
 		return number(0, int(events.SwitchFailed))
 	case reflect.TypeFor[uint64]():
 		return number(0, maxNumber)
+	case reflect.TypeFor[hooks.Code]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}}}
 	}
 	if values := r.enum(t); values != nil {
 		return &jsonschema.Schema{Type: "string", Enum: values}
@@ -137,7 +148,7 @@ func (r *reflector) basic(t reflect.Type) *jsonschema.Schema {
 
 func (r *reflector) schema(v any) *jsonschema.Schema {
 	s := r.Reflect(v)
-	s.Title = exported(reflect.TypeOf(v).Elem().Name())
+	s.Title = name(reflect.TypeOf(v).Elem())
 	r.refine(s.Title, s)
 	for name, def := range s.Definitions {
 		r.refine(name, def)
@@ -159,6 +170,7 @@ func schemas() (document, error) {
 		all[commandPath(string(c.Verb))] = r.schema(c.Request)
 		all[replyPath(string(c.Verb))] = r.schema(c.Reply)
 	}
+	all[questionPath], all[answerPath] = r.schema((*hooks.Question)(nil)), r.schema((*hooks.Answer)(nil))
 	for _, e := range events.Types {
 		all[eventPath(shortType(e.Type))] = r.event(e)
 	}

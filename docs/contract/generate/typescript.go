@@ -154,7 +154,7 @@ func (w *types) of(indent string, s *jsonschema.Schema) string {
 			return "Record<string, " + w.of(indent, s.AdditionalProperties) + ">"
 		}
 		return "Record<string, unknown>"
-	case "string", "boolean", "null":
+	case "string", "number", "boolean", "null":
 		return s.Type
 	}
 	w.err = fmt.Errorf("a schema of type %q", s.Type)
