@@ -307,8 +307,8 @@ func (m *machine) expel(id subjects.Room) {
 	m.settle()
 }
 
-// renew makes a room continue as a new instance, with one session of each member and
-// without what absent users left behind.
+// renew makes a room continue as a new instance, with one session of each member, with bans and
+// mutes, and without what absent users left behind.
 func (m *machine) renew(id subjects.Room) {
 	r, s := m.model[id], m.rooms[id]
 	for u := range r.in {
@@ -330,7 +330,9 @@ func (m *machine) renew(id subjects.Room) {
 		}
 		r.facts++
 	}
+	bans, mutes := r.bans, r.mutes
 	r.forget()
+	r.bans, r.mutes = bans, mutes
 }
 
 // actions are the steps, for [rapid.T.Repeat].

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"slices"
 
 	"natsrooms/events"
@@ -9,8 +10,8 @@ import (
 
 // Renewal ends an instance of a room and begins another one with the same members. It
 // is for a room that lost facts which somebody may have seen: their sequences must not
-// be used again for other content. A member's further sessions must join again, what
-// absent users left behind is gone, and a room that everybody has left just ends.
+// be used again for other content. Bans and mutes go on. A member's further sessions must join
+// again, what absent users left behind is gone, and a room that everybody has left just ends.
 //
 // Other instances of the service may change the room meanwhile, or renew it too, so
 // each fact is made from the room as it is at that moment.
@@ -20,6 +21,8 @@ type Renewal struct {
 	info    events.Room
 	owners  map[string]Owner
 	unborn  bool      // it is still waiting for its first member
+	bans    []events.Restriction // to say again
+	mutes   []events.Restriction
 	members []*Member // to carry over
 	carried int       // how many of them are done
 	fresh   string    // the instance that begins
@@ -37,6 +40,7 @@ func NewRenewal(s *State) *Renewal {
 // plan notes what is to be carried over.
 func (r *Renewal) plan(s *State) {
 	r.info, r.owners, r.unborn, r.members = s.Info(s.Room), s.Owners, s.Unborn, nil
+	r.bans, r.mutes = s.Restrictions(0)
 	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
 }
 
@@ -71,7 +75,7 @@ func (r *Renewal) begin(in Input) *events.Fact {
 	return f
 }
 
-// carry makes the next members join the new instance.
+// carry says bans and mutes again, and makes the next members join the new instance.
 func (r *Renewal) carry(s *State, in Input) *events.Fact {
 	for i := range r.last {
 		m := s.Member(subjects.User(r.last[i].UserID))
@@ -81,6 +85,9 @@ func (r *Renewal) carry(s *State, in Input) *events.Fact {
 		}
 	}
 	r.last = nil
+	if f := r.restrict(s, in); f != nil {
+		return f
+	}
 	f := s.next(events.MemberJoined, in)
 	f.Joined = r.entries(s, 0, f.Time)
 	if len(f.Joined) == 0 {
@@ -89,6 +96,34 @@ func (r *Renewal) carry(s *State, in Input) *events.Fact {
 	f.MemberCount = s.Members + len(f.Joined)
 	r.last, r.lastAt = f.Joined, f.Sequence
 	return f
+}
+
+// restrict says bans or mutes again that the new instance lacks; nil if it has them all.
+func (r *Renewal) restrict(s *State, in Input) *events.Fact {
+	f := s.next(events.RoomAccessChanged, in)
+	f.Access, f.Allowed = cmp.Or(s.Config.Access, AccessOpen), s.Config.AllowedUsers
+	if f.Bans = lacking(r.bans, allowedSize(f.Allowed), f.Time, s.Banned); len(f.Bans) > 0 {
+		return f
+	}
+	if f.Mutes = lacking(r.mutes, allowedSize(f.Allowed), f.Time, s.Muted); len(f.Mutes) > 0 {
+		return f
+	}
+	return nil
+}
+
+// lacking lists restrictions that hold and are not there, as many as fit into a fact beside size.
+func lacking(all []events.Restriction, size int, now events.Time, there func(subjects.User, events.Time) *Restriction) (list []events.Restriction) {
+	size += factOverhead
+	for _, x := range all {
+		if restriction(x).at(now) == nil || there(subjects.User(x.UserID), now) != nil {
+			continue
+		}
+		if size += RestrictionSize(&x); size > events.MaxFactBytes {
+			break
+		}
+		list = append(list, x)
+	}
+	return list
 }
 
 // entries makes entries for members still to be carried over, as many as fit into a fact

@@ -216,3 +216,44 @@ func TestRenewalFull(t *testing.T) {
 		t.Errorf("the first fact has room for %d members", len(first.Joined))
 	}
 }
+
+// Bans and mutes that still hold are said again, however many they are; one that somebody else
+// says or changes meanwhile counts.
+func TestRenewalRestrictions(t *testing.T) {
+	w := newWorld(t)
+	w.limits = *largest()
+	for _, line := range []string{"create - lobby", "join alice lobby", "join bob lobby", "mute - lobby bob,gone", "ban - lobby gone", "ban - lobby soon seconds=1"} {
+		w.run(line)
+	}
+	w.setAccess(room.SetAccessRequest{Access: room.AccessListed})
+	for i := range 60 {
+		users := make([]string, 50)
+		for j := range users {
+			users[j] = fmt.Sprintf("%s%d-%d", strings.Repeat("b", 110), i, j)
+		}
+		w.run(fmt.Sprintf("ban - lobby %s seconds=9000 reason=%s", strings.Join(users, ","), strings.Repeat("r", 200)))
+	}
+	w.now += 2000
+	bans, mutes := w.rooms["lobby"].Restrictions(w.now)
+	if len(bans) != 3001 || len(mutes) != 2 {
+		t.Fatalf("%d bans and %d mutes", len(bans), len(mutes))
+	}
+	before := len(w.journal)
+	renew(t, w, "lobby")
+	if got, still := w.rooms["lobby"].Restrictions(w.now); !reflect.DeepEqual(got, bans) || !reflect.DeepEqual(still, mutes) {
+		t.Errorf("%d bans and mutes %v; want %d and %v", len(got), still, len(bans), mutes)
+	}
+	said := 0
+	for _, f := range w.journal[before:] {
+		if f.Type == events.RoomAccessChanged {
+			said++
+			if f.Access != room.AccessListed || len(f.Bans) > 0 == (len(f.Mutes) > 0) {
+				t.Errorf("%d bans and %d mutes, with access %q", len(f.Bans), len(f.Mutes), f.Access)
+			}
+		}
+	}
+	if said < 15 || said > 25 {
+		t.Errorf("%d facts say so", said)
+	}
+	w.run("leave bob lobby", "leave alice lobby")
+}

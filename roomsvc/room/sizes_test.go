@@ -217,6 +217,21 @@ func TestSizes(t *testing.T) {
 			h.users = append(h.users, fmt.Sprintf("%02d%s", i, strings.Repeat(`"`, rapid.SampledFrom([]int{0, 126}).Draw(t, "long"))))
 		}
 		h.changed = func(_ room.Changes, f *events.Fact) { facts[f.Type]++ }
+		if rapid.Bool().Draw(t, "small beginning") { // some of what follows is for members only, and with short texts
+			c := h.caller(room.Enter)
+			c.User, c.Name, c.Info = subjects.User(h.users[0]), "", nil
+			set := h.caller(room.SetMemberAttributes)
+			set.User = c.User
+			if err := set.SetMemberAttributes(&room.SetMemberAttributesRequest{UserIDs: h.users[:1], Attributes: map[string]string{"k": ""}}, h.l); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range []*room.Command{c, set} {
+				_, facts := h.decide(c)
+				for _, f := range facts {
+					h.store(f)
+				}
+			}
+		}
 		for range rapid.IntRange(1, 10).Draw(t, "steps") {
 			h.step()
 		}
