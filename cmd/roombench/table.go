@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jedib0t/go-pretty/v6/table"
+
+	"natsrooms/cmd/roombench/process"
 )
 
 // Report is what --json prints.
@@ -29,7 +28,7 @@ type Report struct {
 }
 
 func (b *bench) print(w io.Writer, results []Result) error {
-	r := Report{machine(), runtime.NumCPU(), runtime.Version(), b.conns[0].ConnectedServerVersion(), b.Connections, b.InFlight, b.Clients, b.Runs, results}
+	r := Report{process.Machine(), runtime.NumCPU(), runtime.Version(), b.conns[0].ConnectedServerVersion(), b.Connections, b.InFlight, b.Clients, b.Runs, results}
 	if b.JSON {
 		return json.MarshalWrite(w, &r, jsontext.Multiline(true))
 	}
@@ -91,19 +90,4 @@ func millis(ms float64) string {
 		return ""
 	}
 	return fmt.Sprintf("%.2f", ms)
-}
-
-// machine names the processor, if the system says.
-func machine() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOOS + "/" + runtime.GOARCH
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if name, ok := strings.CutPrefix(s.Text(), "model name"); ok {
-			return strings.TrimLeft(name, "\t :")
-		}
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -82,3 +82,18 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("%d, %d, %d, %+v", s.lost, s.refused, len(s.took), s.latency())
 	}
 }
+
+func TestSummary(t *testing.T) {
+	row := func(attack string, users, each, ms int) *Row {
+		took := time.Duration(ms) * time.Millisecond
+		return &Row{Attack: attack, Users: users, Each: each, Quiet: Latency{P99: took / 4}, During: Latency{P99: took}, Lost: 1, Refused: 2, Asked: 100, Before: 50, Most: 50 + ms, Again: took}
+	}
+	const want = `| attack | in quiet | 1 x 1 | 4 x 4 | lost | refused | of | memory besides | quiet again after |
+|---|---|---|---|---|---|---|---|---|
+| shouts | 5.0 ms | 4.0 ms | 20.0 ms | 2 | 4 | 200 | 20 MiB | 0.02 s |
+| floods | 2.0 ms | 8.0 ms | 6.0 ms | 2 | 4 | 200 | 8 MiB | 0.01 s |
+`
+	if got := summary([]*Row{row("shouts", 1, 1, 4), row("shouts", 4, 4, 20), row("floods", 1, 1, 8), row("floods", 4, 4, 6)}); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
