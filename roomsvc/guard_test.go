@@ -124,7 +124,7 @@ func TestUnknownFieldsAreLimited(t *testing.T) {
 func TestCutOffEverywhere(t *testing.T) {
 	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true, Limits: room.Limits{UserCommands: 1}})
 	told := hear(t, w.NC, subjects.CutOff)
-	for range 100 { // each instance gets some of them, and refuses ten before it cuts mallory off
+	for range 400 { // each instance gets about half of them, and refuses a hundred before it cuts mallory off
 		if err := w.NC.Publish("room.cmd.get.mallory", nil); err != nil {
 			t.Fatal(err)
 		}
