@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short clients examples contract types conform bench abuse fuzz soak
+.PHONY: help run build check structure test test-short clients examples contract types conform bench abuse capacity fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 
 abuse: build ## what hostile end users can do to honest ones: a table of attacks, some twenty minutes (ARGS="--quick" for five)
 	bin/abuse $(ARGS)
+
+capacity: build ## what a steady rate of work costs, for one server and for three: the tables of docs/operations.md, some ten minutes
+	bin/capacity $(ARGS)
+	bin/capacity --servers 3 $(ARGS)
 
 fuzz: ## every fuzz target, each for FUZZTIME (30s)
 	@set -e; for package in $$(go list ./...); do \
