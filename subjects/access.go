@@ -19,8 +19,18 @@ const (
 	StreamUpdated = "$JS.EVENT.ADVISORY.STREAM.UPDATED.*" // the NATS server says that somebody changed a stream's settings
 )
 
+// RequestInfo is the header in which a NATS server says from which account it has passed a request
+// on. The server writes it over whatever the sender put there.
+const RequestInfo = "Nats-Request-Info"
+
 const (
 	userInbox = "_INBOX_"
+
+	// Reply subjects that only NATS servers make, for requests from another account and from
+	// another cluster. A client that names one is refused by its server.
+	importReply  = "_R_."
+	gatewayReply = "_GR_."
+
 	api       = "$JS.API."
 	acks      = "$JS.ACK."
 	flow      = "$JS.FC."
@@ -93,17 +103,35 @@ func FindStreams() []string {
 // subject it names, and the service may publish where the sender may not: an answer on
 // `room.journal.lobby` would be a forged fact, one on `$JS.API.STREAM.PURGE.KV_rooms` would
 // empty the bucket. So no answer goes to a subject of the service's own, and answers to a
-// user's own clients go only to inboxes, never to another user's.
+// user's own clients go only to inboxes, never to another user's. What a server has put in place
+// of the subject for a request from another account may be used; for one from another cluster,
+// the subject that the sender named still counts.
 func ReplyAllowed(subject, reply string) bool {
+	reply = named(reply)
 	verb, isCommand := strings.CutPrefix(subject, commandPrefix)
 	_, token, userForm := strings.Cut(verb, ".")
 	switch {
 	case reply == "":
 		return true
 	case isCommand && userForm:
-		return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, userInbox+token+".")
+		return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, userInbox+token+".") || ReplyImported(reply)
 	}
 	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, "room.")
+}
+
+// ReplyImported reports whether a NATS server has made a reply subject, because the request came
+// from another account.
+func ReplyImported(reply string) bool { return strings.HasPrefix(named(reply), importReply) }
+
+// named is the reply subject that a sender named. Between clusters, servers put two tokens of
+// their own before it.
+func named(reply string) string {
+	if rest, ok := strings.CutPrefix(reply, gatewayReply); ok {
+		if parts := strings.SplitN(rest, ".", 3); len(parts) == 3 {
+			return parts[2]
+		}
+	}
+	return reply
 }
 
 // userName begins the user names of end users' connections. No user in a server's

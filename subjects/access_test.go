@@ -53,6 +53,15 @@ func TestReplyAllowed(t *testing.T) {
 		{"room.cmd.get.alice", "room.evt.lobby", false},
 		{"room.cmd.get.alice", "$JS.API.STREAM.DELETE.ROOMS", false},
 		{"room.cmd.get.alice", "orders.new", false},
+		{"room.cmd.get", "_R_.x.1", true},
+		{"room.cmd.get.alice", "_R_.x.1", true},
+		{"room.cmd.get", "_GR_.abcdef.ghijkl._INBOX.x.1", true},
+		{"room.cmd.get", "_GR_.abcdef.ghijkl.room.journal.lobby", false},
+		{"room.cmd.get", "_GR_.abcdef.ghijkl.$KV.rooms.lobby", false},
+		{"room.cmd.get.alice", "_GR_.abcdef.ghijkl._INBOX_alice.x.1", true},
+		{"room.cmd.get.alice", "_GR_.abcdef.ghijkl._INBOX_bob.x.1", false},
+		{"room.cmd.get.alice", "_GR_.abcdef.ghijkl.room.evt.lobby", false},
+		{"room.cmd.get.alice", "_GR_._INBOX_alice.x", false},
 	} {
 		if got := subjects.ReplyAllowed(c.subject, c.reply); got != c.want {
 			t.Errorf("%s with its answer on %q: %v", c.subject, c.reply, got)

@@ -94,20 +94,22 @@ func (a *API) request(command int, m *nats.Msg, now time.Time) *Request {
 // receiveUsers takes in a request of an end user. As long as users ask for too much, nothing else
 // is done here than to find that out.
 func (a *API) receiveUsers(command int, m *nats.Msg, now time.Time) {
+	token, verb := subjects.UserToken(m.Subject), room.Commands[command].Verb
 	var place *guard.Place
-	var refused *room.Error
 	var user subjects.User
-	token := subjects.UserToken(m.Subject)
-	if a.Guard != nil {
-		if place, refused = a.Guard.Take(now, token, room.Commands[command].Verb, m.Size()); place == nil && refused == nil {
-			return
-		}
-		user = place.User()
-	} else {
+	refused, others := a.fromAnother(m, verb)
+	switch {
+	case a.Guard == nil:
 		var err error
-		if user, err = subjects.UserOfToken(token); err != nil {
+		if user, err = subjects.UserOfToken(token); err != nil && refused == nil {
 			refused = room.Invalid("userID", "in the subject %v", err)
 		}
+	case !others: // otherwise it is not the user's, and does not count as such
+		var tooMuch *room.Error
+		if place, tooMuch = a.Guard.Take(now, token, verb, m.Size()); place == nil && tooMuch == nil {
+			return
+		}
+		user, refused = place.User(), cmp.Or(tooMuch, refused)
 	}
 	q := a.request(command, m, now)
 	q.UserForm, q.Place, q.user, q.conn, q.answers = true, place, user, a.Users, a.UserAnswers

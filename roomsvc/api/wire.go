@@ -92,6 +92,7 @@ type API struct {
 	inFlight atomic.Int64
 	letting  sync.Once
 	turns    turns.Turns
+	imports  imports
 	pulse    *life.Pulse
 }
 
