@@ -31,9 +31,9 @@ const (
 	importReply  = "_R_."
 	gatewayReply = "_GR_."
 
-	api       = "$JS.API."
-	acks      = "$JS.ACK."
-	flow      = "$JS.FC."
+	api  = "$JS.API."
+	acks = "$JS.ACK."
+	flow = "$JS.FC."
 )
 
 // RespondWithin is how long a request may be answered. The NATS server keeps each request's
