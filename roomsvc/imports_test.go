@@ -86,3 +86,28 @@ func TestImports(t *testing.T) {
 		})
 	}
 }
+
+// Whoever writes a server's header itself is no other account, and is limited as ever.
+func TestForgedImports(t *testing.T) {
+	t.Parallel()
+	for name, reply := range map[string]string{"answered": "_INBOX.forged", "not answered": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := worlds.On(t, roomtest.Start(t))
+			i := w.Start(roomsvc.Config{Feeds: true, Limits: room.Limits{UserCommands: 1}})
+			told := hear(t, w.NC, subjects.CutOff)
+			for range 100 {
+				m := &nats.Msg{Subject: "room.cmd.get.mallory", Reply: reply, Header: nats.Header{subjects.RequestInfo: {`{"acc":"SHOP"}`}}}
+				if err := w.NC.PublishMsg(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if m, err := told.NextMsg(patience); err != nil || !strings.Contains(string(m.Data), "mallory") {
+				t.Errorf("mallory goes on: %v", err)
+			}
+			if log := i.Log.String(); reply != "" && strings.Contains(log, "another account") {
+				t.Errorf("another account is blamed:\n%s", log)
+			}
+		})
+	}
+}
