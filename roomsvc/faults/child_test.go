@@ -20,6 +20,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/roomtest/worlds"
@@ -107,6 +108,47 @@ func beServer(config string) error {
 	s.Shutdown()
 	s.WaitForShutdown()
 	return nil
+}
+
+// spawnCluster starts n servers of one cluster, n0, n1 and so on, each a process of its own.
+func spawnCluster(t *testing.T, n int) (servers []*child) {
+	t.Helper()
+	var routes []string
+	ports := freePorts(t, n)
+	for _, p := range ports {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
+	}
+	for i := range n {
+		config, err := json.Marshal(&member{fmt.Sprintf("n%d", i), filepath.Join(t.TempDir(), "store"), ports[i], routes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, spawn(t, "server", string(config)))
+	}
+	return servers
+}
+
+// takesStreams waits until a cluster of three takes streams.
+func (w *world) takesStreams() {
+	w.T.Helper()
+	w.Until(patience, "the cluster to take streams", w.Try(func(ctx context.Context) bool {
+		_, err := w.JS.CreateStream(ctx, jetstream.StreamConfig{Name: "T", Replicas: 3})
+		return err == nil
+	}))
+}
+
+// leaderOf is the number of the server in [spawnCluster] that leads a stream.
+func (w *world) leaderOf(stream string) (n int) {
+	w.T.Helper()
+	w.Until(patience, "a leader of "+stream, w.Try(func(ctx context.Context) bool {
+		s, err := w.JS.Stream(ctx, stream)
+		if err != nil {
+			return false
+		}
+		_, err = fmt.Sscanf(s.CachedInfo().Cluster.Leader, "n%d", &n)
+		return err == nil
+	}))
+	return n
 }
 
 // child is a process that can be stopped and woken.

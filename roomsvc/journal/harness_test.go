@@ -69,6 +69,20 @@ func (w *world) update(change func(*jetstream.StreamConfig)) {
 	}
 }
 
+// until waits for a condition.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !ok() {
+		select {
+		case <-ticker.C:
+		case <-w.ctx.Done():
+			w.t.Fatalf("waiting for %s took too long", what)
+		}
+	}
+}
+
 // entry is stored only if its room's newest message is at expect.
 func entry(r subjects.Room, expect uint64, data string) Entry {
 	return Entry{Subject: subjects.Journal(r), Guarded: true, Expect: expect, Data: []byte(data)}

@@ -94,8 +94,7 @@ func (r *Reader) read(ctx context.Context, cfg jetstream.ConsumerConfig, take fu
 	if err != nil {
 		return err
 	}
-	name := cons.CachedInfo().Name
-	defer func() { _ = r.stream.DeleteConsumer(context.WithoutCancel(ctx), name) }()
+	defer putAway(ctx, r.stream, cons)
 	for left := cons.CachedInfo().NumPending; left > 0; {
 		batch, err := cons.Fetch(int(min(left, chunk)), jetstream.FetchContext(ctx))
 		if err != nil {
@@ -120,6 +119,18 @@ func (r *Reader) read(ctx context.Context, cfg jetstream.ConsumerConfig, take fu
 		}
 	}
 	return nil
+}
+
+// putAwayFor is how long the server's word is waited for that it has deleted a consumer. Whoever
+// waits for what was read may have no more time than that.
+const putAwayFor = 250 * time.Millisecond
+
+// putAway asks the server to delete a consumer, even if ctx is over. One whose deletion gets lost
+// is deleted when nobody has used it for a while.
+func putAway(ctx context.Context, stream jetstream.Stream, cons jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putAwayFor)
+	defer cancel()
+	_ = stream.DeleteConsumer(ctx, cons.CachedInfo().Name)
 }
 
 // Count returns how many messages there are on the subject from seq on.
@@ -155,7 +166,7 @@ func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
 	}
-	defer func() { _ = j.stream.DeleteConsumer(context.WithoutCancel(ctx), cons.CachedInfo().Name) }()
+	defer putAway(ctx, j.stream, cons)
 	if cons.CachedInfo().NumPending == 0 {
 		return 0, nil
 	}

@@ -88,9 +88,10 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %v", c.name, got, err, c.want)
 		}
 	}
-	if info, err := w.stream.Info(w.ctx); err != nil || info.State.Consumers != 0 {
-		t.Errorf("%d consumers are left, %v", info.State.Consumers, err)
-	}
+	w.until("no consumer to be left", func() bool {
+		info, err := w.stream.Info(w.ctx)
+		return err == nil && info.State.Consumers == 0
+	})
 }
 
 // odd is the odd numbers from first to last.
