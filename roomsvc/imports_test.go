@@ -96,7 +96,7 @@ func TestForgedImports(t *testing.T) {
 			w := worlds.On(t, roomtest.Start(t))
 			i := w.Start(roomsvc.Config{Feeds: true, Limits: room.Limits{UserCommands: 1}})
 			told := hear(t, w.NC, subjects.CutOff)
-			for range 100 {
+			for range 200 { // a hundred are refused first
 				m := &nats.Msg{Subject: "room.cmd.get.mallory", Reply: reply, Header: nats.Header{subjects.RequestInfo: {`{"acc":"SHOP"}`}}}
 				if err := w.NC.PublishMsg(m); err != nil {
 					t.Fatal(err)
