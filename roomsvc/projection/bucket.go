@@ -158,18 +158,14 @@ func (b *Bucket) each(ctx context.Context, rest func(), take func(jetstream.Msg)
 	if err != nil || end == 0 {
 		return err
 	}
-	cons, err := b.journal.JetStream().OrderedConsumer(ctx, subjects.StreamState, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
-	if err != nil {
+	r := reading{b: b}
+	if err := r.open(ctx, 0); err != nil {
 		return fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(part))
-	if err != nil {
-		return fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
-	}
-	defer it.Stop()
+	defer func() { r.it.Stop() }()
 	n := 0
 	for at := uint64(0); at < end; {
-		m, err := b.next(ctx, it, at)
+		m, err := r.next(ctx, at)
 		if err != nil {
 			return fmt.Errorf("reading the bucket %s: %w", subjects.BucketState, err)
 		}
@@ -195,22 +191,54 @@ func (b *Bucket) each(ctx context.Context, rest func(), take func(jetstream.Msg)
 	return nil
 }
 
-// quiet is how long each waits for a message before it looks whether there is one.
-const quiet = 500 * time.Millisecond
+const (
+	quiet  = 500 * time.Millisecond // how long each waits for a message before it looks whether there is one
+	silent = 10                     // times that it waits for one that is there, before it asks for it again
+)
+
+// reading reads the bucket from its beginning to its end.
+type reading struct {
+	b  *Bucket
+	it jetstream.MessagesContext
+}
+
+// open begins after a sequence.
+func (r *reading) open(ctx context.Context, at uint64) error {
+	cons, err := r.b.journal.JetStream().OrderedConsumer(ctx, subjects.StreamState, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: at + 1})
+	if err != nil {
+		return err
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(part))
+	if err != nil {
+		return err
+	}
+	if r.it != nil {
+		r.it.Stop()
+	}
+	r.it = it
+	return nil
+}
 
 // next returns the next message of the bucket, or nil if there is none after the one at
 // sequence at. The bucket's newest message may be gone: the markers of deleted keys expire.
-func (b *Bucket) next(ctx context.Context, it jetstream.MessagesContext, at uint64) (jetstream.Msg, error) {
-	rest := journal.NewReader(b.journal.JetStream(), b.stream, subjects.KVPattern(subjects.BucketState))
-	for {
+// In a cluster the request for messages can be lost, if the server that it reaches first does not know
+// yet where the consumer is; nobody would notice, so after a while it is made again.
+func (r *reading) next(ctx context.Context, at uint64) (jetstream.Msg, error) {
+	rest := journal.NewReader(r.b.journal.JetStream(), r.b.stream, subjects.KVPattern(subjects.BucketState))
+	for n := 1; ; n++ {
 		once, cancel := context.WithTimeout(ctx, quiet)
-		m, err := it.Next(jetstream.NextContext(once))
+		m, err := r.it.Next(jetstream.NextContext(once))
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return m, err
 		}
 		if left, err := rest.Count(ctx, at+1); err != nil || left == 0 {
 			return nil, err
+		}
+		if n%silent == 0 {
+			if err := r.open(ctx, at); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package projection
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -73,6 +77,49 @@ func TestDeletedMark(t *testing.T) {
 	}
 	if p, seq, err := w.bucket.Mark(w.ctx); p != (Projected{}) || seq != 2 || err != nil {
 		t.Errorf("deleted it is %+v at %d, %v", p, seq, err)
+	}
+}
+
+// losing is a connection on which the first request for messages of a consumer gets lost.
+type losing struct {
+	net.Conn
+	lost atomic.Bool
+}
+
+func (l *losing) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	l.Conn = conn
+	return l, err
+}
+
+func (l *losing) Write(p []byte) (int, error) {
+	next := []byte("$JS.API.CONSUMER.MSG.NEXT." + subjects.StreamState)
+	if bytes.Contains(p, next) && l.lost.CompareAndSwap(false, true) {
+		p = bytes.Replace(p, next, bytes.Repeat([]byte("x"), len(next)), 1)
+	}
+	return l.Conn.Write(p)
+}
+
+// In a cluster the request for the bucket's messages can get lost. It is made again.
+func TestLoadAfterALostRequest(t *testing.T) {
+	w := newWorld(t)
+	w.mark(Projected{Mark: room.Mark{Revision: 5, FactID: "five"}})
+	l := &losing{}
+	j, err := journal.Open(w.ctx, roomtest.Conn(t, w.node.Server, nats.SetCustomDialer(l)), journal.Settings{Keep: journal.MinKeep})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.Close)
+	b, err := Open(w.ctx, j, Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Load(w.ctx)
+	if err != nil || s.Projected.FactID != "five" {
+		t.Errorf("%+v, %v", s.Projected, err)
+	}
+	if !l.lost.Load() {
+		t.Error("no request got lost")
 	}
 }
 
