@@ -383,6 +383,19 @@ func (s *assembly) readSettings(ctx context.Context) (map[string]int, error) {
 	return shared, err
 }
 
+// SetLimits changes the limits of all instances, as a start with them does: this one has them when
+// it returns, the others within ten seconds. Other shared settings stay. If it returns an error, they may have changed.
+func (s *assembly) SetLimits(ctx context.Context, l room.Limits) error {
+	if err := l.Check(); err != nil {
+		return err
+	}
+	if err := s.journal.Share(ctx, l.Table()); err != nil {
+		return err
+	}
+	_, err := s.readSettings(ctx)
+	return err
+}
+
 // stats is what the micro service returns under "data" when it is asked for statistics.
 func (s *assembly) stats() any {
 	stats := map[string]any{

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -27,10 +26,13 @@ const (
 	defaultStoreDir = "./data"
 )
 
-// Config is roomd's command line. A flag that was not given stays zero, because a flag
-// overrides the configuration file only if it was given.
+// Config is roomd's settings. What nothing sets stays zero, because it overrides the NATS
+// server's configuration only if it is set.
 type Config struct {
-	Config   string `placeholder:"FILE" help:"NATS server configuration for the embedded server. Flags that are given override it."`
+	Config string `placeholder:"FILE" help:"A file with settings: YAML, with the names of these flags. Flags and variables override it. A file whose name does not end in .yaml or .yml is NATS server configuration, as with --nats-config."`
+
+	NATSConfig string `name:"nats-config" placeholder:"FILE" help:"NATS server configuration for the embedded server. What is set otherwise overrides it."`
+
 	Host     string `placeholder:"HOST" help:"Where the embedded server listens (127.0.0.1)."`
 	Port     *int   `placeholder:"PORT" help:"Its port (4222); -1 picks any free one."`
 	StoreDir string `placeholder:"DIR" help:"Where it stores everything (./data)."`
@@ -93,6 +95,8 @@ type Config struct {
 	LogLevel Level `placeholder:"info" help:"Lowest level to log: debug, info, warn or error."`
 
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
+
+	again func() (Config, error) // reads everything again; nil without a file of roomd's
 }
 
 // Sync says when stored data is forced onto the disk.
@@ -152,21 +156,6 @@ func (l *Level) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not debug, info, warn or error", text)
 	}
 	return nil
-}
-
-// parse reads arguments and ROOMD_ variables. --help prints to stdout and calls exit.
-func parse(args []string, stdout io.Writer, exit func(int)) (Config, error) {
-	var cfg Config
-	parser, err := kong.New(&cfg, kong.Name("roomd"), kong.DefaultEnvars("ROOMD"), kong.Vars{"version": version.String()},
-		kong.Description("Serves rooms over NATS, with a NATS server of its own unless --nats names one."),
-		kong.WithHyphenPrefixedParameters(true), kong.Writers(stdout, io.Discard), kong.Exit(exit))
-	if err != nil {
-		return cfg, err
-	}
-	if _, err := parser.Parse(args); err != nil {
-		return cfg, err
-	}
-	return cfg, cfg.check()
 }
 
 func (c *Config) check() error {
@@ -303,7 +292,7 @@ func (c *Config) checkRemote() error {
 		name  string
 		given bool
 	}{
-		{"--config", c.Config != ""}, {"--host", c.Host != ""}, {"--port", c.Port != nil},
+		{c.serverFlag(), c.NATSConfig != ""}, {"--host", c.Host != ""}, {"--port", c.Port != nil},
 		{"--store-dir", c.StoreDir != ""}, {"--sync", c.Sync != nil}, {"--websocket-any-origin", c.WebsocketAnyOrigin},
 	} {
 		if f.given {
@@ -318,6 +307,14 @@ func (c *Config) checkRemote() error {
 		return nil
 	}
 	return fmt.Errorf("--replicas is %d; JetStream keeps 1, 3 or 5 copies", c.Replicas)
+}
+
+// serverFlag is the flag that names the NATS server's configuration.
+func (c *Config) serverFlag() string {
+	if c.Config == c.NATSConfig {
+		return "--config"
+	}
+	return "--nats-config"
 }
 
 // limits is the table of limits as the command line sets it.

@@ -42,7 +42,7 @@ func TestFlagsAndVariables(t *testing.T) {
 			t.Errorf("the service gets grace %v, lease %d s, devices %d", svc.Grace, svc.Limits.LeaseSeconds, svc.Limits.ReplaceDevices)
 		}
 		got.Port, got.Sync, got.LogLevel, got.Grace = nil, nil, Level{}, nil
-		want := Config{Lease: 30 * time.Second, Devices: "replace", Config: "c", Host: "h", StoreDir: "s", FactsKeep: 48 * time.Hour, MaxRooms: 1, MaxMembers: 2, MaxRoomsPerUser: 3}
+		want := Config{Lease: 30 * time.Second, Devices: "replace", Config: "c", NATSConfig: "c", Host: "h", StoreDir: "s", FactsKeep: 48 * time.Hour, MaxRooms: 1, MaxMembers: 2, MaxRoomsPerUser: 3}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -92,6 +92,8 @@ func TestRefusedArguments(t *testing.T) {
 		{"--replicas 3", "name it with --nats URL"},
 		{"--nats n --replicas 2", "--replicas is 2; JetStream keeps 1, 3 or 5 copies"},
 		{"--nats n --config c", "nothing to set up with --config;"},
+		{"--nats n --nats-config c", "nothing to set up with --nats-config;"},
+		{"--config c --nats-config c2", "give one of the two"},
 		{"--nats n --host h --port 1", "nothing to set up with --host, --port;"},
 		{"--nats n --store-dir d --sync always", "nothing to set up with --store-dir, --sync;"},
 		{"--no-such-flag", "--no-such-flag"},

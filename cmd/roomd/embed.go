@@ -70,7 +70,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		st.close()
 		return nil, err
 	}
-	l := &link{address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, image: image, issuer: in.issuer, xkey: in.xkey}
+	l := &link{embedded: true, address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, image: image, issuer: in.issuer, xkey: in.xkey}
 	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}
@@ -84,7 +84,11 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		s.WaitForShutdown()
 		st.close()
 	}
-	if l.nc, err = connect(s, inProcess, in.service, log); err == nil && in.system != nil {
+	l.certs, err = newCertificates(cfg, s, opts)
+	if err == nil {
+		l.nc, err = connect(s, inProcess, in.service, log)
+	}
+	if err == nil && in.system != nil {
 		l.system, err = connect(s, inProcess, in.system, log)
 	}
 	if err == nil && cfg.feeds() {
@@ -147,8 +151,8 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 			return nil, err
 		}
 	}
-	if cfg.Config != "" {
-		if err := readConfig(opts, cfg.Config, log); err != nil {
+	if cfg.NATSConfig != "" {
+		if err := readConfig(opts, cfg, log); err != nil {
 			return nil, err
 		}
 	}
@@ -177,10 +181,11 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 }
 
 // readConfig applies a configuration file to the options.
-func readConfig(opts *server.Options, file string, log *slog.Logger) error {
+func readConfig(opts *server.Options, cfg Config, log *slog.Logger) error {
+	file := cfg.NATSConfig
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("cannot read the configuration (%w); correct --config, or leave it out", err)
+		return fmt.Errorf("cannot read the configuration (%w); correct %s, or leave it out", err, cfg.serverFlag())
 	}
 	f.Close()
 	err = opts.ProcessConfigFile(file)
@@ -209,7 +214,7 @@ func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error)
 		return nil, err
 	}
 	failed := func(why any) error {
-		return fmt.Errorf("the embedded NATS server does not start: %v; correct that, or choose another --store-dir or --config", why)
+		return fmt.Errorf("the embedded NATS server does not start: %v; correct that, or choose another --store-dir or --nats-config", why)
 	}
 	debug, trace, sysTrace := opts.Debug, opts.Trace, opts.TraceVerbose
 	s, err := server.NewServer(opts)

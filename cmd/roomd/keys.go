@@ -5,8 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"natsrooms/roomsvc"
@@ -28,35 +26,6 @@ type keyFile struct {
 
 	seen, used []byte // what the file said last, and what it said when its keys were taken
 	trouble    string // what was wrong with it
-}
-
-// hangUps tells of every SIGHUP, which would end the program otherwise, until stop is called.
-func hangUps() (told <-chan os.Signal, stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	return signals, func() { signal.Stop(signals) }
-}
-
-// watch reads the file again when it has changed, and at each SIGHUP, until ctx ends.
-func (k *keyFile) watch(ctx context.Context, told <-chan os.Signal) {
-	ticker := time.NewTicker(keyLook)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if k.keys != nil {
-				k.look(ctx, false)
-			}
-		case <-told:
-			if k.keys == nil {
-				k.log.Info("SIGHUP: without --auth there are no keys to read again")
-				continue
-			}
-			k.look(ctx, true)
-		}
-	}
 }
 
 // look reads the file, and takes its keys if it has changed. Somebody may be writing it just now,

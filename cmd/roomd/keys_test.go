@@ -54,6 +54,8 @@ func says(t *testing.T, log *worlds.Log, what ...string) {
 // are gone, and of no others. A file that cannot be used changes nothing.
 func TestKeysChange(t *testing.T) {
 	t.Parallel()
+	hanging.Lock()
+	defer hanging.Unlock()
 	file := write(t, keySet("aaaa", "bbbb"))
 	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", file)
 	defer r.end(t)

@@ -50,6 +50,8 @@ type link struct {
 	instance string                    // name of this instance, empty for a random one
 	image    *roomsvc.Image            // of what the service knew; nil: it leaves none
 	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
+	embedded bool                      // the server is in this process
+	certs    *certificates             // of that server; nil without a configuration
 	store    func() space.Store        // looks at the store of the embedded server; nil without one
 	close    func()                    // closes the connections, and stops the server if it is ours
 
@@ -69,7 +71,9 @@ func (l *link) hangUp() {
 // sentences for people. Several goroutines write to stderr, with one Write per line, so it
 // must be safe for concurrent use, as a file is.
 func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel.Level}))
+	level := new(slog.LevelVar)
+	level.Set(cfg.LogLevel.Level)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	hangUps, deaf := hangUps()
 	defer deaf()
 	keys, err := tokenKeys(cfg)
@@ -101,16 +105,19 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	file := &keyFile{cfg: cfg, log: log, keys: keys, door: door, svc: svc}
-	defer watching(ctx, func(ctx context.Context) { file.watch(ctx, hangUps) })()
+	again := &reloader{cfg: cfg, log: log, level: level, keys: &keyFile{cfg: cfg, log: log, keys: keys, door: door, svc: svc}, svc: svc, certs: l.certs}
+	defer watching(ctx, func(ctx context.Context) { again.watch(ctx, hangUps) })()
 	pages.Show(svc)
 	fmt.Fprintf(stdout, "ready nats://%s %s\n", l.address, version.String())
+	notify(log, readyState)
+	defer watching(context.WithoutCancel(ctx), func(ctx context.Context) { watchdog(ctx, log, l.well(svc.Err)) })()
 	suggest(stderr, l.address, l.asks, cfg.Auth != "")
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
 	case <-ctx.Done():
 	}
+	notify(log, stopState)
 	if door != nil {
 		door.Stop()
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -203,6 +204,24 @@ func (j *Journal) Shared(ctx context.Context) (map[string]int, error) {
 		}
 	}
 	return shared, nil
+}
+
+// Share changes settings that all instances share, as an instance that starts does. Settings that
+// are not in the table stay as they are.
+func (j *Journal) Share(ctx context.Context, shared map[string]int) error {
+	info, err := j.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the settings of the stream %s: %w", subjects.StreamRooms, err)
+	}
+	cfg := info.Config
+	cfg.Metadata = maps.Clone(cfg.Metadata)
+	for name, value := range shared {
+		cfg.Metadata[metaSetting+name] = strconv.Itoa(value)
+	}
+	if _, err = j.js.UpdateStream(ctx, cfg); err != nil {
+		return fmt.Errorf("changing the settings of the stream %s: %w", subjects.StreamRooms, err)
+	}
+	return nil
 }
 
 // Extent is what the stream holds, according to its leader.
