@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 json='json json/jsontext'
 cloud='cloudevents/event'
 nats='nats.go nats.go/jetstream'
+otel='otel/attribute otel/codes otel/propagation otel/trace'
 
 # package              imports of this module                                   others
 table="
@@ -21,6 +22,7 @@ events               | subjects                                               | 
 roomsvc/pack         | |
 roomsvc/room         | events pack subjects                                   | $json
 roomsvc/policy       | subjects                                               |
+roomsvc/traces       | room                                                   | $otel
 roomsvc/due          | |
 roomsvc/life         | |
 roomsvc/meter        | |
@@ -33,30 +35,30 @@ roomsvc/health       | |
 roomsvc/clock        | events health life                                     | golang.org/x/sys/unix
 roomsvc/streams      | health subjects                                        | $nats
 roomsvc/takeover     | subjects                                               | nats.go/jetstream
-roomsvc/feeds        | events life meter room subjects | nats.go nuid
+roomsvc/feeds        | events life meter room subjects traces | nats.go nuid
 roomsvc/lead         | journal life subjects                                  | $nats json
 roomsvc/replica      | events journal life pack room subjects                 | json
 roomsvc/image        | room                                                   |
 roomsvc/conns        | room subjects                                          | nats.go json
 roomsvc/departed     | events journal replica room subjects                   |
 roomsvc/ids          | room                                                   | precis
-roomsvc/commit       | clock events journal life meter replica room subjects | nuid
+roomsvc/commit       | clock events journal life meter replica room subjects traces | nuid
 roomsvc/blocks       | commit events journal life replica room streams subjects | $nats json
 roomsvc/space        | health journal life room subjects |
 roomsvc/load         | events image journal life projection replica room subjects |
 roomsvc/upkeep       | clock commit conns due events feeds lead leases life projection replica room subjects |
 roomsvc/past         | events journal messages replica room subjects          | json/jsontext
-roomsvc/talk         | clock commit events journal life messages meter replica room subjects | nats.go nuid
+roomsvc/talk         | clock commit events journal life messages meter replica room subjects traces | nats.go nuid
 roomsvc/erase        | commit events lead life messages replica room subjects | nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | meter room subjects |
 roomsvc/hooks        | life room subjects                                     | nats.go $json
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk turns | $nats nats.go/micro $json nuid
+roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk traces turns | $nats nats.go/micro $json nuid
 roomsvc/verbs        | api commit erase events hooks journal leases messages past replica room subjects | json
-roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk upkeep verbs | $nats json nuid
+roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk traces upkeep verbs | $nats json nuid otel/trace
 roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
-roomsvc/client       | client/follow events room subjects                     | nats.go nats.go/micro $json nuid
+roomsvc/client       | client/follow events room subjects traces              | nats.go nats.go/micro $json nuid otel/trace
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
 docs/contract        | events subjects                                        | nats.go nats.go/micro jsonschema
 "
@@ -73,7 +75,7 @@ short() {
 	sed -e "s#^$module/roomsvc/##" -e "s#^$module/##" \
 		-e 's#^github.com/go-json-experiment/json#json#' -e 's#^github.com/cloudevents/sdk-go/v2/#cloudevents/#' \
 		-e 's#^github.com/nats-io/jwt/v2#nats-jwt#' -e 's#^github.com/golang-jwt/jwt/v5#jwt#' \
-		-e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^golang.org/x/time/rate#rate#' -e 's#^golang.org/x/text/secure/precis#precis#'
+		-e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^go.opentelemetry.io/##' -e 's#^golang.org/x/time/rate#rate#' -e 's#^golang.org/x/text/secure/precis#precis#'
 }
 
 # imports PACKAGE: what the package imports itself from outside the standard library, one a line.
@@ -110,6 +112,7 @@ blind() {
 
 server='github\.com/nats-io/nats-server/.*'
 support="$module/roomsvc/roomtest(/.*)?"
+sdk='go\.opentelemetry\.io/otel/(sdk|exporters)(/.*)?' # of OpenTelemetry; the service knows its interface
 for package in $(cut -d '|' -f 1 <<<"$graph"); do
 	package=${package#"$module"/}
 	case $package in
@@ -120,7 +123,7 @@ for package in $(cut -d '|' -f 1 <<<"$graph"); do
 	docs | docs/* | examples/*) without "$package" "$server" ;;
 	*)
 		grep -qE "^$package +\|" <<<"$table" || broken "$package has no row in the table; give it one in .ci/imports.sh"
-		without "$package" "$server|$support" ;;
+		without "$package" "$server|$support|$sdk" ;;
 	esac
 done
 for package in $(cut -d '|' -f 1 <<<"$graph" | grep -E "^$module/(cmd|docs|examples)"); do

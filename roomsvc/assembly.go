@@ -36,6 +36,7 @@ import (
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/space"
 	"natsrooms/roomsvc/talk"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/roomsvc/upkeep"
 	"natsrooms/roomsvc/verbs"
 	"natsrooms/subjects"
@@ -78,6 +79,7 @@ type assembly struct {
 	toUsers   *answers.Leave // to those commands
 	door      *userDoor      // for end users
 	hooks     *hooks.Hooks   // nil: the application is asked nothing
+	traces    *traces.Tracer // nil: nothing is traced
 	api       *api.API
 }
 
@@ -264,8 +266,9 @@ func (s *assembly) live(loaded *load.Replica) {
 		})
 	}
 	s.feeds = feeds.New(cmp.Or(s.cfg.FeedsConn, s.nc), s.log, s.messages.Mark)
+	s.feeds.Traces = s.traces
 	s.feeds.Start(s.life, rooms)
-	s.rep.Heard = s.feeds.Fact
+	s.rep.Heard = func(c room.Change, m *journal.Message) { s.feeds.Fact(c, m.Data, m.Trace) }
 }
 
 // wire makes the parts that need the replica.
@@ -305,7 +308,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 			Moments: past.Moments{Journal: s.journal, View: rep.View},
 		},
 		Messages: s.messages, Talk: s.talk, Eraser: s.erase, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Blocks: s.warden, Limits: limits,
-		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Stats: s.stats,
+		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Traces: s.traces, Stats: s.stats,
 	})
 }
 

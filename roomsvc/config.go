@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/journal"
@@ -49,6 +50,8 @@ type Config struct {
 	TakeOver        bool                      // replaces a stream of messages from which nothing can be erased, because an earlier version made it; no other instance may run meanwhile
 	Wait            time.Duration             // how long a start waits for a cluster that has no leader yet; 0: 1 min, negative: not at all
 	Wall            func() time.Time          // reads this machine's clock; nil: time.Now
+	Tracer          trace.TracerProvider      // traces each command, to where its fact is copied for end users; nil: nothing is traced
+	TraceIDs        bool                      // spans tell the IDs of rooms and users
 	Build           string                    // version of the program, for statistics; empty: [Version]
 	Logger          *slog.Logger              // default: slog.Default()
 }

@@ -46,6 +46,7 @@ import (
 	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/subjects"
 )
 
@@ -71,7 +72,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{opened: make(chan struct{}), done: make(chan struct{})}
-	s.assembly = assembly{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), life: life.New(s.fail)}
+	s.assembly = assembly{cfg: cfg, nc: nc, log: cfg.Logger.With("instance", cfg.Instance), life: life.New(s.fail), traces: traces.New(cfg.Tracer, cfg.TraceIDs)}
 	s.health, s.clock = health.New(s.log), clock.New(cfg.Wall)
 	if err := s.open(ctx); err != nil {
 		s.failed.Do(func() { go s.end() })

@@ -92,6 +92,8 @@ type Config struct {
 
 	HTTP string `name:"http" placeholder:"ADDR" help:"Answer /healthz, /readyz and /metrics (for Prometheus) over HTTP at HOST:PORT; :PORT is for this machine only."`
 
+	TraceIDs bool `name:"trace-ids" help:"Traces, which the environment variables of OpenTelemetry switch on, tell the IDs of rooms and users."`
+
 	LogLevel Level `placeholder:"info" help:"Lowest level to log: debug, info, warn or error."`
 
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
@@ -405,6 +407,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Hooks:         asks,
 		TakeOver:      c.TakeOver || c.NATS == "",
 		Replicas:      c.Replicas,
+		TraceIDs:      c.TraceIDs,
 		Build:         version.String(),
 		Logger:        log,
 	}

@@ -20,9 +20,11 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/internal/creds"
 	"natsrooms/cmd/internal/version"
+	"natsrooms/cmd/roomd/spans"
 	"natsrooms/cmd/roomd/web"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/space"
@@ -94,7 +96,14 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.close()
-	svc, err := roomsvc.New(ctx, l.nc, cfg.service(l, log))
+	spans, err := openSpans(ctx, l, log)
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
+	settings := cfg.service(l, log)
+	settings.Tracer = spans.Provider()
+	svc, err := roomsvc.New(ctx, l.nc, settings)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -155,6 +164,16 @@ func openPages(cfg Config, log *slog.Logger) (*web.Server, error) {
 		log.Info("/healthz, /readyz and /metrics are answered", "http", pages.Address())
 	}
 	return pages, err
+}
+
+// openSpans begins to send spans, if the environment wants them.
+func openSpans(ctx context.Context, l *link, log *slog.Logger) (*spans.Spans, error) {
+	l.instance = cmp.Or(l.instance, nuid.Next())
+	s, err := spans.Open(ctx, spans.Instance{ID: l.instance, Version: version.String()}, sparse(log))
+	if err == nil && s != nil {
+		log.Info("commands are traced", "instance", l.instance)
+	}
+	return s, err
 }
 
 // asks is what the server requires of clients.

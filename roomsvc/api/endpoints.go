@@ -132,6 +132,9 @@ func (a *API) begin(q *Request, subject string, refused *room.Error) {
 		q.reply = ""
 		refused = room.Refuse(room.ErrNotAllowed, "nobody is told")
 	}
+	if a.Traces != nil && refused == nil { // whoever floods does not flood the traces
+		q.Span = a.Traces.Asked(q.Info.Verb, q.UserForm, q.arrived, func(name string) string { return header(q.headers, name) })
+	}
 	q.named = q.answers.Asked(q.reply)
 	if refused = cmp.Or(refused, a.door(q)); refused != nil {
 		a.SendError(q, refused)

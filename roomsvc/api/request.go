@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -39,6 +40,19 @@ type Request struct {
 	Lease room.Lease // its session's lease, if it has one
 	turn  turns.Turn // among the commands of its session
 	Over  bool       // its session's lease has ended
+}
+
+// endSpan ends the request's span, with the answer that it gets.
+func (q *Request) endSpan() {
+	if q.Span == nil {
+		return
+	}
+	q.Span.About(string(q.Cmd.Room), string(cmp.Or(q.Cmd.User, q.user)))
+	if q.code > 0 {
+		q.Span.End(room.Codes[q.code-1])
+	} else {
+		q.Span.End(nil)
+	}
 }
 
 // Session is the session whose request it is.

@@ -30,6 +30,7 @@ import (
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/space"
 	"natsrooms/roomsvc/talk"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/roomsvc/turns"
 )
 
@@ -81,7 +82,8 @@ type Config struct {
 	MaxInFlight int            // requests worked on at once
 	Version     string
 	Hooks       *hooks.Hooks // ask the application; nil: it is asked nothing
-	Stats       func() any   // what the micro service returns under "data"
+	Traces      *traces.Tracer
+	Stats       func() any // what the micro service returns under "data"
 }
 
 // API takes requests and answers them, for one instance.
@@ -153,6 +155,7 @@ func withLease(reply []byte, l room.Lease) []byte {
 func (a *API) Send(q *Request, data []byte, h nats.Header) {
 	a.inFlight.Add(-1)
 	q.meter.Answered(q.code, time.Since(q.arrived))
+	q.endSpan()
 	q.Place.Done()
 	defer func() { // whoever waited for this answer goes on
 		if begin := a.turns.End(&q.turn); begin != nil {

@@ -9,6 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
+	"go.opentelemetry.io/otel/trace"
+
+	"natsrooms/roomsvc/traces"
 )
 
 // ErrNoService is returned when there is a NATS server, but nobody answers commands. The
@@ -60,6 +63,8 @@ type Config struct {
 	// OnReply, if it is not nil, is called with each successful reply to a command as it
 	// arrived, before it is decoded. The goroutine that sent the command calls it.
 	OnReply func(Verb, jsontext.Value)
+
+	Tracer trace.TracerProvider // traces each command; nil: nothing is traced
 }
 
 // Client sends commands to the service, and watches rooms. Any number of goroutines may
@@ -86,13 +91,14 @@ type Config struct {
 // time and whenever the client has reconnected, until the session is in no room or the
 // client is closed. Only then does the client have a goroutine of its own.
 type Client struct {
-	nc   *nats.Conn
-	cfg  Config
-	life context.Context // ends when the client is closed
-	end  context.CancelCauseFunc
-	own  *presence
-	id   string        // the client's own session
-	turn chan struct{} // full while a command of that session is on its way
+	nc    *nats.Conn
+	cfg   Config
+	spans *traces.Tracer
+	life  context.Context // ends when the client is closed
+	end   context.CancelCauseFunc
+	own   *presence
+	id    string        // the client's own session
+	turn  chan struct{} // full while a command of that session is on its way
 
 	unnamed bool // the service is not told of the connection
 }
@@ -102,7 +108,7 @@ type Client struct {
 func New(nc *nats.Conn, as Config) *Client {
 	as.Timeout = cmp.Or(as.Timeout, clientTimeout)
 	life, end := context.WithCancelCause(context.Background())
-	c := &Client{nc: nc, cfg: as, life: life, end: end, own: newPresence(), turn: make(chan struct{}, 1), id: cmp.Or(as.SessionID, DefaultSession), unnamed: as.Once}
+	c := &Client{nc: nc, cfg: as, spans: traces.New(as.Tracer, false), life: life, end: end, own: newPresence(), turn: make(chan struct{}, 1), id: cmp.Or(as.SessionID, DefaultSession), unnamed: as.Once}
 	if as.UserID != "" && as.SessionID == "" && c.mortal() {
 		c.id = nuid.Next()
 	}

@@ -182,7 +182,7 @@ func (c *Client) flush(ctx context.Context) error {
 func (c *Client) try(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	answer, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
+	answer, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: c.spans.Headers(ctx), Data: body})
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, ErrNoService

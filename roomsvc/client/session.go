@@ -14,7 +14,9 @@ import (
 
 // do sends a command as ask does, and notes what the reply states of the session's lease.
 func do[Reply any](ctx context.Context, c *Client, verb Verb, q *Caller, request any) (*Reply, error) {
+	ctx, span := c.spans.Asks(ctx, verb)
 	reply, err := ask[Reply](ctx, c, verb, q, request)
+	span.End(err)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/replica"
+	"natsrooms/roomsvc/traces"
 )
 
 // Timing of appends.
@@ -35,8 +36,9 @@ func (f *flight) resolve(last uint64, err error) {
 	}
 }
 
-// launch makes the flight of facts, at most one for each room.
-func (k *Committer) launch(views []replica.View, facts []*events.Fact) (*flight, error) {
+// launch makes the flight of facts, at most one for each room. Unless it is empty, trace is their
+// header of that name.
+func (k *Committer) launch(views []replica.View, facts []*events.Fact, trace string) (*flight, error) {
 	fl := &flight{appends: make([]*replica.Append, len(facts)), fate: make(chan journal.Fate, 1)}
 	for i, f := range facts {
 		if f == nil {
@@ -45,6 +47,9 @@ func (k *Committer) launch(views []replica.View, facts []*events.Fact) (*flight,
 		entry, err := journal.Fact(f, k.Source, views[i].Revision)
 		if err != nil {
 			return nil, errors.Join(journal.ErrRefused, err)
+		}
+		if trace != "" {
+			entry.Header[traces.Header] = []string{trace}
 		}
 		fl.entries = append(fl.entries, entry)
 		fl.appends[i] = fl.of(f, entry.Data, len(fl.entries))

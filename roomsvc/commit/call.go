@@ -6,6 +6,7 @@ import (
 
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/traces"
 )
 
 // Timeout is how long a call may take: it is answered within the contract's ten seconds.
@@ -15,7 +16,8 @@ const Timeout = 9 * time.Second
 type Call struct {
 	Cmd      *room.Command
 	Deadline time.Time
-	From     any // who asked; only [Config.Settle] uses it
+	From     any          // who asked; only [Config.Settle] uses it
+	Span     *traces.Span // of the command; nil: nobody traces it
 
 	state atomic.Int32
 	begun atomic.Bool // a first part of it is stored

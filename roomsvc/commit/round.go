@@ -10,6 +10,7 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/subjects"
 )
 
@@ -24,6 +25,7 @@ type round struct {
 	failed  []Result        // to be refused without them
 	open    []*Call         // to be decided again, after a sync point
 	begun   *Call           // the facts are its first part, and it is decided again after them
+	spans   []*traces.Span  // of the append, one in the trace of each of the calls
 }
 
 // decision is a call that was decided, and where its session was at that moment.
@@ -46,7 +48,8 @@ func (k *Committer) carry(r *round, decide func()) error {
 			r.settle(nil, 0)
 			return nil
 		}
-		if fl, err = k.launch(views, r.facts); err != nil {
+		if fl, err = k.launch(views, r.facts, r.trace()); err != nil {
+			r.traced(0, err)
 			return nil
 		}
 		for i, f := range r.facts {
@@ -80,6 +83,7 @@ func (k *Committer) land(r *round, fl *flight, tell []func()) error {
 	begun := time.Now()
 	last, err := k.append(fl)
 	k.count(r, fl, time.Since(begun), err)
+	r.traced(last, err)
 	if err != nil {
 		replica.Failed(r.rooms)
 		return err
@@ -95,6 +99,38 @@ func (k *Committer) land(r *round, fl *flight, tell []func()) error {
 		k.Life.Fail(err)
 	}
 	return nil
+}
+
+// trace begins the spans of an append. What it returns is the header of the facts: the span, if
+// they come of a single command.
+func (r *round) trace() (parent string) {
+	calls := 0
+	begin := func(c *Call) {
+		calls++
+		if s := c.Span.Stores(); s != nil {
+			r.spans = append(r.spans, s)
+		}
+	}
+	for i := range r.decided {
+		if r.decided[i].Changed {
+			begin(r.decided[i].Call)
+		}
+	}
+	if r.begun != nil {
+		begin(r.begun)
+	}
+	if calls == 1 && len(r.spans) == 1 {
+		parent = r.spans[0].Parent()
+	}
+	return parent
+}
+
+// traced ends the spans of an append; last is the revision of its last fact.
+func (r *round) traced(last uint64, err error) {
+	for _, s := range r.spans {
+		s.Stored(last, max(len(r.decided), 1))
+		s.End(err)
+	}
 }
 
 // count counts what became of a flight.

@@ -31,6 +31,7 @@ import (
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/subjects"
 )
 
@@ -44,12 +45,13 @@ const (
 
 // Feeds publishes to end users.
 type Feeds struct {
-	Meter meter.Feeds
-	nc    *nats.Conn
-	log   *slog.Logger
-	mark  func(context.Context, string) error // stores a marker among the messages
-	until atomic.Pointer[func() time.Time]    // when the lead ends; nil: this instance does not lead
-	life  *life.Life
+	Meter  meter.Feeds
+	Traces *traces.Tracer // set before the start; nil: nothing is traced
+	nc     *nats.Conn
+	log    *slog.Logger
+	mark   func(context.Context, string) error // stores a marker among the messages
+	until  atomic.Pointer[func() time.Time]    // when the lead ends; nil: this instance does not lead
+	life   *life.Life
 
 	// Only the publishing goroutine uses these.
 	rooms map[subjects.Room]*audience
@@ -96,10 +98,10 @@ func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 	life.Go(f.marking)
 }
 
-// Fact takes the next stored fact in the journal's order.
-func (f *Feeds) Fact(c room.Change, data []byte) {
+// Fact takes the next stored fact in the journal's order; trace is its header of that name.
+func (f *Feeds) Fact(c room.Change, data []byte, trace string) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
-	i := item{time.Now(), c.Room, &c, nil, h, data}
+	i := item{time.Now(), c.Room, &c, nil, h, data, trace}
 	f.mu.Lock()
 	waits := len(f.facts) > 0 || f.until.Load() != nil && takesOut(&c)
 	if waits && len(f.facts) >= most {
@@ -216,7 +218,7 @@ func (f *Feeds) hear(m *nats.Msg) {
 			h[name] = []string{v}
 		}
 	}
-	f.send(item{time.Now(), r, nil, said, h, m.Data})
+	f.send(item{time.Now(), r, nil, said, h, m.Data, m.Header.Get(traces.Header)})
 }
 
 // passed lets the facts go out that waited for a marker.
@@ -355,7 +357,13 @@ func (f *Feeds) publishTo(a *audience, i *item, late bool) (err error) {
 		return nil
 	}
 	if late = late || i.at.IsZero(); !late {
+		span, before := f.Traces.Copies(i.trace), f.Meter.Copies.Value()
+		if span != nil {
+			i.header[traces.Header] = []string{span.Parent()}
+		}
 		late, err = a.hear(f.nc, i, &f.Meter.Copies)
+		span.Copied(int(f.Meter.Copies.Value() - before))
+		span.End(err)
 	}
 	if late {
 		f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")

@@ -180,12 +180,12 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 	taken := make(chan uint64)
 	go func() {
 		n := uint64(1)
-		f.Fact(*change(n, []subjects.User{"alice"}, nil), make([]byte, 128<<10))
+		f.Fact(*change(n, []subjects.User{"alice"}, nil), make([]byte, 128<<10), "")
 		for ; n < 2*most; n++ {
-			f.Fact(*change(n+1, nil, nil), []byte("much"))
+			f.Fact(*change(n+1, nil, nil), []byte("much"), "")
 			f.hear(message(t, "1", "much", 1))
 		}
-		f.Fact(*change(n+1, []subjects.User{"bob"}, []subjects.User{"alice"}), []byte("bob"))
+		f.Fact(*change(n+1, []subjects.User{"bob"}, []subjects.User{"alice"}), []byte("bob"), "")
 		taken <- n + 1
 	}()
 	var n uint64
@@ -196,7 +196,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 	}
 	free()
 	for began := time.Now(); ; n++ {
-		f.Fact(*change(n+1, nil, nil), []byte("end"))
+		f.Fact(*change(n+1, nil, nil), []byte("end"), "")
 		m, err := sub.NextMsg(20 * time.Millisecond)
 		for ; err == nil && text(m) != "end"; m, err = sub.NextMsg(20 * time.Millisecond) {
 		}
@@ -249,7 +249,7 @@ func (s *stage) fact(kind, instance string, sequence uint64, config events.Confi
 	if kind != events.RoomDestroyed {
 		c.Head = &room.Head{InstanceID: instance, Config: config, Sequence: sequence}
 	}
-	s.Fact(c, fmt.Appendf(nil, "%s/%d", instance, sequence))
+	s.Fact(c, fmt.Appendf(nil, "%s/%d", instance, sequence), "")
 }
 
 // in is a member with sessions.

@@ -28,6 +28,7 @@ type item struct {
 	said   *events.Accepted // nil: a fact
 	header nats.Header
 	data   []byte
+	trace  string // the header of what is stored, if it has one
 }
 
 // strip leaves of a fact only what it changes: it goes to nobody.

@@ -106,7 +106,7 @@ func (f *follower) pass(m jetstream.Msg) error {
 	f.next, f.at = seq+1, meta.Timestamp
 	h := m.Headers()
 	batch := h.Get(batchIDHeader)
-	return f.take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == ""})
+	return f.take(Message{seq, m.Subject(), h.Get(DigestHeader), m.Data(), meta.Timestamp, batch, batch != "" && h.Get(batchCommitHeader) == "", h.Get("traceparent")})
 }
 
 // checkGap tells a gap left by expired markers from one left by facts that were not read in

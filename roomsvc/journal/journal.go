@@ -266,6 +266,7 @@ type Message struct {
 	Time    time.Time // when it was stored
 	Batch   string    // ID of the atomic append that it belongs to, if any
 	More    bool      // the next message belongs to the same append
+	Trace   string    // its header traceparent, if it has one
 }
 
 // LastOf returns the newest fact of a room according to the stream's leader, or the zero

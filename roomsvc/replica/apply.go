@@ -170,10 +170,10 @@ func (r *Replica) passFacts() error {
 	}
 	for i, known := range rooms {
 		if len(fresh) > 0 && fresh[0].room == known {
-			r.hand(room.ChangeOf(fresh[0].fact, changes[0], batch[i].Seq), batch[i].Data)
+			r.hand(room.ChangeOf(fresh[0].fact, changes[0], batch[i].Seq), &batch[i])
 			fresh, changes = fresh[1:], changes[1:]
 		} else if len(known.ahead) > 0 && known.ahead[0].Revision == batch[i].Seq {
-			r.hand(known.ahead[0], batch[i].Data)
+			r.hand(known.ahead[0], &batch[i])
 			known.ahead = known.ahead[1:]
 		}
 	}
@@ -181,11 +181,11 @@ func (r *Replica) passFacts() error {
 }
 
 // hand passes a change on, in the journal's order.
-func (r *Replica) hand(c room.Change, data []byte) {
-	r.Recent.take(c, data)
+func (r *Replica) hand(c room.Change, m *journal.Message) {
+	r.Recent.take(c, m.Data)
 	r.Reached(c.Mark)
 	r.Changed(c)
 	if r.Heard != nil {
-		r.Heard(c, data)
+		r.Heard(c, m)
 	}
 }

@@ -23,7 +23,7 @@ type Replica struct {
 	// with the locks of rooms held, and must not wait.
 	Leaving func(*room.State, *events.Fact)                // a fact, before the room is changed by it; nil: nobody is told
 	Changed func(room.Change)                              // every change, in the journal's order
-	Heard   func(room.Change, []byte)                      // the same, with the fact as it is stored; nil: nobody is told
+	Heard   func(room.Change, *journal.Message)            // the same, with the fact as it is stored; nil: nobody is told
 	Due     func(id subjects.Room, h *room.Head, own bool) // that a room is due to end, or no longer is; own: by this instance's own fact; nil: nobody is told
 
 	living atomic.Int64  // rooms that exist

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ import (
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/subjects"
 )
 
@@ -262,7 +264,12 @@ func (t *Talk) shout(s *Saying) error {
 	if err != nil {
 		return err
 	}
-	if err = t.Conn.PublishMsg(&nats.Msg{Subject: subjects.Messages(m.Room), Header: shouted, Data: data}); err != nil {
+	h := shouted
+	if s.Span != nil {
+		h = maps.Clone(shouted)
+		h[traces.Header] = []string{s.Span.Parent()}
+	}
+	if err = t.Conn.PublishMsg(&nats.Msg{Subject: subjects.Messages(m.Room), Header: h, Data: data}); err != nil {
 		return err
 	}
 	reply := &room.SendReply{MessageID: m.ID, Timestamp: int64(m.Time)}
@@ -285,7 +292,17 @@ func (t *Talk) store(s *Saying, place *messages.Place) error {
 	if err != nil {
 		return err
 	}
+	span := s.Span.Stores()
+	if span != nil {
+		entry.Header[traces.Header] = []string{span.Parent()}
+	}
 	t.Outbox.Send(place, entry, s.Answered, func(seq uint64, err error) {
+		span.Stored(seq, 1)
+		if errors.Is(err, journal.ErrRepeated) { // it is stored
+			span.End(nil)
+		} else {
+			span.End(err)
+		}
 		switch {
 		case err == nil:
 			t.Messages.Said(m.Room, seq)

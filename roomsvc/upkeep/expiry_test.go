@@ -80,8 +80,8 @@ func newLeading(t *testing.T) *leading {
 }
 
 // heard takes what a fact says.
-func (r *leading) heard(_ room.Change, data []byte) {
-	f, err := events.DecodeFact(data)
+func (r *leading) heard(_ room.Change, m *journal.Message) {
+	f, err := events.DecodeFact(m.Data)
 	if err != nil {
 		r.Error(err)
 		return
