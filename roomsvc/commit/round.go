@@ -26,6 +26,7 @@ type round struct {
 	open    []*Call         // to be decided again, after a sync point
 	begun   *Call           // the facts are its first part, and it is decided again after them
 	spans   []*traces.Span  // of the append, one in the trace of each of the calls
+	calls   int             // that it stores
 }
 
 // decision is a call that was decided, and where its session was at that moment.
@@ -104,9 +105,8 @@ func (k *Committer) land(r *round, fl *flight, tell []func()) error {
 // trace begins the spans of an append. What it returns is the header of the facts: the span, if
 // they come of a single command.
 func (r *round) trace() (parent string) {
-	calls := 0
 	begin := func(c *Call) {
-		calls++
+		r.calls++
 		if s := c.Span.Stores(); s != nil {
 			r.spans = append(r.spans, s)
 		}
@@ -119,7 +119,7 @@ func (r *round) trace() (parent string) {
 	if r.begun != nil {
 		begin(r.begun)
 	}
-	if calls == 1 && len(r.spans) == 1 {
+	if r.calls == 1 && len(r.spans) == 1 {
 		parent = r.spans[0].Parent()
 	}
 	return parent
@@ -128,7 +128,7 @@ func (r *round) trace() (parent string) {
 // traced ends the spans of an append; last is the revision of its last fact.
 func (r *round) traced(last uint64, err error) {
 	for _, s := range r.spans {
-		s.Stored(last, max(len(r.decided), 1))
+		s.Stored(last, r.calls)
 		s.End(err)
 	}
 }
