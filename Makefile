@@ -32,6 +32,7 @@ check: ## format, vet, staticcheck, go.mod, the import rule and structure: what 
 	go tool staticcheck ./...
 	go vet ./.ci/structure
 	go mod tidy -diff
+	cd deploy/observability && go vet ./... && go mod tidy -diff
 	.ci/imports.sh
 	@go run ./.ci/structure >/dev/null
 
@@ -40,6 +41,7 @@ structure: ## how the code hangs together: circles of files, lengths, shares of 
 
 test: ## every test, race detector on
 	go test -race -timeout 30m ./...
+	cd deploy/observability && go test -count 1 ./...
 
 test-short: ## the quick tests, for while you work
 	go test -short -timeout 2m ./...
