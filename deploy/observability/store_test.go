@@ -32,16 +32,13 @@ func newStore(t *testing.T, series []string) *store {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		var at []int64
-		var of []float64
+		one := engine.Series{Metric: about}
 		for n, v := range values {
 			if !v.Omitted {
-				at, of = append(at, minutes(n).UnixMilli()), append(of, v.Value)
+				one.Floats = append(one.Floats, engine.FPoint{T: minutes(n).UnixMilli(), F: v.Value})
 			}
 		}
-		var named []string
-		about.Range(func(l labels.Label) { named = append(named, l.Name, l.Value) })
-		s.series = append(s.series, storage.MockSeries(nil, at, of, named))
+		s.series = append(s.series, engine.NewStorageSeries(one))
 	}
 	return s
 }
