@@ -20,7 +20,7 @@ type Renewal struct {
 	old     string // the instance that ends
 	info    events.Room
 	owners  map[string]Owner
-	unborn  bool      // it is still waiting for its first member
+	unborn  bool                 // it is still waiting for its first member
 	bans    []events.Restriction // to say again
 	mutes   []events.Restriction
 	members []*Member // to carry over

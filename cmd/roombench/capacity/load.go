@@ -97,39 +97,38 @@ func measure(ctx context.Context, o Options, l load) (*Row, error) {
 		return nil, err
 	}
 	defer w.close()
-	if err := w.replicated(ctx, o.Servers); err != nil {
+	for _, step := range []func() error{func() error { return w.replicated(ctx, o.Servers) }, w.fill, func() error { return w.listen(d.url) }} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	r, err := w.cost(ctx, d, o.For)
+	if err != nil {
 		return nil, err
 	}
-	if err := w.fill(); err != nil {
-		return nil, err
-	}
-	if err := w.listen(d.url); err != nil {
-		return nil, err
-	}
+	return r, w.complete()
+}
+
+// cost works for so long, and returns what that takes.
+func (w *driver) cost(ctx context.Context, d *deployment, long time.Duration) (*Row, error) {
 	stop := w.work(ctx)
 	pause(ctx, warm)
 	w.mu.Lock()
 	w.took = nil
 	w.mu.Unlock()
-	before, err := d.use()
-	if err != nil {
-		return nil, err
-	}
+	before, first := d.use()
 	began := time.Now()
-	pause(ctx, o.For)
-	long := time.Since(began)
-	after, err := d.use()
+	pause(ctx, long)
+	long = time.Since(began)
+	after, last := d.use()
 	stop()
-	if err := errors.Join(err, ctx.Err(), w.err); err != nil {
-		return nil, err
-	}
-	if err := w.complete(); err != nil {
+	if err := errors.Join(first, last, ctx.Err(), w.err); err != nil {
 		return nil, err
 	}
 	slices.Sort(w.took)
 	part := func(a, b time.Duration) float64 { return float64(a-b) / float64(long) }
 	return &Row{
-		load: l, p50: w.took[len(w.took)/2], p99: w.took[len(w.took)*99/100], roomd: part(after.roomd, before.roomd), servers: part(after.servers, before.servers),
+		load: w.load, p50: w.took[len(w.took)/2], p99: w.took[len(w.took)*99/100], roomd: part(after.roomd, before.roomd), servers: part(after.servers, before.servers),
 		memory: after.memory, day: float64(after.disk-before.disk) / float64(long) * dayBytes,
 	}, nil
 }

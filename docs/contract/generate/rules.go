@@ -158,15 +158,14 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 	if strings.HasSuffix(name, "Request") {
 		emptyMeansNone(s)
 	}
+	if slices.Contains(closed, name) {
+		s.AdditionalProperties = jsonschema.FalseSchema
+	}
 	switch name {
-	case "RoomConfig", "RoomInfo", "ConfigUpdate": // a misspelt setting must not be ignored
-		s.AdditionalProperties = jsonschema.FalseSchema
-	case "HookAnswer": // and neither must a misspelt refusal
-		s.AdditionalProperties, s.MaxProperties = jsonschema.FalseSchema, count(1)
-	case "HookReplace":
-		s.AdditionalProperties = jsonschema.FalseSchema
+	case "HookAnswer": // says one thing at most
+		s.MaxProperties = count(1)
 	case "HookDeny":
-		s.AdditionalProperties, s.Required = jsonschema.FalseSchema, nil
+		s.Required = nil
 	case "ErrorBody": // the position is present only with the attributes
 		s.Required = []string{"error"}
 	case "ErrorInfo", "ErrorUser", "NoticeError":
@@ -191,6 +190,9 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 		s.Properties.Value("sequence").Minimum = "1"
 	}
 }
+
+// closed are the types of which a field must not be ignored because it is misspelt.
+var closed = []string{"RoomConfig", "RoomInfo", "ConfigUpdate", "HookAnswer", "HookDeny", "HookReplace"}
 
 // emptyMeansNone allows a request's optional texts to be empty, which means the same as
 // leaving them out.
