@@ -14,39 +14,33 @@ import (
 
 // Delete deletes messages of one instance of a room.
 func (e *Eraser) Delete(ctx context.Context, a *Asked, q *room.DeleteMessagesRequest) (*room.DeleteMessagesReply, *room.Error) {
-	done, refused := e.work(ctx)
+	if refused := e.able(); refused != nil {
+		return nil, refused
+	}
+	f, refused := e.find(ctx, a, q)
+	if refused != nil {
+		return nil, refused
+	}
+	reply := &room.DeleteMessagesReply{RoomID: q.RoomID, InstanceID: f.instance, MessageSeqs: []uint64{}, NextFlag: f.next}
+	if f.before == nil && len(f.list) == 0 {
+		return reply, nil
+	}
+	t := e.own
+	if f.any {
+		t = e.any
+	}
+	done, refused := work(ctx, t)
 	if refused != nil {
 		return nil, refused
 	}
 	defer done()
-	before, refused := e.before(ctx, a.Cmd)
-	if refused != nil {
-		return nil, refused
-	}
-	if len(before) > 0 {
-		return e.again(a, before[0], q)
-	}
-	w, refused := e.who(a, q)
-	if refused != nil {
-		return nil, refused
-	}
-	find := e.named
-	if q.OfUserID != "" {
-		find = e.ofUser
-	}
-	list, next, refused := find(ctx, w, q)
-	reply := &room.DeleteMessagesReply{RoomID: q.RoomID, InstanceID: w.instance, MessageSeqs: []uint64{}, NextFlag: next}
-	switch {
-	case refused != nil:
-		return nil, refused
-	case len(list) == 0 && !w.any && !w.member:
-		return nil, room.Refuse(room.ErrNotAllowed, "%q is not in %q, and has sent none of these messages; nothing was deleted", w.user, w.room)
-	case len(list) == 0:
-		return reply, nil
-	case !a.Begin():
+	if !a.Begin() {
 		return nil, late()
 	}
-	d := deletions(list)[0]
+	if f.before != nil {
+		return e.again(f.before, q)
+	}
+	d := deletions(f.list)[0]
 	d.Operator = string(a.Cmd.User)
 	i, refused := e.begin(ctx, a.Cmd, 0, d)
 	if refused == nil {
@@ -59,12 +53,53 @@ func (e *Eraser) Delete(ctx context.Context, a *Asked, q *room.DeleteMessagesReq
 	return reply, nil
 }
 
+// found is what a request is about.
+type found struct {
+	*who
+	before *messages.Intent // what it came to when it was sent before
+	list   []*events.Message
+	next   string
+}
+
+// find searches for it. Nothing is deleted yet.
+func (e *Eraser) find(ctx context.Context, a *Asked, q *room.DeleteMessagesRequest) (f found, refused *room.Error) {
+	done, err := a.Reading(ctx)
+	if err != nil {
+		return f, room.Refuse(room.ErrBusy, "nothing happened: other reads took all the time; try again")
+	}
+	defer done()
+	before, refused := e.before(ctx, a.Cmd)
+	if refused != nil {
+		return f, refused
+	}
+	f.who, refused = e.who(a, q)
+	switch {
+	case len(before) > 0: // whoever it is by now
+		if f.before = before[0]; f.who == nil {
+			f.who = &who{}
+		}
+		return f, nil
+	case refused != nil:
+		return f, refused
+	}
+	search := e.named
+	if q.OfUserID != "" {
+		search = e.ofUser
+	}
+	f.list, f.next, refused = search(ctx, a, f.who, q)
+	if refused == nil && len(f.list) == 0 && !f.any && !f.member {
+		refused = f.outsider()
+	}
+	return f, refused
+}
+
+func (w *who) outsider() *room.Error {
+	return room.Refuse(room.ErrNotAllowed, "%q is not in %q, and has sent none of these messages; nothing was deleted", w.user, w.room)
+}
+
 // again answers a request that was sent before. For one that goes on, the search begins again
 // where that one began.
-func (e *Eraser) again(a *Asked, i *messages.Intent, q *room.DeleteMessagesRequest) (*room.DeleteMessagesReply, *room.Error) {
-	if !a.Begin() {
-		return nil, late()
-	}
+func (e *Eraser) again(i *messages.Intent, q *room.DeleteMessagesRequest) (*room.DeleteMessagesReply, *room.Error) {
 	if refused := e.finish(i); refused != nil {
 		return nil, refused
 	}
@@ -123,10 +158,13 @@ func (w *who) may(m *events.Message) *room.Error {
 }
 
 // named returns those messages that the request names and that are still kept.
-func (e *Eraser) named(ctx context.Context, w *who, q *room.DeleteMessagesRequest) (list []*events.Message, next string, refused *room.Error) {
+func (e *Eraser) named(ctx context.Context, a *Asked, w *who, q *room.DeleteMessagesRequest) (list []*events.Message, next string, refused *room.Error) {
 	seen := map[uint64]bool{}
 	for _, seq := range q.MessageSeqs {
 		m, _, err := e.Messages.At(ctx, seq)
+		if m != nil {
+			a.Read += len(m.Data) + len(m.Extended)
+		}
 		switch {
 		case seen[seq], errors.Is(err, messages.ErrDiscarded), errors.Is(err, events.ErrUnknownType), errors.Is(err, events.ErrMalformed):
 			continue // it is gone, or is no message
@@ -144,31 +182,36 @@ func (e *Eraser) named(ctx context.Context, w *who, q *room.DeleteMessagesReques
 	return list, "", nil
 }
 
-const searchPages = 8 // of the room's messages, for one request
-
-// ofUser returns messages of the user whom the request names, as far as they may be deleted.
-func (e *Eraser) ofUser(ctx context.Context, w *who, q *room.DeleteMessagesRequest) (list []*events.Message, next string, refused *room.Error) {
+// ofUser returns messages of the user whom the request names, as far as they may be deleted: those
+// in a part of the room's messages. Senders begin with the oldest that they may take back.
+func (e *Eraser) ofUser(ctx context.Context, a *Asked, w *who, q *room.DeleteMessagesRequest) (list []*events.Message, next string, refused *room.Error) {
 	after, refused := q.From()
-	if refused != nil {
+	switch {
+	case refused != nil:
 		return nil, "", refused
+	case !w.any && !w.member: // it would have to be searched for to find out that there is nothing
+		return nil, "", w.outsider()
+	case !w.any && after == 0:
+		first, err := e.Messages.FirstSince(ctx, w.room, w.now.Add(-w.recall))
+		if err != nil || first == 0 {
+			return nil, "", e.unreadIf(err)
+		}
+		after = first - 1
 	}
-	which := messages.Query{
+	page, err := e.Messages.After(ctx, messages.Query{
 		Room: w.room, InstanceID: w.instance, Count: room.MaxMessageSeqs, Bytes: 8 << 20,
 		Heard: func(m *events.Message) bool { return m.Sender == q.OfUserID && w.may(m) == nil },
+	}, after)
+	if err != nil {
+		return nil, "", e.unread(err)
 	}
-	for range searchPages {
-		which.Count = room.MaxMessageSeqs - len(list)
-		page, err := e.Messages.After(ctx, which, after)
-		if err != nil {
-			return nil, "", e.unread(err)
-		}
-		list = append(list, page.Messages...)
-		if next = page.Next; next == "" || len(list) == room.MaxMessageSeqs {
-			break
-		}
-		if after, err = strconv.ParseUint(next, 10, 64); err != nil {
-			return nil, "", e.unread(err)
-		}
+	a.Read += page.Read
+	return page.Messages, page.Next, nil
+}
+
+func (e *Eraser) unreadIf(err error) *room.Error {
+	if err == nil {
+		return nil
 	}
-	return list, next, nil
+	return e.unread(err)
 }

@@ -42,11 +42,16 @@ type Config struct {
 // Eraser deletes messages for one instance.
 type Eraser struct {
 	Config
-	turn chan struct{} // the server rewrites a file for each message, so that commands take turns
+
+	// The server rewrites a file for each message, so that commands take turns: those of senders
+	// who take their own back, and those of everybody else.
+	own, any turn
 }
 
+type turn chan struct{}
+
 // New makes an eraser.
-func New(c Config) *Eraser { return &Eraser{c, make(chan struct{}, 1)} }
+func New(c Config) *Eraser { return &Eraser{c, make(turn, 1), make(turn, 1)} }
 
 // carryFor is how long a deletion is worked on after its intent is stored, however long its
 // caller waits.
@@ -56,16 +61,24 @@ const carryFor = 30 * time.Second
 type Asked struct {
 	*commit.Call
 	Trusted bool // a back end asks, which may delete any
+
+	Reading func(context.Context) (done func(), err error) // begins a search, once it is its turn to read
+	Read    int                                            // bytes that were read for it
 }
 
-// work takes a turn. The command is worked on until done is called, or ctx ends.
-func (e *Eraser) work(ctx context.Context) (done func(), refused *room.Error) {
-	if !e.Messages.Erases {
-		return nil, room.Refuse(room.ErrNotAllowed, "nothing happened: the stream %s was made by an earlier version, and nothing can be deleted from it; start one roomd with --take-over", subjects.StreamMessages)
+// able refuses if the stream denies deletion.
+func (e *Eraser) able() *room.Error {
+	if e.Messages.Erases {
+		return nil
 	}
+	return room.Refuse(room.ErrNotAllowed, "nothing happened: the stream %s was made by an earlier version, and nothing can be deleted from it; start one roomd with --take-over", subjects.StreamMessages)
+}
+
+// work takes a turn to erase. The command is worked on until done is called, or ctx ends.
+func work(ctx context.Context, t turn) (done func(), refused *room.Error) {
 	select {
-	case e.turn <- struct{}{}:
-		return func() { <-e.turn }, nil
+	case t <- struct{}{}:
+		return func() { <-t }, nil
 	case <-ctx.Done():
 		return nil, room.Refuse(room.ErrBusy, "nothing happened: other deletions took all the time; try again")
 	}
@@ -142,7 +155,10 @@ func (e *Eraser) User(ctx context.Context, a *Asked, u subjects.User, q *room.Er
 	if refused != nil {
 		return nil, refused
 	}
-	done, refused := e.work(ctx)
+	if refused := e.able(); refused != nil {
+		return nil, refused
+	}
+	done, refused := work(ctx, e.any)
 	if refused != nil {
 		return nil, refused
 	}

@@ -160,6 +160,16 @@ func (s *Store) MarkCarried(ctx context.Context, at uint64) error {
 	return err
 }
 
+// FirstSince is the place of the first message of a room that was stored at or after a moment; 0 if
+// there is none.
+func (s *Store) FirstSince(ctx context.Context, r subjects.Room, at time.Time) (seq uint64, err error) {
+	err = s.reader(r).Since(ctx, at, func(place uint64, _ jetstream.Msg) bool {
+		seq = place
+		return false
+	})
+	return seq, err
+}
+
 // Bounds of one search for a user's messages in all rooms.
 const (
 	searchRead   = 8 << 20 // bytes

@@ -9,9 +9,11 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// erasing is how many commands the deletion of one message counts as, for which the server
-// rewrites a file.
-const erasing = 50
+// What the deletion of messages counts as, in commands.
+const (
+	searching = 10 // to look for them, besides what is read
+	erasing   = 50 // for each message: the server rewrites a file
+)
 
 func takeDelete(a *api.API, q *api.Request) {
 	body := &room.DeleteMessagesRequest{}
@@ -27,14 +29,16 @@ func takeDelete(a *api.API, q *api.Request) {
 		a.SendError(q, err)
 		return
 	}
-	a.ReadAside(q, room.Freshness{}, cmd.Room, api.Long(q, func(ctx context.Context) (any, *room.Error) {
-		reply, refused := a.Eraser.Delete(ctx, &erase.Asked{Call: &q.Call, Trusted: !q.UserForm}, body)
+	a.ReadAside(q, room.Freshness{}, cmd.Room, func(ctx context.Context) (any, *room.Error) {
+		asked := &erase.Asked{Call: &q.Call, Trusted: !q.UserForm, Reading: q.Place.Read}
+		reply, refused := a.Eraser.Delete(ctx, asked, body)
+		q.Place.Spent(time.Now(), searching+asked.Read/costs)
 		if refused != nil {
 			return nil, refused
 		}
 		q.Place.Spent(time.Now(), erasing*len(reply.MessageSeqs))
 		return reply, nil
-	}))
+	})
 }
 
 // takeErase takes an eraseUser. Its user is the one whose messages are erased; nobody acts.

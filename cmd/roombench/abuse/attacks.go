@@ -28,6 +28,7 @@ type attacker struct {
 	token string
 	user  subjects.User
 	n     int // of the connection
+	each  int // connections of the user
 	until time.Time
 	sent  *atomic.Int64
 }
@@ -65,6 +66,18 @@ var attacks = []attack{
 		return fmt.Sprintf(`{"fromRoomID":"lobby","toRoomInfo":{"roomID":"r%s"},"isCreateWhenRoomNotExisted":true}`, nuid.Next())
 	}, "enter", func(int) string { return `{"roomID":"lobby"}` })},
 	{"attributes", flood("setAttributes", func(i int) string { return fmt.Sprintf(`{"roomID":"lobby","isForce":true,"set":{"a":"%d"}}`, i) })},
+	{"member attributes", flood("setMemberAttributes", func(i int) string {
+		return fmt.Sprintf(`{"roomID":"lobby","isForce":true,"userIDs":["honest-1"],"attributes":{"a":"%d"}}`, i)
+	})},
+	{"names", flood("updateMember", func(i int) string { return fmt.Sprintf(`{"roomID":"lobby","userName":"%d"}`, i) })},
+	{"deletions", func(a *attacker) {
+		flood("deleteMessages", func(int) string { return fmt.Sprintf(`{"roomID":"archive","ofUserID":%q}`, a.user) })(a)
+	}},
+	{"deletions of others", flood("deleteMessages", func(int) string {
+		return `{"roomID":"archive","messageSeqs":[` + strings.Repeat("1,", 99) + `1]}`
+	})},
+	{"facts", flood("history", func(int) string { return `{"roomID":"lobby","afterSequence":0,"count":500}` })},
+	{"as much as is allowed", steady("send", func(int) string { return `{"roomID":"lobby","type":"barrage","data":"boo"}` })},
 	{"members", flood("members", func(int) string { return `{"roomID":"lobby","count":500}` })},
 	{"memberOf", flood("memberOf", func(int) string {
 		return `{"roomID":"lobby","userIDs":[` + strings.Repeat(`"honest-1",`, 99) + `"honest-1"]}`
@@ -118,7 +131,7 @@ func assault(what string) {
 	for user, token := range part[4:] {
 		for n := range each {
 			all.Go(func() {
-				a := &attacker{url: part[0], token: token, user: hostile(user), n: n, until: until, sent: &sent}
+				a := &attacker{url: part[0], token: token, user: hostile(user), n: n, each: each, until: until, sent: &sent}
 				attackOf(part[1]).do(a)
 			})
 		}
@@ -177,14 +190,44 @@ func silent(kinds ...any) func(a *attacker) {
 
 func (a *attacker) pump(inbox string, kinds []any) {
 	for i := 0; a.goesOn(); i++ {
-		k := i * 2 % len(kinds)
-		body := kinds[k+1].(func(int) string)(i)
-		m := &nats.Msg{Subject: subjects.UserCommand(kinds[k].(string), a.user), Reply: inbox, Data: []byte(body)}
-		if err := a.nc.PublishMsg(m); err != nil {
+		if !a.publish(inbox, kinds, i) {
 			time.Sleep(time.Millisecond) // it is cut off
-			continue
 		}
-		a.sent.Add(1)
+	}
+}
+
+// publish sends the next command, the i-th.
+func (a *attacker) publish(inbox string, kinds []any, i int) bool {
+	k := i * 2 % len(kinds)
+	body := kinds[k+1].(func(int) string)(i)
+	m := &nats.Msg{Subject: subjects.UserCommand(kinds[k].(string), a.user), Reply: inbox, Data: []byte(body)}
+	if a.nc.PublishMsg(m) != nil {
+		return false
+	}
+	a.sent.Add(1)
+	return true
+}
+
+// almost is how many commands a second of one user are just not too many, with the limits as they
+// are without settings.
+const almost = 1900
+
+// steady sends commands as fast as is allowed, with all connections of the user together.
+func steady(kinds ...any) func(a *attacker) {
+	return func(a *attacker) {
+		if !a.connect() {
+			return
+		}
+		defer a.nc.Close()
+		inbox := a.nc.NewInbox()
+		_, _ = a.nc.Subscribe(inbox, func(*nats.Msg) {})
+		began := time.Now()
+		for sent := 0; a.goesOn(); {
+			time.Sleep(5 * time.Millisecond)
+			for due := int(time.Since(began).Seconds() * almost / float64(a.each)); sent < due; sent++ {
+				a.publish(inbox, kinds, sent)
+			}
+		}
 	}
 }
 
