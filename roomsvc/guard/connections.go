@@ -22,15 +22,18 @@ type Connections struct {
 type list struct {
 	open map[room.Connection]int64 // 0: known to be open; else when it asked to be let in
 	pace room.Usage                // of connecting
+	full int64                     // when it was last told that it has too many
 }
 
 const (
 	opensWithin = int64(10 * second) // from being let in to the word of the server; later there was no connection
 	paceOf      = 10                 // a second, a user may connect one in paceOf of its connections anew
+	fullEvery   = int64(5 * second)  // how often that a user has too many is a question
 )
 
 // Ask counts a connection that wants to be let in, unless its user has as many as it may, or
-// connects too fast. full says that it has too many, which may be out of date.
+// connects too fast. full says that it has too many, which may be out of date and is to be found out;
+// who keeps trying is not worth that each time.
 func (c *Connections) Ask(now time.Time, u subjects.User, id room.Connection, most int) (ok, full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,7 +45,10 @@ func (c *Connections) Ask(now time.Time, u subjects.User, id room.Connection, mo
 	}
 	l = c.list(u)
 	if len(l.open) >= most {
-		return false, true
+		if full = l.full == 0 || at-l.full >= fullEvery; full {
+			l.full = at
+		}
+		return false, full
 	}
 	rate := int64(max(most/paceOf, 1))
 	if l.pace.Wait(at, 1, rate, int64(most)) > 0 {

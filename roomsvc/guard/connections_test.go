@@ -22,6 +22,7 @@ func TestConnections(t *testing.T) {
 		ask("alice", n, true, false)
 	}
 	ask("alice", 20, false, true)
+	ask("alice", 20, false, false) // that was just found out
 	ask("bob", 21, true, false)
 	c.Opened("alice", id(0))
 	c.Closed(id(1))
