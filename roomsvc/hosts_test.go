@@ -428,3 +428,33 @@ func TestHostileHosts(t *testing.T) {
 	w.Refused(room.ErrBanned, "enter.u1", `{"roomID":"lobby"}`)
 	w.check()
 }
+
+// Whoever is banned from an open room does not read it either. Back ends do, in its name.
+func TestBannedFromAnOpenRoom(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	made := ok[room.JoinedReply](w, "enter.alice", `{"roomID":"stage","config":{"delivery":"open"}}`)
+	ok[room.JoinedReply](w, "enter.bob", `{"roomID":"stage"}`)
+	reads := map[string]string{
+		"get": `{"roomID":"stage"%s}`, "count": `{"roomID":"stage"%s}`, "members": `{"roomID":"stage"%s}`, "memberOf": `{"roomID":"stage","userIDs":["alice"]%s}`,
+		"history": `{"roomID":"stage","instanceID":"` + made.InstanceID + `","afterSequence":0%s}`,
+	}
+	try := func(banned bool) {
+		t.Helper()
+		for verb, body := range reads {
+			if banned {
+				if e := w.Refused(room.ErrBanned, verb+".bob", fmt.Sprintf(body, "")); e.Until != 0 {
+					t.Errorf("%s: %+v", verb, e)
+				}
+			} else {
+				ok[position](w, verb+".bob", fmt.Sprintf(body, ""))
+			}
+			ok[position](w, verb, fmt.Sprintf(body, `,"userID":"bob"`))
+			ok[position](w, verb+".carol", fmt.Sprintf(body, ""))
+		}
+	}
+	try(false)
+	ok[position](w, "ban", `{"roomID":"stage","userIDs":["bob"],"reason":"spam"}`)
+	try(true)
+	ok[position](w, "unban", `{"roomID":"stage","userIDs":["bob"]}`)
+	try(false)
+}

@@ -37,14 +37,14 @@ switch from it       | out  done done done out  blk    | out  done done done out
 switch to it         | done done done done ban  blk    | done done done done ban  blk    | done done done done done blk  bad
 leave                | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad
 leaveAll             | done done done done done blk    | done done done done done blk    | done done done done done done bad
-get                  | no   done done done no   blk    | done done done done done blk    | done done done done done done done
-members              | no   done done done no   blk    | done done done done done blk    | done done done done done done done
-count                | no   done done done no   blk    | done done done done done blk    | done done done done done done done
-memberOf             | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+get                  | no   done done done no   blk    | done done done done ban  blk    | done done done done done done done
+members              | no   done done done no   blk    | done done done done ban  blk    | done done done done done done done
+count                | no   done done done no   blk    | done done done done ban  blk    | done done done done done done done
+memberOf             | no   done done done no   blk    | done done done done ban  blk    | done done done done done done done
 rooms                | done done done done done blk    | done done done done done blk    | done done done done done done bad
 list                 | no   no   no   no   no   no     | no   no   no   no   no   no     | done done done done done done done
 renew                | done done done done done blk    | done done done done done blk    | done done done done done done bad
-history              | no   done done done no   blk    | done done done done done blk    | done done done done done done done
+history              | no   done done done no   blk    | done done done done ban  blk    | done done done done done done done
 setAttributes        | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  done
 setAttributes force  | out  no   done no   out  blk    | out  no   done no   out  blk    | out  done done done out  out  done
 setMemberAttributes  | out  done done done out  blk    | out  done done done out  blk    | out  done done done out  out  bad

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -22,10 +24,14 @@ func (a *API) Subscribe(q *Request, r subjects.Room, config events.Config) []str
 	return []string{subjects.Facts(r), subjects.Messages(r)}
 }
 
-// mayRead refuses an end user who is not a member of a room that only members may read.
+// mayRead refuses an end user who is not a member of a room that only members may read, or is
+// banned from one that everybody may read.
 func (a *API) mayRead(q *Request, st *room.State) *room.Error {
 	if a.Shown(q, st) != nil {
-		return nil
+		if !q.UserForm {
+			return nil
+		}
+		return st.Unread(q.Cmd.User, events.TimeOf(time.Now()))
 	}
 	return room.Refuse(room.ErrNotAllowed, "%q is not in %q, which only its members may read; enter it first", q.Cmd.User, st.Room)
 }

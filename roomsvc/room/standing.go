@@ -31,6 +31,14 @@ func (s *State) Banned(u subjects.User, at events.Time) *Restriction {
 	return s.kept[u].Ban.at(at)
 }
 
+// Unread refuses to let a user read the room that a ban keeps out of it; nil if it may.
+func (s *State) Unread(u subjects.User, at events.Time) *Error {
+	if ban := s.Banned(u, at); ban != nil {
+		return ban.refusal(ErrBanned, "%q may not read %q", u, s.Room)
+	}
+	return nil
+}
+
 // Muted is the user's mute at a moment; nil if it has none.
 func (s *State) Muted(u subjects.User, at events.Time) *Restriction { return s.kept[u].Mute.at(at) }
 

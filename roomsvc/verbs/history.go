@@ -50,7 +50,7 @@ const costs = 2 << 10
 func recall(a *api.API, ctx context.Context, q *recollection) (any, *room.Error) {
 	head, since, refused := reader(a, q)
 	switch {
-	case refused != nil && refused.Code != room.ErrRoomNotExist && (refused.Code != room.ErrNotAllowed || is(a, q)):
+	case refused != nil && refused.Code != room.ErrRoomNotExist && (refused.Code != room.ErrNotAllowed && refused.Code != room.ErrBanned || is(a, q)):
 		return nil, refused
 	case refused != nil || head.InstanceID != q.body.InstanceID:
 		return recallEnded(a, ctx, q, head, refused)
