@@ -24,7 +24,7 @@ Exit codes:
 // options are the flags that every command has.
 type options struct {
 	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several separated by commas (${defaultServer})."`
-	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials for the NATS server: a .creds file, the seed of an nkey, or one line user:password."`
+	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials for the NATS server: a .creds file, the seed of an nkey, or one line user:password. A server in operator mode needs sentinel credentials besides a token."`
 	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, if the service uses tokens; roomctl token makes one."`
 	EndUser  bool          `help:"Connect as the end user named by --as, with only that user's commands and inboxes, as the NATS server may require; a token implies it."`
 	As       string        `env:"${envAs}" placeholder:"USER" help:"The user who acts."`

@@ -153,8 +153,12 @@ func (s *session) hint(err error) string {
 		switch {
 		case unwelcome(err) && s.expired():
 			return s.newToken()
+		case unwelcome(err) && s.Token != "" && s.Creds != "":
+			return "the server does not accept the token with these credentials; the log of roomd says why, or nothing if the server refused the credentials by itself"
 		case unwelcome(err) && s.Token != "":
-			return "the server does not accept the token; the log of roomd says why"
+			return "the server does not accept the token; the log of roomd says why, or nothing if it was not asked: a server in operator mode wants sentinel credentials as well, with --creds FILE"
+		case unwelcome(err) && s.Creds != "":
+			return "the server does not accept these credentials; if they are sentinel credentials, add the user's token with --token FILE"
 		case unwelcome(err):
 			return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
 		case !errors.Is(err, errNoServer):

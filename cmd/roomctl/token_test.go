@@ -30,7 +30,13 @@ func guarded(t *testing.T) (url, key string) {
 		o.Users = []*server.User{{Username: "service", Password: "p"}}
 		o.AuthCallout = &server.AuthCallout{Issuer: public, Account: server.DEFAULT_GLOBAL_ACCOUNT, AuthUsers: []string{"service"}}
 	})
-	nc := roomtest.Conn(t, s, nats.UserInfo("service", "p"))
+	guard(t, roomtest.Conn(t, s, nats.UserInfo("service", "p")), issuer)
+	return s.ClientURL(), file(t, secret)
+}
+
+// guard starts a room service on nc that lets users in with tokens, which are signed with secret.
+func guard(t *testing.T, nc *nats.Conn, issuer nkeys.KeyPair) {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	svc, err := roomsvc.New(t.Context(), nc, roomsvc.Config{Feeds: true, Logger: quiet})
 	if err != nil {
@@ -46,7 +52,6 @@ func guarded(t *testing.T) (url, key string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(door.Stop)
-	return s.ClientURL(), file(t, secret)
 }
 
 func file(t *testing.T, text string) string {

@@ -50,8 +50,8 @@ type Config struct {
 	Auth         string `placeholder:"jwt" help:"Let end users in with signed JSON Web Tokens: jwt, the only kind there is. Without it, only the NATS server's configuration says who may connect."`
 	AuthKey      string `placeholder:"FILE" help:"What tokens are verified with: a JSON Web Key Set, a public key in PEM (RSA or Ed25519), or a secret of 32 bytes or more for HS256."`
 	AuthAudience string `placeholder:"NAME" help:"What the aud of a token must contain; for keys that sign tokens for others too."`
-	AuthIssuer   string `placeholder:"FILE" help:"With --nats: seed of the account key that the server's auth_callout names as its issuer."`
-	AuthXKey     string `name:"auth-xkey" placeholder:"FILE" help:"With --nats: seed of the curve key that the server's auth_callout names as its xkey."`
+	AuthIssuer   string `placeholder:"FILE" help:"With --nats: seed of the account key that the server's auth_callout names as its issuer; in operator mode, of the account's own key or of a signing key."`
+	AuthXKey     string `name:"auth-xkey" placeholder:"FILE" help:"With --nats: seed of the curve key that the server's auth_callout, or in operator mode the account, names as its xkey."`
 
 	AuthNames string `placeholder:"token" help:"With --auth, who says how an end user is called: token, the claims name and info of its token; own, the user's own commands."`
 

@@ -70,7 +70,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		st.close()
 		return nil, err
 	}
-	l := &link{embedded: true, address: clientAddress(s), asks: asks{opts.NoAuthUser == "", opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, image: image, issuer: in.issuer, xkey: in.xkey}
+	l := &link{embedded: true, address: clientAddress(s), asks: asks{credentials: opts.NoAuthUser == "", tls: opts.TLSConfig != nil && !opts.AllowNonTLS}, instance: st.instance, image: image, issuer: in.issuer, xkey: in.xkey}
 	if opts.LeafNode.Port == 0 && len(opts.LeafNode.Remotes) == 0 { // nor is it in a cluster
 		l.only = s.ID()
 	}

@@ -313,6 +313,7 @@ func TestSuggestions(t *testing.T) {
 		{"[::1]:4222", asks{credentials: true, tls: true}, false, "roomctl -s tls://USER:PASSWORD@[::1]:4222 enter lobby --as alice"},
 		{"127.0.0.1:4222", asks{credentials: true}, true, "roomctl token --key KEY"},
 		{"127.0.0.1:4222", asks{credentials: true, tls: true}, true, "roomctl -s tls://127.0.0.1:4222 token --key KEY"},
+		{"127.0.0.1:4222", asks{credentials: true, sentinel: true}, true, "roomctl token --key KEY"},
 	} {
 		var out strings.Builder
 		suggest(&out, c.address, c.asks, c.tokens)

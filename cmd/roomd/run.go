@@ -118,9 +118,10 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	defer watching(ctx, func(ctx context.Context) { again.watch(ctx, hangUps) })()
 	pages.Show(svc)
 	fmt.Fprintf(stdout, "ready nats://%s %s\n", l.address, version.String())
+	l.asks.sentinel = door != nil && door.OperatorMode()
 	notify(log, readyState)
 	defer watching(context.WithoutCancel(ctx), func(ctx context.Context) { watchdog(ctx, log, l.well(svc.Err)) })()
-	suggest(stderr, l.address, l.asks, cfg.Auth != "")
+	suggest(stderr, l.address, l.asks, door != nil)
 	select {
 	case <-svc.Done():
 		return cmp.Or(svc.Err(), errors.New("the service ended and did not say why"))
@@ -179,6 +180,7 @@ func openSpans(ctx context.Context, l *link, log *slog.Logger) (*spans.Spans, er
 // asks is what the server requires of clients.
 type asks struct {
 	credentials bool
+	sentinel    bool // credentials besides a token
 	tls         bool
 }
 
@@ -220,7 +222,11 @@ func suggest(stderr io.Writer, address string, asks asks, tokens bool) {
 		roomctl += " -s " + at + address
 	}
 	if tokens {
-		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as KEY:\n  (umask 077; %[1]s token --key KEY --sub alice > alice.token)\n  %[1]s --token alice.token enter lobby\n  %[1]s --token alice.token watch lobby\n", roomctl)
+		files, bearer := "KEY", roomctl
+		if asks.sentinel {
+			files, bearer = "KEY, and the file of sentinel credentials as SENTINEL (docs/security.md)", roomctl+" --creds SENTINEL"
+		}
+		fmt.Fprintf(stderr, "try next, with the secret or private key that tokens are signed with as %[2]s:\n  (umask 077; %[1]s token --key KEY --sub alice > alice.token)\n  %[3]s --token alice.token enter lobby\n  %[3]s --token alice.token watch lobby\n", roomctl, files, bearer)
 		return
 	}
 	next := "try next"

@@ -31,8 +31,8 @@ const (
 type Config struct {
 	Keys     *Keys         // verify tokens; [Callout.SetKeys] changes them
 	Audience string        // what the `aud` of a token must contain; empty: anything
-	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer
-	XKey     nkeys.KeyPair // a curve key, if the server's configuration names one; nil: questions are not encrypted
+	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer; in operator mode the key of the account of the rooms, or a signing key of it without a scope
+	XKey     nkeys.KeyPair // a curve key, if the server's configuration or, in operator mode, the account names one; nil: questions are not encrypted
 	Logger   *slog.Logger  // default: slog.Default()
 	Grant    Grant         // may be nil
 
@@ -49,6 +49,7 @@ type Grant = func(ctx context.Context, user subjects.User, g room.Grant) error
 type Callout struct {
 	cfg     Config
 	account string // where users who are let in are placed
+	issuer  string // the public key of cfg.Issuer
 	sub     *nats.Subscription
 	slots   chan struct{}
 	life    context.Context
@@ -72,7 +73,11 @@ func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Callout{cfg: cfg, account: account, slots: make(chan struct{}, maxInFlight), ended: make(chan struct{}), refused: newRefusals(cfg.Logger)}
+	issuer, err := cfg.Issuer.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("the issuer of an auth callout: %w", err)
+	}
+	c := &Callout{cfg: cfg, account: account, issuer: issuer, slots: make(chan struct{}, maxInFlight), ended: make(chan struct{}), refused: newRefusals(cfg.Logger)}
 	c.keys.Store(cfg.Keys)
 	c.life, c.die = context.WithCancel(context.Background())
 	if c.sub, err = nc.QueueSubscribe(subjects.AuthRequests, queueGroup, c.take); err != nil {
@@ -85,6 +90,10 @@ func Serve(nc *nats.Conn, cfg Config) (*Callout, error) {
 // SetKeys makes others verify tokens from now on. A question that was asked before may still be
 // answered by those from before.
 func (c *Callout) SetKeys(keys *Keys) { c.keys.Store(keys) }
+
+// OperatorMode reports whether accounts, and not the server's configuration, say who its users
+// are. Then clients need credentials that lead here, besides their tokens.
+func (c *Callout) OperatorMode() bool { return nkeys.IsValidPublicAccountKey(c.account) }
 
 // Stop takes no more questions and returns when those in progress are answered.
 func (c *Callout) Stop() {
@@ -158,7 +167,7 @@ func (c *Callout) answer(m *nats.Msg) (sealed []byte, late bool, err error) {
 		return nil, false, fmt.Errorf("it is not signed by a server: %w", err)
 	}
 	answer := jwt.NewAuthorizationResponseClaims(question.UserNkey)
-	answer.Audience = question.Server.ID
+	answer.Audience, answer.IssuerAccount = question.Server.ID, c.signsFor(question)
 	if answer.Jwt, err = c.admit(question); err != nil {
 		c.refused.add("somebody was not let in", err, "from", question.ClientInformation.Host, "name", cut(question.ConnectOptions.Name))
 		answer.Error = "the token was refused" // the reason is only for our log
@@ -216,12 +225,21 @@ func (c *Callout) admit(q *jwt.AuthorizationRequestClaims) (string, error) {
 			return "", fmt.Errorf("granting %q what its token says: %w", claims.User, err)
 		}
 	}
-	return c.user(q.UserNkey, claims)
+	return c.user(q, claims)
 }
 
-func (c *Callout) user(nkey string, claims *Claims) (string, error) {
-	u := jwt.NewUserClaims(nkey)
-	u.Audience = c.account
+// signsFor is the account that the issuer is a signing key of, in operator mode; otherwise it is
+// empty, since the question is for the issuer itself.
+func (c *Callout) signsFor(q *jwt.AuthorizationRequestClaims) string {
+	if q.Subject == c.issuer {
+		return ""
+	}
+	return q.Subject
+}
+
+func (c *Callout) user(q *jwt.AuthorizationRequestClaims, claims *Claims) (string, error) {
+	u := jwt.NewUserClaims(q.UserNkey)
+	u.Audience, u.IssuerAccount = c.account, c.signsFor(q)
 	u.Name = Name(claims)
 	u.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket) // but no leaf node
 	if until := claims.Until(); !until.IsZero() {
