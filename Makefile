@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short clients examples contract types conform bench abuse capacity fuzz soak
+.PHONY: help run build check structure test test-short clients examples contract types conform drill bench abuse capacity fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ examples: build bin/nats ## the examples in JavaScript and for the nats command 
 bin/nats: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/nats-io/natscli/nats@v0.5.1
 	@touch $@
+
+bin/nats-server: go.mod
+	go build -trimpath -o $@ github.com/nats-io/nats-server/v2
+
+drill: build bin/nats bin/nats-server ## an operators' drill: a backup, the loss of the store, and the restore, with a roomd of its own
+	deploy/drill/backup-restore.sh
 
 bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 	go run ./cmd/roombench $(ARGS)
