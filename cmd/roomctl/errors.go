@@ -150,23 +150,7 @@ func (s *session) hint(err error) string {
 	case exitUsage:
 		return "see: roomctl " + s.command + "--help"
 	case exitNoServer:
-		switch {
-		case unwelcome(err) && s.expired():
-			return s.newToken()
-		case unwelcome(err) && s.Token != "" && s.Creds != "":
-			return "the server does not accept the token with these credentials; the log of roomd says why, or nothing if the server refused the credentials by itself"
-		case unwelcome(err) && s.Token != "":
-			return "the server does not accept the token; the log of roomd says why, or nothing if it was not asked: a server in operator mode wants sentinel credentials as well, with --creds FILE"
-		case unwelcome(err) && s.Creds != "":
-			return "the server does not accept these credentials; if they are sentinel credentials, add the user's token with --token FILE"
-		case unwelcome(err):
-			return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
-		case !errors.Is(err, errNoServer):
-			return ""
-		case creds.Redact(s.Server) == defaultServer:
-			return "start one that serves rooms: roomd"
-		}
-		return "name another with -s URL, or in " + envServer
+		return s.unmetHint(err)
 	case exitNoService:
 		return "start one: roomd --nats " + shellWord(creds.Redact(s.Server))
 	case exitUnknown:
@@ -179,6 +163,27 @@ func (s *session) hint(err error) string {
 		return "to find out, and make it happen if it did not: " + s.again()
 	}
 	return ""
+}
+
+// unmetHint is what to try where no server is, or none that lets one in.
+func (s *session) unmetHint(err error) string {
+	switch {
+	case unwelcome(err) && s.expired():
+		return s.newToken()
+	case unwelcome(err) && s.Token != "" && s.Creds != "":
+		return "the server does not accept the token with these credentials; the log of roomd says why, or nothing if the server refused the credentials by itself"
+	case unwelcome(err) && s.Token != "":
+		return "the server does not accept the token; the log of roomd says why, or nothing if it was not asked: a server in operator mode wants sentinel credentials as well, with --creds FILE"
+	case unwelcome(err) && s.Creds != "":
+		return "the server does not accept these credentials; if they are sentinel credentials, add the user's token with --token FILE"
+	case unwelcome(err):
+		return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
+	case !errors.Is(err, errNoServer):
+		return ""
+	case creds.Redact(s.Server) == defaultServer:
+		return "start one that serves rooms: roomd"
+	}
+	return "name another with -s URL, or in " + envServer
 }
 
 // expired reports whether there is a token and it has expired.

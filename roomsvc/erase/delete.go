@@ -40,12 +40,7 @@ func (e *Eraser) Delete(ctx context.Context, a *Asked, q *room.DeleteMessagesReq
 	if f.before != nil {
 		return e.again(f.before, q)
 	}
-	d := deletions(f.list)[0]
-	d.Operator = string(a.Cmd.User)
-	i, refused := e.begin(ctx, a.Cmd, 0, d)
-	if refused == nil {
-		refused = e.finish(i)
-	}
+	i, refused := e.carryOut(ctx, a.Cmd, 0, deletions(f.list)[0])
 	if refused != nil {
 		return nil, refused
 	}

@@ -127,6 +127,16 @@ func (e *Eraser) begin(ctx context.Context, c *room.Command, n int, d *events.De
 	return i, nil
 }
 
+// carryOut stores what is to be deleted, and deletes it.
+func (e *Eraser) carryOut(ctx context.Context, c *room.Command, n int, d *events.Deletion) (*messages.Intent, *room.Error) {
+	d.Operator = string(c.User)
+	i, refused := e.begin(ctx, c, n, d)
+	if refused == nil {
+		refused = e.finish(i)
+	}
+	return i, refused
+}
+
 // finish does the rest, and goes on with that when the caller waits no longer.
 func (e *Eraser) finish(i *messages.Intent) *room.Error {
 	ctx, cancel := context.WithTimeout(e.Life, carryFor)
@@ -181,11 +191,7 @@ func (e *Eraser) User(ctx context.Context, a *Asked, u subjects.User, q *room.Er
 		erased += len(i.MessageSeqs)
 	}
 	for n, d := range deletions(list) {
-		d.Operator = string(a.Cmd.User)
-		i, refused := e.begin(ctx, a.Cmd, len(before)+n, d)
-		if refused == nil {
-			refused = e.finish(i)
-		}
+		i, refused := e.carryOut(ctx, a.Cmd, len(before)+n, d)
 		if refused != nil {
 			return nil, refused
 		}

@@ -146,15 +146,7 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 	if s.Properties == nil {
 		return
 	}
-	for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
-		for _, k := range []string{name + "." + pair.Key, pair.Key} {
-			if f := r.rules[k]; f != nil {
-				pair.Value = f(pair.Value)
-				r.used[k] = true
-				break
-			}
-		}
-	}
+	r.refineFields(name, s)
 	if strings.HasSuffix(name, "Request") {
 		emptyMeansNone(s)
 	}
@@ -188,6 +180,18 @@ func (r *reflector) refine(name string, s *jsonschema.Schema) {
 	}
 	if strings.HasSuffix(name, "Data") && name != "NoticeData" && name != "MessageData" && name != "DeletionData" {
 		s.Properties.Value("sequence").Minimum = "1"
+	}
+}
+
+func (r *reflector) refineFields(name string, s *jsonschema.Schema) {
+	for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		for _, k := range []string{name + "." + pair.Key, pair.Key} {
+			if f := r.rules[k]; f != nil {
+				pair.Value = f(pair.Value)
+				r.used[k] = true
+				break
+			}
+		}
 	}
 }
 
