@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,7 +43,7 @@ func (l *loading) follow(ctx context.Context, from, bucket uint64, sought map[su
 	ended := make(chan error, 1)
 	l.Life.Go(func() {
 		defer stop()
-		err := l.Journal.Follow(followCtx, from, f.take)
+		err := later(l.Journal.Follow(followCtx, from, f.take))
 		ended <- err
 		select {
 		case <-f.ready:
@@ -57,6 +58,14 @@ func (l *loading) follow(ctx context.Context, from, bucket uint64, sought map[su
 		return err
 	}
 	return nil
+}
+
+// later explains why a fact can't be read that this version does not know.
+func later(err error) error {
+	if !errors.Is(err, events.ErrUnknownType) {
+		return err
+	}
+	return fmt.Errorf("the stream %s has a fact that a later version of natsrooms stored and this one does not know (%w); start that version, or restore a backup from before it", subjects.StreamRooms, err)
 }
 
 // wait returns when the follower is live.
