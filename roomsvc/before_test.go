@@ -16,12 +16,14 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/subjects"
 )
 
 // answered is a question, and what the older roomd answered.
@@ -318,5 +320,88 @@ func TestTakeOver(t *testing.T) {
 	w.Start(cfg)
 	if next := w.tell("secret", "", "and on"); next <= said {
 		t.Errorf("after %d comes %d", said, next)
+	}
+}
+
+// The service goes on with a store that has what came later: users who are blocked, roles, bans,
+// mutes, deleted messages, and an image; over that, and without it.
+// testdata/blocks/README.md says what is in it.
+func TestStoreWithBlocksAndAnImage(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/blocks/answers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *decode[[]answered](t, data)
+	for _, image := range []bool{true, false} {
+		t.Run(fmt.Sprintf("image %t", image), func(t *testing.T) {
+			store := filepath.Join(unpack(t, "testdata/blocks/store.tar.gz"), "store")
+			const keep = 876000 * time.Hour
+			cfg := roomsvc.Config{FactsKeep: keep, MessagesKeep: keep, Feeds: true}
+			if image {
+				cfg.Image = roomsvc.ReadImage(filepath.Join(store, "image"))
+			}
+			w, instances := newWorldAt(t, roomtest.Start(t, func(o *server.Options) { o.StoreDir = store }), 1, cfg)
+			if image {
+				instances[0].Said("starting over an image")
+			}
+			w.answersAs(before)
+
+			// It goes on: numbers, what hosts may do, a request that is repeated, blocks, deletions.
+			at := answerOf(t, before, "get", "stage")
+			if r := ok[room.JoinedReply](w, "join", `{"roomID":"stage","userID":"frank"}`); float64(r.Sequence) != at["sequence"].(float64)+1 || r.InstanceID != at["instanceID"] {
+				t.Errorf("frank is in stage at %d of %s, which was at %v of %v", r.Sequence, r.InstanceID, at["sequence"], at["instanceID"])
+			}
+			ok[room.RestrictedReply](w, "unban.bob", `{"roomID":"stage","userIDs":["dave"]}`)
+			w.Refused(room.ErrNotAllowed, "ban.erin", `{"roomID":"stage","userIDs":["frank"]}`)
+			ok[room.JoinedReply](w, "join.dave", `{"roomID":"stage"}`)
+			ok[room.JoinedReply](w, "join.carol", `{"roomID":"stage"}`)
+			w.Refused(room.ErrMuted, "send.carol", `{"roomID":"stage","type":"text","data":"hello"}`)
+			w.Refused(room.ErrBlocked, "enter.eve", `{"roomID":"stage"}`)
+			w.Ask("unblock", `{"userID":"eve"}`)
+			ok[room.JoinedReply](w, "enter.eve", `{"roomID":"stage"}`)
+			talk := instanceOf(t, before, "talk")
+			texts, deleted := w.pastOf("talk", talk, "")
+			if !slices.Equal(texts, []string{"third", "fourth"}) || len(deleted) != 2 {
+				t.Errorf("talk has %q, and %d deleted", texts, len(deleted))
+			}
+			if r := ok[room.DeleteMessagesReply](w, "deleteMessages", `{"roomID":"talk","ofUserID":"alice"}`); len(r.MessageSeqs) != 1 {
+				t.Errorf("of alice's messages it deletes %v", r.MessageSeqs)
+			}
+		})
+	}
+}
+
+// A store that a later version has written to, with facts that this one does not know: it does
+// not start, says so, and changes nothing.
+func TestStoreOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	w := emptyWorld(t, roomtest.Start(t)) // nobody compares that fact with the contract
+	i := w.Start(roomsvc.Config{})
+	at := ok[room.JoinedReply](w, "create", `{"roomID":"lobby","userID":"alice"}`)
+	i.End()
+	later := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/rooms/lobby/%s","type":"io.natsrooms.room.painted.v1","subject":"lobby","time":"2026-01-01T00:00:00Z",`+
+		`"datacontenttype":"application/json","sequence":"00000000000000000002","roominstance":"%[1]s","partitionkey":"lobby","data":{"roomID":"lobby","instanceID":"%[1]s","sequence":2,"colour":"red"}}`, at.InstanceID)
+	if _, err := w.JS.Publish(w.Ctx, subjects.Journal("lobby"), []byte(later)); err != nil {
+		t.Fatal(err)
+	}
+	facts := func() (n uint64) {
+		s, err := w.JS.Stream(w.Ctx, subjects.StreamRooms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := s.Info(w.Ctx, jetstream.WithSubjectFilter(subjects.FactsPattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range info.State.Subjects {
+			n += k
+		}
+		return n
+	}
+	before := facts()
+	w.Refuses(roomsvc.Config{}, "room.painted.v1", "a later version", "start that version")
+	if now := facts(); now != before || now != 2 {
+		t.Errorf("there are %d facts, there were %d", now, before)
 	}
 }

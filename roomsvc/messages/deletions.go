@@ -93,17 +93,39 @@ func intent(at uint64, m jetstream.Msg) *Intent {
 // Carry carries a stored intent out: its event is stored, unless it is already, and then its
 // messages are erased, unless they are gone. It tries until ctx ends.
 func (s *Store) Carry(ctx context.Context, i *Intent) error {
+	if done, err := s.told(ctx, i); err != nil {
+		return err
+	} else if !done {
+		if err := s.tell(ctx, i); err != nil {
+			return err
+		}
+	}
+	for _, seq := range i.MessageSeqs {
+		if err := s.eraseSurely(ctx, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// told says whether an intent's event is stored already, where that is so long ago that the stream
+// may not recognise it any more.
+func (s *Store) told(ctx context.Context, i *Intent) (bool, error) {
+	if i.Stored.IsZero() || time.Since(i.Stored) < Repeats/2 {
+		return false, nil
+	}
+	seq, err := s.on(subjects.Messages(i.Room)).Find(ctx, i.ID, i.Stored)
+	return seq > 0, err
+}
+
+// tell stores an intent's event.
+func (s *Store) tell(ctx context.Context, i *Intent) error {
 	event := journal.Entry{Subject: subjects.MessageJournal(i.Room), Header: nats.Header{"Content-Type": {events.ContentType}, jetstream.MsgIDHeader: {i.ID}}, Data: i.data}
 	seq, err := s.journal.Commit(ctx, []journal.Entry{event}, journal.Resend{First: firstResend, Next: nextResend, Pause: eraseAgain, Refusal: journal.RefusalNever})
 	if err != nil && !errors.Is(err, journal.ErrRepeated) {
 		return err
 	}
 	s.Said(i.Room, seq)
-	for _, seq := range i.MessageSeqs {
-		if err := s.eraseSurely(ctx, seq); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
