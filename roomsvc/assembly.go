@@ -168,7 +168,7 @@ const (
 func (s *assembly) openStreams(ctx context.Context) (err error) {
 	s.begin = &start{s.life, s.log, s.nc, s.cfg.Wait, time.Now().Add(s.cfg.Wait), s.cfg.Store != nil}
 	if err = s.begin.patiently(ctx, func(ctx context.Context) (err error) {
-		s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, MaxBytes: s.cfg.FactsBytes, Shared: s.cfg.shared()})
+		s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Domain: s.cfg.JSDomain, Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, MaxBytes: s.cfg.FactsBytes, Shared: s.cfg.shared()})
 		return err
 	}); err != nil {
 		return err

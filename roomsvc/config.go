@@ -31,6 +31,7 @@ type Config struct {
 	MessagesBytes   int64                     // the same for messages
 	StateBytes      int64                     // the same for each of the buckets
 	Limits          room.Limits               // see [room.Settings]
+	JSDomain        string                    // JetStream domain of the streams, if it is not the one that the connection is in: on a leaf node; empty: that one
 	Replicas        int                       // of streams and buckets made here; 0: 1 for new ones, existing ones keep theirs
 	MaxInFlight     int                       // commands worked on at once, beyond that BUSY; 0: 16384
 	SourcePrefix    string                    // before the source of every event
@@ -94,6 +95,9 @@ func (c *Config) validate() error {
 	}
 	if c.MessagesPerRoom < 0 || c.Replicas < 0 || c.MaxInFlight < 0 {
 		return errors.New("messages per room, replicas and commands in flight can't be negative; 0 is the default")
+	}
+	if err := journal.CheckDomain(c.JSDomain); err != nil {
+		return err
 	}
 	c.MessagesUntil = cmp.Or(c.MessagesUntil, defaultMessagesUntil)
 	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/hooks"
@@ -102,13 +101,8 @@ func (s *Service) Measure(ctx context.Context) *Measures {
 func (s *assembly) measureStreams(ctx context.Context, m *Measures) {
 	ctx, cancel := context.WithTimeout(ctx, measureWithin)
 	defer cancel()
-	js, err := jetstream.New(s.nc)
-	if err != nil {
-		s.unmeasured.Inc()
-		return
-	}
 	for _, name := range []string{subjects.StreamRooms, subjects.StreamMessages, subjects.StreamState, subjects.StreamSessions, subjects.StreamBlocks} {
-		stream, err := js.Stream(ctx, name)
+		stream, err := s.journal.JetStream().Stream(ctx, name)
 		if err != nil {
 			s.unmeasured.Inc()
 			s.log.Debug("asking a stream what it holds", "stream", name, "error", err)

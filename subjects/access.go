@@ -41,6 +41,22 @@ const (
 // within ten seconds.
 const RespondWithin = 15 * time.Second
 
+// InDomain is where to publish in order to reach the streams of a JetStream domain, instead of the
+// subject that reaches those of the server one is connected to. The NATS server maps one to the
+// other, for buckets too, since leaf nodes between domains pass neither on. An empty domain
+// changes nothing, and neither does a subject that needs no domain.
+func InDomain(domain, subject string) string {
+	rest, isAPI := strings.CutPrefix(subject, api)
+	switch {
+	case domain == "":
+	case isAPI:
+		return "$JS." + domain + ".API." + rest
+	case strings.HasPrefix(subject, kvPrefix):
+		return "$JS." + domain + ".API." + subject
+	}
+	return subject
+}
+
 // UserCommands matches [UserCommand] of one user, every verb.
 func UserCommands(u User) string { return UserCommand("*", u) }
 

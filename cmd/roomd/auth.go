@@ -72,7 +72,7 @@ func startAuth(cfg Config, l *link, keys *auth.Keys, door auth.Config, log *slog
 	if keys == nil {
 		return nil, nil
 	}
-	door.Keys, door.Audience, door.Issuer, door.XKey, door.Logger = keys, cfg.AuthAudience, l.issuer, l.xkey, log
+	door.Keys, door.Audience, door.Issuer, door.XKey, door.Domain, door.Logger = keys, cfg.AuthAudience, l.issuer, l.xkey, cfg.JSDomain, log
 	return auth.Serve(l.nc, door)
 }
 

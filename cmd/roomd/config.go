@@ -16,6 +16,7 @@ import (
 	"natsrooms/cmd/internal/version"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/hooks"
+	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	Creds string `placeholder:"FILE" help:"Credentials for --nats."`
 
 	SystemCreds string `placeholder:"FILE" help:"Credentials for the system account of --nats, where the server announces closed connections."`
+
+	JSDomain string `name:"js-domain" placeholder:"NAME" help:"With --nats, on a leaf node: JetStream domain that rooms are stored in. Without it, the JetStream of the server of --nats."`
 
 	Wait *time.Duration `placeholder:"1m" help:"How long a start waits for a cluster of --nats that has no leader yet; 0: not at all."`
 
@@ -190,6 +193,9 @@ func (c *Config) check() error {
 	if err := cmp.Or(c.checkAuth(), c.checkHooks()); err != nil {
 		return err
 	}
+	if err := journal.CheckDomain(c.JSDomain); err != nil {
+		return fmt.Errorf("--js-domain: %w", err)
+	}
 	if c.NATS != "" {
 		return c.checkRemote()
 	}
@@ -200,6 +206,9 @@ func (c *Config) check() error {
 func (c *Config) checkEmbedded() error {
 	if c.Wait != nil {
 		return errors.New("--wait is for --nats URL; the embedded server has nobody to wait for")
+	}
+	if c.JSDomain != "" {
+		return errors.New("--js-domain is for --nats URL; the embedded server stores rooms itself")
 	}
 	if c.Creds != "" {
 		return errors.New("--creds is for --nats URL; the embedded server needs none from roomd")
@@ -406,6 +415,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Limits:        limits,
 		Hooks:         asks,
 		TakeOver:      c.TakeOver || c.NATS == "",
+		JSDomain:      c.JSDomain,
 		Replicas:      c.Replicas,
 		TraceIDs:      c.TraceIDs,
 		Build:         version.String(),

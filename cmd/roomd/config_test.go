@@ -83,6 +83,8 @@ func TestRefusedArguments(t *testing.T) {
 		{"--nats n --grace 1s", "--system-creds"},
 		{"--devices one", `--devices is "one"; it must be many or replace`},
 		{"--creds f", "--creds is for --nats URL"},
+		{"--js-domain hub", "--js-domain is for --nats URL"},
+		{"--nats n --js-domain a.b", `--js-domain: "a.b" is no JetStream domain`},
 		{"--system-creds f", "--system-creds is for --nats URL"},
 		{"--auth ldap --auth-key k", "the only kind is jwt"},
 		{"--auth jwt", "needs --auth-key FILE"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 	Audience string        // what the `aud` of a token must contain; empty: anything
 	Issuer   nkeys.KeyPair // an account key, which the server's configuration names as the callout's issuer; in operator mode the key of the account of the rooms, or a signing key of it without a scope
 	XKey     nkeys.KeyPair // a curve key, if the server's configuration or, in operator mode, the account names one; nil: questions are not encrypted
+	Domain   string        // JetStream domain that back ends may read by its name too; empty: none
 	Logger   *slog.Logger  // default: slog.Default()
 	Grant    Grant         // may be nil
 
@@ -245,7 +247,9 @@ func (c *Callout) user(q *jwt.AuthorizationRequestClaims, claims *Claims) (strin
 	if until := claims.Until(); !until.IsZero() {
 		u.Expires = until.Unix()
 	}
-	return encode(u, claims.Permissions(), c.cfg.Issuer)
+	p := claims.Permissions()
+	p.Publish = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Publish, p.InDomain(c.cfg.Domain).Publish))))
+	return encode(u, p, c.cfg.Issuer)
 }
 
 // encode puts permissions into a user. To a server an empty list means no limit at all.

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -130,10 +131,35 @@ func TestSecondJournalAtTheStart(t *testing.T) {
 	n.hub.Start(roomsvc.Config{})
 	for range 2 {
 		_, err := n.leaf.Open(roomsvc.Config{})
-		n.both("starting a second one", err, `ROOMS in the JetStream domain "hub"`, `ROOMS in the JetStream domain "leaf"`)
+		if !errors.Is(err, journal.ErrElsewhere) || !strings.Contains(err.Error(), `ROOMS in the JetStream domain "hub"`) || !strings.Contains(err.Error(), "--js-domain hub") {
+			n.Errorf("starting a second one: %v", err)
+		}
 	}
+	n.noJournal(n.leaf)
 	n.hub.Join(n.hub.Create("lobby", 60).Room.RoomID, "alice")
 	n.hub.Check()
+}
+
+// The same where neither has a domain: whoever starts a second one is not told to name a domain.
+func TestSecondJournalAtTheStartWithoutDomains(t *testing.T) {
+	n := newNeighbours(t, "", "")
+	n.join()
+	n.hub.Start(roomsvc.Config{})
+	_, err := n.leaf.Open(roomsvc.Config{})
+	if !errors.Is(err, journal.ErrElsewhere) || !strings.Contains(err.Error(), "Connect to a server that has that JetStream") {
+		n.Errorf("starting a second one: %v", err)
+	}
+	n.noJournal(n.leaf)
+	n.hub.Join(n.hub.Create("lobby", 60).Room.RoomID, "alice")
+	n.hub.Check()
+}
+
+// noJournal checks that nothing was made there.
+func (n *neighbours) noJournal(w *world) {
+	n.Helper()
+	for name := range w.JS.StreamNames(n.Context()).Name() {
+		n.Errorf("it made %s", name)
+	}
 }
 
 // Neither of two deployments starts when they have been joined while both were stopped.

@@ -24,12 +24,19 @@ import (
 // ErrRival says that there is a second journal.
 var ErrRival = errors.New("two streams store what this instance appends")
 
+// ErrElsewhere says that there is a journal within reach, but not in the JetStream that this
+// instance was to use.
+var ErrElsewhere = errors.New("the rooms within reach are stored elsewhere already")
+
+// apart is what makes two deployments out of one.
+const apart = "For rooms of its own, a deployment needs an account of its own, or room.> and $KV.> must not cross between the two (deny_imports and deny_exports of a leaf node)"
+
 // place is a stream as its acknowledgements name it.
 type place struct{ stream, domain string }
 
 func (p place) String() string {
 	if p.domain == "" {
-		return fmt.Sprintf("%s, without a JetStream domain,", p.stream)
+		return fmt.Sprintf("%s without a JetStream domain", p.stream)
 	}
 	return fmt.Sprintf("%s in the JetStream domain %q", p.stream, p.domain)
 }
@@ -43,6 +50,7 @@ type acks struct {
 	sub    *nats.Subscription
 	prefix string
 	domain string     // JetStream domain of the streams
+	remote string     // the same if they are only reached by its name; otherwise empty
 	rival  chan error // a second journal
 	twice  chan place // what answered an append that had been answered
 	quiet  quiet
@@ -61,12 +69,12 @@ type waiting struct {
 	answered func(uint64, error)
 }
 
-func newAcks(nc *nats.Conn, domain string) (*acks, error) {
+func newAcks(nc *nats.Conn, domain, remote string) (*acks, error) {
 	// The name of an inbox comes from the same series as the IDs of rooms' instances and of
 	// messages. Without the random text, whoever sees some of those could guess this name and
 	// direct the answers to commands here.
 	a := &acks{
-		nc: nc, prefix: nc.NewInbox() + rand.Text() + ".", domain: domain,
+		nc: nc, prefix: nc.NewInbox() + rand.Text() + ".", domain: domain, remote: remote,
 		rival: make(chan error, 1), twice: make(chan place, 1), waiting: map[string]waiting{},
 	}
 	sub, err := nc.Subscribe(a.prefix+"*", a.take)
@@ -134,6 +142,7 @@ func (a *acks) send(entries []Entry, answered func(uint64, error)) (func(), erro
 	}
 	for i := range entries {
 		m := entries[i].message(batch, i+1, i+1 == len(entries))
+		m.Subject = subjects.InDomain(a.remote, m.Subject)
 		if i+1 == len(entries) {
 			m.Reply = a.prefix + token
 		}

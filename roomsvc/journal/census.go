@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,6 +26,12 @@ func (a *acks) checkAlone(ctx context.Context, js jetstream.JetStream) error {
 		return nil // most servers have no domain and no neighbours, and need not wait for any
 	}
 	found := a.census(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && len(found) > 0 {
+		// Another instance may just have made it.
+		if _, err = js.Stream(ctx, subjects.StreamRooms); errors.Is(err, jetstream.ErrStreamNotFound) {
+			return a.notHere(found[0])
+		}
+	}
 	if err := a.elsewhere(found); err != nil {
 		return err
 	}
@@ -31,6 +39,14 @@ func (a *acks) checkAlone(ctx context.Context, js jetstream.JetStream) error {
 		return a.confirm(ctx)
 	}
 	return nil
+}
+
+// notHere says that an instance that starts here would make a second journal.
+func (a *acks) notHere(other place) error {
+	if other.domain == "" {
+		return fmt.Errorf("%w: in the stream %s of a JetStream without a domain, which nobody can use from %s; nothing was made here. Connect to a server that has that JetStream, or give it a domain and name that (--js-domain, JSDomain of roomsvc.Config). %s", ErrElsewhere, other.stream, a.nc.ConnectedUrlRedacted(), apart)
+	}
+	return fmt.Errorf("%w: in the stream %v; nothing was made here. To serve those rooms from %s, name that domain (--js-domain %s, JSDomain of roomsvc.Config). %s", ErrElsewhere, other, a.nc.ConnectedUrlRedacted(), other.domain, apart)
 }
 
 // confirm makes sure that more than one stream stores what is appended. While the leader of a

@@ -36,6 +36,7 @@ var ErrAnother = errors.New("the stream " + subjects.StreamRooms + " is no longe
 // Settings of the stream. Those in Shared affect answers, so they are kept in the stream's
 // metadata, where all instances agree on them.
 type Settings struct {
+	Domain   string        // JetStream domain of the stream; empty: the one that the connection is in
 	Keep     time.Duration // how long facts are kept
 	Replicas int
 	MaxBytes int64 // of the stream; 0: as it has, unlimited for a new one
@@ -62,22 +63,19 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	if err := checkServer(nc); err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(nc)
+	js, err := jetStream(nc, s.Domain)
 	if err != nil {
 		return nil, err
 	}
 	j := &Journal{nc: nc, js: js, Streams: streams.New(js)}
 	account, err := js.AccountInfo(ctx)
 	if err != nil {
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) && !Passing(nc, err) {
-			return nil, fmt.Errorf("JetStream is off at %s; switch it on there (a jetstream block in its configuration), rooms are stored in it", nc.ConnectedUrlRedacted())
-		}
-		return nil, fmt.Errorf("asking %s about JetStream: %w", nc.ConnectedUrlRedacted(), err)
+		return nil, noJetStream(nc, s.Domain, err)
 	}
 	if err := j.CheckSubjects(ctx); err != nil {
 		return nil, err
 	}
-	if j.acks, err = newAcks(nc, account.Domain); err != nil {
+	if j.acks, err = newAcks(nc, account.Domain, s.Domain); err != nil {
 		return nil, err
 	}
 	if err = j.acks.checkAlone(ctx, js); err == nil {

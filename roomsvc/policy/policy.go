@@ -79,6 +79,16 @@ var Table = []Rule{
 	}},
 }
 
+// InDomain is what a connection may publish that uses the streams of a JetStream domain.
+func (p Permissions) InDomain(domain string) Permissions {
+	publish := make([]string, len(p.Publish))
+	for i, subject := range p.Publish {
+		publish[i] = subjects.InDomain(domain, subject)
+	}
+	p.Publish = publish
+	return p
+}
+
 // AnyUser stands for the user in the table's row for end users.
 const AnyUser = subjects.User("any-user")
 
