@@ -120,7 +120,7 @@ func (e *edge) serves(t *testing.T) {
 			return err == nil
 		}))
 	}
-	e.hub.Create("lobby", 60, "alice")
+	lobby := e.hub.Create("lobby", 60, "alice")
 	heard, err := e.leaf.NC.SubscribeSync(subjects.Facts("lobby"))
 	if err == nil {
 		err = e.leaf.NC.FlushTimeout(patience)
@@ -136,7 +136,7 @@ func (e *edge) serves(t *testing.T) {
 	worlds.OK[struct{}](e.leaf, "send", `{"roomID":"lobby","userID":"bob","type":"text","data":"hello"}`)
 	worlds.OK[struct{}](e.leaf, "renew.bob", `{}`)
 	worlds.OK[struct{}](e.hub, "block", `{"userID":"carol"}`)
-	worlds.OK[struct{}](e.leaf, "history", `{"roomID":"lobby","kind":"messages"}`)
+	worlds.OK[struct{}](e.leaf, "history", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"afterMessageSeq":0}`, lobby.InstanceID))
 	e.hub.Until(patience, "the facts to be heard on the leaf node", func() bool {
 		m, err := heard.NextMsg(patience)
 		return err == nil && strings.Contains(string(m.Data), "carol") && strings.Contains(string(m.Data), "member.left")

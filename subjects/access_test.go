@@ -68,3 +68,20 @@ func TestReplyAllowed(t *testing.T) {
 		}
 	}
 }
+
+func TestInDomain(t *testing.T) {
+	for _, c := range []struct{ domain, subject, want string }{
+		{"", "$JS.API.INFO", "$JS.API.INFO"},
+		{"", "$KV.rooms.lobby", "$KV.rooms.lobby"},
+		{"hub", "$JS.API.INFO", "$JS.hub.API.INFO"},
+		{"hub", "$JS.API.STREAM.INFO.ROOMS", "$JS.hub.API.STREAM.INFO.ROOMS"},
+		{"hub", "$KV.rooms.lobby", "$JS.hub.API.$KV.rooms.lobby"},
+		{"hub", "$KV.rooms.>", "$JS.hub.API.$KV.rooms.>"},
+		{"hub", "room.journal.lobby", "room.journal.lobby"},
+		{"hub", "$JS.ACK.ROOMS.>", "$JS.ACK.ROOMS.>"},
+	} {
+		if got := subjects.InDomain(c.domain, c.subject); got != c.want {
+			t.Errorf("%s in %q is %s, want %s", c.subject, c.domain, got, c.want)
+		}
+	}
+}
