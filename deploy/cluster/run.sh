@@ -32,10 +32,10 @@ each() { echo "$1" | cut -d ' ' -f "$2"; }
 
 ROUTES= urls=
 for n in 1 2 3; do
-	ROUTES="$ROUTES\"nats://127.0.0.1:$(each "$routes" $n)\" "
+	ROUTES="$ROUTES${ROUTES:+, }\"nats://127.0.0.1:$(each "$routes" $n)\""
 	urls="$urls${urls:+,}nats://127.0.0.1:$(each "$clients" $n)"
 done
-ROUTES="[ $ROUTES]"
+ROUTES="[ $ROUTES ]"
 export ROUTES SYSTEM_PASSWORD
 
 pids=
