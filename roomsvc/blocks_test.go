@@ -331,6 +331,12 @@ func TestNamesByToken(t *testing.T) {
 	if members := ok[room.MembersReply](w, "members", `{"roomID":"lobby","sync":true}`).MemberList; members[0].UserName != "as a back end says" {
 		t.Errorf("a back end is not heeded: %+v", members[0])
 	}
+	ok[position](w, "enter.bob", `{"roomID":"lobby"}`)
+	w.Refused(room.ErrRoomNotExist, "updateMember.alice", `{"roomID":"nowhere","userName":"Admin"}`) // her token says how she is called
+	none := w.Refused(room.ErrParamInvalid, "updateMember.bob", `{"roomID":"lobby","userName":"Admin"}`)
+	if none.Field != "userName" || !strings.HasPrefix(none.Message, "userName does not count: on this service the claims name and info of an end user's token say how it is called") {
+		t.Errorf("a name of one's own: %+v", none)
+	}
 	err := instances[0].Grant(w.Ctx, "carol", room.Grant{Named: true, Name: strings.Repeat("x", 257), Until: hour})
 	if err == nil || !strings.Contains(err.Error(), "name has 257 bytes") {
 		t.Errorf("a long name: %v", err)

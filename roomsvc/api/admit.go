@@ -23,6 +23,7 @@ func (a *API) acting(q *Request, c *room.Caller, anonymous bool) (*room.Command,
 		q.Cmd = cmd
 		cmd.UserForm, cmd.OwnForm = q.UserForm, q.UserForm && a.Feeds
 		if cmd.OwnForm && a.Limits().TokenNames == 1 {
+			cmd.CalledByToken = true
 			cmd.Name, cmd.Info = a.Leases.Called(cmd.User)
 		}
 		lease := a.Leases.Of(q.Session())

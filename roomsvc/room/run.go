@@ -46,6 +46,8 @@ type Command struct {
 	Seconds      int64             // Ban, Mute; 0: as long as the instance lives
 	Until        events.Time       // Ban: when it ends, once that has been decided
 
+	CalledByToken bool // Name and Info are what its user's token says, if anything, and not what it says itself
+
 	UserForm    bool // it came in the user form: what hosts, bans and mutes say holds for it
 	OwnForm     bool // it is from an end user, whom the room's access may keep out
 	Granted     bool // and that user's token names the room

@@ -116,6 +116,9 @@ func (r *Run) update(c *Command) Verdict {
 
 // UpdateMember fills in an updateMember.
 func (c *Command) UpdateMember() *Error {
+	if c.Name == "" && c.Info == nil && c.CalledByToken {
+		return Invalid("userName", "does not count: on this service the claims name and info of an end user's token say how it is called, and no token of yours has them; there is nothing to do")
+	}
 	if c.Name == "" && c.Info == nil {
 		return Invalid("userName", "is missing, and so is userInfo; there is nothing to do")
 	}
