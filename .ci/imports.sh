@@ -56,7 +56,7 @@ roomsvc/hooks        | life room subjects                                     | 
 roomsvc/intake       | | nats.go nats.go/micro nuid
 roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk traces turns | $nats nats.go/micro $json nuid
 roomsvc/verbs        | api commit erase events hooks journal leases messages past replica room subjects | json
-roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk traces upkeep verbs | $nats json nuid otel/trace
+roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk traces upkeep verbs | nats.go json nuid otel/trace
 roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects traces              | nats.go nats.go/micro $json nuid otel/trace
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext

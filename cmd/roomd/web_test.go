@@ -107,7 +107,7 @@ func (a *tally) ask(subject, body string) {
 // What /metrics says is what has happened, exactly.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--http", ":0", "--feeds", "--limit", "user-commands=20", "--hook", "send=app.send", "--hook-trusted")
+	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--http", ":0", "--feeds", "--limit", "user-commands=1", "--hook", "send=app.send", "--hook-trusted")
 	address := pagesOf(t, r)
 	nc, err := nats.Connect(r.url, patientDial)
 	if err != nil {

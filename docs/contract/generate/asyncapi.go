@@ -187,6 +187,7 @@ func (d *asyncDocument) addEvent(e events.TypeInfo) {
 		headers["Nats-Last-Sequence"] = text("the revision of the room's previous fact; end users' copies do not have this header")
 	}
 	if e.Type != events.UserStateChanged {
+		headers["traceparent"] = text("W3C Trace Context of the span in which it was stored, or copied for end users; only if the service traces")
 		headers[events.SessionsHeader] = text("only on room.feed.{user}.{room}: those of the user's sessions that this copy is for, separated by commas, each written like an ID in a subject; a session that is not among them has left, or came later, and does not take it")
 	}
 	d.Components.Messages[name] = message{
