@@ -41,17 +41,8 @@ func StartOperator(t testing.TB, s OperatorSettings, opts ...Option) *Operator {
 	signer, account, seed := KeyPair(t, nkeys.CreateAccount)
 	o.Account, o.Issuer = account, seed
 	resolver := &server.MemAccResolver{}
-	store := func(c *jwt.AccountClaims) {
-		text, err := c.Encode(operatorKey)
-		if err == nil {
-			err = resolver.Store(c.Subject, text)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	chat := jwt.NewAccountClaims(account)
-	chat.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit, MaxAckPending: jwt.NoLimit}
+	chat.Limits.JetStreamLimits = unlimited
 	if s.SigningKey {
 		var public string
 		signer, public, o.Issuer = KeyPair(t, nkeys.CreateAccount)
@@ -71,8 +62,8 @@ func StartOperator(t testing.TB, s OperatorSettings, opts ...Option) *Operator {
 		c.Sub.Deny.Add(">")
 	})
 	chat.Authorization = jwt.ExternalAuthorization{AuthUsers: jwt.StringList{service.Subject}, XKey: s.XKey}
-	store(chat)
-	store(jwt.NewAccountClaims(system))
+	store(t, resolver, chat, operatorKey)
+	store(t, resolver, jwt.NewAccountClaims(system), operatorKey)
 	o.System, _ = user(t, systemKey, system, func(*jwt.UserClaims) {})
 	claims := jwt.NewOperatorClaims(operator)
 	claims.SystemAccount = system
@@ -83,6 +74,20 @@ func StartOperator(t testing.TB, s OperatorSettings, opts ...Option) *Operator {
 		}
 	}}, opts...)...)
 	return o
+}
+
+var unlimited = jwt.JetStreamLimits{MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit, MaxAckPending: jwt.NoLimit}
+
+// store makes an account known to the server.
+func store(t testing.TB, to server.AccountResolver, c *jwt.AccountClaims, operator nkeys.KeyPair) {
+	t.Helper()
+	text, err := c.Encode(operator)
+	if err == nil {
+		err = to.Store(c.Subject, text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // user makes a user of an account, and its file of credentials.
