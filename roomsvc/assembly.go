@@ -136,8 +136,9 @@ func (s *assembly) assemble(ctx context.Context) error {
 // openDoors makes ready where commands arrive.
 func (s *assembly) openDoors() (err error) {
 	s.door = &userDoor{
-		life: s.life, log: s.log, nc: s.nc, system: s.cfg.System, only: s.cfg.Server, end: s.cfg.EndConnection, limits: s.limits.Load, closed: s.leases.Closed, warden: s.warden,
+		life: s.life, log: s.log, nc: s.nc, system: s.cfg.System, only: s.cfg.Server, end: s.cfg.EndConnection, limits: s.limits.Load, closed: s.leases.Closed, warden: s.warden, goodKey: s.cfg.GoodKey,
 	}
+	s.leases.Refuses = s.door.refuses
 	if s.users = s.nc; !s.cfg.Feeds {
 		return nil
 	}
@@ -297,7 +298,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 	}
 	s.talk = talk.New(talk.Config{
 		Life: s.life, Log: s.log, Clock: s.clock, Conn: s.nc, Replica: rep, Sync: s.sync, Commit: s.commit,
-		Messages: s.messages, Outbox: s.outbox, Limits: limits, Source: s.cfg.SourcePrefix, Known: known,
+		Messages: s.messages, Outbox: s.outbox, Limits: limits, Prove: s.prove, Source: s.cfg.SourcePrefix, Known: known,
 	})
 	s.erase = erase.New(erase.Config{Life: s.life, Log: s.log, Replica: rep, Messages: s.messages, Limits: limits, Source: s.cfg.SourcePrefix})
 	s.warden.Start(blocks.Config{Life: s.life, Log: s.log, Replica: rep, Sync: s.sync, Commit: s.commit, End: s.door.endBarred, EndAll: s.door.endAllBarred})

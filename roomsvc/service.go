@@ -41,6 +41,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/api"
+	"natsrooms/roomsvc/blocks"
 	"natsrooms/roomsvc/clock"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/health"
@@ -195,8 +196,9 @@ func (s *Service) Err() error {
 
 // Grant notes what the token with which a user connects gives it. Until the token expires, the
 // user may join those of its rooms whose access is by token, through any instance; rooms of
-// several tokens add up. How the user is called, the newest token says. An error says that the
-// grant is refused, was not stored, or may not have been.
+// several tokens add up. How the user is called, the newest token says. All that ends sooner if
+// the token, by [room.Grant.From], is refused or its key is gone. An error says that the grant is
+// refused, was not stored, or may not have been.
 func (s *Service) Grant(ctx context.Context, u subjects.User, g room.Grant) error {
 	limits := s.limits.Load()
 	if g.Named = g.Named && limits.TokenNames == 1; g.Named {
@@ -207,14 +209,14 @@ func (s *Service) Grant(ctx context.Context, u subjects.User, g room.Grant) erro
 	if !g.Named && len(g.Rooms)+len(g.Hosts) == 0 {
 		return nil
 	}
-	return s.grants.Add(ctx, u, &g)
+	return s.grants.Add(ctx, u, &g, blocks.MarkOf(&g.From))
 }
 
 // Admit says why somebody with a token may not have a connection now; nil if it may.
 func (s *Service) Admit(ctx context.Context, b room.Bearer) error { return s.door.admit(ctx, b) }
 
-// KeysChanged ends the connections that were let in with tokens of a key that is not good any
-// more, on all servers, and returns how many they were. It ends those of which that is not known,
+// KeysChanged ends the connections that were let in with tokens of a key that is not
+// good any more, on all servers, and returns how many they were. It ends those of which that is not known,
 // because they are older than all instances, too: whoever has a good token connects again.
 func (s *Service) KeysChanged(ctx context.Context, good func(key uint64) bool) (ended int, err error) {
 	return s.door.keysChanged(ctx, good)

@@ -34,6 +34,8 @@ type userDoor struct {
 	closed func(room.Connection) // is told of every client's connection that has closed
 	warden *blocks.Warden
 
+	goodKey func(key uint64) bool // which keys of tokens are good now; nil: all
+
 	connections guard.Connections
 	marks       blocks.Marks                          // of the tokens that connections were let in with
 	good        atomic.Pointer[func(key uint64) bool] // which keys of tokens are good; nil: those that there were at the start
@@ -60,6 +62,11 @@ func (d *userDoor) admit(ctx context.Context, b room.Bearer) error {
 	}
 	d.letIn(b.Connection, mark)
 	return nil
+}
+
+// refuses says whether a token is refused now. It is judged by its key if that is known.
+func (d *userDoor) refuses(m room.TokenMark) bool {
+	return d.warden.Book.Bars(m) != nil || d.goodKey != nil && m.Key != 0 && !d.goodKey(m.Key)
 }
 
 // admitUser says why an end user may not have one more connection now; nil if it may.

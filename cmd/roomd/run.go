@@ -103,6 +103,10 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	defer spans.Close()
 	settings := cfg.service(l, log)
 	settings.Tracer = spans.Provider()
+	file := newKeyFile(cfg, keys, log)
+	if keys != nil {
+		settings.GoodKey = file.good
+	}
 	svc, err := roomsvc.New(ctx, l.nc, settings)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -114,7 +118,8 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	again := &reloader{cfg: cfg, log: log, level: level, keys: &keyFile{cfg: cfg, log: log, keys: keys, door: door, svc: svc}, svc: svc, certs: l.certs}
+	file.door, file.end = door, svc.KeysChanged
+	again := &reloader{cfg: cfg, log: log, level: level, keys: file, svc: svc, certs: l.certs}
 	defer watching(ctx, func(ctx context.Context) { again.watch(ctx, hangUps) })()
 	pages.Show(svc)
 	fmt.Fprintf(stdout, "ready nats://%s %s\n", l.address, version.String())

@@ -104,7 +104,7 @@ func (a *API) admitNow(q *Request, err *room.Error) {
 	if q.Cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 		return
 	}
-	q.Cmd.HostByToken = q.Cmd.OwnForm && a.Leases.HostOf(q.Cmd.User, q.Cmd.Room)
+	a.ByToken(q)
 	if err == nil && q.Info.Verb != room.Leave {
 		err = q.Place.Change(time.Now(), q.Cmd.Named())
 	}
@@ -118,6 +118,19 @@ func (a *API) admitNow(q *Request, err *room.Error) {
 		return
 	}
 	a.Consult(q, func(hooks.Answer) { a.Alive(q, func() { a.Commit.Enqueue(&q.Call) }) })
+}
+
+// ByToken notes whether a token makes the command's user a host of its room, as far as this
+// instance has heard.
+func (a *API) ByToken(q *Request) {
+	q.Cmd.HostByToken = q.Cmd.OwnForm && a.Leases.HostOf(q.Cmd.User, q.Cmd.Room)
+}
+
+// Runs says whether the user of a read runs the room.
+func (a *API) Runs(q *Request, st *room.State) bool {
+	c := *q.Cmd
+	c.HostByToken = c.OwnForm && a.Leases.HostOf(c.User, st.Room)
+	return st.Runs(&c)
 }
 
 // keptAway refuses a command that would bring somebody in who is blocked, or whose ID, or the

@@ -45,7 +45,7 @@ func (c *Claims) Until() time.Time {
 
 // Grant is what the token gives besides permissions.
 func (c *Claims) Grant() room.Grant {
-	g := room.Grant{Rooms: c.Rooms, Hosts: c.Hosts, Named: c.Name != nil || c.Info != nil, Info: c.Info}
+	g := room.Grant{From: c.bearer(room.Connection{}), Rooms: c.Rooms, Hosts: c.Hosts, Named: c.Name != nil || c.Info != nil, Info: c.Info}
 	if c.Name != nil {
 		g.Name = *c.Name
 	}

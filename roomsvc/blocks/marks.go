@@ -9,18 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
 
 // Mark is what is remembered of a token.
-type Mark struct {
-	User     subjects.User `json:"userID"`
-	ID       uint64        `json:"id,omitzero"` // stands for its jti; 0: it has none
-	IssuedAt events.Time   `json:"issuedAt,omitzero"`
-	Key      uint64        `json:"key"` // stands for the key that it is signed with
-}
+type Mark = room.TokenMark
 
 // MarkOf is the mark of the token that somebody brings.
 func MarkOf(b *room.Bearer) Mark {

@@ -127,7 +127,7 @@ func (e *Eraser) who(a *Asked, q *room.DeleteMessagesRequest) (*who, *room.Error
 		}
 		w.instance = st.InstanceID
 		w.member = st.Member(w.user) != nil
-		w.any = w.any || st.IsHost(w.user)
+		w.any = w.any || st.Runs(a.Cmd)
 	})
 	if w.instance == "" {
 		return nil, room.Refuse(room.ErrRoomNotExist, "there is no room %q; for messages of one that has ended, name its instanceID; nothing was deleted", w.room)

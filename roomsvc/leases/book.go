@@ -21,6 +21,10 @@ type Book struct {
 	passed  journal.Passed
 	serving atomic.Bool // this instance takes commands
 
+	// Refuses says whether a token is refused now; then what it gave its user counts no more. It is
+	// set before anything is asked about grants. nil: none is.
+	Refuses func(room.TokenMark) bool
+
 	mu       sync.Mutex // guards known, except its count and its channel, and the fields below it
 	known    *ledger
 	ahead    time.Duration // how far the server's clock is ahead of that of facts

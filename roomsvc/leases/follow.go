@@ -143,7 +143,7 @@ func (b *Book) take(m jetstream.Msg) {
 		b.known.beats.take(m.Data(), meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
 	default:
 		if u, ok := subjects.UserOfGrant(key); ok {
-			b.known.takeGrants(u, m.Data(), gone)
+			b.known.takeGrants(u, m.Data(), gone, events.TimeOf(meta.Timestamp))
 		} else if u, session, ok := subjects.ParseSessionKey(key); ok {
 			b.known.takeLease(Session{u, session}, m.Data(), gone, meta.Sequence.Stream, events.TimeOf(meta.Timestamp))
 		}

@@ -25,15 +25,16 @@ type Grants struct{ Book *Book }
 const mostJitter = 20 * time.Millisecond
 
 // Add notes what a token with which a user connects gives it, until the token runs out. Rooms of
-// several tokens add up; how the user is called, the newest one says. An error says that it was
-// not stored, or may not have been.
-func (g *Grants) Add(ctx context.Context, u subjects.User, grant *room.Grant) error {
+// several tokens add up; how the user is called, the newest one says. mark is the token's. An
+// error says that it was not stored, or may not have been.
+func (g *Grants) Add(ctx context.Context, u subjects.User, grant *room.Grant, mark room.TokenMark) error {
+	mark.User = ""
 	for ctx.Err() == nil {
 		held, seq, err := g.of(ctx, u)
 		if err != nil {
 			return err
 		}
-		if held.add(grant) {
+		if held.add(grant, mark, func(m room.TokenMark) bool { return g.Book.refuses(u, m) }) {
 			seq, err = g.put(ctx, u, held, seq)
 		}
 		switch {
@@ -61,7 +62,9 @@ func (g *Grants) of(ctx context.Context, u subjects.User) (*grants, uint64, erro
 	case journal.IsMarker(m.Header):
 		return held, m.Sequence, nil
 	}
-	return held, m.Sequence, json.Unmarshal(m.Data, held)
+	err = json.Unmarshal(m.Data, held)
+	held.stored(events.TimeOf(m.Time))
+	return held, m.Sequence, err
 }
 
 func (g *Grants) put(ctx context.Context, u subjects.User, held *grants, expect uint64) (uint64, error) {
@@ -83,7 +86,7 @@ func (g *Grants) Names(ctx context.Context, u subjects.User, r subjects.Room) (n
 	}
 	now := events.TimeOf(time.Now())
 	for _, t := range held.Tokens {
-		if t.Until > now {
+		if t.Until > now && !g.Book.refuses(u, t.TokenMark) {
 			host = host || slices.Contains(t.Hosts, string(r))
 			named = named || slices.Contains(t.Rooms, string(r))
 		}
@@ -91,22 +94,34 @@ func (g *Grants) Names(ctx context.Context, u subjects.User, r subjects.Room) (n
 	return named || host, host, nil
 }
 
-// Called is how a user is called by the newest of its tokens that says so.
+// Called is how a user is called by the newest of its tokens that says so and is still good.
 func (b *Book) Called(u subjects.User) (name string, info jsontext.Value) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.known.bearers[u].called
-	if c == nil || c.over(events.TimeOf(time.Now())) {
-		return "", nil
+	now := events.TimeOf(time.Now())
+	for _, c := range b.bearer(u).called {
+		if !c.over(now) && !b.refuses(u, c.TokenMark) {
+			return c.Name, c.Info
+		}
 	}
-	return c.Name, c.Info
+	return "", nil
 }
 
 // HostOf says whether a token of the user's makes it a host of a room, as far as that has been
 // heard of; [Grants.Names] knows better.
 func (b *Book) HostOf(u subjects.User, r subjects.Room) bool {
+	now := events.TimeOf(time.Now())
+	return slices.ContainsFunc(b.bearer(u).hosts, func(t tokenGrant) bool {
+		return t.Until > now && slices.Contains(t.Hosts, string(r)) && !b.refuses(u, t.TokenMark)
+	})
+}
+
+func (b *Book) bearer(u subjects.User) bearer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := events.TimeOf(time.Now())
-	return slices.ContainsFunc(b.known.bearers[u].hosts, func(t tokenGrant) bool { return t.Until > now && slices.Contains(t.Hosts, string(r)) })
+	return b.known.bearers[u]
+}
+
+// refuses says whether a token of the user's is refused now, with all that it gave.
+func (b *Book) refuses(u subjects.User, m room.TokenMark) bool {
+	m.User = u
+	return b.Refuses != nil && b.Refuses(m)
 }

@@ -315,12 +315,12 @@ const closedKept = time.Minute
 
 // bearer is what every instance knows of what a user's tokens say.
 type bearer struct {
-	called *called
+	called []called // the newest first
 	hosts  []tokenGrant
 }
 
-// takeGrants takes a message under the key of a user's grants.
-func (k *ledger) takeGrants(u subjects.User, data []byte, gone bool) {
+// takeGrants takes a message under the key of a user's grants, which was stored then.
+func (k *ledger) takeGrants(u subjects.User, data []byte, gone bool, at events.Time) {
 	var held grants
 	if !gone {
 		if err := json.Unmarshal(data, &held); err != nil {
@@ -328,10 +328,11 @@ func (k *ledger) takeGrants(u subjects.User, data []byte, gone bool) {
 			return
 		}
 	}
-	known := bearer{called: held.Called}
+	held.stored(at)
+	known := bearer{called: held.names()}
 	for _, t := range held.Tokens {
 		if len(t.Hosts) > 0 {
-			known.hosts = append(known.hosts, tokenGrant{Hosts: t.Hosts, Until: t.Until})
+			known.hosts = append(known.hosts, tokenGrant{TokenMark: t.TokenMark, Hosts: t.Hosts, Until: t.Until})
 		}
 	}
 	if known.called == nil && known.hosts == nil {

@@ -44,7 +44,7 @@ func (r *Run) inRoom(c *Command) *Error {
 
 // owned refuses a member who is no host what the room leaves to owners and hosts alone.
 func (r *Run) owned(c *Command, field string, others bool) *Error {
-	if !others || !c.UserForm || r.state.Config.Attributes != AttributesOwned || r.state.IsHost(c.User) {
+	if !others || !c.UserForm || r.state.Config.Attributes != AttributesOwned || r.state.Runs(c) {
 		return nil
 	}
 	e := Refuse(ErrNotAllowed, "%s reaches for what others own; in %q only hosts may do that; nothing changed", field, r.room)

@@ -17,9 +17,18 @@ type Bearer struct {
 	Key        uint64      // stands for the key that it is signed with
 }
 
+// TokenMark is what is remembered of a token. The zero value is that of a token of which nothing is known.
+type TokenMark struct {
+	User     subjects.User `json:"userID,omitzero"`
+	ID       uint64        `json:"id,omitzero"` // stands for its jti; 0: it has none
+	IssuedAt events.Time   `json:"issuedAt,omitzero"`
+	Key      uint64        `json:"key,omitzero"` // stands for the key that it is signed with
+}
+
 // Grant is what a token gives its user besides permissions, from the moment when the user
 // connects with it.
 type Grant struct {
+	From  Bearer          // of the token; what its token is refused for, the grant is too
 	Rooms []subjects.Room // that it may join if they are by token
 	Hosts []subjects.Room // that it is a host of, and may join likewise
 	Named bool            // Name and Info are what the user is called from now on

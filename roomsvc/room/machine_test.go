@@ -330,9 +330,14 @@ func (m *machine) renew(id subjects.Room) {
 		}
 		r.facts++
 	}
-	bans, mutes := r.bans, r.mutes
+	bans, mutes, told := r.bans, r.mutes, r.told
 	r.forget()
 	r.bans, r.mutes = bans, mutes
+	for u, role := range told {
+		if r.in[u] != nil {
+			r.told[u] = role
+		}
+	}
 }
 
 // actions are the steps, for [rapid.T.Repeat].

@@ -334,7 +334,7 @@ func (r *modelRoom) forget() {
 }
 
 func (r *modelRoom) mayRun(c *room.Command) bool {
-	return !c.UserForm || r.hostly[c.User] || c.Begun != ""
+	return !c.UserForm || r.runs(c) || c.Begun != ""
 }
 
 // guarded says that a command reaches for what others own, where only hosts may.
@@ -343,7 +343,7 @@ func (r *modelRoom) guarded(c *room.Command) bool {
 	for _, u := range c.Users {
 		others = others || u != c.User
 	}
-	return others && c.UserForm && r.guards == room.AttributesOwned && !r.hostly[c.User]
+	return others && c.UserForm && r.guards == room.AttributesOwned && !r.runs(c)
 }
 
 func changed(yes bool) string {
@@ -479,4 +479,10 @@ func (r *modelRoom) restrict(c *room.Command, l *room.Limits, now events.Time) s
 // ended reports that the room has ended.
 func (r *modelRoom) ended(now events.Time) bool {
 	return r.over || len(r.in) == 0 && r.emptyAt+r.delay <= max(now, r.at)
+}
+
+// runs says whether a command's user runs the room. Who is a host by nothing but a token needs it
+// with each command.
+func (r *modelRoom) runs(c *room.Command) bool {
+	return r.hostly[c.User] && (c.HostByToken || r.told[c.User] == events.RoleHost || r.hosts == room.HostsCreator && r.creator == c.User)
 }

@@ -10,7 +10,7 @@ import (
 
 // Renewal ends an instance of a room and begins another one with the same members. It
 // is for a room that lost facts which somebody may have seen: their sequences must not
-// be used again for other content. Bans and mutes go on. A member's further sessions must join
+// be used again for other content. Bans and mutes go on, and the roles that members were given. A member's further sessions must join
 // again, what absent users left behind is gone, and a room that everybody has left just ends.
 //
 // Other instances of the service may change the room meanwhile, or renew it too, so
@@ -23,9 +23,10 @@ type Renewal struct {
 	unborn  bool                 // it is still waiting for its first member
 	bans    []events.Restriction // to say again
 	mutes   []events.Restriction
-	members []*Member // to carry over
-	carried int       // how many of them are done
-	fresh   string    // the instance that begins
+	roles   []events.MemberUpdate // that members were given, to say again
+	members []*Member             // to carry over
+	carried int                   // how many of them are done
+	fresh   string                // the instance that begins
 	last    []events.Joined
 	lastAt  uint64 // the sequence of last's fact
 }
@@ -39,9 +40,15 @@ func NewRenewal(s *State) *Renewal {
 
 // plan notes what is to be carried over.
 func (r *Renewal) plan(s *State) {
-	r.info, r.owners, r.unborn, r.members = s.Info(s.Room), s.Owners, s.Unborn, nil
+	r.info, r.owners, r.unborn, r.members, r.roles = s.Info(s.Room), s.Owners, s.Unborn, nil, nil
 	r.bans, r.mutes = s.Restrictions(0)
-	s.After(0, func(m *Member) bool { r.members = append(r.members, m); return true })
+	s.After(0, func(m *Member) bool {
+		r.members = append(r.members, m)
+		if role := s.kept[m.User].Role; role != "" {
+			r.roles = append(r.roles, events.MemberUpdate{UserID: string(m.User), Role: role})
+		}
+		return true
+	})
 }
 
 // Next is the renewal's next fact, given the room's present state; nil when the renewal
@@ -75,7 +82,8 @@ func (r *Renewal) begin(in Input) *events.Fact {
 	return f
 }
 
-// carry says bans and mutes again, and makes the next members join the new instance.
+// carry says bans and mutes again, makes the next members join the new instance, and says again
+// which roles they were given: the role with which they join could be by a token.
 func (r *Renewal) carry(s *State, in Input) *events.Fact {
 	for i := range r.last {
 		m := s.Member(subjects.User(r.last[i].UserID))
@@ -91,7 +99,7 @@ func (r *Renewal) carry(s *State, in Input) *events.Fact {
 	f := s.next(events.MemberJoined, in)
 	f.Joined = r.entries(s, 0, f.Time)
 	if len(f.Joined) == 0 {
-		return nil
+		return r.appoint(s, in)
 	}
 	f.MemberCount = s.Members + len(f.Joined)
 	r.last, r.lastAt = f.Joined, f.Sequence
@@ -109,6 +117,25 @@ func (r *Renewal) restrict(s *State, in Input) *events.Fact {
 		return f
 	}
 	return nil
+}
+
+// appoint says roles again that members were given and have not got in the new instance; nil if
+// none is left. Who was given another one meanwhile keeps that.
+func (r *Renewal) appoint(s *State, in Input) *events.Fact {
+	f, size := s.next(events.MemberUpdated, in), factOverhead
+	for _, n := range r.roles {
+		if u := subjects.User(n.UserID); s.Member(u) == nil || s.kept[u].Role != "" {
+			continue
+		}
+		if size += updateSize(&n); size > events.MaxFactBytes {
+			break
+		}
+		f.Updates = append(f.Updates, n)
+	}
+	if len(f.Updates) == 0 {
+		return nil
+	}
+	return f
 }
 
 // lacking lists restrictions that hold and are not there, as many as fit into a fact beside size.

@@ -23,6 +23,12 @@ func (s *State) IsHost(u subjects.User) bool {
 	return m != nil && m.Role == events.RoleHost
 }
 
+// Runs says whether a command's user runs the room: it is in as a host, and if nobody but a token
+// made it one, a token does so still.
+func (s *State) Runs(c *Command) bool {
+	return s.IsHost(c.User) && (c.HostByToken || s.kept[c.User].Role == events.RoleHost || isHosts(s.Config.Hosts) && s.CreatedBy == string(c.User))
+}
+
 // Banned is the user's ban at a moment; nil if it has none.
 func (s *State) Banned(u subjects.User, at events.Time) *Restriction {
 	if s == nil {
@@ -42,13 +48,14 @@ func (s *State) Unread(u subjects.User, at events.Time) *Error {
 // Muted is the user's mute at a moment; nil if it has none.
 func (s *State) Muted(u subjects.User, at events.Time) *Restriction { return s.kept[u].Mute.at(at) }
 
-// Silent refuses to let a member speak who is muted, or who is no host where only hosts speak.
-func (s *State) Silent(u subjects.User, at events.Time) *Error {
-	if mute := s.Muted(u, at); mute != nil {
-		return mute.refusal(ErrMuted, "%q may not send in %q", u, s.Room)
+// Silent refuses to let a command's user speak who is muted, or who is no host where only hosts
+// speak.
+func (s *State) Silent(c *Command, at events.Time) *Error {
+	if mute := s.Muted(c.User, at); mute != nil {
+		return mute.refusal(ErrMuted, "%q may not send in %q", c.User, s.Room)
 	}
-	if s.Config.Speakers == SpeakersHosts && !s.IsHost(u) {
-		return Refuse(ErrNotAllowed, "only hosts may send in %q, and %q is none; nothing was sent", s.Room, u)
+	if s.Config.Speakers == SpeakersHosts && !s.Runs(c) {
+		return Refuse(ErrNotAllowed, "only hosts may send in %q, and %q is none; nothing was sent", s.Room, c.User)
 	}
 	return nil
 }
@@ -128,7 +135,7 @@ func (r *Run) mayRun(c *Command) *Error {
 	if r.state == nil {
 		return Refuse(ErrRoomNotExist, "there is no room %q; nothing changed", r.room)
 	}
-	if !c.UserForm || r.state.IsHost(c.User) || c.Begun == r.state.InstanceID {
+	if !c.UserForm || r.state.Runs(c) || c.Begun == r.state.InstanceID {
 		return nil
 	}
 	return Refuse(ErrNotAllowed, "%q is no host of %q, and only hosts and back ends may %s; nothing changed", c.User, r.room, c.Verb)

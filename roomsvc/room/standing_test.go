@@ -215,7 +215,7 @@ func (w *world) kept() (users []subjects.User) {
 // back. Where only hosts speak, others do not.
 func TestMutes(t *testing.T) {
 	w := hosted(t)
-	silent := func(u subjects.User) *room.Error { return w.rooms["lobby"].Silent(u, w.now) }
+	silent := func(u subjects.User) *room.Error { return w.rooms["lobby"].Silent(as(room.Send, string(u)), w.now) }
 	if v, facts := w.carry(restrict(room.Mute, "alice", 60, "bob", "eve")); !v.Changed || len(facts) != 1 || len(facts[0].Mutes) != 2 {
 		t.Fatalf("%+v", v)
 	}
@@ -498,5 +498,46 @@ func TestOneEndsAnotherBegins(t *testing.T) {
 	w.reload("lobby")
 	if s := w.rooms["lobby"]; s.Muted("eve", w.now) == nil || s.Banned("eve", w.now) != nil {
 		t.Errorf("%+v, %+v", s.Muted("eve", w.now), s.Banned("eve", w.now))
+	}
+}
+
+// Whom nothing but a token made a host runs the room as long as a token says so, command by command.
+// Whoever was given the role, or made the room, needs none.
+func TestHostByTokenAlone(t *testing.T) {
+	w := newWorld(t)
+	c := as(room.Create, "alice")
+	c.Config.Hosts, c.Config.Speakers, c.Config.Attributes = room.HostsCreator, room.SpeakersHosts, room.AttributesOwned
+	w.carry(c)
+	w.run("join bob lobby form token", "join carol lobby form", "join dave lobby form token")
+	w.hasHosts(t, "alice", "bob", "dave")
+	w.carry(setRole("alice", events.RoleHost, "dave"))
+	runs := func(u string, token, want bool) {
+		t.Helper()
+		commands := []*room.Command{setRole(u, events.RoleMember, "nobody"), restrict(room.Unban, u, 0, "nobody"), restrict(room.Kick, u, 0, "nobody")}
+		force := as(room.SetAttributes, u)
+		force.Force, force.Set, force.UserForm = true, map[string]string{"k": u}, true
+		for _, c := range append(commands, force) {
+			c.HostByToken = token
+			if v, _ := w.carry(c); refusedWith(v, room.ErrNotAllowed) == want {
+				t.Errorf("%s by %s, by token %v: %+v", c.Verb, u, token, v)
+			}
+		}
+		send := as(room.Send, u)
+		send.HostByToken = token
+		if refused := w.rooms["lobby"].Silent(send, w.now); (refused == nil) != want {
+			t.Errorf("%s speaks, by token %v: %v", u, token, refused)
+		}
+	}
+	for range 2 {
+		for u, alone := range map[string]bool{"alice": true, "bob": false, "carol": false, "dave": true} {
+			runs(u, false, alone)
+		}
+		runs("bob", true, true)
+		runs("carol", true, false) // it was none when it came in
+		renewed := room.NewRenewal(w.rooms["lobby"])
+		for f := renewed.Next(w.rooms["lobby"], w.input("lobby")); f != nil; f = renewed.Next(w.rooms["lobby"], w.input("lobby")) {
+			w.store(f)
+		}
+		w.hasHosts(t, "alice", "bob", "dave") // in the new instance, too
 	}
 }

@@ -49,9 +49,10 @@ type Config struct {
 	Commit   *commit.Committer
 	Messages *messages.Store
 	Outbox   *messages.Outbox
-	Limits   func() *room.Limits // as they are now
-	Source   string              // prefix of the source of every event
-	Known    *messages.Known     // what has been stored lately; nil: nobody needs to know
+	Limits   func() *room.Limits                       // as they are now
+	Prove    func(context.Context, *commit.Call) error // makes sure whether a token makes the call's user a host
+	Source   string                                    // prefix of the source of every event
+	Known    *messages.Known                           // what has been stored lately; nil: nobody needs to know
 }
 
 // Talk is what is being said through one instance.
@@ -72,6 +73,8 @@ type Saying struct {
 	Heard   Moment                // when its turn came
 	Silent  bool                  // it succeeds if it may be sent, and nobody hears it
 	Said    func(*room.SendReply) // answers the send, unless it has been answered
+
+	unproved bool // it is refused to a host by a token, as far as is known here
 }
 
 // Moment is how far a room had got, as this instance knew it.
@@ -124,14 +127,14 @@ func (t *Talk) decideAll(list []*Saying) (later []*Saying) {
 	ctx, cancel := context.WithTimeout(t.Life, commit.Timeout)
 	defer cancel()
 	err := t.Sync.Pass(ctx)
-	leaving := map[paceKey]bool{}
+	leaving, sure := map[paceKey]bool{}, map[paceKey]bool{}
 	for _, s := range list {
 		key := paceKey{s.Cmd.User, s.Cmd.Room}
 		switch {
 		case s.Answered(): // its time ran out
 		case err != nil:
 			t.Commit.Refuse(s.Call, room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who is in %q; try again", s.Cmd.Room))
-		case leaving[key] || t.decide(s):
+		case leaving[key] || t.decide(ctx, s, sure):
 			leaving[key] = true
 			later = append(later, s)
 		}
@@ -139,9 +142,18 @@ func (t *Talk) decideAll(list []*Saying) (later []*Saying) {
 	return later
 }
 
-// decide accepts a message or refuses it, unless its sender may be about to be out.
-func (t *Talk) decide(s *Saying) (later bool) {
+// decide accepts a message or refuses it, unless its sender may be about to be out. That a token
+// makes its sender a host no more must be sure, for each sender once; another instance may have
+// heard of a newer one.
+func (t *Talk) decide(ctx context.Context, s *Saying, sure map[paceKey]bool) (later bool) {
 	place, later, refused := t.place(s)
+	if key := (paceKey{s.Cmd.User, s.Cmd.Room}); refused != nil && s.unproved && !sure[key] {
+		if sure[key] = true; t.Prove(ctx, s.Call) != nil {
+			refused = room.Refuse(room.ErrBusy, "nothing happened: this instance could not make sure of who may send in %q; try again", s.Cmd.Room)
+		} else if s.Cmd.HostByToken {
+			place, later, refused = t.place(s)
+		}
+	}
 	switch {
 	case later:
 	case refused != nil:
@@ -169,8 +181,9 @@ func (t *Talk) place(s *Saying) (place *messages.Place, later bool, refused *roo
 			refused = refuse(room.ErrUserNotInRoom, "%q (session %s) is not in %q", c.User, c.Session, c.Room)
 		case in.Leaving(c.User):
 			later = true
-		case c.UserForm && st.Silent(c.User, now) != nil:
-			refused = st.Silent(c.User, now)
+		case c.UserForm && st.Silent(c, now) != nil:
+			refused = st.Silent(c, now)
+			s.unproved = c.OwnForm && st.IsHost(c.User) && !st.Runs(c)
 		default:
 			m.InstanceID, m.After, m.Time = st.InstanceID, after(s, &in), max(st.FactAt, now)
 			place = t.Outbox.Place(c.Room, c.User)

@@ -30,6 +30,7 @@ func takeDelete(a *api.API, q *api.Request) {
 		return
 	}
 	a.ReadAside(q, room.Freshness{}, cmd.Room, func(ctx context.Context) (any, *room.Error) {
+		a.ByToken(q)
 		asked := &erase.Asked{Call: &q.Call, Trusted: !q.UserForm, Reading: q.Place.Read}
 		reply, refused := a.Eraser.Delete(ctx, asked, body)
 		q.Place.Spent(time.Now(), searching+asked.Read/costs)

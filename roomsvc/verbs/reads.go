@@ -17,7 +17,7 @@ import (
 func takeGet(a *api.API, q *api.Request) {
 	readRoom(a, q, func(st *room.State) any {
 		reply := &room.GetReply{Room: st.Info(st.Room), Subscribe: a.Subscribe(q, st.Room, st.Config), Position: st.Position(), Owners: st.OwnerIDs()}
-		if !q.UserForm || st.IsHost(q.Cmd.User) {
+		if !q.UserForm || a.Runs(q, st) {
 			bans, mutes := st.Restrictions(events.TimeOf(time.Now()))
 			var more [2]bool
 			reply.Bans, more[0] = restrictions(bans)

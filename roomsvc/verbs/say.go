@@ -38,6 +38,7 @@ func say(a *api.API, q *api.Request, body *room.SendRequest, answer hooks.Answer
 		a.Commit.Refuse(&q.Call, err)
 		return
 	}
+	a.ByToken(q)
 	s := a.Saying(q)
 	s.Message, s.Heard, s.Silent = m, a.Talk.Now(q.Cmd.Room), answer.Silent
 	a.Alive(q, func() { a.Talk.Say(s) })
