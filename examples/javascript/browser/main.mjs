@@ -28,6 +28,16 @@ const refusals = {
   MUTED: (err) => `You are muted${until(err)}, so nobody has seen what you wrote.`,
 };
 
+/** So many seconds in words. */
+const span = (s) => (s % 60 ? `${s} second${s === 1 ? "" : "s"}` : `${s / 60} minute${s === 60 ? "" : "s"}`);
+
+/** Says why something from a menu did not work. */
+function failed(err) {
+  if (err.code !== "NOT_ALLOWED") add("note", `That did not work: ${err.message}.`);
+  else if (err.limit) add("note", `You can delete what you said for ${span(err.limit)} only.`);
+  else add("note", "Only hosts of the room may do that.");
+}
+
 for (const [name, value] of new URLSearchParams(location.search)) {
   if (door.elements[name]) door.elements[name].value = value;
 }
@@ -69,7 +79,7 @@ door.addEventListener("submit", async (event) => {
     open();
     follow(states, (notice) => told(notice));
     follow(client.watch({ roomID }), show);
-    follow(client.messages({ roomID, last: 20 }), hear);
+    follow(client.messages({ roomID, last: 20, deleted: forget }), hear);
   } catch (err) {
     close(refusals[err.code]?.(err) ?? (err.message || "No server answers there.")); // a browser does not say why
   }
@@ -155,6 +165,7 @@ function show({ fact, roster }) {
   const mine = members.filter((m) => m.userID === me);
   const others = members.filter((m) => m.userID !== me);
   iAmHost = mine[0]?.role === "host";
+  talk.classList.toggle("host", iAmHost); // then every message has a menu
   $("members").replaceChildren(...[...mine, ...others].map(entry));
   $("count").textContent = members.length;
   const what = fact && { // by type: what a line says
@@ -172,7 +183,7 @@ function entry(member) {
   const line = element("li", userID === me ? "me" : "", "");
   const name = element(iAmHost && userID !== me ? "button" : "span", role === "host" ? "host" : "", userName || userID);
   if (name.tagName === "BUTTON") name.type = "button";
-  name.onclick = name.tagName === "BUTTON" ? () => openMenu(member, name) : null;
+  name.onclick = name.tagName === "BUTTON" ? () => openMenu(`What to do with ${userName || userID}`, deeds(member), name) : null;
   line.append(name);
   return line;
 }
@@ -191,32 +202,64 @@ const deeds = ({ userID, role }) => {
   ];
 };
 
-function openMenu(member, at) {
+/** What may be done with a message: its sender may delete it for a while, a host at any time. */
+const deedsWith = ({ messageSeq, senderUserID }) => {
+  const remove = ["Delete", () => client.deleteMessages({ roomID, messageSeqs: [messageSeq] })];
+  if (!iAmHost || senderUserID === me || !senderUserID) return [remove];
+  return [remove, ...deeds({ userID: senderUserID }).filter(([label]) => /^(Ban|Mute|Unmute)/.test(label))];
+};
+
+function openMenu(label, list, at) {
   const menu = $("menu");
-  menu.ariaLabel = `What to do with ${member.userName || member.userID}`;
-  menu.replaceChildren(...deeds(member).map(([label, act]) => {
+  menu.ariaLabel = label;
+  menu.replaceChildren(...list.map(([label, act]) => {
     const item = element("button", "", label);
     item.type = "button";
     item.role = "menuitem";
     item.onclick = () => {
       menu.hidePopover();
-      act().catch((err) => add("note", `that did not work: ${err.message}`));
+      act().catch(failed);
     };
     return item;
   }));
   menu.showPopover();
   const { left, bottom } = at.getBoundingClientRect();
-  menu.style.left = `${Math.min(left, innerWidth - menu.offsetWidth - 8)}px`;
+  menu.style.left = `${Math.max(8, Math.min(left, innerWidth - menu.offsetWidth - 8))}px`;
   menu.style.top = `${Math.min(bottom + 4, innerHeight - menu.offsetHeight - 8)}px`;
   menu.firstChild.focus();
 }
+
+$("menu").addEventListener("keydown", (event) => {
+  const items = [...$("menu").children];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  items.at((items.indexOf(document.activeElement) + step) % items.length).focus();
+});
 
 const names = ({ data }) => data.memberList.map((m) => m.userName || m.userID).join(", ");
 
 function hear({ data }) {
   const time = new Date(data.timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const mine = data.senderUserID === me;
-  add(mine ? "me" : "", data.data, mine ? time : `${data.senderUserID}, ${time}`);
+  const line = add(mine ? "me" : "", data.data, mine ? time : `${data.senderUserID}, ${time}`);
+  if (!data.messageSeq) return; // live only
+  line.dataset.seq = data.messageSeq;
+  const more = element("button", "more", "⋯");
+  more.type = "button";
+  more.ariaLabel = `What to do with: ${data.data.slice(0, 40)}`;
+  more.ariaHasPopup = "menu";
+  more.onclick = () => openMenu(more.ariaLabel, deedsWith(data), more);
+  line.prepend(more);
+}
+
+/** Takes deleted messages off the screen. */
+function forget({ messageSeqs }) {
+  for (const seq of messageSeqs) {
+    const line = talk.querySelector(`[data-seq="${seq}"]`);
+    if (line?.contains(document.activeElement)) say.elements.text.focus();
+    line?.remove();
+  }
 }
 
 const talk = $("talk");
@@ -231,6 +274,7 @@ function add(className, text, caption) {
   talk.append(line);
   if (className === "me") atEnd = true;
   toEnd();
+  return line;
 }
 
 function element(tag, className, text) {

@@ -54,6 +54,22 @@ class Tab {
     return this.page.getByLabel("Message").fill(text).then(() => this.page.getByRole("button", { name: "Send" }).click());
   }
 
+  /** The button of a message, if the tab's user may do something with it. */
+  more(text) {
+    return this.page.locator("#talk li:not(.note)").filter({ hasText: text }).getByRole("button");
+  }
+
+  /** Chooses something from a message's menu. */
+  async chooses(text, item) {
+    await this.more(text).click();
+    await this.page.getByRole("menuitem", { name: item, exact: true }).click();
+  }
+
+  /** Waits until these are the messages that are shown. */
+  shows(...texts) {
+    return this.page.waitForFunction((want) => [...document.querySelectorAll("#talk li:not(.note)")].map((li) => li.lastChild.textContent).join() === want, texts.join());
+  }
+
   line(text) {
     return this.page.locator("#talk li").filter({ hasText: text }).waitFor();
   }
@@ -61,7 +77,7 @@ class Tab {
 
 /** A test in a fresh browser; what its tabs looked like is kept if it fails. */
 function chat(name, body) {
-  test(name, { timeout: 60_000 }, async (t) => {
+  test(name, { timeout: 180_000 }, async (t) => {
     const context = await browser.newContext();
     context.setDefaultTimeout(15_000);
     try {
@@ -200,6 +216,104 @@ chat("a host runs the room from its members' menus, and each of them is told why
   await bob.line("bob is no host any more");
   await bob.page.locator("#members button").first().waitFor({ state: "detached" });
   assert.deepEqual([alice.complaints, bob.complaints, carol.complaints], [[], [], []]);
+});
+
+chat("messages are deleted from their menus, and are gone from every screen", async (context) => {
+  const service = await roomdWithTokens();
+  const tab = async (user) => Tab.in(context, user, "said", service.ws, await service.tokenOf(user));
+  const alice = await tab("alice"); // makes the room
+  await alice.members("alice");
+  const bob = await tab("bob");
+  await alice.members("alice", "bob");
+  for (const text of ["one", "two"]) await bob.says(text);
+  await bob.shows("one", "two");
+  await alice.says("three");
+  for (const each of [alice, bob]) await each.shows("one", "two", "three");
+  assert.equal(await bob.more("three").count(), 0); // it is not his, and he is no host
+
+  await bob.more("one").click();
+  assert.deepEqual(await bob.page.getByRole("menuitem").allTextContents(), ["Delete"]);
+  await bob.page.getByRole("menuitem", { name: "Delete" }).click();
+  for (const each of [alice, bob]) await each.shows("two", "three");
+
+  // By keyboard, on a screen as narrow as a telephone's.
+  const { page } = alice;
+  await page.setViewportSize({ width: 360, height: 640 });
+  await alice.more("two").focus();
+  await page.keyboard.press("Enter");
+  const items = page.getByRole("menuitem");
+  assert.deepEqual(await items.allTextContents(), ["Delete", "Ban for 10 minutes", "Mute for 10 minutes", "Unmute"]);
+  const { x, y, width, height } = await page.getByRole("menu").boundingBox();
+  assert.ok(x >= 0 && y >= 0 && x + width <= 360 && y + height <= 640, JSON.stringify({ x, y, width, height }));
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  const focused = () => page.evaluate(() => document.activeElement.textContent);
+  for (const [key, text] of [["ArrowUp", "Unmute"], ["ArrowDown", "Delete"], ["Tab", "Ban for 10 minutes"]]) {
+    await page.keyboard.press(key);
+    assert.equal(await focused(), text, key);
+  }
+  await page.keyboard.press("Escape");
+  await page.getByRole("menu").waitFor({ state: "hidden" });
+  assert.ok(await alice.more("two").evaluate((button) => button === document.activeElement));
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Enter");
+  for (const each of [alice, bob]) await each.shows("three");
+  assert.ok(await page.getByLabel("Message").evaluate((input) => input === document.activeElement));
+  await alice.chooses("three", "Delete"); // her own
+  for (const each of [alice, bob]) await each.shows();
+  assert.deepEqual([alice.complaints, bob.complaints], [[], []]);
+});
+
+chat("a tab that was away, or is loaded again, does not show what was deleted", async (context) => {
+  const line = await cable(ws);
+  const alice = await Tab.in(context, "alice", "forgetful"); // makes the room
+  await alice.members("alice");
+  const bob = await Tab.in(context, "bob", "forgetful", line.url);
+  const carol = await Person.in(await connection(url), "forgetful", "carol");
+  for (const text of ["one", "two", "three"]) await carol.says(text);
+  for (const each of [alice, bob]) await each.shows("one", "two", "three");
+  line.cut();
+  await bob.page.getByText("reconnecting").waitFor();
+  await alice.chooses("one", "Delete");
+  await alice.shows("two", "three");
+  line.mend();
+  await bob.shows("two", "three"); // although he did not hear of it
+
+  await alice.chooses("two", "Mute for 10 minutes");
+  await bob.line(/^carol is muted until .+: a host asks you to be quiet$/);
+  await alice.chooses("two", "Ban for 10 minutes");
+  await alice.members("alice", "bob");
+  await alice.chooses("two", "Delete"); // whose sender is out
+  await bob.shows("three");
+  await bob.page.reload();
+  await bob.members("bob", "alice");
+  await bob.shows("three");
+});
+
+chat("whoever may not delete a message reads why", async (context) => {
+  const service = await roomd("--recall", "1s");
+  const alice = await Tab.in(context, "alice", "late", service.ws);
+  await alice.members("alice");
+  const bob = await Tab.in(context, "bob", "late", service.ws);
+  await bob.says("of bob");
+  await alice.says("of alice");
+  for (const tab of [alice, bob]) for (const text of ["of bob", "of alice"]) await tab.line(text);
+  const heard = Date.now();
+  await bob.page.waitForFunction((then) => Date.now() > then, heard + 1000); // its time is over
+  await bob.chooses("of bob", "Delete");
+  await bob.line("You can delete what you said for 1 second only.");
+
+  const role = async (item) => {
+    await alice.page.locator("#members").getByRole("button", { name: "bob" }).click();
+    await alice.page.getByRole("menuitem", { name: item, exact: true }).click();
+  };
+  await role("Make host");
+  await bob.more("of alice").click();
+  await role("Make no host");
+  await bob.line("bob is no host any more");
+  assert.equal(await bob.more("of alice").count(), 0);
+  await bob.page.getByRole("menuitem", { name: "Delete" }).click(); // the menu was open
+  await bob.line("Only hosts of the room may do that.");
+  assert.deepEqual(await bob.page.locator("#talk li:not(.note)").evaluateAll((list) => list.map((li) => li.lastChild.textContent)), ["of bob", "of alice"]);
 });
 
 chat("no server, no chat", async (context) => {
