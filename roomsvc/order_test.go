@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
@@ -100,7 +101,7 @@ func TestLastWordsAreHeard(t *testing.T) {
 		sub := hear(t, w.NC, "room.feed.al.*")
 		for i := range rounds() {
 			id := fmt.Sprintf("room-%d", i)
-			ok[position](w, "enter.al", fmt.Sprintf(`{"roomID":%q}`, id))
+			instance := ok[position](w, "enter.al", fmt.Sprintf(`{"roomID":%q}`, id)).InstanceID
 			ok[position](w, "enter.bo", fmt.Sprintf(`{"roomID":%q}`, id))
 			ok[room.SendReply](w, "send.bo", fmt.Sprintf(`{"roomID":%q,"type":"text","data":"last words"}`, id))
 			switch i % 3 {
@@ -114,6 +115,14 @@ func TestLastWordsAreHeard(t *testing.T) {
 			heard := feed(t, sub, "left al")
 			if at := slices.Index(heard, "last words"); at < 0 || slices.Contains(heard[:at], "left al") {
 				t.Errorf("round %d: al hears %q", i, heard)
+			}
+			if i%3 != 0 { // the room is still there, and whoever is out of it may not read
+				ok[position](w, "enter.al", fmt.Sprintf(`{"roomID":%q}`, id))
+			}
+			for _, subject := range []string{"history", "history.al"} {
+				if !reads(w, subject, id, instance, "last words") {
+					t.Errorf("round %d: %s does not have the last words", i, subject)
+				}
 			}
 		}
 	})
@@ -182,14 +191,19 @@ func TestNoWordsOfTheAbsent(t *testing.T) {
 }
 
 // What is said while somebody is out never reaches them: not by their feed when they come back
-// at once, nor by history where only those who were there may read it.
+// at once, nor by history where only those who were there may read it. It was said while they
+// were out if it was answered before they asked to come back and, with one instance, if it came before that.
+// What is on its way while they come back by another instance has its place before their coming or after
+// it: what it says itself decides what they hear and read.
 func TestNothingOfTheTimeOut(t *testing.T) {
 	orders(t, func(t *testing.T, w *world, instances int) {
-		sub := hear(t, w.NC, "room.feed.al.*")
+		sub, all := hear(t, w.NC, "room.feed.al.*"), hear(t, w.NC, "room.msg.*")
 		for _, id := range []string{"lobby", "hidden"} {
 			ok[position](w, "enter.bo", fmt.Sprintf(`{"roomID":%q,"config":{"historyForJoiners":%v}}`, id, id == "lobby"))
 		}
+		crossed := 0
 		for i := range rounds() {
+			waits := i%4 < 2
 			for _, id := range []string{"lobby", "hidden"} {
 				body := func(more string) string { return fmt.Sprintf(`{"roomID":%q%s}`, id, more) }
 				joined := ok[position](w, "enter.al", body(""))
@@ -198,42 +212,72 @@ func TestNothingOfTheTimeOut(t *testing.T) {
 				} else {
 					ok[room.KickReply](w, "kick", body(`,"userIDs":["al"]`))
 				}
-				secret := nats.NewInbox()
-				answer := hear(t, w.NC, secret)
-				if err := w.NC.PublishRequest("room.cmd.send.bo", secret, []byte(body(`,"type":"text","data":"secret"`))); err != nil {
+				secret := fmt.Sprintf("secret %d in %s", i, id)
+				answer := hear(t, w.NC, nats.NewInbox())
+				if err := w.NC.PublishRequest("room.cmd.send.bo", answer.Subject, []byte(body(`,"type":"text","data":"`+secret+`"`))); err != nil {
 					t.Fatal(err)
 				}
-				if instances > 1 { // otherwise the order of arrival is enough
+				answered := func() {
 					if m, err := answer.NextMsg(patience); err != nil || refusal(m) != nil {
 						t.Fatal(err, refusal(m))
 					}
 				}
-				ok[position](w, "enter.al", body(""))
+				if waits {
+					answered()
+				}
+				back := ok[position](w, "enter.al", body(""))
+				if !waits {
+					answered()
+				}
+				after := place(t, all, secret)
+				later := after >= back.Sequence
+				if later {
+					crossed++
+				}
+				if later && (waits || instances == 1) {
+					t.Errorf("round %d: %q comes after fact %d; al is back by %d", i, secret, after, back.Sequence)
+				}
 				end := fmt.Sprintf("end of %d in %s", i, id)
 				ok[room.SendReply](w, "send.bo", body(`,"type":"text","data":"`+end+`"`))
-				if heard := feed(t, sub, end); slices.Contains(heard, "secret") {
-					t.Errorf("round %d: al hears %q", i, heard)
+				if heard := feed(t, sub, end); slices.Contains(heard, secret) != later {
+					t.Errorf("round %d: al hears %q; the secret comes after fact %d, and al is back by %d", i, heard, after, back.Sequence)
 				}
-				if id == "hidden" {
-					page := ok[room.HistoryReply](w, "history.al", body(fmt.Sprintf(`,"instanceID":%q,"beforeMessageSeq":0,"count":3`, joined.InstanceID)))
-					for _, e := range page.Events {
-						if strings.Contains(string(e), "secret") {
-							t.Errorf("round %d: al reads %s", i, e)
-						}
-					}
+				if id == "hidden" && reads(w, "history.al", id, joined.InstanceID, secret) != later {
+					t.Errorf("round %d: al reads %q: %v; it comes after fact %d, and al is back by %d", i, secret, !later, after, back.Sequence)
 				}
 				ok[room.LeftReply](w, "leave.al", body(""))
 				feed(t, sub, "left al")
 			}
 		}
+		t.Logf("%d messages crossed a return, and come after it", crossed)
 	})
+}
+
+// place is the fact that a message comes after, as somebody hears who hears everything.
+func place(t *testing.T, all *nats.Subscription, text string) uint64 {
+	t.Helper()
+	for {
+		m, err := all.NextMsg(patience)
+		if err != nil {
+			t.Fatalf("nobody hears %q: %v", text, err)
+		}
+		if said, err := events.DecodeMessage(m.Data); err == nil && said.Data == text {
+			return said.After
+		}
+	}
+}
+
+// reads says whether somebody finds a message among the newest of a room.
+func reads(w *world, subject, id, instance, text string) bool {
+	w.T.Helper()
+	page := ok[room.HistoryReply](w, subject, fmt.Sprintf(`{"roomID":%q,"instanceID":%q,"beforeMessageSeq":0,"count":3}`, id, instance))
+	return slices.ContainsFunc(page.Events, func(e jsontext.Value) bool { return strings.Contains(string(e), text) })
 }
 
 // Commands of one session that are sent without waiting take effect and are answered in order.
 func TestCommandsInOrder(t *testing.T) {
 	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
 	inbox := hear(t, w.NC, nats.NewInbox()+".>")
-	prefix := strings.TrimSuffix(inbox.Subject, ">")
 	for i := range rounds() {
 		for what, steps := range map[string][]string{
 			"enter, send":               {"enter", "send", "leave"},
@@ -245,7 +289,8 @@ func TestCommandsInOrder(t *testing.T) {
 		} {
 			user, here, there := fmt.Sprintf("u%d", i), fmt.Sprintf("room-%d", i), fmt.Sprintf("other-%d", i)
 			at := here
-			for n, verb := range steps {
+			var list []pipelined
+			for _, verb := range steps {
 				body := fmt.Sprintf(`{"roomID":%q}`, at)
 				switch verb {
 				case "send":
@@ -258,22 +303,98 @@ func TestCommandsInOrder(t *testing.T) {
 				case "setAttributes":
 					body = fmt.Sprintf(`{"roomID":%q,"set":{"a":"b"}}`, at)
 				}
-				if err := w.NC.PublishRequest("room.cmd."+verb+"."+user, fmt.Sprintf("%s%d", prefix, n), []byte(body)); err != nil {
-					t.Fatal(err)
-				}
+				list = append(list, pipelined{verb + "." + user, body, nil})
 			}
-			for n, verb := range steps {
-				m, err := inbox.NextMsg(patience)
-				if err != nil {
-					t.Fatalf("%s, step %d: %v", what, n, err)
-				}
-				if e := refusal(m); e != nil || m.Subject != fmt.Sprintf("%s%d", prefix, n) {
-					t.Errorf("round %d, %s: step %d (%s): %v, answered at %s", i, what, n, verb, e, m.Subject)
-				}
-			}
+			pipeline(w, inbox, fmt.Sprintf("round %d, %s", i, what), list)
 			if rooms := ok[room.RoomsReply](w, "rooms."+user, `{"sync":true}`).Rooms; len(rooms) != 0 {
 				t.Errorf("round %d, %s: %s is in %v at the end", i, what, user, rooms)
 			}
+		}
+	}
+}
+
+// pipelined is a command that is sent without waiting, and how it must be refused.
+type pipelined struct {
+	subject, body string
+	refused       *room.Code
+}
+
+// pipeline sends commands of one session at once, and checks that they are answered in that
+// order.
+func pipeline(w *world, inbox *nats.Subscription, what string, list []pipelined) {
+	w.T.Helper()
+	prefix := strings.TrimSuffix(inbox.Subject, ">")
+	for n, c := range list {
+		if err := w.NC.PublishRequest("room.cmd."+c.subject, fmt.Sprintf("%s%d", prefix, n), []byte(c.body)); err != nil {
+			w.T.Fatal(err)
+		}
+	}
+	for n, c := range list {
+		m, err := inbox.NextMsg(patience)
+		if err != nil {
+			w.T.Fatalf("%s, step %d: %v", what, n, err)
+		}
+		var code *room.Code
+		if e := refusal(m); e != nil {
+			code = e.Code
+		}
+		if (code == nil) != (c.refused == nil) || code != nil && code.Name != c.refused.Name || m.Subject != fmt.Sprintf("%s%d", prefix, n) {
+			w.T.Errorf("%s: step %d (%s): %s, answered at %s", what, n, c.subject, m.Data, m.Subject)
+		}
+	}
+}
+
+// Answers come in order whatever takes longer: a read that waits for a stream or a sync point, a
+// message that is stored, or a refusal that needs no look at the room. And what is said comes to
+// everybody in the order in which it was sent, live-only messages too.
+func TestAnswersInOrder(t *testing.T) {
+	w, _ := newWorld(t, 1, roomsvc.Config{Feeds: true})
+	inbox := hear(t, w.NC, nats.NewInbox()+".>")
+	said := hear(t, w.NC, "room.feed.bo.lobby")
+	ok[position](w, "enter.bo", `{"roomID":"lobby","leaseSeconds":3600}`)
+	instance := ok[position](w, "enter.al", `{"roomID":"lobby","leaseSeconds":3600}`).InstanceID
+	send := func(typ, data string) pipelined {
+		return pipelined{"send.al", fmt.Sprintf(`{"roomID":"lobby","type":%q,"data":%q}`, typ, data), nil}
+	}
+	set, count := pipelined{"setAttributes.al", `{"roomID":"lobby","set":{"a":"b"}}`, nil}, pipelined{"count.al", `{"roomID":"lobby"}`, nil}
+	history := pipelined{"history.al", fmt.Sprintf(`{"roomID":"lobby","instanceID":%q,"beforeMessageSeq":0}`, instance), nil}
+	for i := range rounds() {
+		for what, list := range map[string][]pipelined{
+			"stored, live":                {send("text", "1"), send("command", "2"), send("barrage", "3"), send("custom", "4"), send("command", "5")},
+			"a change, a wrong field":     {set, {"setAttributes.al", `{"roomID":"lobby","set":{"a":5}}`, room.ErrParamInvalid}, set},
+			"a change, a wrong room":      {set, {"leave.al", `{"roomID":""}`, room.ErrParamInvalid}, {"leave.al", `{"roomID":{}}`, room.ErrParamInvalid}},
+			"a change, no JSON":           {set, {"leave.al", `{"roomID":"lobby"`, room.ErrParamInvalid}, {"leave.al", `?`, room.ErrParamInvalid}},
+			"a change, another's name":    {set, {"leave.al", `{"roomID":"lobby","userID":"bo"}`, room.ErrNotAllowed}},
+			"a change, not for users":     {set, {"list.al", `{}`, room.ErrNotAllowed}},
+			"a change, far too large":     {set, {"send.al", `{"roomID":"lobby","type":"text","data":"` + strings.Repeat("x", 70<<10) + `"}`, room.ErrParamInvalid}},
+			"a back end's, a wrong field": {{"setAttributes", `{"userID":"al","roomID":"lobby","set":{"a":"b"}}`, nil}, {"leave", `{"userID":"al","roomID":5}`, room.ErrParamInvalid}},
+			"all members, count":          {{"members.al", `{"roomID":"lobby","sync":true}`, nil}, count, {"get.al", `{"roomID":"lobby"}`, nil}},
+			"history, count":              {history, count, {"renew.al", `{}`, nil}, count},
+			"a message, a wrong page":     {send("text", "0"), {"members.al", `{"roomID":"lobby","count":-1}`, room.ErrParamInvalid}, history},
+		} {
+			pipeline(w, inbox, fmt.Sprintf("round %d, %s", i, what), list)
+			if what != "stored, live" {
+				continue
+			}
+			for n, want := range []string{"1", "2", "3", "4", "5"} {
+				if heard := nextSaid(t, said); heard != want {
+					t.Errorf("round %d: %q is heard as number %d", i, heard, n+1)
+				}
+			}
+		}
+	}
+}
+
+// nextSaid is the next message that is part of a test about order; the text "0" is of another one.
+func nextSaid(t *testing.T, sub *nats.Subscription) string {
+	t.Helper()
+	for {
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, err := events.DecodeMessage(m.Data); err == nil && said.Data != "0" {
+			return said.Data
 		}
 	}
 }

@@ -35,7 +35,6 @@ func Parse[T any, P interface {
 			return false
 		}
 	}
-	q.data = nil
 	if len(body.Unknown) > 0 {
 		var refused *room.Error
 		if q.ignored, refused = room.Ignored(body.Unknown); refused != nil {

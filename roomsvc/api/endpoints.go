@@ -136,21 +136,30 @@ func (a *API) begin(q *Request, subject string, refused *room.Error) {
 		q.Span = a.Traces.Asked(q.Info.Verb, q.UserForm, q.arrived, func(name string) string { return header(q.headers, name) })
 	}
 	q.named = q.answers.Asked(q.reply)
-	if refused = cmp.Or(refused, a.door(q)); refused != nil {
+	if refused = cmp.Or(refused, a.full()); refused != nil { // at once: who asks for too much does not wait here
+		a.sendError(q, refused)
+		return
+	}
+	if refused = a.door(q); refused != nil {
 		a.SendError(q, refused)
 		return
 	}
 	a.Verbs[q.Info.Verb].Take(a, q)
 }
 
-// door refuses what needs no closer look.
-func (a *API) door(q *Request) *room.Error {
+// full refuses everything when the instance can take no more.
+func (a *API) full() *room.Error {
 	if a.Life.Over() {
 		return room.Refuse(room.ErrBusy, "nothing happened: this instance of the service is ending; try again")
 	}
 	if a.inFlight.Load() > int64(a.MaxInFlight) {
 		return busy("nothing happened: %d commands are being worked on here, which is the most allowed; try again", a.MaxInFlight)
 	}
+	return nil
+}
+
+// door refuses what needs no closer look.
+func (a *API) door(q *Request) *room.Error {
 	if q.UserForm && q.Info.Trusted {
 		return room.Refuse(room.ErrNotAllowed, "%s is for trusted callers, at %s", q.Info.Verb, subjects.Command(string(q.Info.Verb)))
 	}

@@ -27,7 +27,7 @@ type Request struct {
 	named    time.Time // since when reply has been in use
 	UserForm bool
 	user     subjects.User // from the subject, in the user form
-	data     []byte        // until it is parsed
+	data     []byte        // until its turn is taken
 	question []byte        // the same, for the application, if that is to be asked
 	headers  nats.Header
 	ignored  string       // names of unknown fields
@@ -36,10 +36,12 @@ type Request struct {
 	conn     *nats.Conn   // where it arrived, and its answer goes
 	answers  *answers.Leave
 
-	Ask   leases.Ask // what it says about its session's life
-	Lease room.Lease // its session's lease, if it has one
-	turn  turns.Turn // among the commands of its session
-	Over  bool       // its session's lease has ended
+	Ask    leases.Ask // what it says about its session's life
+	Lease  room.Lease // its session's lease, if it has one
+	turn   turns.Turn // among the commands of its session
+	inLine bool       // it has taken its turn
+	answer *nats.Msg  // it waits for its turn to go out; nil: nobody waits for one
+	Over   bool       // its session's lease has ended
 }
 
 // endSpan ends the request's span, with the answer that it gets.

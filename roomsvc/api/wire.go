@@ -136,8 +136,7 @@ func (a *API) Refuse(q *Request, e *room.Error) {
 	}
 }
 
-// SendError sends a refusal.
-func (a *API) SendError(q *Request, e *room.Error) {
+func (a *API) sendError(q *Request, e *room.Error) {
 	q.code = 1 + slices.Index(room.Codes, e.Code)
 	a.Send(q, a.Encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
 }
@@ -151,19 +150,47 @@ func withLease(reply []byte, l room.Lease) []byte {
 	return append(data, '}')
 }
 
-// Send publishes the one answer to a request.
+// Send sends the one answer to a request, in its turn: after those to the commands of its session
+// on the same rooms that came before it.
 func (a *API) Send(q *Request, data []byte, h nats.Header) {
-	a.inFlight.Add(-1)
-	q.meter.Answered(q.code, time.Since(q.arrived))
-	q.endSpan()
-	q.Place.Done()
-	defer func() { // whoever waited for this answer goes on
-		if begin := a.turns.End(&q.turn); begin != nil {
-			a.Life.Go(begin)
-		}
-	}()
-	if q.reply == "" {
+	q.answer = a.answer(q, data, h)
+	if q.turn.Session.User == "" { // nobody's turn
+		a.post(q)
 		return
+	}
+	if !q.inLine {
+		q.turn.From = q
+		if a.turns.Refused(&q.turn) {
+			a.postInTurn(&q.turn)
+		} else {
+			q.Place.Aside()
+		}
+		return
+	}
+	send, begin := a.turns.End(&q.turn)
+	if send {
+		a.postInTurn(&q.turn)
+	} else {
+		q.Place.Aside()
+	}
+	if begin != nil { // whoever waited for this answer goes on
+		a.Life.Go(begin)
+	}
+}
+
+// postInTurn publishes an answer, and those that have waited for it.
+func (a *API) postInTurn(turn *turns.Turn) {
+	a.post(turn.From.(*Request))
+	for next := a.turns.Sent(turn); len(next) > 0; next = next[1:] {
+		a.post(next[0].From.(*Request))
+		next = append(next, a.turns.Sent(next[0])...)
+	}
+}
+
+// answer makes a request's answer; it is nil if nobody waits for one.
+func (a *API) answer(q *Request, data []byte, h nats.Header) *nats.Msg {
+	if q.reply == "" {
+		return nil
 	}
 	if h == nil && q.Lease.ExpiresAt != 0 && len(data) > 0 { // a refusal may be sent while the lease is being worked on
 		data = withLease(data, q.Lease)
@@ -174,6 +201,20 @@ func (a *API) Send(q *Request, data []byte, h nats.Header) {
 			m.Header = nats.Header{}
 		}
 		m.Header[ignoredHeader] = []string{q.ignored}
+	}
+	return m
+}
+
+// post publishes a request's answer.
+func (a *API) post(q *Request) {
+	m := q.answer
+	q.answer = nil
+	a.inFlight.Add(-1)
+	q.meter.Answered(q.code, time.Since(q.arrived))
+	q.endSpan()
+	q.Place.Done()
+	if m == nil {
+		return
 	}
 	q.answers.Before(q.reply, q.named)
 	if err := q.conn.PublishMsg(m); err != nil {

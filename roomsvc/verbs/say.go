@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"natsrooms/events"
 	"natsrooms/roomsvc/api"
 	"natsrooms/roomsvc/commit"
 	"natsrooms/roomsvc/hooks"
@@ -19,12 +20,17 @@ func takeSend(a *api.API, q *api.Request) {
 		a.SendError(q, err)
 		return
 	}
-	a.InTurn(q, []subjects.Room{cmd.Room}, func() {
+	next := func() {
 		if cmd.RequestID != "" && a.Commit.Repeat(&q.Call) {
 			return
 		}
 		a.Consult(q, func(answer hooks.Answer) { say(a, q, body, answer) })
-	})
+	}
+	if events.MessageType(body.Type).Stored() {
+		a.InTurn(q, []subjects.Room{cmd.Room}, next)
+	} else {
+		a.LiveInTurn(q, cmd.Room, next)
+	}
 }
 
 // say passes a message on as the application would have it.

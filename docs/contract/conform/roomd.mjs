@@ -39,6 +39,9 @@ export async function withTokens(...flags) {
   return { server: await roomd("tokens", "--auth", "jwt", "--auth-key", key, "--limit", "user-commands=100000,user-changes=100000,user-connections=1000", "--auth-names", "own", "--ids", "any", ...flags), tokenFile, users };
 }
 
+/** Starts one whose limits are small. */
+export const withSmallLimits = (name = "small") => roomd(name, "--max-rooms", "8", "--max-rooms-per-user", "3", "--message-rate", "5", "--devices", "replace");
+
 /** Ends every roomd that was started. */
 export async function end() {
   await Promise.all(running.map((child) => child.exitCode === null && child.signalCode === null && (child.kill(), once(child, "exit"))));
@@ -51,7 +54,7 @@ async function all() {
   const [trusting, tokens, small] = await Promise.all([
     roomd("trusting", ...grace),
     withTokens(...grace),
-    roomd("small", "--max-rooms", "8", "--max-rooms-per-user", "3", "--message-rate", "5", "--devices", "replace"),
+    withSmallLimits(),
   ]);
   const codes = [];
   const runs = [["roomd", { server: trusting, grace: 1, one: true }], ["roomd --auth jwt", { ...tokens, grace: 1, one: true }], ["roomd with small limits", { server: small, small: true }]];

@@ -51,4 +51,42 @@ export const checks = {
       t.equal("where it is", (await alice.ask("renew")).rooms, []);
     }
   },
+
+  async "a refusal that needs no look at the room does not overtake"(t) {
+    const roomID = await t.room();
+    const alice = t.user("alice");
+    await alice.ask("enter", { roomID });
+    for (let i = 0; i < rounds; i++) {
+      t.equal("the answers, in their order", await atOnce(alice, ["setAttributes", { roomID, set: { n: `${i}` } }], ["leave", { roomID: 5 }], ["leave", { roomID: "" }], ["count", { roomID }]), ["setAttributes", "leave PARAM_INVALID", "leave PARAM_INVALID", "count"]);
+    }
+  },
+
+  async "a read that takes longer is not overtaken"(t) {
+    const roomID = await t.room();
+    const alice = t.user("alice");
+    const { instanceID } = await alice.ask("enter", { roomID });
+    for (let i = 0; i < rounds; i++) {
+      t.equal("the answers, in their order", await atOnce(alice, ["members", { roomID, sync: true }], ["count", { roomID }], ["history", { roomID, instanceID, afterMessageSeq: 0 }], ["get", { roomID }]), ["members", "count", "history", "get"]);
+    }
+  },
+
+  async "what is said is heard in the order in which it was sent, live-only messages too"(t) {
+    const roomID = await t.room();
+    const alice = t.user("alice");
+    await alice.ask("enter", { roomID });
+    const types = ["text", "command", "barrage", "custom", "command"];
+    const want = [];
+    for (let i = 0; i < rounds; i++) {
+      const order = [];
+      await Promise.all(types.map(async (type) => {
+        const data = `${i} ${type} ${want.length}`;
+        want.push(data);
+        await alice.ask("send", { roomID, type, data });
+        order.push(type);
+      }));
+      t.equal("the answers, in their order", order, types);
+    }
+    await t.heard(roomID).event("message.sent", { data: want.at(-1) });
+    t.equal("what is heard", t.heard(roomID).of("message.sent").map((e) => e.data.data), want);
+  },
 };
