@@ -76,10 +76,13 @@ func (r *Reader) Other(ctx context.Context, q *Query, head *room.Head) *room.His
 	return reply
 }
 
-// Ended answers for an instance that has ended. own says, by the instance's configuration,
-// whose stays limit what may be read; nil stands for a configuration of which nothing is kept,
-// and the empty user for no limit. The reply is nil if nothing that may be read is kept.
-func (r *Reader) Ended(ctx context.Context, q *Query, own func(*events.Config) subjects.User) (*room.HistoryReply, error) {
+// ownStays says, by an instance's configuration, whose stays limit what may be read of it; nil
+// stands for a configuration of which nothing is kept, and the empty user for no limit.
+type ownStays = func(*events.Config) subjects.User
+
+// Ended answers for an instance that has ended. The reply is nil if nothing that may be read is
+// kept.
+func (r *Reader) Ended(ctx context.Context, q *Query, own ownStays) (*room.HistoryReply, error) {
 	in := r.known.get(q.Room, q.Ask.InstanceID)
 	if in == nil {
 		var err error
@@ -112,13 +115,16 @@ func (r *Reader) Ended(ctx context.Context, q *Query, own func(*events.Config) s
 			}
 			return false
 		}}, reply)
-		return reply, err
+		if err != nil {
+			return nil, err
+		}
+		return reply, r.addNext(ctx, q, in, own, reply)
 	}
-	err := r.during(ctx, q, reply, stays)
-	if err != nil {
+	if err := r.during(ctx, q, reply, stays); err != nil {
 		r.known.drop(in)
+		return nil, err
 	}
-	return reply, err
+	return reply, r.addNext(ctx, q, in, own, reply)
 }
 
 // onlyMessages answers for an instance of which no fact is kept, and so nobody's stay.

@@ -42,7 +42,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{&Reader{Journal: j, Messages: m, Recent: &replica.Recent{}}, t, ctx, events.TimeOf(time.Now()), map[string]uint64{}}
+	nothing := Moments{Journal: j, View: func(_ subjects.Room, use func(*room.State)) { use(nil) }}
+	return &world{&Reader{Journal: j, Messages: m, Recent: &replica.Recent{}, Moments: nothing}, t, ctx, events.TimeOf(time.Now()), map[string]uint64{}}
 }
 
 func (w *world) tick() { w.now += 10 }
@@ -269,6 +270,96 @@ func TestEnded(t *testing.T) {
 	w.join("lobby", after, "bob")
 	if got := w.ask("bob", facts(after, 0), 500); got != "2 of 2" {
 		t.Errorf("the newest instance, later: %q", got)
+	}
+}
+
+// The last page of an instance names the one after it of which the caller may read something.
+func TestNextInstance(t *testing.T) {
+	w := newWorld(t)
+	before, middle, after := story(w)
+	names := map[string]string{before: "before", middle: "middle", after: "after", "": "none"}
+	open := w.made("lounge", events.Config{}, "alice")
+	w.end("lounge", open, events.Config{})
+	w.tick()
+	foreign := w.made("lounge", events.Config{}, "bob")
+	w.end("lounge", foreign, events.Config{})
+	w.tick()
+	public := w.made("lounge", events.Config{Delivery: room.DeliveryOpen}, "bob")
+	w.end("lounge", public, events.Config{Delivery: room.DeliveryOpen})
+	names[open], names[foreign], names[public] = "open", "foreign", "public"
+
+	next := func(user subjects.User, r subjects.Room, q room.HistoryRequest) string {
+		t.Helper()
+		if err := q.Start(); err != nil {
+			t.Fatal(err)
+		}
+		reply, err := w.Ended(w.ctx, &Query{Room: r, Ask: &q, Count: 3, Bytes: 1 << 20}, func(c *events.Config) subjects.User {
+			if c != nil && c.Delivery == room.DeliveryOpen {
+				return ""
+			}
+			return user
+		})
+		if err != nil || reply == nil || !reply.Complete {
+			t.Fatalf("%+v, %v", reply, err)
+		}
+		return names[reply.NextInstanceID]
+	}
+	for _, c := range []struct {
+		user subjects.User
+		room subjects.Room
+		ask  room.HistoryRequest
+		want string
+	}{
+		{"", "lobby", facts(before, 0), "middle"},
+		{"", "lobby", facts(before, 1<<60), "middle"},
+		{"", "lobby", said(before, 0), "middle"},
+		{"", "lobby", saidBefore(before), "none"},
+		{"", "lobby", facts(middle, 0), "none"}, // not its last page
+		{"", "lobby", facts(middle, 6), "after"},
+		{"", "lobby", said(after, 0), "none"},
+		{"alice", "lobby", facts(before, 0), "middle"},
+		{"alice", "lobby", said(middle, 1<<60), "after"},
+		{"dora", "lobby", facts(before, 0), "none"},
+		{"carol", "lobby", facts(middle, 0), "none"},
+		{"", "lounge", facts(open, 0), "foreign"},
+		{"alice", "lounge", facts(open, 0), "public"},
+		{"bob", "lounge", facts(foreign, 0), "public"},
+	} {
+		if got := next(c.user, c.room, c.ask); got != c.want {
+			t.Errorf("%q asks %s for %s: the next one is %s, want %s", c.user, c.room, names[c.ask.InstanceID], got, c.want)
+		}
+	}
+
+	for member, want := range map[string]string{"alice": "after", "zoe": "none"} {
+		w.Moments.View = func(r subjects.Room, use func(*room.State)) {
+			use(room.NewState(r, room.Head{InstanceID: after}, []*room.Member{{User: subjects.User(member)}}, nil))
+		}
+		if got := next("alice", "lobby", facts(middle, 6)); got != want {
+			t.Errorf("while %s is in the room that exists, the next one is %s, want %s", member, got, want)
+		}
+	}
+
+	w.Moments.View = func(_ subjects.Room, use func(*room.State)) { use(nil) }
+	var many []journal.Entry
+	for range mostPassed {
+		w.seq[after]++
+		f := &events.Fact{ID: fmt.Sprint(after, w.seq[after]), Type: events.RoomKept, Room: "lobby", InstanceID: after, Sequence: w.seq[after], Time: w.now}
+		data, err := f.Encode("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		many = append(many, journal.Entry{Subject: subjects.Journal("lobby"), Data: data})
+	}
+	for part := range slices.Chunk(many, 500) {
+		if _, err := w.Journal.Store(w.ctx, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := facts(before, 0)
+	_ = asked.Start()
+	reply, err := w.Ended(w.ctx, &Query{Room: "lobby", Ask: &asked, Count: 3, Bytes: 1 << 20}, func(*events.Config) subjects.User { return "dora" })
+	if err != nil || reply.Complete || reply.NextInstanceID != "" {
+		t.Errorf("after too many facts: %+v, %v", reply, err)
 	}
 }
 

@@ -193,7 +193,12 @@ type HistoryReply struct {
 	Sequence   uint64           `json:"sequence,omitzero"`   // with facts: the sequence of the newest one
 	MessageSeq *uint64          `json:"messageSeq,omitzero"` // with messages of a room that exists: the messageSeq of the newest one, 0 if there is none; a deletion counts
 	Deleted    []uint64         `json:"deleted,omitzero"`    // with messages: the messageSeqs of those whose deletion comes in this part of the history
-	Lease      `json:",embed"`
+
+	// NextInstanceID is on the last page of an instance that has ended, read forward: the first
+	// instance of the room after it of which the caller may read something. It may be the room
+	// that exists.
+	NextInstanceID string `json:"nextInstanceID,omitzero"`
+	Lease          `json:",embed"`
 }
 
 // Instance is one of the rooms that there were under one ID, one after the other.

@@ -232,6 +232,28 @@ func (e *ear) history(ctx context.Context, q room.HistoryRequest) (*room.History
 	return e.from.History(ctx, q)
 }
 
+// afterAll is after the facts of any instance; JavaScript can count to it.
+const afterAll = 1<<53 - 1
+
+// after says which instance comes after one that has ended, as far as the caller may read; next
+// is empty if none does. complete is false if that could not be found out.
+func (e *ear) after(ctx context.Context, instanceID string) (next string, complete bool, err error) {
+	all := uint64(afterAll)
+	page, err := e.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: instanceID, AfterSequence: &all})
+	switch {
+	case unreadable(err), err == nil && page.InstanceID != instanceID: // nothing is kept of it, so nothing is known
+		return "", true, nil
+	case err != nil:
+		return "", true, err
+	}
+	return page.NextInstanceID, page.Complete, nil
+}
+
+// unreadable says whether the error means that the caller can't read anything of an instance.
+func unreadable(err error) bool {
+	return gone(err) || errors.Is(err, room.ErrNotAllowed) || errors.Is(err, room.ErrUserNotInRoom)
+}
+
 // gone says whether the error means that there is no such room.
 func gone(err error) bool { return errors.Is(err, room.ErrRoomNotExist) }
 

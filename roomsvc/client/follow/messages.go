@@ -187,6 +187,9 @@ func (h *hearing) take(ctx context.Context, n *nats.Msg) error {
 	case seq == 0:
 		return h.emit(Heard{Message: m, Raw: n.Data})
 	}
+	if h.over && before <= h.last && h.instance != m.InstanceID { // nothing was said between
+		h.instance, h.over = m.InstanceID, false
+	}
 	if err := h.enter(ctx, m.InstanceID); err != nil {
 		return err
 	}
@@ -241,9 +244,9 @@ func (h *hearing) look(ctx context.Context) error {
 		if err := h.catchUp(ctx, h.take); err != nil {
 			return err
 		}
-		return h.end(ctx, true)
+		return h.end(ctx, true, "")
 	case errors.Is(err, room.ErrNotAllowed): // it is another room of that name, or one that the user has left
-		if e := h.end(ctx, false); e != nil {
+		if e := h.end(ctx, false, ""); e != nil {
 			return e
 		}
 		return err
@@ -259,48 +262,77 @@ func (h *hearing) look(ctx context.Context) error {
 	return h.fill(ctx, 0)
 }
 
-// enter goes on with an instance of the room, after all that was said in the one before it.
+// enter goes on with an instance of the room, after all that was said in those before it.
 func (h *hearing) enter(ctx context.Context, instanceID string) error {
 	if instanceID == h.instance {
 		return nil
 	}
-	err := h.end(ctx, true)
+	err := h.end(ctx, true, instanceID)
 	h.instance, h.over = instanceID, false
 	return err
 }
 
-// end reads what is left of an instance, and tells that it has ended. If that is not certain,
-// it has if the service tells its past: that of a room is only for its members.
-func (h *hearing) end(ctx context.Context, certain bool) error {
-	if h.instance == "" || h.over {
-		return nil
+// end reads what is left of an instance and of those after it, up to the given one, and tells
+// of each that it has ended. If that is not certain of the first, it has if the service tells
+// its past: that of a room is only for its members.
+func (h *hearing) end(ctx context.Context, certain bool, upTo string) error {
+	for h.instance != "" {
+		next, err := "", error(nil)
+		if h.over {
+			next, err = h.after(ctx)
+		} else {
+			next, err = h.rest(ctx, certain)
+		}
+		if err != nil || next == "" || next == upTo {
+			return err
+		}
+		h.instance, h.over, certain = next, false, false
 	}
-	for more := true; more; {
-		page, err := h.past(ctx)
+	return nil
+}
+
+// after says which instance comes after one whose end was told.
+func (h *hearing) after(ctx context.Context) (next string, err error) {
+	next, complete, err := h.ear.after(ctx, h.instance)
+	if !complete {
+		h.lose()
+	}
+	return next, err
+}
+
+// rest reads what is left of an instance, and tells that it has ended, if that is certain or
+// turns out. next is the one after it.
+func (h *hearing) rest(ctx context.Context, certain bool) (next string, err error) {
+	for at, more := h.last, true; more; {
+		page, err := h.past(ctx, at)
 		switch {
+		case err == nil && page.InstanceID == h.instance && page.MessageSeq != nil: // it is the room that exists, and the next look tells
+			h.doubt = true
+			return "", nil
 		case err == nil && page.InstanceID == h.instance:
-			certain = true
-			if more, err = h.page(page, 0, page.Complete); err != nil {
-				return err
+			to, err := h.page(page, 0, page.Complete)
+			if err != nil {
+				return "", err
 			}
-		case err == nil, gone(err), errors.Is(err, room.ErrNotAllowed), errors.Is(err, room.ErrUserNotInRoom):
+			certain, next = true, page.NextInstanceID
+			more, at = to > at, max(at, to) // what was said there in other instances is not skipped by this
+		case err == nil, unreadable(err):
 			if !certain {
-				return nil
+				return "", nil
 			}
 			h.lose() // nothing is kept of it
 			more = false
 		default:
-			return err
+			return "", err
 		}
 	}
 	h.over = true
 	h.note(NoteEnded)
-	return nil
+	return next, nil
 }
 
-// past reads a page of what was said after the last message.
-func (h *hearing) past(ctx context.Context) (*room.HistoryReply, error) {
-	after := h.last
+// past reads a page of what was said after a message.
+func (h *hearing) past(ctx context.Context, after uint64) (*room.HistoryReply, error) {
 	return h.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: h.instance, AfterMessageSeq: &after})
 }
 
@@ -308,7 +340,8 @@ func (h *hearing) past(ctx context.Context) (*room.HistoryReply, error) {
 // if live is 0, everything.
 func (h *hearing) fill(ctx context.Context, live uint64) error {
 	for more := true; more; {
-		page, err := h.past(ctx)
+		after := h.last
+		page, err := h.past(ctx, after)
 		switch {
 		case gone(err), err == nil && page.InstanceID != h.instance: // it has ended since, and the next look tells
 			h.doubt = true
@@ -320,20 +353,22 @@ func (h *hearing) fill(ctx context.Context, live uint64) error {
 			return err
 		}
 		news := page.MessageSeq == nil || *page.MessageSeq > h.last
-		if more, err = h.page(page, live, page.Complete || !news); err != nil {
+		next, err := h.page(page, live, page.Complete || !news)
+		if err != nil {
 			return err
 		}
+		h.last = max(h.last, next) // what is not for this user is not on the page, but has been looked at
+		more = next > 0 && h.last > after
 	}
 	return nil
 }
 
-// page gives the messages of a page, up to live if that is not 0. more says that there is
-// another page.
-func (h *hearing) page(page *room.HistoryReply, live uint64, complete bool) (more bool, err error) {
+// page gives the messages of a page, up to live if that is not 0. next is where another page
+// begins; 0: there is none.
+func (h *hearing) page(page *room.HistoryReply, live uint64, complete bool) (next uint64, err error) {
 	if !complete {
 		h.lose()
 	}
-	after := h.last
 	h.noteDeleted(Note{InstanceID: page.InstanceID, Deleted: page.Deleted})
 	for _, raw := range page.Events {
 		m, err := events.DecodeMessage(raw)
@@ -341,18 +376,17 @@ func (h *hearing) page(page *room.HistoryReply, live uint64, complete bool) (mor
 			continue
 		}
 		if live > 0 && m.Seq >= live {
-			return false, nil
+			return 0, nil
 		}
 		if err := h.give(Heard{Message: m, Raw: raw, Recovered: true}); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
-	next, _ := strconv.ParseUint(page.NextFlag, 10, 64)
+	next, _ = strconv.ParseUint(page.NextFlag, 10, 64)
 	if live > 0 && next >= live {
-		return false, nil
+		return 0, nil
 	}
-	h.last = max(h.last, next) // what is not for this user is not on the page, but has been looked at
-	return h.last > after && page.NextFlag != "", nil
+	return next, nil
 }
 
 // lose says that some messages may be lost for good. It says so once after each message.

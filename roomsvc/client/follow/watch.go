@@ -36,7 +36,7 @@ type Fresh string
 const (
 	FreshStart    Fresh = "start"    // the first one
 	FreshInstance Fresh = "instance" // the room is another one of that name now
-	FreshGap      Fresh = "gap"      // some facts were missed and are no longer kept, or the journal has lost some since
+	FreshGap      Fresh = "gap"      // some facts were missed and can't be told: they are no longer kept, or of an instance whose first fact the caller may not read; or the journal has lost some since
 )
 
 // Update is one step of a [Source.Watch].
@@ -89,6 +89,7 @@ type watch struct {
 	instance string  // the roster's, or that of the room that ended
 	revision uint64  // the highest that was heard or in a snapshot
 	missing  bool    // the service said that the room is gone, and nothing was heard since
+	skipped  bool    // facts of instances after that one could not be told
 }
 
 func (w *watch) emit(u Update) error {
@@ -130,11 +131,15 @@ func (w *watch) run(ctx context.Context, q WatchRequest) error {
 // refresh yields a fresh snapshot.
 func (w *watch) refresh(ctx context.Context, why Fresh) error {
 	roster, err := w.snapshot(ctx)
-	if w.roster != nil && (gone(err) || err == nil && roster.InstanceID() != w.instance) {
-		if e := w.end(ctx); e != nil {
+	if w.instance != "" && (gone(err) || err == nil && roster.InstanceID() != w.instance) {
+		upTo := ""
+		if err == nil {
+			upTo = roster.InstanceID()
+		}
+		if e := w.leave(ctx, upTo); e != nil {
 			return e
 		}
-		why = FreshInstance
+		why = w.another()
 	}
 	switch {
 	case gone(err) && why == FreshStart:
@@ -162,8 +167,8 @@ func (w *watch) take(ctx context.Context, m *nats.Msg) error {
 	case r == nil && f.InstanceID == w.instance:
 		return nil // the fact is of the room that ended
 	case f.InstanceID != w.instance && f.Type == events.RoomCreated:
-		if r != nil {
-			if err := w.end(ctx); err != nil {
+		if r != nil || w.instance != "" && number(m, nats.JSLastSequence) > w.revision { // or what was heard last is the fact before it
+			if err := w.leave(ctx, f.InstanceID); err != nil {
 				return err
 			}
 		}
@@ -192,8 +197,17 @@ func (w *watch) bear(ctx context.Context, u Update) (err error) {
 	if err != nil {
 		return w.refresh(ctx, FreshInstance)
 	}
-	w.roster, w.instance, w.revision, w.missing, u.Fresh = roster, u.Fact.InstanceID, u.Revision, false, FreshInstance
+	w.roster, w.instance, w.revision, w.missing, u.Fresh = roster, u.Fact.InstanceID, u.Revision, false, w.another()
 	return w.emit(u)
+}
+
+// another is why the roster is that of another instance.
+func (w *watch) another() Fresh {
+	if !w.skipped {
+		return FreshInstance
+	}
+	w.skipped = false
+	return FreshGap
 }
 
 // fold applies the next fact.
@@ -216,46 +230,106 @@ func (w *watch) in() bool {
 	return w.from.User != "" && w.roster.state.Member(w.from.User) != nil
 }
 
+// leave tells what there is to tell before the watch goes on with the given instance of the
+// room, or with none: the last facts of the one that it knows, and those of the instances after
+// that.
+func (w *watch) leave(ctx context.Context, upTo string) error {
+	if w.roster != nil {
+		if err := w.end(ctx); err != nil {
+			return err
+		}
+	}
+	return w.pass(ctx, upTo)
+}
+
+// pass tells the facts of the instances after one that has ended, up to the given one.
+func (w *watch) pass(ctx context.Context, upTo string) error {
+	for w.roster == nil && w.instance != "" {
+		next, complete, err := w.after(ctx, w.instance)
+		w.skipped = w.skipped || !complete
+		if err != nil || next == "" || next == upTo {
+			return err
+		}
+		w.instance = next
+		whole, err := w.rest(ctx)
+		if err != nil || whole && w.roster != nil { // it is the room that exists
+			return err
+		}
+		if w.skipped = w.skipped || !whole; w.roster != nil {
+			w.roster = nil
+			if err := w.emit(Update{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // end tells the room's last facts and its end, as far as they are kept; the end comes without
 // a fact if its fact is not.
 func (w *watch) end(ctx context.Context) error {
-	if err := w.rest(ctx); err != nil || w.roster == nil {
+	if _, err := w.rest(ctx); err != nil || w.roster == nil {
 		return err
 	}
 	w.roster = nil
 	return w.emit(Update{})
 }
 
-// rest reads what is left of a room that has ended. If its end is among that, there is no
-// roster any more.
-func (w *watch) rest(ctx context.Context) error {
+// rest reads what is left of a room that has ended, from its first fact on if there is no roster.
+// If its end is among that, there is no roster any more. whole says that nothing was missing.
+func (w *watch) rest(ctx context.Context) (whole bool, err error) {
 	for {
-		after := w.roster.Sequence()
+		after := uint64(0)
+		if w.roster != nil {
+			after = w.roster.Sequence()
+		}
 		page, err := w.history(ctx, room.HistoryRequest{Freshness: room.Freshness{Sync: true}, InstanceID: w.instance, AfterSequence: &after})
 		switch {
-		case gone(err), errors.Is(err, room.ErrNotAllowed):
-			return nil
+		case unreadable(err):
+			return false, nil
 		case err != nil:
-			return err
+			return false, err
 		case page.InstanceID != w.instance:
-			return nil
+			return false, nil
 		}
 		for _, raw := range page.Events {
 			f, known, ok := readFact(raw)
-			if !ok || f.Sequence != w.roster.Sequence()+1 || w.roster.fold(f, known, 0) != nil {
-				return nil
+			u := Update{Fact: f, Raw: raw, Recovered: true}
+			if !ok || !w.step(&u, known) {
+				return false, nil
 			}
-			if f.Type == events.RoomDestroyed {
-				w.roster = nil
-			}
-			if err := w.emit(Update{Fact: f, Raw: raw, Recovered: true}); err != nil || w.roster == nil {
-				return err
+			if err := w.emit(u); err != nil || w.roster == nil {
+				return true, err
 			}
 		}
 		if page.NextFlag == "" {
-			return nil
+			return page.Complete && w.roster != nil, nil
 		}
 	}
+}
+
+// step applies a fact that was read, the first one of a room also. It returns false if it is
+// not the next one.
+func (w *watch) step(u *Update, known bool) bool {
+	f := u.Fact
+	if w.roster == nil {
+		if !known || f.Type != events.RoomCreated {
+			return false
+		}
+		roster, err := born(f, 0)
+		if err != nil {
+			return false
+		}
+		w.roster, w.missing, u.Fresh = roster, false, w.another()
+		return true
+	}
+	if f.Sequence != w.roster.Sequence()+1 || w.roster.fold(f, known, 0) != nil {
+		return false
+	}
+	if f.Type == events.RoomDestroyed {
+		w.roster = nil
+	}
+	return true
 }
 
 // fill reads the facts that were missed. revision is that of a fact after the missing ones,
@@ -331,15 +405,18 @@ func (w *watch) compare(ctx context.Context, instanceID string, sequence, revisi
 // room that is about to end, so the fact of its end gets a moment to arrive.
 func (w *watch) absent(ctx context.Context) error {
 	asked := w.instance
-	if err := w.catchUp(ctx, w.take); err != nil || w.roster == nil || w.instance != asked { // or there is another room since
+	if err := w.catchUp(ctx, w.take); err != nil || w.instance != asked { // there is another room since
 		return err
+	}
+	if w.roster == nil {
+		return w.pass(ctx, "")
 	}
 	if !w.missing {
 		w.missing = true
 		w.timer.Reset(endsWithin)
 		return nil
 	}
-	return w.end(ctx)
+	return w.leave(ctx, "")
 }
 
 // shutOut handles the answer that the user may not read the room any more. The fact that
@@ -348,12 +425,15 @@ func (w *watch) shutOut(ctx context.Context, why error) error {
 	switch {
 	case !errors.Is(why, room.ErrNotAllowed):
 		return why
-	case w.missing && w.roster != nil: // the room may have ended, and be another one of that name now
-		if err := w.rest(ctx); err != nil {
+	case w.missing: // the room may have ended, and be another one of that name now
+		if w.roster != nil {
+			if _, err := w.rest(ctx); err != nil {
+				return err
+			}
+		}
+		if err := w.pass(ctx, ""); err != nil {
 			return err
 		}
-		return why
-	case w.missing:
 		return why
 	}
 	if err := w.catchUp(ctx, w.take); err != nil {
