@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short clients examples contract types conform drill bench abuse capacity fuzz soak
+.PHONY: help run build check structure test test-short clients examples deploy contract types conform drill bench abuse capacity fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bin/nats-server: go.mod
 
 drill: build bin/nats bin/nats-server ## an operators' drill: a backup, the loss of the store, and the restore, with a roomd of its own
 	deploy/drill/backup-restore.sh
+
+deploy: ## deploy/: the unit, the image, the chart and the cluster, checked by what reads them; the module deploy/check has what that needs
+	cd deploy/check && go mod tidy -diff && go vet . && go test -timeout 10m .
 
 bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 	go run ./cmd/roombench $(ARGS)
