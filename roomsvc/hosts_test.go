@@ -190,7 +190,7 @@ func TestDelayOfAnEmptyRoomChanges(t *testing.T) {
 		update(empty("short", i, 600), 2)
 		id := empty("none", i, 600)
 		update(id, 0)
-		w.Refused(room.ErrRoomNotExist, "get", fmt.Sprintf(`{"roomID":%q}`, id))
+		w.Refused(room.ErrRoomNotExist, "get", fmt.Sprintf(`{"roomID":%q,"sync":true}`, id))
 		update(empty("twice", i, 600), 1000)
 		update(fmt.Sprint("twice", i), 1)
 	}

@@ -1928,6 +1928,10 @@ export interface HistoryReply {
   messageSeq?: number;
   /** with messages: the messageSeqs of those whose deletion comes in this part of the history */
   deleted?: number[];
+  /** NextInstanceID is on the last page of an instance that has ended, read forward: the first
+instance of the room after it of which the caller may read something. It may be the room
+that exists. */
+  nextInstanceID?: string;
   expiresAt?: string;
   leaseSeconds?: number;
 }

@@ -138,8 +138,8 @@ func TestEveryEventHasItsChannels(t *testing.T) {
 	d := asyncAPI()
 	channels := map[string]string{}
 	for name, o := range d.Operations {
-		if o.Action == "send" {
-			channels[name] = *d.Channels[name].Address
+		if at := d.Channels[name].Address; o.Action == "send" && at != nil { // settings say where hooks are
+			channels[name] = *at
 		}
 	}
 	want := map[string]string{"facts": "room.evt.{room}", "messages": "room.msg.{room}", "states": "room.state.{user}.{room}", "feeds": "room.feed.{user}.{room}", "open": "room.open.{room}"}
@@ -148,7 +148,7 @@ func TestEveryEventHasItsChannels(t *testing.T) {
 	}
 	for _, e := range events.Types {
 		name := eventName(e.Type)
-		at, headers := []string{"facts", "feeds", "open"}, 4
+		at, headers := []string{"facts", "feeds", "open"}, 5
 		switch e.Type {
 		case events.MessageSent, events.MessageDeleted:
 			at = []string{"feeds", "messages", "open"}
