@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"natsrooms/roomsvc/room"
 )
@@ -54,14 +55,18 @@ func (w *World) Get(id string) *room.GetReply {
 	return r
 }
 
-// Members returns the users in a room after a sync point; ok is false if there is no room.
+// Members returns the users in a room after a sync point; ok is false if there is no room. It asks
+// again while an instance cannot tell.
 func (w *World) Members(id string) (users []string, at room.Position, ok bool) {
 	w.T.Helper()
 	q := room.MembersRequest{RoomID: id, Freshness: room.Freshness{Sync: true}}
-	for {
+	for began := time.Now(); ; {
 		page, err := w.Client.Members(w.Ctx, q)
 		if errors.Is(err, room.ErrRoomNotExist) {
 			return nil, at, false
+		}
+		if errors.Is(err, room.ErrBusy) && time.Since(began) < Patience {
+			continue
 		}
 		if err != nil {
 			w.T.Fatalf("members of %s: %v", id, err)
