@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,9 +63,26 @@ func (w *World) Projected(newest Stored) {
 	}))
 }
 
-// checkBucket compares the bucket with the folded facts.
+// checkBucket compares the bucket with the folded facts. In a cluster a reading may be by a server
+// that is behind, so it is read again for a while.
 func (w *World) checkBucket(rooms map[string]*Roster) {
 	w.T.Helper()
+	for began := time.Now(); ; {
+		wrong := w.bucketDiffers(rooms)
+		if len(wrong) == 0 {
+			return
+		}
+		if time.Since(began) > Patience {
+			w.T.Errorf("%s", strings.Join(wrong, "\n"))
+			return
+		}
+	}
+}
+
+// bucketDiffers says where the bucket is not as the folded facts are.
+func (w *World) bucketDiffers(rooms map[string]*Roster) (wrong []string) {
+	w.T.Helper()
+	differs := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	heads, users := map[string]room.Head{}, map[string][]string{}
 	for _, e := range w.bucket() {
 		r, u, member, ok := subjects.ParseKey(e.Key())
@@ -73,13 +92,13 @@ func (w *World) checkBucket(rooms map[string]*Roster) {
 		if !member {
 			var err error
 			if heads[string(r)], err = room.DecodeHead(e.Value()); err != nil {
-				w.T.Errorf("the bucket's %s: %v", e.Key(), err)
+				differs("the bucket's %s: %v", e.Key(), err)
 			}
 			continue
 		}
 		m, instance, err := room.DecodeMember(e.Value())
 		if err != nil || rooms[string(r)] == nil || instance != rooms[string(r)].Instance {
-			w.T.Errorf("the bucket's %s is of instance %q: %v", e.Key(), instance, err)
+			differs("the bucket's %s is of instance %q: %v", e.Key(), instance, err)
 			continue
 		}
 		for _, s := range m.Sessions {
@@ -90,12 +109,13 @@ func (w *World) checkBucket(rooms map[string]*Roster) {
 		h := heads[id]
 		slices.Sort(users[id])
 		if h.InstanceID != r.Instance || h.Sequence != r.Sequence || !slices.Equal(users[id], r.List()) {
-			w.T.Errorf("the bucket's %s: %s %d %v; the facts make %s %d %v", id, h.InstanceID, h.Sequence, users[id], r.Instance, r.Sequence, r.List())
+			differs("the bucket's %s: %s %d %v; the facts make %s %d %v", id, h.InstanceID, h.Sequence, users[id], r.Instance, r.Sequence, r.List())
 		}
 	}
 	if len(heads) != len(rooms) {
-		w.T.Errorf("the bucket has %d rooms, the facts make %d", len(heads), len(rooms))
+		differs("the bucket has %d rooms, the facts make %d", len(heads), len(rooms))
 	}
+	return wrong
 }
 
 // bucket returns the bucket's living keys.
