@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/room"
@@ -98,6 +100,46 @@ func TestAccessByToken(t *testing.T) {
 		ok[position](w, "create", fmt.Sprintf(`{"roomID":"r%d","userID":"teacher","config":{"access":"token"}}`, n))
 		ok[position](w, "enter.carol", fmt.Sprintf(`{"roomID":"r%d"}`, n))
 	}
+}
+
+// A host by a token runs its room until the token ends, through any instance, and not as long as it
+// is in; a token that it brings later counts at once.
+func TestHostUntilItsTokenEnds(t *testing.T) {
+	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true})
+	ok[position](w, "create", `{"roomID":"exam","userID":"bob","config":{"speakers":"hosts"}}`)
+	host := func(n int, until time.Time) {
+		t.Helper()
+		if err := instances[n].Grant(w.Ctx, "alice", room.Grant{Hosts: []subjects.Room{"exam"}, Until: events.TimeOf(until)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs := map[room.Verb]string{
+		"mute": `{"roomID":"exam","userIDs":["carol"]}`, "update": `{"roomID":"exam","config":{"historyForJoiners":false}}`,
+		"send": `{"roomID":"exam","type":"text","data":"hello"}`, "setAccess": `{"roomID":"exam","access":"open"}`,
+	}
+	until := time.Now().Add(8 * time.Second)
+	host(0, until)
+	ok[position](w, "enter.alice", `{"roomID":"exam","leaseSeconds":3600}`)
+	for verb, body := range runs {
+		if _, err := once[position](w, verb+".alice", jsontext.Value(body)); err != nil && time.Now().Before(until) {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	w.Until(patience, "the token to end", func() bool { return time.Now().After(until) })
+	for range 5 { // no matter which instance answers
+		for verb, body := range runs {
+			w.Refused(room.ErrNotAllowed, string(verb)+".alice", body)
+		}
+	}
+	host(1, time.Now().Add(time.Hour))
+	w.Until(patience, "both instances to have heard of another token", func() bool {
+		for range 8 {
+			if _, err := once[position](w, "setAccess.alice", jsontext.Value(runs["setAccess"])); err != nil {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // A grant that its back end means to last forever is kept.

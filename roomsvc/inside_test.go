@@ -24,6 +24,7 @@ import (
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/talk"
 	"natsrooms/subjects"
 )
 
@@ -465,6 +466,34 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		t.Fatal("it starts without the system account")
 	}
 	await(t, "the end of its subscriptions", func() bool { return nc.NumSubscriptions() == before })
+}
+
+// A host by a token speaks where only hosts do, through an instance that has not heard of the token
+// yet.
+func TestHostByTokenSpeaksAnywhere(t *testing.T) {
+	s, nc := inside(t, Config{Feeds: true})
+	client, ctx := withRooms(t, nc)
+	if _, err := client.Create(ctx, room.CreateRequest{RoomID: "hall", Config: &room.RoomConfig{Speakers: room.SpeakersHosts}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Grant(ctx, "alice", room.Grant{Hosts: []subjects.Room{"hall"}, Until: events.TimeOf(time.Now().Add(time.Hour))}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := nc.Request("room.cmd.enter.alice", []byte(`{"roomID":"hall"}`), patient); err != nil || m.Header.Get("Nats-Service-Error") != "" {
+		t.Fatalf("%v, %+v", err, m)
+	}
+	cmd := &room.Command{Verb: room.Send, User: "alice", Session: room.DefaultSession, Room: "hall", UserForm: true, OwnForm: true}
+	m, refused := cmd.Say(&room.SendRequest{RoomID: "hall", Type: "barrage", Data: "hello"}, s.limits.Load())
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	said := make(chan *room.SendReply, 1)
+	s.talk.Say(&talk.Saying{Call: &commit.Call{Cmd: cmd, Deadline: time.Now().Add(patient)}, Message: m, Said: func(r *room.SendReply) { said <- r }})
+	select {
+	case <-said:
+	case <-time.After(patient):
+		t.Error("nothing is said")
+	}
 }
 
 // A token that makes its user a host of rooms does so on every command about them, and lets it in.
