@@ -25,6 +25,9 @@ func (c *blockCmd) Run(ctx context.Context, s *session) error {
 	reply, err := client.Block(ctx, room.BlockRequest{
 		Caller: room.Caller{UserID: c.User, RequestID: c.RequestID}, Seconds: int64(c.For / time.Second), Reason: c.Reason, TokenID: c.TokenID, IssuedBefore: before,
 	})
+	if err == nil {
+		s.blocking(ctx, c.User, c.TokenID != "" || before != 0)
+	}
 	return s.answer(err, func(l look) string { return l.barred(&reply.Barred) })
 }
 

@@ -121,7 +121,7 @@ func (f *makeFlags) config() *room.RoomConfig {
 }
 
 // rules are those of the chosen settings that hold for end users only.
-func (f *makeFlags) rules() []string { return chosen(f.Speakers, f.Attributes, f.Access) }
+func (f *makeFlags) rules() []string { return chosen(f.Speakers, f.Attributes, f.Access, f.Hosts) }
 
 type createCmd struct {
 	roomArg

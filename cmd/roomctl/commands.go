@@ -26,7 +26,7 @@ func (c *createCmd) Run(ctx context.Context, s *session) error {
 	s.next = map[*room.Code][]string{room.ErrRoomAlreadyExists: {"join", c.Room}}
 	reply, err := client.Create(ctx, room.CreateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: c.config()})
 	if err == nil {
-		s.trusting(c.rules())
+		s.trusting(ctx, c.Room, c.rules())
 	}
 	return s.answer(err, func(l look) string { return l.created(s.As, reply) })
 }
@@ -53,7 +53,7 @@ func (c *enterCmd) Run(ctx context.Context, s *session) error {
 	s.next = map[*room.Code][]string{room.ErrRoomFull: {"members", c.Room}, room.ErrUserRoomLimit: {"rooms"}}
 	reply, err := client.Enter(ctx, room.CreateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: c.config()})
 	if err == nil {
-		s.trusting(c.rules())
+		s.trusting(ctx, c.Room, c.rules())
 	}
 	return s.answer(err, func(l look) string { return l.joined(s.As, reply) })
 }
@@ -104,7 +104,7 @@ func (c *getCmd) Run(ctx context.Context, s *session) error {
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Get(ctx, room.ReadRequest{Freshness: newest, RoomID: c.Room})
 	if err == nil {
-		s.trusting(bounds(reply))
+		s.trusting(ctx, c.Room, bounds(reply))
 	}
 	return s.answer(err, func(l look) string { return l.room(reply) })
 }
@@ -250,7 +250,7 @@ func (c *accessCmd) Run(ctx context.Context, s *session) error {
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.SetAccess(ctx, room.SetAccessRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, Access: c.Access, Allow: c.Allow, Disallow: c.Disallow})
 	if err == nil {
-		s.trusting(chosen("", "", reply.Config.Access))
+		s.trusting(ctx, c.Room, chosen("", "", reply.Config.Access, ""))
 	}
 	return s.answer(err, func(l look) string { return l.access(c.Room, &reply.Config) })
 }

@@ -27,7 +27,7 @@ func (c *updateCmd) Run(ctx context.Context, s *session) error {
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	reply, err := client.Update(ctx, room.UpdateRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, RoomName: c.Name, Config: config})
 	if err == nil {
-		s.trusting(chosen(c.Speakers, c.Attributes, ""))
+		s.trusting(ctx, c.Room, chosen(c.Speakers, c.Attributes, "", c.Hosts))
 	}
 	return s.answer(err, func(l look) string {
 		return fmt.Sprintf("%s is now as follows (sequence %d): %s", l.roomID(c.Room), reply.Sequence, rules(reply.RoomName, &reply.Config))
@@ -74,6 +74,7 @@ func (c *setRoleCmd) Run(ctx context.Context, s *session) error {
 	if len(reply.UserIDs) == 0 {
 		return s.undone(undoneError{"nothing changed: " + notServed(c.Room, reply.ErrorUserList), s.nextHint([]string{"members", c.Room})})
 	}
+	s.trusting(ctx, c.Room, []string{roles})
 	return s.answer(nil, func(l look) string {
 		line := fmt.Sprintf("%s in %s (sequence %d)", l.are(reply.UserIDs, events.Role(c.Role)), l.roomID(c.Room), reply.Sequence)
 		if len(reply.ErrorUserList) > 0 {
@@ -105,7 +106,7 @@ func (c *restrictFlags) run(ctx context.Context, s *session, do func(*client.Cli
 		Caller: s.caller(c.requestFlag), RoomID: c.Room, UserIDs: c.Users, Seconds: int64(c.For / time.Second), Reason: c.Reason,
 	})
 	if err == nil {
-		s.trusting([]string{such})
+		s.trusting(ctx, c.Room, []string{such})
 	}
 	return s.answer(err, func(l look) string {
 		return fmt.Sprintf("%s %s in %s %s (sequence %d)", done, l.users(reply.UserIDs), l.roomID(c.Room), l.until(reply.Until), reply.Sequence)
@@ -146,22 +147,15 @@ func (c *accessCmd) show(ctx context.Context, s *session) error {
 	}
 	members, _, err := s.everybody(ctx, client, room.MembersRequest{Freshness: newest, RoomID: c.Room})
 	if err == nil {
-		s.trusting(bounds(reply))
+		s.trusting(ctx, c.Room, bounds(reply))
 	}
 	return s.answer(err, func(l look) string { return l.standing(reply, members) })
 }
 
-// trusting says on a server that trusts everybody which rules hold for end users only.
-func (s *session) trusting(rules []string) {
-	if len(rules) > 0 && !s.JSON && !s.nc.AuthRequired() {
-		s.remark("this server trusts everybody who connects, and %s hold for end users only; roomd --auth jwt lets users in as such", strings.Join(rules, " and "))
-	}
-}
-
-// chosen is which of such rules a room is given.
-func chosen(speakers, attributes, access string) (rules []string) {
+// chosen is which of the rules that hold for end users only a room is given.
+func chosen(speakers, attributes, access, hosts string) (rules []string) {
 	if access == room.AccessListed || access == room.AccessToken {
-		rules = append(rules, "rules of who may join")
+		rules = append(rules, joining)
 	}
 	if speakers == room.SpeakersHosts {
 		rules = append(rules, "rules of who may send")
@@ -169,12 +163,15 @@ func chosen(speakers, attributes, access string) (rules []string) {
 	if attributes == room.AttributesOwned {
 		rules = append(rules, "owners of attributes")
 	}
+	if hosts == room.HostsCreator {
+		rules = append(rules, roles)
+	}
 	return rules
 }
 
 // bounds is which of such rules a room has.
 func bounds(r *room.GetReply) []string {
-	rules := chosen(r.Room.Config.Speakers, r.Room.Config.Attributes, r.Room.Config.Access)
+	rules := chosen(r.Room.Config.Speakers, r.Room.Config.Attributes, r.Room.Config.Access, r.Room.Config.Hosts)
 	if len(r.Bans) > 0 {
 		rules = append(rules, "bans")
 	}

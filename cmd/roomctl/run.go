@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -92,11 +93,12 @@ type session struct {
 	abort          context.CancelCauseFunc // aborts what is in progress
 
 	nc        *nats.Conn
-	expires   time.Time               // when the token expires; zero: it never does, or there is none
-	userForm  bool                    // commands are sent on the subjects that only the user's own clients may use
-	replies   []jsontext.Value        // as they arrived
-	requestID string                  // set for a command that changes something
-	next      map[*room.Code][]string // what to type after a refusal
+	expires   time.Time                          // when the token expires; zero: it never does, or there is none
+	forbidden atomic.Pointer[context.CancelFunc] // what is called instead when the server forbids something; nil: nothing
+	userForm  bool                               // commands are sent on the subjects that only the user's own clients may use
+	replies   []jsontext.Value                   // as they arrived
+	requestID string                             // set for a command that changes something
+	next      map[*room.Code][]string            // what to type after a refusal
 }
 
 // client connects.
@@ -138,9 +140,14 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 		nats.Name("roomctl"),
 		nats.NoReconnect(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			if errors.Is(err, nats.ErrPermissionViolation) {
-				s.abort(err)
+			if !errors.Is(err, nats.ErrPermissionViolation) {
+				return
 			}
+			if give := s.forbidden.Load(); give != nil {
+				(*give)()
+				return
+			}
+			s.abort(err)
 		}),
 	}, opts...)
 	if s.Creds != "" {
