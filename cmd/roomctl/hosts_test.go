@@ -89,9 +89,9 @@ func TestWhoIsHeldToRules(t *testing.T) {
 					Publish: &server.SubjectPermission{Allow: p.Publish}, Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
 				}}
 			}
-			narrow := policy.BackEnd()
+			narrow := policy.Of(policy.BackEnd)
 			narrow.Publish = []string{"room.cmd.*"}
-			o.Users = []*server.User{{Username: "service", Password: "p"}, of("alice", policy.User("alice", nil)), of("shop", policy.BackEnd()), of("narrow", narrow)}
+			o.Users = []*server.User{{Username: "service", Password: "p"}, of("alice", policy.User("alice", nil)), of("shop", policy.Of(policy.BackEnd)), of("narrow", narrow)}
 		})
 		svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s, nats.UserInfo("service", "p")), roomsvc.Config{Feeds: feeds, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
