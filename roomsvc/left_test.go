@@ -13,7 +13,7 @@ import (
 // instance that saw it, and from one that has to look it up; also when the room was made
 // again. It learns nothing of rooms where it never was.
 func TestRenewalSaysWhyItLeft(t *testing.T) {
-	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true, Limits: room.Limits{ReplaceDevices: 1}})
+	w, instances := newWorld(t, 2, roomsvc.Config{Feeds: true, Limits: room.Limits{ReplaceDevices: 1}})
 	heard := w.outs()
 	instance := map[string]string{}
 	enter := func(user, id, session string) {
@@ -21,7 +21,7 @@ func TestRenewalSaysWhyItLeft(t *testing.T) {
 		r := ok[position](w, "enter."+user, fmt.Sprintf(`{"roomID":%q,"sessionID":%q,"config":{"roomDestroyDelayTime":60}}`, id, session))
 		instance[id] = r.InstanceID
 	}
-	reasons := []string{"kicked", "destroyed", "again", "left", "switched", "replaced", "back"}
+	reasons := []string{"kicked", "destroyed", "again", "left", "switched", "replaced", "back", "banned", "until"}
 	for _, id := range reasons {
 		enter("alice", id, "tab")
 	}
@@ -32,6 +32,8 @@ func TestRenewalSaysWhyItLeft(t *testing.T) {
 	old := instance["again"]
 	for _, q := range [][2]string{
 		{"kick", `{"roomID":"kicked","userIDs":["alice"],"reason":"enough"}`},
+		{"ban", `{"roomID":"banned","userIDs":["alice"],"reason":"spam"}`},
+		{"ban", `{"roomID":"until","userIDs":["alice"],"seconds":3600}`},
 		{"destroy", `{"roomID":"destroyed","reason":"closing time"}`},
 		{"kick", `{"roomID":"again","userIDs":["alice"]}`},
 		{"destroy", `{"roomID":"again"}`},
@@ -57,7 +59,10 @@ func TestRenewalSaysWhyItLeft(t *testing.T) {
 		}
 		said := map[string]string{}
 		for _, l := range ok[room.RenewReply](w, "renew."+user, string(text(t, map[string]any{"sessionID": session, "rooms": list}))).Left {
-			said[l.RoomID] = string(l.Reason) + l.ReasonText
+			said[l.RoomID] = string(l.Reason) + l.ReasonText + l.Code
+			if (l.Number == room.ErrBanned.Number) != (l.Code != "") || (l.RoomID == "until") != (time.Until(l.Until.Time()) > 50*time.Minute) {
+				t.Errorf("%+v", l)
+			}
 			if l.Sequence == 0 || time.Since(l.LeftAt.Time()) > time.Minute || time.Until(l.LeftAt.Time()) > time.Second || l.InstanceID == "" {
 				t.Errorf("%+v", l)
 			}
@@ -75,6 +80,7 @@ func TestRenewalSaysWhyItLeft(t *testing.T) {
 		got := ask("alice", "tab", stays...)
 		want := map[string]string{
 			"kicked": "kickedenough", "destroyed": "destroyedclosing time", "again": "kicked", "left": "left", "switched": "switched", "replaced": "replaced",
+			"banned": "kickedspamBANNED", "until": "kickedBANNED",
 		}
 		for id, reason := range want {
 			if got[id] != reason {
@@ -96,9 +102,44 @@ func TestRenewalSaysWhyItLeft(t *testing.T) {
 	}
 	check("at once")
 	instances[0].End()
+	check("by the other instance")
+	instances[1].End()
 	w.Start(roomsvc.Config{Feeds: true, Instance: "fresh", Remember: time.Nanosecond})
 	check("after a restart")
 	w.check()
+}
+
+// Of rooms of which too much has happened since, a renewal does not say that the session was
+// never there, and one such room does not keep it from telling of others.
+func TestRenewalSaysWhatItDoesNotKnow(t *testing.T) {
+	w, instances := newWorld(t, 1, roomsvc.Config{})
+	list := []map[string]string{}
+	for _, id := range []string{"busy", "quiet", "never"} {
+		r := ok[position](w, "enter", fmt.Sprintf(`{"roomID":%q,"userID":"host"}`, id))
+		if id != "never" {
+			ok[position](w, "enter", fmt.Sprintf(`{"roomID":%q,"userID":"alice"}`, id))
+			ok[room.KickReply](w, "kick", fmt.Sprintf(`{"roomID":%q,"userIDs":["alice"]}`, id))
+		}
+		list = append(list, map[string]string{"roomID": id, "instanceID": r.InstanceID})
+	}
+	const many = 4096
+	for n := range many {
+		body := fmt.Appendf(nil, `{"roomID":"busy","userID":"host","set":{"n":"%d"}}`, n)
+		if n%64 != 63 {
+			if err := w.NC.Publish("room.cmd.setAttributes", body); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		ok[room.SetAttributesReply](w, "setAttributes", string(body))
+	}
+	w.Until(patience, "many facts", func() bool { return ok[position](w, "get", `{"roomID":"busy","sync":true}`).Sequence > many })
+	instances[0].End()
+	w.Start(roomsvc.Config{Instance: "fresh", Remember: time.Nanosecond})
+	r := ok[room.RenewReply](w, "renew", string(text(t, map[string]any{"userID": "alice", "rooms": list})))
+	if len(r.Left) != 1 || r.Left[0].RoomID != "quiet" || len(r.Unknown) != 1 || r.Unknown[0].RoomID != "busy" {
+		t.Errorf("it says %+v, and does not know %+v", r.Left, r.Unknown)
+	}
 }
 
 // What a renewal may name is limited.

@@ -139,7 +139,8 @@ type RoomsReply struct {
 type RenewReply struct {
 	Rooms    []RoomHead  `json:"rooms"`
 	NextFlag string      `json:"nextFlag"`
-	Left     []Departure `json:"left,omitzero"` // of the rooms that the request names: those that the session left, as long as the facts are kept
+	Left     []Departure `json:"left,omitzero"`    // of the rooms that the request names: those that the session left, as long as the facts are kept
+	Unknown  []Stay      `json:"unknown,omitzero"` // of the rooms that the request names: those of which it could not be found out whether and how the session left them
 	Lease    `json:",embed"`
 }
 
@@ -151,6 +152,12 @@ type Departure struct {
 	Reason     events.LeftReason `json:"reason"`
 	ReasonText string            `json:"reasonText,omitzero"`
 	LeftAt     events.Time       `json:"leftAt"`
+
+	// A ban put the session out: the error with which it would be refused, and when the ban ends,
+	// if it does so before the room's instance.
+	Code   string      `json:"code,omitzero"`
+	Number int         `json:"number,omitzero"`
+	Until  events.Time `json:"until,omitzero"`
 }
 
 // ListReply answers list.

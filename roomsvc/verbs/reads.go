@@ -168,12 +168,12 @@ func takeRenew(a *api.API, q *api.Request) {
 	// A room that is missing in the answer is lost to the caller. That must not happen to a
 	// room that the session joined a moment ago, elsewhere.
 	begun := a.ReadAside(q, room.Freshness{Sync: true}, "", func(ctx context.Context) (any, *room.Error) {
-		left := a.Departed.Of(ctx, q.Cmd, body.Rooms)
-		rooms, next := heads(a, ctx, q.Cmd.User, body.NextFlag, len(a.Encode(left)), func(known *replica.Room) (in bool) {
+		left, unknown := a.Departed.Of(ctx, q.Cmd, body.Rooms)
+		rooms, next := heads(a, ctx, q.Cmd.User, body.NextFlag, len(a.Encode(left))+len(a.Encode(unknown)), func(known *replica.Room) (in bool) {
 			known.View(func(st *room.State) { in = !q.Over && st.Has(q.Cmd) })
 			return in
 		})
-		return &room.RenewReply{Rooms: rooms, NextFlag: next, Left: left}, nil
+		return &room.RenewReply{Rooms: rooms, NextFlag: next, Left: left, Unknown: unknown}, nil
 	})
 	if !begun { // its lease must not run out behind a command that is slow
 		a.Leases.Touch(q.Session(), q.Ask, q.Deadline, func(leases.Grant, error) {})
