@@ -39,13 +39,15 @@ var errBrokenOff = errors.New("broken off")
 // Why a session is not in a room any more, the service says as long as it keeps the fact:
 //
 //	it was kicked, with the reason given          kickedOut
+//	it was banned, with the reason given          kickedOut; Error says BANNED, and until when
 //	a newer session of the user took its place    kickedOutByOtherDevice
 //	the room was destroyed                        roomNotExist
 //	its lease ran out                             connectTimeout
 //	it left, by a command of another program      success
 //
-// After that the event is roomNotExist if there is no such room or if it was made again, and
-// otherwise connectTimeout.
+// If the fact is no longer kept, or is not among the 4,096 newest facts of its room, or the
+// service had no time to look for it, that is not known: then the event is roomNotExist if there
+// is no such room or if it was made again, and otherwise connectTimeout; it has no Sequence.
 //
 // The client's own notices have no ID. The last of these is also yielded
 // when the connection is closed for good. If the session is found in a room after all, the
@@ -243,6 +245,9 @@ func (s *states) settle(ctx context.Context) error {
 			n := &Notice{Room: subjects.Room(was.RoomID), State: Disconnected}
 			if d, ok := told[was]; ok {
 				n.InstanceID, n.Sequence, n.Event, n.ReasonText = d.InstanceID, d.Sequence, leftEvents[d.Reason], d.ReasonText
+				if d.Code != "" {
+					n.Error = &events.NoticeError{Code: d.Code, Number: d.Number, Until: d.Until}
+				}
 			} else {
 				n.Event = s.guess(ctx, was)
 			}

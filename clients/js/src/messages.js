@@ -112,44 +112,60 @@ class Hearing {
         this.#out = true;
         return this.#ear.soon(); // it may come back at once
       }
-      if (!isGone(err)) throw err;
+      if (!isGone(err)) {
+        yield* this.#fill(); // last words, if that is another room of that name
+        throw err;
+      }
     }
     for (const copy of this.#ear.heard()) yield* this.#take(copy);
     if (this.#ear.aside) return;
-    const instanceID = now?.instanceID ?? this.#instanceID; // last words, if the room ended
-    if (instanceID) yield* this.#fill(instanceID);
+    if (now?.instanceID || this.#instanceID) yield* this.#fill(now?.instanceID); // last words, if the room ended
   }
 
   /**
-   * Reads what was said after the last message, first in the instance of that one. before is
-   * the message before one that was heard: if it can be read nowhere, it is lost.
+   * Reads what was said after the last message: in the instance of that one, in those after it,
+   * and in the given one, if there is a room. before is the message before one that was heard:
+   * if it can be read nowhere, it is lost.
    */
   async *#fill(instanceID, before = 0) {
-    const old = this.#instanceID;
-    const ended = !old || old === instanceID || (yield* this.#read(old));
-    const read = yield* this.#read(instanceID);
-    if (read) this.#instanceID = instanceID;
-    if (!(ended && read) && this.#based && before > this.#last) this.#lose();
+    let whole = true;
+    for (let old = this.#instanceID; old && old !== instanceID; ) {
+      const { next, read } = yield* this.#read(old);
+      whole &&= read || old !== this.#instanceID; // one in between that can't be read is not for this user
+      if (read) this.#instanceID = old;
+      old = next;
+    }
+    if (instanceID) {
+      const { read } = yield* this.#read(instanceID);
+      if (read) this.#instanceID = instanceID;
+      whole &&= read;
+    }
+    if (!whole && this.#based && before > this.#last) this.#lose();
     this.#based = true;
   }
 
-  /** Reads what was said in an instance. False if the service does not know it any more. */
+  /**
+   * Reads what was said in an instance. read is false if the service does not know it any more;
+   * next is the instance after it, if it has ended and there is one.
+   */
   async *#read(instanceID) {
-    for (;;) {
+    for (let at = this.#last; ; ) {
       let page;
       try {
-        page = await this.#ear.ask("history", { instanceID, afterMessageSeq: this.#last, sync: true });
+        page = await this.#ear.ask("history", { instanceID, afterMessageSeq: at, sync: true });
       } catch (err) {
-        if (!isGone(err)) throw err;
+        if (!isGone(err) && err.code !== "NOT_ALLOWED") throw err;
       }
-      if (page?.instanceID !== instanceID) return false;
-      const from = this.#last;
-      if (page.messageSeq > from && !page.complete) this.#lose();
+      if (page?.instanceID !== instanceID) return { read: false };
+      const ended = page.messageSeq === undefined;
+      if (!page.complete && (ended ? page.events.length > 0 : page.messageSeq > at)) this.#lose();
       if (page.deleted) this.#deleted({ roomID: this.#roomID, instanceID, messageSeqs: page.deleted });
       for (const event of page.events) yield* this.#give(event);
-      const next = Number(page.nextFlag || 0);
-      if (next > this.#last) this.#last = next; // what is not for this user is not on the page, but has been looked at
-      if (this.#last === from || this.#last >= page.messageSeq) return true;
+      const from = at;
+      at = Math.max(at, Number(page.nextFlag || 0), ended ? 0 : this.#last);
+      // What is not for this user is not on the page, but has been looked at; of an ended instance that says nothing about the next one.
+      if (!ended) this.#last = at;
+      if (at === from || at >= page.messageSeq) return { read: true, next: page.nextInstanceID };
     }
   }
 

@@ -20,6 +20,8 @@ const eventCodes = [
 // Why a session is not in a room any more, as facts say it. What is not listed is somebody's decision.
 const eventOf = { left: "success", switched: "success", expired: "connectTimeout", destroyed: "roomNotExist", replaced: "kickedOutByOtherDevice" };
 
+/** The error of a session that a ban put out, as in the service's notice. */
+const banned = ({ code, number, until }) => code && { error: { code, number, ...(until && { until }) } };
 
 export async function* states(source, presence, signal) {
   const { nc, userID, sessionID } = source;
@@ -111,7 +113,7 @@ class Session {
     for (const { roomID, instanceID, left } of lost) {
       const event = left ? eventOf[left.reason] ?? "kickedOut" : await this.#why(roomID, instanceID);
       this.#signal.throwIfAborted();
-      const known = left && { sequence: left.sequence, ...(left.reasonText && { reasonText: left.reasonText }), comeBack: left.reason === "expired" };
+      const known = left && { sequence: left.sequence, ...(left.reasonText && { reasonText: left.reasonText }), ...banned(left), comeBack: left.reason === "expired" };
       yield this.#say(roomID, "disconnected", event, { instanceID, ...known });
       this.#away.delete(roomID);
     }

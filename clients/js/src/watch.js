@@ -28,6 +28,7 @@ class Watch {
   #instanceID; // the roster's, or that of the room that ended
   #revision = 0; // the highest that was heard or in a snapshot
   #missing = false; // the service said that the room is gone, and nothing was heard since
+  #skipped = false; // facts of instances after that one could not be told
 
   constructor(ear, { trusted, userID }, roomID, signal) {
     this.#ear = ear;
@@ -57,6 +58,10 @@ class Watch {
   async *#refresh(why) {
     try {
       const roster = await this.#snapshot();
+      if (this.#instanceID && roster.instanceID !== this.#instanceID) {
+        yield* this.#leave(roster.instanceID);
+        why = this.#another();
+      }
       // What was heard before is older, or of a journal that has lost its end since.
       this.#begin(roster, roster.room.revision);
     } catch (err) {
@@ -81,10 +86,10 @@ class Watch {
     if (!fact || !isFact(fact) || fact.data.roomID !== this.#roomID || (revision > 0 && revision <= this.#revision)) return;
     const { instanceID, sequence } = fact.data;
     if (!this.#roster && instanceID === this.#instanceID) return; // of the room that ended
-    if (instanceID !== this.#instanceID) yield* this.#rest();
+    if (instanceID !== this.#instanceID && (this.#roster || number(copy, "Nats-Last-Sequence") > this.#revision)) yield* this.#leave(instanceID);
     if (!this.#roster && fact.type === type("room.created")) {
       this.#begin(Roster.born(fact, revision), revision);
-      yield this.#update({ fact, revision, fresh: "instance" });
+      yield this.#update({ fact, revision, fresh: this.#another() });
     } else if (!this.#roster || instanceID !== this.#instanceID) {
       yield* this.#refresh("instance");
     } else if (sequence > this.#roster.sequence + 1) {
@@ -158,6 +163,68 @@ class Watch {
     }
   }
 
+  /** Why the roster is that of another instance. */
+  #another() {
+    const why = this.#skipped ? "gap" : "instance";
+    this.#skipped = false;
+    return why;
+  }
+
+  /** Tells the last facts of the room, and those of the instances after it, up to the given one. */
+  async *#leave(upTo) {
+    yield* this.#rest();
+    if (this.#roster && this.#instanceID === upTo) return;
+    if (this.#roster) {
+      this.#roster = undefined;
+      yield this.#update({});
+    }
+    yield* this.#pass(upTo);
+  }
+
+  /** Tells the facts of the instances after one that has ended, up to the given one. */
+  async *#pass(upTo) {
+    while (!this.#roster && this.#instanceID) {
+      const page = await this.#past(this.#instanceID, Number.MAX_SAFE_INTEGER);
+      if (page && !page.complete) this.#skipped = true;
+      const next = page?.nextInstanceID;
+      if (!next || next === upTo) return;
+      this.#instanceID = next;
+      if (!(yield* this.#replay(next))) this.#skipped = true;
+      else if (this.#roster) return; // it is the room that exists
+      if (!this.#roster) continue;
+      this.#roster = undefined;
+      yield this.#update({});
+    }
+  }
+
+  /** Tells all facts of an instance. False if some of them can't be read. */
+  async *#replay(instanceID) {
+    for (let nextFlag; nextFlag !== ""; ) {
+      const page = await this.#past(instanceID, this.#roster?.sequence ?? 0);
+      if (!page?.complete || page.events.length === 0) return false;
+      for (const fact of page.events) {
+        const first = !this.#roster;
+        if (!isFact(fact) || (first ? fact.type !== type("room.created") : !this.#roster.fold(fact, 0))) return false;
+        if (first) this.#begin(Roster.born(fact, 0), this.#revision);
+        if (fact.type === type("room.destroyed")) this.#roster = undefined;
+        yield this.#update({ fact, recovered: true, ...(first && { fresh: this.#another() }) });
+        if (!this.#roster) return true;
+      }
+      ({ nextFlag } = page);
+    }
+    return true;
+  }
+
+  /** A page of facts of an instance; undefined if there are none that may be read. */
+  async #past(instanceID, afterSequence) {
+    try {
+      const page = await this.#ear.ask("history", { instanceID, afterSequence, sync: true });
+      return page.instanceID === instanceID ? page : undefined;
+    } catch (err) {
+      if (!isGone(err) && err.code !== "NOT_ALLOWED") throw err;
+    }
+  }
+
   /** Asks for the room's position. */
   async *#look() {
     let now;
@@ -177,10 +244,7 @@ class Watch {
     const other = !this.#roster || instanceID !== this.#instanceID;
     if (other && !revision) return yield* this.#look();
     if (!this.#roster && instanceID === this.#instanceID) return; // it ended since
-    if (other) {
-      yield* this.#rest();
-      return yield* this.#refresh("instance");
-    }
+    if (other) return yield* this.#refresh("instance");
     if (sequence > this.#roster.sequence && !this.#ear.aside) yield* this.#fill(revision);
   }
 
@@ -188,15 +252,13 @@ class Watch {
   async *#absent() {
     const asked = this.#instanceID;
     for (const copy of this.#ear.heard()) yield* this.#take(copy);
-    if (!this.#roster || this.#instanceID !== asked) return; // or there is another room since
+    if (this.#instanceID !== asked) return; // there is another room since
+    if (!this.#roster) return yield* this.#pass();
     if (!this.#missing) {
       this.#missing = true;
       return this.#ear.soon();
     }
-    yield* this.#rest();
-    if (!this.#roster || this.#instanceID !== asked) return;
-    this.#roster = undefined;
-    yield this.#update({});
+    yield* this.#leave();
   }
 
   /** The user may not read the room any more. The fact that it left, which it may hear, gets a moment to arrive. */

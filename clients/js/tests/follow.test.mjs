@@ -1,7 +1,7 @@
 // Whatever is lost on the way, a client ends up with everything that happened, once and in order.
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { Client, type } from "../src/index.js";
 import { backEnd, cable, connection, inOrder, intercept, lose, Person, right, roomd } from "./harness.mjs";
 
@@ -139,6 +139,52 @@ describe("a client makes up for", { concurrency: true }, () => {
     assert.deepEqual(alice.fresh, ["start", "instance"]);
     await right(alice, url);
   });
+
+  for (const heard of [false, true]) {
+    test(`a whole room between two, the end of the one before it ${heard ? "heard" : "missed"}`, async () => {
+      const ear = await deafening();
+      const others = await connection(url);
+      const roomID = `between ${heard}`;
+      const bob = new Client(others, { userID: "bob" });
+      after(() => bob.close());
+      const made = async (text) => {
+        await bob.enter({ roomID });
+        await bob.send({ roomID, type: "text", data: text });
+      };
+      await made("one");
+      const lost = [], said = [], seen = [];
+      const client = backEnd(ear.nc);
+      after(() => client.close());
+      const messages = client.messages({ roomID, afterMessageSeq: 0, every: 300, lost: (n) => lost.push(n) });
+      const watch = client.watch({ roomID, every: 300 });
+      const step = async () => {
+        const { value } = await watch.next();
+        seen.push([value.fresh ?? "", value.fact?.type.split(".").slice(2, -1).join(".") ?? "", value.roster?.size ?? "none"].join(" ").trim());
+      };
+      const hear = async () => said.push((await messages.next()).value.data.data);
+      await step();
+      await hear();
+      const end = async () => {
+        await backEnd(others).destroy({ roomID });
+        const { room } = await backEnd(others).get({ roomID, sync: true }).catch((err) => ({ room: err.code }));
+        assert.equal(room, "ROOM_NOT_EXIST");
+      };
+      ear.deaf = !heard;
+      await end();
+      if (heard) for (let i = 0; i < 2; i++) await step();
+      ear.deaf = true;
+      await made("middle");
+      await end();
+      await made("three");
+      ear.deaf = false;
+      for (let i = 0; i < 2; i++) await hear();
+      while (seen.length < 7) await step();
+      assert.deepEqual([said, lost], [["one", "middle", "three"], []]);
+      assert.deepEqual(seen, [
+        "start  1", "member.left 0", "room.destroyed none", "instance room.created 1", "member.left 0", "room.destroyed none", "instance  1",
+      ]);
+    });
+  }
 
   test("facts that are no longer kept", async () => {
     const nc = await connection(url);

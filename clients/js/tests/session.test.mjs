@@ -177,6 +177,20 @@ describe("why a session is out", { concurrency: true }, () => {
     });
   }
 
+  for (const [seconds, what] of [[3600, "a ban that ends"], [undefined, "a ban"]]) {
+    test(`${what}, told by a renewal`, async () => {
+      const nc = await connection(url);
+      noNotices(nc);
+      const alice = await Person.in(nc, what, "alice");
+      await Person.in(await connection(url), what, "host");
+      await backEnd(await connection(url)).ban({ roomID: what, userIDs: ["alice"], reason: "spam", ...(seconds && { seconds }) });
+      await alice.client.check();
+      const { error: { code, number, until }, reasonText, comeBack } = await alice.told("disconnected kickedOut");
+      assert.deepEqual([code, number, reasonText, comeBack], ["BANNED", 7000007, "spam", false]);
+      assert.equal(seconds !== undefined, Date.parse(until) > Date.now() + 3_000_000);
+    });
+  }
+
   test("a service that does not say why is asked about the room", async () => {
     const nc = await connection(url);
     noNotices(nc);

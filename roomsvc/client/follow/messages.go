@@ -37,7 +37,7 @@ type MessagesRequest struct {
 
 // Heard is a message.
 type Heard struct {
-	Message   *events.Message // its Seq is set if it is stored
+	Message   *events.Message // never nil, but empty beside an error; its Seq is set if it is stored
 	Raw       jsontext.Value  // the message as it arrived
 	Recovered bool            // the message was missed and then read by history
 
@@ -79,7 +79,7 @@ func (s Source) Messages(ctx context.Context, q MessagesRequest) iter.Seq2[Heard
 		h := &hearing{ear: s.newEar(q.RoomID, q.Every, notFacts), yield: yield, tell: q.Note, instance: q.InstanceID}
 		defer h.close()
 		if err := h.run(ctx, q); !errors.Is(err, errBrokenOff) {
-			yield(Heard{}, err)
+			yield(Heard{Message: &events.Message{}}, err)
 		}
 	}
 }

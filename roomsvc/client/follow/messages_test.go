@@ -1,6 +1,8 @@
 package follow
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -56,5 +58,39 @@ func TestFromNowOnInANewRoom(t *testing.T) {
 	defer h.close()
 	if err := h.start(ctx, "new"); err != nil || h.last != head {
 		t.Errorf("it begins behind %d: %v; want %d", h.last, err, head)
+	}
+}
+
+// A loop that looks at what it is given before it looks at the error does not end the program.
+func TestMessageBesideAnError(t *testing.T) {
+	source := alone(t)
+	source.First = func(context.Context, room.ReadRequest) (*room.GetReply, error) { return nil, room.ErrNotAllowed }
+	n := 0
+	for h, err := range source.Messages(bounded(t), MessagesRequest{RoomID: "lobby"}) {
+		if n++; h.Message == nil || h.Message.Data != "" || !errors.Is(err, room.ErrNotAllowed) {
+			t.Errorf("it gives %+v, %v", h, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d steps", n)
+	}
+}
+
+// No roster is one without members: an update has none when there is no room.
+func TestNoRoster(t *testing.T) {
+	source := alone(t)
+	source.First = func(context.Context, room.ReadRequest) (*room.GetReply, error) { return nil, room.ErrRoomNotExist }
+	source.Get = source.First
+	for u, err := range source.Watch(bounded(t), WatchRequest{RoomID: "lobby", MayNotExist: true}) {
+		if err != nil || u.Roster != nil {
+			t.Fatalf("it gives %+v, %v", u, err)
+		}
+		for m := range u.Roster.All() {
+			t.Errorf("%+v is in no room", m)
+		}
+		if _, in := u.Roster.Member("alice"); in || u.Roster.Len() != 0 || u.Roster.InstanceID() != "" || u.Roster.Sequence() != 0 || u.Roster.Room().RoomID != "" {
+			t.Errorf("no room has %d members", u.Roster.Len())
+		}
+		break
 	}
 }

@@ -13,6 +13,9 @@ import (
 // update. The next update changes it. What its methods return stays as it is and must not
 // be changed. The roster belongs to the goroutine of the watch, so another one needs a
 // copy, for example slices.Collect(r.All()).
+//
+// A nil Roster, as an update has it when there is no room, is one of no room and without
+// members: all methods may be called.
 type Roster struct {
 	state    *room.State
 	revision uint64
@@ -20,22 +23,43 @@ type Roster struct {
 
 // Room describes the room. Its Revision is the newest that the watch has seen.
 func (r *Roster) Room() events.Room {
+	if r == nil {
+		return events.Room{}
+	}
 	info := r.state.Info(r.state.Room)
 	info.Revision = r.revision
 	return info
 }
 
 // InstanceID tells the room from earlier and later rooms of the same name.
-func (r *Roster) InstanceID() string { return r.state.InstanceID }
+func (r *Roster) InstanceID() string {
+	if r == nil {
+		return ""
+	}
+	return r.state.InstanceID
+}
 
 // Sequence is the number of facts of the instance up to this roster.
-func (r *Roster) Sequence() uint64 { return r.state.Sequence }
+func (r *Roster) Sequence() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.state.Sequence
+}
 
 // Len is the number of members.
-func (r *Roster) Len() int { return r.state.Members }
+func (r *Roster) Len() int {
+	if r == nil {
+		return 0
+	}
+	return r.state.Members
+}
 
 // Member finds a member; ok is false if the user is not a member.
 func (r *Roster) Member(userID string) (m room.MemberInfo, ok bool) {
+	if r == nil {
+		return m, false
+	}
 	if found := r.state.Member(subjects.User(userID)); found != nil {
 		return found.Wire(), true
 	}
@@ -45,6 +69,9 @@ func (r *Roster) Member(userID string) (m room.MemberInfo, ok bool) {
 // All lists the members, oldest first.
 func (r *Roster) All() iter.Seq[room.MemberInfo] {
 	return func(yield func(room.MemberInfo) bool) {
+		if r == nil {
+			return
+		}
 		r.state.After(0, func(m *room.Member) bool { return yield(m.Wire()) })
 	}
 }

@@ -50,7 +50,7 @@ type Update struct {
 	Recovered bool           // the fact was missed and then read by history
 
 	Fresh  Fresh   // why the roster starts over; empty if it follows from the one before
-	Roster *Roster // the room after the fact; nil if there is none
+	Roster *Roster // the room after the fact; nil, which has no members, if there is none
 }
 
 // Watch is the client's Watch: it yields a room as it is, and then every fact of it exactly

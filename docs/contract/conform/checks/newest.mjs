@@ -164,6 +164,33 @@ export const checks = {
     await alice.refused("PARAM_INVALID", "renew", { rooms: many }, { field: "rooms", limit: 100, actual: 101 });
   },
 
+  async "renew says of a room from which a ban put the session out that it is banned, and until when"(t) {
+    const roomID = await t.room();
+    const [alice, bob] = t.users("alice", "bob");
+    await bob.ask("enter", { roomID });
+    const { instanceID } = await alice.ask("enter", { roomID });
+    await t.back.ask("ban", { roomID, userIDs: [alice.userID], seconds: 3600, reason: "spam" });
+    const { data } = await t.heard(roomID).event("room.access.changed");
+    const { left, unknown = [] } = await alice.ask("renew", { rooms: [{ roomID, instanceID }] });
+    t.like("left", left[0], { roomID, instanceID, reason: "kicked", reasonText: "spam", code: "BANNED", number: 7000007, until: data.bans[0].until });
+    t.equal("unknown", unknown, []);
+  },
+
+  async "history of an instance that has ended names the next one"(t) {
+    const roomID = await t.room();
+    const alice = t.user("alice");
+    const made = [];
+    for (let i = 0; i < 3; i++) {
+      made.push((await alice.ask("create", { roomID })).instanceID);
+      if (i < 2) await t.back.ask("destroy", { roomID });
+    }
+    for (const position of [{ afterSequence: 0 }, { afterMessageSeq: 0 }]) {
+      const next = [];
+      for (const instanceID of made) next.push((await t.back.ask("history", { roomID, instanceID, ...position, sync: true })).nextInstanceID);
+      t.equal(`nextInstanceID with ${Object.keys(position)}`, next, [made[1], made[2], undefined]);
+    }
+  },
+
   async "renew says of a room whose lease has ended that it expired"(t) {
     const roomID = await t.room();
     const [alice, bob] = t.users("alice", "bob");
