@@ -2065,6 +2065,11 @@ export interface Departure {
   /** at most 256 bytes */
   reasonText?: string;
   leftAt: string;
+  /** A ban put the session out: the error with which it would be refused, and when the ban ends,
+if it does so before the room's instance. */
+  code?: string;
+  number?: number;
+  until?: string;
 }
 
 /** RoomHead is one room of a user and how far it has got. */
@@ -2082,6 +2087,8 @@ export interface RenewReply {
   nextFlag: string;
   /** of the rooms that the request names: those that the session left, as long as the facts are kept */
   left?: Departure[];
+  /** of the rooms that the request names: those of which it could not be found out whether and how the session left them */
+  unknown?: Stay[];
   expiresAt?: string;
   leaseSeconds?: number;
 }

@@ -37,8 +37,9 @@ const second = 1_000_000 // in microseconds
 
 const (
 	burst    = 2        // seconds' worth of a rate that may come at once
-	enough   = 2        // a part of the rate, one in enough: refusals at once until somebody is cut off
-	least    = 100      // but never fewer than these
+	many     = 500      // but no more commands than these, or than a quarter of a second's
+	least    = 100      // refusals at once until somebody is cut off: half of a second's commands, but at least these,
+	most     = 500      // and at most these
 	large    = 16       // a refusal counts as one in large of the commands that its bytes are worth, besides
 	kept     = 5        // the reserve is a fifth of the commands
 	keptSize = 32 << 10 // bytes of a command that the reserve is for
@@ -70,41 +71,44 @@ func (a *account) take(now int64, verb room.Verb, size int64, l *room.Limits) (f
 		a.lastCut = now
 		return goesOn, 0
 	}
-	rate, most := int64(l.UserCommands), int64(l.UserBytes)
+	rate, bytes := int64(l.UserCommands), int64(l.UserBytes)
 	if rate > 0 {
-		wait = a.commands.Wait(now, 1, rate, burst*rate)
+		wait = a.commands.Wait(now, 1, rate, atOnce(rate))
 	}
-	if most > 0 {
-		wait = max(wait, a.bytes.Wait(now, size, most, burst*most))
+	if bytes > 0 {
+		wait = max(wait, a.bytes.Wait(now, size, bytes, burst*bytes))
 	}
 	switch {
 	case wait == 0:
 		if rate > 0 {
 			a.commands.Add(now, 1, rate)
 		}
-		if most > 0 {
-			a.bytes.Add(now, size, most)
+		if bytes > 0 {
+			a.bytes.Add(now, size, bytes)
 		}
 		return passes, 0
-	case rate > 0 && keeps(verb) && size <= keptSize && a.reserve.Take(now, 1, max(rate/kept, 1), burst*max(rate/kept, 1)) == 0:
+	case rate > 0 && keeps(verb) && size <= keptSize && a.reserve.Take(now, 1, max(rate/kept, 1), atOnce(max(rate/kept, 1))) == 0:
 		return passes, 0
 	}
-	return a.refuse(now, size, rate, most), wait
+	return a.refuse(now, size, rate, bytes), wait
 }
+
+// atOnce is how many commands may come at once where a rate is allowed.
+func atOnce(rate int64) int64 { return min(burst*rate, max(many, rate/4)) }
 
 // keeps says whether a command keeps a place in rooms, or gives one back.
 func keeps(v room.Verb) bool { return v == room.Renew || v == room.Leave || v == room.LeaveAll }
 
 // refuse counts a refusal, and says whether that was enough of them.
-func (a *account) refuse(now, size, rate, most int64) fate {
+func (a *account) refuse(now, size, rate, bytes int64) fate {
 	if rate == 0 {
 		rate = 1000 // only bytes are limited
 	}
 	worth := int64(1)
-	if most > 0 {
-		worth += size * rate / most / large
+	if bytes > 0 {
+		worth += size * rate / bytes / large
 	}
-	if a.patience.Take(now, worth, rate, max(rate/enough, least)) == 0 {
+	if a.patience.Take(now, worth, rate, min(max(rate/2, least), most)) == 0 {
 		return refused
 	}
 	if now-a.cut > forgives {

@@ -106,6 +106,17 @@ func TestCut(t *testing.T) {
 }
 
 // What is not limited passes.
+// With a high limit no more come at once than many, and no more refusals than most are answered.
+func TestAtOnce(t *testing.T) {
+	for rate, want := range map[int]int{1: 2, 100: 200, 250: 500, 2000: 500, 4000: 1000} {
+		var a account
+		got := a.at(&room.Limits{UserCommands: rate}, room.Send, 10, second, 0, 10_000)
+		if got[passes] != want || got[refused] != min(max(rate/2, 100), 500) || got[cuts] != 1 {
+			t.Errorf("%d a second: %v; want %d", rate, got, want)
+		}
+	}
+}
+
 func TestNoLimits(t *testing.T) {
 	a := &account{}
 	if got := a.at(&room.Limits{}, room.Send, 1<<20, second, 0, 100_000); got[passes] != 100_000 {

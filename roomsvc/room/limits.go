@@ -81,7 +81,7 @@ var Settings = []Setting{
 	{"recall", 120, 1, 31_536_000, "seconds in which a sender may delete its message", func(l *Limits) *int { return &l.Recall }},
 	{"token-names", 0, 1, 1, "1: how an end user is called is what its token says; 0: what its commands say", func(l *Limits) *int { return &l.TokenNames }},
 	{"strict-ids", 0, 1, 1, "1: new IDs of rooms and users that could be taken for others are refused; 0: any are taken", func(l *Limits) *int { return &l.StrictIDs }},
-	{"user-commands", 0, 1, 1_000_000, "commands of an end user a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserCommands }},
+	{"user-commands", 0, 1, 1_000_000, "commands of an end user a second, on each instance; twice as many may come at once, but no more than 500 or a quarter of them", func(l *Limits) *int { return &l.UserCommands }},
 	{"user-bytes", 0, 64 << 10, unbounded, "bytes of an end user's commands a second, on each instance; twice as many may come at once", func(l *Limits) *int { return &l.UserBytes }},
 	{"user-waiting", 0, 1, 1 << 14, "commands of an end user that wait for their answers, on each instance", func(l *Limits) *int { return &l.UserWaiting }},
 	{"user-reads", 0, 1, 64, "long reads of an end user at a time, on each instance; others wait", func(l *Limits) *int { return &l.UserReads }},
