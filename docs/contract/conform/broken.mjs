@@ -191,7 +191,7 @@ async function main() {
       const to = needTokens.includes(group) ? tokens : { server: trusting, grace: 1, one: true };
       if (group === "small") Object.assign(to, { server: await withSmallLimits(name), small: true }); // one of its own, since all its rooms count
       const { url, close } = await cable(to.server, fault);
-      const { failed, passed, left } = await conform({ ...to, server: url, only: [group], patience: 4_000 }, () => {}).catch((error) => ({ passed: [], failed: [{ group, name: "all", error }], left: [] }));
+      const { failed, passed, left } = await conform({ ...to, server: url, only: [group], patience: 4_000, longest: 300_000 }, () => {}).catch((error) => ({ passed: [], failed: [{ group, name: "all", error }], left: [] }));
       close();
       const right = left.length === 0 && (Object.keys(fault).length === 0 ? failed.length === 0 : failed.length > 0);
       if (!right) wrong++;

@@ -15,7 +15,7 @@ for (const name of ["verbs", "refusals", "limits", "repeats", "events", "order",
 export const groups = groupsOf;
 
 const atOnce = 16;
-const longest = 60_000;
+const longest = 60_000; // of a check, unless an option says otherwise
 
 /** What the checks met: verbs that succeeded, codes that refused, and types of events that were heard. */
 class Used {
@@ -65,7 +65,7 @@ const needs = (group, deployment) => (group.needs && !group.needs(deployment) ? 
 
 /**
  * Runs the checks of some groups, and tells of each as {group, name, error?}. options are
- * {server, token..., users?, only?, small?, grace?, one?, patience?}. Gives {passed, failed, left}: left are the
+ * {server, token..., users?, only?, small?, grace?, one?, patience?, longest?}. Gives {passed, failed, left}: left are the
  * groups that were not tried, and why.
  */
 export async function conform(options, tell) {
@@ -119,7 +119,8 @@ function resolvers() {
 async function one({ group, name, run }, deployment, number) {
   const t = new Trial(deployment, number);
   let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`it was not over after ${longest / 1000} s`)), longest)));
+  const most = deployment.longest ?? longest;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`it was not over after ${most / 1000} s`)), most)));
   const steps = async () => {
     await run(t);
     await t.settle();
