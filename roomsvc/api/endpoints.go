@@ -13,9 +13,6 @@ import (
 	"natsrooms/subjects"
 )
 
-// maxRequest is the most bytes that a request may have.
-const maxRequest = 64 << 10
-
 // waiting is how many commands of end users may wait to be looked at, where they have a
 // connection of their own. A look takes less time than a large command takes to arrive, so only
 // small ones ever pile up.

@@ -16,6 +16,9 @@ import (
 	"natsrooms/subjects"
 )
 
+// maxRequest is the most bytes that a request may have.
+const maxRequest = 64 << 10
+
 // Request is a command or a question as it arrived, and how it is to be answered.
 type Request struct {
 	commit.Call

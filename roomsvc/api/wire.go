@@ -136,6 +136,15 @@ func (a *API) Refuse(q *Request, e *room.Error) {
 	}
 }
 
+// SendError sends a refusal. One from before the command's turn is answered in its turn too, if
+// the service has looked at what the command is.
+func (a *API) SendError(q *Request, e *room.Error) {
+	if !q.inLine {
+		q.turn.Session, q.turn.Rooms = q.whose()
+	}
+	a.sendError(q, e)
+}
+
 func (a *API) sendError(q *Request, e *room.Error) {
 	q.code = 1 + slices.Index(room.Codes, e.Code)
 	a.Send(q, a.Encode(e.Body()), nats.Header{micro.ErrorHeader: {e.Code.Name}, micro.ErrorCodeHeader: {strconv.Itoa(e.Code.Number)}})
