@@ -98,7 +98,7 @@ export interface Update {
   revision?: number;
   /** The fact was missed, and then read by history. */
   recovered: boolean;
-  /** Why the roster does not follow from the one before: it is the first, of another room of that name, or some facts are no longer kept. */
+  /** Why the roster does not follow from the one before: it is the first, of another room of that name, or some facts can not be read any more. */
   fresh?: "start" | "instance" | "gap";
   /** The room after the fact; undefined if there is none. The next update changes it. */
   roster: Roster | undefined;

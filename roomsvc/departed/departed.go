@@ -175,9 +175,6 @@ func (d *Departed) Of(ctx context.Context, c *room.Command, asked []room.Stay) (
 
 // read looks a departure up in the journal. It returns false if there may be one all the same.
 func (d *Departed) read(ctx context.Context, s *search) (sure bool) {
-	if _, valid := room.MadeAt(s.instance); !valid { // there is no such instance
-		return true
-	}
 	select {
 	case d.readers <- struct{}{}:
 		defer func() { <-d.readers }()

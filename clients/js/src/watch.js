@@ -150,19 +150,6 @@ class Watch {
     return events.length > 0 && this.#roster.sequence < sequence;
   }
 
-  /** Reads how a room ended of whose name there is another one, as far as the service still says. */
-  async *#rest() {
-    while (this.#roster) {
-      let page;
-      try {
-        page = await this.#history({ sync: true });
-      } catch {
-        return;
-      }
-      if (page.instanceID !== this.#instanceID || !page.complete || !(yield* this.#recover(page))) return;
-    }
-  }
-
   /** Why the roster is that of another instance. */
   #another() {
     const why = this.#skipped ? "gap" : "instance";
@@ -172,8 +159,7 @@ class Watch {
 
   /** Tells the last facts of the room, and those of the instances after it, up to the given one. */
   async *#leave(upTo) {
-    yield* this.#rest();
-    if (this.#roster && this.#instanceID === upTo) return;
+    if (this.#roster) yield* this.#replay(this.#instanceID);
     if (this.#roster) {
       this.#roster = undefined;
       yield this.#update({});
@@ -197,7 +183,7 @@ class Watch {
     }
   }
 
-  /** Tells all facts of an instance. False if some of them can't be read. */
+  /** Tells the facts of an instance that the roster does not have yet. False if some of them can't be read. */
   async *#replay(instanceID) {
     for (let nextFlag; nextFlag !== ""; ) {
       const page = await this.#past(instanceID, this.#roster?.sequence ?? 0);
