@@ -1,8 +1,6 @@
 package past
 
 import (
-	"context"
-
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
@@ -11,26 +9,9 @@ import (
 // mostPassed is how many facts are looked at to find the next instance that a user was in.
 const mostPassed = 10_000
 
-// addNext adds to the last page of an instance that has ended which instance comes after it: the
-// first one of which the caller may read something. If it would take too long to find that out,
-// the page is not complete.
-func (r *Reader) addNext(ctx context.Context, q *Query, in *instance, own ownStays, reply *room.HistoryReply) error {
-	if !in.ended || reply.NextFlag != "" || q.Ask.BeforeMessageSeq != nil {
-		return nil
-	}
-	reader := r.Journal.Reader(subjects.Facts(q.Room))
-	at, data, ok, err := reader.Next(ctx, in.last.at+1)
-	if err != nil || !ok {
-		return err
-	}
-	s := succession{own: own}
-	r.Moments.View(q.Room, s.isNow)
-	if s.take(data) {
-		err = reader.Read(ctx, at, func(_ uint64, data []byte) bool { return s.take(data) })
-	}
-	reply.NextInstanceID, reply.Complete = s.found, reply.Complete && s.passed <= mostPassed
-	return err
-}
+// ownStays says, by an instance's configuration, whose stays limit what may be read of it; nil
+// stands for a configuration of which nothing is kept, and the empty user for no limit.
+type ownStays = func(*events.Config) subjects.User
 
 // succession looks for an instance of which a caller may read something. It is given the facts
 // of a room, in order.

@@ -76,10 +76,6 @@ func (r *Reader) Other(ctx context.Context, q *Query, head *room.Head) *room.His
 	return reply
 }
 
-// ownStays says, by an instance's configuration, whose stays limit what may be read of it; nil
-// stands for a configuration of which nothing is kept, and the empty user for no limit.
-type ownStays = func(*events.Config) subjects.User
-
 // Ended answers for an instance that has ended. The reply is nil if nothing that may be read is
 // kept.
 func (r *Reader) Ended(ctx context.Context, q *Query, own ownStays) (*room.HistoryReply, error) {
@@ -125,6 +121,27 @@ func (r *Reader) Ended(ctx context.Context, q *Query, own ownStays) (*room.Histo
 		return nil, err
 	}
 	return reply, r.addNext(ctx, q, in, own, reply)
+}
+
+// addNext adds to the last page of an instance that has ended which instance comes after it: the
+// first one of which the caller may read something. If it would take too long to find that out,
+// the page is not complete.
+func (r *Reader) addNext(ctx context.Context, q *Query, in *instance, own ownStays, reply *room.HistoryReply) error {
+	if !in.ended || reply.NextFlag != "" || q.Ask.BeforeMessageSeq != nil {
+		return nil
+	}
+	reader := r.Journal.Reader(subjects.Facts(q.Room))
+	at, data, ok, err := reader.Next(ctx, in.last.at+1)
+	if err != nil || !ok {
+		return err
+	}
+	s := succession{own: own}
+	r.Moments.View(q.Room, s.isNow)
+	if s.take(data) {
+		err = reader.Read(ctx, at, func(_ uint64, data []byte) bool { return s.take(data) })
+	}
+	reply.NextInstanceID, reply.Complete = s.found, reply.Complete && s.passed <= mostPassed
+	return err
 }
 
 // onlyMessages answers for an instance of which no fact is kept, and so nobody's stay.
