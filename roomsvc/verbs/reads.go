@@ -175,7 +175,7 @@ func takeRenew(a *api.API, q *api.Request) {
 		})
 		return &room.RenewReply{Rooms: rooms, NextFlag: next, Left: left, Unknown: unknown}, nil
 	})
-	if !begun { // its lease must not run out behind a command that is slow
+	if !begun { // its lease must not run out while a slow command is at work
 		a.Leases.Touch(q.Session(), q.Ask, q.Deadline, func(leases.Grant, error) {})
 	}
 }

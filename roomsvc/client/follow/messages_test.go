@@ -57,7 +57,7 @@ func TestFromNowOnInANewRoom(t *testing.T) {
 	h := &hearing{ear: source.newEar("lobby", time.Hour, notFacts)}
 	defer h.close()
 	if err := h.start(ctx, "new"); err != nil || h.last != head {
-		t.Errorf("it begins behind %d: %v; want %d", h.last, err, head)
+		t.Errorf("it begins after %d: %v; want %d", h.last, err, head)
 	}
 }
 
