@@ -42,8 +42,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nothing := Moments{Journal: j, View: func(_ subjects.Room, use func(*room.State)) { use(nil) }}
-	return &world{&Reader{Journal: j, Messages: m, Recent: &replica.Recent{}, Moments: nothing}, t, ctx, events.TimeOf(time.Now()), map[string]uint64{}}
+	r := &Reader{Journal: j, Messages: m, Recent: &replica.Recent{}}
+	r.Moments.View = func(_ subjects.Room, use func(*room.State)) { use(nil) }
+	return &world{r, t, ctx, events.TimeOf(time.Now()), map[string]uint64{}}
 }
 
 func (w *world) tick() { w.now += 10 }
