@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nkeys"
 	"helm.sh/helm/v4/pkg/chart/common"
 	commonutil "helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
@@ -33,8 +34,8 @@ var deployments = []struct {
 }{
 	{"alone", map[string]any{}, "NetworkPolicy Secret Service Service StatefulSet"},
 	{"alone, with everything", map[string]any{
-		"natsConfig": "max_payload: 2MB\nwebsocket { port: 8443, no_tls: true, same_origin: true }", "settings": map[string]any{"auth": "jwt", "lease": "30s", "limit": map[string]any{"attributes": 100}},
-		"auth": map[string]any{"secret": "keys"}, "persistence": map[string]any{"size": "1Gi", "storageClassName": "fast"}, "service": map[string]any{"type": "LoadBalancer"},
+		"natsConfig": " # begins with a space\nmax_payload: 2MB\nport: 1\nwebsocket { port: 8443, no_tls: true, same_origin: true }", "settings": map[string]any{"auth": "jwt", "lease": "30s", "limit": map[string]any{"attributes": 100}},
+		"auth": map[string]any{"secret": "keys"}, "persistence": map[string]any{"size": "1Gi", "storageClassName": "fast"}, "service": map[string]any{"type": "LoadBalancer", "websocketPort": 8443},
 		"image":            map[string]any{"digest": "sha256:" + strings.Repeat("a", 64)},
 		"imagePullSecrets": []any{map[string]any{"name": "registry"}}, "nodeSelector": map[string]any{"a": "b"}, "podLabels": map[string]any{"c": "d"}, "podAnnotations": map[string]any{"e": "f"},
 		"tolerations": []any{map[string]any{"key": "k", "operator": "Exists"}}, "affinity": map[string]any{"nodeAffinity": map[string]any{}},
@@ -44,6 +45,9 @@ var deployments = []struct {
 	{"beside a cluster, with everything", map[string]any{
 		"nats": map[string]any{"url": "tls://n1", "secret": "nats", "systemCreds": true}, "replicaCount": 5, "image": map[string]any{"tag": "edge"},
 		"metrics": map[string]any{"annotations": false},
+	}, "Deployment NetworkPolicy PodDisruptionBudget Secret"},
+	{"beside a cluster, with tokens", map[string]any{
+		"nats": map[string]any{"url": "n1", "secret": "nats"}, "settings": map[string]any{"auth": "jwt"}, "auth": map[string]any{"secret": "keys", "xkey": true},
 	}, "Deployment NetworkPolicy PodDisruptionBudget Secret"},
 	{"one beside a server", map[string]any{"nats": map[string]any{"url": "n1"}, "replicaCount": 1, "networkPolicy": map[string]any{"enabled": false}}, "Deployment Secret"},
 }
@@ -56,9 +60,8 @@ func TestLint(t *testing.T) {
 			}
 		}
 	}
-	bad := lint.RunAll(chartDir, map[string]any{"nats": map[string]any{"url": "n1"}, "natsConfig": "x"}, "rooms")
-	if bad.HighestSeverity < support.ErrorSev {
-		t.Error("the linter finds nothing wrong with two NATS servers")
+	if bad := lint.RunAll(chartDir, map[string]any{"persistence": map[string]any{"size": "much"}}, "rooms"); bad.HighestSeverity < support.ErrorSev {
+		t.Error("the linter finds nothing wrong with a volume of no size")
 	}
 }
 
@@ -155,19 +158,49 @@ func TestChart(t *testing.T) {
 					t.Errorf("%s lets everybody in", p.Name)
 				}
 			}
+			ports := map[string]int32{}
+			for _, p := range pod.Spec.Containers[0].Ports {
+				ports[p.Name] = p.ContainerPort
+			}
+			for _, s := range kind[*corev1.Service](list) {
+				for _, p := range s.Spec.Ports {
+					if ports[p.TargetPort.StrVal] == 0 {
+						t.Errorf("%s leads to the port %v, and the pods have %v", s.Name, p.TargetPort, ports)
+					}
+				}
+			}
+			for _, p := range kind[*networkingv1.NetworkPolicy](list) {
+				if len(p.Spec.Ingress[0].Ports) != len(ports) || slices.ContainsFunc(p.Spec.Ingress[0].Ports, func(p networkingv1.NetworkPolicyPort) bool { return ports[p.Port.StrVal] == 0 }) {
+					t.Errorf("%s lets in to %+v, and the pods have %v", p.Name, p.Spec.Ingress[0].Ports, ports)
+				}
+			}
 			confined(t, pod.Spec)
 			mounted(t, pod.Spec, claims)
 			settings := kind[*corev1.Secret](list)[0].StringData
-			conf := write(t, "nats.conf", settings["nats.conf"])
+			natsConfig, _ := d.values["natsConfig"].(string)
+			if settings["nats.conf"] != natsConfig {
+				t.Errorf("nats.conf is %q", settings["nats.conf"])
+			}
+			conf := write(t, "nats.conf", natsConfig)
 			key := write(t, "key", "a secret of at least 32 bytes, for this test")
 			creds := write(t, "creds", "service:secret")
-			here := strings.NewReplacer("/etc/roomd/settings/nats.conf", conf, "/etc/roomd/auth/key", key, "/etc/roomd/nats/creds", creds, "/etc/roomd/nats/system-creds", creds)
+			here := strings.NewReplacer("/etc/roomd/settings/nats.conf", conf, "/etc/roomd/auth/key", key,
+				"/etc/roomd/auth/issuer", write(t, "issuer", seed(t, nkeys.CreateAccount)), "/etc/roomd/auth/xkey", write(t, "xkey", seed(t, nkeys.CreateCurveKeys)),
+				"/etc/roomd/nats/creds", creds, "/etc/roomd/nats/system-creds", creds)
 			path := write(t, "roomd.yaml", here.Replace(settings["roomd.yaml"]))
 			if out, err := run(t, nil, "config", "check", "--config", path); err != nil || !strings.HasSuffix(out, "ok\n") {
 				t.Errorf("roomd does not take the settings: %v\n%s%s", err, out, settings["roomd.yaml"])
 			}
 			set, _ := d.values["settings"].(map[string]any)
 			from := decided(t, nil, "--config", path)
+			if nats, _ := d.values["nats"].(map[string]any); nats == nil && ports["nats"] != 4222 || nats != nil && ports["nats"] != 0 {
+				t.Errorf("the ports are %v", ports)
+			}
+			for name, wanted := range map[string]bool{"auth-key": set["auth"] != nil, "auth-issuer": set["auth"] != nil && ports["nats"] == 0, "port": ports["nats"] != 0, "store-dir": ports["nats"] != 0, "image": ports["nats"] == 0} {
+				if strings.HasPrefix(from[name], path) != wanted {
+					t.Errorf("%s comes from %q", name, from[name])
+				}
+			}
 			for name := range set {
 				if !strings.HasPrefix(from[name], path) {
 					t.Errorf("%s comes from %q", name, from[name])
@@ -175,6 +208,20 @@ func TestChart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// seed is that of a new key pair.
+func seed(t *testing.T, create func() (nkeys.KeyPair, error)) string {
+	t.Helper()
+	pair, err := create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := pair.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // picks checks that a selector finds the pods.
@@ -233,7 +280,10 @@ func TestRefusedValues(t *testing.T) {
 	for says, values := range map[string]map[string]any{
 		"set one of the two":            {"nats": map[string]any{"url": "n1"}, "natsConfig": "port: 1"},
 		"needs `auth: jwt`":             {"auth": map[string]any{"secret": "s"}},
-		"'/settings'":                   {"settings": map[string]any{"store-dir": "/elsewhere"}},
+		"needs auth.secret":             {"settings": map[string]any{"auth": "jwt"}},
+		"is for a block `websocket`":    {"service": map[string]any{"websocketPort": 8443}},
+		"'/service/websocketPort'":      {"service": map[string]any{"websocketPort": "8443"}},
+		"'/settings'":                   {"settings": map[string]any{"port": 4223}},
 		"'/replicaCount'":               {"replicaCount": 0},
 		"'replicas' not allowed":        {"replicas": 3},
 		"'/image/digest'":               {"image": map[string]any{"digest": "latest"}},

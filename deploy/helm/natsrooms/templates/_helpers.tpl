@@ -40,6 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- else -}}
 {{- $_ := set $own "host" "0.0.0.0" -}}
+{{- $_ := set $own "port" 4222 -}}
 {{- $_ := set $own "store-dir" "/data" -}}
 {{- if .Values.natsConfig -}}
 {{- $_ := set $own "nats-config" "/etc/roomd/settings/nats.conf" -}}
@@ -47,6 +48,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- if .Values.auth.secret -}}
 {{- $_ := set $own "auth-key" "/etc/roomd/auth/key" -}}
+{{- if .Values.nats.url -}}
+{{- $_ := set $own "auth-issuer" "/etc/roomd/auth/issuer" -}}
+{{- if .Values.auth.xkey -}}
+{{- $_ := set $own "auth-xkey" "/etc/roomd/auth/xkey" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml (merge $own (deepCopy .Values.settings)) -}}
 {{- end -}}
@@ -98,6 +105,10 @@ spec:
         {{- if not .Values.nats.url }}
         - name: nats
           containerPort: 4222
+        {{- with .Values.service.websocketPort }}
+        - name: websocket
+          containerPort: {{ . }}
+        {{- end }}
         {{- end }}
         - name: http
           containerPort: 9100
