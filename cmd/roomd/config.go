@@ -48,7 +48,7 @@ type Config struct {
 
 	JSDomain string `name:"js-domain" placeholder:"NAME" help:"With --nats, on a leaf node: JetStream domain that rooms are stored in. Without it, the JetStream of the server of --nats."`
 
-	Wait *time.Duration `placeholder:"1m" help:"How long a start waits for a cluster of --nats that has no leader yet; 0: not at all."`
+	Wait *time.Duration `placeholder:"1m" help:"How long a start waits for a server of --nats that does not answer yet, or a cluster that has no leader yet; 0: not at all."`
 
 	Auth         string `placeholder:"jwt" help:"Let end users in with signed JSON Web Tokens: jwt, the only kind there is. Without it, only the NATS server's configuration says who may connect."`
 	AuthKey      string `placeholder:"FILE" help:"What tokens are verified with: a JSON Web Key Set, a public key in PEM (RSA or Ed25519), or a secret of 32 bytes or more for HS256."`
@@ -392,12 +392,8 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 	if c.Grace != nil {
 		grace = cmp.Or(*c.Grace, -1)
 	}
-	wait := time.Duration(0) // the service's default
-	if c.Wait != nil {
-		wait = cmp.Or(*c.Wait, -1)
-	}
 	return roomsvc.Config{
-		Wait:       wait,
+		Wait:       l.wait,
 		Settle:     settle,
 		Instance:   l.instance,
 		Feeds:      c.feeds(),

@@ -279,25 +279,6 @@ func TestAddressForClients(t *testing.T) {
 	}
 }
 
-func TestDial(t *testing.T) {
-	t.Parallel()
-	s := roomtest.Server(t)
-	l, err := dial(mustParse(t, "--nats", s.ClientURL()), quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if "nats://"+l.address != s.ClientURL() || l.instance != "" {
-		t.Errorf("address %q, instance %q", l.address, l.instance)
-	}
-	l.close()
-	s.Shutdown()
-	s.WaitForShutdown()
-	refuses(t, dial, []string{"--nats", "nats://user:secret@" + l.address}, "no NATS server answers at nats://"+l.address, "leave --nats out")
-
-	locked := roomtest.Server(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
-	refuses(t, dial, []string{"--nats", locked.ClientURL()}, "does not let roomd in", "--creds")
-}
-
 func TestSuggestions(t *testing.T) {
 	for _, c := range []struct {
 		address string

@@ -153,7 +153,7 @@ func TestDialSystem(t *testing.T) {
 	})
 	url := strings.Replace(s.ClientURL(), "nats://", "nats://service:p@", 1)
 	for _, creds := range []string{"system:p:q\n", strings.TrimSpace(seed)} {
-		l, err := dial(mustParse(t, "--nats", url, "--system-creds", write(t, creds)), quiet)
+		l, err := dialed(mustParse(t, "--nats", url, "--system-creds", write(t, creds)), quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,10 +162,10 @@ func TestDialSystem(t *testing.T) {
 	}
 	// A user of another account is let in, but is told nothing.
 	for _, user := range []string{"service:p", "bound:p"} {
-		refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, user)}, "--system-creds is no user of the system account of "+s.ClientURL())
+		refuses(t, dialed, []string{"--nats", url, "--system-creds", write(t, user)}, "--system-creds is no user of the system account of "+s.ClientURL())
 	}
-	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "system:wrong")}, "does not let roomd in", "with --system-creds")
-	refuses(t, dial, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")
+	refuses(t, dialed, []string{"--nats", url, "--system-creds", write(t, "system:wrong")}, "does not let roomd in", "with --system-creds")
+	refuses(t, dialed, []string{"--nats", url, "--system-creds", write(t, "nothing")}, "--system-creds cannot be used (it holds no credentials)")
 }
 
 // The server names a connection by its user, and never shows its token.

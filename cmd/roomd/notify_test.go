@@ -145,7 +145,7 @@ func TestWell(t *testing.T) {
 	}
 
 	node := roomtest.Start(t)
-	l, err := dial(mustParse(t, "--nats", node.ClientURL()), quiet)
+	l, err := dialed(mustParse(t, "--nats", node.ClientURL()), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

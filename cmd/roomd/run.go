@@ -22,21 +22,18 @@ import (
 	"github.com/nats-io/nkeys"
 	"github.com/nats-io/nuid"
 
-	"natsrooms/cmd/internal/creds"
 	"natsrooms/cmd/internal/version"
 	"natsrooms/cmd/roomd/spans"
 	"natsrooms/cmd/roomd/web"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/space"
-	"natsrooms/subjects"
 )
 
 const (
 	drainWithin = 15 * time.Second // at the end, for commands in flight: each is answered within 10 s of its arrival
 	flushWithin = 2 * time.Second  // then, for the answers to get from the service to the server
 
-	greetWithin  = time.Second     // at the start, for the first INFO of the server of --nats
-	systemWithin = 3 * time.Second // at the start, for an answer in the system account
+	greetWithin = time.Second // at the start, for the first INFO of the server of --nats
 )
 
 // link is a connection to the NATS server that the service works on.
@@ -51,6 +48,7 @@ type link struct {
 	only     string                    // ID of the NATS server, if clients can connect to no other
 	instance string                    // name of this instance, empty for a random one
 	image    *roomsvc.Image            // of what the service knew; nil: it leaves none
+	wait     time.Duration             // how long the start may go on waiting for the server; negative: not at all
 	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
 	embedded bool                      // the server is in this process
 	certs    *certificates             // of that server; nil without a configuration
@@ -87,12 +85,16 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer pages.Close()
-	open := embed
+	var l *link
 	if cfg.NATS != "" {
-		open = dial
+		l, err = dial(ctx, cfg, log)
+	} else {
+		l, err = embed(cfg, log)
 	}
-	l, err := open(cfg, log)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	defer l.close()
@@ -253,71 +255,6 @@ func roomctl() string {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// dial connects to the server or cluster that --nats names.
-func dial(cfg Config, log *slog.Logger) (*link, error) {
-	l := &link{}
-	if cfg.Image != "" {
-		l.image = roomsvc.ReadImage(cfg.Image)
-	}
-	l.close = l.hangUp
-	var err error
-	if l.issuer, l.xkey, err = calloutKeys(cfg); err != nil {
-		return nil, err
-	}
-	if l.nc, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err != nil {
-		return nil, err
-	}
-	l.address, l.asks = hostPort(l.nc.ConnectedUrl()), asksOf(l.nc)
-	if cfg.feeds() {
-		if l.users, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log); err == nil {
-			l.feeds, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log, noBacklog)
-		}
-	}
-	if err == nil && len(cfg.Hook) > 0 {
-		l.hooks, err = dialAs(cfg.NATS, "--creds", cfg.Creds, log)
-	}
-	if err != nil {
-		l.close()
-		return nil, err
-	}
-	if cfg.SystemCreds == "" {
-		return l, nil
-	}
-	// Without the users in the URL, which do not belong to that account.
-	if l.system, err = dialAs(creds.Redact(cfg.NATS), "--system-creds", cfg.SystemCreds, log); err != nil {
-		l.close()
-		return nil, err
-	}
-	// In another account it would never hear of a closed connection, and nobody would notice.
-	if _, err = l.system.Request(subjects.ServerPing, nil, systemWithin); err != nil {
-		l.close()
-		return nil, fmt.Errorf("--system-creds is no user of the system account of %s: nothing answers it at %s (%w); correct it, or leave it out", creds.Redact(cfg.NATS), subjects.ServerPing, err)
-	}
-	return l, nil
-}
-
-// dialAs connects with a file of credentials, or without credentials if file is empty.
-func dialAs(url, flag, file string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
-	opts := append(connOptions(log), more...)
-	if file != "" {
-		user, err := creds.Read(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be used (%w); %s", flag, err, creds.Kinds)
-		}
-		opts = append(opts, user)
-	}
-	nc, err := nats.Connect(url, opts...)
-	switch {
-	case errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout):
-		return nil, fmt.Errorf("no NATS server answers at %s; start it, correct --nats, or leave --nats out to embed one", creds.Redact(url))
-	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired):
-		return nil, fmt.Errorf("the NATS server at %s does not let roomd in (%w); name a file with its credentials with %s", creds.Redact(url), err, flag)
-	case err != nil:
-		return nil, fmt.Errorf("connecting to %s: %w", creds.Redact(url), err)
-	}
-	return nc, nil
 }
 
 // hangUp closes a connection after everything published on it has arrived.

@@ -24,16 +24,26 @@ type started struct {
 	stderr *worlds.Log
 	ended  chan error
 	more   chan string // what was printed on stdout after the first line
+	args   []string
+	stdout *bufio.Reader
 }
 
 var readyLine = regexp.MustCompile(`^ready (nats://127\.0\.0\.1:[0-9]+) [0-9]+\.[0-9]+\.[0-9]+[^ ]*\n$`)
 
 func start(t *testing.T, args ...string) *started {
 	t.Helper()
+	r := begin(t, args...)
+	r.serves(t)
+	return r
+}
+
+// begin is start without the wait for the line that says that it serves, for which serves is.
+func begin(t *testing.T, args ...string) *started {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	out, stdout := io.Pipe()
-	r := &started{stop: cancel, stderr: new(worlds.Log), ended: make(chan error, 1), more: make(chan string, 1)}
+	r := &started{stop: cancel, stderr: new(worlds.Log), ended: make(chan error, 1), more: make(chan string, 1), args: args, stdout: bufio.NewReader(out)}
 	cfg := mustParse(t, args...)
 	go func() {
 		err := Run(ctx, cfg, stdout, r.stderr)
@@ -41,18 +51,22 @@ func start(t *testing.T, args ...string) *started {
 		r.ended <- err
 		close(r.ended)
 	}()
-	lines := bufio.NewReader(out)
-	line, err := lines.ReadString('\n')
+	return r
+}
+
+// serves waits until it serves.
+func (r *started) serves(t *testing.T) {
+	t.Helper()
+	line, err := r.stdout.ReadString('\n')
 	match := readyLine.FindStringSubmatch(line)
 	if match == nil {
-		t.Fatalf("roomd %s: first line %q (%v), ended with %v", strings.Join(args, " "), line, err, <-r.ended)
+		t.Fatalf("roomd %s: first line %q (%v), ended with %v", strings.Join(r.args, " "), line, err, <-r.ended)
 	}
 	r.url = match[1]
 	go func() {
-		rest, _ := io.ReadAll(lines)
+		rest, _ := io.ReadAll(r.stdout)
 		r.more <- string(rest)
 	}()
-	return r
 }
 
 // end stops it and checks that it said nothing more.
@@ -103,7 +117,7 @@ func TestRunBesideAnother(t *testing.T) {
 func TestRunSaysWhyItDoesNotServe(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr worlds.Log
-	err := Run(t.Context(), mustParse(t, "--nats", "nats://127.0.0.1:1"), &stdout, &stderr)
+	err := Run(t.Context(), mustParse(t, "--nats", "nats://127.0.0.1:1", "--wait", "0"), &stdout, &stderr)
 	if err == nil || stdout.String() != "" {
 		t.Errorf("error %v, standard output %q", err, stdout.String())
 	}
