@@ -79,6 +79,23 @@ func render(t *testing.T, values map[string]any) (map[string]string, error) {
 	return engine.Render(c, all)
 }
 
+var strict = json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})
+
+func TestStrict(t *testing.T) {
+	const good = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 1}]}\n"
+	if _, _, err := strict.Decode([]byte(good), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for what, bad := range map[string]string{
+		"an unknown field": strings.Replace(good, "spec: {", "spec: {replicas: 1, ", 1), "a field twice": good + "kind: Service\n",
+		"a wrong type": strings.Replace(good, "port: 1", "port: http", 1), "an unknown kind": strings.Replace(good, "Service", "Servant", 1),
+	} {
+		if _, _, err := strict.Decode([]byte(bad), nil, nil); err == nil {
+			t.Errorf("%s is not noticed", what)
+		}
+	}
+}
+
 // objects are what the rendered chart makes. Each is decoded strictly, by the types of Kubernetes' own API: a field
 // that they do not have, or twice, is an error.
 func objects(t *testing.T, values map[string]any) (list []runtime.Object) {
@@ -87,7 +104,6 @@ func objects(t *testing.T, values map[string]any) (list []runtime.Object) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if strings.HasSuffix(name, "NOTES.txt") {
 			if strings.TrimSpace(files[name]) == "" {
