@@ -1,6 +1,7 @@
 package roomsvc_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,8 +39,10 @@ func (q asked) answer(text string) { _ = q.m.Respond([]byte(text)) }
 
 const hookSubject = "room.hook.any"
 
-// hooked are settings by which the application is asked about everything that there is.
+// hooked are settings by which the application is asked about everything that there is. It may
+// take the most time that there is, unless they say.
 func hooked(s hooks.Settings) roomsvc.Config {
+	s.Timeout = cmp.Or(s.Timeout, 5*time.Second)
 	s.Subjects = map[room.Verb]string{}
 	for _, v := range hooks.Verbs {
 		s.Subjects[v] = hookSubject
@@ -278,7 +281,7 @@ func TestHookFails(t *testing.T) {
 	}
 	for _, allow := range []bool{false, true} {
 		t.Run(fmt.Sprintf("allow %t", allow), func(t *testing.T) {
-			f := newFailures(t, hooks.Settings{Allow: allow, Timeout: 5 * time.Second})
+			f := newFailures(t, hooks.Settings{Allow: allow})
 			f.try("nobody is there")
 			f.try("still nobody")
 			var said string
@@ -379,7 +382,7 @@ func tell(t *testing.T, nc *nats.Conn, subject, body string) (answer func() *nat
 // What a session does after a command that the application is asked about waits for it, and
 // happens after it. Nobody else waits, and neither does the session in other rooms.
 func TestHookOrder(t *testing.T) {
-	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{}))
 	app := newApplication(t, w.NC.ConnectedUrl(), nil)
 	late := w.Measure()
 	for _, id := range []string{"lobby", "hall"} {
@@ -517,7 +520,7 @@ func TestHookRepeats(t *testing.T) {
 
 // The application dies while it is asked; another copy of it answers what comes afterwards.
 func TestHookDies(t *testing.T) {
-	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 300 * time.Millisecond}))
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 2 * time.Second}))
 	late := w.Measure()
 	app := newApplication(t, w.NC.ConnectedUrl(), nil)
 	began := time.Now()
@@ -525,7 +528,7 @@ func TestHookDies(t *testing.T) {
 	app.next()
 	app.nc.Close()
 	e := refusal(enter())
-	if took := time.Since(began); e == nil || e.Code != room.ErrNotAllowed || !late.Within(took, 700*time.Millisecond, began) {
+	if took := time.Since(began); e == nil || e.Code != room.ErrNotAllowed || !late.Within(took, 3*time.Second, began) {
 		t.Errorf("%v after %v", e, took)
 	}
 	w.Refused(room.ErrNotAllowed, "enter.alice", `{"roomID":"lobby"}`)
@@ -538,7 +541,7 @@ func TestHookDies(t *testing.T) {
 
 // An instance is killed while the application is asked: another carries the repeat out, once.
 func TestHookInstanceDies(t *testing.T) {
-	w, instances := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	w, instances := newWorld(t, 1, hooked(hooks.Settings{}))
 	app := newApplication(t, w.NC.ConnectedUrl(), nil)
 	ok[room.JoinedReply](w, "create", `{"roomID":"lobby"}`)
 	ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"alice"}`)
@@ -549,7 +552,7 @@ func TestHookInstanceDies(t *testing.T) {
 	tell(t, w.NC, "send.alice", string(marshal(t, say)))
 	lost := []asked{app.next(), app.next()}
 	instances[0].Kill()
-	w.Start(hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	w.Start(hooked(hooks.Settings{}))
 	var group sync.WaitGroup
 	for verb, q := range map[room.Verb]any{"enter.alice": enter, "send.alice": say} {
 		group.Go(func() {
@@ -578,7 +581,7 @@ func TestHookInstanceDies(t *testing.T) {
 // Beyond the most questions, and beyond one user's share of them, commands are refused at once,
 // and may be repeated.
 func TestHookMost(t *testing.T) {
-	w, _ := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second, Most: 16}))
+	w, _ := newWorld(t, 1, hooked(hooks.Settings{Most: 16}))
 	app := newApplication(t, w.NC.ConnectedUrl(), nil)
 	var waiting []func() *nats.Msg
 	enter := func(user string, i int) {
@@ -611,7 +614,7 @@ func TestHookMost(t *testing.T) {
 
 // An instance that stops answers what the application is asked about first.
 func TestHookStop(t *testing.T) {
-	w, instances := newWorld(t, 1, hooked(hooks.Settings{Timeout: 5 * time.Second}))
+	w, instances := newWorld(t, 1, hooked(hooks.Settings{}))
 	app := newApplication(t, w.NC.ConnectedUrl(), nil)
 	enter := tell(t, w.NC, "enter.alice", `{"roomID":"lobby"}`)
 	q := app.next()
