@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestAbuse(t *testing.T) {
 	}
 	long := os.Getenv("NATSROOMS_LONG") != ""
 	if long {
-		o = Options{Roomd: o.Roomd, For: 6 * time.Second}
+		o = Options{Roomd: o.Roomd, For: 6 * time.Second, Sizes: []string{"1x1", "1x4", "1x16", "4x4"}}
 	}
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", o.Roomd, "natsrooms/cmd/roomd").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -95,5 +96,17 @@ func TestSummary(t *testing.T) {
 `
 	if got := summary([]*Row{row("shouts", 1, 1, 4), row("shouts", 4, 4, 20), row("floods", 1, 1, 8), row("floods", 4, 4, 6)}); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+func TestSizesOfAttacks(t *testing.T) {
+	got, err := (&Options{Sizes: []string{"1x1", "4x16"}}).sizes()
+	if err != nil || !slices.Equal(got, [][2]int{{1, 1}, {4, 16}}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, wrong := range []string{"", "4", "0x1", "1x0", "x", "a x b"} {
+		if _, err := (&Options{Sizes: []string{wrong}}).sizes(); err == nil {
+			t.Errorf("%q is taken", wrong)
+		}
 	}
 }

@@ -23,7 +23,8 @@ type Options struct {
 	Attacks []string      `arg:"" optional:"" help:"Attacks to measure: ${attacks}. Default: all."`
 	Roomd   string        `default:"bin/roomd" placeholder:"FILE" help:"The program to attack (${default})."`
 	For     time.Duration `default:"6s" help:"How long each attack lasts (${default})."`
-	Quick   bool          `help:"Only one user with four connections, instead of 1, 4 and 16, and four users."`
+	Sizes   []string      `default:"1x1,1x4,1x16,4x4" placeholder:"USERSxCONNECTIONS" help:"How many users attack, with how many connections each (${default})."`
+	Quick   bool          `help:"The same as --sizes 1x4."`
 	Limit   string        `placeholder:"NAME=N" help:"For roomd; with user-commands=0 and so on it shows what the limits are good for."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

@@ -61,11 +61,18 @@ func (l Latency) String() string {
 }
 
 // sizes are how many hostile users there are, and how many connections each of them has.
-func (o *Options) sizes() [][2]int {
+func (o *Options) sizes() (list [][2]int, err error) {
 	if o.Quick {
-		return [][2]int{{1, 4}}
+		return [][2]int{{1, 4}}, nil
 	}
-	return [][2]int{{1, 1}, {1, 4}, {1, 16}, {4, 4}}
+	for _, s := range o.Sizes {
+		var size [2]int
+		if _, err := fmt.Sscanf(s, "%dx%d", &size[0], &size[1]); err != nil || size[0] < 1 || size[1] < 1 {
+			return nil, fmt.Errorf("--sizes has %q; it must be like 4x16, for 4 users with 16 connections each", s)
+		}
+		list = append(list, size)
+	}
+	return list, nil
 }
 
 // run measures what o asks for; said is told of each row.
@@ -75,11 +82,15 @@ func run(ctx context.Context, o Options, said func(*Row)) (rows []*Row, err erro
 			return nil, fmt.Errorf("there is no attack %q; there are %s", name, attackNames())
 		}
 	}
+	sizes, err := o.sizes()
+	if err != nil {
+		return nil, err
+	}
 	for _, a := range attacks {
 		if len(o.Attacks) > 0 && !slices.Contains(o.Attacks, a.name) {
 			continue
 		}
-		for _, size := range o.sizes() {
+		for _, size := range sizes {
 			r, err := measure(ctx, o, a.name, size[0], size[1])
 			if err != nil {
 				return rows, fmt.Errorf("%s, %d users with %d connections: %w", a.name, size[0], size[1], err)
