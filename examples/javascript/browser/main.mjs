@@ -242,15 +242,17 @@ const names = ({ data }) => data.memberList.map((m) => m.userName || m.userID).j
 function hear({ data }) {
   const time = new Date(data.timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const mine = data.senderUserID === me;
-  const line = add(mine ? "me" : "", data.data, mine ? time : `${data.senderUserID}, ${time}`);
-  if (!data.messageSeq) return; // live only
-  line.dataset.seq = data.messageSeq;
+  const caption = mine ? time : `${data.senderUserID}, ${time}`;
+  if (!data.messageSeq) { // live only
+    add(mine ? "me" : "", data.data, caption);
+    return;
+  }
   const more = element("button", "more", "⋯");
   more.type = "button";
   more.ariaLabel = `What to do with: ${data.data.slice(0, 40)}`;
   more.ariaHasPopup = "menu";
   more.onclick = () => openMenu(more.ariaLabel, deedsWith(data), more);
-  line.prepend(more);
+  add(mine ? "me" : "", data.data, caption, more).dataset.seq = data.messageSeq;
 }
 
 /** Takes deleted messages off the screen. */
@@ -268,9 +270,10 @@ const toEnd = () => atEnd && talk.scrollTo(0, talk.scrollHeight);
 talk.addEventListener("scroll", () => (atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40));
 new ResizeObserver(toEnd).observe(talk);
 
-function add(className, text, caption) {
+function add(className, text, caption, button) {
   const line = element("li", className, text);
   if (caption) line.prepend(element("span", "", caption));
+  if (button) line.prepend(button); // before the end is looked for: it may make the line higher
   talk.append(line);
   if (className === "me") atEnd = true;
   toEnd();
