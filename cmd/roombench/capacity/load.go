@@ -48,10 +48,10 @@ type Row struct {
 	p50, p99       time.Duration // of a send
 	roomd, servers float64       // processor, in parts of one core
 	memory         int64
-	day            float64 // GiB of disk
+	day            float64 // GiB that are stored
 }
 
-const head = `| rooms | members | listeners | messages a second | visits a second | copies heard a second | send p50/p99 | processor: roomd, servers | memory | disk a day |
+const head = `| rooms | members | listeners | messages a second | visits a second | copies heard a second | send p50/p99 | processor: roomd, servers | memory | stored a day |
 |---|---|---|---|---|---|---|---|---|---|`
 
 func (r *Row) String() string {
@@ -117,20 +117,40 @@ func (w *driver) cost(ctx context.Context, d *deployment, long time.Duration) (*
 	w.took = nil
 	w.mu.Unlock()
 	before, first := d.use()
+	stored, one := w.stored(ctx)
 	began := time.Now()
 	pause(ctx, long)
 	long = time.Since(began)
 	after, last := d.use()
+	more, two := w.stored(ctx)
 	stop()
-	if err := errors.Join(first, last, ctx.Err(), w.err); err != nil {
+	if err := errors.Join(first, last, one, two, ctx.Err(), w.err); err != nil {
 		return nil, err
 	}
 	slices.Sort(w.took)
 	part := func(a, b time.Duration) float64 { return float64(a-b) / float64(long) }
 	return &Row{
 		load: w.load, p50: w.took[len(w.took)/2], p99: w.took[len(w.took)*99/100], roomd: part(after.roomd, before.roomd), servers: part(after.servers, before.servers),
-		memory: after.memory, day: float64(after.disk-before.disk) / float64(long) * dayBytes,
+		memory: after.memory, day: float64(more-stored) / float64(long) * dayBytes,
 	}, nil
+}
+
+// stored is how many bytes the streams of facts and messages hold, in all replicas. What the
+// buckets hold does not grow.
+func (w *driver) stored(ctx context.Context) (bytes uint64, err error) {
+	js, err := jetstream.New(w.nc)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range []string{subjects.StreamRooms, subjects.StreamMessages} {
+		s, err := js.Stream(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		info := s.CachedInfo()
+		bytes += info.State.Bytes * uint64(info.Config.Replicas)
+	}
+	return bytes, nil
 }
 
 func (w *driver) close() {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -164,7 +163,7 @@ func serve(what string) {
 // use is what a deployment has used so far, and what it holds.
 type use struct {
 	roomd, servers time.Duration // processor
-	memory, disk   int64         // bytes; memory of all processes together
+	memory         int64         // bytes, of all processes together
 }
 
 func (d *deployment) use() (u use, err error) {
@@ -180,14 +179,5 @@ func (d *deployment) use() (u use, err error) {
 	for _, c := range d.servers {
 		add(c.Process.Pid, &u.servers)
 	}
-	_ = filepath.WalkDir(d.dir, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return nil // it has been deleted meanwhile
-		}
-		if info, err := e.Info(); err == nil {
-			u.disk += info.Size()
-		}
-		return nil
-	})
 	return u, err
 }
