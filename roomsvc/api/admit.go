@@ -123,13 +123,17 @@ func (a *API) admitNow(q *Request, err *room.Error) {
 // ByToken notes whether a token makes the command's user a host of its room, as far as this
 // instance has heard.
 func (a *API) ByToken(q *Request) {
-	q.Cmd.HostByToken = q.Cmd.OwnForm && a.Leases.HostOf(q.Cmd.User, q.Cmd.Room)
+	q.Cmd.HostByToken = a.hostByToken(q.Cmd, q.Cmd.Room)
+}
+
+func (a *API) hostByToken(c *room.Command, r subjects.Room) bool {
+	return c.OwnForm && a.Leases.HostOf(c.User, r)
 }
 
 // Runs says whether the user of a read runs the room.
 func (a *API) Runs(q *Request, st *room.State) bool {
 	c := *q.Cmd
-	c.HostByToken = c.OwnForm && a.Leases.HostOf(c.User, st.Room)
+	c.HostByToken = a.hostByToken(&c, st.Room)
 	return st.Runs(&c)
 }
 

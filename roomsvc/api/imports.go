@@ -8,8 +8,8 @@ import (
 // sayEvery is the time between two lines of the log about commands of users of other accounts.
 const sayEvery = time.Minute
 
-// imports refuses commands in the user form that come from another account. The user in their
-// subject is what the sender says: the NATS server checks an account's own users only.
+// imports says when the log gets a line about commands in the user form that come from another
+// account.
 type imports struct {
 	mu     sync.Mutex // guards the fields below it
 	next   time.Time  // when something may be said again

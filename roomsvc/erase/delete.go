@@ -188,8 +188,11 @@ func (e *Eraser) ofUser(ctx context.Context, a *Asked, w *who, q *room.DeleteMes
 		return nil, "", w.outsider()
 	case !w.any && after == 0:
 		first, err := e.Messages.FirstSince(ctx, w.room, w.now.Add(-w.recall))
-		if err != nil || first == 0 {
-			return nil, "", e.unreadIf(err)
+		if err != nil {
+			return nil, "", e.unread(err)
+		}
+		if first == 0 {
+			return nil, "", nil
 		}
 		after = first - 1
 	}
@@ -202,11 +205,4 @@ func (e *Eraser) ofUser(ctx context.Context, a *Asked, w *who, q *room.DeleteMes
 	}
 	a.Read += page.Read
 	return page.Messages, page.Next, nil
-}
-
-func (e *Eraser) unreadIf(err error) *room.Error {
-	if err == nil {
-		return nil
-	}
-	return e.unread(err)
 }

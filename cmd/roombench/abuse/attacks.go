@@ -167,6 +167,11 @@ func (a *attacker) goesOn() bool { return time.Now().Before(a.until) }
 // flood sends commands as fast as the connection takes them, and reads the answers. kinds are
 // verbs, each with a function that makes bodies; they take turns.
 func flood(kinds ...any) func(a *attacker) {
+	return hearing(func(a *attacker, inbox string) { a.pump(inbox, kinds) })
+}
+
+// hearing is an attack by somebody who reads the answers, in an inbox.
+func hearing(do func(a *attacker, inbox string)) func(a *attacker) {
 	return func(a *attacker) {
 		if !a.connect() {
 			return
@@ -174,7 +179,7 @@ func flood(kinds ...any) func(a *attacker) {
 		defer a.nc.Close()
 		inbox := a.nc.NewInbox()
 		_, _ = a.nc.Subscribe(inbox, func(*nats.Msg) {})
-		a.pump(inbox, kinds)
+		do(a, inbox)
 	}
 }
 
@@ -214,13 +219,7 @@ const almost = 1900
 
 // steady sends commands as fast as is allowed, with all connections of the user together.
 func steady(kinds ...any) func(a *attacker) {
-	return func(a *attacker) {
-		if !a.connect() {
-			return
-		}
-		defer a.nc.Close()
-		inbox := a.nc.NewInbox()
-		_, _ = a.nc.Subscribe(inbox, func(*nats.Msg) {})
+	return hearing(func(a *attacker, inbox string) {
 		began := time.Now()
 		for sent := 0; a.goesOn(); {
 			time.Sleep(5 * time.Millisecond)
@@ -228,7 +227,7 @@ func steady(kinds ...any) func(a *attacker) {
 				a.publish(inbox, kinds, sent)
 			}
 		}
-	}
+	})
 }
 
 // unread asks without ever reading.
