@@ -51,7 +51,7 @@ func (a *asker) answered(n int) {
 // many there are and however they overlap.
 func TestOneInboxForAll(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret))
+	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret), "--limit", "user-commands=1000000")
 	a := newAsker(t, r, "alice")
 	for _, n := range []int{2, 1, 3, 1, 200} {
 		for i := range n {
