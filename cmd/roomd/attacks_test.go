@@ -258,7 +258,7 @@ func TestManySubscriptionsDelayNobody(t *testing.T) {
 
 // Clients that misbehave do not fill the disk with roomd's log.
 func TestLogStaysShort(t *testing.T) {
-	g := newGuarded(t)
+	g := newGuarded(t, "--limit", "user-commands=1000000")
 	mallory, err := nats.Connect(g.roomd.url, append(bearing(t, auth.Claims{User: "mallory"}), patientDial, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 	if err != nil {
 		t.Fatal(err)
