@@ -6,9 +6,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"natsrooms/roomsvc/room"
 )
 
-// What join-beside does.
+// What join-beside and leave-beside do.
 const (
 	besideRooms   = 10
 	besideRounds  = 4
@@ -17,10 +19,16 @@ const (
 	besideTick    = 2 * time.Millisecond
 )
 
-// beside is one join at a time, into rooms of which one has much talk, compared with the
-// same while all of them are quiet. Quiet and loud phases take turns, so that both see the
-// machine in the same state.
-func (b *bench) beside(run string) (Result, error) {
+// joinBeside is one join at a time, into rooms of which one has much talk, compared with the
+// same while all of them are quiet.
+func (b *bench) joinBeside(run string) (Result, error) { return b.beside(run, room.Join) }
+
+// leaveBeside does so with leaves, for which what was said before goes out first.
+func (b *bench) leaveBeside(run string) (Result, error) { return b.beside(run, room.Leave) }
+
+// beside times one of the two. Quiet and loud phases take turns, so that both see the machine in
+// the same state.
+func (b *bench) beside(run string, verb room.Verb) (Result, error) {
 	n := max(b.Count/30/besideRounds, 1)
 	if err := b.make(run, besideRooms); err != nil {
 		return Result{}, err
@@ -33,18 +41,30 @@ func (b *bench) beside(run string) (Result, error) {
 	if _, err := b.each(besideTalkers, 1, func(w, i int) error { return enter(w, roomName(run, 0), talkerName(i)) }); err != nil {
 		return Result{}, err
 	}
-	joins := func(phase int) (timing, error) {
-		return b.each(n, 1, func(w, i int) error { return enter(w, roomName(run, i%besideRooms), userName(phase*n+i)) })
+	phase := func(phase int) (timing, error) {
+		where := func(i int) (roomID, user string) { return roomName(run, i%besideRooms), userName(phase*n + i) }
+		t, err := b.each(n, 1, func(w, i int) error {
+			roomID, user := where(i)
+			return enter(w, roomID, user)
+		})
+		if verb == room.Join || err != nil {
+			return t, err
+		}
+		return b.each(n, 1, func(w, i int) error {
+			roomID, user := where(i)
+			delete(want, place{roomID, user})
+			return b.ask(w, room.Leave, &room.RoomRequest{RoomID: roomID, Caller: room.Caller{UserID: user}}, nil)
+		})
 	}
 	var quiet, loud, messages timing
 	for round := range besideRounds {
-		t, err := joins(2 * round)
+		t, err := phase(2 * round)
 		if err != nil {
 			return Result{}, err
 		}
 		quiet = quiet.and(t)
 		said, err := b.while(run, func() error {
-			t, err = joins(2*round + 1)
+			t, err = phase(2*round + 1)
 			return err
 		})
 		if err != nil {
@@ -55,7 +75,11 @@ func (b *bench) beside(run string) (Result, error) {
 	r := compared(loud, quiet, "the same when quiet")
 	r.Ratio = loud.at(0.5) / quiet.at(0.5)
 	r.Floor = fmt.Sprintf("p50 as a multiple; less is better; beside %.0f messages/s; quiet p99 %.2f ms", messages.perSecond(), quiet.at(0.99))
-	_, err := b.verifyJoins(from, want)
+	verify := b.verifyJoins
+	if verb == room.Leave {
+		verify = b.verifyPlaces
+	}
+	_, err := verify(from, want)
 	return r, err
 }
 
