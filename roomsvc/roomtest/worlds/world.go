@@ -69,7 +69,7 @@ func At(t *testing.T, url string) *World {
 	}
 	w.Client = client.New(w.NC, client.Config{Once: true})
 	var cancel context.CancelFunc
-	w.Ctx, cancel = context.WithTimeout(t.Context(), 8*Patience)
+	w.Ctx, cancel = context.WithTimeout(t.Context(), 20*Patience)
 	t.Cleanup(cancel)
 	return w
 }
