@@ -4,16 +4,19 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build check structure test test-short clients examples deploy contract types conform drill bench abuse capacity fuzz soak
+.PHONY: help run build tools check structure test test-short clients examples deploy contract types conform drill bench abuse capacity fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## a service with a NATS server of its own on port 4222, stored in ./data (ARGS="--port -1" to change)
-	@exec bin/roomd $(ARGS)
+run: build ## a service with a NATS server of its own on port 4222, stored in ./data, for all examples (ARGS="--port -1" to change)
+	@exec bin/roomd --config examples/roomd.yaml $(ARGS)
 
-build: ## the programs, into bin/
-	go build -trimpath -o bin/ ./cmd/...
+build: ## the service and the tool for people, roomd and roomctl, into bin/
+	go build -o bin/ ./cmd/roomd ./cmd/roomctl
+
+tools: ## all programs, with those that measure, into bin/
+	go build -o bin/ ./cmd/...
 
 contract: ## docs/contract and README's tables, generated again from the code
 	go run ./docs/contract/generate
@@ -58,7 +61,7 @@ bin/nats: Makefile
 	@touch $@
 
 bin/nats-server: go.mod
-	go build -trimpath -o $@ github.com/nats-io/nats-server/v2
+	go build -o $@ github.com/nats-io/nats-server/v2
 
 drill: build bin/nats bin/nats-server ## an operators' drill: a backup, the loss of the store, and the restore, with a roomd of its own
 	deploy/drill/backup-restore.sh
@@ -69,10 +72,10 @@ deploy: ## deploy/: the unit, the image, the chart and the cluster, checked by w
 bench: ## measure against raw NATS (ARGS="--shape clients" to change)
 	go run ./cmd/roombench $(ARGS)
 
-abuse: build ## what hostile end users can do to honest ones: a table of attacks, some twenty minutes (ARGS="--quick" for five)
+abuse: tools ## what hostile end users can do to honest ones: a table of attacks, some twenty minutes (ARGS="--quick" for five)
 	bin/abuse $(ARGS)
 
-capacity: build ## what a steady rate of work costs, for one server and for three: the tables of docs/operations.md, some ten minutes
+capacity: tools ## what a steady rate of work costs, for one server and for three: the tables of docs/operations.md, some ten minutes
 	bin/capacity $(ARGS)
 	bin/capacity --servers 3 $(ARGS)
 

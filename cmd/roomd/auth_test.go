@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -160,28 +159,43 @@ func TestPagesWithAuth(t *testing.T) {
 	}
 }
 
-// The example for browsers accepts its own page and no other.
-func TestOriginsOfTheExample(t *testing.T) {
+// With --websocket the pages of the examples, or those that are named, connect, and no others.
+func TestWebsocket(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("../../examples/javascript/nats.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	websocket := freePort(t)
-	text := strings.Replace(string(raw), "port: 8080", "port: "+websocket, 1)
-	l := embedded(t, "--config", write(t, text), "--port", "-1", "--store-dir", t.TempDir())
-	defer l.close()
-	for origin, in := range map[string]bool{
-		"http://127.0.0.1:8000": true, "http://localhost:8000": true, "http://127.0.0.1:8001": false, "https://evil.example.com": false, "null": false,
-	} {
-		nc, err := nats.Connect("ws://127.0.0.1:"+websocket, patientDial, nats.WebSocketConnectionHeaders(http.Header{"Origin": {origin}}))
-		if err == nil {
-			nc.Close()
+	try := func(origins string, want map[string]bool) {
+		port := freePort(t)
+		var log worlds.Log
+		args := []string{"--websocket", ":" + port, "--port", "-1", "--store-dir", t.TempDir()}
+		if origins != "" {
+			args = append(args, "--websocket-origins", origins)
 		}
-		if (err == nil) != in {
-			t.Errorf("a page from %s: %v", origin, err)
+		l, err := embed(mustParse(t, args...), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer l.close()
+		if text := log.String(); !strings.Contains(text, "url=ws://127.0.0.1:"+port) || strings.Contains(text, "WARN") {
+			t.Errorf("it says %s", text)
+		}
+		for origin, in := range want {
+			nc, err := nats.Connect("ws://127.0.0.1:"+port, patientDial, nats.WebSocketConnectionHeaders(http.Header{"Origin": {origin}}))
+			if err == nil {
+				nc.Close()
+			}
+			if (err == nil) != in {
+				t.Errorf("a page from %s: %v", origin, err)
+			}
+		}
+		refuses(t, embed, []string{"--websocket", ":" + port, "--port", "-1", "--store-dir", t.TempDir()}, port, "--websocket")
 	}
+	try("", map[string]bool{
+		"http://127.0.0.1:8000": true, "http://localhost:8000": true, "http://127.0.0.1:8001": true, "http://127.0.0.1:8002": false,
+		"https://127.0.0.1:8000": false, "https://evil.example.com": false, "null": false,
+	})
+	try("http://127.0.0.1:3000,https://chat.example.com", map[string]bool{
+		"http://127.0.0.1:3000": true, "https://chat.example.com": true, "http://127.0.0.1:8000": false,
+	})
+	refuses(t, embed, []string{"--websocket", ":-1", "--config", write(t, "websocket { port: -1, no_tls: true }"), "--port", "-1", "--store-dir", t.TempDir()}, "leave one of them out")
 }
 
 // End users that the configuration names are refused nothing unless roomd knows of them.

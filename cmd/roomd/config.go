@@ -58,6 +58,9 @@ type Config struct {
 
 	AuthNames string `placeholder:"token" help:"With --auth, who says how an end user is called: token, the claims name and info of its token; own, the user's own commands."`
 
+	Websocket        string `placeholder:":PORT" help:"Let web pages of this machine connect to the embedded server over WebSocket, on this port of 127.0.0.1; -1 picks any free one. For other machines, write a block websocket in the file of --nats-config."`
+	WebsocketOrigins string `placeholder:"URL,URL" help:"Which pages those are: where they come from. Without it, those of the examples, which are served on ports 8000 and 8001 of this machine."`
+
 	IDs                string `name:"ids" placeholder:"strict" help:"New IDs of rooms and users: strict, none that could be taken for another one; any, any text. With --auth strict, otherwise any."`
 	WebsocketAnyOrigin bool   `help:"With --auth, start although the configuration's websocket listener accepts connections from every web page."`
 
@@ -190,7 +193,7 @@ func (c *Config) check() error {
 	if _, err := c.limits(); err != nil {
 		return err
 	}
-	if err := cmp.Or(c.checkAuth(), c.checkHooks()); err != nil {
+	if err := cmp.Or(c.checkAuth(), c.checkHooks(), c.checkWebsocket()); err != nil {
 		return err
 	}
 	if err := journal.CheckDomain(c.JSDomain); err != nil {

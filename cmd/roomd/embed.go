@@ -156,6 +156,9 @@ func serverOptions(cfg Config, log *slog.Logger) (*server.Options, error) {
 			return nil, err
 		}
 	}
+	if err := addWebsocket(cfg, opts); err != nil {
+		return nil, err
+	}
 	opts.Host = cmp.Or(cfg.Host, opts.Host, defaultHost)
 	if cfg.Port != nil {
 		opts.Port = *cfg.Port
@@ -213,6 +216,9 @@ func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error)
 	if err := checkPort(opts.Host, opts.Port); err != nil {
 		return nil, err
 	}
+	if err := checkWebsocketPort(opts); err != nil {
+		return nil, err
+	}
 	failed := func(why any) error {
 		return fmt.Errorf("the embedded NATS server does not start: %v; correct that, or choose another --store-dir or --nats-config", why)
 	}
@@ -222,6 +228,7 @@ func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error)
 		return nil, failed(err)
 	}
 	adapter := newServerLog(log)
+	adapter.local = isLoopback(opts.Websocket.Host)
 	s.SetLoggerV2(adapter, debug, trace, sysTrace)
 	s.Start() // reads the store; returns when it is listening or has failed
 	select {
@@ -237,6 +244,7 @@ func startServer(opts *server.Options, log *slog.Logger) (*server.Server, error)
 		s.WaitForShutdown()
 		return nil, err
 	}
+	sayWebsocket(s, opts, log)
 	return s, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,6 +19,7 @@ const levelTrace = slog.LevelDebug - 4
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan string // the first fatal error, after which the server expects the process to end
+	local bool        // WebSocket is for this machine only
 }
 
 var _ server.Logger = (*serverLog)(nil)
@@ -33,10 +35,16 @@ func (l *serverLog) write(level slog.Level, format string, v []any) {
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
-func (l *serverLog) Debugf(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
-func (l *serverLog) Tracef(format string, v ...any)  { l.write(levelTrace, format, v) }
+func (l *serverLog) Warnf(format string, v ...any) {
+	level := slog.LevelWarn
+	if l.local && strings.HasPrefix(format, "Websocket not configured with TLS") {
+		level = slog.LevelDebug // nothing is on the network that could be read there
+	}
+	l.write(level, format, v)
+}
+func (l *serverLog) Errorf(format string, v ...any) { l.write(slog.LevelError, format, v) }
+func (l *serverLog) Debugf(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
+func (l *serverLog) Tracef(format string, v ...any) { l.write(levelTrace, format, v) }
 
 // Fatalf keeps the error for the code that started the server instead of ending the process.
 func (l *serverLog) Fatalf(format string, v ...any) {
