@@ -52,8 +52,9 @@ test-short: ## the quick tests, for while you work
 clients: build ## the JavaScript client against a roomd; needs node and npm
 	cd clients/js && npm ci --no-audit --no-fund && npm test
 
-examples: build bin/nats ## the examples in JavaScript and for the nats command line, run against a roomd; needs node, npm and Chromium
+examples: build bin/nats ## the examples in JavaScript, with React and for the nats command line, and the first steps in README; needs node, npm and Chromium
 	cd clients/js && npm ci --no-audit --no-fund
+	cd examples/react && npm ci --no-audit --no-fund && npm test
 	cd examples/javascript && npm ci --no-audit --no-fund && npm test
 
 bin/nats: Makefile

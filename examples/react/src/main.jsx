@@ -9,15 +9,16 @@ import { useRoom } from "./useRoom.js";
 
 const asked = new URLSearchParams(location.search);
 const user = asked.get("user") ?? `guest-${Math.floor(Math.random() * 1000)}`;
+const rooms = (asked.get("rooms") ?? "lobby,kitchen").split(",");
 const server = asked.get("server") ?? "ws://127.0.0.1:4280";
 
 function Page({ client }) {
-  const [roomID, setRoomID] = useState("lobby");
+  const [roomID, setRoomID] = useState(rooms[0]);
   return (
     <main>
       <h1>{user}</h1>
       <nav>
-        {["lobby", "kitchen"].map((id) => (
+        {rooms.map((id) => (
           <button key={id} aria-pressed={id === roomID} onClick={() => setRoomID(id)}>{id}</button>
         ))}
       </nav>
@@ -60,11 +61,14 @@ function Room({ client, roomID }) {
   );
 }
 
-const root = createRoot(document.getElementById("root"));
-try {
-  const nc = await wsconnect({ ...connectOptions(server, { userID: user }), name: "react page" });
-  const client = new Client(nc, { userID: user }); // one for the whole page
-  root.render(<StrictMode><Page client={client} /></StrictMode>);
-} catch (err) {
-  root.render(<p role="alert">{err.message || `Nobody answers at ${server}.`}</p>);
+async function start(root) {
+  try {
+    const nc = await wsconnect({ ...connectOptions(server, { userID: user }), name: "react page" });
+    const client = new Client(nc, { userID: user }); // one for the whole page
+    root.render(<StrictMode><Page client={client} /></StrictMode>);
+  } catch (err) {
+    root.render(<p role="alert">{err.message || `Nobody answers at ${server}.`}</p>);
+  }
 }
+
+start(createRoot(document.getElementById("root")));
