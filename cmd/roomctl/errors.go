@@ -121,6 +121,9 @@ func (s *session) sentence(err error) string {
 		}
 		return "the connection broke before the answer came" + s.maybe()
 	}
+	if line := noValue(err); line != "" {
+		return line
+	}
 	// kong lists a flag's empty default too.
 	return strings.Replace(err.Error(), `,"" but got`, " but got", 1)
 }

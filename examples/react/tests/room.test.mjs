@@ -36,6 +36,7 @@ for (const [kind, page] of [["built", file("examples/react/index.html")], ["in d
   /** A tab of a user; what it complains about is kept. */
   const tab = async (t, user, server = ws, rooms = [lobby, kitchen]) => {
     const tab = await browser.newPage();
+    tab.setDefaultTimeout(120_000);
     t.after(() => tab.close());
     tab.complaints = [];
     tab.on("pageerror", (err) => tab.complaints.push(err.message));
