@@ -84,7 +84,7 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
   await says(type(service), /^ready /);
   await ends(type(enter));
   const alice = type(watch);
-  await says(alice, /alice/);
+  await says(alice, /watching lobby/);
   const serving = type(serve);
   await says(serving, new RegExp(`http://127\\.0\\.0\\.1:${page}/`));
 
