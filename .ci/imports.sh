@@ -19,6 +19,7 @@ otel='otel/attribute otel/codes otel/propagation otel/trace'
 table="
 subjects             | |
 events               | subjects                                               | $cloud $json
+events/attendance    | events                                                 |
 roomsvc/pack         | |
 roomsvc/room         | events pack subjects                                   | $json
 roomsvc/policy       | subjects                                               |

@@ -11,14 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
+	"natsrooms/events/attendance"
 	"natsrooms/subjects"
 )
-
-// Total is one user's total.
-type Total struct {
-	SpentMs int64 `json:"spentMs"`
-	Stays   int   `json:"stays"`
-}
 
 // Billing is a consumer of facts and the bucket in which it keeps its totals.
 type Billing struct {
@@ -31,8 +26,8 @@ type Billing struct {
 // state is stored as one value, together with the position in the stream that it covers:
 // that shows if a fact is delivered again because its acknowledgement was lost.
 type state struct {
-	Seen   uint64           `json:"seen"` // stream sequence of the newest fact counted
-	Totals map[string]Total `json:"totals"`
+	Seen   uint64            `json:"seen"` // stream sequence of the newest fact counted
+	Totals attendance.Totals `json:"totals"`
 }
 
 const (
@@ -47,7 +42,7 @@ func Open(ctx context.Context, nc *nats.Conn) (*Billing, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Billing{state: state{Totals: map[string]Total{}}}
+	b := &Billing{state: state{Totals: attendance.Totals{}}}
 	if b.kv, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket}); err != nil {
 		return nil, err
 	}
@@ -79,7 +74,7 @@ func Open(ctx context.Context, nc *nats.Conn) (*Billing, error) {
 
 // Run counts until ctx ends. After each batch of facts it stores the totals, then
 // acknowledges the facts, which shows others how far it is, then calls tell.
-func (b *Billing) Run(ctx context.Context, tell func(map[string]Total)) error {
+func (b *Billing) Run(ctx context.Context, tell func(attendance.Totals)) error {
 	for {
 		batch, err := b.consumer.Fetch(100, jetstream.FetchMaxWait(time.Second))
 		if err != nil {
@@ -124,14 +119,8 @@ func (b *Billing) count(m jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	if fact.Type != events.MemberLeft {
-		return nil
-	}
-	for _, left := range fact.Left {
-		t := b.state.Totals[left.UserID]
-		t.SpentMs += int64(left.LeftAt - left.JoinedAt)
-		t.Stays++
-		b.state.Totals[left.UserID] = t
+	for _, stay := range attendance.Ended(fact) {
+		b.state.Totals.Add(stay, stay.LeftAt)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/events"
+	"natsrooms/events/attendance"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/roomtest"
@@ -26,7 +27,7 @@ const users = 8
 
 // stays makes users join and leave, and returns the revision of the last leave and the
 // totals from a plain reading of the journal.
-func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
+func stays(t *testing.T) (nc *nats.Conn, last uint64, want attendance.Totals) {
 	t.Helper()
 	srv := roomtest.Server(t)
 	nc = roomtest.Conn(t, srv)
@@ -54,7 +55,7 @@ func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
 		}
 	}
 
-	want = map[string]Total{}
+	want = attendance.Totals{}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +78,7 @@ func stays(t *testing.T) (nc *nats.Conn, last uint64, want map[string]Total) {
 		}
 		for _, l := range f.Left {
 			w := want[l.UserID]
-			want[l.UserID] = Total{w.SpentMs + int64(l.LeftAt-l.JoinedAt), w.Stays + 1}
+			want[l.UserID] = attendance.Total{SpentMs: w.SpentMs + int64(l.LeftAt-l.JoinedAt), Stays: w.Stays + 1}
 		}
 	}
 	if len(want) != users || want["user-0"].Stays != rounds {
@@ -159,7 +160,7 @@ func TestTotalsSurviveStops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = b.Run(ctx, func(map[string]Total) {
+		err = b.Run(ctx, func(attendance.Totals) {
 			if complete = b.state.Seen >= last; complete || patience == 0 {
 				stop()
 			}

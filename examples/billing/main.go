@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats.go"
+
+	"natsrooms/events/attendance"
 )
 
 func main() {
@@ -43,13 +46,8 @@ func run(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return b.Run(ctx, func(totals map[string]Total) {
-		users := make([]string, 0, len(totals))
-		for user := range totals {
-			users = append(users, user)
-		}
-		slices.Sort(users)
-		for _, user := range users {
+	return b.Run(ctx, func(totals attendance.Totals) {
+		for _, user := range slices.Sorted(maps.Keys(totals)) {
 			fmt.Printf("%-20s %10.2f min in %d stays\n", user, float64(totals[user].SpentMs)/60_000, totals[user].Stays)
 		}
 		fmt.Println()

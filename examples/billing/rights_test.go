@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events/attendance"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/client"
 	"natsrooms/roomsvc/policy"
@@ -62,7 +63,7 @@ func TestRights(t *testing.T) {
 			t.Fatal(err)
 		}
 		told := false
-		if err := b.Run(ctx, func(map[string]Total) { told = true; stop() }); !errors.Is(err, context.Canceled) || !told {
+		if err := b.Run(ctx, func(attendance.Totals) { told = true; stop() }); !errors.Is(err, context.Canceled) || !told {
 			t.Fatalf("totals reported: %v, Run returned: %v", told, err)
 		}
 		if err := own.Flush(); err != nil {
