@@ -404,7 +404,7 @@ func (s *assembly) SetLimits(ctx context.Context, l room.Limits) error {
 func (s *assembly) stats() any {
 	stats := map[string]any{
 		"instance": s.cfg.Instance, "version": s.cfg.Build, "ready": s.health.Err() == nil && !s.life.Over(), "problem": s.health.Text(), "problems": s.health.Problems(), "rooms": s.rep.Living(),
-		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(),
+		"inFlight": s.api.InFlight(), "revision": s.rep.Passed.Seq(), "projected": s.projector.Written(), "leads": s.leads.Load(),
 	}
 	if s.hooks != nil {
 		stats["hooks"] = s.hooks.Counts()

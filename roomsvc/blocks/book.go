@@ -54,12 +54,9 @@ type Book struct {
 	barred map[subjects.User]*room.Barred
 }
 
-// Open makes the bucket if it is missing, and returns when everything in it is known. It is
-// followed until life ends. changed is told of every user whose key has changed; it must not wait.
-func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, maxBytes int64, log *slog.Logger, changed func(subjects.User)) (*Book, error) {
-	b := &Book{journal: j, life: life, log: log, changed: changed, barred: map[subjects.User]*room.Barred{}}
-	var err error
-	b.stream, err = j.Streams.Open(ctx, streams.Want{
+// Wanted is what the bucket of blocks needs of its stream.
+func Wanted(replicas int, maxBytes int64) streams.Want {
+	return streams.Want{
 		Config: jetstream.StreamConfig{
 			Name:                   subjects.StreamBlocks,
 			Description:            "natsrooms: users who are kept out, and tokens that are revoked",
@@ -74,7 +71,15 @@ func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int
 		},
 		Replicas: replicas,
 		MaxBytes: maxBytes,
-	})
+	}
+}
+
+// Open makes the bucket if it is missing, and returns when everything in it is known. It is
+// followed until life ends. changed is told of every user whose key has changed; it must not wait.
+func Open(ctx context.Context, life *life.Life, j *journal.Journal, replicas int, maxBytes int64, log *slog.Logger, changed func(subjects.User)) (*Book, error) {
+	b := &Book{journal: j, life: life, log: log, changed: changed, barred: map[subjects.User]*room.Barred{}}
+	var err error
+	b.stream, err = j.Streams.Open(ctx, Wanted(replicas, maxBytes))
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ type Journal struct {
 // Open checks the server, creates or opens the stream, and writes the settings into it. Its
 // errors are sentences for people.
 func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
-	if err := checkServer(nc); err != nil {
+	if err := CheckServer(nc); err != nil {
 		return nil, err
 	}
 	js, err := jetStream(nc, s.Domain)
@@ -94,7 +94,8 @@ func (j *Journal) Close() { j.acks.close() }
 // JetStream returns the context that the journal works in.
 func (j *Journal) JetStream() jetstream.JetStream { return j.js }
 
-func checkServer(nc *nats.Conn) error {
+// CheckServer returns an error if the server is too old, or takes only messages that are too small.
+func CheckServer(nc *nats.Conn) error {
 	if v := nc.ConnectedServerVersion(); !atLeast(v, MinServer) {
 		return fmt.Errorf("the NATS server at %s is version %s; natsrooms needs %s or newer, because older servers lack checks on appends that it relies on", nc.ConnectedUrlRedacted(), v, MinServer)
 	}
@@ -137,16 +138,9 @@ func (j *Journal) CheckSubjects(ctx context.Context) error {
 	return nil
 }
 
-func (j *Journal) openStream(ctx context.Context, s Settings) error {
-	shared := map[string]string{}
-	for k, v := range s.Shared {
-		shared[metaSetting+k] = strconv.Itoa(v)
-	}
-	told, err := adopt(ctx, j.js, shared)
-	if err != nil {
-		return err
-	}
-	stream, err := j.Streams.Open(ctx, streams.Want{
+// Wanted is what the journal needs of its stream.
+func Wanted(s Settings) streams.Want {
+	return streams.Want{
 		Config: jetstream.StreamConfig{
 			Name:               subjects.StreamRooms,
 			Description:        "natsrooms: every change of every room, in order",
@@ -160,13 +154,25 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 			DenyPurge:          true,
 			AllowMsgTTL:        true,
 			AllowAtomicPublish: true,
-			Metadata:           shared,
 		},
-		Fresh:    map[string]string{metaID: nuid.Next()},
 		Settings: []streams.Setting{{Name: settingKeep, Value: s.Keep.Milliseconds(), Set: keepFor}},
 		Replicas: s.Replicas,
 		MaxBytes: s.MaxBytes,
-	})
+	}
+}
+
+func (j *Journal) openStream(ctx context.Context, s Settings) error {
+	shared := map[string]string{}
+	for k, v := range s.Shared {
+		shared[metaSetting+k] = strconv.Itoa(v)
+	}
+	told, err := adopt(ctx, j.js, shared)
+	if err != nil {
+		return err
+	}
+	w := Wanted(s)
+	w.Config.Metadata, w.Fresh = shared, map[string]string{metaID: nuid.Next()}
+	stream, err := j.Streams.Open(ctx, w)
 	if err != nil {
 		return err
 	}

@@ -59,8 +59,9 @@ func Make(ctx context.Context, j *journal.Journal, s Settings) error {
 	return err
 }
 
-func open(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream, error) {
-	return j.Streams.Open(ctx, streams.Want{
+// Wanted is what the bucket of leases needs of its stream.
+func Wanted(s Settings) streams.Want {
+	return streams.Want{
 		Config: jetstream.StreamConfig{
 			Name:                   subjects.StreamSessions,
 			Description:            "natsrooms: leases of sessions; who leads",
@@ -75,5 +76,9 @@ func open(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream
 		},
 		Replicas: s.Replicas,
 		MaxBytes: s.MaxBytes,
-	})
+	}
+}
+
+func open(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream, error) {
+	return j.Streams.Open(ctx, Wanted(s))
 }

@@ -50,37 +50,43 @@ type Store struct {
 	heads map[subjects.Room]head
 }
 
-// Open creates or opens the stream. Its errors are sentences for people.
-func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
-	cfg := jetstream.StreamConfig{
-		Name:              subjects.StreamMessages,
-		Description:       "natsrooms: what was said in rooms",
-		Subjects:          []string{subjects.MessagesTaken},
-		SubjectTransform:  &jetstream.SubjectTransformConfig{Source: subjects.MessagesTaken, Destination: subjects.MessagesHeard},
-		RePublish:         &jetstream.RePublish{Source: subjects.MessagesHeard, Destination: subjects.MessagesHeard},
-		Storage:           jetstream.FileStorage,
-		Retention:         jetstream.LimitsPolicy,
-		Discard:           jetstream.DiscardNew, // when the stream is full; a room's newest messages replace only its own oldest
-		MaxAge:            s.Keep,
-		MaxMsgsPerSubject: int64(s.PerRoom),
-		Replicas:          max(s.Replicas, 1),
-		DenyPurge:         true,
-		Duplicates:        Repeats,
-	}
-	denies, err := takeover.Prepare(ctx, j.JetStream(), cfg, s.TakeOver)
-	if err != nil {
-		return nil, err
-	}
-	cfg.DenyDelete = denies
-	stream, err := j.Streams.Open(ctx, streams.Want{
-		Config: cfg,
+// Wanted is what the store of messages needs of its stream. Whether single messages can be
+// deleted is that of the stream, see [natsrooms/roomsvc/takeover].
+func Wanted(s Settings) streams.Want {
+	return streams.Want{
+		Config: jetstream.StreamConfig{
+			Name:              subjects.StreamMessages,
+			Description:       "natsrooms: what was said in rooms",
+			Subjects:          []string{subjects.MessagesTaken},
+			SubjectTransform:  &jetstream.SubjectTransformConfig{Source: subjects.MessagesTaken, Destination: subjects.MessagesHeard},
+			RePublish:         &jetstream.RePublish{Source: subjects.MessagesHeard, Destination: subjects.MessagesHeard},
+			Storage:           jetstream.FileStorage,
+			Retention:         jetstream.LimitsPolicy,
+			Discard:           jetstream.DiscardNew, // when the stream is full; a room's newest messages replace only its own oldest
+			MaxAge:            s.Keep,
+			MaxMsgsPerSubject: int64(s.PerRoom),
+			Replicas:          max(s.Replicas, 1),
+			DenyPurge:         true,
+			Duplicates:        Repeats,
+		},
 		Settings: []streams.Setting{
 			{Name: "messages-keep", Value: s.Keep.Milliseconds(), Set: func(c *jetstream.StreamConfig, ms int64) { c.MaxAge = time.Duration(ms) * time.Millisecond }},
 			{Name: "messages-per-room", Value: int64(s.PerRoom), Set: func(c *jetstream.StreamConfig, n int64) { c.MaxMsgsPerSubject = n }},
 		},
 		Replicas: s.Replicas,
 		MaxBytes: s.MaxBytes,
-	})
+	}
+}
+
+// Open creates or opens the stream. Its errors are sentences for people.
+func Open(ctx context.Context, j *journal.Journal, s Settings) (*Store, error) {
+	w := Wanted(s)
+	denies, err := takeover.Prepare(ctx, j.JetStream(), w.Config, s.TakeOver)
+	if err != nil {
+		return nil, err
+	}
+	w.Config.DenyDelete = denies
+	stream, err := j.Streams.Open(ctx, w)
 	if err != nil {
 		return nil, err
 	}

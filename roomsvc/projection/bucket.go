@@ -68,8 +68,9 @@ func (b *Bucket) Check(ctx context.Context) (another bool, err error) {
 	return true, nil
 }
 
-func openStream(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream, error) {
-	return j.Streams.Open(ctx, streams.Want{
+// Wanted is what the bucket needs of its stream.
+func Wanted(s Settings) streams.Want {
+	return streams.Want{
 		Config: jetstream.StreamConfig{
 			Name:                   subjects.StreamState,
 			Description:            "natsrooms: the state of every room, written by the service alone",
@@ -86,7 +87,11 @@ func openStream(ctx context.Context, j *journal.Journal, s Settings) (jetstream.
 		},
 		Replicas: s.Replicas,
 		MaxBytes: s.MaxBytes,
-	})
+	}
+}
+
+func openStream(ctx context.Context, j *journal.Journal, s Settings) (jetstream.Stream, error) {
+	return j.Streams.Open(ctx, Wanted(s))
 }
 
 // Snapshot is what the bucket held when it was loaded.

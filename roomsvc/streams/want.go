@@ -113,6 +113,17 @@ func (w *Want) kept(have *jetstream.StreamConfig, meta map[string]string) jetstr
 	return c
 }
 
+// Wrong says in what a stream is not as the service needs it, according to what its metadata says
+// of settings; an instance that runs puts that right. One that a newer version has set up is not
+// judged.
+func (w *Want) Wrong(have *jetstream.StreamConfig) []string {
+	if newer(have) {
+		return nil
+	}
+	c := w.kept(have, nil)
+	return append(differences(have, &c), lost(have, &c)...)
+}
+
 // spare gives a configuration what is the operator's, and what no update can change.
 func spare(c, have *jetstream.StreamConfig) {
 	c.Description, c.MaxBytes, c.MaxMsgs, c.Placement, c.Replicas, c.Compression = have.Description, have.MaxBytes, have.MaxMsgs, have.Placement, have.Replicas, have.Compression
