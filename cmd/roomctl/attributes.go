@@ -66,7 +66,7 @@ func (c *setCmd) forced(s *session) string {
 
 // undone prints, for programs, the reply of a command that changed nothing, and returns why.
 func (s *session) undone(why undoneError) error {
-	if s.JSON {
+	if s.programs() {
 		if err := s.answer(nil, nil); err != nil {
 			return err
 		}

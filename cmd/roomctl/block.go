@@ -59,6 +59,7 @@ func (c *blockedCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	s.lists.names = []string{"userList"}
 	var all []room.Barred
 	q := room.BlockedRequest{Caller: room.Caller{UserID: c.User}}
 	for more := true; more && err == nil; {

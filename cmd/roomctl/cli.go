@@ -5,25 +5,17 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"natsrooms/roomsvc/room"
 )
 
-const description = `Rooms over NATS, from the command line.
-
-Exit codes:
-
-    0  done; for watch: ended by a signal
-    1  refused, by the service or by the NATS server's permissions; nothing happened
-    2  the command line makes no sense
-    3  no NATS server can be reached
-    4  a NATS server is there, but no room service answers
-    5  no outcome: the service is busy, does not answer, or does not know whether
-       it happened; --request-id makes it safe to try again`
+const description = "Rooms over NATS, from the command line."
 
 // options are the flags that every command has.
 type options struct {
-	Server   string        `short:"s" env:"${envServer}" default:"${defaultServer}" placeholder:"URL" help:"NATS server, or several separated by commas (${defaultServer})."`
+	Server   string        `short:"s" env:"${envServer}" placeholder:"URL" help:"NATS server, or several separated by commas (${defaultServer})."`
+	Context  string        `env:"${envContext}" placeholder:"NAME" predictor:"context" help:"Server and credentials are those of this context of the nats command line."`
 	Creds    string        `type:"existingfile" placeholder:"FILE" help:"Credentials for the NATS server: a .creds file, the seed of an nkey, or one line user:password. A server in operator mode needs sentinel credentials besides a token."`
 	Token    string        `env:"${envToken}" placeholder:"FILE|TOKEN" help:"Token of the user who acts, if the service uses tokens; roomctl token makes one."`
 	EndUser  bool          `help:"Connect as the end user named by --as, with only that user's commands and inboxes, as the NATS server may require; a token implies it."`
@@ -31,7 +23,8 @@ type options struct {
 	UserName string        `placeholder:"NAME" help:"The user's name as others see it, from joining on."`
 	Session  string        `placeholder:"ID" help:"The user's device or connection that acts (default)."`
 	Timeout  time.Duration `default:"15s" placeholder:"15s" help:"How long to wait for an answer."`
-	JSON     bool          `name:"json" help:"For programs: print replies as they are, one per line, and a refusal on standard error in the same way."`
+	JSON     bool          `name:"json" xor:"json" help:"For programs: print one JSON document, lists whole, and an error as one on standard error."`
+	Lines    bool          `name:"json-lines" xor:"json" help:"The same, with each entry of a list on a line of its own."`
 }
 
 // cli is the command line.
@@ -40,48 +33,56 @@ type cli struct {
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Create    createCmd    `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty."`
-	Join      joinCmd      `cmd:"" help:"Join a room that exists."`
-	Enter     enterCmd     `cmd:"" help:"Join a room, and make it if there is none."`
-	Switch    switchCmd    `cmd:"" help:"Move from one room to another in one step."`
-	Leave     leaveCmd     `cmd:"" help:"Leave a room."`
-	LeaveAll  leaveAllCmd  `cmd:"" help:"Leave every room that this session is in."`
-	Get       getCmd       `cmd:"" help:"Describe a room."`
-	Members   membersCmd   `cmd:"" help:"List who is in a room."`
-	Rooms     roomsCmd     `cmd:"" help:"List the rooms that the user is in."`
-	Ls        lsCmd        `cmd:"" help:"List all rooms."`
-	Send      sendCmd      `cmd:"" help:"Send a message in a room; without --as, as the server."`
-	History   historyCmd   `cmd:"" help:"Print what happened, or was said, in a room."`
-	Instances instancesCmd `cmd:"" help:"List the rooms that there were under one ID, one after the other, the newest first."`
-	Delete    deleteCmd    `cmd:"" help:"Delete messages of a room, so that nobody can read them any more: your own for a while, or as a back end any."`
-	Erase     eraseCmd     `cmd:"" help:"Erase all messages of a user in all rooms."`
-	Watch     watchCmd     `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet."`
+	Enter    enterCmd    `cmd:"" help:"Join a room, and make it if there is none." group:"Being in rooms"`
+	Join     joinCmd     `cmd:"" help:"Join a room that exists." group:"Being in rooms"`
+	Create   createCmd   `cmd:"" help:"Make a room, with the user as its first member or, without --as, empty." group:"Being in rooms"`
+	Switch   switchCmd   `cmd:"" help:"Move from one room to another in one step." group:"Being in rooms"`
+	Leave    leaveCmd    `cmd:"" help:"Leave a room." group:"Being in rooms"`
+	LeaveAll leaveAllCmd `cmd:"" help:"Leave every room that this session is in." group:"Being in rooms"`
 
-	Set          setCmd          `cmd:"" help:"Set and delete attributes of a room, all in one change; without --as, as the server, which owns none."`
-	SetMember    setMemberCmd    `cmd:"" help:"Set attributes of members of a room."`
-	UpdateMember updateMemberCmd `cmd:"" help:"Change the user's own name (--user-name) or info in a room."`
-	Attributes   attributesCmd   `cmd:"" help:"List the attributes of a room."`
-	Kick         kickCmd         `cmd:"" help:"Put users out of a room, with all their sessions."`
-	Ban          banCmd          `cmd:"" help:"Put users out of a room, and keep them out as end users."`
-	Unban        unbanCmd        `cmd:"" help:"Let users come into a room again."`
-	Mute         muteCmd         `cmd:"" help:"Keep users from sending in a room as end users."`
-	Unmute       unmuteCmd       `cmd:"" help:"Let users send in a room again."`
-	SetRole      setRoleCmd      `cmd:"" help:"Make members of a room hosts, who may run it, or members like others."`
-	Access       accessCmd       `cmd:"" help:"Set who may join a room as an end user; without flags, show who may, and who runs it."`
-	Update       updateCmd       `cmd:"" help:"Change a room's name and rules."`
-	Destroy      destroyCmd      `cmd:"" help:"End a room and put everybody out."`
+	Ls         lsCmd         `cmd:"" help:"List all rooms." group:"Looking"`
+	Get        getCmd        `cmd:"" help:"Describe a room." group:"Looking"`
+	Members    membersCmd    `cmd:"" help:"List who is in a room." group:"Looking"`
+	Rooms      roomsCmd      `cmd:"" help:"List the rooms that the user is in." group:"Looking"`
+	Watch      watchCmd      `cmd:"" help:"Print what happens and is said in a room, one line each, until a signal ends it. The room need not exist yet." group:"Looking"`
+	History    historyCmd    `cmd:"" help:"Print what happened, or was said, in a room." group:"Looking"`
+	Transcript transcriptCmd `cmd:"" help:"Print what was said in a room, to read or to keep." group:"Looking"`
+	Attendance attendanceCmd `cmd:"" help:"List who was in a room, when, and for how long." group:"Looking"`
+	Instances  instancesCmd  `cmd:"" help:"List the rooms that there were under one ID, one after the other, the newest first." group:"Looking"`
+	Attributes attributesCmd `cmd:"" help:"List the attributes of a room." group:"Looking"`
 
-	Block   blockCmd   `cmd:"" help:"Keep a user out of everything, or refuse some of its tokens."`
-	Unblock unblockCmd `cmd:"" help:"Let a user in again."`
-	Blocked blockedCmd `cmd:"" help:"List the users who are blocked, and the tokens that are refused."`
+	Send         sendCmd         `cmd:"" help:"Send a message in a room; without --as, as the server." group:"Saying and setting"`
+	Delete       deleteCmd       `cmd:"" help:"Delete messages of a room, so that nobody can read them any more: your own for a while, or as a back end any." group:"Saying and setting"`
+	Set          setCmd          `cmd:"" help:"Set and delete attributes of a room, all in one change; without --as, as the server, which owns none." group:"Saying and setting"`
+	SetMember    setMemberCmd    `cmd:"" help:"Set attributes of members of a room." group:"Saying and setting"`
+	UpdateMember updateMemberCmd `cmd:"" help:"Change the user's own name (--user-name) or info in a room." group:"Saying and setting"`
 
-	MakeToken tokenCmd `name:"token" cmd:"" help:"Make a token for a user, to try a service that uses tokens."`
+	Update  updateCmd  `cmd:"" help:"Change a room's name and rules." group:"Running a room"`
+	Access  accessCmd  `cmd:"" help:"Set who may join a room as an end user; without flags, show who may, and who runs it." group:"Running a room"`
+	SetRole setRoleCmd `cmd:"" help:"Make members of a room hosts, who may run it, or members like others." group:"Running a room"`
+	Kick    kickCmd    `cmd:"" help:"Put users out of a room, with all their sessions." group:"Running a room"`
+	Ban     banCmd     `cmd:"" help:"Put users out of a room, and keep them out as end users." group:"Running a room"`
+	Unban   unbanCmd   `cmd:"" help:"Let users come into a room again." group:"Running a room"`
+	Mute    muteCmd    `cmd:"" help:"Keep users from sending in a room as end users." group:"Running a room"`
+	Unmute  unmuteCmd  `cmd:"" help:"Let users send in a room again." group:"Running a room"`
+	Destroy destroyCmd `cmd:"" help:"End a room and put everybody out." group:"Running a room"`
 
-	Demo demoCmd `cmd:"" help:"A tour to read, with two users. Starts its own roomd if there is no server."`
+	Block     blockCmd   `cmd:"" help:"Keep a user out of everything, or refuse some of its tokens." group:"Users"`
+	Unblock   unblockCmd `cmd:"" help:"Let a user in again." group:"Users"`
+	Blocked   blockedCmd `cmd:"" help:"List the users who are blocked, and the tokens that are refused." group:"Users"`
+	Erase     eraseCmd   `cmd:"" help:"Erase all messages of a user in all rooms." group:"Users"`
+	MakeToken tokenCmd   `name:"token" cmd:"" help:"Make a token for a user, to try a service that uses tokens." group:"Users"`
+
+	Top    topCmd    `cmd:"" help:"Watch the service: the busiest rooms, the instances and who leads, how long commands take. q ends it." group:"The service"`
+	Doctor doctorCmd `cmd:"" help:"Check the connection, the service and its streams, and say what to do about what is not well." group:"The service"`
+
+	Demo       demoCmd                   `cmd:"" help:"A tour to read, with two users. Starts its own roomd if there is no server." group:"This program"`
+	Completion kongcompletion.Completion `cmd:"" help:"Print how to complete commands, flags and rooms with the tab key in bash, zsh or fish." group:"This program"`
+	Help       helpCmd                   `cmd:"" help:"List the commands, or explain one; help flags explains the flags that every command has." group:"This program"`
 }
 
 type roomArg struct {
-	Room string `arg:"" placeholder:"ROOM" help:"ID of the room."`
+	Room string `arg:"" placeholder:"ROOM" predictor:"room" help:"ID of the room."`
 }
 
 type requestFlag struct {
@@ -141,8 +142,8 @@ type enterCmd struct {
 }
 
 type switchCmd struct {
-	From   string `arg:"" placeholder:"FROM" help:"ID of the room to leave."`
-	To     string `arg:"" placeholder:"TO" help:"ID of the room to join."`
+	From   string `arg:"" placeholder:"FROM" predictor:"room" help:"ID of the room to leave."`
+	To     string `arg:"" placeholder:"TO" predictor:"room" help:"ID of the room to join."`
 	Create bool   `help:"Make the room to join if there is none."`
 	requestFlag
 }
@@ -197,11 +198,12 @@ type attributesCmd struct{ roomArg }
 
 type sendCmd struct {
 	roomArg
-	Text     string `arg:"" help:"What to say."`
-	Type     string `enum:"text,custom,command,barrage" default:"text" placeholder:"TYPE" help:"${enum}; the last two are live only (${default})."`
-	SubType  int    `placeholder:"N" help:"Kind of a custom message."`
-	Priority string `placeholder:"low" help:"low, medium or high; matters if there is a limit on messages per second."`
-	Extended string `placeholder:"TEXT" help:"More text that is sent along, for programs."`
+	Text     []string `arg:"" optional:"" help:"What to say, in one or several words; without any, what comes on standard input."`
+	EachLine bool     `name:"lines" help:"Send each line of standard input as a message, as soon as it is there."`
+	Type     string   `enum:"text,custom,command,barrage" default:"text" placeholder:"TYPE" help:"${enum}; the last two are live only (${default})."`
+	SubType  int      `placeholder:"N" help:"Kind of a custom message."`
+	Priority string   `placeholder:"low" help:"low, medium or high; matters if there is a limit on messages per second."`
+	Extended string   `placeholder:"TEXT" help:"More text that is sent along, for programs."`
 	requestFlag
 }
 

@@ -92,8 +92,17 @@ func (c *leaveAllCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	reply, err := client.LeaveAll(ctx, room.LeaveAllRequest{Caller: s.caller(c.requestFlag)})
-	return s.answer(err, func(l look) string { return l.leftAll(s.As, reply.RoomIDList) })
+	s.lists.names = []string{"roomIDList"}
+	var all []string
+	q := room.LeaveAllRequest{Caller: s.caller(c.requestFlag)}
+	for more := true; more && err == nil; {
+		var reply *room.LeftAllReply
+		if reply, err = client.LeaveAll(ctx, q); err == nil {
+			all, q.RequestID = append(all, reply.RoomIDList...), ""
+			more = reply.NextFlag != ""
+		}
+	}
+	return s.answer(err, func(l look) string { return l.leftAll(s.As, all) })
 }
 
 func (c *getCmd) Run(ctx context.Context, s *session) error {
@@ -123,8 +132,9 @@ func (c *membersCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	s.lists.names = []string{"memberList"}
 	all, complete, err := s.everybody(ctx, client, room.MembersRequest{Freshness: newest, RoomID: c.Room, At: at})
-	if err == nil && !complete && !s.JSON {
+	if err == nil && !complete && !s.programs() {
 		s.remark("names and attributes may be missing: the facts that set them are no longer kept")
 	}
 	return s.answer(err, func(l look) string {
@@ -162,11 +172,17 @@ func (c *membersCmd) moment(zone *time.Location) (*events.Time, error) {
 	if c.At == "" {
 		return nil, nil
 	}
-	at := new(events.Time)
-	if t, err := time.ParseInLocation(time.DateTime, c.At, zone); err == nil {
-		*at = events.TimeOf(t)
-	} else if at.UnmarshalText([]byte(c.At)) != nil {
-		return nil, usageError{fmt.Errorf("--at is %q; give a time such as 2026-01-02T15:04:05Z, or \"2026-01-02 15:04:05\" in local time", c.At)}
+	at, err := timeOf("--at", c.At, zone)
+	return &at, err
+}
+
+// timeOf reads a time that somebody typed.
+func timeOf(flag, typed string, zone *time.Location) (at events.Time, err error) {
+	if t, err := time.ParseInLocation(time.DateTime, typed, zone); err == nil {
+		return events.TimeOf(t), nil
+	}
+	if at.UnmarshalText([]byte(typed)) != nil {
+		return 0, usageError{fmt.Errorf("%s is %q; give a time such as 2026-01-02T15:04:05Z, or \"2026-01-02 15:04:05\" in local time", flag, typed)}
 	}
 	return at, nil
 }
@@ -177,6 +193,7 @@ func (c *instancesCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
+	s.lists.names = []string{"instances"}
 	var all []room.Instance
 	q := room.InstancesRequest{Freshness: newest, RoomID: c.Room}
 	for more := true; more && err == nil; {
@@ -194,6 +211,7 @@ func (c *roomsCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	s.lists.names = []string{"rooms"}
 	var all []room.RoomHead
 	q := room.RoomsRequest{Freshness: newest}
 	for more := true; more && err == nil; {
@@ -211,6 +229,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	s.lists.names = []string{"roomList"}
 	var all []events.Room
 	q := room.ListRequest{Freshness: newest, Prefix: c.Prefix}
 	for more := true; more && err == nil; {

@@ -70,6 +70,9 @@ func TestJSONFollowsTheContract(t *testing.T) {
 		if out == "" || r.stdout+r.stderr != out {
 			t.Errorf("%s prints %q and %q", c.line, r.stdout, r.stderr)
 		}
+		if strings.Count(out, "\n") != 1 {
+			t.Errorf("%s prints no single document: %s", c.line, out)
+		}
 		for line := range strings.Lines(out) {
 			if err := check([]byte(line)); err != nil {
 				t.Errorf("%s: %v", c.line, err)

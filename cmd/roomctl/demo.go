@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -41,8 +42,8 @@ type tour struct {
 
 // Run shows everything with two users, and leaves nothing behind.
 func (c *demoCmd) Run(ctx context.Context, s *session) (err error) {
-	if s.JSON {
-		return usageError{errors.New("the demo is for people; leave out --json")}
+	if s.programs() {
+		return usageError{errors.New("the demo is for people; leave out --json and --json-lines")}
 	}
 	if s.Token != "" && !c.Embed {
 		return usageError{errors.New("the demo acts for two users; leave out --token (and " + envToken + "), or add --embed")}
@@ -220,11 +221,11 @@ func (t *tour) stage(ctx context.Context, st stage) error {
 	}
 	t.prompt(commandLine(st.args))
 	// The token in the environment is for another server than the tour's own.
-	flags := []string{"--server", t.Server, "--token", "", "--timeout", t.Timeout.String(), "--session", t.Session}
+	flags := []string{"--server", t.Server, "--token", "", "--context", "", "--timeout", t.Timeout.String(), "--session", t.Session}
 	if t.Creds != "" {
 		flags = append(flags, "--creds", t.Creds)
 	}
-	code := Run(ctx, append(flags, st.args...), t.stdout, t.stdout)
+	code := Run(ctx, append(flags, st.args...), strings.NewReader(""), t.stdout, t.stdout)
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ func (c *deleteCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	q := room.DeleteMessagesRequest{Caller: s.caller(c.requestFlag), RoomID: c.Room, InstanceID: c.Instance, MessageSeqs: c.Messages, OfUserID: c.Of}
+	s.lists.names = []string{"messageSeqs"}
 	var all []uint64
 	for more := true; more && err == nil; {
 		var reply *room.DeleteMessagesReply

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
-// The exit codes, as --help explains them.
+// The exit codes.
 const (
 	exitOK = iota
 	exitRefused
@@ -27,6 +29,47 @@ const (
 	exitNoService
 	exitUnknown
 )
+
+// exits explains them.
+var exits = []struct {
+	code  int
+	means string
+}{
+	{exitOK, "done; for watch and top: ended by a signal or a key"},
+	{exitRefused, "refused, by the service or by the NATS server's permissions, and nothing happened; for doctor: something is not well"},
+	{exitUsage, "the command line makes no sense"},
+	{exitNoServer, "no NATS server can be reached"},
+	{exitNoService, "a NATS server is there, but no room service answers"},
+	{exitUnknown, "no outcome: the service is busy, does not answer, or does not know whether it happened; --request-id makes it safe to try again"},
+}
+
+// problem is an error of roomctl itself, as programs see it; what the service refuses has the
+// service's codes.
+type problem struct{ code, means string }
+
+var (
+	problemUsage     = problem{"USAGE", "the command line makes no sense; `field` names the flag or argument if it is one alone"}
+	problemForbidden = problem{"FORBIDDEN", "the NATS server's permissions do not allow it"}
+	problemUndone    = problem{"NOTHING_DONE", "none of what was asked for could be done; the reply, on standard output, says why"}
+	problemUnwell    = problem{"NOT_WELL", "`roomctl doctor` found something; its document, on standard output, says what"}
+	problemNoServer  = problem{"NO_SERVER", "no NATS server can be reached, or none that lets one in"}
+	problemNoService = problem{"NO_SERVICE", "no room service answers at the NATS server"}
+	problemNoOutcome = problem{"NO_OUTCOME", "no answer came; `outcome` says whether something may have happened"}
+)
+
+// problems are all of them.
+var problems = []problem{problemUsage, problemForbidden, problemUndone, problemUnwell, problemNoServer, problemNoService, problemNoOutcome}
+
+// problemBody is such an error as JSON.
+type problemBody struct {
+	Error struct {
+		Code    string       `json:"code"`
+		Message string       `json:"message"`
+		Field   string       `json:"field,omitzero"`
+		Hint    string       `json:"hint,omitzero"` // what to type or do next
+		Outcome room.Outcome `json:"outcome"`
+	} `json:"error"`
+}
 
 var errNoServer = errors.New("there is no NATS server")
 
@@ -59,12 +102,18 @@ func exitCode(err error) int {
 	var usage usageError
 	var undone undoneError
 	var untrusted untrustedError
+	var found unwellError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &refused):
 		if refused.Outcome == room.Unknown || errors.Is(err, room.ErrBusy) {
 			return exitUnknown
+		}
+		return exitRefused
+	case errors.As(err, &found):
+		if found.why != nil {
+			return exitCode(found.why)
 		}
 		return exitRefused
 	case errors.Is(err, nats.ErrPermissionViolation), errors.As(err, &undone):
@@ -84,18 +133,69 @@ func (s *session) exit(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	var refused *room.Error
-	if errors.As(err, &refused) && s.JSON {
-		if body, err := json.Marshal(refused.Body()); err == nil {
+	if s.programs() {
+		if body, err := json.Marshal(s.errorBody(err)); err == nil {
 			fmt.Fprintf(s.stderr, "%s\n", body)
-			return exitCode(refused)
 		}
+		return exitCode(err)
 	}
 	fmt.Fprintf(s.stderr, "roomctl: %s\n", s.sentence(err))
 	if hint := s.hint(err); hint != "" {
 		fmt.Fprintf(s.stderr, "  %s\n", hint)
 	}
 	return exitCode(err)
+}
+
+// errorBody is an error as programs see it: a refusal as it came, or one of the problems.
+func (s *session) errorBody(err error) any {
+	var refused *room.Error
+	if errors.As(err, &refused) {
+		return refused.Body()
+	}
+	var b problemBody
+	e := &b.Error
+	e.Code, e.Message, e.Hint, e.Outcome = problemOf(err).code, s.sentence(err), s.hint(err), room.None
+	switch exitCode(err) {
+	case exitUsage:
+		e.Field = fieldOf(e.Message)
+	case exitUnknown:
+		if s.requestID != "" {
+			e.Outcome = room.Unknown
+		}
+	}
+	return b
+}
+
+func problemOf(err error) problem {
+	if errors.Is(err, errUnwell) {
+		return problemUnwell
+	}
+	switch exitCode(err) {
+	case exitUsage:
+		return problemUsage
+	case exitNoServer:
+		return problemNoServer
+	case exitNoService:
+		return problemNoService
+	case exitRefused:
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			return problemForbidden
+		}
+		return problemUndone
+	}
+	return problemNoOutcome
+}
+
+// named is a flag in a sentence, or an argument as the parser writes it.
+var named = regexp.MustCompile(`--[a-z][a-z-]*|<([a-z=-]+)>`)
+
+// fieldOf is the first flag or argument that a sentence names.
+func fieldOf(sentence string) string {
+	m := named.FindStringSubmatch(sentence)
+	if m == nil {
+		return ""
+	}
+	return cmp.Or(m[1], m[0])
 }
 
 func (s *session) sentence(err error) string {
@@ -110,7 +210,7 @@ func (s *session) sentence(err error) string {
 		}
 		return fmt.Sprintf("the NATS server does not allow it (%s)", what)
 	case errors.Is(err, client.ErrNoService):
-		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", creds.Redact(s.Server))
+		return fmt.Sprintf("there is a NATS server at %s, but no room service answers there", s.place())
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %s%s", s.Timeout, s.maybe())
 	case errors.Is(err, context.Canceled):
@@ -140,6 +240,9 @@ func (s *session) maybe() string {
 func (s *session) hint(err error) string {
 	var refused *room.Error
 	var undone undoneError
+	if errors.Is(err, errUnwell) {
+		return ""
+	}
 	switch exitCode(err) {
 	case exitRefused:
 		switch {
@@ -155,6 +258,9 @@ func (s *session) hint(err error) string {
 	case exitNoServer:
 		return s.unmetHint(err)
 	case exitNoService:
+		if s.Server == "" {
+			return "start one: roomd --nats URL"
+		}
 		return "start one: roomd --nats " + shellWord(creds.Redact(s.Server))
 	case exitUnknown:
 		if s.expired() {
@@ -183,7 +289,7 @@ func (s *session) unmetHint(err error) string {
 		return "name a credentials file with --creds FILE, a token with --token FILE, or a user with -s nats://USER:PASSWORD@HOST:PORT"
 	case !errors.Is(err, errNoServer):
 		return ""
-	case creds.Redact(s.Server) == defaultServer:
+	case s.Server == defaultServer:
 		return "start one that serves rooms: roomd"
 	}
 	return "name another with -s URL, or in " + envServer

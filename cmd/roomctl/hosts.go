@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -149,7 +150,22 @@ func (c *accessCmd) show(ctx context.Context, s *session) error {
 	if err == nil {
 		s.trusting(ctx, c.Room, bounds(reply))
 	}
-	return s.answer(err, func(l look) string { return l.standing(reply, members) })
+	if err != nil || !s.programs() {
+		return s.answer(err, func(l look) string { return l.standing(reply, members) })
+	}
+	whole, err := fieldsOf(s.replies[0])
+	if err != nil {
+		return err
+	}
+	hosts, err := json.Marshal(hostsOf(members))
+	if err != nil {
+		return err
+	}
+	doc, err := append(whole, field{"hosts", hosts}).object()
+	if err != nil {
+		return err
+	}
+	return s.line(doc)
 }
 
 // chosen is which of the rules that hold for end users only a room is given.
@@ -189,13 +205,7 @@ func (l look) standing(r *room.GetReply, members []room.MemberInfo) string {
 	add("room", l.roomID(r.Room.RoomID))
 	add("end users who may join", mayJoin(c))
 	add("end users who may send", maySend(c))
-	var hosts []string
-	for _, m := range members {
-		if m.Role == events.RoleHost {
-			hosts = append(hosts, m.UserID)
-		}
-	}
-	if len(hosts) > 0 {
+	if hosts := hostsOf(members); len(hosts) > 0 {
 		add("hosts who are in", l.users(hosts))
 	}
 	if c.Hosts == room.HostsCreator {
@@ -203,6 +213,17 @@ func (l look) standing(r *room.GetReply, members []room.MemberInfo) string {
 	}
 	l.restrictions(add, r)
 	return render(t)
+}
+
+// hostsOf is which members are hosts.
+func hostsOf(members []room.MemberInfo) []string {
+	hosts := []string{}
+	for _, m := range members {
+		if m.Role == events.RoleHost {
+			hosts = append(hosts, m.UserID)
+		}
+	}
+	return hosts
 }
 
 func mayJoin(c *events.Config) string {
@@ -226,7 +247,7 @@ func maySend(c *events.Config) string {
 }
 
 // adder adds a property to a table.
-func (l look) adder(t table.Writer) func(string, any) {
+func (l look) adder(t *grid) func(string, any) {
 	return func(name string, value any) { t.AppendRow(table.Row{l.bold(name), value}) }
 }
 

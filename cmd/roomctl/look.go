@@ -23,16 +23,25 @@ import (
 type look struct {
 	colours bool
 	dated   bool // lines begin with the date
+	width   int  // of the terminal in characters; 0: no limit
 	zone    *time.Location
 }
 
 // lookOf is the look for a writer: with colours only if it is a terminal and NO_COLOR
-// is not set.
+// is not set, and as wide as that.
 func lookOf(w io.Writer) look {
-	return look{colours: isTerminal(w) && os.Getenv("NO_COLOR") == "", zone: time.Local}
+	l := look{colours: isTerminal(w) && os.Getenv("NO_COLOR") == "", zone: time.Local}
+	if screen, ok := w.(interface{ Width() int }); ok {
+		l.width = screen.Width()
+	} else if f, ok := w.(*os.File); ok {
+		if wide, _, err := term.GetSize(int(f.Fd())); err == nil {
+			l.width = wide
+		}
+	}
+	return l
 }
 
-func isTerminal(w io.Writer) bool {
+func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -166,32 +175,6 @@ func (l look) access(roomID string, c *events.Config) string {
 	return line
 }
 
-// table is an empty table with a header.
-func (l look) table(header ...any) table.Writer {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	style := t.Style()
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Box.PaddingLeft = ""
-	style.Box.PaddingRight = "  "
-	if l.colours {
-		style.Color.Header = text.Colors{text.Bold}
-	}
-	if len(header) > 0 {
-		t.AppendHeader(header)
-	}
-	return t
-}
-
-// render leaves out the blanks at the ends of lines.
-func render(t table.Writer) string {
-	lines := strings.Split(t.Render(), "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimRight(line, " ")
-	}
-	return strings.Join(lines, "\n")
-}
-
 // room describes one room, one property per line.
 func (l look) room(reply *room.GetReply) string {
 	r, t := &reply.Room, l.table()
@@ -270,25 +253,13 @@ func (l look) members(id string, list []room.MemberInfo) string {
 	if len(list) == 0 {
 		return "nobody is in " + l.roomID(id)
 	}
-	columns := []any{"user", "name", "joined", "sessions"}
-	hosts := slices.ContainsFunc(list, func(m room.MemberInfo) bool { return m.Role != "" })
-	if hosts {
-		columns = append(columns, "role")
-	}
-	if slices.ContainsFunc(list, func(m room.MemberInfo) bool { return len(m.Attributes) > 0 }) {
-		columns = append(columns, "attributes")
-	}
-	t := l.table(columns...)
+	t := l.table("user", "name", "joined", "sessions", "role", "attributes")
 	for _, m := range list {
 		sessions := make([]string, len(m.Sessions))
 		for i, s := range m.Sessions {
 			sessions[i] = word(s.SessionID)
 		}
-		row := table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", ")}
-		if hosts {
-			row = append(row, printable(string(m.Role)))
-		}
-		t.AppendRow(append(row, pairs(m.Attributes))[:len(columns)])
+		t.AppendRow(table.Row{l.user(m.UserID), printable(m.UserName), l.time(m.JoinedAt), strings.Join(sessions, ", "), printable(string(m.Role)), pairs(m.Attributes)})
 	}
 	return render(t)
 }

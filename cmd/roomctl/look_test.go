@@ -41,17 +41,17 @@ USER   NAME      JOINED               SESSIONS
 alice  Alice L.  2026-05-04 12:00:00  tab-1, "the phone"
 bob              2026-05-04 12:00:00`},
 		"attributes": {plain.members("lobby", []room.MemberInfo{{UserID: "alice", JoinedAt: noon, Sessions: sessions[:1], Attributes: map[string]string{"role": "host", "mood": "so so"}}, {UserID: "bob", JoinedAt: noon}}), `
-USER   NAME  JOINED               SESSIONS  ATTRIBUTES
-alice        2026-05-04 12:00:00  tab-1     mood="so so", role=host
-bob          2026-05-04 12:00:00`},
+USER   JOINED               SESSIONS  ATTRIBUTES
+alice  2026-05-04 12:00:00  tab-1     mood="so so", role=host
+bob    2026-05-04 12:00:00`},
 		"instances": {plain.instances([]room.Instance{{InstanceID: "i2", CreatedAt: noon, Sequence: 7}, {InstanceID: "i1", RoomName: "Tea", CreatedAt: noon, EndedAt: noon, Reason: events.DestroyedEmpty, Sequence: 12}}), `
 INSTANCE  NAME  CREATED              ENDED                WHY    SEQUENCE
 i2              2026-05-04 12:00:00                                     7
 i1        Tea   2026-05-04 12:00:00  2026-05-04 12:00:00  empty        12`},
 		"roles": {plain.members("lobby", in), `
-USER   NAME  JOINED               SESSIONS  ROLE  ATTRIBUTES
-alice        2026-05-04 12:00:00            host
-bob          2026-05-04 12:00:00                  mood="so so"`},
+USER   JOINED               ROLE  ATTRIBUTES
+alice  2026-05-04 12:00:00  host
+bob    2026-05-04 12:00:00        mood="so so"`},
 		"rules": {plain.room(&ruled), `
 room                    lobby
 members                 2

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/internal/creds"
@@ -30,19 +32,32 @@ import (
 const (
 	defaultServer = "nats://127.0.0.1:4222"
 	envServer     = "ROOMCTL_SERVER"
+	envContext    = "ROOMCTL_CONTEXT"
 	envAs         = "ROOMCTL_AS"
 )
 
-// Run executes one command line and returns its exit code.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var c cli
-	exited := false // set by --help
-	parser, err := kong.New(&c, kong.Name("roomctl"), kong.Description(description),
-		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envAs": envAs, "envToken": envToken, "version": version.String()},
-		kong.WithHyphenPrefixedParameters(true), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }))
+// newParser is the parser of command lines. exited is called when --help or --version has said
+// what there is to say.
+func newParser(c *cli, stdout, stderr io.Writer, exited func(int)) *kong.Kong {
+	parser, err := kong.New(c, kong.Name("roomctl"), kong.Description(description),
+		kong.Vars{"defaultServer": defaultServer, "envServer": envServer, "envContext": envContext, "envAs": envAs, "envToken": envToken, "version": version.String()},
+		kong.WithHyphenPrefixedParameters(true), kong.Writers(stdout, stderr), kong.Exit(exited),
+		kong.Help(func(_ kong.HelpOptions, k *kong.Context) error {
+			return newManual(lookOf(stdout), k.Model).print(stdout, k.Selected())
+		}))
 	if err != nil {
 		panic(err) // the declarations in cli.go are wrong
+	}
+	return parser
+}
+
+// Run executes one command line and returns its exit code. Without any it lists the commands.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	exited := false
+	parser := newParser(&c, stdout, stderr, func(int) { exited = true })
+	if len(args) == 0 {
+		args = []string{"help"}
 	}
 	parsed, err := parser.Parse(args)
 	if exited {
@@ -50,7 +65,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	s := &session{options: c.options, args: args, stdout: stdout, stderr: stderr, look: lookOf(stdout), abort: abort}
+	s := &session{options: c.options, args: args, stdin: stdin, stdout: stdout, stderr: stderr, look: lookOf(stdout), abort: abort}
 	defer s.close()
 	var wrong *kong.ParseError
 	switch {
@@ -59,19 +74,52 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		s.command = commandOf(parsed)
 	}
+	if err == nil {
+		err = s.check(parsed)
+	} else {
+		s.JSON = forPrograms(args)
+	}
 	if err != nil {
 		return s.exit(usageError{err})
 	}
-	if s.Timeout < 0 {
-		return s.exit(usageError{fmt.Errorf("--timeout is %s; it must be a duration like 15s", s.Timeout)})
-	}
-	for _, arg := range args {
-		if !utf8.ValidString(arg) {
-			return s.exit(usageError{fmt.Errorf("%q is not UTF-8; IDs and texts must be", arg)})
-		}
-	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return s.exit(parsed.Run(s))
+}
+
+// check refuses what the parser lets pass, and finds the server.
+func (s *session) check(parsed *kong.Context) error {
+	if s.Timeout < 0 {
+		return fmt.Errorf("--timeout is %s; it must be a duration like 15s", s.Timeout)
+	}
+	for _, arg := range s.args {
+		if !utf8.ValidString(arg) {
+			return fmt.Errorf("%q is not UTF-8; IDs and texts must be", arg)
+		}
+	}
+	typed := func(name string) bool {
+		return slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == name })
+	}
+	switch {
+	case s.Context == "":
+	case typed("server") && !typed("context"): // what is typed comes before the environment
+		s.Context = ""
+	case typed("server"):
+		return errors.New("--context names the server; leave out --server")
+	default:
+		s.Server = ""
+	}
+	if s.Context == "" {
+		s.Server = cmp.Or(s.Server, defaultServer)
+	}
+	return nil
+}
+
+// forPrograms reports whether a command line that makes no sense asks for JSON.
+func forPrograms(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json-lines")
 }
 
 // commandOf is the name of the command that was given, with a trailing blank; it is empty if
@@ -88,6 +136,7 @@ type session struct {
 	options
 	args           []string
 	command        string // its name and a trailing blank
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	look           look
 	abort          context.CancelCauseFunc // aborts what is in progress
@@ -96,7 +145,9 @@ type session struct {
 	expires   time.Time                          // when the token expires; zero: it never does, or there is none
 	forbidden atomic.Pointer[context.CancelFunc] // what is called instead when the server forbids something; nil: nothing
 	userForm  bool                               // commands are sent on the subjects that only the user's own clients may use
+	domain    string                             // of JetStream; empty: that of the server
 	replies   []jsontext.Value                   // as they arrived
+	lists     listing                            // of the replies
 	requestID string                             // set for a command that changes something
 	next      map[*room.Code][]string            // what to type after a refusal
 }
@@ -157,25 +208,36 @@ func (s *session) connect(opts ...nats.Option) (*nats.Conn, error) {
 		}
 		opts = append(opts, user)
 	}
-	nc, err := nats.Connect(s.Server, opts...)
+	nc, err := s.reach(opts)
 	var badURL *url.Error
 	var slow net.Error
 	var untrusted *tls.CertificateVerificationError
+	var usage usageError
 	switch {
 	case err == nil:
 		return nc, nil
+	case errors.As(err, &usage):
+		return nil, err
 	case errors.As(err, &badURL):
-		return nil, usageError{fmt.Errorf("%s is not the URL of a NATS server", creds.Redact(s.Server))}
+		return nil, usageError{fmt.Errorf("%s is not the URL of a NATS server", s.place())}
 	case errors.As(err, &untrusted):
-		return nil, untrustedError{creds.Redact(s.Server), untrusted}
+		return nil, untrustedError{s.place(), untrusted}
 	case errors.Is(err, nats.ErrNoServers):
-		return nil, fmt.Errorf("%w at %s", errNoServer, creds.Redact(s.Server))
+		return nil, fmt.Errorf("%w at %s", errNoServer, s.place())
 	case unwelcome(err):
-		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, creds.Redact(s.Server), err)
+		return nil, fmt.Errorf("%w at %s that lets you in (%w)", errNoServer, s.place(), err)
 	case errors.As(err, &slow) && slow.Timeout():
-		return nil, fmt.Errorf("%w at %s that answers (%w)", errNoServer, creds.Redact(s.Server), err)
+		return nil, fmt.Errorf("%w at %s that answers (%w)", errNoServer, s.place(), err)
 	}
-	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, creds.Redact(s.Server), err)
+	return nil, fmt.Errorf("%w at %s (%w)", errNoServer, s.place(), err)
+}
+
+// jetStream is for the streams of the domain where the service has them.
+func (s *session) jetStream() (jetstream.JetStream, error) {
+	if s.domain != "" {
+		return jetstream.NewWithDomain(s.nc, s.domain)
+	}
+	return jetstream.New(s.nc)
 }
 
 func (s *session) close() {
@@ -190,39 +252,14 @@ func (s *session) caller(f requestFlag) room.Caller {
 	return room.Caller{UserID: s.As, UserName: s.UserName, SessionID: s.Session, RequestID: s.requestID}
 }
 
-// answer prints the result of a command: the replies themselves for programs, and what
-// show returns for people.
-func (s *session) answer(err error, show func(look) string) error {
-	if err != nil {
-		return err
-	}
-	if !s.JSON {
-		fmt.Fprintln(s.stdout, show(s.look))
-		return nil
-	}
-	for _, reply := range s.replies {
-		if err := s.line(reply); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// line prints JSON on one line.
-func (s *session) line(v jsontext.Value) error {
-	v = v.Clone()
-	if err := v.Compact(); err != nil {
-		return fmt.Errorf("the answer is not valid JSON: %w", err)
-	}
-	fmt.Fprintf(s.stdout, "%s\n", v)
-	return nil
-}
-
 // typed is a command line as a person would type it next, with those flags of this one that
 // the environment does not set.
 func (s *session) typed(args ...string) string {
 	var flags []string
-	if s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && creds.Redact(s.Server) == s.Server {
+	if s.Context != "" && s.Context != os.Getenv(envContext) {
+		flags = append(flags, "--context", s.Context)
+	}
+	if s.Context == "" && s.Server != cmp.Or(os.Getenv(envServer), defaultServer) && creds.Redact(s.Server) == s.Server {
 		flags = append(flags, "-s", s.Server)
 	}
 	if s.Creds != "" {

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -14,16 +18,88 @@ import (
 	"natsrooms/roomsvc/room"
 )
 
+// Run sends one message, or each line of standard input.
 func (c *sendCmd) Run(ctx context.Context, s *session) error {
+	words, err := c.words(s)
+	if err != nil {
+		return err
+	}
 	rooms, err := s.client()
 	if err != nil {
 		return err
 	}
 	s.next = map[*room.Code][]string{room.ErrUserNotInRoom: {"enter", c.Room}, room.ErrRoomNotExist: s.which()}
-	reply, err := rooms.Send(ctx, room.SendRequest{
-		Caller: s.caller(c.requestFlag), RoomID: c.Room, Type: c.Type, SubType: c.SubType, Data: c.Text, Priority: c.Priority, ExtendedData: c.Extended,
-	})
-	return s.answer(err, func(l look) string { return l.sent(s.As, c.Room, reply) })
+	for text, err := range words {
+		if err != nil {
+			return usageError{fmt.Errorf("standard input cannot be read: %w", err)}
+		}
+		s.replies = nil
+		reply, err := rooms.Send(ctx, room.SendRequest{
+			Caller: s.caller(c.requestFlag), RoomID: c.Room, Type: c.Type, SubType: c.SubType, Data: text, Priority: c.Priority, ExtendedData: c.Extended,
+		})
+		if err := s.answer(err, func(l look) string { return l.sent(s.As, c.Room, reply) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// words is what to say, message by message.
+func (c *sendCmd) words(s *session) (iter.Seq2[string, error], error) {
+	one := func(text string) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) { yield(text, nil) }
+	}
+	switch {
+	case c.EachLine && len(c.Text) > 0:
+		return nil, usageError{errors.New("--lines is for standard input; leave out the text")}
+	case c.EachLine && c.RequestID != "":
+		return nil, usageError{errors.New("--request-id is for one message; leave out --lines")}
+	case c.EachLine && s.JSON:
+		return nil, usageError{errors.New("--json is for one message; use --json-lines with --lines")}
+	case len(c.Text) > 0:
+		return one(strings.Join(c.Text, " ")), nil
+	case isTerminal(s.stdin):
+		return nil, usageError{errors.New("there is nothing to say; give the text, or send it through standard input")}
+	case c.EachLine:
+		return lines(s.stdin), nil
+	}
+	all, err := io.ReadAll(io.LimitReader(s.stdin, maxInput))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("standard input cannot be read: %w", err)}
+	}
+	text := strings.TrimRight(string(all), "\r\n")
+	switch {
+	case text == "":
+		return nil, usageError{errors.New("there is nothing to say: no text was given, and standard input is empty")}
+	case !utf8.ValidString(text):
+		return nil, usageError{errors.New("standard input is not UTF-8; messages must be")}
+	}
+	return one(text), nil
+}
+
+// maxInput is how many bytes of standard input are read for one message: more than a message
+// may have, so that the service says what is too much.
+const maxInput = 256 << 10
+
+// lines is the lines of r that are not empty.
+func lines(r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		in := bufio.NewScanner(r)
+		in.Buffer(nil, maxInput)
+		for in.Scan() {
+			text := strings.TrimRight(in.Text(), "\r")
+			if !utf8.ValidString(text) {
+				yield("", errors.New("a line is not UTF-8; messages must be"))
+				return
+			}
+			if text != "" && !yield(text, nil) {
+				return
+			}
+		}
+		if err := in.Err(); err != nil {
+			yield("", err)
+		}
+	}
 }
 
 func (l look) sent(user, roomID string, r *room.SendReply) string {
@@ -92,12 +168,13 @@ func (c *historyCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which(), room.ErrUserNotInRoom: {"members", c.Room}}
+	s.lists = listing{[]string{"events", "deleted"}, c.Messages && c.After == nil}
 	var p *past
 	for p == nil && err == nil { // once more if another room takes the name meanwhile
 		s.replies = nil
 		p, err = c.read(ctx, s, rooms)
 	}
-	if err != nil || s.JSON {
+	if err != nil || s.programs() {
 		return s.answer(err, nil)
 	}
 	return c.print(s, p)

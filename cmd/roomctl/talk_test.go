@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func TestSend(t *testing.T) {
 		{[]string{"send", "lobby", "hi"}, exitRefused, []string{`there is no room "lobby"; nothing was sent`, "try: roomctl ls"}},
 		{[]string{"enter", "lobby", "--as", "alice"}, exitOK, nil},
 		{[]string{"send", "lobby", "hi", "--as", "bob"}, exitRefused, []string{`"bob" (session default) is not in "lobby"; nothing was sent`, "try: roomctl enter lobby"}},
-		{[]string{"send", "lobby", "hi all", "--as", "alice"}, exitOK, []string{"alice said it in lobby (message 1)\n"}},
+		{[]string{"send", "lobby", "hi", "all", "--as", "alice"}, exitOK, []string{"alice said it in lobby (message 1)\n"}},
 		{[]string{"send", "lobby", "--request-id=r1", "closing", "--priority=high"}, exitOK, []string{"the server said it in lobby (message 2)\n"}},
 		{[]string{"send", "lobby", "--request-id=r1", "closing", "--priority=high"}, exitOK, []string{"the server said it in lobby (message 2)\n"}},
 		{[]string{"send", "lobby", "-3", "--type", "custom", "--sub-type", "7", "--as", "alice"}, exitUsage, nil},
@@ -134,8 +135,14 @@ func TestHistory(t *testing.T) {
 	run(exitOK, "history", "lobby", "--messages", "--before", "1").want(t, exitOK, "nothing was said in lobby before 1\n")
 	run(exitOK, "history", "lobby", "--after", "0", "--count", "2").want(t, exitOK, "there is more: roomctl history lobby --after 2 -s ")
 	run(exitOK, "history", "lobby", "--messages", "--count", "9").want(t, exitOK, "there is more: roomctl history lobby --messages --before 4 -s ")
-	if got := run(exitOK, "history", "lobby", "--messages", "--after", "0", "--json").stdout; strings.Count(got, "\n") < 2 || strings.Count(got, `"messageID"`) != pages {
+	if got := run(exitOK, "history", "lobby", "--messages", "--after", "0", "--json").stdout; strings.Count(got, "\n") != 1 || strings.Count(got, `"messageID"`) != pages {
 		t.Errorf("%d lines of JSON", strings.Count(got, "\n"))
+	}
+	for _, from := range []string{"--after=0", "--count=12"} { // forward, and backward from the newest
+		got := run(exitOK, "history", "lobby", "--messages", from, "--json-lines").stdout
+		if m := regexp.MustCompile(`(?m)^\{.*"data":"m(\d+) x`).FindAllStringSubmatch(got, -1); len(m) != pages || m[0][1] != "1" || m[pages-1][1] != "12" || strings.Count(got, "\n") != pages {
+			t.Errorf("history %s: %d lines of JSON, %d of them messages", from, strings.Count(got, "\n"), len(m))
+		}
 	}
 }
 
@@ -194,10 +201,50 @@ func TestHistoryOfAnotherInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	code := Run(context.Background(), []string{"history", "lobby", "--after", "4", "-s", n.ClientURL()}, &stdout, &stderr)
+	code := Run(context.Background(), []string{"history", "lobby", "--after", "4", "-s", n.ClientURL()}, strings.NewReader(""), &stdout, &stderr)
 	r := result{code, stdout.String(), stderr.String()}
 	r.want(t, exitOK, "some of it is no longer kept", " 5  nothing changed", " 6  nothing changed")
 	if want := "i1/4 i1/5 i2/4 i2/5"; strings.Join(asked, " ") != want || strings.Count(r.stdout, "\n") != 2 {
 		t.Errorf("asked for %v, shown\n%s", asked, r.stdout)
+	}
+}
+
+// What is to be said may come on standard input, as one message or line by line.
+func TestSendFromStandardInput(t *testing.T) {
+	t.Parallel()
+	url := service(t).ClientURL()
+	roomctl(t, "enter", "lobby", "--as", "alice", "-s", url).want(t, exitOK)
+	send := func(code int, input io.Reader, args ...string) result {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		got := Run(t.Context(), append([]string{"send", "lobby", "--as", "alice", "-s", url}, args...), input, &stdout, &stderr)
+		r := result{got, stdout.String(), stderr.String()}
+		r.want(t, code)
+		return r
+	}
+	send(exitOK, strings.NewReader("two\nlines\n"))
+	send(exitUsage, strings.NewReader("\n")).want(t, exitUsage, "standard input is empty")
+	send(exitUsage, strings.NewReader("\xff")).want(t, exitUsage, "not UTF-8")
+	send(exitRefused, strings.NewReader(strings.Repeat("x", 40<<10))).want(t, exitRefused, "has 40960 bytes")
+	// Each line is sent when it is there, and not when there are no more.
+	in, out := io.Pipe()
+	done := make(chan result)
+	go func() { done <- send(exitOK, in, "--lines", "--json-lines") }()
+	history := func() string { return roomctl(t, "history", "lobby", "--messages", "-s", url).stdout }
+	fmt.Fprint(out, "one\r\n\n")
+	for !strings.Contains(history(), "#2  alice: one\n") {
+		if t.Context().Err() != nil {
+			t.Fatal("the first line was not sent")
+		}
+	}
+	fmt.Fprint(out, "two\nthree")
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-done; strings.Count(r.stdout, `"messageSeq"`) != 3 || strings.Count(r.stdout, "\n") != 3 {
+		t.Errorf("it prints\n%s", r.stdout)
+	}
+	if got := history(); !strings.Contains(got, "#1  alice: two\uFFFDlines\n") || !strings.Contains(got, "#3  alice: two\n") || !strings.Contains(got, "#4  alice: three\n") {
+		t.Errorf("what was said:\n%s", got)
 	}
 }

@@ -60,6 +60,9 @@ func (c *tokenCmd) Run(s *session) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if s.programs() {
+		return s.own(map[string]string{"token": token}, "")
+	}
 	fmt.Fprintln(s.stdout, token)
 	return nil
 }

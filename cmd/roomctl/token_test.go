@@ -171,7 +171,7 @@ func TestWatchByToken(t *testing.T) {
 	defer cancel()
 	lines, remarks, code := make(chan string, 16), make(chan string, 16), make(chan int)
 	go func() {
-		code <- Run(ctx, []string{"watch", "lobby", "-s", url, "--token", token(t, "--key", key, "--sub", "alice")},
+		code <- Run(ctx, []string{"watch", "lobby", "-s", url, "--token", token(t, "--key", key, "--sub", "alice")}, strings.NewReader(""),
 			&lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
 	}()
 	if got := <-remarks; !strings.Contains(got, "watching lobby") {

@@ -59,7 +59,7 @@ func (s *session) trust(ctx context.Context, roomID string) trust {
 
 // askStream says whether end users connect as themselves.
 func (s *session) askStream(ctx context.Context) (bool, error) {
-	js, err := jetstream.New(s.nc)
+	js, err := s.jetStream()
 	if err != nil {
 		return false, err
 	}
@@ -87,7 +87,7 @@ func (s *session) askRoom(ctx context.Context, roomID string) (bool, error) {
 
 // trusting says which of a room's rules hold for end users only, where users are not held to them.
 func (s *session) trusting(ctx context.Context, roomID string, rules []string) {
-	if len(rules) == 0 || s.JSON {
+	if len(rules) == 0 || s.programs() {
 		return
 	}
 	switch s.trust(ctx, roomID) {
@@ -111,7 +111,7 @@ func (s *session) trusting(ctx context.Context, roomID string, rules []string) {
 // blocking says what the block of a user, or of its tokens, does not keep it from, where users
 // are not held to that.
 func (s *session) blocking(ctx context.Context, user string, tokens bool) {
-	if s.JSON {
+	if s.programs() {
 		return
 	}
 	switch now := s.trust(ctx, ""); {

@@ -21,6 +21,9 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	if _, err := subjects.ParseRoom(c.Room); err != nil {
 		return usageError{fmt.Errorf("the room's ID %w", err)}
 	}
+	if s.JSON {
+		return usageError{errors.New("a watch has no end, so it is not one document: use --json-lines")}
+	}
 	news := make(chan string, 16)
 	tell := func(format string, args ...any) {
 		select {
@@ -122,10 +125,10 @@ func (p *printer) print(st step) error {
 	p.comment(st)
 	raw := st.raw()
 	switch {
-	case raw == nil && !p.JSON && st.note != nil && st.note.Kind == client.NoteDeleted:
+	case raw == nil && !p.programs() && st.note != nil && st.note.Kind == client.NoteDeleted:
 	case raw == nil:
 		return nil
-	case p.JSON:
+	case p.programs():
 		return p.line(raw)
 	}
 	line, err := p.look.step(st)

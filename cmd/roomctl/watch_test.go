@@ -23,14 +23,14 @@ func TestWatch(t *testing.T) {
 		want []string
 	}{
 		{"--json=false", []string{"room created, alice joined (enter), 1 member", "bob joined (join), 2 members", "  alice: hi, bob", "  bob deleted message", "bob (command): typing", "alice set topic=tea", "alice set attributes of bob: hand=up", "carol joined", "carol left (kicked by root: spam)", "bob left (switched to "}},
-		{"--json", []string{`"type":"` + events.RoomCreated, `"type":"` + events.MemberJoined, `"data":"hi, bob"`, `"type":"` + events.MessageDeleted, `"data":"typing"`, `"set":{"topic":"tea"}`, `"hand":"up"`, `"carol"`, `"operator":"root"`, `"toRoomID":"`}},
+		{"--json-lines", []string{`"type":"` + events.RoomCreated, `"type":"` + events.MemberJoined, `"data":"hi, bob"`, `"type":"` + events.MessageDeleted, `"data":"typing"`, `"set":{"topic":"tea"}`, `"hand":"up"`, `"carol"`, `"operator":"root"`, `"toRoomID":"`}},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		lines, remarks := make(chan string, 16), make(chan string, 16)
 		code := make(chan int)
 		id := "watched" + c.flag
 		go func() {
-			code <- Run(ctx, []string{"watch", c.flag, "-s", s.ClientURL(), "--", id}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+			code <- Run(ctx, []string{"watch", c.flag, "-s", s.ClientURL(), "--", id}, strings.NewReader(""), &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
 		}()
 		if got := <-remarks; !strings.Contains(got, "there is no room "+id+" yet") {
 			t.Errorf("it begins with %q", got)
@@ -106,7 +106,7 @@ func TestWatchOutlivesTheConnection(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	lines, remarks, code := make(chan string, 64), make(chan string, 64), make(chan int)
 	go func() {
-		code <- Run(ctx, []string{"watch", "lobby", "-s", n.ClientURL()}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+		code <- Run(ctx, []string{"watch", "lobby", "-s", n.ClientURL()}, strings.NewReader(""), &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
 	}()
 	expect := func(want string) {
 		t.Helper()
@@ -145,7 +145,7 @@ func TestWatchOfANameThatWasUsedBefore(t *testing.T) {
 	defer cancel()
 	lines, remarks, code := make(chan string, 64), make(chan string, 64), make(chan int)
 	go func() {
-		code <- Run(ctx, []string{"watch", "lobby", "-s", s.ClientURL()}, &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
+		code <- Run(ctx, []string{"watch", "lobby", "-s", s.ClientURL()}, strings.NewReader(""), &lineWriter{line: func(l string) { lines <- l }}, &lineWriter{line: func(l string) { remarks <- l }})
 	}()
 	if got := <-remarks; !strings.Contains(got, "there is no room lobby yet") {
 		t.Fatalf("it begins with %q", got)

@@ -1,0 +1,450 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/cmd/internal/version"
+	"natsrooms/roomsvc/blocks"
+	"natsrooms/roomsvc/client"
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/leases"
+	"natsrooms/roomsvc/messages"
+	"natsrooms/roomsvc/projection"
+	"natsrooms/roomsvc/streams"
+	"natsrooms/subjects"
+)
+
+// From where on something is told.
+const (
+	slowTrip    = 250 * time.Millisecond // a round trip to the NATS server
+	slowCommand = time.Second            // a command
+	clocksAgree = 2 * time.Second        // clocks that differ by less agree; roomd says the same
+	fullStream  = 80                     // percent of what a stream may store
+	soonExpired = 5 * time.Minute        // a token
+	tries       = 5                      // commands whose time is taken
+)
+
+type doctorCmd struct {
+	JSDomain string `name:"js-domain" placeholder:"DOMAIN" help:"The JetStream domain that has the streams, as roomd --js-domain names it."`
+}
+
+// verdict is how a check went.
+type verdict string
+
+const (
+	well    verdict = "ok"
+	worry   verdict = "warning" // it works, and should not stay so
+	unwell  verdict = "bad"
+	unknown verdict = "unknown" // it could not be found out
+)
+
+// finding is one check.
+type finding struct {
+	Check  string  `json:"check"`
+	Result verdict `json:"result"`
+	Says   string  `json:"says"`
+	Do     string  `json:"do,omitzero"` // what to do about it, if something is to be done
+}
+
+// errUnwell is that something is not well.
+var errUnwell = errors.New("something is not well")
+
+// unwellError keeps the exit code of what kept the doctor from looking further.
+type unwellError struct {
+	says string
+	why  error // nil: nothing did
+}
+
+func (e unwellError) Error() string { return e.says }
+func (e unwellError) Unwrap() error { return errUnwell }
+
+func (c *doctorCmd) Run(ctx context.Context, s *session) error {
+	s.domain = c.JSDomain
+	d := &doctor{session: s, now: time.Now}
+	why := d.examine(ctx)
+	if err := d.report(); err != nil {
+		return err
+	}
+	var usage usageError
+	if errors.As(why, &usage) {
+		return why
+	}
+	bad := 0
+	for _, f := range d.found {
+		if f.Result == unwell {
+			bad++
+		}
+	}
+	if bad == 0 {
+		return nil
+	}
+	return unwellError{fmt.Sprintf("%d of %d checks found something that is not well", bad, len(d.found)), why}
+}
+
+// doctor is one examination.
+type doctor struct {
+	*session
+	now   func() time.Time
+	found []finding
+	lacks []string // what the NATS server did not allow
+}
+
+func (d *doctor) say(check string, v verdict, do, format string, args ...any) {
+	d.found = append(d.found, finding{check, v, fmt.Sprintf(format, args...), do})
+}
+
+// examine returns why it could not look further, if so.
+func (d *doctor) examine(ctx context.Context) error {
+	if err := d.dial(); err != nil {
+		hint, _ := strings.CutPrefix(d.hint(err), "try: ")
+		d.say("server", unwell, hint, "%s", d.sentence(err))
+		return err
+	}
+	d.server()
+	d.token()
+	why := d.commands(ctx)
+	d.running(ctx)
+	d.streams(ctx)
+	d.permissions()
+	return why
+}
+
+// server checks the NATS server and the way to it.
+func (d *doctor) server() {
+	if err := journal.CheckServer(d.nc); err != nil {
+		d.say("server", unwell, "use another server, or change that", "%v", err)
+		return
+	}
+	trip, err := d.nc.RTT()
+	switch {
+	case err != nil:
+		d.say("server", unwell, "see whether the server, or the network, stands still", "%s is there, but does not answer: %v", d.place(), err)
+	case trip > slowTrip:
+		d.say("server", worry, "run it nearer to its clients, or find out what the network does", "%s (nats-server %s) is %s away", d.place(), d.nc.ConnectedServerVersion(), rounded(trip))
+	default:
+		d.say("server", well, "", "%s, nats-server %s, round trip %s", d.place(), d.nc.ConnectedServerVersion(), rounded(trip))
+	}
+}
+
+func rounded(t time.Duration) time.Duration {
+	for _, unit := range []time.Duration{time.Second, 10 * time.Millisecond, time.Millisecond, 10 * time.Microsecond} {
+		if t >= 10*unit {
+			return t.Round(unit)
+		}
+	}
+	return t.Round(time.Microsecond)
+}
+
+// token checks how long the connection lasts.
+func (d *doctor) token() {
+	if d.expires.IsZero() {
+		return
+	}
+	left := d.expires.Sub(d.now())
+	if left < soonExpired {
+		d.say("token", worry, "ask for a new one", "the token is valid until %s, which is in %s", d.expires.Format(time.DateTime), left.Round(time.Second))
+		return
+	}
+	d.say("token", well, "", "valid until %s", d.expires.Format(time.DateTime))
+}
+
+// forbid notes what the NATS server does not allow, which is checked no further.
+func (d *doctor) forbid(check, what string) {
+	d.lacks = append(d.lacks, what)
+	d.say(check, unknown, "", "this connection may not use %s", what)
+}
+
+// commands checks whether the service answers.
+func (d *doctor) commands(ctx context.Context) error {
+	c, err := d.reuse()
+	if err != nil {
+		return err
+	}
+	var times []time.Duration
+	err = d.asking(ctx, d.Timeout, func(ctx context.Context) error {
+		for range tries {
+			trip, err := d.roundTrip(ctx, c)
+			if err != nil {
+				return err
+			}
+			times = append(times, trip)
+		}
+		return nil
+	})
+	slices.Sort(times)
+	switch {
+	case errors.Is(err, errForbidden):
+		subject := subjects.Command("list")
+		if d.userForm {
+			subject = subjects.UserCommand("rooms", subjects.User(d.As))
+		}
+		d.forbid("service", subject)
+		return nil
+	case errors.Is(err, client.ErrNoService):
+		d.say("service", unwell, d.hint(err), "no room service answers")
+	case err != nil:
+		d.say("service", unwell, "read roomd's log, and the instances below", "%s", d.sentence(err))
+	case times[0] > slowCommand:
+		d.say("service", worry, "see docs/operations.md, alerts", "a command takes %s", rounded(times[len(times)/2]))
+	default:
+		d.say("service", well, "", "answers in %s, at most %s of %d times", rounded(times[len(times)/2]), rounded(times[len(times)-1]), tries)
+	}
+	return err
+}
+
+// reuse is a client on the connection that is open.
+func (d *doctor) reuse() (*client.Client, error) {
+	cfg := client.Config{Timeout: d.Timeout, Once: true}
+	if d.userForm {
+		cfg.UserID, cfg.UserForm, cfg.SessionID = d.As, true, d.Session
+	}
+	return client.New(d.nc, cfg), nil
+}
+
+// running checks the instances of roomd.
+func (d *doctor) running(ctx context.Context) {
+	var all []instance
+	err := d.asking(ctx, d.Timeout, func(ctx context.Context) (err error) {
+		all, err = d.instances(ctx)
+		return err
+	})
+	switch {
+	case errors.Is(err, errForbidden):
+		d.forbid("instances", "$SRV.STATS."+subjects.MicroService)
+		return
+	case errors.Is(err, client.ErrNoService), err == nil && len(all) == 0:
+		d.say("instances", unwell, "start one: roomd --nats "+shellWord(d.place()), "no roomd runs here")
+		return
+	case err != nil:
+		d.say("instances", unknown, "try again", "%v", err)
+		return
+	}
+	leaders := 0
+	versions := map[string]bool{}
+	for _, i := range all {
+		versions[i.Version] = true
+		if i.Leads {
+			leaders++
+		}
+		if !i.Ready || i.Problem != "" {
+			result := worry
+			if !i.Ready {
+				result = unwell
+			}
+			d.say("instances", result, "docs/operations.md says of each alert what to do", "%s is %s: %s", i.Name, map[bool]string{true: "ready, but", false: "not ready"}[i.Ready], cmp.Or(printable(i.Problem), "it does not say why"))
+		}
+	}
+	what := strings.Join(sorted(versions), " and ")
+	switch {
+	case len(versions) > 1:
+		d.say("version", worry, "finish the update: start all instances with the same version", "instances of roomd are %s", what)
+	case !versions[version.String()]:
+		d.say("version", worry, "use the roomctl that came with that roomd, if a command is missing or not understood", "roomd is %s, and this roomctl %s", what, version.String())
+	default:
+		d.say("version", well, "", "%s", what)
+	}
+	switch leaders {
+	case 1:
+		d.say("instances", well, "", "%s, and one leads", count(len(all), "instance", "instances"))
+	case 0:
+		d.say("instances", worry, "try again in 10 s; if it is still so, read roomd's log: nothing ends leases and empty rooms meanwhile", "%s, and none leads", count(len(all), "instance", "instances"))
+	default:
+		d.say("instances", worry, "try again in 10 s; for a moment after a change of the lead it is so", "%d of %d instances say that they lead", leaders, len(all))
+	}
+}
+
+func sorted(set map[string]bool) []string {
+	var list []string
+	for s := range set {
+		list = append(list, s)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// wanted is what the service needs of its streams.
+var wanted = map[string]streams.Want{
+	subjects.StreamRooms:    journal.Wanted(journal.Settings{}),
+	subjects.StreamMessages: messages.Wanted(messages.Settings{}),
+	subjects.StreamState:    projection.Wanted(projection.Settings{}),
+	subjects.StreamSessions: leases.Wanted(leases.Settings{}),
+	subjects.StreamBlocks:   blocks.Wanted(0, 0),
+}
+
+// streams checks the streams, and the clock by what the server says when it answers.
+func (d *doctor) streams(ctx context.Context) {
+	js, err := d.jetStream()
+	if err != nil {
+		d.say("streams", unknown, "", "%v", err)
+		return
+	}
+	timed := false
+	for _, name := range subjects.Streams {
+		var info *jetstream.StreamInfo
+		began := d.now()
+		err := d.asking(ctx, d.Timeout, func(ctx context.Context) error {
+			stream, err := js.Stream(ctx, name)
+			if err == nil {
+				info = stream.CachedInfo()
+			}
+			return err
+		})
+		switch {
+		case errors.Is(err, errForbidden):
+			d.lacks = append(d.lacks, "$JS.API.STREAM.INFO."+name)
+			continue
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			d.say(name, unwell, "start roomd, which makes it; if it was there before, see docs/operations.md, backups and damage", "there is no such stream")
+			continue
+		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
+			d.say("streams", unwell, "switch JetStream on for this account; if the streams are in a domain, name it with --js-domain", "JetStream does not answer")
+			return
+		case err != nil:
+			d.say(name, unwell, "see whether the stream has a leader: nats stream info "+name, "%v", err)
+			continue
+		}
+		if !timed {
+			timed = true
+			d.clock(info.TimeStamp, began, d.now())
+		}
+		d.stream(info)
+	}
+	if !timed {
+		d.say("streams", unknown, "", "this connection may not look at any of them")
+	}
+}
+
+// stream checks one stream.
+func (d *doctor) stream(info *jetstream.StreamInfo) {
+	cfg, name := &info.Config, info.Config.Name
+	want, ok := wanted[name]
+	if !ok {
+		return
+	}
+	if name == subjects.StreamMessages { // one from before has it, and roomd says what that means
+		want.Config.DenyDelete = cfg.DenyDelete
+	}
+	behind := 0
+	if info.Cluster != nil {
+		for _, r := range info.Cluster.Replicas {
+			if r.Offline || !r.Current {
+				behind++
+			}
+		}
+	}
+	wrong := want.Wrong(cfg)
+	percent := uint64(0)
+	if cfg.MaxBytes > 0 {
+		percent = info.State.Bytes * 100 / uint64(cfg.MaxBytes)
+	}
+	switch {
+	case len(wrong) > 0:
+		d.say(name, unwell, "a roomd that runs puts it right at once, and tells it: find out who edits the stream, and start roomd if none runs", "%s", strings.Join(wrong, ", "))
+	case info.Cluster != nil && info.Cluster.Leader == "" && cfg.Replicas > 1:
+		d.say(name, unwell, "bring back the servers that are down: more than half have to run", "it has no leader")
+	case behind > 0:
+		d.say(name, worry, "bring back the servers that are down: nats stream report", "%d of its %d replicas are not current", behind, cfg.Replicas)
+	case percent >= fullStream:
+		d.say(name, worry, "raise its max_bytes, or keep less", "%d percent of the %s that it may store are used", percent, size10(uint64(cfg.MaxBytes)))
+	default:
+		d.say(name, well, "", "%d messages, %s%s; its settings are as they must be", info.State.Msgs, size10(info.State.Bytes), replicas(cfg.Replicas))
+	}
+}
+
+func replicas(n int) string {
+	if n > 1 {
+		return fmt.Sprintf(" on %d servers", n)
+	}
+	return ""
+}
+
+// size10 is bytes for people.
+func size10(n uint64) string {
+	for _, unit := range []struct {
+		name string
+		size uint64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= unit.size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(unit.size), unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// clock compares this machine's clock with the server's, which answered between two moments.
+func (d *doctor) clock(server, began, ended time.Time) {
+	if server.IsZero() {
+		d.say("clock", unknown, "", "the NATS server does not say what time it is")
+		return
+	}
+	ahead := time.Duration(0)
+	switch {
+	case server.Before(began):
+		ahead = began.Sub(server)
+	case server.After(ended):
+		ahead = ended.Sub(server)
+	}
+	if ahead.Abs() <= clocksAgree {
+		d.say("clock", well, "", "as the NATS server's")
+		return
+	}
+	which := "ahead of"
+	if ahead < 0 {
+		which = "behind"
+	}
+	d.say("clock", unwell, "let both machines keep their clocks by NTP: what expires, and times that you type, are off by that", "this machine's clock is %s %s the NATS server's", rounded(ahead.Abs()), which)
+}
+
+// permissions says what could not be looked at, and what would be needed for that.
+func (d *doctor) permissions() {
+	who := "acts for every user, as a back end does"
+	if d.userForm {
+		who = "acts for " + word(d.As) + " alone, as an end user"
+	}
+	if len(d.lacks) == 0 {
+		d.say("permissions", well, "", "this connection %s, and could look at everything", who)
+		return
+	}
+	slices.Sort(d.lacks)
+	d.say("permissions", unknown, "to see all of it, connect as the user service of nats.conf, or with --creds of roomd; docs/security.md says what each role may do",
+		"this connection %s, and may not use %s", who, strings.Join(slices.Compact(d.lacks), ", "))
+}
+
+// report prints what was found.
+func (d *doctor) report() error {
+	if d.programs() {
+		return d.own(map[string][]finding{"checks": d.found}, "checks")
+	}
+	_, err := fmt.Fprint(d.stdout, d.look.findings(d.found))
+	return err
+}
+
+// findings has a line for each check and, below it, what to do.
+func (l look) findings(list []finding) string {
+	var b strings.Builder
+	left := 0
+	for _, f := range list {
+		left = max(left, len(f.Check))
+	}
+	marks := map[verdict]string{well: l.paint(text.FgGreen, "ok  "), worry: l.paint(text.FgYellow, "hm  "), unwell: l.paint(text.FgRed, "bad "), unknown: "?   "}
+	indent := strings.Repeat(" ", 4+left+2)
+	wide := cmp.Or(l.width, 1<<20)
+	for _, f := range list {
+		says := wrap(f.Says, wide-len(indent), indent)
+		fmt.Fprintf(&b, "%s%-*s  %s\n", marks[f.Result], left, f.Check, says)
+		if f.Do != "" {
+			fmt.Fprintf(&b, "%s%s\n", indent, wrap("-> "+f.Do, wide-len(indent)-3, indent+"   "))
+		}
+	}
+	return b.String()
+}
