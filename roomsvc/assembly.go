@@ -39,6 +39,7 @@ import (
 	"natsrooms/roomsvc/traces"
 	"natsrooms/roomsvc/upkeep"
 	"natsrooms/roomsvc/verbs"
+	"natsrooms/roomsvc/webhooks"
 	"natsrooms/subjects"
 )
 
@@ -73,13 +74,14 @@ type assembly struct {
 	talk      *talk.Talk
 	erase     *erase.Eraser
 	space     *space.Guard
-	warden    *blocks.Warden // keeps out whom back ends block
-	answers   *answers.Leave // nil: nobody connects with permissions that would matter
-	users     *nats.Conn     // for commands of end users
-	toUsers   *answers.Leave // to those commands
-	door      *userDoor      // for end users
-	hooks     *hooks.Hooks   // nil: the application is asked nothing
-	traces    *traces.Tracer // nil: nothing is traced
+	warden    *blocks.Warden     // keeps out whom back ends block
+	answers   *answers.Leave     // nil: nobody connects with permissions that would matter
+	users     *nats.Conn         // for commands of end users
+	toUsers   *answers.Leave     // to those commands
+	door      *userDoor          // for end users
+	hooks     *hooks.Hooks       // nil: the application is asked nothing
+	webhooks  *webhooks.Webhooks // nil: there are none
+	traces    *traces.Tracer     // nil: nothing is traced
 	api       *api.API
 }
 
@@ -113,6 +115,9 @@ func (s *assembly) assemble(ctx context.Context) error {
 	if s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.StateBytes, s.log, s.warden.Look); err != nil {
 		return err
 	}
+	if err := s.openWebhooks(ctx); err != nil {
+		return err
+	}
 	if err := s.openDoors(); err != nil {
 		return err
 	}
@@ -131,6 +136,20 @@ func (s *assembly) assemble(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("standing for the lead: %w", ctx.Err())
 	}
+}
+
+// openWebhooks makes ready to deliver over HTTP, if that is wanted.
+func (s *assembly) openWebhooks(ctx context.Context) error {
+	return s.begin.patiently(ctx, func(ctx context.Context) (err error) {
+		s.webhooks, err = webhooks.Open(ctx, webhooks.Config{
+			Settings: s.cfg.Webhooks, Bucket: webhooks.Bucket{Replicas: s.cfg.Replicas, MaxBytes: s.cfg.StateBytes},
+			Life: s.life, Log: s.log, Journal: s.journal, Source: s.cfg.SourcePrefix,
+		})
+		if err != nil || s.webhooks == nil {
+			return err
+		}
+		return s.webhooks.Listen(s.nc)
+	})
 }
 
 // openDoors makes ready where commands arrive.
@@ -375,6 +394,9 @@ func (s *assembly) duties() []lead.Duty {
 	if s.feeds != nil {
 		list = append(list, upkeep.Feeds(s.feeds, s.life))
 	}
+	if s.webhooks != nil {
+		list = append(list, s.webhooks.Lead)
+	}
 	return list
 }
 
@@ -408,6 +430,9 @@ func (s *assembly) stats() any {
 	}
 	if s.hooks != nil {
 		stats["hooks"] = s.hooks.Counts()
+	}
+	if s.webhooks != nil {
+		stats["webhooks"] = s.webhooks.Counts()
 	}
 	return stats
 }

@@ -16,6 +16,7 @@ import (
 	"natsrooms/roomsvc/load"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/space"
+	"natsrooms/roomsvc/webhooks"
 )
 
 // Version is the version of the service, as its micro service reports it.
@@ -49,6 +50,7 @@ type Config struct {
 	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90
 	Image           *Image                    // of what this instance knew a while ago, and its file: a start over it is faster; nil: none
 	Hooks           hooks.Settings            // what the application is asked before it is decided; zero: nothing
+	Webhooks        webhooks.Settings         // where facts and messages are delivered over HTTP; zero: nowhere
 	TakeOver        bool                      // replaces a stream of messages from which nothing can be erased, because an earlier version made it; no other instance may run meanwhile
 	Wait            time.Duration             // how long a start waits for a cluster that has no leader yet; 0: 1 min, negative: not at all
 	Wall            func() time.Time          // reads this machine's clock; nil: time.Now
@@ -104,7 +106,7 @@ func (c *Config) validate() error {
 	if c.MessagesUntil < 0 || c.MessagesUntil > 100 {
 		return fmt.Errorf("messages are to be refused above %d%% of the store; it must be 1 to 100, or 0 for the default", c.MessagesUntil)
 	}
-	if err := cmp.Or(c.Limits.Check(), c.Hooks.Check()); err != nil {
+	if err := cmp.Or(c.Limits.Check(), c.Hooks.Check(), c.checkWebhooks()); err != nil {
 		return err
 	}
 	if c.Remember < 0 || c.Settle < 0 {
@@ -112,6 +114,17 @@ func (c *Config) validate() error {
 	}
 	c.fill()
 	return nil
+}
+
+// checkWebhooks has events given up while the journal still has them.
+func (c *Config) checkWebhooks() error {
+	if c.Webhooks.GiveUp == 0 {
+		c.Webhooks.GiveUp = min(webhooks.DefaultGiveUp, c.FactsKeep)
+	}
+	if c.Webhooks.GiveUp > c.FactsKeep {
+		return fmt.Errorf("webhooks are given up after %v, and facts are kept for %v; they can't be delivered any more after that, so keep facts longer or give up sooner", c.Webhooks.GiveUp, c.FactsKeep)
+	}
+	return c.Webhooks.Check()
 }
 
 // fill gives what is left its default.

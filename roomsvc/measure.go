@@ -10,6 +10,7 @@ import (
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/webhooks"
 	"natsrooms/subjects"
 )
 
@@ -23,6 +24,7 @@ type Measures struct {
 	Guard    *meter.Guard // nil: neither
 	Failed   map[string]uint64
 	Hooks    map[room.Verb]hooks.Counts // of the verbs that the application is asked about
+	Webhooks map[string]webhooks.Counts // by their names
 	Problems []health.Problem           // what is wrong now
 
 	Leads     bool
@@ -79,7 +81,7 @@ func (s *Service) Measure(ctx context.Context) *Measures {
 			}
 		})
 	}
-	m.Hooks, m.Problems = s.hooks.Counts(), s.health.Problems()
+	m.Hooks, m.Webhooks, m.Problems = s.hooks.Counts(), s.webhooks.Counts(), s.health.Problems()
 	m.Used, m.Free = s.space.Bytes()
 	s.measureStreams(ctx, m)
 	m.Revision, m.Applied = s.rep.Passed.Seq(), s.rep.Mark().Revision
@@ -101,7 +103,11 @@ func (s *Service) Measure(ctx context.Context) *Measures {
 func (s *assembly) measureStreams(ctx context.Context, m *Measures) {
 	ctx, cancel := context.WithTimeout(ctx, measureWithin)
 	defer cancel()
-	for _, name := range []string{subjects.StreamRooms, subjects.StreamMessages, subjects.StreamState, subjects.StreamSessions, subjects.StreamBlocks} {
+	names := subjects.Streams
+	if s.webhooks != nil {
+		names = subjects.AllStreams
+	}
+	for _, name := range names {
 		stream, err := s.journal.JetStream().Stream(ctx, name)
 		if err != nil {
 			s.unmeasured.Inc()

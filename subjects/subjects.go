@@ -1,6 +1,7 @@
 package subjects
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,9 +14,11 @@ const (
 	StreamState    = "KV_rooms"               // the stream under [BucketState]
 	StreamSessions = "KV_room_sessions"
 	StreamBlocks   = "KV_room_blocks"
+	StreamWebhooks = "KV_room_webhooks"
 	BucketState    = "rooms"         // the state of every room, for other programs to read
 	BucketSessions = "room_sessions" // who leads; leases
 	BucketBlocks   = "room_blocks"   // users who are kept out, and tokens that are revoked
+	BucketWebhooks = "room_webhooks" // webhooks: rooms that they are behind with, and dead letters; only where there are webhooks
 	MicroService   = "rooms"         // name of the NATS micro service
 	QueueGroup     = "rooms"         // queue group of its endpoints
 	KeyProjected   = "=projected"    // key in [BucketState]: how far the bucket has been written
@@ -28,8 +31,11 @@ const (
 	KeyRead        = "=read"         // key in [BucketBlocks]: what an instance stores to learn how far it has read
 )
 
-// Streams are all streams of the service.
+// Streams are all streams of the service that are always there.
 var Streams = []string{StreamRooms, StreamMessages, StreamState, StreamSessions, StreamBlocks}
+
+// AllStreams are those, and the one that is there if there are webhooks.
+var AllStreams = append(slices.Clone(Streams), StreamWebhooks)
 
 // Subjects that are the same for every room.
 const (

@@ -150,7 +150,7 @@ func broken(h *server.HealthStatus, before error) error {
 		switch {
 		case e.Type == server.HealthzErrorConn:
 			return before
-		case e.Stream == "" || slices.Contains(subjects.Streams, e.Stream):
+		case e.Stream == "" || slices.Contains(subjects.AllStreams, e.Stream):
 			return errors.New(e.Error)
 		}
 	}

@@ -94,7 +94,7 @@ func cannot(be, name string, err error) error {
 		return fmt.Errorf("the stream %s can't be %s: the account requires that each stream says how much it may store; give --facts-bytes, --messages-bytes and --state-bytes (%w)", name, be, err)
 	}
 	if api != nil && api.ErrorCode == tooManyStreams {
-		return fmt.Errorf("the stream %s can't be %s: the account may have no more streams, and natsrooms needs %d; raise max_streams of the account (%w)", name, be, len(subjects.Streams), err)
+		return fmt.Errorf("the stream %s can't be %s: the account may have no more streams, and natsrooms needs %d, and %d with webhooks; raise max_streams of the account (%w)", name, be, len(subjects.Streams), len(subjects.AllStreams), err)
 	}
 	return fmt.Errorf("the stream %s can't be %s: %w", name, be, err)
 }
@@ -155,7 +155,7 @@ func (k *Keeper) Run(ctx context.Context, nc *nats.Conn, log *slog.Logger, book 
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
-		for _, name := range subjects.Streams {
+		for _, name := range subjects.AllStreams {
 			k.check(ctx, name, log, book)
 		}
 		select {

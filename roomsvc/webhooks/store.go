@@ -1,0 +1,149 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"natsrooms/roomsvc/journal"
+	"natsrooms/roomsvc/streams"
+	"natsrooms/subjects"
+)
+
+const (
+	keepStore   = 30 * 24 * time.Hour // what is in the bucket
+	markerTTL   = time.Hour           // what tells that a key was deleted
+	storeWithin = 5 * time.Second
+)
+
+// Bucket settings.
+type Bucket struct {
+	Replicas int   // 0: as many as the stream has, 1 for a new one
+	MaxBytes int64 // 0: as the stream has, unlimited for a new one
+}
+
+// store is the bucket of places and dead letters.
+type store struct{ kv jetstream.KeyValue }
+
+func openStore(ctx context.Context, j *journal.Journal, b Bucket) (*store, error) {
+	_, err := j.Streams.Open(ctx, streams.Want{
+		Config: jetstream.StreamConfig{
+			Name:                   subjects.StreamWebhooks,
+			Description:            "natsrooms: what webhooks are behind with, and dead letters",
+			Subjects:               []string{subjects.KVPattern(subjects.BucketWebhooks)},
+			Storage:                jetstream.FileStorage,
+			Discard:                jetstream.DiscardNew,
+			MaxAge:                 keepStore,
+			MaxMsgsPerSubject:      1,
+			AllowRollup:            true,
+			DenyDelete:             true,
+			AllowMsgTTL:            true,
+			SubjectDeleteMarkerTTL: markerTTL,
+		},
+		Replicas: b.Replicas,
+		MaxBytes: b.MaxBytes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	kv, err := j.JetStream().KeyValue(ctx, subjects.BucketWebhooks)
+	if err != nil {
+		return nil, fmt.Errorf("opening the bucket %s: %w", subjects.BucketWebhooks, err)
+	}
+	return &store{kv}, nil
+}
+
+func (s *store) put(ctx context.Context, key string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
+	_, err = s.kv.Put(ctx, key, data)
+	return err
+}
+
+// remove deletes a key; one that is not there is no error.
+func (s *store) remove(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, storeWithin)
+	defer cancel()
+	if err := s.kv.Delete(ctx, key); err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err
+	}
+	return nil
+}
+
+// each passes the values on whose keys match. The bucket may change meanwhile.
+func (s *store) each(ctx context.Context, pattern string, take func(key string, value []byte)) error {
+	w, err := s.kv.Watch(ctx, pattern, jetstream.IgnoreDeletes())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case e, open := <-w.Updates():
+			switch {
+			case !open:
+				return errors.New("the connection was lost while the bucket was read")
+			case e == nil:
+				return nil
+			}
+			take(e.Key(), e.Value())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// places are where the rooms go on that a webhook is behind with.
+func (s *store) places(ctx context.Context, hook string, o *origin) (map[subjects.Room]place, error) {
+	all := map[subjects.Room]place{}
+	err := s.each(ctx, subjects.BehindKeys(hook, o.name), func(key string, value []byte) {
+		var p place
+		if r, ok := subjects.RoomOfBehind(key); ok && json.Unmarshal(value, &p) == nil && p.From > 0 {
+			all[r] = p
+		}
+	})
+	return all, err
+}
+
+func (s *store) note(ctx context.Context, hook string, o *origin, r subjects.Room, p place) error {
+	return s.put(ctx, subjects.BehindKey(hook, o.name, r), &p)
+}
+
+func (s *store) forget(ctx context.Context, hook string, o *origin, r subjects.Room) error {
+	return s.remove(ctx, subjects.BehindKey(hook, o.name, r))
+}
+
+// letters are the dead letters of a webhook, in no order.
+func (s *store) letters(ctx context.Context, hook string) (list []Letter, err error) {
+	err = s.each(ctx, subjects.DeadKeys(hook), func(key string, value []byte) {
+		if l, ok := letterOf(key, value); ok {
+			list = append(list, l)
+		}
+	})
+	return list, err
+}
+
+func letterOf(key string, value []byte) (l Letter, ok bool) {
+	hook, id, ok := subjects.LetterOfKey(key)
+	if !ok || json.Unmarshal(value, &l) != nil {
+		return l, false
+	}
+	l.Hook, l.ID = hook, id
+	return l, true
+}
+
+func (s *store) bury(ctx context.Context, l *Letter) error {
+	return s.put(ctx, subjects.DeadKey(l.Hook, l.ID), l)
+}
+
+func (s *store) drop(ctx context.Context, hook, id string) error {
+	return s.remove(ctx, subjects.DeadKey(hook, id))
+}
