@@ -138,8 +138,11 @@ func (s *assembly) assemble(ctx context.Context) error {
 	}
 }
 
-// openWebhooks makes ready to deliver over HTTP, if that is wanted.
+// openWebhooks makes ready to ask and to deliver over HTTP, if that is wanted.
 func (s *assembly) openWebhooks(ctx context.Context) error {
+	if err := s.cfg.Hooks.Open(); err != nil {
+		return err
+	}
 	return s.begin.patiently(ctx, func(ctx context.Context) (err error) {
 		s.webhooks, err = webhooks.Open(ctx, webhooks.Config{
 			Settings: s.cfg.Webhooks, Bucket: webhooks.Bucket{Replicas: s.cfg.Replicas, MaxBytes: s.cfg.StateBytes},

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +61,9 @@ func examine(cfg Config, stderr io.Writer) error {
 	if _, err := tokenKeys(cfg); err != nil {
 		return err
 	}
+	if err := cfg.checkSecrets(); err != nil {
+		return err
+	}
 	if cfg.HTTP != "" {
 		if _, _, err := net.SplitHostPort(cfg.HTTP); err != nil {
 			return fmt.Errorf("--http is %q; it must be HOST:PORT, or :PORT for this machine only", cfg.HTTP)
@@ -86,7 +87,7 @@ func examine(cfg Config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := letIn(opts, cfg.Auth != "", slices.Sorted(maps.Values(cfg.Hook))); err != nil {
+	if _, err := letIn(opts, cfg.Auth != "", cfg.hookSubjects()); err != nil {
 		return err
 	}
 	return checkPages(cfg, opts)

@@ -86,11 +86,16 @@ type Config struct {
 
 	Limit map[string]int `placeholder:"NAME=N" mapsep:"," help:"Other limits, such as attributes=100,room-name=200; docs/operations.md lists them."`
 
-	Hook        map[string]string `placeholder:"VERB=SUBJECT" mapsep:"," help:"Ask the application on this NATS subject before a send, enter, join, create or switch of an end user is decided; once for each verb. docs/hooks.md has the questions and answers."`
+	Hook        map[string]string `placeholder:"VERB=SUBJECT" mapsep:"," help:"Ask the application on this NATS subject, or at this URL, before a send, enter, join, create or switch of an end user is decided; once for each verb. docs/hooks.md has the questions and answers."`
 	HookTimeout time.Duration     `placeholder:"1s" help:"How long its answer may take: 10ms to 5s."`
 	HookFailure string            `placeholder:"deny" help:"What becomes of a command without a useful answer in time: deny or allow."`
 	HookMost    int               `placeholder:"256" help:"Questions that may wait for an answer at a time; commands beyond that are BUSY."`
 	HookTrusted bool              `help:"Ask also about what trusted callers send in a user's name."`
+
+	Webhook        Webhooks      `placeholder:"URL" help:"Deliver facts to this URL, or as NAME=URL; once for each. docs/webhooks.md says how, and what the configuration file can say besides."`
+	WebhookSecret  []string      `placeholder:"FILE" sep:"," help:"What requests over HTTP are signed with: whsec_ and 24 to 64 random bytes in base64. Two files, separated by a comma, while one secret takes the place of the other."`
+	WebhookPrivate bool          `help:"Webhooks, and hooks over HTTP, may lead to addresses of private networks and this machine, and need not be https."`
+	WebhookGiveUp  time.Duration `placeholder:"72h" help:"How old an event that cannot be delivered becomes before it is put aside: 1m to 720h, and no longer than facts are kept."`
 
 	Feeds bool `help:"End users connect as themselves, with permissions that something other than roomd gives them: they hear rooms on feeds of their own and read only what is theirs. If one instance has it, all have it."`
 
@@ -193,7 +198,7 @@ func (c *Config) check() error {
 	if _, err := c.limits(); err != nil {
 		return err
 	}
-	if err := cmp.Or(c.checkAuth(), c.checkHooks(), c.checkWebsocket()); err != nil {
+	if err := cmp.Or(c.checkAuth(), c.checkHooks(), c.checkWebsocket(), c.checkWebhooks()); err != nil {
 		return err
 	}
 	if err := journal.CheckDomain(c.JSDomain); err != nil {
@@ -271,7 +276,7 @@ func (c *Config) checkHooks() error {
 
 // hooks are what the application is asked, as the command line has it.
 func (c *Config) hooks() hooks.Settings {
-	s := hooks.Settings{Timeout: c.HookTimeout, Allow: c.HookFailure == "allow", Most: c.HookMost, Trusted: c.HookTrusted}
+	s := hooks.Settings{Timeout: c.HookTimeout, Allow: c.HookFailure == "allow", Most: c.HookMost, Trusted: c.HookTrusted, Secrets: c.WebhookSecret, Private: c.WebhookPrivate}
 	for verb, subject := range c.Hook {
 		if s.Subjects == nil {
 			s.Subjects = map[room.Verb]string{}
@@ -413,6 +418,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		EndConnection: l.end,
 		Limits:        limits,
 		Hooks:         asks,
+		Webhooks:      c.webhooks(),
 		TakeOver:      c.TakeOver || c.NATS == "",
 		JSDomain:      c.JSDomain,
 		Replicas:      c.Replicas,

@@ -46,7 +46,7 @@ func dial(ctx context.Context, cfg Config, log *slog.Logger) (*link, error) {
 			l.feeds, err = d.connect(cfg.NATS, "--creds", cfg.Creds, noBacklog)
 		}
 	}
-	if err == nil && len(cfg.Hook) > 0 {
+	if err == nil && len(cfg.hookSubjects()) > 0 {
 		l.hooks, err = d.connect(cfg.NATS, "--creds", cfg.Creds)
 	}
 	if err == nil && cfg.SystemCreds != "" {

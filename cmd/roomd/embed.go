@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,7 +45,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if opts.ServerName == "" {
 		opts.ServerName = "roomd-" + st.instance
 	}
-	in, err := letIn(opts, cfg.Auth != "", slices.Sorted(maps.Values(cfg.Hook)))
+	in, err := letIn(opts, cfg.Auth != "", cfg.hookSubjects())
 	if err == nil {
 		err = checkPages(cfg, opts)
 	}
@@ -97,7 +95,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 	if err == nil && cfg.feeds() {
 		l.feeds, err = connect(s, inProcess, in.service, log, noBacklog)
 	}
-	if err == nil && len(cfg.Hook) > 0 {
+	if err == nil && len(cfg.hookSubjects()) > 0 {
 		l.hooks, err = connect(s, inProcess, in.service, log)
 	}
 	if err != nil {

@@ -123,6 +123,9 @@ func resolved(n *yaml.Node) *yaml.Node {
 
 // fit is a value as kong takes it for a flag.
 func (f *file) fit(flag *kong.Flag, n *yaml.Node) (any, error) {
+	if flag.Target.Type() == webhooksType {
+		return f.fitWebhooks(flag, n)
+	}
 	if flag.Target.Kind() == reflect.Map {
 		return f.fitMap(flag, n)
 	}

@@ -1,6 +1,6 @@
 // Package hooks asks the application about commands before they are decided.
 //
-// The application answers on a NATS subject of its choice. It may let a command pass, refuse
+// The application answers on a NATS subject of its choice, or over HTTP. It may let a command pass, refuse
 // it, and, of a send, change what is said or have it heard by nobody. Whether the command is
 // then carried out, the rooms decide as ever.
 //

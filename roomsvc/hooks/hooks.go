@@ -1,18 +1,24 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"natsrooms/roomsvc/life"
+	"natsrooms/roomsvc/post"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -37,7 +43,11 @@ func New(s Settings, l *life.Life, log *slog.Logger) *Hooks {
 	}
 	h := &Hooks{Settings: s, life: l, log: log, hooks: map[room.Verb]*hook{}, of: map[subjects.User]int{}}
 	for verb, subject := range s.Subjects {
-		h.hooks[verb] = &hook{subject: subject}
+		k := &hook{subject: subject, poster: s.posters[subject]}
+		if k.poster != nil {
+			k.subject = k.poster.Host() // the rest may be secret
+		}
+		h.hooks[verb] = k
 	}
 	return h
 }
@@ -114,6 +124,9 @@ func (h *Hooks) request(ctx context.Context, k *hook, q *Question) (a Answer, wh
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	k.asked.Add(1)
+	if k.poster != nil {
+		return k.post(ctx, q.Verb, data)
+	}
 	m, err := h.Conn.RequestWithContext(ctx, k.subject, data)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
@@ -124,6 +137,30 @@ func (h *Hooks) request(ctx context.Context, k *hook, q *Question) (a Answer, wh
 		return a, lost, err
 	}
 	a, err = read(q.Verb, m.Data)
+	return a, nonsense, err
+}
+
+// post asks over HTTP. Only an answer with the status 200 counts.
+func (k *hook) post(ctx context.Context, verb room.Verb, data []byte) (a Answer, why failure, err error) {
+	answer, err := k.poster.Send(ctx, "ask_"+nuid.Next(), func(req *http.Request) error {
+		req.Header.Set("Content-Type", "application/json")
+		req.Body = io.NopCloser(bytes.NewReader(data))
+		return nil
+	})
+	var network *net.OpError
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return a, slow, err
+	case errors.Is(err, post.ErrPrivate):
+		return a, lost, err
+	case errors.As(err, &network) && network.Op == "dial":
+		return a, absent, err
+	case err != nil:
+		return a, lost, err
+	case answer.Status != http.StatusOK:
+		return a, nonsense, fmt.Errorf("the status is %d, and not 200", answer.Status)
+	}
+	a, err = read(verb, answer.Body)
 	return a, nonsense, err
 }
 
@@ -211,7 +248,8 @@ func (h *Hooks) Counts() map[room.Verb]Counts {
 
 // hook is one verb's.
 type hook struct {
-	subject string
+	subject string       // or host
+	poster  *post.Poster // nil: it is asked over NATS
 
 	asked, passed, denied, replaced, silenced, busy, waiting, took atomic.Int64
 	failed                                                         [failures]failed
