@@ -125,11 +125,11 @@ func (r *Receiver) serve(out http.ResponseWriter, req *http.Request) {
 	r.tries[g.ID]++
 	g.Try = r.tries[g.ID]
 	r.mu.Unlock()
-	status := &recorder{ResponseWriter: out, status: http.StatusOK}
+	status := &recorder{ResponseWriter: out, take: func() { r.took(g) }}
 	if answer != nil {
 		answer(status, g)
 	}
-	if status.status >= 200 && status.status < 300 {
+	if !status.said {
 		r.took(g)
 	}
 	r.tell()

@@ -2,20 +2,30 @@ package receiver
 
 import "net/http"
 
-// recorder notes the status that is answered.
+// recorder takes the delivery before the sender can hear of its success.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	take func()
+	said bool // there is a status, or nothing is answered
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status = status; status >= 200 {
-		r.ResponseWriter.WriteHeader(status)
+	if !r.said && status >= 200 && status < 300 {
+		r.take()
 	}
+	r.said = r.said || status >= 200
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if !r.said {
+		r.WriteHeader(http.StatusOK)
+	}
+	return r.ResponseWriter.Write(b)
 }
 
 // Unwrap lets [http.ResponseController] reach the connection. Whoever takes it does not answer.
 func (r *recorder) Unwrap() http.ResponseWriter {
-	r.status = 0
+	r.said = true
 	return r.ResponseWriter
 }
