@@ -53,11 +53,14 @@ roomsvc/talk         | clock commit events journal life messages meter replica r
 roomsvc/erase        | commit events lead life messages replica room subjects | nuid
 roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | meter room subjects |
-roomsvc/hooks        | life room subjects                                     | nats.go $json
+roomsvc/post         | | standardwebhooks
+roomsvc/hooks        | life post room subjects                                | nats.go $json nuid
+roomsvc/webhooks/letters | events |
+roomsvc/webhooks     | events journal lead life post room streams subjects webhooks/letters | $nats nats.go/micro json cloudevents/binding cloudevents/protocol/http
 roomsvc/intake       | | nats.go nats.go/micro nuid
 roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk traces turns | $nats nats.go/micro $json nuid
 roomsvc/verbs        | api commit erase events hooks journal leases messages past replica room subjects | json
-roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk traces upkeep verbs | nats.go json nuid otel/trace
+roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk traces upkeep verbs webhooks | nats.go json nuid otel/trace
 roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate
 roomsvc/client       | client/follow events room subjects traces              | nats.go nats.go/micro $json nuid otel/trace
 roomsvc/client/follow | events room subjects                                  | nats.go json/jsontext
@@ -76,7 +79,7 @@ short() {
 	sed -e "s#^$module/roomsvc/##" -e "s#^$module/##" \
 		-e 's#^github.com/go-json-experiment/json#json#' -e 's#^github.com/cloudevents/sdk-go/v2/#cloudevents/#' \
 		-e 's#^github.com/nats-io/jwt/v2#nats-jwt#' -e 's#^github.com/golang-jwt/jwt/v5#jwt#' \
-		-e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^go.opentelemetry.io/##' -e 's#^golang.org/x/time/rate#rate#' -e 's#^golang.org/x/text/secure/precis#precis#'
+		-e 's#^github.com/standard-webhooks/standard-webhooks/libraries/go#standardwebhooks#' -e 's#^github.com/santhosh-tekuri/jsonschema/v6#jsonschema#' -e 's#^github.com/MicahParks/##' -e 's#^github.com/nats-io/##' -e 's#^go.opentelemetry.io/##' -e 's#^golang.org/x/time/rate#rate#' -e 's#^golang.org/x/text/secure/precis#precis#'
 }
 
 # imports PACKAGE: what the package imports itself from outside the standard library, one a line.

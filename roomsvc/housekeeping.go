@@ -71,6 +71,7 @@ func (s *assembly) checkStreams() {
 	}
 	s.leases.Check(s.life)
 	s.warden.Book.Check(s.life)
+	s.webhooks.Check(s.life)
 }
 
 // checkTail notices a journal that went back while nobody asked for anything. The extent may

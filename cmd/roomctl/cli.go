@@ -73,8 +73,9 @@ type cli struct {
 	Erase     eraseCmd   `cmd:"" help:"Erase all messages of a user in all rooms." group:"Users"`
 	MakeToken tokenCmd   `name:"token" cmd:"" help:"Make a token for a user, to try a service that uses tokens." group:"Users"`
 
-	Top    topCmd    `cmd:"" help:"Watch the service: the busiest rooms, the instances and who leads, how long commands take. q ends it." group:"The service"`
-	Doctor doctorCmd `cmd:"" help:"Check the connection, the service and its streams, and say what to do about what is not well." group:"The service"`
+	Top      topCmd      `cmd:"" help:"Watch the service: the busiest rooms, the instances and who leads, how long commands take. q ends it." group:"The service"`
+	Webhooks webhooksCmd `cmd:"" help:"Look after webhooks (roomd --webhook), and what they could not deliver." group:"The service"`
+	Doctor   doctorCmd   `cmd:"" help:"Check the connection, the service and its streams, and say what to do about what is not well." group:"The service"`
 
 	Demo       demoCmd                   `cmd:"" help:"A tour to read, with two users. Starts its own roomd if there is no server." group:"This program"`
 	Completion kongcompletion.Completion `cmd:"" help:"Print how to complete commands, flags and rooms with the tab key in bash, zsh or fish." group:"This program"`

@@ -135,6 +135,9 @@ func TestAlertsFire(t *testing.T) {
 		{"NatsroomsUserCutOff", 10, 1, []string{"natsrooms_users_cut_off_total" + a + " 0x60", "natsrooms_commands_dropped_total" + a + " 0x9 100x50"}, nil},
 		{"NatsroomsCopiesDropped", 10, 1, []string{"natsrooms_feeds_dropped_total" + a + " 0x9 1x50"}, []string{"natsrooms_feeds_dropped_total" + a + " 7x60"}},
 		{"NatsroomsHookFails", 15, 1, []string{with("natsrooms_hook_outcomes_total", `verb="send", outcome="slow"`, "0x9 9+9x50")}, []string{with("natsrooms_hook_outcomes_total", `verb="send", outcome="denied"`, "0+9x60")}},
+		{"NatsroomsWebhookBehind", 15, 1, []string{with("natsrooms_webhook_oldest_seconds", `webhook="app"`, "0x9 1000x50")}, []string{with("natsrooms_webhook_oldest_seconds", `webhook="app"`, "800x60")}},
+		{"NatsroomsWebhookDeadLetters", 10, 1, []string{with("natsrooms_webhook_deliveries_total", `webhook="app", outcome="dead"`, "0x9 1x50")},
+			[]string{with("natsrooms_webhook_deliveries_total", `webhook="app", outcome="failed"`, "0+9x60"), with("natsrooms_webhook_deliveries_total", `webhook="app", outcome="dead"`, "7x60")}},
 	}
 	for name, alert := range problems {
 		quiet := `unfit="` + fmt.Sprint(!alert.unfit) + `"`

@@ -53,7 +53,7 @@ type Rule struct {
 var Table = []Rule{
 	{EndUser, "one person's app or page, wherever it runs; it acts for this user only", User(AnyUser, nil)},
 	{BackEnd, "your own servers, which may act for every user", Permissions{
-		Publish: slices.Concat([]string{subjects.Commands},
+		Publish: slices.Concat([]string{subjects.Commands, subjects.Webhooks},
 			subjects.ReadStream(subjects.StreamRooms), subjects.ReadStream(subjects.StreamMessages), subjects.ReadStream(subjects.StreamState)),
 		Subscribe: []string{subjects.Inboxes, subjects.Everything},
 	}},
@@ -71,9 +71,9 @@ var Table = []Rule{
 		Respond:   true,
 	}},
 	{Service, "roomd", Permissions{
-		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.KVPattern(subjects.BucketBlocks), subjects.ConnectionInfo},
+		Publish: slices.Concat([]string{subjects.Everything, subjects.KVPattern(subjects.BucketState), subjects.KVPattern(subjects.BucketSessions), subjects.KVPattern(subjects.BucketBlocks), subjects.KVPattern(subjects.BucketWebhooks), subjects.ConnectionInfo},
 			subjects.FindStreams(), subjects.OwnStream(subjects.StreamRooms), subjects.OwnStream(subjects.StreamMessages), []string{subjects.EraseFrom(subjects.StreamMessages)},
-			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions), subjects.OwnStream(subjects.StreamBlocks)),
+			subjects.OwnStream(subjects.StreamState), subjects.OwnStream(subjects.StreamSessions), subjects.OwnStream(subjects.StreamBlocks), subjects.OwnStream(subjects.StreamWebhooks)),
 		Subscribe: []string{subjects.Inboxes, subjects.Everything, subjects.ServiceQuery, subjects.AuthRequests, subjects.StreamUpdated},
 		Respond:   true,
 	}},

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/webhooks/letters"
 	"natsrooms/subjects"
 )
 
@@ -22,6 +23,13 @@ const (
 	mostListed   = 200 // dead letters in a reply
 	answerWithin = 10 * time.Second
 	mostAsked    = 16 // questions that are worked on at a time
+)
+
+// What back ends ask, and are answered.
+type (
+	Question = letters.Question
+	Reply    = letters.Reply
+	Status   = letters.Status
 )
 
 var letterIDs = regexp.MustCompile(`^(facts|messages)\.[0-9]{1,20}$`)

@@ -32,7 +32,9 @@ func newGraveyard(hook string, s *store, log *slog.Logger, m *meter) *graveyard 
 
 // bury makes an event a dead letter.
 func (g *graveyard) bury(ctx context.Context, e *event, tries int, why string) error {
-	l := &Letter{g.hook, e.letter(), e.id, e.typ, string(e.room), events.TimeOf(e.at), events.TimeOf(time.Now()), tries, why, false}
+	l := &Letter{
+		Hook: g.hook, ID: e.letter(), Event: e.id, Type: e.typ, Room: string(e.room), At: events.TimeOf(e.at), Died: events.TimeOf(time.Now()), Tries: tries, Why: why,
+	}
 	if id, full := g.oldest(); full {
 		if err := g.store.drop(ctx, g.hook, id); err != nil {
 			return err

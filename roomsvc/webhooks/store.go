@@ -9,8 +9,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc/journal"
 	"natsrooms/roomsvc/streams"
+	"natsrooms/roomsvc/webhooks/letters"
 	"natsrooms/subjects"
 )
 
@@ -20,7 +22,16 @@ const (
 	storeWithin = 5 * time.Second
 )
 
-// Bucket settings.
+// Letter is a dead letter.
+type Letter = letters.Letter
+
+// place is where a room that is behind goes on.
+type place struct {
+	From uint64      `json:"from"` // sequence in the stream of the first event that was not delivered
+	At   events.Time `json:"time"` // when that was stored
+}
+
+// Bucket is the settings of the bucket's stream.
 type Bucket struct {
 	Replicas int   // 0: as many as the stream has, 1 for a new one
 	MaxBytes int64 // 0: as the stream has, unlimited for a new one

@@ -15,6 +15,7 @@ import (
 	"natsrooms/roomsvc/lead"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/post"
+	"natsrooms/subjects"
 )
 
 // Config is what webhooks work with. All of it is needed.
@@ -69,6 +70,22 @@ func Poster(h Hook) (*post.Poster, error) {
 		return nil, fmt.Errorf("webhook %q: %w", h.Name, err)
 	}
 	return p, nil
+}
+
+// Check makes the bucket again if it was deleted. It is for one goroutine at a time.
+func (w *Webhooks) Check(ctx context.Context) {
+	if w == nil {
+		return
+	}
+	_, err := w.Journal.JetStream().Stream(ctx, subjects.StreamWebhooks)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return
+	}
+	if _, err = openStore(ctx, w.Journal, w.Bucket); err != nil {
+		w.Log.Warn("making the bucket again", "bucket", subjects.BucketWebhooks, "error", err)
+		return
+	}
+	w.Log.Warn("the bucket was deleted while the service ran, and is made again; dead letters are gone, and so is where rooms go on that webhooks are behind with", "bucket", subjects.BucketWebhooks)
 }
 
 const beginWithin = time.Second

@@ -11,6 +11,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/webhooks"
 )
 
 // Metric is one row of the table of metrics.
@@ -112,6 +113,18 @@ var Metrics = []Metric{
 		}
 	}},
 
+	{"natsrooms_webhook_deliveries_total", "counter", []string{"webhook", "outcome"}, "what became of tries to deliver an event: `delivered` or `failed`; and `dead`, events that became dead letters", func(m *roomsvc.Measures, o *out) {
+		for name, c := range m.Webhooks {
+			o.is(float64(c.Delivered), name, "delivered")
+			o.is(float64(c.Failed), name, "failed")
+			o.is(float64(c.Dead), name, "dead")
+		}
+	}},
+	webhook("natsrooms_webhook_seconds_total", "counter", "how long the receiver took for all its answers together", func(c *webhooks.Counts) float64 { return c.Took.Seconds() }),
+	webhook("natsrooms_webhook_rooms_behind", "gauge", "rooms whose events wait for another try, at the instance that leads", func(c *webhooks.Counts) float64 { return float64(c.Behind) }),
+	webhook("natsrooms_webhook_oldest_seconds", "gauge", "age of the oldest event that is to be delivered next, at the instance that leads; 0: none waits", func(c *webhooks.Counts) float64 { return c.Oldest.Seconds() }),
+	webhook("natsrooms_webhook_dead_letters", "gauge", "dead letters that there are, at the instance that leads", func(c *webhooks.Counts) float64 { return float64(c.Letters) }),
+
 	count("natsrooms_facts_total", "facts that this instance stored", func(m *roomsvc.Measures) *meter.Counter { return &m.Commit.Facts }),
 	{"natsrooms_commit_batch_commands", "histogram", nil, "commands that were stored together", func(m *roomsvc.Measures, o *out) { o.has(m.Commit.Batches.Read()) }},
 	{"natsrooms_commit_duration_seconds", "histogram", nil, "how long the stream took to store a change", func(m *roomsvc.Measures, o *out) { o.has(m.Commit.Took.Read()) }},
@@ -187,6 +200,14 @@ func stream(name, means string, of func(*roomsvc.StreamMeasure) uint64) Metric {
 	return Metric{name, "gauge", []string{"stream"}, means, func(m *roomsvc.Measures, o *out) {
 		for i := range m.Streams {
 			o.is(float64(of(&m.Streams[i])), m.Streams[i].Name)
+		}
+	}}
+}
+
+func webhook(name, kind, means string, of func(*webhooks.Counts) float64) Metric {
+	return Metric{name, kind, []string{"webhook"}, means, func(m *roomsvc.Measures, o *out) {
+		for name, c := range m.Webhooks {
+			o.is(of(&c), name)
 		}
 	}}
 }

@@ -1,4 +1,5 @@
-package webhooks
+// Package letters is what back ends ask about webhooks, and what they are answered.
+package letters
 
 import (
 	"natsrooms/events"
@@ -17,12 +18,6 @@ type Letter struct {
 	Tries  int         `json:"tries"` // since the instance that gave it up took it
 	Why    string      `json:"why"`   // of the last try
 	Replay bool        `json:"replay,omitzero"`
-}
-
-// place is where a room that is behind goes on.
-type place struct {
-	From uint64      `json:"from"` // sequence in the stream of the first event that was not delivered
-	At   events.Time `json:"time"` // when that was stored
 }
 
 // Status is how a webhook is, for people.
