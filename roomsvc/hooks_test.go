@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"natsrooms/docs/contract"
 	"natsrooms/events"
@@ -19,6 +23,7 @@ import (
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/receiver"
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
@@ -628,5 +633,90 @@ func TestHookStop(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// Over HTTP the rules are the same, and each question is signed.
+func TestHookOverHTTP(t *testing.T) {
+	file, key := receiver.Secret(t)
+	verifier, err := standardwebhooks.NewWebhook(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex // guards the answer, and ids
+	status, said, ids := http.StatusOK, "{}", map[string]bool{}
+	answer := func(code int, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		status, said = code, text
+	}
+	release := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = verifier.Verify(body, r.Header)
+		}
+		if err == nil {
+			err = contract.HookQuestion(body)
+		}
+		mu.Lock()
+		code, text := status, said
+		if id := r.Header.Get("webhook-id"); err != nil || ids[id] || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %v, %v", body, err, r.Header)
+		} else {
+			ids[id] = true
+		}
+		mu.Unlock()
+		if text == "wait" {
+			<-release
+		}
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, text)
+	}))
+	defer srv.Close()
+	ask := hooks.Settings{Subjects: map[room.Verb]string{room.Send: srv.URL + "/ask?token=hidden", room.Enter: srv.URL}, Timeout: time.Second, Secrets: []string{file}, Private: true}
+	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true, Hooks: ask})
+	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
+	hears := heard(t, w.NC)
+	const text = `{"roomID":"lobby","type":"text","data":"darn"}`
+	for says, hear := range map[string]string{`{}`: "darn", `{"replace":{"data":"d**n"}}`: "d**n"} {
+		answer(http.StatusOK, says)
+		ok[room.SendReply](w, "send.alice", text)
+		if got := hears(); got != hear {
+			t.Errorf("after %s it is heard as %q", says, got)
+		}
+	}
+	answer(http.StatusOK, `{"deny":{"message":"not here","code":7}}`)
+	if e := w.Refused(room.ErrNotAllowed, "send.alice", text); e.Message != "not here" || e.AppCode != "7" {
+		t.Errorf("%+v", e)
+	}
+	answer(http.StatusOK, `{"silent":true}`)
+	ok[room.SendReply](w, "send.alice", text)
+	for _, code := range []int{http.StatusInternalServerError, http.StatusFound, http.StatusNoContent} {
+		answer(code, "{}")
+		if e := w.Refused(room.ErrNotAllowed, "send.alice", text); e.RetryAfterMs == 0 {
+			t.Errorf("status %d: %+v", code, e)
+		}
+	}
+	answer(http.StatusOK, "wait")
+	w.Refused(room.ErrNotAllowed, "send.alice", text)
+	close(release)
+	srv.Close()
+	w.Refused(room.ErrNotAllowed, "send.alice", text)
+	if c := counts(t, w)[room.Send]; c.Passed != 1 || c.Replaced != 1 || c.Denied != 1 || c.Silenced != 1 || c.Nonsense != 3 || c.Slow != 1 || c.Absent != 1 {
+		t.Errorf("%+v", c)
+	}
+	instances[0].Said("nobody is there")
+	if strings.Contains(instances[0].Log.String(), "hidden") {
+		t.Error("the log has the whole URL")
+	}
+	for says, s := range map[string]hooks.Settings{
+		"not encrypted":    {Subjects: map[room.Verb]string{room.Send: "http://app.example/"}, Secrets: []string{file}},
+		"no secret":        {Subjects: map[room.Verb]string{room.Send: "https://app.example/"}},
+		"secret can't be":  {Subjects: map[room.Verb]string{room.Send: "https://app.example/"}, Secrets: []string{"nowhere"}},
+		"leads to 10.0.0.": {Subjects: map[room.Verb]string{room.Send: "https://10.0.0.1/"}, Secrets: []string{file}},
+	} {
+		w.Refuses(roomsvc.Config{Hooks: s}, says)
 	}
 }

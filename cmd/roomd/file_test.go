@@ -72,7 +72,7 @@ func TestFileTakesEveryFlag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]string{"port": "1", "sync": "2m", "facts-bytes": "1GB", "messages-bytes": "1GB", "state-bytes": "1GB", "log-level": "warn", "limit": "{attributes: 1}", "hook": "{send: s}"}
+	values := map[string]string{"port": "1", "sync": "2m", "facts-bytes": "1GB", "messages-bytes": "1GB", "state-bytes": "1GB", "log-level": "warn", "limit": "{attributes: 1}", "hook": "{send: s}", "webhook": "{app: https://app.example/}", "webhook-secret": "a,b"}
 	for _, flag := range in.flags {
 		if flag.Name == "help" || flag.Name == "version" || flag.Name == "config" {
 			continue
@@ -121,6 +121,16 @@ func TestRefusedFiles(t *testing.T) {
 		{"limit:\n  attributes: many\n", `:2: limit.attributes is "many"; it must be a whole number`},
 		{"limit:\n  attributes: 1\n  attributes: 2\n", `limit.attributes`},
 		{"hook: {send: [a]}\n", `hook.send must be one value`},
+		{"webhook: 5\n", `:1: webhook: "5" is neither a URL nor NAME=URL`},
+		{"webhook: [a]\n", `:1: webhook must be names, each with a URL or with fields`},
+		{"webhook: {app: [a]}\n", `:1: webhook.app must be one value`},
+		{"webhook:\n  app:\n    adress: x\n", `:3: webhook.app has no "adress"; there are url, secret,`},
+		{"webhook:\n  app: {url: a, url: b}\n", `url`},
+		{"webhook:\n  app: {url: [a]}\n", `:2: webhook.app.url must be text`},
+		{"webhook:\n  app: {messages: perhaps}\n", `:2: webhook.app.messages must be true or false`},
+		{"webhook:\n  app: {timeout: 5}\n", `:2: webhook.app.timeout must be a duration like 10s`},
+		{"webhook:\n  app: {types: {a: b}}\n", `:2: webhook.app.types must be a list of types`},
+		{"webhook:\n  app: {secret: {a: b}}\n", `:2: webhook.app.secret must be the name of a file, or a list of two`},
 		{"host: a\nhost: b\n", "host"},
 		{"- host\n", `:1: it must be lines like "port: 4222"`},
 		{"host: 'a\n", "is not YAML"},

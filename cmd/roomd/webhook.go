@@ -170,7 +170,7 @@ func (f *file) fitWebhooks(flag *kong.Flag, n *yaml.Node) (any, error) {
 	if n.Kind == yaml.ScalarNode {
 		h, err := webhookOf(n.Value)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s is %w", f.at(n.Line), flag.Name, err)
+			return nil, fmt.Errorf("%s: %s: %w", f.at(n.Line), flag.Name, err)
 		}
 		return append(all, h), nil
 	}
