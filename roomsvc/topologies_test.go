@@ -1,9 +1,12 @@
 package roomsvc_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,9 +14,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natsrooms/events"
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/receiver"
 	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/subjects"
 )
@@ -93,15 +98,28 @@ func TestLeafNodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := joined(t, "hub", c.leaf...)
 			service := nats.UserInfo("service", "p")
+			r := receiver.New(t)
+			r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
+				if g.Try == 1 { // so that something has to be noted
+					out.WriteHeader(http.StatusServiceUnavailable)
+				}
+			})
 			for i, cfg := range c.atHub {
+				cfg.Webhooks = delivering(hookTo("app", r)).Webhooks
 				cfg.Instance, cfg.Feeds = fmt.Sprintf("hub-%d", i), true
 				e.hub.Start(cfg, service)
 			}
 			for i, cfg := range c.atLeaf {
+				cfg.Webhooks = delivering(hookTo("app", r)).Webhooks
 				cfg.Instance, cfg.Feeds = fmt.Sprintf("leaf-%d", i), true
 				e.leaf.Start(cfg, service)
 			}
 			e.serves(t)
+			r.Until(patience, "the webhook to deliver that carol has left", func() bool {
+				return slices.ContainsFunc(r.Taken(), func(g *receiver.Got) bool {
+					return g.Event.Type() == events.MemberLeft && bytes.Contains(g.Body, []byte("carol"))
+				})
+			})
 			if c.ownStreams {
 				for name := range e.leaf.JS.StreamNames(e.leaf.Ctx).Name() {
 					t.Errorf("the leaf node has the stream %s", name)
