@@ -57,7 +57,7 @@ func TestDial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"localhost", "localhost."} {
+	for _, host := range []string{"localhost", "LOCALHOST"} {
 		p, err := New(Config{URL: "https://user:hidden@" + host + ":" + port + "/path?hidden", Secrets: []string{secret(t, key)}, Timeout: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
