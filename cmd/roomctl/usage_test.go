@@ -14,7 +14,7 @@ func TestKeyWithoutValue(t *testing.T) {
 		"set-member lobby --user alice a=b=c d": "d has no value",
 	} {
 		var out, complaint strings.Builder
-		if code := Run(t.Context(), strings.Fields(args), &out, &complaint); code != exitUsage || !strings.Contains(complaint.String(), says) || strings.Contains(complaint.String(), "<key>") {
+		if code := Run(t.Context(), strings.Fields(args), strings.NewReader(""), &out, &complaint); code != exitUsage || !strings.Contains(complaint.String(), says) || strings.Contains(complaint.String(), "<key>") {
 			t.Errorf("roomctl %s: exit %d, and it says %s", args, code, complaint.String())
 		}
 	}

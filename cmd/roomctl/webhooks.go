@@ -73,6 +73,10 @@ func (s *session) webhooks(ctx context.Context, action string, q *letters.Questi
 }
 
 func (c *webhooksLsCmd) Run(ctx context.Context, s *session) error {
+	s.lists.names = []string{"webhooks"}
+	if c.Name != "" {
+		s.lists.names = []string{"letters"}
+	}
 	reply, err := s.webhooks(ctx, subjects.WebhooksList, &letters.Question{Hook: c.Name})
 	if err != nil {
 		return err

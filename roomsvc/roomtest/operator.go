@@ -49,12 +49,16 @@ func StartOperator(t testing.TB, s OperatorSettings, opts ...Option) *Operator {
 		chat.SigningKeys.Add(public)
 	}
 	var service, sentinel *jwt.UserClaims
-	o.Service, service = user(t, signer, account, func(c *jwt.UserClaims) {
-		may := policy.Of(policy.Service)
-		c.Pub.Allow.Add(may.Publish...)
-		c.Sub.Allow.Add(may.Subscribe...)
-		c.Resp = &jwt.ResponsePermission{MaxMsgs: policy.RespondTimes, Expires: subjects.RespondWithin}
-	})
+	role := jwt.NewUserScope()
+	var roleKey nkeys.KeyPair
+	roleKey, role.Key, _ = KeyPair(t, nkeys.CreateAccount)
+	may := policy.Of(policy.Service)
+	role.Role, role.Template.Permissions = string(policy.Service), jwt.Permissions{
+		Pub: jwt.Permission{Allow: may.Publish}, Sub: jwt.Permission{Allow: may.Subscribe},
+		Resp: &jwt.ResponsePermission{MaxMsgs: policy.RespondTimes, Expires: subjects.RespondWithin},
+	}
+	chat.SigningKeys.AddScopedSigner(role)
+	o.Service, service = user(t, roleKey, account, func(c *jwt.UserClaims) { c.SetScoped(true) })
 	o.Stranger, _ = user(t, signer, account, func(*jwt.UserClaims) {})
 	o.Sentinel, sentinel = user(t, signer, account, func(c *jwt.UserClaims) {
 		c.BearerToken = true
