@@ -6,6 +6,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2023",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"], // they have light-dark()
     assetsInlineLimit: 0, // the content security policy allows no data: URLs
     modulePreload: false,
     reportCompressedSize: false,

@@ -40,7 +40,7 @@ function Inside({ who }) {
   }, [key]);
   return (
     <>
-      <a class="skip" href={`#${key}`} onClick={(event) => { event.preventDefault(); main.current.focus(); }}>To the content</a>
+      <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); main.current.focus(); }}>To the content</a>
       <header class="top">
         <a class="brand" href={link("rooms")}><img src="icon.svg" alt="" />natsrooms</a>
         <nav aria-label="Pages">
@@ -55,7 +55,7 @@ function Inside({ who }) {
         </div>
       </header>
       <Contact />
-      <main ref={main} tabIndex={-1} aria-label={title}>
+      <main id="content" ref={main} tabIndex={-1} aria-label={title}>
         {name === "rooms" ? (path[1] ? <RoomPage key={path[1]} roomID={path[1]} /> : <RoomsPage />)
           : name === "service" ? <ServicePage />
           : name === "users" ? <UsersPage />

@@ -67,7 +67,7 @@ export function Members({ list, watch, past }) {
         onKeyDown={press} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
         <div class="all" role="presentation" style={{ height: `${found.length * rowHeight}px` }}>
           {rows.map(({ member, i }) => (
-            <Row key={member.userID} id={`${id}-${i}`} member={member} i={i} of={found.length} at={i === active} watch={past ? null : watch}
+            <Row key={member.userID} id={`${id}-${i}`} member={member} i={i} of={found.length} at={i === active} watch={past ? null : watch} now={past?.at ?? Date.now()}
               open={() => { setAt(i); box.current.focus(); open(member); }} />
           ))}
         </div>
@@ -77,7 +77,7 @@ export function Members({ list, watch, past }) {
   );
 }
 
-function Row({ id, member, i, of, at, watch, open }) {
+function Row({ id, member, i, of, at, watch, now, open }) {
   const devices = member.sessions.length;
   const lease = watch && newestLease(watch, member);
   return (
@@ -89,7 +89,7 @@ function Row({ id, member, i, of, at, watch, open }) {
         {devices > 1 && <span class="badge">{devices} devices</span>}
         {lease?.over && <span class="badge warn">lease over</span>}
       </span>
-      <span class="since" title={`since ${moment(member.joinedAt)}`}>{span(Date.now() - Date.parse(member.joinedAt))}</span>
+      <span class="since" title={`since ${moment(member.joinedAt)}`}>{span(now - Date.parse(member.joinedAt))}</span>
     </div>
   );
 }

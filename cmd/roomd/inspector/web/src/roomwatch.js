@@ -148,7 +148,7 @@ export class RoomWatch {
         else this.#apply(name, data);
       }
       this.#changed();
-      await Promise.all([this.#readEvents(reading.signal), this.#readInstances(), this.#readLeases()]);
+      await Promise.all([this.#readEvents(reading.signal), this.#readInstances().catch(() => {}), this.#readLeases()]);
       this.#changed();
     } catch (err) {
       if (reading.signal.aborted) return;

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { follow, get } from "./api.js";
-import { bytes, count, moment, rate, seconds, span } from "./format.js";
+import { bytes, count, many, moment, rate, seconds, span } from "./format.js";
 import { Plot } from "./plot.jsx";
 import { Store, useStore } from "./store.js";
 
@@ -90,6 +90,8 @@ function Prose({ markdown }) {
   return markdown.trim().split(/\n(?=- )|\n\n+/).map((part, i) => <p key={i}>{inline(part.replace(/^- /, "").replaceAll("\n", " "))}</p>);
 }
 
+const total = (by) => Object.values(by).reduce((sum, n) => sum + n, 0);
+
 function Plots({ list, now }) {
   const times = list.map((s) => Date.parse(s.at) / 1000);
   const of = (pick) => list.map((s) => (s.seconds > 0 ? pick(s) : null)); // rates: the first sample has none
@@ -120,6 +122,8 @@ function Plots({ list, now }) {
     ["Limits hit a second", rate(now.limits.commandsPerSecond + now.limits.waitingPerSecond + now.limits.changesPerSecond), rate, [
       one("commands", of((s) => s.limits.commandsPerSecond)), one("waiting", of((s) => s.limits.waitingPerSecond)), one("changes", of((s) => s.limits.changesPerSecond)), one("not answered", of((s) => s.limits.droppedPerSecond)),
     ]],
+    ["Refused a second", rate(total(now.refused)), rate, [one("busy or without an outcome", of((s) => (s.refused.BUSY ?? 0) + (s.refused.UNAVAILABLE ?? 0))), one("all", of((s) => total(s.refused)))]],
+    ["In flight", count(now.inFlight), rate, [one("commands", is((s) => s.inFlight))]],
     ["Memory", bytes(now.memory.bytes), bytes, [one("from the system", is((s) => s.memory.bytes)), one("in use", is((s) => s.memory.heapBytes))]],
     ...(now.hooks ?? []).map((hook) => {
       const find = (s) => s.hooks?.find((h) => h.verb === hook.verb);
@@ -167,7 +171,7 @@ function Limited({ now: { limits, refused, failed } }) {
   const failures = Object.entries(failed).filter(([, n]) => n > 0);
   return (
     <section class="card" aria-label="Refused">
-      <header><h2>Refused</h2><span class="faint">{limits.cutOffTotal > 0 ? `${count(limits.cutOffTotal)} times a user was cut off` : "nobody was cut off"}</span></header>
+      <header><h2>Refused</h2><span class="faint">{limits.cutOffTotal > 0 ? `users were cut off ${many(limits.cutOffTotal, "time")}` : "nobody was cut off"}</span></header>
       {codes.length === 0 && failures.length === 0 && limits.users.length === 0 && <p class="none">Nothing was refused lately.</p>}
       {(codes.length > 0 || failures.length > 0) && (
         <dl class="pairs">

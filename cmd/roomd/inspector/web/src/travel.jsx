@@ -39,13 +39,13 @@ export function Travel({ watch, at, go, past, why }) {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  const begins = watch.instances.map((i) => Date.parse(i.createdAt)).filter((t) => t > 0);
+  const begins = [...watch.instances, ...(watch.roster ? [watch.roster.room] : [])].map((room) => Date.parse(room.createdAt)).filter((t) => t > 0);
   const oldest = Math.min(now - 1000, ...(begins.length > 0 ? begins : [now - 60_000]));
   const [chosen, setSpan] = useState(0);
   const age = now - oldest;
   const offered = spans.filter(([ms], i) => i === 0 || ms < age);
   const spanMs = chosen || (age <= 600_000 ? age : 600_000);
-  const from = Math.max(now - spanMs, oldest);
+  const from = Math.max(Math.min(now - spanMs, at ?? now), oldest);
   const value = at === null ? now : Math.max(from, Math.min(at, now));
   const drag = (event) => {
     const t = Number(event.currentTarget.value);
