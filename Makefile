@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 1
 ARGS     ?=
 
-.PHONY: help run build tools check structure test test-short clients examples deploy contract types conform drill bench abuse capacity fuzz soak
+.PHONY: help run build tools check structure test test-short clients examples web inspector deploy contract types conform drill bench abuse capacity fuzz soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ examples: build bin/nats ## the examples in JavaScript, with React and for the n
 	cd clients/js && npm ci --no-audit --no-fund
 	cd examples/react && npm ci --no-audit --no-fund && npm test
 	cd examples/javascript && npm ci --no-audit --no-fund && npm test
+
+web: ## the inspector's page, built again from its source; what comes out is committed (needs node and npm)
+	cd cmd/roomd/inspector/web && npm ci --no-audit --no-fund && npm run build
+
+inspector: build ## the inspector's page in a browser, against a roomd with 100,000 rooms (PICTURES=docs/pictures takes the manual's pictures again); needs node, npm and Chromium
+	cd clients/js && npm ci --no-audit --no-fund
+	cd cmd/roomd/inspector/web && npm ci --no-audit --no-fund && $(if $(PICTURES),PICTURES=$(abspath $(PICTURES)) )npm test
 
 bin/nats: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/nats-io/natscli/nats@v0.5.1
