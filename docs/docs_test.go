@@ -1,4 +1,3 @@
-// Package docs holds the manual. Its tests compare the manual with the code.
 package docs
 
 import (

@@ -70,6 +70,7 @@ type assembly struct {
 	grants    *leases.Grants
 	commit    *commit.Committer
 	expiry    *upkeep.Leases
+	election  *lead.Election
 	outbox    *messages.Outbox
 	talk      *talk.Talk
 	erase     *erase.Eraser
@@ -376,7 +377,7 @@ func (s *assembly) start() (known <-chan struct{}) {
 	}
 	s.life.Go(func() { s.empty.Run(s.life) })
 	s.life.Go(s.space.Run)
-	election := lead.New(lead.Config{
+	s.election = lead.New(lead.Config{
 		Life: s.life, Log: s.log, Journal: s.journal, Stream: s.leases.Stream(), Instance: s.cfg.Instance, Duties: s.duties(),
 		Between: func(ctx context.Context) {
 			if err := s.projector.Follow(ctx); err != nil && !s.life.Over() {
@@ -384,8 +385,8 @@ func (s *assembly) start() (known <-chan struct{}) {
 			}
 		},
 	})
-	s.life.Go(election.Run)
-	return election.Known()
+	s.life.Go(s.election.Run)
+	return s.election.Known()
 }
 
 // duties are what this instance does while it leads.

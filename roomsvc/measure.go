@@ -6,8 +6,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"natsrooms/events"
+	"natsrooms/roomsvc/guard"
 	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/hooks"
+	"natsrooms/roomsvc/leases"
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/webhooks"
@@ -28,6 +31,7 @@ type Measures struct {
 	Problems []health.Problem           // what is wrong now
 
 	Leads     bool
+	Leader    string // the instance that leads, as far as it is known here; it may be this one
 	InFlight  int64
 	Rooms     int64
 	Members   int
@@ -47,6 +51,7 @@ type Measures struct {
 type StreamMeasure struct {
 	Name            string
 	Messages, Bytes uint64
+	MaxBytes        int64  // what it may hold; 0: no limit of its own
 	First, Last     uint64 // sequences
 }
 
@@ -62,18 +67,10 @@ type ConnectionMeasure struct {
 // is left out.
 const measureWithin = 2 * time.Second
 
-// Measure reads what the instance has counted, and asks the streams what they hold.
+// Measure reads what the instance has counted, and asks the streams what they hold. It goes through
+// all rooms and leases.
 func (s *Service) Measure(ctx context.Context) *Measures {
-	m := &Measures{
-		Instance: s.cfg.Instance, Verbs: s.api.Answered, Commit: &s.commit.Meter, Talk: &s.talk.Meter,
-		Leads: s.leads.Load(), InFlight: s.api.InFlight(), Rooms: s.rep.Living(), Leases: s.leases.Count(), Projected: s.projector.Written(),
-	}
-	if s.feeds != nil {
-		m.Feeds, m.Copying = &s.feeds.Meter, s.feeds.Waiting()
-	}
-	if s.door.guard != nil {
-		m.Guard = &s.door.guard.Meter
-	}
+	m := s.Glance()
 	for _, known := range s.rep.All() {
 		known.View(func(st *room.State) {
 			if st != nil {
@@ -81,9 +78,26 @@ func (s *Service) Measure(ctx context.Context) *Measures {
 			}
 		})
 	}
+	m.Leases, m.Streams = s.leases.Count(), s.MeasureStreams(ctx)
+	m.Revision, m.Applied = s.rep.Passed.Seq(), s.rep.Mark().Revision // after the streams, or it would seem to be behind
+	return m
+}
+
+// Glance reads what costs the same however many rooms there are, and asks nobody: Members, Sessions, Leases
+// and Streams are left out.
+func (s *assembly) Glance() *Measures {
+	m := &Measures{
+		Instance: s.cfg.Instance, Verbs: s.api.Answered, Commit: &s.commit.Meter, Talk: &s.talk.Meter,
+		Leads: s.leads.Load(), Leader: s.election.Leader(), InFlight: s.api.InFlight(), Rooms: s.rep.Living(), Projected: s.projector.Written(),
+	}
+	if s.feeds != nil {
+		m.Feeds, m.Copying = &s.feeds.Meter, s.feeds.Waiting()
+	}
+	if s.door.guard != nil {
+		m.Guard = &s.door.guard.Meter
+	}
 	m.Hooks, m.Webhooks, m.Problems = s.hooks.Counts(), s.webhooks.Counts(), s.health.Problems()
 	m.Used, m.Free = s.space.Bytes()
-	s.measureStreams(ctx, m)
 	m.Revision, m.Applied = s.rep.Passed.Seq(), s.rep.Mark().Revision
 	m.Failed = map[string]uint64{
 		"append": s.commit.Meter.Failed.Value(), "message": s.talk.Meter.Failed.Value(), "history": s.api.Unread.Value(),
@@ -100,7 +114,8 @@ func (s *Service) Measure(ctx context.Context) *Measures {
 	return m
 }
 
-func (s *assembly) measureStreams(ctx context.Context, m *Measures) {
+// MeasureStreams asks the streams what they hold. One that does not say within two seconds is left out.
+func (s *assembly) MeasureStreams(ctx context.Context) (list []StreamMeasure) {
 	ctx, cancel := context.WithTimeout(ctx, measureWithin)
 	defer cancel()
 	names := subjects.Streams
@@ -114,7 +129,68 @@ func (s *assembly) measureStreams(ctx context.Context, m *Measures) {
 			s.log.Debug("asking a stream what it holds", "stream", name, "error", err)
 			continue
 		}
-		st := stream.CachedInfo().State
-		m.Streams = append(m.Streams, StreamMeasure{name, st.Msgs, st.Bytes, st.FirstSeq, st.LastSeq})
+		st, most := stream.CachedInfo().State, stream.CachedInfo().Config.MaxBytes
+		list = append(list, StreamMeasure{name, st.Msgs, st.Bytes, max(most, 0), st.FirstSeq, st.LastSeq})
 	}
+	return list
+}
+
+// Rooms calls f with every room that exists, in no order, and with nothing that ever changes. It asks nobody.
+func (s *assembly) Rooms(f func(subjects.Room, *room.Head)) { s.rep.Heads(f) }
+
+// LimitedUsers lists at most that many end users who reached a limit of theirs lately at this instance, those
+// with the most refusals first.
+func (s *assembly) LimitedUsers(most int) []guard.Limited {
+	if s.door.guard == nil {
+		return nil
+	}
+	return s.door.guard.Limited(time.Now(), most)
+}
+
+// SessionLease is the lease of a member's session.
+type SessionLease struct {
+	UserID, SessionID string
+	Seconds           int
+	EndAt             events.Time // by the clock of facts; 0: it does not end
+	Over              bool        // it has ended
+}
+
+// LeasesIn lists the leases of the sessions of a room's members, of those members that are on the same page of the
+// command members. Sessions without a lease are left out.
+func (s *assembly) LeasesIn(r subjects.Room, nextFlag string, count int) (list []SessionLease, next string, refused *room.Error) {
+	order, err := room.PageOrder(nextFlag)
+	if err != nil {
+		return nil, "", room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", nextFlag)
+	}
+	if count, refused = room.PageCount(count); refused != nil {
+		return nil, "", refused
+	}
+	var sessions []leases.Session
+	found := false
+	s.rep.View(r, func(st *room.State) {
+		if found = st != nil && !st.Ending(); !found {
+			return
+		}
+		n, last := 0, (*room.Member)(nil)
+		st.After(order, func(m *room.Member) bool {
+			if n == count {
+				next = room.PageFlag(last)
+				return false
+			}
+			n, last = n+1, m
+			for _, session := range m.Sessions {
+				sessions = append(sessions, leases.Session{User: m.User, ID: session.SessionID})
+			}
+			return true
+		})
+	})
+	if !found {
+		return nil, "", room.Refuse(room.ErrRoomNotExist, "there is no room %q", r)
+	}
+	for _, session := range sessions {
+		if l := s.leases.Of(session); l.Live || l.Ended {
+			list = append(list, SessionLease{string(session.User), session.ID, l.Seconds, l.EndAt, l.Ended})
+		}
+	}
+	return list, next, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"natsrooms/cmd/internal/creds"
+	"natsrooms/cmd/roomd/inspector"
 )
 
 const readyWithin = 10 * time.Second // for the answer of /readyz, which takes up to 8 s
@@ -67,6 +68,11 @@ func examine(cfg Config, stderr io.Writer) error {
 	if cfg.HTTP != "" {
 		if _, _, err := net.SplitHostPort(cfg.HTTP); err != nil {
 			return fmt.Errorf("--http is %q; it must be HOST:PORT, or :PORT for this machine only", cfg.HTTP)
+		}
+	}
+	if cfg.HTTPPassword != "" {
+		if _, err := inspector.CheckPassword(cfg.HTTPPassword); err != nil {
+			return err
 		}
 	}
 	if cfg.NATS != "" {

@@ -103,6 +103,8 @@ type Config struct {
 
 	HTTP string `name:"http" placeholder:"ADDR" help:"Answer /healthz, /readyz and /metrics (for Prometheus) over HTTP at HOST:PORT; :PORT is for this machine only."`
 
+	HTTPPassword string `name:"http-password" placeholder:"FILE" help:"Password for the inspector, a page at --http that shows rooms and may change them. Without it, the inspector is there only for this machine, and only if the NATS server lets everybody in."`
+
 	TraceIDs bool `name:"trace-ids" help:"Traces, which the environment variables of OpenTelemetry switch on, tell the IDs of rooms and users."`
 
 	LogLevel Level `placeholder:"info" help:"Lowest level to log: debug, info, warn or error."`
@@ -200,6 +202,9 @@ func (c *Config) check() error {
 	}
 	if err := cmp.Or(c.checkAuth(), c.checkHooks(), c.checkWebsocket(), c.checkWebhooks()); err != nil {
 		return err
+	}
+	if c.HTTPPassword != "" && c.HTTP == "" {
+		return errors.New("--http-password is for the page at --http, which is not given")
 	}
 	if err := journal.CheckDomain(c.JSDomain); err != nil {
 		return fmt.Errorf("--js-domain: %w", err)

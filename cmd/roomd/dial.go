@@ -64,6 +64,12 @@ func dial(ctx context.Context, cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	l.wait = d.left()
+	l.open = !l.asks.credentials && cfg.Creds == "" && creds.Redact(cfg.NATS) == cfg.NATS
+	once := &dialer{ctx: ctx, log: log}
+	l.backEnd = func(more ...nats.Option) (*nats.Conn, error) {
+		return once.connect(cfg.NATS, "--creds", cfg.Creds, more...)
+	}
+	l.plain = func(opts ...nats.Option) (*nats.Conn, error) { return nats.Connect(creds.Redact(cfg.NATS), opts...) }
 	return l, nil
 }
 

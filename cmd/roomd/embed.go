@@ -73,6 +73,8 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		l.only = s.ID()
 	}
 	l.end = s.DisconnectClientByID
+	l.open, l.backEnd = in.open, func(more ...nats.Option) (*nats.Conn, error) { return connect(s, inProcess, in.backEnd, log, more...) }
+	l.plain = func(opts ...nats.Option) (*nats.Conn, error) { return connectPlainly(s, inProcess, opts) }
 	d := watchDisk(s, opts.StoreDir)
 	l.store = d.look
 	l.close = func() {
@@ -136,6 +138,14 @@ func connect(s *server.Server, inProcess bool, user nats.Option, log *slog.Logge
 		return nil, fmt.Errorf("connecting to the embedded NATS server: %w", err)
 	}
 	return nc, nil
+}
+
+// connectPlainly connects as anybody on this machine would, with nothing but the options.
+func connectPlainly(s *server.Server, inProcess bool, opts []nats.Option) (*nats.Conn, error) {
+	if inProcess {
+		opts = append(opts, nats.InProcessServer(s))
+	}
+	return nats.Connect("nats://"+clientAddress(s), opts...)
 }
 
 // serverOptions is the options from the configuration file: flags that were given

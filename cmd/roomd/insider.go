@@ -19,8 +19,10 @@ import (
 // made at every start, so that no secret of roomd's is in a file or crosses a wire.
 type insider struct {
 	service nats.Option // for the account of the rooms; nil if the server accepts no users of ours
+	backEnd nats.Option // the same, for the inspector, with the permissions of a back end
 	system  nats.Option // for the system account; nil if the server has none
-	names   []string    // of both
+	names   []string    // of all
+	open    bool        // nobody else needs credentials
 
 	issuer, xkey nkeys.KeyPair // of the answers to the server's auth callout; nil without one
 }
@@ -41,7 +43,8 @@ func letIn(opts *server.Options, callout bool, hooks []string) (*insider, error)
 	if err != nil {
 		return nil, err
 	}
-	in, open := &insider{}, isOpen(opts) && !callout
+	open := isOpen(opts) && !callout
+	in := &insider{open: open}
 	service := policy.Of(policy.Service)
 	service.Publish = slices.Concat(service.Publish, hooks, subjects.ReplaceStream(subjects.StreamMessages, subjects.StreamAside)) // at a start
 	role := permissions(service)
@@ -49,6 +52,9 @@ func letIn(opts *server.Options, callout bool, hooks []string) (*insider, error)
 		role = nil
 	}
 	if in.service, err = in.addUser(opts, account, role); err != nil {
+		return nil, err
+	}
+	if in.backEnd, err = in.addUser(opts, account, permissions(policy.Of(policy.BackEnd))); err != nil {
 		return nil, err
 	}
 	if !opts.NoSystemAccount {

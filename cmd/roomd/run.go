@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -23,9 +24,12 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/internal/version"
+	"natsrooms/cmd/roomd/inspector"
 	"natsrooms/cmd/roomd/spans"
 	"natsrooms/cmd/roomd/web"
+	"natsrooms/docs"
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/auth"
 	"natsrooms/roomsvc/space"
 )
 
@@ -50,12 +54,16 @@ type link struct {
 	image    *roomsvc.Image            // of what the service knew; nil: it leaves none
 	wait     time.Duration             // how long the start may go on waiting for the server; negative: not at all
 	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
+	open     bool                      // that server asks nobody for credentials
 	embedded bool                      // the server is in this process
 	certs    *certificates             // of that server; nil without a configuration
 	store    func() space.Store        // looks at the store of the embedded server; nil without one
 	close    func()                    // closes the connections, and stops the server if it is ours
 
 	issuer, xkey nkeys.KeyPair // of its auth callout; nil without one
+
+	backEnd func(...nats.Option) (*nats.Conn, error) // connects for the inspector, as a back end
+	plain   func(...nats.Option) (*nats.Conn, error) // connects as somebody of whom nothing is known
 }
 
 // hangUp closes the connections.
@@ -80,11 +88,12 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	pages, err := openPages(cfg, log)
+	pages, look, err := openPages(cfg, log)
 	if err != nil {
 		return err
 	}
 	defer pages.Close()
+	defer look.Close() // also if there is no server to connect to
 	var l *link
 	if cfg.NATS != "" {
 		l, err = dial(ctx, cfg, log)
@@ -98,6 +107,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.close()
+	defer look.Close()
 	spans, err := openSpans(ctx, l, log)
 	if err != nil {
 		return err
@@ -124,6 +134,9 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	again := &reloader{cfg: cfg, log: log, level: level, keys: file, svc: svc, certs: l.certs}
 	defer watching(ctx, func(ctx context.Context) { again.watch(ctx, hangUps) })()
 	pages.Show(svc)
+	if look.Show(l.shows(cfg, svc, door)); look != nil {
+		log.Info("the inspector", "page", "http://"+pages.Address()+inspector.Path, "off", look.Off())
+	}
 	fmt.Fprintf(stdout, "ready nats://%s %s\n", l.address, version.String())
 	l.asks.sentinel = door != nil && door.OperatorMode()
 	notify(log, readyState)
@@ -139,6 +152,7 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		door.Stop()
 	}
 	pages.Stopping()
+	look.Close()
 	log.Info("stopping; commands in flight are answered first, a second signal ends it at once")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
 	defer cancel()
@@ -163,15 +177,37 @@ func watching(ctx context.Context, watch func(context.Context)) (end func()) {
 }
 
 // openPages begins to answer over HTTP, if that is wanted.
-func openPages(cfg Config, log *slog.Logger) (*web.Server, error) {
+func openPages(cfg Config, log *slog.Logger) (*web.Server, *inspector.Inspector, error) {
 	if cfg.HTTP == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	pages, err := web.Listen(cfg.HTTP)
-	if err == nil {
-		log.Info("/healthz, /readyz and /metrics are answered", "http", pages.Address())
+	if err != nil {
+		return nil, nil, err
 	}
-	return pages, err
+	look, err := inspector.New(inspector.Config{Log: log, Loopback: pages.Loopback(), Password: cfg.HTTPPassword, Version: version.String()})
+	if err != nil {
+		pages.Close()
+		return nil, nil, err
+	}
+	pages.Handle(inspector.Path, look)
+	pages.Handle("GET /{$}", http.RedirectHandler(inspector.Path, http.StatusFound))
+	log.Info("/healthz, /readyz and /metrics are answered", "http", pages.Address())
+	if cfg.HTTPPassword != "" && !pages.Loopback() {
+		log.Warn("the inspector's password crosses the network in clear, unless something in front of roomd encrypts", "http", pages.Address())
+	}
+	return pages, look, nil
+}
+
+// shows is what the inspector shows.
+func (l *link) shows(cfg Config, svc *roomsvc.Service, door *auth.Callout) inspector.Backing {
+	b := inspector.Backing{
+		Service: svc, Dial: l.backEnd, Open: l.open && door == nil, EndUsers: cfg.feeds(), Roomctl: roomctlAt(l.address, l.asks, door != nil), Manual: docs.Operations,
+	}
+	if door != nil && !door.OperatorMode() {
+		b.Token = l.plain
+	}
+	return b
 }
 
 // openSpans begins to send spans, if the environment wants them.
@@ -217,17 +253,7 @@ func asksOf(nc *nats.Conn) asks {
 
 // suggest prints what a person could do next.
 func suggest(stderr io.Writer, address string, asks asks, tokens bool) {
-	roomctl, at := roomctl(), "nats://"
-	if asks.tls {
-		at = "tls://"
-	}
-	named := asks.credentials && !tokens
-	if named {
-		at += "USER:PASSWORD@"
-	}
-	if named || asks.tls || address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
-		roomctl += " -s " + at + address
-	}
+	roomctl, named := roomctlAt(address, asks, tokens), asks.credentials && !tokens
 	if tokens {
 		files, bearer := "KEY", roomctl
 		if asks.sentinel {
@@ -241,6 +267,22 @@ func suggest(stderr io.Writer, address string, asks asks, tokens bool) {
 		next += ", with a user that the configuration names"
 	}
 	fmt.Fprintf(stderr, "%[2]s:\n  %[1]s enter lobby --as alice\n  %[1]s members lobby\n  %[1]s watch lobby\n", roomctl, next)
+}
+
+// roomctlAt is how to call roomctl so that it reaches the server.
+func roomctlAt(address string, asks asks, tokens bool) string {
+	roomctl, at := roomctl(), "nats://"
+	if asks.tls {
+		at = "tls://"
+	}
+	named := asks.credentials && !tokens
+	if named {
+		at += "USER:PASSWORD@"
+	}
+	if named || asks.tls || address != net.JoinHostPort(defaultHost, strconv.Itoa(defaultPort)) {
+		roomctl += " -s " + at + address
+	}
+	return roomctl
 }
 
 // roomctl is how to call roomctl: the one beside this program, if there is one.

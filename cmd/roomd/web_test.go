@@ -300,7 +300,7 @@ func TestReadyz(t *testing.T) {
 	if _, body := page(t, address, "/readyz"); !bytes.Contains(body, []byte(`"name":"subjects"`)) {
 		t.Errorf("the problem has no name: %s", body)
 	}
-	if code, _ := page(t, address, "/"); code != http.StatusNotFound {
+	if code, _ := page(t, address, "/nothing"); code != http.StatusNotFound {
 		t.Errorf("another page: %d", code)
 	}
 	r.end(t)

@@ -21,9 +21,10 @@ type account struct {
 	reads    chan struct{} // its turns to read; nil: it has not read yet
 	over     chan struct{} // closed when it is cut off; nil: nobody waits for that
 
-	cut     int64 // until when everything is dropped
-	times   int64 // how often in a row
-	lastCut int64 // when its connections were last to be ended
+	hits    uint64 // refusals and cuts, since it is known here
+	cut     int64  // until when everything is dropped
+	times   int64  // how often in a row
+	lastCut int64  // when its connections were last to be ended
 }
 
 // job is a command in its user's line, or on its way through it, or a refusal that is to be answered.

@@ -1,8 +1,10 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,9 +75,11 @@ func (g *Guard) Take(now time.Time, token string, verb room.Verb, size int) (*Pl
 	case passes:
 		return g.wait(a, l)
 	case refused:
+		a.hits++
 		g.Meter.Rate.Inc()
 		return &Place{g, a, &job{}}, tooFast(a.user, wait, l)
 	case cuts:
+		a.hits++
 		g.Meter.CutOff.Inc()
 		g.leaveLine(a)
 		g.say(now, a)
@@ -96,6 +100,7 @@ func (g *Guard) wait(a *account, l *room.Limits) (*Place, *room.Error) {
 		most = g.Waiting
 	}
 	if a.waiting >= most {
+		a.hits++
 		g.Meter.Waiting.Inc()
 		e := room.Refuse(room.ErrBusy, "nothing happened: %d commands of %q are being worked on here, which is the most allowed for one user; try again", most, a.user)
 		e.RetryAfterMs = 100
@@ -155,6 +160,7 @@ func (p *Place) Change(now time.Time, rooms []subjects.Room) *room.Error {
 	if wait == 0 {
 		return nil
 	}
+	p.account.hits++
 	p.guard.Meter.Changes.Inc()
 	e := room.Refuse(room.ErrRateLimited, "%q may change %q %d times a second, and has done so more often; nothing happened; try again in %d ms", p.user, r, limit, millis(wait))
 	e.Limit, e.RetryAfterMs = int64(limit), millis(wait)
@@ -183,6 +189,29 @@ func (g *Guard) CutOff(now time.Time, u subjects.User) time.Time {
 		return until(a.cut)
 	}
 	return time.Time{}
+}
+
+// Limited is a user who reached a limit lately.
+type Limited struct {
+	User    subjects.User
+	Refused uint64    // requests, and times that it was cut off, since it is known here
+	CutOff  time.Time // until when it is cut off; zero: it is not
+}
+
+// Limited lists at most that many users who reached a limit lately, those with the most refusals first.
+func (g *Guard) Limited(now time.Time, most int) (list []Limited) {
+	g.mu.Lock()
+	for _, a := range g.accounts {
+		if l := (Limited{User: a.user, Refused: a.hits}); a.hits > 0 {
+			if now.UnixMicro() < a.cut {
+				l.CutOff = until(a.cut)
+			}
+			list = append(list, l)
+		}
+	}
+	g.mu.Unlock()
+	slices.SortFunc(list, func(a, b Limited) int { return cmp.Or(cmp.Compare(b.Refused, a.Refused), cmp.Compare(a.User, b.User)) })
+	return list[:min(len(list), most)]
 }
 
 // CutOffUntil cuts off a user whom another instance has cut off.

@@ -54,8 +54,9 @@ type Config struct {
 // Election stands for the lead and leads.
 type Election struct {
 	Config
-	known chan struct{}
-	tell  func() // closes known
+	known  chan struct{}
+	tell   func() // closes known
+	leader atomic.Pointer[string]
 
 	// Only the goroutine of Run uses these: the key under which another instance leads, and
 	// since when it has been there unchanged.
@@ -74,6 +75,15 @@ func New(c Config) *Election {
 // that it does not lead, or could not find out.
 func (e *Election) Known() <-chan struct{} { return e.known }
 
+// Leader is the name of the instance that leads, "" if that is not known. It is as of the last look, a
+// second ago or, while nobody answers, longer.
+func (e *Election) Leader() string {
+	if name := e.leader.Load(); name != nil {
+		return *name
+	}
+	return ""
+}
+
 // Run stands for the lead, leads, and stands again, until the life ends.
 func (e *Election) Run() {
 	poll := time.NewTicker(Poll)
@@ -83,6 +93,7 @@ func (e *Election) Run() {
 		switch {
 		case err != nil && !e.Life.Over():
 			e.Log.Debug("standing for the lead", "error", err)
+			e.leader.Store(nil)
 		case seq > 0:
 			e.lead(seq, sent)
 		}
@@ -116,6 +127,7 @@ func (e *Election) stand() (seq uint64, sent time.Time, err error) {
 		expect = m.Sequence
 		var held value
 		if len(m.Data) > 0 && json.Unmarshal(m.Data, &held) == nil && held.Instance != e.Instance && !e.stale(m.Sequence) {
+			e.leader.Store(&held.Instance)
 			return 0, sent, nil
 		}
 	}
@@ -151,6 +163,8 @@ func (e *Election) put(ctx context.Context, expect uint64, data []byte, h nats.H
 // lead does the duties while the key can be renewed in time.
 func (e *Election) lead(seq uint64, sent time.Time) {
 	e.Log.Info("this instance leads")
+	e.leader.Store(&e.Instance)
+	defer e.leader.Store(nil)
 	ctx, cancel := context.WithCancel(e.Life)
 	defer cancel()
 	until := &atomic.Pointer[time.Time]{}

@@ -100,6 +100,22 @@ func (r *Replica) All() []*Room {
 	return rooms
 }
 
+// Heads calls f with every room that exists, as it was last seen, in no order. Nothing that f is given ever
+// changes; f is called under no lock.
+func (r *Replica) Heads(f func(subjects.Room, *room.Head)) {
+	r.mu.RLock()
+	rooms := make([]*Room, 0, len(r.rooms))
+	for _, known := range r.rooms {
+		rooms = append(rooms, known)
+	}
+	r.mu.RUnlock()
+	for _, known := range rooms {
+		if h := known.Head(); h != nil && !h.Ending() {
+			f(known.ID, h)
+		}
+	}
+}
+
 // From is the rooms after one whose IDs start with a prefix, by ID.
 func (r *Replica) From(prefix, after string) (rooms []*Room) {
 	r.mu.RLock()

@@ -5,7 +5,6 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/health"
-	"natsrooms/roomsvc/room"
 )
 
 // Session answers GET session, POST login and POST logout.
@@ -253,6 +252,3 @@ type Claims struct {
 	Hosts     []string    `json:"hosts,omitzero"`
 	ExpiresAt events.Time `json:"expiresAt,omitzero"`
 }
-
-// errorBody is the body of every refusal, as commands have it.
-type errorBody = room.ErrorBody

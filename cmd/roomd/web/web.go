@@ -29,6 +29,7 @@ const (
 // Server is the HTTP server of an instance. The nil Server is none.
 type Server struct {
 	http     *http.Server
+	mux      *http.ServeMux
 	listener net.Listener
 	svc      atomic.Pointer[roomsvc.Service] // nil: it is still starting
 	stopping atomic.Bool
@@ -51,6 +52,7 @@ func Listen(address string) (*Server, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
+	s.mux = mux
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapers, Timeout: readFor}))
@@ -61,6 +63,15 @@ func Listen(address string) (*Server, error) {
 
 // Address is where it listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Loopback reports whether only this machine can ask.
+func (s *Server) Loopback() bool {
+	at, ok := s.listener.Addr().(*net.TCPAddr)
+	return ok && at.IP.IsLoopback()
+}
+
+// Handle adds a page. Its handler has [Server]'s limits of time unless it sets others.
+func (s *Server) Handle(pattern string, page http.Handler) { s.mux.Handle(pattern, page) }
 
 // Show says that the service serves.
 func (s *Server) Show(svc *roomsvc.Service) {
