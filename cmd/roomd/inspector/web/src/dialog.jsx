@@ -48,7 +48,7 @@ function Frame({ entry: { view: View, close } }) {
 export function CommandLine({ verb, body }) {
   const { roomctl = "roomctl" } = useStore(session);
   const [copied, setCopied] = useState(false);
-  const text = line(verb, body).replace(/^roomctl/, roomctl);
+  const text = line(verb, body).replace(/^roomctl/, () => roomctl);
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);

@@ -138,7 +138,7 @@ function Table({ page, sort, order, by }) {
               <Marks room={room} now={now} />
             </th>
             <td class="n">{count(room.members)}{room.maxMembers ? <small> of {count(room.maxMembers)}</small> : ""}</td>
-            <td class="n">{page.rateSeconds > 0 ? rate(room.rate) : <span class="faint">…</span>}</td>
+            <td class="n">{page.rateSeconds >= 1 ? rate(room.rate) : <span class="faint">…</span>}</td>
             <td class="n hide-narrow" title={moment(room.createdAt)}>{span(now - Date.parse(room.createdAt))}</td>
             <td class="n hide-narrow" title={moment(room.lastFactAt)}>{span(now - Date.parse(room.lastFactAt))} ago</td>
             <td class="hide-narrow id">{room.createdBy || <span class="faint">a back end</span>}</td>

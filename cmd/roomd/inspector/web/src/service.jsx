@@ -37,14 +37,16 @@ export function ServicePage() {
   );
 }
 
+const short = (id) => id.slice(-8);
+
 function Ready({ now }) {
   return (
     <section class="card" aria-label="Readiness">
       <div class="ready">
         <span class={`big ${now.ready ? "" : "not"}`} role="status">{now.ready ? "Ready" : "Not ready"}</span>
         <dl class="facts">
-          <div><dt>Instance</dt><dd>{now.instance}</dd></div>
-          <div><dt>Leads</dt><dd>{now.leads ? "this instance" : now.leader || "not known"}</dd></div>
+          <div><dt>Instance</dt><dd title={now.instance}>{short(now.instance)}</dd></div>
+          <div><dt>Leads</dt><dd>{now.leads ? "this instance" : now.leader ? short(now.leader) : "not known"}</dd></div>
           <div><dt>Rooms</dt><dd>{count(now.rooms)}</dd></div>
           <div><dt>Members</dt><dd>{count(now.members)}</dd></div>
           <div><dt>In flight</dt><dd>{count(now.inFlight)}</dd></div>

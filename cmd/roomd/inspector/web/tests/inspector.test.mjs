@@ -183,9 +183,9 @@ look("every action, and the command that does the same", async (tab) => {
     await open();
     await fill?.();
     const command = await page.getByLabel("Command line").innerText();
-    assert.match(command, new RegExp(`^roomctl( -s| --server=)[ ]?${service.url} `));
+    assert.match(command, new RegExp(`^\\S*roomctl -s ${service.url} `));
     if (byShell) { // what is shown does it
-      await run("sh", ["-c", command.replace(/^roomctl/, `'${file("bin/roomctl")}'`)]);
+      await run("sh", ["-c", command.replace(/^\S*roomctl/, `'${file("bin/roomctl")}'`)]);
       await page.getByRole("button", { name: "Cancel" }).click();
     } else {
       await page.getByRole("button", { name: button, exact: true }).last().click();
@@ -266,7 +266,7 @@ look("every action, and the command that does the same", async (tab) => {
   await tab.region("Timeline").getByText("hello from the server").first().waitFor();
   await page.getByLabel("As the member").fill("ben");
   await page.getByLabel("Message", { exact: true }).fill("hello from ben");
-  await run("sh", ["-c", (await page.getByLabel("Command line").innerText()).replace(/^roomctl/, `'${file("bin/roomctl")}'`)]);
+  await run("sh", ["-c", (await page.getByLabel("Command line").innerText()).replace(/^\S*roomctl/, `'${file("bin/roomctl")}'`)]);
   await page.getByLabel("As the member").fill("nobody");
   tab.away = true; // the browser writes down the refusal
   await page.getByRole("button", { name: "Send" }).click();
