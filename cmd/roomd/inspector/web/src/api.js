@@ -106,9 +106,10 @@ export async function logout() {
 /**
  * Follows a stream of events until what it returns is called: take gets each event's name and
  * data. The stream is closed while the page is hidden, and made again when it is looked at or
- * when roomd is back; then it goes on where it was, if roomd still knows.
+ * when roomd is back; then it goes on where it was, if roomd still knows. fails is called if it
+ * can't be had again and again though roomd is there.
  */
-export function follow(path, params, names, take) {
+export function follow(path, params, names, take, fails = () => {}) {
   let source, id = "", again, tries = 0, over = false;
   const close = () => {
     source?.close();
@@ -130,7 +131,7 @@ export function follow(path, params, names, take) {
     source.onerror = () => {
       close();
       // Is it roomd, the session, or only this stream? Whichever it is, asking tells.
-      open().catch(() => {}).then(() => {
+      open().then(() => tries > 1 && fails(), () => {}).then(() => {
         if (!over) again = setTimeout(start, Math.min(250 * 2 ** tries++, 5000));
       });
     };

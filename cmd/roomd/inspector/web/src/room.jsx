@@ -52,7 +52,9 @@ function Room({ watch }) {
           </header>
           <Members list={past ? past.members : roster && state === "live" ? roster.members() : []} watch={watch} past={past} />
         </section>
-        <Attributes watch={watch} />
+        <Attributes watch={watch} past={past} />
+        <Access watch={watch} past={past} />
+        <Instances watch={watch} go={time.go} at={time.at} />
       </div>
       <div class="column">
         <section class="card" aria-label="Timeline">
@@ -60,8 +62,6 @@ function Room({ watch }) {
           <Events watch={watch} past={past} />
           {!past && state === "live" && <Say watch={watch} />}
         </section>
-        <Access watch={watch} />
-        <Instances watch={watch} go={time.go} at={time.at} />
       </div>
     </div>
   );
@@ -101,14 +101,14 @@ function Head({ watch }) {
   );
 }
 
-function Attributes({ watch: { roster, state, details, roomID } }) {
+function Attributes({ watch: { roster, state, details, roomID }, past }) {
   if (!roster || state !== "live") return null;
   const { attributes, revision } = roster.room;
   const keys = Object.keys(attributes).sort();
   return (
     <section class="card" aria-label="Attributes">
       <header>
-        <h2>Attributes</h2>
+        <h2>{past ? "Attributes now" : "Attributes"}</h2>
         <span class="faint">{keys.length === 0 ? "none" : `${count(keys.length)}, as of revision ${count(revision)}`}</span>
         <span class="end"><button class="tiny" onClick={() => actions.setAttribute(roomID)}>Set…</button></span>
       </header>
@@ -136,7 +136,7 @@ function Attributes({ watch: { roster, state, details, roomID } }) {
   );
 }
 
-function Access({ watch: { roster, state, details, roomID } }) {
+function Access({ watch: { roster, state, details, roomID }, past }) {
   if (!roster || state !== "live") return null;
   const { config } = roster.room;
   const rows = [
@@ -146,7 +146,7 @@ function Access({ watch: { roster, state, details, roomID } }) {
   return (
     <section class="card" aria-label="Access">
       <header>
-        <h2>Access</h2>
+        <h2>{past ? "Access now" : "Access"}</h2>
         <span class="faint">{config.access ?? "open"}; {rows.length === 0 ? "nobody is banned or muted" : `${count((details.bans ?? []).length)} banned, ${count((details.mutes ?? []).length)} muted${details.more ? ", and more" : ""}`}</span>
       </header>
       {config.allowedUsers?.length > 0 && <p class="body"><span class="faint">{many(config.allowedUsers.length, "user")} on the list:</span> {config.allowedUsers.join(", ")}</p>}

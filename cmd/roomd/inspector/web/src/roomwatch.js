@@ -44,7 +44,10 @@ export class RoomWatch {
 
   constructor(roomID) {
     this.roomID = roomID;
-    this.#unfollow = follow("events", { room: roomID }, ["hello", "fact", "message"], (name, data) => this.#take(name, data));
+    this.#unfollow = follow("events", { room: roomID }, ["hello", "fact", "message"], (name, data) => this.#take(name, data), () => {
+      this.why = "roomd does not give the events of this room; the page goes on asking";
+      this.#changed();
+    });
     this.#every(everyLease, () => this.#readLeases());
   }
 

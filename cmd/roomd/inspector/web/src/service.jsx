@@ -11,21 +11,24 @@ const samples = new Store([]); // kept while another page is looked at
 
 export function ServicePage() {
   const list = useStore(samples);
+  const [why, setWhy] = useState("");
   useEffect(() => follow("service", {}, ["sample"], (_, sample) => {
     samples.value = [...samples.value, sample].slice(-most);
-  }), []);
+    setWhy("");
+  }, () => setWhy("roomd does not give its figures; the page goes on asking")), []);
   const now = list.at(-1);
   if (!now) {
     return (
       <>
         <h1>Service</h1>
-        <p role="status" class="faint">Waiting for the first figures…</p>
+        <p role="status" class="faint">{why || "Waiting for the first figures…"}</p>
       </>
     );
   }
   return (
     <>
       <h1 class="hear">Service</h1>
+      {why && <p class="refusal" role="alert">{why}</p>}
       <Ready now={now} />
       <Plots list={list} now={now} />
       <div class="side">
