@@ -63,7 +63,7 @@ export function Members({ list, watch, past }) {
         </label>
         <span class="faint" role="status">{words ? `${count(found.length)} of ${count(list.length)}` : ""}</span>
       </div>
-      <div class="members" ref={box} role="listbox" aria-label={past ? "Members then" : "Members"} tabIndex={0} aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
+      <div class="members" hidden={found.length === 0} ref={box} role="listbox" aria-label={past ? "Members then" : "Members"} tabIndex={0} aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
         onKeyDown={press} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
         <div class="all" role="presentation" style={{ height: `${found.length * rowHeight}px` }}>
           {rows.map(({ member, i }) => (
@@ -83,7 +83,7 @@ function Row({ id, member, i, of, at, watch, now, open }) {
   return (
     <div id={id} class={`member ${at ? "at" : ""}`} role="option" aria-selected={at} aria-setsize={of} aria-posinset={i + 1}
       style={{ transform: `translateY(${i * rowHeight}px)` }} onClick={open}>
-      <span class="name"><strong>{member.userID}</strong>{member.userName && member.userName !== member.userID && <small>{member.userName}</small>}</span>
+      <span class="name"><strong>{member.userID}</strong>{" "}{member.userName && member.userName !== member.userID && <small>{member.userName}</small>}</span>
       <span class="marks">
         {member.role === "host" && <span class="badge host">host</span>}
         {devices > 1 && <span class="badge">{devices} devices</span>}

@@ -5,7 +5,7 @@ import * as actions from "./actions.jsx";
 import { Events, Say } from "./events.jsx";
 import { count, many, moment, span } from "./format.js";
 import { Members } from "./members.jsx";
-import { RoomWatch } from "./roomwatch.js";
+import { lastMoment, RoomWatch } from "./roomwatch.js";
 import { useStore } from "./store.js";
 import { Travel, useTravel } from "./travel.jsx";
 
@@ -172,11 +172,13 @@ function Access({ watch: { roster, state, details, roomID }, past }) {
   );
 }
 
-function Instances({ watch: { instances, instanceID, state }, go, at }) {
+function Instances({ watch: { roomID, instances, instanceID, state }, go, at }) {
+  const [why, setWhy] = useState("");
   if (instances.length < 2 && state === "live") return null;
   return (
     <section class="card" aria-label="Rooms of this name">
       <header><h2>Rooms of this name</h2><span class="faint">one after the other, as far as facts are kept</span></header>
+      {why && <p class="body refusal" role="alert">{why}</p>}
       <div class="scroll" tabIndex={0} role="region" aria-label="Rooms of this name, the newest first">
         <table>
           <thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">Why it ended</th><th scope="col" class="n">Facts</th><th scope="col"><span class="hear">Look</span></th></tr></thead>
@@ -191,7 +193,7 @@ function Instances({ watch: { instances, instanceID, state }, go, at }) {
                   <td class="n">{count(i.sequence)}</td>
                   <td class="n">
                     {now ? <button class="tiny" disabled={at === null} onClick={() => go(null)}>Now</button>
-                      : <button class="tiny" aria-label={`Look at the room that ended at ${moment(i.endedAt ?? i.createdAt)}`} onClick={() => go(Date.parse(i.endedAt ?? i.createdAt) - 1)}>Look</button>}
+                      : <button class="tiny" aria-label={`Look at the room that ended at ${moment(i.endedAt ?? i.createdAt)}`} onClick={() => lastMoment(roomID, i).then(go, (err) => setWhy(err.message))}>Look</button>}
                   </td>
                 </tr>
               );

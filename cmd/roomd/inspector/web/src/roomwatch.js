@@ -272,6 +272,15 @@ export class RoomWatch {
   }
 }
 
+/** The last moment of an instance that has ended at which somebody was in, or that of its end. */
+export async function lastMoment(roomID, { instanceID, sequence, createdAt, endedAt }) {
+  const { events } = await command("history", { roomID, instanceID, afterSequence: Math.max(0, sequence - 50) });
+  const facts = events.map(whole);
+  let i = facts.length;
+  while (i > 0 && (facts[i - 1].type === destroyed || facts[i - 1].data.memberList?.some((m) => m.reason === "destroyed") || facts[i - 1].data.memberCount === 0)) i--;
+  return Math.max(Date.parse(createdAt), Date.parse(facts[i]?.time ?? endedAt) - 1);
+}
+
 /**
  * The room as it was at a moment: who was in, and what happened around then. tell gets it, at
  * first with the first page of members alone.
