@@ -120,7 +120,7 @@ function Door({ ended }) {
     }
   };
   return (
-    <div class="door">
+    <main class="door">
       <form onSubmit={submit}>
         <h1 class="brand"><img src="icon.svg" alt="" />natsrooms</h1>
         {ended && !why && <p role="status">The session has ended. Log in again.</p>}
@@ -132,6 +132,6 @@ function Door({ ended }) {
         <button class="main" disabled={busy}>Log in</button>
         <Contact />
       </form>
-    </div>
+    </main>
   );
 }

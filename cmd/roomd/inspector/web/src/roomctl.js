@@ -58,5 +58,5 @@ const lines = {
 /** The line for a command. */
 export function line(verb, body) {
   const [command, args] = lines[verb](body);
-  return ["roomctl", ...command, ...plain(args)].map(quoted).join(" ");
+  return ["roomctl", ...command, ...plain(args.map((arg) => arg ?? ""))].map(quoted).join(" "); // what has not been typed yet is empty
 }

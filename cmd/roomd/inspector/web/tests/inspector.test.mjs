@@ -182,7 +182,7 @@ look("every action, and the command that does the same", async (tab) => {
   const action = async (open, fill, button, { byShell = false } = {}) => {
     await open();
     await fill?.();
-    const command = await page.getByLabel("Command line").innerText();
+    const command = await page.getByRole("dialog").last().getByLabel("Command line").innerText();
     assert.match(command, new RegExp(`^\\S*roomctl -s ${service.url} `));
     if (byShell) { // what is shown does it
       await run("sh", ["-c", command.replace(/^\S*roomctl/, `'${file("bin/roomctl")}'`)]);
@@ -385,6 +385,7 @@ for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 360], 
     await tab.visit("#/users");
     await tab.region("Blocked users").waitFor();
     await tab.accessible("users");
+    tab.away = true; // the browser writes down that there is none
     await tab.visit("#/rooms/nothing%20here");
     await tab.text("There is no such room");
     await tab.accessible("no room");
