@@ -1,7 +1,7 @@
 // Facts and messages in words.
 
 import { type } from "../../../../../clients/js/src/wire.js";
-import { count } from "./format.js";
+import { count, moment } from "./format.js";
 
 const named = (users) => {
   const ids = users.map(({ userID }) => userID);
@@ -9,7 +9,7 @@ const named = (users) => {
 };
 const by = (user) => (user ? ` (by ${user})` : "");
 const because = (text) => (text ? `: ${text}` : "");
-const until = ({ until }) => (until ? ` until ${new Date(until).toLocaleString()}` : "");
+const until = ({ until }) => (until ? ` until ${moment(until)}` : "");
 
 const reasons = {
   left: "left", switched: "switched to another room", expired: "went: the lease ran out", replaced: "was replaced by another device",

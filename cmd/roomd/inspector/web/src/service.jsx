@@ -116,7 +116,7 @@ function Plots({ list, now }) {
       ...(verbs.length === 0 ? [one("all", of((s) => s.all.perSecond))] : []),
     ]],
     ["Answered within", now.all.p99Ms ? `${ms(now.all.p50Ms)} / ${ms(now.all.p99Ms)}` : "–", ms, [one("half of them", of((s) => s.all.p50Ms || null)), one("99 of 100", of((s) => s.all.p99Ms || null))]],
-    ["Facts and messages a second", rate(now.commit.factsPerSecond + now.talk.storedPerSecond + now.talk.livePerSecond), rate, [
+    ["Facts, messages a second", rate(now.commit.factsPerSecond + now.talk.storedPerSecond + now.talk.livePerSecond), rate, [
       one("facts", of((s) => s.commit.factsPerSecond)), one("messages stored", of((s) => s.talk.storedPerSecond)), one("live only", of((s) => s.talk.livePerSecond)),
     ]],
     ["Commands stored together", now.commit.batch ? now.commit.batch.toFixed(1) : "–", (n) => n.toFixed(n < 10 ? 1 : 0), [one("commands", of((s) => s.commit.batch || null))]],

@@ -46,6 +46,9 @@ function look(name, body, options) {
 
 async function picture(tab, name) {
   const path = join(pictures, `inspector-${name}.png`);
+  await tab.page.evaluate(() => { // where this machine has its roomctl is of no interest
+    for (const { firstChild: text } of document.querySelectorAll(".command pre")) text.data = text.data.replace(/^\S*roomctl -s \S+/, "roomctl");
+  });
   await tab.page.screenshot({ path, animations: "disabled" });
   const { size } = await stat(path);
   assert.ok(size < 200_000, `${path} has ${size} bytes`);
@@ -344,13 +347,21 @@ look("the service: plots, streams, who leads, and why it is not well", async (ta
   await tab.region("Readiness").getByText("this instance").waitFor();
   await tab.region("Streams").getByRole("row", { name: /ROOM_MESSAGES/ }).waitFor();
   // Something for the plots.
+  await caller.ask("enter", { roomID: "park", userID: "bob" });
   let over = false;
   const busy = (async () => {
-    for (let i = 0; !over; i++) await caller.ask("send", { roomID: "lobby", userID: "bob", sessionID: "tablet", type: "custom", data: `${i}` });
+    for (let i = 0; !over; i++) {
+      const rest = i % 40 < 10 ? 30 : 5; // it comes and goes, as people do
+      await caller.all(rest, (k) => caller.ask("send", { roomID: "park", userID: "bob", type: "custom", data: `${k}` }), 8);
+      await caller.all(8, (k) => caller.ask("enter", { roomID: "park", userID: `walker-${k}` }));
+      await caller.all(4, (k) => caller.ask("leave", { roomID: "park", userID: `walker-${k}` }));
+      await caller.ask("get", { roomID: "park" });
+    }
   })();
   await page(tab).getByRole("img", { name: /^Commands a second, now: send [1-9]/ }).waitFor();
   await tab.region("Commands").getByRole("row", { name: /^send/ }).waitFor();
   await tab.accessible("the service");
+  if (process.env.PICTURES) await tab.page.waitForTimeout(40_000); // a picture is of some time
   await picture(tab, "service");
   over = true;
   await busy;
