@@ -34,8 +34,12 @@ function Frame({ entry: { view: View, close } }) {
   const title = useId();
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current.showModal();
-    return () => before?.isConnected && before.focus();
+    const el = dialog.current;
+    el.showModal();
+    return () => {
+      el.close(); // while it is open, nothing behind it can have the focus
+      if (before?.isConnected) before.focus();
+    };
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby={title} onClose={() => close()}>

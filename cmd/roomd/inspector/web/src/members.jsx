@@ -63,7 +63,7 @@ export function Members({ list, watch, past }) {
         </label>
         <span class="faint" role="status">{words ? `${count(found.length)} of ${count(list.length)}` : ""}</span>
       </div>
-      <div class="members" hidden={found.length === 0} ref={box} role="listbox" aria-label={past ? "Members then" : "Members"} tabIndex={0} aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
+      <div class="members" ref={box} role="listbox" aria-label={past ? "Members then" : "Members"} tabIndex={0} aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
         onKeyDown={press} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
         <div class="all" role="presentation" style={{ height: `${found.length * rowHeight}px` }}>
           {rows.map(({ member, i }) => (
