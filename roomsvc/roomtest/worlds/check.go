@@ -34,9 +34,16 @@ func (w *World) Check() map[string]*Roster {
 			w.T.Errorf("members of %s says %s %d %v; the facts make %s %d %v", id, at.InstanceID, at.Sequence, users, r.Instance, r.Sequence, r.List())
 		}
 	}
-	list, err := w.Client.List(w.Ctx, room.ListRequest{Freshness: room.Freshness{Sync: true}})
-	if err != nil || len(list.RoomList) != len(rooms) {
-		w.T.Errorf("list: %v; it names %d rooms, the facts make %d", err, len(list.RoomList), len(rooms))
+	listed := 0
+	for next, more := "", true; more; more = next != "" {
+		list, err := w.Client.List(w.Ctx, room.ListRequest{Freshness: room.Freshness{Sync: true}, Page: room.Page{NextFlag: next}})
+		if err != nil {
+			w.T.Fatalf("list: %v", err)
+		}
+		listed, next = listed+len(list.RoomList), list.NextFlag
+	}
+	if listed != len(rooms) {
+		w.T.Errorf("list names %d rooms, the facts make %d", listed, len(rooms))
 	}
 	if len(facts) > 0 {
 		w.Projected(facts[len(facts)-1])
