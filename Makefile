@@ -9,7 +9,8 @@ ARGS     ?=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## a service with a NATS server of its own on port 4222, stored in ./data, for all examples (ARGS="--port -1" to change)
+run: ## a service with a NATS server of its own on port 4222, stored in ./data, for all examples (ARGS="--port -1" to change)
+	go build -tags notraces -o bin/ ./cmd/roomd ./cmd/roomctl
 	@exec bin/roomd --config examples/roomd.yaml $(ARGS)
 
 build: ## the service and the tool for people, roomd and roomctl, into bin/
@@ -34,6 +35,7 @@ check: ## format, vet, staticcheck, go.mod, the import rule and structure: what 
 	go vet ./...
 	go tool staticcheck ./...
 	go vet ./.ci/structure
+	go vet -tags notraces ./cmd/roomd
 	go mod tidy -diff
 	cd deploy/observability && go vet ./... && go mod tidy -diff
 	.ci/imports.sh
@@ -44,6 +46,7 @@ structure: ## how the code hangs together: circles of files, lengths, shares of 
 
 test: ## every test, race detector on
 	go test -race -timeout 30m ./...
+	go test -race -tags notraces ./cmd/roomd/spans
 	cd deploy/observability && go test -count 1 ./...
 
 test-short: ## the quick tests, for while you work

@@ -134,6 +134,11 @@ for package in $(cut -d '|' -f 1 <<<"$graph" | grep -E "^$module/(cmd|docs|examp
 	blind "${package#"$module"/}" "$support"
 done
 
+# What make run builds has nothing of what only traces need.
+for dep in $(go list -deps -tags notraces ./cmd/roomd); do
+	[[ ! $dep =~ ^(google\.golang\.org/grpc|go\.opentelemetry\.io/otel/(sdk|exporters)|github\.com/grpc-ecosystem)(/.*)?$ ]] || broken "cmd/roomd with the tag notraces depends on $dep"
+done
+
 # The core knows no clock, network, randomness, context, log or file.
 blind roomsvc/room 'context|crypto/.*|io/.*|log(/.*)?|math/rand(/v2)?|net(/.*)?|os(/.*)?|sync(/.*)?|syscall|time'
 for package in subjects events roomsvc/room; do

@@ -1,5 +1,5 @@
-// Package spans sends the spans of an instance to where the standard environment variables of
-// OpenTelemetry say. The service itself knows only its interface.
+//go:build !notraces
+
 package spans
 
 import (
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -22,9 +21,6 @@ import (
 
 // closeWithin is how long the last spans may take at the end.
 const closeWithin = 3 * time.Second
-
-// Instance is what its spans say about an instance.
-type Instance struct{ ID, Version string }
 
 // Spans sends spans. The nil Spans is none.
 type Spans struct {
@@ -53,23 +49,6 @@ func Open(ctx context.Context, of Instance, log *slog.Logger) (*Spans, error) {
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("spans are lost", "error", err) }))
 	return &Spans{sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about)), log}, nil
-}
-
-// wanted says whether the environment wants spans.
-func wanted() (bool, error) {
-	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return false, nil
-	}
-	switch name := os.Getenv("OTEL_TRACES_EXPORTER"); name {
-	case "otlp":
-		return true, nil
-	case "none":
-		return false, nil
-	case "":
-		return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "", nil
-	default:
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER is %q; it must be otlp or none", name)
-	}
 }
 
 // exporter reads everything else from the environment by itself.
