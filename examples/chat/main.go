@@ -37,9 +37,10 @@ func main() {
 }
 
 func chat(ctx context.Context, roomID, userID string) error {
-	nc, err := nats.Connect(cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL))
+	url := cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL)
+	nc, err := nats.Connect(url)
 	if err != nil {
-		return err
+		return fmt.Errorf("nobody answers at %s (%w); make run starts a service", url, err)
 	}
 	defer nc.Close()
 	me := client.New(nc, client.Config{UserID: userID, UserForm: true})
