@@ -387,6 +387,34 @@ func TestWebhookLetters(t *testing.T) {
 	}
 }
 
+// What is too old and fails is given up, and so is untried what is as old behind it; what is young is
+// delivered as ever.
+func TestWebhookGiveUp(t *testing.T) {
+	r := receiver.New(t)
+	failing := atomic.Bool{}
+	failing.Store(true)
+	r.Answer(func(out http.ResponseWriter, _ *receiver.Got) {
+		if failing.Load() {
+			out.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	cfg := delivering(hookTo("app", r))
+	cfg.Webhooks.GiveUp = 2 * time.Second
+	w, _ := newWorld(t, 1, cfg)
+	ok[room.JoinedReply](w, "create", `{"roomID":"lobby","userID":"alice"}`)
+	ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"bob"}`)
+	ok[room.JoinedReply](w, "join", `{"roomID":"lobby","userID":"carol"}`)
+	list := letters(w, "app", 3)
+	if l := list[0]; l.Tries < 2 || l.Type != events.RoomCreated || !strings.HasPrefix(l.Why, "it was given up after 2s: the receiver answered 500") || l.Died-l.At < 2000 {
+		t.Errorf("%+v", l)
+	}
+	failing.Store(false)
+	ok[room.LeftReply](w, "leave", `{"roomID":"lobby","userID":"bob"}`)
+	if got := r.Wait(patience, 1); got[0].Event.Type() != events.MemberLeft || r.Tries(list[0].Event) < 2 {
+		t.Errorf("%s arrives", got[0].Body)
+	}
+}
+
 // A message that is erased while its room is behind is not delivered, and the room goes on.
 func TestWebhookErasedMeanwhile(t *testing.T) {
 	r := receiver.New(t)

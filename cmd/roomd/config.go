@@ -95,7 +95,7 @@ type Config struct {
 	Webhook        Webhooks      `placeholder:"URL" help:"Deliver facts to this URL, or as NAME=URL; once for each. docs/webhooks.md says how, and what the configuration file can say besides."`
 	WebhookSecret  []string      `placeholder:"FILE" sep:"," help:"What requests over HTTP are signed with: whsec_ and 24 to 64 random bytes in base64. Two files, separated by a comma, while one secret takes the place of the other."`
 	WebhookPrivate bool          `help:"Webhooks, and hooks over HTTP, may lead to addresses of private networks and this machine, and need not be https."`
-	WebhookGiveUp  time.Duration `placeholder:"72h" help:"How old an event that cannot be delivered becomes before it is put aside: 1m to 720h, and no longer than facts are kept."`
+	WebhookGiveUp  time.Duration `placeholder:"72h" help:"How old an event that cannot be delivered becomes before it is put aside: 1s to 720h, and no longer than facts are kept."`
 
 	Feeds bool `help:"End users connect as themselves, with permissions that something other than roomd gives them: they hear rooms on feeds of their own and read only what is theirs. If one instance has it, all have it."`
 

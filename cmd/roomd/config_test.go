@@ -117,7 +117,7 @@ func TestRefusedArguments(t *testing.T) {
 		{"--webhook-give-up 1h", "--webhook-give-up is for --webhook URL"},
 		{"--webhook https://app.example/ --webhook-secret s --webhook-give-up 200h", "facts are kept for 168h"},
 		{"--webhook https://app.example/ --webhook-secret s --webhook-give-up 30h --facts-keep 24h", "facts are kept for 24h"},
-		{"--webhook https://app.example/ --webhook-secret s --webhook-give-up 1s", "it must be 1m0s to 720h"},
+		{"--webhook https://app.example/ --webhook-secret s --webhook-give-up 1ms", "it must be 1s to 720h"},
 		{"--hook send=https://app.example/", "there is no secret to sign with"},
 		{"--no-such-flag", "--no-such-flag"},
 		{"lobby", "lobby"},

@@ -23,6 +23,7 @@ import (
 
 	"natsrooms/cmd/internal/version"
 	"natsrooms/cmd/roomd/web"
+	"natsrooms/roomsvc/roomtest/receiver"
 )
 
 // page asks for a page of a roomd over HTTP.
@@ -107,7 +108,9 @@ func (a *tally) ask(subject, body string) {
 // What /metrics says is what has happened, exactly.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--http", ":0", "--feeds", "--limit", "user-commands=1", "--hook", "send=app.send", "--hook-trusted")
+	app := receiver.New(t)
+	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--http", ":0", "--feeds", "--limit", "user-commands=1", "--hook", "send=app.send", "--hook-trusted",
+		"--webhook", "app="+app.URL, "--webhook-secret", app.Secret, "--webhook-private")
 	address := pagesOf(t, r)
 	nc, err := nats.Connect(r.url, patientDial)
 	if err != nil {
@@ -156,6 +159,8 @@ func TestMetrics(t *testing.T) {
 		`natsrooms_limit_hits_total{limit="waiting"}`:  0, `natsrooms_limit_hits_total{limit="changes"}`: 0,
 		"natsrooms_journal_lag": 0, "natsrooms_projection_lag": 0, "natsrooms_feeds_waiting": 0, "natsrooms_feeds_dropped_total": 0,
 		`natsrooms_hook_outcomes_total{outcome="passed",verb="send"}`: 3, `natsrooms_hook_outcomes_total{outcome="slow",verb="send"}`: 0, `natsrooms_hook_waiting{verb="send"}`: 0,
+		`natsrooms_webhook_deliveries_total{outcome="delivered",webhook="app"}`: 8, `natsrooms_webhook_deliveries_total{outcome="failed",webhook="app"}`: 0,
+		`natsrooms_webhook_rooms_behind{webhook="app"}`: 0, `natsrooms_webhook_dead_letters{webhook="app"}`: 0, `natsrooms_webhook_oldest_seconds{webhook="app"}`: 0,
 		`natsrooms_nats_connected{connection="hooks"}`: 1, `natsrooms_nats_connected{connection="service"}`: 1, `natsrooms_nats_reconnects_total{connection="service"}`: 0,
 	} {
 		want[name] = value
@@ -173,7 +178,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		want["natsrooms_feeds_copies_total"] = heard
-		for _, name := range []string{"ROOMS", "ROOM_MESSAGES", "KV_rooms", "KV_room_sessions", "KV_room_blocks"} {
+		for _, name := range []string{"ROOMS", "ROOM_MESSAGES", "KV_rooms", "KV_room_sessions", "KV_room_blocks", "KV_room_webhooks"} {
 			s, err := js.Stream(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)

@@ -219,7 +219,7 @@ func (l *lanes) bury(n *lane, e *event, why string) bool {
 		if l.ctx.Err() == nil {
 			l.log.Warn("a dead letter could not be stored; it is tried again", "webhook", l.sender.Name, "room", e.room, "event", e.id, "error", err)
 		}
-		n.failing = true // so that there is a pause
+		n.tries = max(n.tries, 1) // so that there is a pause
 		return false
 	}
 	n.tries, n.last = 0, nil
@@ -264,7 +264,7 @@ func (l *lanes) fallBehind(n *lane) bool {
 // catchUp delivers the next event of a room that is behind, from the stream; false: the lead is
 // over, or the lane has ended.
 func (l *lanes) catchUp(n *lane) bool {
-	if n.failing && !l.rest(n) {
+	if n.tries > 0 && !l.rest(n) {
 		return false
 	}
 	l.mu.Lock()

@@ -32,7 +32,7 @@ type Hook struct {
 // Settings say what is delivered. With the zero value nothing is.
 type Settings struct {
 	Hooks  []Hook
-	GiveUp time.Duration // how old an event that cannot be delivered may become: 1 min to 30 days; 0: 72 h
+	GiveUp time.Duration // how old an event that cannot be delivered may become: 1 s to 30 days; 0: 72 h
 	First  time.Duration // the pause after the first failure; it doubles with each; 0: 1 s
 	Most   time.Duration // the longest pause; 0: 10 min
 }
@@ -44,7 +44,7 @@ const (
 	defaultTimeout = 10 * time.Second
 	minTimeout     = time.Second
 	maxTimeout     = 30 * time.Second
-	minGiveUp      = time.Minute
+	minGiveUp      = time.Second
 	maxGiveUp      = 30 * 24 * time.Hour
 	defaultFirst   = time.Second
 	defaultMost    = 10 * time.Minute
