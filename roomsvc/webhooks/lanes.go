@@ -219,7 +219,7 @@ func (l *lanes) bury(n *lane, e *event, why string) bool {
 		if l.ctx.Err() == nil {
 			l.log.Warn("a dead letter could not be stored; it is tried again", "webhook", l.sender.Name, "room", e.room, "event", e.id, "error", err)
 		}
-		n.tries = max(n.tries, 1) // so that there is a pause
+		n.tries, n.after = max(n.tries, 1), 0 // so that there is a pause
 		return false
 	}
 	n.tries, n.last = 0, nil

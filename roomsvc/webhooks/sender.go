@@ -19,6 +19,7 @@ const (
 	mostWait  = time.Hour // that an answer may have everything wait for, by Retry-After
 	mostAfter = 24 * time.Hour
 	sayEvery  = 10 * time.Second // the log is told of failures
+	leadAgain = 100 * time.Millisecond
 )
 
 // sender posts the events of one webhook.
@@ -75,8 +76,10 @@ func (s *sender) try(ctx context.Context, e *event, late bool) try {
 		return try{verdict: ended}
 	}
 	defer func() { <-s.slots }()
-	if !time.Now().Before(s.until()) { // another instance may lead already
-		return try{verdict: ended}
+	for !time.Now().Before(s.until()) { // another instance may lead already
+		if !sleep(ctx, leadAgain) {
+			return try{verdict: ended}
+		}
 	}
 	began := time.Now()
 	answer, err := s.poster.Send(ctx, e.id, e.fill(s.Binary, s.source))

@@ -18,6 +18,7 @@ const (
 	ackWithin = time.Hour          // a lane may hold an event for long; whoever leads next does not wait for this
 	unusedFor = 7 * 24 * time.Hour // after which a consumer is deleted that nobody reads
 	goOnAfter = time.Second        // after an error
+	tellAgain = time.Minute        // the log is told of an error
 )
 
 // errOutOfOrder says that something was lost or came again; the consumer has to begin again.
@@ -56,13 +57,18 @@ func (s *source) config() jetstream.ConsumerConfig {
 // run delivers what the stream has until ctx ends. began is called once, when it is at work or has
 // failed for the first time.
 func (s *source) run(ctx context.Context, began func()) {
+	var told time.Time
 	for ctx.Err() == nil {
 		err := s.once(ctx, began)
 		began()
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Warn("a webhook begins again where everything before was delivered", "webhook", s.sender.Name, "stream", s.origin.stream, "because", err)
+		level := slog.LevelDebug
+		if time.Since(told) > tellAgain {
+			level, told = slog.LevelWarn, time.Now()
+		}
+		s.log.Log(ctx, level, "a webhook begins again where everything before was delivered", "webhook", s.sender.Name, "stream", s.origin.stream, "because", err)
 		sleep(ctx, goOnAfter)
 	}
 }
