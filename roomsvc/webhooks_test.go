@@ -415,6 +415,31 @@ func TestWebhookGiveUp(t *testing.T) {
 	}
 }
 
+// A receiver that fails for a while, a minute in the long form, gets everything with the usual pauses
+// once it works again.
+func TestWebhookDown(t *testing.T) {
+	down := 3 * time.Second
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		down = time.Minute
+	}
+	r := receiver.New(t)
+	var first atomic.Pointer[time.Time]
+	r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
+		if first.CompareAndSwap(nil, &g.At); time.Since(*first.Load()) < down {
+			out.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	w, _ := newWorld(t, 1, roomsvc.Config{Webhooks: webhooks.Settings{Hooks: []webhooks.Hook{hookTo("app", r)}}})
+	want := busyRooms(w, 10, 5, func() {})
+	got := r.Wait(3*down+patience, want) // the last pause is no longer than all before it
+	inOrder(t, got, want)
+	for _, g := range got {
+		if n := r.Tries(g.ID); n > 10 {
+			t.Errorf("%s was tried %d times", g.ID, n)
+		}
+	}
+}
+
 // A message that is erased while its room is behind is not delivered, and the room goes on.
 func TestWebhookErasedMeanwhile(t *testing.T) {
 	r := receiver.New(t)
