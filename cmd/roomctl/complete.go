@@ -27,18 +27,38 @@ func completes(ctx context.Context, stdout, stderr io.Writer) bool {
 	}
 	var c cli
 	parser := newParser(&c, stdout, stderr, func(int) {})
-	asked := false
-	kongcompletion.Register(parser, kongcompletion.WithExitFunc(func(int) { asked = true }),
-		kongcompletion.WithPredictor("room", complete.PredictFunc(func(a complete.Args) []string { return roomsFor(ctx, a) })),
-		kongcompletion.WithPredictor("context", complete.PredictFunc(func(complete.Args) []string { return contexts() })),
-		kongcompletion.WithPredictor("command", complete.PredictFunc(func(complete.Args) []string {
+	command, err := kongcompletion.Command(parser, kongcompletion.WithPredictors(map[string]complete.Predictor{
+		"room":    complete.PredictFunc(func(a complete.Args) []string { return roomsFor(ctx, a) }),
+		"context": complete.PredictFunc(func(complete.Args) []string { return contexts() }),
+		"command": complete.PredictFunc(func(complete.Args) []string {
 			names := []string{"flags"}
 			for _, n := range parser.Model.Children {
 				names = append(names, n.Name)
 			}
 			return names
-		})))
-	return asked
+		}),
+	}))
+	if err != nil {
+		return true // there is nobody to tell
+	}
+	countCommonFlags(&command)
+	shell := complete.New(parser.Model.Name, command)
+	shell.Out = stdout
+	return shell.Complete()
+}
+
+// countCommonFlags lets the flags of every command stand before arguments: the library takes
+// them, and their values, for arguments.
+func countCommonFlags(command *complete.Command) {
+	common, ok := command.Args.(*kongcompletion.PositionalPredictor)
+	if !ok {
+		return
+	}
+	for _, sub := range command.Sub {
+		if own, ok := sub.Args.(*kongcompletion.PositionalPredictor); ok {
+			own.ArgFlags, own.BoolFlags = append(own.ArgFlags, common.ArgFlags...), append(own.BoolFlags, common.BoolFlags...)
+		}
+	}
 }
 
 // roomsFor is the rooms whose ID begins with what was typed: all of them or, for an end user,

@@ -355,9 +355,9 @@ func (d *doctor) stream(info *jetstream.StreamInfo) {
 	case behind > 0:
 		d.say(name, worry, "bring back the servers that are down: nats stream report", "%d of its %d replicas are not current", behind, cfg.Replicas)
 	case percent >= fullStream:
-		d.say(name, worry, "raise its max_bytes, or keep less", "%d percent of the %s that it may store are used", percent, size10(uint64(cfg.MaxBytes)))
+		d.say(name, worry, "raise its max_bytes, or keep less", "%d percent of the %s that it may store are used", percent, amount(uint64(cfg.MaxBytes)))
 	default:
-		d.say(name, well, "", "%d messages, %s%s; its settings are as they must be", info.State.Msgs, size10(info.State.Bytes), replicas(cfg.Replicas))
+		d.say(name, well, "", "%s, %s%s; its settings are as they must be", count(int(info.State.Msgs), "entry", "entries"), amount(info.State.Bytes), replicas(cfg.Replicas))
 	}
 }
 
@@ -368,8 +368,8 @@ func replicas(n int) string {
 	return ""
 }
 
-// size10 is bytes for people.
-func size10(n uint64) string {
+// amount is a number of bytes for people.
+func amount(n uint64) string {
 	for _, unit := range []struct {
 		name string
 		size uint64

@@ -28,6 +28,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if completes(context.Background(), os.Stdout, os.Stderr) { // a shell of TestCompletion asks
+		os.Exit(0)
+	}
 	for _, name := range []string{envServer, envAs, envToken} {
 		os.Unsetenv(name)
 	}

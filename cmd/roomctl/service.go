@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
@@ -78,11 +79,10 @@ func (s *session) instances(ctx context.Context) ([]instance, error) {
 		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			slices.SortFunc(all, func(x, y instance) int { return cmp.Compare(x.Name, y.Name) })
 			return all, nil
+		case errors.Is(err, nats.ErrNoResponders):
+			return nil, client.ErrNoService
 		case err != nil:
 			return nil, err
-		}
-		if len(m.Data) == 0 {
-			return nil, client.ErrNoService // nobody heard it
 		}
 		i, err := instanceOf(m.Data)
 		if err != nil {
@@ -99,7 +99,14 @@ func next(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nat
 }
 
 func instanceOf(data []byte) (i instance, err error) {
-	var said micro.Stats
+	var said struct { // of micro.Stats, whose durations are numbers
+		Started   time.Time `json:"started"`
+		Endpoints []struct {
+			Name        string         `json:"name"`
+			NumRequests int            `json:"num_requests"`
+			Data        jsontext.Value `json:"data"`
+		} `json:"endpoints"`
+	}
 	if err := json.Unmarshal(data, &said); err != nil {
 		return i, fmt.Errorf("an instance says something that is not understood: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ type topCmd struct {
 
 // leastInterval keeps top from asking too much.
 const leastInterval = 500 * time.Millisecond
+
+// narrow is a screen that has no place for all that there is to say of an instance.
+const narrow = 72
 
 // topRooms is how many rooms are shown if there is no screen to fill.
 const topRooms = 20
@@ -268,7 +272,11 @@ func (m *topModel) instances() string {
 		if r := []rune(name); len(r) > 12 {
 			name = string(r[:11]) + "…"
 		}
-		t.AppendRow(table.Row{word(name), word(i.Version), leads, i.Rooms, i.InFlight, up(m.shot.Time.Sub(i.Started)), state})
+		row := table.Row{word(name), word(i.Version), leads, i.Rooms, i.InFlight, up(m.shot.Time.Sub(i.Started)), state}
+		if m.width > 0 && m.width < narrow {
+			row[4], row[5] = "", ""
+		}
+		t.AppendRow(row)
 	}
 	return render(t)
 }
@@ -303,10 +311,12 @@ func (m *topModel) busiest(n int) string {
 	return render(t)
 }
 
-// shortened keeps a text from taking more than a third of the screen, so that a room has one line.
+// shortened keeps a text from taking more than half of what the figures leave of a line, so that
+// a room has one line.
 func shortened(s string, width int) string {
-	if most := width / 3; width > 0 && cells(s) > most {
-		return text.Trim(s, max(most-1, 1)) + "…"
+	const figures = 34
+	if most := max((width-figures)/2, 8); width > 0 && cells(s) > most {
+		return text.Trim(s, most-1) + "…"
 	}
 	return s
 }
@@ -331,7 +341,7 @@ func (m *topModel) foot() string {
 		lines = append(lines, keys)
 	}
 	for i, line := range lines {
-		lines[i] = wrap(line, max(m.width, 40), "")
+		lines[i] = wrap(line, cmp.Or(m.width, 1<<20), "")
 	}
 	return strings.Join(lines, "\n")
 }
