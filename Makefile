@@ -22,6 +22,7 @@ tools: ## all programs, with those that measure, into bin/
 contract: ## docs/contract and README's tables, generated again from the code
 	go run ./docs/contract/generate
 	go test ./docs -run '^TestTables$$' -update
+	go test ./cmd/roomctl -run '^TestManual$$' -update
 
 types: ## compile clients against the TypeScript types (needs npm)
 	cd docs/contract/typescript && npm ci --no-audit --no-fund && npm run check

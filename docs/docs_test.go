@@ -317,11 +317,10 @@ func TestCommandsRun(t *testing.T) {
 		t.Fatalf("roomd says %q", line)
 	}
 	ran := 0
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/pipelines.md", "docs/running-a-room.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/pipelines.md", "docs/roomctl.md", "docs/running-a-room.md"} {
 		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(read(t, name), -1) {
 			for command := range strings.Lines(block[1]) {
-				args := strings.Fields(strings.ReplaceAll(command, "bin/", bin+string(filepath.Separator)))
-				cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+				cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "bin/", bin+string(filepath.Separator)))
 				cmd.Env = append(os.Environ(), "ROOMCTL_SERVER="+url)
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%s: %s%v\n%s", name, command, err, out)
