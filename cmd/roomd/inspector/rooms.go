@@ -139,9 +139,10 @@ func (x *index) page(b *Backing, query string, v view) ([]byte, error) {
 		return data, nil
 	}
 	begun := time.Now()
-	data, err := json.Marshal(x.look(v))
-	// Each new look goes through all rooms too.
-	x.fresh = max(x.fresh, costShare*time.Since(begun))
+	page := x.look(v)
+	x.fresh = max(x.fresh, costShare*time.Since(begun)) // each new look goes through all rooms too
+	page.AgainMs = int(max(x.fresh, 2*time.Second).Milliseconds())
+	data, err := json.Marshal(page)
 	if err == nil && len(x.pages) < mostPages {
 		x.pages[query] = data
 	}
@@ -235,7 +236,6 @@ func (x *index) look(v view) *RoomsPage {
 	for _, r := range by.rows {
 		page.Rooms = append(page.Rooms, r.wire())
 	}
-	page.AgainMs = int(max(x.fresh, 2*time.Second).Milliseconds())
 	return page
 }
 
