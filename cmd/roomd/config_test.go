@@ -87,6 +87,7 @@ func TestRefusedArguments(t *testing.T) {
 		{"--nats n --js-domain a.b", `--js-domain: "a.b" is no JetStream domain`},
 		{"--system-creds f", "--system-creds is for --nats URL"},
 		{"--auth ldap --auth-key k", "the only kind is jwt"},
+		{"--http-password f", "is for the page at --http"},
 		{"--auth jwt", "needs --auth-key FILE"},
 		{"--auth-key k", "are for --auth jwt, which is not given"},
 		{"--auth jwt --auth-key k --auth-issuer i", "for the server it embeds, roomd makes its own"},
