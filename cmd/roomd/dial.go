@@ -64,13 +64,21 @@ func dial(ctx context.Context, cfg Config, log *slog.Logger) (*link, error) {
 		return nil, err
 	}
 	l.wait = d.left()
-	l.open = !l.asks.credentials && cfg.Creds == "" && creds.Redact(cfg.NATS) == cfg.NATS
-	once := &dialer{ctx: ctx, log: log}
-	l.backEnd = func(more ...nats.Option) (*nats.Conn, error) {
-		return once.connect(cfg.NATS, "--creds", cfg.Creds, more...)
-	}
-	l.plain = func(opts ...nats.Option) (*nats.Conn, error) { return nats.Connect(creds.Redact(cfg.NATS), opts...) }
+	l.inspected(ctx, cfg, log)
 	return l, nil
+}
+
+// inspected is how the inspector reaches that server: with the credentials of roomd, and without waiting for one
+// that is away.
+func (l *link) inspected(ctx context.Context, cfg Config, log *slog.Logger) {
+	l.open = !l.asks.credentials && cfg.Creds == "" && creds.Redact(cfg.NATS) == cfg.NATS
+	d := &dialer{ctx: ctx, log: log}
+	l.backEnd = func(more ...nats.Option) (*nats.Conn, error) {
+		return d.connect(cfg.NATS, "--creds", cfg.Creds, more...)
+	}
+	l.plain = func(opts ...nats.Option) (*nats.Conn, error) {
+		return nats.Connect(creds.Redact(cfg.NATS), opts...)
+	}
 }
 
 // dialer makes the connections of a start.

@@ -98,12 +98,11 @@ func statusOfReply(m *nats.Msg) int {
 
 // ask gives a command as a back end.
 func (i *Inspector) ask(ctx context.Context, b *Backing, verb room.Verb, data []byte) (*nats.Msg, error) {
-	select {
-	case i.commands <- struct{}{}:
-		defer func() { <-i.commands }()
-	default:
-		return nil, busy("nothing happened: the inspector waits for the answers to %d commands; try again", mostAtOnce)
+	over, err := i.turn()
+	if err != nil {
+		return nil, err
 	}
+	defer over()
 	nc, err := i.link.get(b.Dial)
 	if err != nil {
 		return nil, err
@@ -112,6 +111,16 @@ func (i *Inspector) ask(ctx context.Context, b *Backing, verb room.Verb, data []
 	defer cancel()
 	defer context.AfterFunc(i.life, cancel)()
 	return asked(nc.RequestWithContext(ctx, subjects.Command(string(verb)), data))
+}
+
+// turn is the leave to give one command, until what it returns is called.
+func (i *Inspector) turn() (over func(), err error) {
+	select {
+	case i.commands <- struct{}{}:
+		return func() { <-i.commands }, nil
+	default:
+		return nil, busy("nothing happened: the inspector waits for the answers to %d commands; try again", mostAtOnce)
+	}
 }
 
 // asked is an answer, or the refusal that stands for there being none.
@@ -147,13 +156,12 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return send(w, http.StatusOK, &Tried{Why: "it cannot be read: " + err.Error()})
 	}
-	out := &Tried{Claims: claimsOf(claims)}
-	select {
-	case i.commands <- struct{}{}:
-		defer func() { <-i.commands }()
-	default:
-		return busy("nothing happened: the inspector waits for the answers to %d commands; try again", mostAtOnce)
+	over, err := i.turn()
+	if err != nil {
+		return err
 	}
+	defer over()
+	out := &Tried{Claims: claimsOf(claims)}
 	opts := []nats.Option{nats.Name("roomd inspector: a token is tried"), nats.Token(t.Token), nats.NoReconnect(), nats.Timeout(tryWithin)}
 	if !claims.Admin {
 		opts = append(opts, nats.CustomInboxPrefix(subjects.UserInbox(claims.User)))
