@@ -87,7 +87,7 @@ func serve(file, address string) error {
 		return err
 	}
 	return http.ListenAndServe(address, &Receiver{Secret: w, Take: func(e *event.Event) error {
-		_, err := fmt.Printf("%s %s %s\n", e.Time().Format("15:04:05"), e.Subject(), e.Type())
+		_, err := fmt.Printf("%s %s %s %s\n", e.Time().Format("15:04:05"), e.Subject(), e.Type(), e.Data())
 		return err
 	}})
 }

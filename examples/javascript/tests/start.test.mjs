@@ -46,10 +46,10 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
     await Promise.all(terminals.map((each) => each.ended));
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   });
-  const [port, ws, page] = [await freePort(), await freePort(), await freePort()];
+  const [port, ws, page, http, receiver] = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort()];
   const env = {
     ...process.env, PAGE_PORT: page, NATS_URL: `nats://127.0.0.1:${port}`, ROOMCTL_SERVER: `nats://127.0.0.1:${port}`,
-    ROOMD_PORT: port, ROOMD_WEBSOCKET: `:${ws}`, ROOMD_WEBSOCKET_ORIGINS: `http://127.0.0.1:${page}`,
+    ROOMD_PORT: port, ROOMD_HTTP: `:${http}`, ROOMD_WEBSOCKET: `:${ws}`, ROOMD_WEBSOCKET_ORIGINS: `http://127.0.0.1:${page}`,
   };
   const slow = slowness();
   const began = Date.now();
@@ -57,6 +57,7 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
   await run("git", ["clone", "--quiet", file("."), clone]);
 
   const readme = await readFile(join(clone, "README.md"), "utf8");
+  const ports = (text) => text.replace("127.0.0.1:8000", `127.0.0.1:${page}`).replace("127.0.0.1:8080", `127.0.0.1:${receiver}`).replace("127.0.0.1:4281", `127.0.0.1:${http}`);
   const [service, enter, watch, serve, go, answer, ...more] = blocks(readme, "A chat in five minutes");
   assert.deepEqual(more, []);
   assert.ok(readme.includes("\n```console\n" + service), "the first command is another one");
@@ -81,14 +82,15 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
     assert.equal(terminal.code, 0, `${terminal}`);
   };
 
-  await says(type(service), /^ready /);
+  const first = type(service);
+  await says(first, /^ready /);
   await ends(type(enter));
   const alice = type(watch);
   await says(alice, /watching lobby/);
   const serving = type(serve);
   await says(serving, new RegExp(`http://127\\.0\\.0\\.1:${page}/`));
 
-  const [address] = readme.match(/http:\/\/127\.0\.0\.1:8000/);
+  const address = ports(readme.match(/http:\/\/127\.0\.0\.1:8000/)[0]);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
@@ -96,7 +98,7 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
   t.after(() => browser.close());
   const bob = await browser.newPage();
   bob.setDefaultTimeout(patience);
-  await bob.goto(`${address.replace("8000", page)}/?server=ws://127.0.0.1:${ws}`);
+  await bob.goto(`${address}/?server=ws://127.0.0.1:${ws}`);
   await bob.getByLabel("Your name").fill("bob");
   await bob.getByRole("button", { name: "Enter" }).click();
   await bob.locator("#members").getByText("alice").waitFor();
@@ -121,6 +123,27 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
   await ends(carol);
   await says(alice, /carol.*left|left.*carol/);
 
+  // The service starts again, with a webhook; bob is kicked in the inspector.
+  const under = (heading) => blocks(readme.replace(`\n### ${heading}`, `\n## ${heading}`), heading);
+  const [hooked, receive, attendance, ...others] = under("See it, and tell other programs");
+  assert.deepEqual(others, []);
+  process.kill(-first.child.pid, "SIGINT");
+  await first.ended;
+  await says(type(ports(hooked)), /^ready /);
+  const told = type(receive.replace(/\n$/, ` --listen 127.0.0.1:${receiver}\n`));
+  const inspector = await browser.newPage();
+  inspector.setDefaultTimeout(patience);
+  await inspector.goto(ports(readme.match(/http:\/\/127\.0\.0\.1:4281/)[0]));
+  await inspector.getByRole("link", { name: "lobby" }).click();
+  await inspector.getByRole("option", { name: /bob/ }).click();
+  await inspector.getByRole("button", { name: "Kick…" }).click();
+  await inspector.getByRole("button", { name: "Kick", exact: true }).click();
+  await inspector.getByRole("option", { name: /bob/ }).waitFor({ state: "detached" });
+  await says(told, /lobby .*member\.left.*bob.*kicked/);
+  const stays = type(attendance);
+  await ends(stays);
+  for (const who of [/alice/, /bob/, /carol/]) await says(stays, who);
+
   // What comes next, too.
-  for (const block of blocks(readme.replace("\n### What next", "\n## What next"), "What next").filter((block) => block.startsWith("bin/"))) await ends(type(block));
+  for (const block of under("What next").filter((block) => block.startsWith("bin/"))) await ends(type(block));
 });
