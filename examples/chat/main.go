@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/signal"
 	"strings"
@@ -55,49 +56,10 @@ func chat(ctx context.Context, roomID, userID string) error {
 		return err
 	}
 
-	go func() { // who comes and goes
-		for u, err := range me.Watch(ctx, client.WatchRequest{RoomID: roomID}) {
-			switch {
-			case err != nil:
-				end(err)
-			case u.Fact == nil:
-				fmt.Println(u.Roster.Len(), "in the room")
-			default:
-				for _, m := range u.Fact.Joined {
-					fmt.Println(m.UserID, "joined")
-				}
-				for _, m := range u.Fact.Left {
-					fmt.Println(m.UserID, "left")
-				}
-			}
-		}
-	}()
-	go func() { // what is said
-		for heard, err := range me.Messages(ctx, client.MessagesRequest{RoomID: roomID, AfterMessageSeq: new(uint64)}) {
-			if err != nil {
-				end(err)
-				return
-			}
-			fmt.Printf("%s: %s\n", heard.Message.Sender, printable(heard.Message.Data))
-		}
-	}()
-	go func() { // whether I am still in
-		for notice, err := range states {
-			if err == nil && notice.State == client.Disconnected {
-				end(fmt.Errorf("no longer in the room: %s", cmp.Or(notice.ReasonText, notice.Event.String())))
-			}
-		}
-	}()
-	go func() { // what I say
-		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-			if text := strings.TrimSpace(lines.Text()); text != "" {
-				if _, err := me.Send(ctx, client.SendRequest{RoomID: roomID, Type: string(client.Text), Data: text}); err != nil {
-					fmt.Println("not sent:", err)
-				}
-			}
-		}
-		end(nil)
-	}()
+	go comings(ctx, me, roomID, end)
+	go talk(ctx, me, roomID, end)
+	go stay(states, end)
+	go say(ctx, me, roomID, end)
 
 	<-ctx.Done()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
@@ -107,6 +69,57 @@ func chat(ctx context.Context, roomID, userID string) error {
 	defer cancel()
 	_, err = me.Leave(last, client.RoomRequest{RoomID: roomID})
 	return err
+}
+
+// comings prints who comes and goes.
+func comings(ctx context.Context, me *client.Client, roomID string, end context.CancelCauseFunc) {
+	for u, err := range me.Watch(ctx, client.WatchRequest{RoomID: roomID}) {
+		switch {
+		case err != nil:
+			end(err)
+		case u.Fact == nil:
+			fmt.Println(u.Roster.Len(), "in the room")
+		default:
+			for _, m := range u.Fact.Joined {
+				fmt.Println(m.UserID, "joined")
+			}
+			for _, m := range u.Fact.Left {
+				fmt.Println(m.UserID, "left")
+			}
+		}
+	}
+}
+
+// talk prints what is said.
+func talk(ctx context.Context, me *client.Client, roomID string, end context.CancelCauseFunc) {
+	for heard, err := range me.Messages(ctx, client.MessagesRequest{RoomID: roomID, AfterMessageSeq: new(uint64)}) {
+		if err != nil {
+			end(err)
+			return
+		}
+		fmt.Printf("%s: %s\n", heard.Message.Sender, printable(heard.Message.Data))
+	}
+}
+
+// stay ends the chat when the user is no longer in the room.
+func stay(states iter.Seq2[*client.Notice, error], end context.CancelCauseFunc) {
+	for notice, err := range states {
+		if err == nil && notice.State == client.Disconnected {
+			end(fmt.Errorf("no longer in the room: %s", cmp.Or(notice.ReasonText, notice.Event.String())))
+		}
+	}
+}
+
+// say sends each line that is typed, and ends the chat with the last one.
+func say(ctx context.Context, me *client.Client, roomID string, end context.CancelCauseFunc) {
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		if text := strings.TrimSpace(lines.Text()); text != "" {
+			if _, err := me.Send(ctx, client.SendRequest{RoomID: roomID, Type: string(client.Text), Data: text}); err != nil {
+				fmt.Println("not sent:", err)
+			}
+		}
+	}
+	end(nil)
 }
 
 // printable keeps what others wrote from controlling the terminal.
