@@ -128,7 +128,11 @@ func commandOf(c *kong.Context) string {
 	if c == nil || c.Selected() == nil {
 		return ""
 	}
-	return c.Selected().Name + " "
+	name := ""
+	for n := c.Selected(); n != nil && n.Type == kong.CommandNode; n = n.Parent {
+		name = n.Name + " " + name
+	}
+	return name
 }
 
 // session is one run of roomctl.

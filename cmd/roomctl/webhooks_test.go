@@ -53,7 +53,7 @@ func TestWebhooks(t *testing.T) {
 	id := strings.Fields(strings.Split(list.stdout, "\n")[1])[0]
 	on("webhooks", "ls", "app", "--json").want(t, exitOK, `"letters":[{`, `"id":"`+id+`"`)
 	on("webhooks", "ls", "nobody").want(t, exitRefused, "there is none of that name; there are app")
-	on("webhooks", "drop", "app").want(t, exitUsage, "give the IDs of dead letters, or --all")
+	on("webhooks", "drop", "app").want(t, exitUsage, "give the IDs of dead letters, or --all", "roomctl webhooks drop --help")
 	on("webhooks", "drop", "app", "facts.999").want(t, exitRefused, "there are no such dead letters")
 	on("webhooks", "drop", "app", id).want(t, exitOK, "1 dead letter dropped")
 	dead(1)
