@@ -675,7 +675,7 @@ func TestHookOverHTTP(t *testing.T) {
 		_, _ = io.WriteString(w, text)
 	}))
 	defer srv.Close()
-	ask := hooks.Settings{Subjects: map[room.Verb]string{room.Send: srv.URL + "/ask?token=hidden", room.Enter: srv.URL}, Timeout: time.Second, Secrets: []string{file}, Private: true}
+	ask := hooks.Settings{Subjects: map[room.Verb]string{room.Send: srv.URL + "/ask?token=hidden", room.Enter: srv.URL}, Timeout: 5 * time.Second, Secrets: []string{file}, Private: true}
 	w, instances := newWorld(t, 1, roomsvc.Config{Feeds: true, Hooks: ask})
 	ok[room.JoinedReply](w, "enter.alice", `{"roomID":"lobby"}`)
 	hears := heard(t, w.NC)
