@@ -229,10 +229,9 @@ func (d *doctor) running(ctx context.Context) {
 		d.say("instances", unknown, "try again", "%v", err)
 		return
 	}
+	d.versions(all)
 	leaders := 0
-	versions := map[string]bool{}
 	for _, i := range all {
-		versions[i.Version] = true
 		if i.Leads {
 			leaders++
 		}
@@ -244,6 +243,22 @@ func (d *doctor) running(ctx context.Context) {
 			d.say("instances", result, "docs/operations.md says of each alert what to do", "%s is %s: %s", i.Name, map[bool]string{true: "ready, but", false: "not ready"}[i.Ready], cmp.Or(printable(i.Problem), "it does not say why"))
 		}
 	}
+	switch leaders {
+	case 1:
+		d.say("instances", well, "", "%s, and one leads", count(len(all), "instance", "instances"))
+	case 0:
+		d.say("instances", worry, "try again in 10 s; if it is still so, read roomd's log: nothing ends leases and empty rooms meanwhile", "%s, and none leads", count(len(all), "instance", "instances"))
+	default:
+		d.say("instances", worry, "try again in 10 s; for a moment after a change of the lead it is so", "%d of %d instances say that they lead", leaders, len(all))
+	}
+}
+
+// versions checks whether all are of one version.
+func (d *doctor) versions(all []instance) {
+	versions := map[string]bool{}
+	for _, i := range all {
+		versions[i.Version] = true
+	}
 	what := strings.Join(sorted(versions), " and ")
 	switch {
 	case len(versions) > 1:
@@ -252,14 +267,6 @@ func (d *doctor) running(ctx context.Context) {
 		d.say("version", worry, "use the roomctl that came with that roomd, if a command is missing or not understood", "roomd is %s, and this roomctl %s", what, version.String())
 	default:
 		d.say("version", well, "", "%s", what)
-	}
-	switch leaders {
-	case 1:
-		d.say("instances", well, "", "%s, and one leads", count(len(all), "instance", "instances"))
-	case 0:
-		d.say("instances", worry, "try again in 10 s; if it is still so, read roomd's log: nothing ends leases and empty rooms meanwhile", "%s, and none leads", count(len(all), "instance", "instances"))
-	default:
-		d.say("instances", worry, "try again in 10 s; for a moment after a change of the lead it is so", "%d of %d instances say that they lead", leaders, len(all))
 	}
 }
 

@@ -61,11 +61,9 @@ func (s *session) document(whole jsontext.Value, list string) error {
 	if err != nil {
 		return err
 	}
-	var entries []jsontext.Value
-	if i := fields.index(list); i >= 0 {
-		if err := json.Unmarshal(fields[i].value, &entries); err != nil {
-			return err
-		}
+	entries, err := fields.list(list)
+	if err != nil {
+		return err
 	}
 	for _, entry := range entries {
 		if err := s.line(entry); err != nil {
@@ -98,6 +96,14 @@ func (f fields) index(name string) int {
 	return slices.IndexFunc(f, func(m field) bool { return m.name == name })
 }
 
+// list is the entries of a list; none if there is none.
+func (f fields) list(name string) (entries []jsontext.Value, err error) {
+	if i := f.index(name); i >= 0 {
+		err = json.Unmarshal(f[i].value, &entries)
+	}
+	return entries, err
+}
+
 func fieldsOf(object jsontext.Value) (list fields, err error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(object))
 	if _, err = dec.ReadToken(); err != nil {
@@ -122,11 +128,10 @@ func fieldsOf(object jsontext.Value) (list fields, err error) {
 // join makes one document of the pages of a reply: the newest one, with the entries of all. Its
 // "complete" is false if that of any page is.
 func (l listing) join(pages []jsontext.Value) (jsontext.Value, error) {
-	newest := pages[len(pages)-1]
 	if len(pages) == 1 || len(l.names) == 0 {
-		return newest, nil
+		return pages[len(pages)-1], nil
 	}
-	whole, err := fieldsOf(newest)
+	whole, err := fieldsOf(pages[len(pages)-1])
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +146,9 @@ func (l listing) join(pages []jsontext.Value) (jsontext.Value, error) {
 			return nil, err
 		}
 		for _, name := range l.names {
-			var entries []jsontext.Value
-			if i := its.index(name); i >= 0 {
-				if err := json.Unmarshal(its[i].value, &entries); err != nil {
-					return nil, err
-				}
+			entries, err := its.list(name)
+			if err != nil {
+				return nil, err
 			}
 			all[name] = append(all[name], entries...)
 		}

@@ -188,12 +188,10 @@ func (p *sampler) listen(ctx context.Context, shot *snapshot, long time.Duration
 			if !ok {
 				continue
 			}
-			b := heard[string(id)]
-			if b == nil {
-				b = &busy{Room: string(id), Members: -1}
-				heard[string(id)] = b
+			if heard[string(id)] == nil {
+				heard[string(id)] = &busy{Room: string(id), Members: -1}
 			}
-			each(b, m)
+			each(heard[string(id)], m)
 		}
 		per := 1 / max(took.Seconds(), 0.001)
 		for _, b := range heard {
@@ -289,21 +287,7 @@ func (p *sampler) askMembers(ctx context.Context, shot *snapshot) {
 	now := time.Now()
 	if len(p.known) < mostListed && now.Sub(p.listed) > askAgain {
 		p.listed = now
-		err := p.may(ctx, subjects.Command("list"), func(ctx context.Context) error {
-			reply, err := p.rooms.List(ctx, room.ListRequest{Page: room.Page{Count: mostListed}})
-			if err != nil {
-				return err
-			}
-			for _, r := range reply.RoomList {
-				if p.known[r.RoomID] == nil {
-					p.known[r.RoomID] = &busy{Room: r.RoomID}
-				}
-				b := p.known[r.RoomID]
-				b.Name, b.Members, b.asked = r.RoomName, r.MemberCount, now
-			}
-			return nil
-		})
-		if err != nil {
+		if err := p.list(ctx, now); err != nil {
 			shot.Trouble = cmp.Or(shot.Trouble, p.sentence(err))
 		}
 	}
@@ -331,6 +315,24 @@ func (p *sampler) askMembers(ctx context.Context, shot *snapshot) {
 			return
 		}
 	}
+}
+
+// list asks for one page of rooms.
+func (p *sampler) list(ctx context.Context, now time.Time) error {
+	return p.may(ctx, subjects.Command("list"), func(ctx context.Context) error {
+		reply, err := p.rooms.List(ctx, room.ListRequest{Page: room.Page{Count: mostListed}})
+		if err != nil {
+			return err
+		}
+		for _, r := range reply.RoomList {
+			if p.known[r.RoomID] == nil {
+				p.known[r.RoomID] = &busy{Room: r.RoomID}
+			}
+			b := p.known[r.RoomID]
+			b.Name, b.Members, b.asked = r.RoomName, r.MemberCount, now
+		}
+		return nil
+	})
 }
 
 // busiest is the rooms by rate, then by members.

@@ -207,8 +207,7 @@ func TestTopHearsNoMoreThanItNeeds(t *testing.T) {
 		}
 	}()
 	look := newSampler(s, leastInterval)
-	const looks = 4
-	for range looks {
+	for full := 0; full < 3; { // looks for which more happened than was heard; a busy machine may take some more
 		before := s.nc.Stats().InMsgs
 		shot, err := look.sample(ctx)
 		if err != nil {
@@ -217,8 +216,13 @@ func TestTopHearsNoMoreThanItNeeds(t *testing.T) {
 		if got := s.nc.Stats().InMsgs - before; got > 2*mostHeard+probes+mostAsked+3 {
 			t.Errorf("the server sent %d messages", got)
 		}
-		if !shot.Sampled || shot.Facts == 0 || len(shot.Rooms) != mostListed || shot.Trouble != "no room service answers" {
-			t.Errorf("sampled: %v, facts %f, %d rooms, %q", shot.Sampled, shot.Facts, len(shot.Rooms), shot.Trouble)
+		if shot.Trouble != "no room service answers" {
+			t.Errorf("it says %q", shot.Trouble)
+		}
+		if shot.Sampled {
+			if full++; shot.Facts+shot.Messages == 0 || len(shot.Rooms) != mostListed {
+				t.Errorf("facts %f, messages %f, %d rooms", shot.Facts, shot.Messages, len(shot.Rooms))
+			}
 		}
 		if len(look.known) > keptRooms {
 			t.Errorf("it keeps %d rooms", len(look.known))

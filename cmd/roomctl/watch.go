@@ -24,13 +24,7 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 	if s.JSON {
 		return usageError{errors.New("a watch has no end, so it is not one document: use --json-lines")}
 	}
-	news := make(chan string, 16)
-	tell := func(format string, args ...any) {
-		select {
-		case news <- fmt.Sprintf(format, args...):
-		default:
-		}
-	}
+	news, tell := told()
 	err := s.dial(
 		func(o *nats.Options) error { o.AllowReconnect = true; return nil },
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
@@ -60,6 +54,18 @@ func (c *watchCmd) Run(ctx context.Context, s *session) error {
 			if err := p.print(st); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// told is a channel of what is to be told to people, and what puts it there unless too much is
+// waiting.
+func told() (news chan string, tell func(format string, args ...any)) {
+	news = make(chan string, 16)
+	return news, func(format string, args ...any) {
+		select {
+		case news <- fmt.Sprintf(format, args...):
+		default:
 		}
 	}
 }
