@@ -24,11 +24,12 @@ const blocks = (readme, heading) => {
 };
 
 /** How many times slower than alone a program is now, tried all the time until the test is over. */
-function slowness() {
+function slowness(t) {
   const code = "for (;;) { const from = process.hrtime.bigint(), cpu = process.cpuUsage(); for (let i = 0; i < 3e7; i++); " +
     "const used = process.cpuUsage(cpu); console.log(Number(process.hrtime.bigint() - from) / 1000 / (used.user + used.system)); " +
     "await new Promise((go) => setTimeout(go, 2000)); }";
   const child = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill());
   let text = "";
   child.stdout.on("data", (part) => (text += part));
   return () => {
@@ -51,7 +52,7 @@ test("a chat in five minutes, as README says", { timeout: 2 * patience }, async 
     ...process.env, PAGE_PORT: page, NATS_URL: `nats://127.0.0.1:${port}`, ROOMCTL_SERVER: `nats://127.0.0.1:${port}`,
     ROOMD_PORT: port, ROOMD_HTTP: `:${http}`, ROOMD_WEBSOCKET: `:${ws}`, ROOMD_WEBSOCKET_ORIGINS: `http://127.0.0.1:${page}`,
   };
-  const slow = slowness();
+  const slow = slowness(t);
   const began = Date.now();
   const clone = join(dir, "natsrooms");
   await run("git", ["clone", "--quiet", file("."), clone]);
