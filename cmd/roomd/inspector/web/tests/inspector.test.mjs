@@ -29,7 +29,7 @@ const member = (i) => `user-${String(i).padStart(4, "0")}`;
 
 /** A test in a tab of its own; what it looked like is kept if it fails. */
 function look(name, body, options) {
-  test(name, { timeout: 600_000 }, async (t) => {
+  test(name, { timeout: 1_200_000 }, async (t) => {
     const tab = await Tab.in(browser, options?.address?.() ?? service.page, options);
     try {
       await body(tab, t);
@@ -524,7 +524,7 @@ look("a restart of roomd under the page", async (tab) => {
   await tab.region("Readiness").getByText("Ready", { exact: true }).waitFor();
 });
 
-test("with a password", { timeout: 600_000 }, async (t) => {
+test("with a password", { timeout: 1_200_000 }, async (t) => {
   const password = await secret("open sesame 4711");
   const guarded = await inspected({ password });
   const back = await Caller.to(guarded.url);
