@@ -22,7 +22,7 @@ import (
 func TestCost(t *testing.T) {
 	rooms, rounds, phase, long := 200, 1, 2*time.Second, os.Getenv("NATSROOMS_LONG") != ""
 	if long {
-		rounds, phase, rooms = 8, 6*time.Second, 10_000
+		rounds, phase, rooms = 5, 4*time.Second, 10_000
 	}
 	r := newRig(t, roomsvc.Config{}, false)
 	inbox := r.NC.NewInbox()

@@ -22,13 +22,14 @@ const (
 	usualCount = 100
 	leastFresh = 1900 * time.Millisecond // a list of the rooms is used again for at least that long
 	costShare  = 100                     // and for that many times as long as it took to make it
+	mostFresh  = 10 * time.Second        // but no longer than that
 	forgetsIn  = 30 * time.Second        // nobody asks: the list is dropped
 	mostPages  = 32                      // of one list that are kept
 	ratesFor   = 15 * time.Second        // after a request, rates are counted
 )
 
-// index is the list of all rooms. It is made when somebody asks, and used again for a while, so that it takes at
-// most one part in [costShare] of a processor, however many ask and however many rooms there are.
+// index is the list of all rooms. It is made when somebody asks, and used again for a while, so that it takes
+// hardly more than one part in [costShare] of a processor, however many ask and however many rooms there are.
 type index struct {
 	inspector *Inspector
 
@@ -140,7 +141,7 @@ func (x *index) page(b *Backing, query string, v view) ([]byte, error) {
 	}
 	begun := time.Now()
 	page := x.look(v)
-	x.fresh = max(x.fresh, costShare*time.Since(begun)) // each new look goes through all rooms too
+	x.fresh = max(x.fresh, min(costShare*time.Since(begun), mostFresh)) // each new look goes through all rooms too
 	page.AgainMs = int(max(x.fresh, 2*time.Second).Milliseconds())
 	data, err := json.Marshal(page)
 	if err == nil && len(x.pages) < mostPages {
@@ -182,7 +183,7 @@ func (x *index) refresh(b *Backing) {
 		x.members += h.Members
 	})
 	x.at, x.pages = time.Now(), map[string][]byte{}
-	x.fresh = max(leastFresh, costShare*x.at.Sub(begun))
+	x.fresh = max(leastFresh, min(costShare*x.at.Sub(begun), mostFresh))
 }
 
 // drop forgets the list.
