@@ -383,7 +383,7 @@ func TestRenewalMeetsTheEnd(t *testing.T) {
 	shift, listed := 0*time.Second, 0
 	const rounds = 10
 	for round := range rounds {
-		if listed = renewAround(w, heard, fmt.Sprintf("r%d", round), shift); listed > 0 && listed < racing {
+		if listed = renewAround(w, heard, fmt.Sprintf("r%d", round), shift); listed > 0 && listed < renewers {
 			break
 		}
 		if listed == 0 {
@@ -392,16 +392,16 @@ func TestRenewalMeetsTheEnd(t *testing.T) {
 			shift += 500 * time.Millisecond
 		}
 	}
-	roomtest.Figure(t, "%d of %d renewals were in time, sent %v later", listed, racing, shift)
-	if listed == 0 || listed == racing {
+	roomtest.Figure(t, "%d of %d renewals were in time, sent %v later", listed, renewers, shift)
+	if listed == 0 || listed == renewers {
 		t.Errorf("no race in %d rounds", rounds)
 	}
 	heard.none()
 	w.check()
 }
 
-// racing is how many sessions renew around the end of their leases.
-const racing = 240
+// renewers is how many sessions renew around the end of their leases.
+const renewers = 240
 
 // renewAround has as many sessions renew around the end of their leases, and checks that each
 // got what it was told. It gives how many were in time.
@@ -414,7 +414,7 @@ func renewAround(w *world, heard *outs, name string, shift time.Duration) (liste
 	fates := map[string]*fate{}
 	begun := time.Now()
 	var group sync.WaitGroup
-	for i := range racing {
+	for i := range renewers {
 		user, f := fmt.Sprintf("%s-%d", name, i), &fate{}
 		fates[user] = f
 		group.Go(func() {
@@ -424,7 +424,7 @@ func renewAround(w *world, heard *outs, name string, shift time.Duration) (liste
 				return
 			}
 			// Some a quarter of a second before the end, and most just after it.
-			at := time.NewTimer(time.Until(r.ExpiresAt) + shift + time.Duration(i-racing/4)*time.Second/racing)
+			at := time.NewTimer(time.Until(r.ExpiresAt) + shift + time.Duration(i-renewers/4)*time.Second/renewers)
 			<-at.C
 			a, err := once[leased](w, "renew."+room.Verb(user), map[string]any{})
 			if err != nil {
@@ -438,7 +438,7 @@ func renewAround(w *world, heard *outs, name string, shift time.Duration) (liste
 		})
 	}
 	group.Wait()
-	for range racing {
+	for range renewers {
 		x := heard.next()
 		f := fates[x.UserID]
 		if f == nil {

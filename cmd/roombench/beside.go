@@ -26,51 +26,35 @@ func (b *bench) joinBeside(run string) (Result, error) { return b.beside(run, ro
 // leaveBeside does so with leaves, for which what was said before goes out first.
 func (b *bench) leaveBeside(run string) (Result, error) { return b.beside(run, room.Leave) }
 
-// beside times one of the two. Quiet and loud phases take turns, so that both see the machine in
-// the same state.
+// beside times one of the two.
 func (b *bench) beside(run string, verb room.Verb) (Result, error) {
 	n := max(b.Count/30/besideRounds, 1)
 	if err := b.make(run, besideRooms); err != nil {
 		return Result{}, err
 	}
 	from, want := b.head(), map[place]struct{}{}
-	enter := func(w int, roomID, user string) error {
-		want[place{roomID, user}] = struct{}{}
-		return b.join(w, roomID, user, nil)
+	enter := func(w int, at place) error {
+		want[at] = struct{}{}
+		return b.join(w, at.room, at.user, nil)
 	}
-	if _, err := b.each(besideTalkers, 1, func(w, i int) error { return enter(w, roomName(run, 0), talkerName(i)) }); err != nil {
+	if _, err := b.each(besideTalkers, 1, func(w, i int) error { return enter(w, place{roomName(run, 0), talkerName(i)}) }); err != nil {
 		return Result{}, err
 	}
 	phase := func(phase int) (timing, error) {
-		where := func(i int) (roomID, user string) { return roomName(run, i%besideRooms), userName(phase*n + i) }
-		t, err := b.each(n, 1, func(w, i int) error {
-			roomID, user := where(i)
-			return enter(w, roomID, user)
-		})
+		where := func(i int) place { return place{roomName(run, i%besideRooms), userName(phase*n + i)} }
+		t, err := b.each(n, 1, func(w, i int) error { return enter(w, where(i)) })
 		if verb == room.Join || err != nil {
 			return t, err
 		}
 		return b.each(n, 1, func(w, i int) error {
-			roomID, user := where(i)
-			delete(want, place{roomID, user})
-			return b.ask(w, room.Leave, &room.RoomRequest{RoomID: roomID, Caller: room.Caller{UserID: user}}, nil)
+			at := where(i)
+			delete(want, at)
+			return b.ask(w, room.Leave, &room.RoomRequest{RoomID: at.room, Caller: room.Caller{UserID: at.user}}, nil)
 		})
 	}
-	var quiet, loud, messages timing
-	for round := range besideRounds {
-		t, err := phase(2 * round)
-		if err != nil {
-			return Result{}, err
-		}
-		quiet = quiet.and(t)
-		said, err := b.while(run, func() error {
-			t, err = phase(2*round + 1)
-			return err
-		})
-		if err != nil {
-			return Result{}, err
-		}
-		loud, messages = loud.and(t), messages.and(said)
+	quiet, loud, messages, err := b.quietAndLoud(run, phase)
+	if err != nil {
+		return Result{}, err
 	}
 	r := compared(loud, quiet, "the same when quiet")
 	r.Ratio = loud.at(0.5) / quiet.at(0.5)
@@ -79,8 +63,28 @@ func (b *bench) beside(run string, verb room.Verb) (Result, error) {
 	if verb == room.Leave {
 		verify = b.verifyPlaces
 	}
-	_, err := verify(from, want)
+	_, err = verify(from, want)
 	return r, err
+}
+
+// quietAndLoud has quiet and loud phases by turns, so that both see the machine in the same state, and measures how much is said in the loud ones.
+func (b *bench) quietAndLoud(run string, phase func(int) (timing, error)) (quiet, loud, messages timing, err error) {
+	for round := range besideRounds {
+		t, err := phase(2 * round)
+		if err != nil {
+			return quiet, loud, messages, err
+		}
+		quiet = quiet.and(t)
+		said, err := b.while(run, func() error {
+			t, err = phase(2*round + 1)
+			return err
+		})
+		if err != nil {
+			return quiet, loud, messages, err
+		}
+		loud, messages = loud.and(t), messages.and(said)
+	}
+	return quiet, loud, messages, nil
 }
 
 func talkerName(i int) string { return fmt.Sprintf("talker-%d", i) }

@@ -49,16 +49,7 @@ func StartOperator(t testing.TB, s OperatorSettings, opts ...Option) *Operator {
 		chat.SigningKeys.Add(public)
 	}
 	var service, sentinel *jwt.UserClaims
-	role := jwt.NewUserScope()
-	var roleKey nkeys.KeyPair
-	roleKey, role.Key, _ = KeyPair(t, nkeys.CreateAccount)
-	may := policy.Of(policy.Service)
-	role.Role, role.Template.Permissions = string(policy.Service), jwt.Permissions{
-		Pub: jwt.Permission{Allow: may.Publish}, Sub: jwt.Permission{Allow: may.Subscribe},
-		Resp: &jwt.ResponsePermission{MaxMsgs: policy.RespondTimes, Expires: subjects.RespondWithin},
-	}
-	chat.SigningKeys.AddScopedSigner(role)
-	o.Service, service = user(t, roleKey, account, func(c *jwt.UserClaims) { c.SetScoped(true) })
+	o.Service, service = asService(t, chat)
 	o.Stranger, _ = user(t, signer, account, func(*jwt.UserClaims) {})
 	o.Sentinel, sentinel = user(t, signer, account, func(c *jwt.UserClaims) {
 		c.BearerToken = true
@@ -78,6 +69,19 @@ func StartOperator(t testing.TB, s OperatorSettings, opts ...Option) *Operator {
 		}
 	}}, opts...)...)
 	return o
+}
+
+// asService makes a user with the permissions of roomd, which a signing key of the account gives.
+func asService(t testing.TB, account *jwt.AccountClaims) (creds string, c *jwt.UserClaims) {
+	t.Helper()
+	key, public, _ := KeyPair(t, nkeys.CreateAccount)
+	may, role := policy.Of(policy.Service), jwt.NewUserScope()
+	role.Key, role.Role, role.Template.Permissions = public, string(policy.Service), jwt.Permissions{
+		Pub: jwt.Permission{Allow: may.Publish}, Sub: jwt.Permission{Allow: may.Subscribe},
+		Resp: &jwt.ResponsePermission{MaxMsgs: policy.RespondTimes, Expires: subjects.RespondWithin},
+	}
+	account.SigningKeys.AddScopedSigner(role)
+	return user(t, key, account.Subject, func(c *jwt.UserClaims) { c.SetScoped(true) })
 }
 
 var unlimited = jwt.JetStreamLimits{MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit, MaxAckPending: jwt.NoLimit}

@@ -175,17 +175,21 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	if out.Accepted = true; t.Verb != "" {
 		ctx, cancel := context.WithTimeout(q.Context(), commandWithin)
 		defer cancel()
-		subject := subjects.UserCommand(t.Verb, claims.User)
-		if claims.Admin {
-			subject = subjects.Command(t.Verb)
-		}
-		m, err := asked(nc.RequestWithContext(ctx, subject, t.Body))
+		m, err := asked(nc.RequestWithContext(ctx, commandOf(claims, t.Verb), t.Body))
 		if err != nil {
 			return err
 		}
 		out.Status, out.Reply = statusOfReply(m), jsontext.Value(m.Data)
 	}
 	return send(w, http.StatusOK, out)
+}
+
+// commandOf is where whoever has such a token sends a command.
+func commandOf(c *auth.Claims, verb string) string {
+	if c.Admin {
+		return subjects.Command(verb)
+	}
+	return subjects.UserCommand(verb, c.User)
 }
 
 func claimsOf(c *auth.Claims) *Claims {
