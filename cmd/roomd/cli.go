@@ -121,7 +121,7 @@ var standards = map[string]string{
 	"host": defaultHost, "port": "4222", "store-dir": defaultStoreDir, "sync": "always", "wait": "1m", "auth-names": "token",
 	"facts-keep": "168h", "max-rooms": "unlimited", "max-members": "unlimited", "max-rooms-per-user": "unlimited", "messages-keep": "24h",
 	"messages-per-room": "2000", "messages-until": "90", "message-rate": "unlimited", "recall": "2m", "lease": "60s", "grace": "10s", "devices": "many",
-	"webhook-give-up": "72h", "hook-timeout": "1s", "hook-failure": "deny", "hook-most": "256", "replicas": "1", "log-level": "info",
+	"websocket-origins": "those of the examples", "webhook-give-up": "72h", "hook-timeout": "1s", "hook-failure": "deny", "hook-most": "256", "replicas": "1", "log-level": "info",
 }
 
 // standard is the value of a flag that nothing sets.
