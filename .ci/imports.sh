@@ -54,11 +54,12 @@ roomsvc/erase        | commit events lead life messages replica room subjects | 
 roomsvc/turns        | leases subjects                                        |
 roomsvc/guard        | meter room subjects |
 roomsvc/post         | | standardwebhooks
-roomsvc/hooks        | life post room subjects                                | nats.go $json nuid
+roomsvc/seldom       | |
+roomsvc/hooks        | life post room seldom subjects                                | nats.go $json nuid
 roomsvc/webhooks/letters | events |
-roomsvc/webhooks     | events journal lead life post room streams subjects webhooks/letters | $nats nats.go/micro json cloudevents/binding cloudevents/protocol/http
+roomsvc/webhooks     | events journal lead life post room seldom streams subjects webhooks/letters | $nats nats.go/micro json cloudevents/binding cloudevents/protocol/http
 roomsvc/intake       | | nats.go nats.go/micro nuid
-roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room space subjects talk traces turns | $nats nats.go/micro $json nuid
+roomsvc/api          | answers blocks clock commit departed erase events guard hooks ids intake leases life messages meter past replica room seldom space subjects talk traces turns | $nats nats.go/micro $json nuid
 roomsvc/verbs        | api commit erase events hooks journal leases messages past replica room subjects | json
 roomsvc              | answers api blocks clock commit conns departed erase events feeds guard health hooks journal lead leases life load messages meter past projection replica room space subjects talk traces upkeep verbs webhooks | nats.go json nuid otel/trace
 roomsvc/auth         | events policy room subjects                            | nats.go $json jwkset jwt nats-jwt nkeys rate

@@ -31,7 +31,7 @@ func (a *API) warnOfImports(m *nats.Msg, info string) {
 		Account string `json:"acc"`
 	}
 	_ = json.Unmarshal([]byte(info), &from) // or it is not said
-	if unsaid, ok := a.imports.say(time.Now()); ok {
+	if unsaid, due := a.imports.Due(time.Now(), time.Minute); due {
 		a.Log.Warn("commands in the user form come from another account and are refused: who acts is not proven there; export room.cmd.* only, to accounts whose programs may act for every user (docs/topologies.md)",
 			"account", cut(from.Account), "subject", cut(m.Subject), "others before it", unsaid)
 	}

@@ -28,6 +28,7 @@ import (
 	"natsrooms/roomsvc/past"
 	"natsrooms/roomsvc/replica"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/seldom"
 	"natsrooms/roomsvc/space"
 	"natsrooms/roomsvc/talk"
 	"natsrooms/roomsvc/traces"
@@ -94,7 +95,7 @@ type API struct {
 	inFlight atomic.Int64
 	letting  sync.Once
 	turns    turns.Turns
-	imports  imports
+	imports  seldom.Line // about commands of users of other accounts
 	pulse    *life.Pulse
 }
 

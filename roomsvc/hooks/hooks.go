@@ -20,6 +20,7 @@ import (
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/post"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/seldom"
 	"natsrooms/subjects"
 )
 
@@ -167,7 +168,8 @@ func (k *hook) post(ctx context.Context, verb room.Verb, data []byte) (a Answer,
 // failed decides about a command without an answer; it returns a refusal, or nil to let it pass.
 func (h *Hooks) failed(k *hook, q *Question, why failure, err error) *room.Error {
 	says := why.says(h.Timeout)
-	if say, unsaid := k.failed[why].note(time.Now()); say {
+	k.failed[why].count.Add(1)
+	if unsaid, due := k.failed[why].line.Due(time.Now(), sayEvery); due {
 		becomes := "refused"
 		if h.Allow {
 			becomes = "let pass"
@@ -294,27 +296,11 @@ func (f failure) says(within time.Duration) string {
 	return "it could not be asked"
 }
 
-// failed counts failures of one kind, and knows when the log was told last.
+// failed counts failures of one kind.
 type failed struct {
 	count atomic.Int64
-
-	mu     sync.Mutex // guards the fields below
-	next   time.Time  // when the log may be told again
-	unsaid int        // since it was told last
+	line  seldom.Line
 }
 
 // sayEvery is how often the log is told of one kind of failure of one hook.
 const sayEvery = 10 * time.Second
-
-// note counts a failure. say is true if the log is to be told, of unsaid ones before too.
-func (f *failed) note(now time.Time) (say bool, unsaid int) {
-	f.count.Add(1)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now.Before(f.next) {
-		f.unsaid++
-		return false, 0
-	}
-	unsaid, f.unsaid, f.next = f.unsaid, 0, now.Add(sayEvery)
-	return true, unsaid
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"natsrooms/roomsvc/post"
+	"natsrooms/roomsvc/seldom"
 )
 
 const (
@@ -34,10 +35,10 @@ type sender struct {
 
 	slots, late chan struct{}
 
-	mu     sync.Mutex // guards the fields below
-	pause  time.Time  // nothing is sent before
-	told   time.Time  // when the log was
-	untold int        // failures since then
+	failures seldom.Line
+
+	mu    sync.Mutex // guards pause
+	pause time.Time  // nothing is sent before
 }
 
 func newSender(h Hook, s *Settings, p *post.Poster, source string, log *slog.Logger, until func() time.Time, m *meter) *sender {
@@ -153,14 +154,9 @@ func (s *sender) paused(ctx context.Context) bool {
 
 // tell tells the log of a failure, but not of each.
 func (s *sender) tell(e *event, t *try) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.told) < sayEvery {
-		s.untold++
-		return
+	if unsaid, due := s.failures.Due(time.Now(), sayEvery); due {
+		s.log.Warn("a webhook was not delivered", "webhook", s.Name, "room", e.room, "event", e.id, "type", e.typ, "because", t.why, "others before it", unsaid)
 	}
-	s.log.Warn("a webhook was not delivered", "webhook", s.Name, "room", e.room, "event", e.id, "type", e.typ, "because", t.why, "others before it", s.untold)
-	s.told, s.untold = time.Now(), 0
 }
 
 // wait is how long to wait after so many failures one after the other.
