@@ -32,7 +32,7 @@ var (
 	messages = &origin{"messages", subjects.StreamMessages, subjects.MessagesPattern, subjects.Messages, subjects.RoomOfMessages}
 )
 
-// of is the origin with a name, nil if there is none.
+// originOf is the origin with a name, nil if there is none.
 func originOf(name string) *origin {
 	switch name {
 	case facts.name:

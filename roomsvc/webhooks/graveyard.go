@@ -2,7 +2,6 @@ package webhooks
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -96,26 +95,14 @@ func (g *graveyard) oldest() (id string, full bool) {
 }
 
 // watch keeps up with the bucket until ctx ends, and passes on the letters that are to be
-// delivered again. It returns an error if it can't go on.
+// delivered again. It returns an error.
 func (g *graveyard) watch(ctx context.Context, pattern string, replay func(Letter)) error {
-	w, err := g.store.kv.Watch(ctx, pattern)
-	if err != nil {
-		return fmt.Errorf("reading dead letters: %w", err)
-	}
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case e, open := <-w.Updates():
-			switch {
-			case !open:
-				return fmt.Errorf("reading dead letters: the connection was lost")
-			case e != nil:
-				g.seen(e, replay)
-			}
-		case <-ctx.Done():
-			return nil
+	return g.store.watch(ctx, pattern, func(e jetstream.KeyValueEntry) bool {
+		if e != nil {
+			g.seen(e, replay)
 		}
-	}
+		return true
+	})
 }
 
 func (g *graveyard) seen(e jetstream.KeyValueEntry, replay func(Letter)) {

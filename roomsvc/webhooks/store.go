@@ -91,7 +91,18 @@ func (s *store) remove(ctx context.Context, key string) error {
 
 // each passes the values on whose keys match. The bucket may change meanwhile.
 func (s *store) each(ctx context.Context, pattern string, take func(key string, value []byte)) error {
-	w, err := s.kv.Watch(ctx, pattern, jetstream.IgnoreDeletes())
+	return s.watch(ctx, pattern, func(e jetstream.KeyValueEntry) bool {
+		if e != nil {
+			take(e.Key(), e.Value())
+		}
+		return e != nil
+	}, jetstream.IgnoreDeletes())
+}
+
+// watch passes entries on whose keys match, and what becomes of them, for as long as take says so;
+// nil comes after those that were there at first.
+func (s *store) watch(ctx context.Context, pattern string, take func(jetstream.KeyValueEntry) (more bool), opts ...jetstream.WatchOpt) error {
+	w, err := s.kv.Watch(ctx, pattern, opts...)
 	if err != nil {
 		return err
 	}
@@ -102,10 +113,9 @@ func (s *store) each(ctx context.Context, pattern string, take func(key string, 
 			switch {
 			case !open:
 				return errors.New("the connection was lost while the bucket was read")
-			case e == nil:
+			case !take(e):
 				return nil
 			}
-			take(e.Key(), e.Value())
 		case <-ctx.Done():
 			return ctx.Err()
 		}
