@@ -125,7 +125,7 @@ func (c *attendanceCmd) instances(ctx context.Context, r *reader, from, to event
 		return nil, err
 	}
 	var ids []string
-	for _, i := range all {
+	for _, i := range slices.Backward(all) {
 		if (to == 0 || i.CreatedAt < to) && (i.EndedAt == 0 || i.EndedAt > from) {
 			ids = append(ids, i.InstanceID)
 		}

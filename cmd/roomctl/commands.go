@@ -194,15 +194,7 @@ func (c *instancesCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.next = map[*room.Code][]string{room.ErrRoomNotExist: s.which()}
 	s.lists.names = []string{"instances"}
-	var all []room.Instance
-	q := room.InstancesRequest{Freshness: newest, RoomID: c.Room}
-	for more := true; more && err == nil; {
-		var reply *room.InstancesReply
-		if reply, err = client.Instances(ctx, q); err == nil {
-			all, q.NextFlag, q.Freshness = append(all, reply.Instances...), reply.NextFlag, room.Freshness{}
-			more = reply.NextFlag != ""
-		}
-	}
+	all, err := (&reader{s, client, c.Room}).instances(ctx)
 	return s.answer(err, func(l look) string { return l.instances(all) })
 }
 

@@ -46,7 +46,7 @@ func (r *reader) instance(ctx context.Context) (string, error) {
 	return past.Instances[0].InstanceID, nil // it is refused if there are none
 }
 
-// instances is all instances of the room of which facts are kept, the oldest first.
+// instances is all instances of the room of which facts are kept, the newest first.
 func (r *reader) instances(ctx context.Context) (all []room.Instance, err error) {
 	q := room.InstancesRequest{Freshness: newest, RoomID: r.room}
 	for {
@@ -56,7 +56,6 @@ func (r *reader) instances(ctx context.Context) (all []room.Instance, err error)
 		}
 		all, q.NextFlag, q.Freshness = append(all, reply.Instances...), reply.NextFlag, room.Freshness{}
 		if reply.NextFlag == "" {
-			slices.Reverse(all)
 			return all, nil
 		}
 	}

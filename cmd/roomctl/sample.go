@@ -24,7 +24,6 @@ const (
 	mostHeard  = 500
 	mostAsked  = 10
 	mostListed = 40
-	probes     = 5   // commands whose time is taken
 	keptProbes = 100 // of which so many times are kept
 	keptRooms  = 2000
 	fading     = 0.6 // of a rate stays from one interval to the next
@@ -76,7 +75,7 @@ type sampler struct {
 }
 
 func newSampler(s *session, interval time.Duration) *sampler {
-	return &sampler{session: s, rooms: client.New(s.nc, client.Config{Timeout: s.Timeout, Once: true}), interval: interval, known: map[string]*busy{}, denied: map[string]bool{}}
+	return &sampler{session: s, rooms: s.watcher(), interval: interval, known: map[string]*busy{}, denied: map[string]bool{}}
 }
 
 // sample takes an interval, and says what there was in it.
@@ -121,14 +120,9 @@ func (p *sampler) may(ctx context.Context, what string, ask func(context.Context
 
 func (p *sampler) timeCommands(ctx context.Context, shot *snapshot) error {
 	err := p.may(ctx, subjects.Command("list"), func(ctx context.Context) error {
-		for range probes {
-			trip, err := p.roundTrip(ctx, p.rooms)
-			if err != nil {
-				return err
-			}
-			p.trips = append(p.trips, trip)
-		}
-		return nil
+		trips, err := p.roundTrips(ctx, p.rooms)
+		p.trips = append(p.trips, trips...)
+		return err
 	})
 	if errors.Is(err, client.ErrNoService) {
 		shot.Trouble, err = "no room service answers", nil

@@ -123,6 +123,21 @@ func instanceOf(data []byte) (i instance, err error) {
 	return i, nil
 }
 
+// probes is how many commands are given to learn how long one takes.
+const probes = 5
+
+// roundTrips is how long small commands take, one after the other; those before an error.
+func (s *session) roundTrips(ctx context.Context, c *client.Client) (times []time.Duration, err error) {
+	for range probes {
+		trip, err := s.roundTrip(ctx, c)
+		if err != nil {
+			return times, err
+		}
+		times = append(times, trip)
+	}
+	return times, nil
+}
+
 // roundTrip is how long a small command takes.
 func (s *session) roundTrip(ctx context.Context, c *client.Client) (time.Duration, error) {
 	began := time.Now()

@@ -243,10 +243,7 @@ func (m *topModel) verbs() string {
 		}
 	}
 	slices.SortFunc(list, func(x, y rate) int {
-		if x.n != y.n {
-			return map[bool]int{true: -1, false: 1}[x.n > y.n]
-		}
-		return strings.Compare(x.verb, y.verb)
+		return cmp.Or(cmp.Compare(y.n, x.n), strings.Compare(x.verb, y.verb))
 	})
 	var parts []string
 	for _, r := range list {
