@@ -61,7 +61,7 @@ func (l *link) close() {
 // command answers POST command/{verb}: it is the command of a back end.
 func (i *Inspector) command(w http.ResponseWriter, q *request) error {
 	verb := room.Verb(q.PathValue("verb"))
-	if !known(verb) {
+	if verb.Info() == nil {
 		e := room.Invalid("verb", "is %q, which is not a command", cut(string(verb)))
 		return &refusal{http.StatusNotFound, e}
 	}
@@ -77,15 +77,6 @@ func (i *Inspector) command(w http.ResponseWriter, q *request) error {
 		w.Header().Set(ignoredHeader, ignored)
 	}
 	return sendRaw(w, statusOfReply(m), m.Data)
-}
-
-func known(verb room.Verb) bool {
-	for _, c := range room.Commands {
-		if c.Verb == verb {
-			return true
-		}
-	}
-	return false
 }
 
 // statusOfReply is the status of an answer of the service.
@@ -149,7 +140,7 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	if q.Token == nil {
 		return refused(room.Refuse(room.ErrParamInvalid, "end users have no tokens here: roomd runs without --auth, or in operator mode"))
 	}
-	if t.Verb != "" && !known(room.Verb(t.Verb)) {
+	if t.Verb != "" && room.Verb(t.Verb).Info() == nil {
 		return refused(room.Invalid("verb", "is %q, which is not a command", cut(t.Verb)))
 	}
 	claims, err := auth.Peek(t.Token)

@@ -279,12 +279,11 @@ func (r *row) wire() RoomRow {
 
 // lower is a text with A to Z in lower case.
 func lower(s string) string {
-	return strings.Map(func(c rune) rune {
-		if 'A' <= c && c <= 'Z' {
-			return c + 'a' - 'A'
-		}
-		return c
-	}, s)
+	b := []byte(s)
+	for i, c := range b {
+		b[i] = low(c)
+	}
+	return string(b)
 }
 
 // contains says whether a text has a part, which is in lower case. It makes no copy.
