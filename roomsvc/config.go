@@ -67,8 +67,10 @@ type Image = load.Image
 // server, yet. The instance leaves its own images there.
 func ReadImage(path string) *Image { return load.ReadImage(path) }
 
+// DefaultFactsKeep is how long facts are kept unless [Config] says.
+const DefaultFactsKeep = 168 * time.Hour
+
 const (
-	defaultKeep     = 168 * time.Hour
 	defaultInFlight = 16384
 	defaultRemember = 3 * time.Minute
 	defaultSettle   = 5 * time.Minute
@@ -83,7 +85,7 @@ const (
 
 func (c *Config) validate() error {
 	if c.FactsKeep == 0 {
-		c.FactsKeep = defaultKeep
+		c.FactsKeep = DefaultFactsKeep
 	}
 	if c.FactsKeep < journal.MinKeep {
 		return fmt.Errorf("facts are to be kept for %v; it must be at least %v", c.FactsKeep, journal.MinKeep)

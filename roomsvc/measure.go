@@ -158,9 +158,9 @@ type SessionLease struct {
 // LeasesIn lists the leases of the sessions of a room's members, of those members that are on the same page of the
 // command members. Sessions without a lease are left out.
 func (s *assembly) LeasesIn(r subjects.Room, nextFlag string, count int) (list []SessionLease, next string, refused *room.Error) {
-	order, err := room.PageOrder(nextFlag)
-	if err != nil {
-		return nil, "", room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", nextFlag)
+	order, refused := room.PageOrder(nextFlag)
+	if refused != nil {
+		return nil, "", refused
 	}
 	if count, refused = room.PageCount(count); refused != nil {
 		return nil, "", refused

@@ -15,6 +15,7 @@ import (
 
 	"natsrooms/cmd/internal/creds"
 	"natsrooms/cmd/internal/version"
+	"natsrooms/roomsvc/hooks"
 )
 
 // cli is everything that the command line may say. Without a command, roomd serves.
@@ -201,7 +202,7 @@ func shown(flag *kong.Flag) string {
 	case map[string]string: // hooks: verbs, and subjects or URLs
 		plain := map[string]string{}
 		for verb, target := range value {
-			if plain[verb] = target; overHTTP(target) {
+			if plain[verb] = target; hooks.OverHTTP(target) {
 				plain[verb] = withoutSecrets(target)
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -8,11 +9,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
+	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/webhooks"
 )
@@ -68,13 +69,10 @@ func withoutSecrets(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// overHTTP reports whether a hook is asked over HTTP, and not on a subject.
-func overHTTP(target string) bool { return hooks.OverHTTP(target) }
-
 // hookSubjects are the NATS subjects where the application is asked.
 func (c *Config) hookSubjects() (list []string) {
 	for _, target := range c.Hook {
-		if !overHTTP(target) {
+		if !hooks.OverHTTP(target) {
 			list = append(list, target)
 		}
 	}
@@ -96,19 +94,17 @@ func (c *Config) webhooks() webhooks.Settings {
 }
 
 func (c *Config) checkWebhooks() error {
-	asks := false
+	asks, keep := false, cmp.Or(c.FactsKeep, roomsvc.DefaultFactsKeep)
 	for _, target := range c.Hook {
-		asks = asks || overHTTP(target)
+		asks = asks || hooks.OverHTTP(target)
 	}
 	switch {
 	case len(c.Webhook) == 0 && c.WebhookGiveUp != 0:
 		return errors.New("--webhook-give-up is for --webhook URL, which is not given")
 	case len(c.Webhook) == 0 && !asks && (len(c.WebhookSecret) > 0 || c.WebhookPrivate):
 		return errors.New("--webhook-secret and --webhook-private are for --webhook URL and --hook VERB=URL, which are not given")
-	case c.WebhookGiveUp > max(c.FactsKeep, 0) && c.FactsKeep != 0:
-		return fmt.Errorf("--webhook-give-up is %s, and facts are kept for %s (--facts-keep); give up sooner, or keep them longer", c.WebhookGiveUp, c.FactsKeep)
-	case c.FactsKeep == 0 && c.WebhookGiveUp > 168*time.Hour:
-		return fmt.Errorf("--webhook-give-up is %s, and facts are kept for 168h (--facts-keep); give up sooner, or keep them longer", c.WebhookGiveUp)
+	case c.WebhookGiveUp > max(keep, 0):
+		return fmt.Errorf("--webhook-give-up is %s, and facts are kept for %s (--facts-keep); give up sooner, or keep them longer", c.WebhookGiveUp, keep)
 	}
 	s := c.webhooks()
 	if err := s.Check(); err != nil {

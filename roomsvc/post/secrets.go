@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,13 +92,9 @@ func (s *Secrets) current() []*standardwebhooks.Webhook {
 		return s.keys
 	}
 	s.looked = time.Now()
-	states := s.now()
-	for i := range states {
-		if states[i] != s.states[i] {
-			if keys, err := read(s.files); err == nil {
-				s.keys, s.states = keys, states
-			}
-			break
+	if states := s.now(); !slices.Equal(states, s.states) {
+		if keys, err := read(s.files); err == nil {
+			s.keys, s.states = keys, states
 		}
 	}
 	return s.keys

@@ -90,26 +90,26 @@ func (r *Replica) In(id subjects.Room, c *room.Command) (in bool) {
 
 // All is every room, including those that ended a short while ago, by ID.
 func (r *Replica) All() []*Room {
+	rooms := r.unsorted()
+	sortRooms(rooms)
+	return rooms
+}
+
+// unsorted is what All is, in no order.
+func (r *Replica) unsorted() []*Room {
 	r.mu.RLock()
+	defer r.mu.RUnlock()
 	rooms := make([]*Room, 0, len(r.rooms))
 	for _, known := range r.rooms {
 		rooms = append(rooms, known)
 	}
-	r.mu.RUnlock()
-	sortRooms(rooms)
 	return rooms
 }
 
 // Heads calls f with every room that exists, as it was last seen, in no order. Nothing that f is given ever
 // changes; f is called under no lock.
 func (r *Replica) Heads(f func(subjects.Room, *room.Head)) {
-	r.mu.RLock()
-	rooms := make([]*Room, 0, len(r.rooms))
-	for _, known := range r.rooms {
-		rooms = append(rooms, known)
-	}
-	r.mu.RUnlock()
-	for _, known := range rooms {
+	for _, known := range r.unsorted() {
 		if h := known.Head(); h != nil && !h.Ending() {
 			f(known.ID, h)
 		}

@@ -46,9 +46,13 @@ func PageCount(count int) (int, *Error) {
 func PageFlag(m *Member) string { return strconv.FormatUint(m.Order, 36) }
 
 // PageOrder reads a nextFlag of [PageFlag]; the empty one is the first page.
-func PageOrder(flag string) (uint64, error) {
+func PageOrder(flag string) (uint64, *Error) {
 	if flag == "" {
 		return 0, nil
 	}
-	return strconv.ParseUint(flag, 36, 64)
+	order, err := strconv.ParseUint(flag, 36, 64)
+	if err != nil {
+		return 0, Invalid("nextFlag", "is %q, which no page returned; start with an empty one", flag)
+	}
+	return order, nil
 }

@@ -50,10 +50,10 @@ func takeMembers(a *api.API, q *api.Request) {
 	if !ok {
 		return
 	}
-	order, err := room.PageOrder(body.NextFlag)
-	count, refused := room.PageCount(body.Count)
-	if err != nil {
-		refused = room.Invalid("nextFlag", "is %q, which no page returned; start with an empty one", body.NextFlag)
+	order, refused := room.PageOrder(body.NextFlag)
+	count, wrong := room.PageCount(body.Count)
+	if refused == nil {
+		refused = wrong
 	}
 	if refused == nil && body.At != nil && q.UserForm {
 		refused = room.Refuse(room.ErrNotAllowed, "at is for trusted callers, at %s; without it you get those who are in now", subjects.Command(string(room.Members)))
