@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -61,9 +60,9 @@ func TestHookCost(t *testing.T) {
 	for range rounds {
 		for kind, w := range kinds {
 			quiet[kind] = append(quiet[kind], pace(t, w, phase))
-			began := processorTime(t)
+			began := roomtest.ProcessorTime(t)
 			talk(t, w, talkers, rate, phase)
-			processors[kind] = append(processors[kind], float64((processorTime(t)-began).Microseconds())/(phase.Seconds()*float64(rate)))
+			processors[kind] = append(processors[kind], float64((roomtest.ProcessorTime(t)-began).Microseconds())/(phase.Seconds()*float64(rate)))
 			var group sync.WaitGroup
 			group.Go(func() { talk(t, w, talkers, rate, phase) })
 			beside[kind] = append(beside[kind], pace(t, w, phase))
@@ -82,16 +81,6 @@ func TestHookCost(t *testing.T) {
 	roomtest.Figure(t, "of others, one after the other: %.0f commands a second when it is quiet, %.0f beside %d sends a second, %.0f if the application is asked about each; an answer took %.2f ms; a send takes %.0f µs of the processors, and %.0f µs with a question",
 		median(slices.Concat(quiet["asked"], quiet["unasked"])), median(beside["unasked"]), rate, median(beside["asked"]),
 		float64(after.TookMs-before.TookMs)/float64(asked), median(processors["unasked"]), median(processors["asked"]))
-}
-
-// processorTime is what this process has used.
-func processorTime(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // newQuietApplication answers everything, and keeps nothing.

@@ -283,10 +283,8 @@ func TestWebhookTenThousand(t *testing.T) {
 // it stopped: after its receiver has recovered, and after the lead has changed.
 func TestWebhookRoomBehind(t *testing.T) {
 	r, other := receiver.New(t), receiver.New(t)
-	failing := atomic.Bool{}
-	failing.Store(true)
 	r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
-		if g.Room() == "room-0" && failing.Load() {
+		if g.Room() == "room-0" {
 			out.WriteHeader(http.StatusInternalServerError)
 		}
 	})
@@ -310,7 +308,7 @@ func TestWebhookRoomBehind(t *testing.T) {
 	}
 	ok[room.JoinedReply](w, "join", `{"roomID":"room-1","userID":"bob"}`)
 	r.Wait(patience, (rooms-1)*changes+1)
-	failing.Store(false)
+	r.Answer(nil)
 	inOrder(t, r.Wait(patience, rooms*changes+1), rooms*changes+1)
 	w.Until(patience, "nothing to be behind", func() bool {
 		reply, e := webhook(w, "list", webhooks.Question{Hook: "app"})
@@ -328,13 +326,7 @@ func TestWebhookRoomBehind(t *testing.T) {
 // erased is not delivered any more.
 func TestWebhookLetters(t *testing.T) {
 	r := receiver.New(t)
-	gone := atomic.Bool{}
-	gone.Store(true)
-	r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
-		if gone.Load() {
-			out.WriteHeader(http.StatusGone)
-		}
-	})
+	r.Answer(receiver.Status(http.StatusGone))
 	h := hookTo("app", r)
 	h.Messages = true
 	w, _ := newWorld(t, 1, delivering(h))
@@ -349,7 +341,7 @@ func TestWebhookLetters(t *testing.T) {
 		t.Fatal(e)
 	}
 	w.Until(patience, "another try", func() bool { return letters(w, "app", 3)[0].Tries == 2 })
-	gone.Store(false)
+	r.Answer(nil)
 	if reply, e := webhook(w, "replay", webhooks.Question{Hook: "app", IDs: []string{list[0].ID}}); e != nil || reply.Done != 1 {
 		t.Fatal(reply, e)
 	}
@@ -395,13 +387,7 @@ func TestWebhookLetters(t *testing.T) {
 // delivered as ever.
 func TestWebhookGiveUp(t *testing.T) {
 	r := receiver.New(t)
-	failing := atomic.Bool{}
-	failing.Store(true)
-	r.Answer(func(out http.ResponseWriter, _ *receiver.Got) {
-		if failing.Load() {
-			out.WriteHeader(http.StatusInternalServerError)
-		}
-	})
+	r.Answer(receiver.Status(http.StatusInternalServerError))
 	cfg := delivering(hookTo("app", r))
 	cfg.Webhooks.GiveUp = 2 * time.Second
 	w, _ := newWorld(t, 1, cfg)
@@ -412,7 +398,7 @@ func TestWebhookGiveUp(t *testing.T) {
 	if l := list[0]; l.Tries < 2 || l.Type != events.RoomCreated || !strings.HasPrefix(l.Why, "it was given up after 2s: the receiver answered 500") || l.Died-l.At < 2000 {
 		t.Errorf("%+v", l)
 	}
-	failing.Store(false)
+	r.Answer(nil)
 	ok[room.LeftReply](w, "leave", `{"roomID":"lobby","userID":"bob"}`)
 	if got := r.Wait(patience, 1); got[0].Event.Type() != events.MemberLeft || r.Tries(list[0].Event) < 2 {
 		t.Errorf("%s arrives", got[0].Body)
@@ -447,10 +433,8 @@ func TestWebhookDown(t *testing.T) {
 // A message that is erased while its room is behind is not delivered, and the room goes on.
 func TestWebhookErasedMeanwhile(t *testing.T) {
 	r := receiver.New(t)
-	failing := atomic.Bool{}
-	failing.Store(true)
 	r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
-		if failing.Load() && strings.Contains(g.Event.Type(), "message") {
+		if strings.Contains(g.Event.Type(), "message") {
 			out.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
@@ -466,7 +450,7 @@ func TestWebhookErasedMeanwhile(t *testing.T) {
 		return reply.Webhooks[0].Behind == 1
 	})
 	ok[room.EraseUserReply](w, "eraseUser", `{"userID":"alice"}`)
-	failing.Store(false)
+	r.Answer(nil)
 	if got := r.Wait(patience, 1)[0]; !bytes.Contains(got.Body, []byte("hello")) {
 		t.Errorf("%s arrives", got.Body)
 	}
@@ -563,13 +547,7 @@ func TestWebhookPrivate(t *testing.T) {
 // More rooms may fail than may be behind: then the webhook waits, and forgets nothing.
 func TestWebhookAllFail(t *testing.T) {
 	r := receiver.New(t)
-	failing := atomic.Bool{}
-	failing.Store(true)
-	r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
-		if failing.Load() {
-			out.WriteHeader(http.StatusBadGateway)
-		}
-	})
+	r.Answer(receiver.Status(http.StatusBadGateway))
 	w, instances := newWorld(t, 1, delivering(hookTo("app", r)))
 	const changes = 2
 	rooms := webhooks.MostBehind + 600 // more than may be behind and held
@@ -580,7 +558,7 @@ func TestWebhookAllFail(t *testing.T) {
 	w.Until(patience, "the webhook to wait", func() bool {
 		return instances[0].Measure(w.Ctx).Webhooks["app"].Behind == int64(min(rooms, webhooks.MostBehind))
 	})
-	failing.Store(false)
+	r.Answer(nil)
 	got := r.Wait(4*patience, want)
 	inOrder(t, got, want)
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,13 +20,7 @@ func TestWebhooks(t *testing.T) {
 	roomctl(t, "-s", none.ClientURL(), "webhooks", "ls").want(t, exitRefused, "no instance of the service here has webhooks", "roomd --webhook URL")
 
 	r := receiver.New(t)
-	gone := atomic.Bool{}
-	gone.Store(true)
-	r.Answer(func(out http.ResponseWriter, _ *receiver.Got) {
-		if gone.Load() {
-			out.WriteHeader(http.StatusGone)
-		}
-	})
+	r.Answer(receiver.Status(http.StatusGone))
 	s := roomtest.Server(t)
 	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s), roomsvc.Config{Logger: slog.New(slog.DiscardHandler), Webhooks: webhooks.Settings{
 		Hooks: []webhooks.Hook{{Name: "app", URL: r.URL, Secrets: []string{r.Secret}, Private: true}},
@@ -57,7 +50,7 @@ func TestWebhooks(t *testing.T) {
 	on("webhooks", "drop", "app", "facts.999").want(t, exitRefused, "there are no such dead letters")
 	on("webhooks", "drop", "app", id).want(t, exitOK, "1 dead letter dropped")
 	dead(1)
-	gone.Store(false)
+	r.Answer(nil)
 	on("webhooks", "replay", "app", "--all").want(t, exitOK, "1 dead letter will be delivered once more")
 	dead(0)
 	if got := r.Wait(30*time.Second, 1); len(got) != 1 {

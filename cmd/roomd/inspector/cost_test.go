@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,7 +51,7 @@ func TestCost(t *testing.T) {
 	work := func() (took time.Duration) { // for one phase
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		begun, before, given := time.Now(), processorTime(t), 0
+		begun, before, given := time.Now(), roomtest.ProcessorTime(t), 0
 		for now := range tick.C {
 			for due := int(min(now.Sub(begun), phase).Seconds() * 330); given < due; given++ {
 				n := given / 11 % 100
@@ -67,7 +66,7 @@ func TestCost(t *testing.T) {
 			}
 		}
 		drain(given)
-		return processorTime(t) - before
+		return roomtest.ProcessorTime(t) - before
 	}
 	work()
 	var without, with []float64
@@ -109,14 +108,4 @@ func TestCost(t *testing.T) {
 		t.Errorf("a page costs %.2f%% of a processor", cost)
 	}
 	roomtest.Figure(t, "%d rooms, 330 commands a second: %.1f%% of a processor, %.1f%% with a page open: %.2f%% more", rooms, median(without), median(with), cost)
-}
-
-// processorTime is what this process has used.
-func processorTime(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -77,6 +77,11 @@ func Secret(t testing.TB) (file, key string) {
 	return file, key
 }
 
+// Status answers with a status.
+func Status(code int) func(http.ResponseWriter, *Got) {
+	return func(out http.ResponseWriter, _ *Got) { out.WriteHeader(code) }
+}
+
 // Answer has deliveries answered so from now on; nil: all are taken. What it answers with a status
 // of 2xx, or not at all, is taken.
 func (r *Receiver) Answer(answer func(http.ResponseWriter, *Got)) {
