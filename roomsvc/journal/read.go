@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,6 @@ func (r *Reader) got(m *jetstream.RawStreamMsg, err error) (uint64, []byte, bool
 	return m.Sequence, m.Data, true, nil
 }
 
-// chunk is how many messages are fetched at a time.
-const chunk = 64
-
 // Read passes the messages on the subject from seq on to take, in order, until take returns
 // false or there are no more.
 func (r *Reader) Read(ctx context.Context, seq uint64, take func(at uint64, data []byte) bool) error {
@@ -89,36 +87,104 @@ func (r *Reader) since(t time.Time) jetstream.ConsumerConfig {
 	return cfg
 }
 
+// read takes what a consumer made that way delivers. It goes on with another consumer where one
+// delivered less than it counts, or can't be asked: a server of a cluster may not have heard yet
+// of the one that was just made, and a connection that breaks takes along what was on its way.
 func (r *Reader) read(ctx context.Context, cfg jetstream.ConsumerConfig, take func(at uint64, m jetstream.Msg) bool) error {
-	cons, err := r.consumer(ctx, cfg)
+	till := time.Now().Add(readWithin)
+	for {
+		err := r.try(ctx, cfg, func(at uint64, m jetstream.Msg) bool {
+			till = time.Now().Add(readWithin)
+			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, at+1, nil
+			return take(at, m)
+		})
+		if err == nil {
+			return nil
+		}
+		if !another(err) || time.Now().After(till) {
+			return fmt.Errorf("reading %s: %w", cmp.Or(r.Subject, "the stream "+subjects.StreamRooms), err)
+		}
+		select {
+		case <-time.After(readAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+const (
+	chunk      = 64                    // messages fetched at a time
+	chunkWait  = 2 * time.Second       // for a chunk, before the server is asked what became of it
+	readAgain  = 50 * time.Millisecond // before another consumer is made
+	readWithin = 5 * time.Second       // without a message, after which that is given up
+)
+
+var errUndelivered = errors.New("the server does not deliver what it has")
+
+// another reports whether another consumer may do what one did not.
+func another(err error) bool {
+	for _, e := range []error{errUndelivered, nats.ErrNoResponders, jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// try reads with one consumer. Silence is no answer: only the server's word ends it.
+func (r *Reader) try(ctx context.Context, cfg jetstream.ConsumerConfig, take func(at uint64, m jetstream.Msg) bool) error {
+	cons, err := r.stream.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer putAway(ctx, r.stream, cons)
-	for left := cons.CachedInfo().NumPending; left > 0; {
-		batch, err := cons.Fetch(int(min(left, chunk)), jetstream.FetchContext(ctx))
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", r.Subject, err)
+	d := delivery{left: cons.CachedInfo().NumPending}
+	for d.left > 0 {
+		before := d.taken
+		if err := d.fetch(ctx, cons, take); err != nil {
+			return err
 		}
-		got := false
-		for m := range batch.Messages() {
-			meta, err := m.Metadata()
-			if err != nil {
-				return err
-			}
-			if !take(meta.Sequence.Stream, m) {
-				return nil
-			}
-			got, left = true, meta.NumPending
+		if d.taken > before {
+			continue
 		}
-		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
-			return fmt.Errorf("reading %s: %w", r.Subject, err)
+		info, err := cons.Info(ctx)
+		if err == nil && (info.NumPending > 0 || info.Delivered.Consumer != d.taken) {
+			err = errUndelivered
 		}
-		if !got {
-			return ctx.Err()
-		}
+		return err // none: what was left has expired in the meantime
 	}
 	return nil
+}
+
+// delivery counts what a consumer has delivered, and what it has left.
+type delivery struct{ taken, left uint64 }
+
+// fetch takes a chunk, or what arrives of it in time. If take wants no more, nothing is left.
+func (d *delivery) fetch(ctx context.Context, cons jetstream.Consumer, take func(at uint64, m jetstream.Msg) bool) error {
+	once, cancel := context.WithTimeout(ctx, chunkWait)
+	defer cancel()
+	batch, err := cons.Fetch(int(min(d.left, chunk)), jetstream.FetchContext(once))
+	if err != nil {
+		return err
+	}
+	for m := range batch.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		if d.taken++; meta.Sequence.Consumer != d.taken {
+			return errUndelivered
+		}
+		if d.left = meta.NumPending; !take(meta.Sequence.Stream, m) {
+			d.left = 0
+			return nil
+		}
+	}
+	err = batch.Error()
+	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		err = ctx.Err()
+	}
+	return err
 }
 
 // putAwayFor is how long the server's word is waited for that it has deleted a consumer. Whoever
@@ -159,32 +225,13 @@ func (r *Reader) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (je
 
 // FirstSince returns the sequence of the first message stored at or after t, or 0 if the
 // server says that there is none. If nothing arrives, that proves nothing and is an error.
-func (j *Journal) FirstSince(ctx context.Context, t time.Time) (uint64, error) {
-	cfg := j.Reader("").from(1)
-	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime, cfg.HeadersOnly = jetstream.DeliverByStartTimePolicy, 0, &t, true
-	cons, err := j.stream.CreateConsumer(ctx, cfg)
-	if err != nil {
-		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
-	}
-	defer putAway(ctx, j.stream, cons)
-	if cons.CachedInfo().NumPending == 0 {
-		return 0, nil
-	}
-	m, err := cons.Next(jetstream.FetchMaxWait(firstWait))
-	if errors.Is(err, nats.ErrTimeout) { // it is slow, or what was there has expired in the meantime
-		if info, err := cons.Info(ctx); err == nil && info.NumPending == 0 && info.Delivered.Consumer == 0 {
-			return 0, nil
-		}
-	}
-	if err != nil {
-		return 0, fmt.Errorf("looking for the newest facts in the stream %s: %w", subjects.StreamRooms, err)
-	}
-	meta, err := m.Metadata()
-	if err != nil {
-		return 0, err
-	}
-	return meta.Sequence.Stream, nil
+func (j *Journal) FirstSince(ctx context.Context, t time.Time) (seq uint64, err error) {
+	r := j.Reader("")
+	cfg := r.since(t)
+	cfg.HeadersOnly = true
+	err = r.read(ctx, cfg, func(at uint64, _ jetstream.Msg) bool {
+		seq = at
+		return false
+	})
+	return seq, err
 }
-
-// firstWait is how long the server may take to find a message that it claims to have.
-const firstWait = 5 * time.Second

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/subjects"
 )
 
@@ -148,6 +150,46 @@ func TestFirstSince(t *testing.T) {
 			t.Errorf("since %v it is %d, %v; want %d", c.since, seq, err, c.want)
 		}
 	}
+}
+
+// A consumer that was just made may be unknown yet to the server that is asked for its messages.
+// From each server of a cluster, whatever is there is found at every try.
+func TestReadInACluster(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var journals []*Journal
+	for _, node := range roomtest.Cluster(t, 3) {
+		j, err := Open(ctx, roomtest.Conn(t, node.Server), Settings{Keep: MinKeep, Replicas: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(j.Close)
+		journals = append(journals, j)
+	}
+	if _, err := journals[0].Store(ctx, []Entry{{Subject: subjects.Journal("hall")}, {Subject: subjects.Journal("lobby")}}); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for n := range 12 * len(journals) {
+		group.Go(func() {
+			j := journals[n%len(journals)]
+			for range 20 {
+				if seq, err := j.FirstSince(ctx, time.Time{}); seq != 1 || err != nil {
+					t.Errorf("the first is %d, %v", seq, err)
+				}
+				var got []uint64
+				err := j.Reader(subjects.Facts("lobby")).Read(ctx, 1, func(at uint64, _ []byte) bool {
+					got = append(got, at)
+					return true
+				})
+				if err != nil || !slices.Equal(got, []uint64{2}) {
+					t.Errorf("the lobby has %v, %v", got, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 // A waiter continues when the message it waits for, or a later one, was taken, and not before.
