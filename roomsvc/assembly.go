@@ -92,10 +92,14 @@ func (s *assembly) assemble(ctx context.Context) error {
 	if err := s.openStreams(ctx); err != nil {
 		return err
 	}
-	loaded, found, err := load.Load(ctx, load.Config{
-		Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Image: s.cfg.Image, Live: s.live,
-	})
-	if err != nil {
+	var loaded *load.Replica
+	var found load.Found
+	if err := s.begin.again(ctx, func(ctx context.Context) (err error) {
+		loaded, found, err = load.Load(ctx, load.Config{
+			Life: s.life, Log: s.log, Journal: s.journal, Bucket: s.bucket, Remember: s.cfg.Remember, Image: s.cfg.Image, Live: s.live,
+		})
+		return err
+	}); err != nil {
 		return err
 	}
 	s.keepImage(found)
@@ -103,17 +107,23 @@ func (s *assembly) assemble(ctx context.Context) error {
 		s.projector.Rewrite()
 	}
 	sessions := leases.Settings{Replicas: s.cfg.Replicas, MaxBytes: s.cfg.StateBytes, Clock: s.clock, Grace: s.cfg.Grace}
-	if err = s.begin.patiently(ctx, func(ctx context.Context) error { return leases.Make(ctx, s.journal, sessions) }); err != nil {
+	if err := s.begin.patiently(ctx, func(ctx context.Context) error { return leases.Make(ctx, s.journal, sessions) }); err != nil {
 		return err
 	}
-	if s.leases, err = leases.Open(ctx, s.life, s.journal, sessions, s.log); err != nil {
+	if err := s.begin.again(ctx, func(ctx context.Context) (err error) {
+		s.leases, err = leases.Open(ctx, s.life, s.journal, sessions, s.log)
+		return err
+	}); err != nil {
 		return err
 	}
 	s.life.Go(func() { s.journal.Streams.Run(s.life, s.nc, s.log, s.health) })
 	s.life.Go(func() { s.clock.Watch(s.life, s.health, s.leases.Ahead) })
 	s.empty.Book = s.leases
 	s.warden = blocks.NewWarden()
-	if s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.StateBytes, s.log, s.warden.Look); err != nil {
+	if err := s.begin.again(ctx, func(ctx context.Context) (err error) {
+		s.warden.Book, err = blocks.Open(ctx, s.life, s.journal, s.cfg.Replicas, s.cfg.StateBytes, s.log, s.warden.Look)
+		return err
+	}); err != nil {
 		return err
 	}
 	if err := s.openWebhooks(ctx); err != nil {

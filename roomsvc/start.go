@@ -30,14 +30,21 @@ type start struct {
 	ours  bool // the server is in this process
 }
 
-// patiently does a step of the start, again and again while the cluster is not yet able to
-// answer: after a start of its own it takes seconds to elect who leads.
+// patiently does a step of the start that only asks the server, as [start.again] does.
 func (s *start) patiently(ctx context.Context, step func(context.Context) error) error {
+	return s.again(ctx, func(ctx context.Context) error {
+		once, cancel := context.WithTimeout(ctx, max(min(askFor, time.Until(s.until)), askAgain))
+		defer cancel()
+		return step(once)
+	})
+}
+
+// again does a step of the start again and again while the cluster is not able to answer: after
+// a start of its own it takes seconds to elect who leads, and while its servers are replaced, leaders change.
+func (s *start) again(ctx context.Context, step func(context.Context) error) error {
 	var told time.Time
 	for {
-		once, cancel := context.WithTimeout(ctx, max(min(askFor, time.Until(s.until)), askAgain))
-		err := step(once)
-		cancel()
+		err := step(ctx)
 		if err == nil || ctx.Err() != nil || !journal.Passing(s.nc, err) {
 			return err
 		}

@@ -2,13 +2,16 @@ package faults_test
 
 import (
 	"log/slog"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/roomsvc/roomtest/worlds"
+	"natsrooms/subjects"
 )
 
 // An instance is started beside a cluster that has no leader: one server of three runs. It waits
@@ -46,6 +49,43 @@ func TestStartBesideAnElection(t *testing.T) {
 		}
 	case <-time.After(2 * patience):
 		t.Fatalf("it does not start although there is a cluster\n%s", log)
+	}
+}
+
+// While an instance starts, leaders change under it: the first answer to each kind of question
+// about each stream is that nobody leads. It starts all the same, and knows all that is stored.
+func TestStartWhileLeadersChange(t *testing.T) {
+	w := newWorld(t)
+	i := w.Start(roomsvc.Config{})
+	w.Create("lobby", 3600, "alice", "bob")
+	i.End()
+	bad := newProxy(t, w.Node.ClientURL())
+	var mu sync.Mutex
+	asked, refused := map[string]bool{}, map[string]string{} // refused: questions, by where the answer goes
+	question := regexp.MustCompile(`^\$JS\.API\.(STREAM\.INFO|STREAM\.MSG\.GET|CONSUMER\.CREATE)\.\w+`)
+	bad.toServer.Store(only(func(f *frame) fate {
+		mu.Lock()
+		defer mu.Unlock()
+		if q := question.FindString(f.subject); !asked[q] {
+			asked[q], refused[f.reply()] = true, q
+		}
+		return fate{}
+	}, func(f *frame) bool { return question.MatchString(f.subject) }))
+	bad.toClient.Store(only(func(*frame) fate {
+		return fate{instead: `{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`}
+	}, func(f *frame) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return refused[f.subject] != ""
+	}))
+	w.StartAt(bad.url, roomsvc.Config{})
+	w.Check()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, stream := range []string{subjects.StreamRooms, subjects.StreamState, subjects.StreamSessions, subjects.StreamBlocks} {
+		if q := "$JS.API.CONSUMER.CREATE." + stream; !asked[q] {
+			t.Errorf("%s is never asked", q)
+		}
 	}
 }
 

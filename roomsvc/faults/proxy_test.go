@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"container/heap"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,8 +39,9 @@ type frame struct {
 type rule func(*frame) fate
 
 type fate struct {
-	lose bool
-	hold time.Duration
+	lose    bool
+	hold    time.Duration
+	instead string // of the body
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -129,6 +132,9 @@ func (p *proxy) copy(to io.Writer, from io.Reader, rules *atomic.Pointer[rule]) 
 			if r := rules.Load(); r != nil && f.subject != "" {
 				fate = (*r)(f)
 			}
+			if fate.instead != "" {
+				f.say(fate.instead)
+			}
 			switch {
 			case fate.lose:
 				p.lost.Add(1)
@@ -172,6 +178,31 @@ func read(r *bufio.Reader) (*frame, error) {
 	f.body = f.raw[len(line) : len(line)+size]
 	_, err = io.ReadFull(r, f.raw[len(line):])
 	return f, err
+}
+
+// reply is where the answer to a published message is awaited; empty if nowhere.
+func (f *frame) reply() string {
+	words := strings.Fields(string(f.raw[:len(f.raw)-len(f.body)-2]))
+	counts := 1 // at the end of the line
+	if strings.HasPrefix(strings.ToUpper(words[0]), "H") {
+		counts = 2
+	}
+	if len(words) == 3+counts {
+		return words[2]
+	}
+	return ""
+}
+
+// say puts another payload in the place of headers and payload.
+func (f *frame) say(payload string) {
+	words := strings.Fields(string(f.raw[:len(f.raw)-len(f.body)-2]))
+	if strings.HasPrefix(strings.ToUpper(words[0]), "H") {
+		words[0] = words[0][1:]
+		words = slices.Delete(words, len(words)-2, len(words)-1)
+	}
+	words[len(words)-1] = strconv.Itoa(len(payload))
+	f.raw = fmt.Appendf(nil, "%s\r\n%s\r\n", strings.Join(words, " "), payload)
+	f.body = f.raw[len(f.raw)-len(payload)-2 : len(f.raw)-2]
 }
 
 type late struct {
