@@ -37,6 +37,16 @@ func hear(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
 	return sub
 }
 
+// hearOne subscribes for one message: what many rounds subscribed to would fill the memory.
+func hearOne(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
+	t.Helper()
+	sub := hear(t, nc, subject)
+	if err := sub.AutoUnsubscribe(1); err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
 // said is a copy in short: the message's data, or the fact's type and sequence.
 func said(t *testing.T, m *nats.Msg) string {
 	t.Helper()

@@ -145,7 +145,7 @@ func TestNoWordsOfTheAbsent(t *testing.T) {
 					body := func(more string) string { return fmt.Sprintf(`{"roomID":%q%s}`, id, more) }
 					text := fmt.Sprintf("%s says %d in %s", user, i, id)
 					ok[position](w, "enter."+user, body(""))
-					answer := hear(t, w.NC, nats.NewInbox())
+					answer := hearOne(t, w.NC, nats.NewInbox())
 					if err := w.NC.PublishRequest("room.cmd.send."+user, answer.Subject, []byte(body(`,"type":"text","data":"`+text+`"`))); err != nil {
 						t.Error(err)
 					}
@@ -213,7 +213,7 @@ func TestNothingOfTheTimeOut(t *testing.T) {
 					ok[room.KickReply](w, "kick", body(`,"userIDs":["al"]`))
 				}
 				secret := fmt.Sprintf("secret %d in %s", i, id)
-				answer := hear(t, w.NC, nats.NewInbox())
+				answer := hearOne(t, w.NC, nats.NewInbox())
 				if err := w.NC.PublishRequest("room.cmd.send.bo", answer.Subject, []byte(body(`,"type":"text","data":"`+secret+`"`))); err != nil {
 					t.Fatal(err)
 				}
