@@ -53,6 +53,13 @@ func joined(t *testing.T, hubDomain string, leafOptions ...roomtest.Option) *edg
 		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{to}}}
 	}}, leafOptions...)...)
 	e := &edge{worlds.On(t, hub), worlds.On(t, leaf)}
+	e.cross(t)
+	return e
+}
+
+// cross waits until messages cross from the leaf to the hub.
+func (e *edge) cross(t *testing.T) {
+	t.Helper()
 	crossed, err := e.hub.NC.SubscribeSync("crossed")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +71,6 @@ func joined(t *testing.T, hubDomain string, leafOptions ...roomtest.Option) *edg
 		_, err := crossed.NextMsg(worlds.Look)
 		return err == nil
 	})
-	return e
 }
 
 func serverPermissions(p policy.Permissions) *server.Permissions {
@@ -204,6 +210,25 @@ func TestLeafNodesRefuse(t *testing.T) {
 			}
 			e.hub.Create("lobby", 60, "alice")
 			e.hub.Check()
+		})
+	}
+}
+
+// Two clusters that a gateway joins have one JetStream between them, and so one deployment of
+// rooms, whatever side callers and instances are on.
+func TestGateways(t *testing.T) {
+	t.Parallel()
+	for name, sides := range map[string][2]bool{"roomd on one side": {true, false}, "roomd on both": {true, true}} {
+		t.Run(name, func(t *testing.T) {
+			at := roomtest.Gateways(t)
+			e := &edge{worlds.On(t, at[0]), worlds.On(t, at[1])}
+			for i, w := range []*worlds.World{e.hub, e.leaf} {
+				if sides[i] {
+					w.Start(roomsvc.Config{Instance: fmt.Sprintf("i%d", i), Feeds: true})
+				}
+			}
+			e.cross(t)
+			e.serves(t)
 		})
 	}
 }

@@ -24,29 +24,41 @@ import (
 type neighbours struct {
 	*testing.T
 	hub, leaf *world
+	door      *roomtest.Node // that the leaf node comes to
 	open      atomic.Bool
 }
 
 func newNeighbours(t *testing.T, domains ...string) *neighbours {
 	t.Helper()
 	t.Parallel()
-	n := &neighbours{T: t}
+	hub := roomtest.Start(t, func(o *server.Options) { o.ServerName = "hub" }, asHub(domains[0]))
+	return between(t, hub, hub, domains[1])
+}
+
+// asHub lets leaf nodes come.
+func asHub(domain string) roomtest.Option {
+	return func(o *server.Options) {
+		o.JetStreamDomain = domain
+		o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", server.RANDOM_PORT
+	}
+}
+
+// between has the leaf node come to another server of the hub than the one that stores rooms.
+func between(t *testing.T, hub, door *roomtest.Node, domain string) *neighbours {
+	t.Helper()
+	n := &neighbours{T: t, door: door}
 	bridge, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = bridge.Close() })
-	hub := roomtest.Start(t, func(o *server.Options) {
-		o.ServerName, o.JetStreamDomain = "hub", domains[0]
-		o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", server.RANDOM_PORT
-	})
-	varz, err := hub.Varz(nil)
+	varz, err := door.Varz(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go n.bridge(bridge, fmt.Sprintf("127.0.0.1:%d", varz.LeafNode.Port))
 	leaf := roomtest.Start(t, func(o *server.Options) {
-		o.ServerName, o.JetStreamDomain = "leaf", domains[1]
+		o.ServerName, o.JetStreamDomain = "leaf", domain
 		o.LeafNode.ReconnectInterval = worlds.Look
 		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{{Scheme: "nats", Host: bridge.Addr().String()}}}}
 	})
@@ -83,7 +95,7 @@ func (n *neighbours) bridge(l net.Listener, hub string) {
 func (n *neighbours) join() {
 	n.Helper()
 	n.open.Store(true)
-	n.hub.Until(patience, "the leaf node to be joined", func() bool { return n.hub.Node.NumLeafNodes() == 1 && n.leaf.Node.NumLeafNodes() == 1 })
+	n.hub.Until(patience, "the leaf node to be joined", func() bool { return n.door.NumLeafNodes() == 1 && n.leaf.Node.NumLeafNodes() == 1 })
 	// What is wanted on one side is known on the other.
 	crossed, err := n.leaf.NC.SubscribeSync("crossed")
 	if err != nil {
@@ -207,4 +219,32 @@ func TestSecondJournalWithoutDomains(t *testing.T) {
 	n.leaf.Start(roomsvc.Config{})
 	n.join()
 	n.both("joined while it ran", n.ends(i), "without a JetStream domain")
+}
+
+// The same where the way to the other journal leads through a leaf node and a gateway.
+func TestSecondJournalBehindAGateway(t *testing.T) {
+	for name, running := range map[string]bool{"at the start": false, "while running": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hubs := roomtest.Gateways(t, roomtest.System, asHub("hub"))
+			n := between(t, hubs[0], hubs[1], "leaf")
+			i := n.hub.Start(roomsvc.Config{})
+			if !running {
+				n.join()
+				_, err := n.leaf.Open(roomsvc.Config{})
+				if !errors.Is(err, journal.ErrElsewhere) || !strings.Contains(err.Error(), `ROOMS in the JetStream domain "hub"`) {
+					n.Errorf("starting a second one: %v", err)
+				}
+				n.noJournal(n.leaf)
+				n.hub.Join(n.hub.Create("lobby", 60).Room.RoomID, "alice")
+				n.hub.Check()
+				return
+			}
+			instances := []*instance{i, n.leaf.Start(roomsvc.Config{})}
+			n.join()
+			for _, i := range instances {
+				n.both("joined while it ran", n.ends(i), `"hub"`, `"leaf"`)
+			}
+		})
+	}
 }

@@ -51,9 +51,6 @@ func TestRollingUpgrade(t *testing.T) {
 	rounds, users := 1, 6
 	if long {
 		rounds, users = 5, 48
-		var cancel context.CancelFunc
-		w.Ctx, cancel = context.WithTimeout(t.Context(), 20*time.Minute)
-		t.Cleanup(cancel)
 	}
 	for n := range nodes {
 		w.instances = append(w.instances, w.instance(n))

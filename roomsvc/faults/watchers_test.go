@@ -89,9 +89,6 @@ func TestCrowdOfWatchers(t *testing.T) {
 	w := anotherWorld(t)
 	c := &crowd{world: w, size: short}
 	if long {
-		var cancel context.CancelFunc
-		w.Ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
-		t.Cleanup(cancel)
 		if c.size = full; racing {
 			c.size = middle
 		}

@@ -48,6 +48,35 @@ func Cluster(t testing.TB, n int, opts ...Option) []*Node {
 	return nodes
 }
 
+// Gateways starts two clusters of one server each that a gateway joins, and returns when they have
+// one JetStream between them.
+func Gateways(t testing.TB, opts ...Option) [2]*Node {
+	t.Helper()
+	at, routes := freeRoutes(t, 2), freeRoutes(t, 2)
+	names := [2]string{"east", "west"}
+	var nodes [2]*Node
+	for i := range nodes {
+		nodes[i] = newNode(t, append(slices.Clone(opts), func(o *server.Options) {
+			o.ServerName = names[i] + "-1"
+			o.Cluster = server.ClusterOpts{Name: names[i], Host: "127.0.0.1", Port: portOf(routes[i])}
+			o.Gateway = server.GatewayOpts{Name: names[i], Host: "127.0.0.1", Port: portOf(at[i])}
+			o.Routes = []*url.URL{routes[i]} // itself: a cluster has routes
+			for n, name := range names {
+				o.Gateway.Gateways = append(o.Gateway.Gateways, &server.RemoteGatewayOpts{Name: name, URLs: []*url.URL{at[n]}})
+			}
+		}))
+		nodes[i].Start()
+	}
+	waitFor(t, election, "a meta leader with both clusters", func() bool {
+		leader := metaLeader(nodes[:])
+		return leader != nil && len(leader.JetStreamClusterPeers()) == len(nodes)
+	})
+	for _, node := range nodes {
+		node.WaitCurrent()
+	}
+	return nodes
+}
+
 // MetaLeader waits for the cluster's meta leader.
 func MetaLeader(t testing.TB, nodes []*Node) (leader *Node) {
 	t.Helper()

@@ -2,6 +2,7 @@ package worlds
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -68,8 +69,12 @@ func At(t *testing.T, url string) *World {
 		t.Fatal(err)
 	}
 	w.Client = client.New(w.NC, client.Config{Once: true})
+	limit := 20 * Patience
+	if os.Getenv("NATSROOMS_LONG") != "" {
+		limit = 2 * time.Hour // of several such tests side by side
+	}
 	var cancel context.CancelFunc
-	w.Ctx, cancel = context.WithTimeout(t.Context(), 20*Patience)
+	w.Ctx, cancel = context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	return w
 }
