@@ -158,7 +158,7 @@ class Hearing {
       }
       if (page?.instanceID !== instanceID) return { read: false };
       const ended = page.messageSeq === undefined;
-      if (!page.complete && (ended ? page.events.length > 0 : page.messageSeq > at)) this.#lose();
+      if (!page.complete && (ended || page.messageSeq > at)) this.#lose(); // of an ended one, also if it could not be found out what comes after it
       if (page.deleted) this.#deleted({ roomID: this.#roomID, instanceID, messageSeqs: page.deleted });
       for (const event of page.events) yield* this.#give(event);
       const from = at;

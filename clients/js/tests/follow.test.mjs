@@ -281,6 +281,31 @@ test("a message of a room that ended before it could be asked about is no loss",
   client.close();
 });
 
+test("the rooms between two that ended, which could not be looked through", async () => {
+  const nc = await connection(url);
+  const client = backEnd(nc);
+  let cut = false;
+  intercept(nc, "history", async (send) => {
+    const page = (await send()).json();
+    if (cut && page.messageSeq === undefined) Object.assign(page, { complete: false, nextInstanceID: undefined, events: [] });
+    return { json: () => page };
+  });
+  const others = await connection(url);
+  const old = await Person.in(others, "between", "old");
+  const lost = [];
+  const messages = client.messages({ roomID: "between", every: 300, lost: (after) => lost.push(after) });
+  await messages.ready;
+  const { messageSeq } = await old.says("one");
+  assert.equal((await messages.next()).value.data.data, "one");
+  cut = true;
+  await old.leave();
+  const next = await Person.in(others, "between", "new");
+  await next.says("two");
+  assert.equal((await messages.next()).value.data.data, "two");
+  assert.deepEqual(lost, [messageSeq]);
+  client.close();
+});
+
 test("a room to come", async () => {
   const client = backEnd(await connection(url));
   assert.deepEqual(await client.watch({ roomID: "later" }).next().catch((err) => [err.code, err.outcome]), ["ROOM_NOT_EXIST", "none"]);
