@@ -156,7 +156,7 @@ func TestFirstSince(t *testing.T) {
 // From each server of a cluster, whatever is there is found at every try.
 func TestReadInACluster(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	var journals []*Journal
 	for _, node := range roomtest.Cluster(t, 3) {
@@ -174,7 +174,7 @@ func TestReadInACluster(t *testing.T) {
 	for n := range 12 * len(journals) {
 		group.Go(func() {
 			j := journals[n%len(journals)]
-			for range 20 {
+			for range 10 {
 				if seq, err := j.FirstSince(ctx, time.Time{}); seq != 1 || err != nil {
 					t.Errorf("the first is %d, %v", seq, err)
 				}
