@@ -63,6 +63,11 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		image = roomsvc.ReadImage(path) // while the server reads its store
 	}
 	inProcess := opts.TLSConfig != nil || opts.ProxyProtocol
+	certs, err := newCertificates(cfg, opts)
+	if err != nil {
+		st.close()
+		return nil, err
+	}
 	s, err := startServer(opts, log)
 	if err != nil {
 		st.close()
@@ -84,10 +89,10 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		s.WaitForShutdown()
 		st.close()
 	}
-	l.certs, err = newCertificates(cfg, s, opts)
-	if err == nil {
-		l.nc, err = connect(s, inProcess, in.service, log)
+	if l.certs = certs; certs != nil {
+		certs.s = s
 	}
+	l.nc, err = connect(s, inProcess, in.service, log)
 	if err == nil && in.system != nil {
 		l.system, err = connect(s, inProcess, in.system, log)
 	}

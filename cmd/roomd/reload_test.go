@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/cmd/roomd/web"
+	"natsrooms/roomsvc/auth"
 )
 
 // hanging is held by tests that send SIGHUP, which every roomd of this process hears.
@@ -166,6 +168,40 @@ func TestReloadCertificates(t *testing.T) {
 	says(t, r.stderr, "the certificates of the NATS server stay as they were")
 	if err := connectTLS(t, r.url, newCert); err != nil {
 		t.Errorf("after a certificate that cannot be used: %v", err)
+	}
+}
+
+// New certificates end no connection, and no command is lost meanwhile, also of those who came with a token.
+func TestReloadEndsNoConnection(t *testing.T) {
+	t.Parallel()
+	hanging.Lock()
+	defer hanging.Unlock()
+	cert, key := certificate(t)
+	r := start(t, "--config", switchedOn(t, cert, key, freePort(t), freePort(t)), "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--auth", "jwt", "--auth-key", write(t, secret))
+	defer r.end(t)
+	nc, err := nats.Connect(strings.Replace(r.url, "nats:", "tls:", 1), append(bearing(t, auth.Claims{User: "alice"}), nats.RootCAs(cert), patientDial, nats.NoReconnect())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for n := range 3 {
+		newCert, newKey := certificate(t)
+		for from, to := range map[string]string{newCert: cert, newKey: key} {
+			data, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rewrite(t, to, string(data))
+		}
+		sendHangUp(t)
+		for read := false; !read; read = strings.Count(r.stderr.String(), "the certificates of the NATS server were read again") > n {
+			if m, err := nc.Request("room.cmd.enter.alice", []byte(`{"roomID":"lobby"}`), within); err != nil || m.Header.Get("Nats-Service-Error") != "" {
+				t.Fatalf("after %d certificates: %v, %+v", n+1, err, m)
+			}
+		}
+		if err := connectTLS(t, r.url, newCert); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("somebody without a token, who trusts the new certificate: %v", err)
+		}
 	}
 }
 
