@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"os"
 	"reflect"
@@ -157,14 +156,7 @@ var everyCommand = [][]string{
 
 func TestNoServer(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "nats://" + l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	url := fmt.Sprintf("nats://127.0.0.1:%d", roomtest.Ports(t, 1)[0])
 	for _, args := range everyCommand {
 		roomctl(t, append(args[:len(args):len(args)], "--as", "alice", "-s", url)...).want(t, exitNoServer, "there is no NATS server at "+url, "-s URL")
 	}

@@ -45,6 +45,11 @@ func begin(t *testing.T, args ...string) *started {
 	out, stdout := io.Pipe()
 	r := &started{stop: cancel, stderr: new(worlds.Log), ended: make(chan error, 1), more: make(chan string, 1), args: args, stdout: bufio.NewReader(out)}
 	cfg := mustParse(t, args...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("roomd said\n%s", r.stderr)
+		}
+	})
 	go func() {
 		err := Run(ctx, cfg, stdout, r.stderr)
 		stdout.Close()

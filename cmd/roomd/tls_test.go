@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/roomsvc/auth"
+	"natsrooms/roomsvc/roomtest"
 )
 
 // certificate makes a self-signed certificate for 127.0.0.1.
@@ -48,12 +49,7 @@ func certificate(t *testing.T) (cert, key string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	return fmt.Sprint(roomtest.Ports(t, 1)[0])
 }
 
 // switchedOn is the shipped configuration, unlocked, with everything in it that is

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,17 +21,16 @@ import (
 
 const patience = 90 * time.Second // for six processes to start or to agree, on a busy machine
 
-// ports are n that were free a moment ago.
+// ports are n that nobody listens on, and that no system gives to whoever asks for any.
 func ports(t *testing.T, n int) string {
 	t.Helper()
 	var list []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for len(list) < n {
+		port := strconv.Itoa(10_000 + rand.IntN(22_000))
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			defer l.Close()
+			list = append(list, port)
 		}
-		defer l.Close()
-		list = append(list, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 	return strings.Join(list, " ")
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/roomtest"
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
@@ -114,7 +115,7 @@ func beServer(config string) error {
 func spawnCluster(t *testing.T, n int) (servers []*child) {
 	t.Helper()
 	var routes []string
-	ports := freePorts(t, n)
+	ports := roomtest.Ports(t, n)
 	for _, p := range ports {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -84,9 +83,9 @@ func TestStepDowns(t *testing.T) {
 // The leader of the journal is stopped, another one acknowledges a fact, and the old
 // one wakes with a question for that fact in its socket.
 func TestDeposedLeader(t *testing.T) {
-	// It does not run in parallel: its ports are chosen before its servers take them.
+	t.Parallel()
 	var routes []string
-	ports := freePorts(t, 3)
+	ports := roomtest.Ports(t, 3)
 	for _, p := range ports {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
 	}
@@ -184,17 +183,4 @@ func leaderIs(w *world, name string) bool {
 	defer cancel()
 	s, err := w.JS.Stream(ctx, subjects.StreamRooms)
 	return err == nil && s.CachedInfo().Cluster.Leader == name
-}
-
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }

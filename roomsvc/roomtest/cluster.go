@@ -116,17 +116,12 @@ func first(nodes []*Node, is func(*Node) bool) *Node {
 	return nil
 }
 
-// freeRoutes finds n different ports that were free a moment ago.
+// freeRoutes are addresses that nobody listens on.
 func freeRoutes(t testing.TB, n int) []*url.URL {
 	t.Helper()
 	routes := make([]*url.URL, n)
-	for i := range routes {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("finding a free port: %v", err)
-		}
-		defer l.Close()
-		routes[i] = &url.URL{Scheme: "nats", Host: l.Addr().String()}
+	for i, port := range Ports(t, n) {
+		routes[i] = &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)}
 	}
 	return routes
 }

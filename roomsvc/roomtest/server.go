@@ -97,6 +97,9 @@ func newNode(t testing.TB, opts []Option) *Node {
 	for _, option := range opts {
 		option(o)
 	}
+	if o.Port == server.RANDOM_PORT { // one that it gets again when it is started again
+		o.Port = Ports(t, 1)[0]
+	}
 	n := &Node{t: t, opts: o}
 	t.Cleanup(n.Stop)
 	return n
@@ -135,12 +138,13 @@ func (n *Node) Start() {
 	log := make(fatal, 1)
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
+	ready := s.ReadyForConnections(patience)
 	select {
 	case why := <-log:
 		n.t.Fatalf("starting a server: %s", why)
 	default:
 	}
-	if !s.ReadyForConnections(patience) {
+	if !ready {
 		n.t.Fatalf("the server accepts no connections within %s", patience)
 	}
 	n.opts.Port = s.Addr().(*net.TCPAddr).Port
