@@ -102,6 +102,9 @@ func (s *assembly) assemble(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err = s.begin.patiently(ctx, s.journal.MarkStore); err != nil {
+		return err
+	}
 	s.keepImage(found)
 	if found.Rewrite {
 		s.projector.Rewrite()
@@ -116,7 +119,11 @@ func (s *assembly) assemble(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	s.life.Go(func() { s.journal.Streams.Run(s.life, s.nc, s.log, s.health) })
+	s.life.Go(func() {
+		if err := s.journal.Streams.Run(s.life, s.nc, s.log, s.health); err != nil {
+			s.life.Fail(err)
+		}
+	})
 	s.life.Go(func() { s.clock.Watch(s.life, s.health, s.leases.Ahead) })
 	s.empty.Book = s.leases
 	s.warden = blocks.NewWarden()
@@ -202,7 +209,7 @@ const (
 func (s *assembly) openStreams(ctx context.Context) (err error) {
 	s.begin = &start{s.life, s.log, s.nc, s.cfg.Wait, time.Now().Add(s.cfg.Wait), s.cfg.Store != nil}
 	if err = s.begin.patiently(ctx, func(ctx context.Context) (err error) {
-		s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Domain: s.cfg.JSDomain, Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, MaxBytes: s.cfg.FactsBytes, Shared: s.cfg.shared()})
+		s.journal, err = journal.Open(ctx, s.nc, journal.Settings{Domain: s.cfg.JSDomain, Keep: s.cfg.FactsKeep, Replicas: s.cfg.Replicas, MaxBytes: s.cfg.FactsBytes, Shared: s.cfg.shared(), Version: s.cfg.Build})
 		return err
 	}); err != nil {
 		return err

@@ -41,6 +41,7 @@ type Settings struct {
 	Replicas int
 	MaxBytes int64 // of the stream; 0: as it has, unlimited for a new one
 	Shared   map[string]int
+	Version  string // of this program
 }
 
 // Journal is the open stream ROOMS.
@@ -49,10 +50,11 @@ type Journal struct {
 	Streams *streams.Keeper // of this one and all others
 	Adopted string          // how it was proven whose the stream is, if its metadata did not say; usually ""
 
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	stream jetstream.Stream
-	acks   *acks
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	stream  jetstream.Stream
+	acks    *acks
+	version string // of this program
 
 	created time.Time // when the stream was
 }
@@ -67,7 +69,7 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{nc: nc, js: js, Streams: streams.New(js)}
+	j := &Journal{nc: nc, js: js, version: s.Version, Streams: streams.New(js, s.Version)}
 	account, err := js.AccountInfo(ctx)
 	if err != nil {
 		return nil, noJetStream(nc, s.Domain, err)
@@ -171,13 +173,20 @@ func (j *Journal) openStream(ctx context.Context, s Settings) error {
 		return err
 	}
 	w := Wanted(s)
-	w.Config.Metadata, w.Fresh = shared, map[string]string{metaID: nuid.Next()}
+	w.Config.Metadata, w.Fresh = shared, streams.Mark(s.Version)
+	w.Fresh[metaID] = nuid.Next()
 	stream, err := j.Streams.Open(ctx, w)
 	if err != nil {
 		return err
 	}
 	j.stream, j.created, j.ID, j.Adopted = stream, stream.CachedInfo().Created, stream.CachedInfo().Config.Metadata[metaID], told
 	return nil
+}
+
+// MarkStore notes in the stream that this version has opened it, if that is to keep older ones
+// out from now on.
+func (j *Journal) MarkStore(ctx context.Context) error {
+	return streams.MarkStore(ctx, j.js, subjects.StreamRooms, j.version)
 }
 
 // Keeps is how long the stream keeps facts now: the instance that was started last decides it.

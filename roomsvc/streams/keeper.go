@@ -31,7 +31,8 @@ const (
 
 // Keeper makes the streams and keeps them. It is safe for concurrent use.
 type Keeper struct {
-	js jetstream.JetStream
+	js      jetstream.JetStream
+	version string // of this program
 
 	mu    sync.Mutex // guards the fields below it
 	open  map[string]*opened
@@ -48,8 +49,10 @@ type opened struct {
 	text    string            // what that was
 }
 
-// New makes a keeper without streams.
-func New(js jetstream.JetStream) *Keeper { return &Keeper{js: js, open: map[string]*opened{}} }
+// New makes a keeper without streams, for a program of that version.
+func New(js jetstream.JetStream, version string) *Keeper {
+	return &Keeper{js: js, version: version, open: map[string]*opened{}}
+}
 
 // Open makes a stream, or sets it up as an instance that starts needs it, and keeps it from then
 // on. Its errors are sentences for people.
@@ -74,6 +77,9 @@ func (k *Keeper) Open(ctx context.Context, w Want) (jetstream.Stream, error) {
 		return nil, fmt.Errorf("opening the stream %s: %w", name, err)
 	}
 	have := stream.CachedInfo().Config
+	if err := Later(have.Metadata, k.version); err != nil {
+		return nil, err
+	}
 	if !newer(&have) {
 		was := w.kept(&have, mine(have.Metadata))
 		if stream, err = k.js.UpdateStream(ctx, w.over(&have)); err != nil {
@@ -135,8 +141,9 @@ func (k *Keeper) of(name string) *opened {
 	return k.open[name]
 }
 
-// Run puts right what is edited, and tells it, until ctx ends.
-func (k *Keeper) Run(ctx context.Context, nc *nats.Conn, log *slog.Logger, book *health.Book) {
+// Run puts right what is edited, and tells it, until ctx ends. Its error says that a later version
+// has marked the store, so that this one has to end.
+func (k *Keeper) Run(ctx context.Context, nc *nats.Conn, log *slog.Logger, book *health.Book) error {
 	k.mu.Lock()
 	for _, what := range k.found {
 		log.Warn(what + "; this was put right at the start")
@@ -156,32 +163,46 @@ func (k *Keeper) Run(ctx context.Context, nc *nats.Conn, log *slog.Logger, book 
 	defer look.Stop()
 	for {
 		for _, name := range subjects.AllStreams {
-			k.check(ctx, name, log, book)
+			if err := k.check(ctx, name, log, book); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-word:
 		case <-look.C:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
 
 // check looks at one stream and puts it right. A stream that is gone, or another one, is the
-// business of others.
-func (k *Keeper) check(ctx context.Context, name string, log *slog.Logger, book *health.Book) {
+// business of others. Its error is that of [Later].
+func (k *Keeper) check(ctx context.Context, name string, log *slog.Logger, book *health.Book) error {
 	o := k.of(name)
 	if o == nil {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	stream, err := k.js.Stream(ctx, name)
-	if err != nil || !stream.CachedInfo().Created.Equal(o.created) || newer(&stream.CachedInfo().Config) {
-		return
+	if err != nil || !stream.CachedInfo().Created.Equal(o.created) {
+		return nil
 	}
-	problem := "edited:" + name
 	have := stream.CachedInfo().Config
+	if err := Later(have.Metadata, k.version); err != nil {
+		return err
+	}
+	if !newer(&have) {
+		k.right(ctx, o, have, log, book)
+	}
+	return nil
+}
+
+// right puts a stream right, if it has to be.
+func (k *Keeper) right(ctx context.Context, o *opened, have jetstream.StreamConfig, log *slog.Logger, book *health.Book) {
+	name := have.Name
+	problem := "edited:" + name
 	cfg := o.want.kept(&have, o.meta)
 	list := append(differences(&have, &cfg), lost(&have, &cfg)...)
 	if len(list) == 0 {
@@ -195,7 +216,7 @@ func (k *Keeper) check(ctx context.Context, name string, log *slog.Logger, book 
 		return
 	}
 	what := edit(name, list)
-	if _, err = k.js.UpdateStream(ctx, cfg); err != nil {
+	if _, err := k.js.UpdateStream(ctx, cfg); err != nil {
 		if ctx.Err() == nil {
 			book.Unfit(problem, fmt.Errorf("%s; it can't be put right (%w): undo that edit, or restore the stream from a backup", what, err))
 		}

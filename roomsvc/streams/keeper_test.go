@@ -36,7 +36,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t, ctx, nc, js, New(js), health.New(slog.New(slog.DiscardHandler))}
+	return &rig{t, ctx, nc, js, New(js, "1.2.3"), health.New(slog.New(slog.DiscardHandler))}
 }
 
 func want(keep int64) Want {
@@ -67,7 +67,9 @@ func (r *rig) edit(change func(*jetstream.StreamConfig)) *jetstream.StreamConfig
 	if _, err = r.js.UpdateStream(r.ctx, cfg); err != nil {
 		r.Fatal(err)
 	}
-	r.keep.check(r.ctx, subjects.StreamMessages, slog.New(slog.DiscardHandler), r.book)
+	if err := r.keep.check(r.ctx, subjects.StreamMessages, slog.New(slog.DiscardHandler), r.book); err != nil {
+		r.Fatal(err)
+	}
 	if s, err = r.js.Stream(r.ctx, subjects.StreamMessages); err != nil {
 		r.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func (r *rig) edit(change func(*jetstream.StreamConfig)) *jetstream.StreamConfig
 func TestSettings(t *testing.T) {
 	r := newRig(t)
 	r.open(r.keep, want(10))
-	cfg := r.open(New(r.js), want(20))
+	cfg := r.open(New(r.js, "1.2.3"), want(20))
 	if cfg.MaxAge != 20*time.Minute || cfg.Metadata["natsrooms-id"] != "x10" {
 		t.Errorf("opened again: %v, %v", cfg.MaxAge, cfg.Metadata)
 	}
@@ -110,7 +112,7 @@ func TestNewerForm(t *testing.T) {
 	if cfg.Discard != jetstream.DiscardOld || cfg.MaxAge != time.Hour || r.book.Text() != "" {
 		t.Errorf("while it runs: %+v, %q", cfg, r.book.Text())
 	}
-	if cfg = r.open(New(r.js), want(10)); cfg.Discard != jetstream.DiscardOld || cfg.Metadata[metaForm] != strconv.Itoa(Form+1) {
+	if cfg = r.open(New(r.js, "1.2.3"), want(10)); cfg.Discard != jetstream.DiscardOld || cfg.Metadata[metaForm] != strconv.Itoa(Form+1) {
 		t.Errorf("when it starts: %+v", cfg)
 	}
 }
@@ -131,7 +133,7 @@ func TestCannotOpen(t *testing.T) {
 	r.open(r.keep, want(10))
 	w := want(10)
 	w.Config.Storage = jetstream.MemoryStorage
-	if _, err := New(r.js).Open(r.ctx, w); err == nil || !strings.Contains(err.Error(), "the stream ROOM_MESSAGES can't be set up as natsrooms needs it") {
+	if _, err := New(r.js, "1.2.3").Open(r.ctx, w); err == nil || !strings.Contains(err.Error(), "the stream ROOM_MESSAGES can't be set up as natsrooms needs it") {
 		t.Errorf("%v", err)
 	}
 }

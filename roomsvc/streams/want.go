@@ -98,6 +98,12 @@ func (w *Want) kept(have *jetstream.StreamConfig, meta map[string]string) jetstr
 		c.Metadata = map[string]string{}
 	}
 	for k, v := range meta {
+		if k == metaStore || k == metaStoreBy { // it is only raised
+			if marked(have.Metadata) <= marked(meta) {
+				c.Metadata[k] = v
+			}
+			continue
+		}
 		if now, ok := c.Metadata[k]; !ok || number(v) && !number(now) || !number(v) && now != v || k == metaForm {
 			c.Metadata[k] = v
 		}
