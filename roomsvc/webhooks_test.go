@@ -22,6 +22,7 @@ import (
 	"natsrooms/roomsvc/roomtest/receiver"
 	"natsrooms/roomsvc/roomtest/worlds"
 	"natsrooms/roomsvc/webhooks"
+	"natsrooms/subjects"
 )
 
 // hookTo is a webhook that leads to a receiver.
@@ -320,6 +321,51 @@ func TestWebhookRoomBehind(t *testing.T) {
 			return g.Event.Type() == events.MemberLeft && g.Room() == "room-0"
 		})
 	})
+}
+
+// The bucket of webhooks is full: that is told, people go on, and everything is delivered once there
+// is space.
+func TestWebhookStoreIsFull(t *testing.T) {
+	t.Parallel()
+	r := receiver.New(t)
+	r.Answer(func(out http.ResponseWriter, _ *receiver.Got) { out.WriteHeader(http.StatusServiceUnavailable) })
+	w, instances := newWorld(t, 1, delivering(hookTo("app", r)))
+	limit := func(bytes int64) {
+		s, err := w.JS.Stream(w.Ctx, subjects.StreamWebhooks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := s.CachedInfo().Config
+		cfg.MaxBytes = bytes
+		if _, err := w.JS.UpdateStream(w.Ctx, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	problem := func() string {
+		for _, p := range instances[0].Problems() {
+			if p.Name == "full:"+subjects.StreamWebhooks {
+				return p.Text
+			}
+		}
+		return ""
+	}
+	limit(1000)
+	const rooms = 50
+	for n := range rooms {
+		ok[room.JoinedReply](w, "create", fmt.Sprintf(`{"roomID":"room-%d","userID":"alice"}`, n))
+	}
+	w.Until(patience, "it to be told", func() bool { return problem() != "" })
+	for _, says := range []string{"the stream KV_room_webhooks takes nothing more", "hold up its others", "--state-bytes"} {
+		if !strings.Contains(problem(), says) {
+			t.Errorf("it says %q; want %q in it", problem(), says)
+		}
+	}
+	ok[room.JoinedReply](w, "join", `{"roomID":"room-1","userID":"bob"}`)
+	limit(10 << 20)
+	r.Answer(nil)
+	w.Until(patience, "it to be over", func() bool { return problem() == "" })
+	r.Wait(patience, rooms+1)
+	instances[0].Said("problem=full:" + subjects.StreamWebhooks + " after=")
 }
 
 // What a receiver does not want is a dead letter, which can be delivered again, or dropped. What was

@@ -28,7 +28,7 @@ const (
 	KeyAlive       = "=alive"        // key in [BucketSessions]: says that the bucket holds the lease of every session that has one
 	KeyBeat        = "=beat"         // key in [BucketSessions]: that an instance takes commands, and since when without a break
 	KeyClock       = "=clock"        // key in [BucketSessions]: what an instance stores to learn the server's time
-	KeyRead        = "=read"         // key in [BucketBlocks]: what an instance stores to learn how far it has read
+	KeyRead        = "=read"         // key in [BucketBlocks] and [BucketWebhooks]: what an instance stores to learn how far it has read, or whether anything is stored
 )
 
 // Streams are all streams of the service that are always there.
@@ -223,6 +223,10 @@ func StreamOf(subject string) string {
 		return StreamState
 	case strings.HasPrefix(subject, kvPrefix+BucketSessions+"."):
 		return StreamSessions
+	case strings.HasPrefix(subject, kvPrefix+BucketBlocks+"."):
+		return StreamBlocks
+	case strings.HasPrefix(subject, kvPrefix+BucketWebhooks+"."):
+		return StreamWebhooks
 	}
 	return ""
 }

@@ -197,6 +197,7 @@ var problems = map[string]struct {
 	"full:KV_rooms":         {"NatsroomsStreamFull", true, 1},
 	"full:KV_room_sessions": {"NatsroomsStreamFull", true, 1},
 	"full:KV_room_blocks":   {"NatsroomsStreamFull", true, 1},
+	"full:KV_room_webhooks": {"NatsroomsStreamFull", true, 1},
 	"bucket":                {"NatsroomsBucketNotWritten", true, 2},
 	"subjects":              {"NatsroomsSubjectsTaken", true, 1},
 	"edited:NAME":           {"NatsroomsStreamEdited", false, 0},

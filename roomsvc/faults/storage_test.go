@@ -3,6 +3,7 @@ package faults_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"natsrooms/roomsvc"
+	"natsrooms/roomsvc/health"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
 	"natsrooms/roomsvc/roomtest/worlds"
@@ -247,13 +249,8 @@ func TestFullState(t *testing.T) {
 	w := newWorld(t)
 	i := w.Start(roomsvc.Config{StateBytes: 100 << 10})
 	w.Create("lobby", 3600, "alice")
-	full := func() bool {
-		for _, p := range i.Problems() {
-			if p.Name == "full:KV_rooms" {
-				return true
-			}
-		}
-		return false
+	has := func(name string) bool {
+		return slices.ContainsFunc(i.Problems(), func(p health.Problem) bool { return p.Name == name && p.Unfit })
 	}
 	n := 0
 	w.Until(patience, "the bucket to be full", func() bool {
@@ -262,12 +259,14 @@ func TestFullState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return full()
+		return has("full:KV_rooms")
 	})
 	w.told(i, "full:KV_rooms", "the bucket falls behind", "--state-bytes")
+	w.Until(patience, "it to be told that the bucket can't be written", func() bool { return i.Check(w.Ctx) != nil && has("bucket") })
 	w.Join("lobby", "bob")
 	w.edit(subjects.StreamState, func(c *jetstream.StreamConfig) { c.MaxBytes = 10 << 20 })
 	w.over(i, "full:KV_rooms")
+	w.Until(patience, "it to be ready", func() bool { return i.Check(w.Ctx) == nil && !has("bucket") })
 	w.Check()
 }
 
@@ -298,6 +297,52 @@ func TestFullSessions(t *testing.T) {
 	if err := lease("later"); err != nil {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
+}
+
+// The bucket of blocks has used up its bytes: nobody is blocked any more, those who are stay so,
+// and the service says it, until there is space.
+func TestFullBlocks(t *testing.T) {
+	w := newWorld(t)
+	i := w.Start(roomsvc.Config{})
+	w.Create("lobby", 3600, "alice")
+	block := func(n int) error {
+		_, err := worlds.Once[room.BlockReply](w.World, "block", room.BlockRequest{Caller: room.Caller{UserID: fmt.Sprint("u", n)}, Reason: strings.Repeat("x", 200)})
+		return err
+	}
+	stream, err := w.JS.Stream(w.Ctx, subjects.StreamBlocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.edit(subjects.StreamBlocks, func(c *jetstream.StreamConfig) { c.MaxBytes = int64(stream.CachedInfo().State.Bytes) + 4000 })
+	w.busyAt("blocking", block)
+	w.told(i, "full:KV_room_blocks", "block and unblock are refused", "--state-bytes")
+	w.Join("lobby", "bob")
+	w.edit(subjects.StreamBlocks, func(c *jetstream.StreamConfig) { c.MaxBytes = 10 << 20 })
+	w.over(i, "full:KV_room_blocks")
+	if err := block(9999); err != nil {
+		t.Error(err)
+	}
+}
+
+// A start has to store something. If nothing is stored, it says which limit is reached, and is over
+// soon.
+func TestStartOnAFullStream(t *testing.T) {
+	w := newWorld(t)
+	w.Start(roomsvc.Config{}).End()
+	w.account(server.JetStreamAccountLimits{MaxStore: 1})
+	began := time.Now()
+	w.Refuses(roomsvc.Config{Wait: time.Second}, "a start has to store something, and the stream ROOMS takes nothing", "account", "raise the limit that is reached")
+	if took := time.Since(began); !w.late.Within(took, 20*time.Second, began) {
+		t.Errorf("it says so after %v", took)
+	}
+	w.account(server.JetStreamAccountLimits{})
+	w.Start(roomsvc.Config{})
+	w.Create("lobby", 3600, "alice")
+}
+
+// A single server keeps nothing three times, and a start that is asked for that says so.
+func TestReplicasWithoutACluster(t *testing.T) {
+	newWorld(t).Refuses(roomsvc.Config{Replicas: 3}, "the stream ROOMS can't be made", "replicas > 1 not supported in non-clustered mode")
 }
 
 // How many streams and consumers an account must allow, as docs/operations.md says.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"natsrooms/subjects"
 )
 
@@ -13,6 +16,9 @@ func (j *Journal) Refused(stream string) Refused {
 	defer j.acks.full.mu.Unlock()
 	return j.acks.full.last[stream]
 }
+
+// tryTTL is how long a marker of [Journal.Try] stays in a bucket.
+const tryTTL = "1m"
 
 // largest is the space that a stream must have for whatever is appended: a fact has at most
 // 64 KiB, a message a little less.
@@ -34,13 +40,17 @@ func (j *Journal) Room(ctx context.Context, stream string) (full string, err err
 	return "", nil
 }
 
-// Try appends a marker to the journal, or to the stream of messages, to see whether it is
-// stored. Other streams are written all the time.
+// Try appends a marker to a stream, to see whether it is stored. The buckets of rooms and leases
+// are written all the time, and need none.
 func (j *Journal) Try(ctx context.Context, stream string) {
 	switch stream {
 	case subjects.StreamRooms:
 		_ = j.Probe(ctx)
 	case subjects.StreamMessages:
 		_, _ = j.Store(ctx, []Entry{{Subject: subjects.MessagesMarker}})
+	case subjects.StreamBlocks:
+		_, _ = j.Store(ctx, []Entry{{Subject: subjects.KV(subjects.BucketBlocks, subjects.KeyRead), Header: nats.Header{jetstream.MsgTTLHeader: {tryTTL}}}})
+	case subjects.StreamWebhooks:
+		_, _ = j.Store(ctx, []Entry{{Subject: subjects.KV(subjects.BucketWebhooks, subjects.KeyRead), Header: nats.Header{jetstream.MsgTTLHeader: {tryTTL}}}})
 	}
 }

@@ -35,12 +35,14 @@ var means = map[string]struct{ so, keep, bytes string }{
 	subjects.StreamMessages: {"messages that are to be stored are refused as BUSY", "--messages-keep and --messages-per-room", "--messages-bytes"},
 	subjects.StreamState:    {"the bucket falls behind the rooms, and starts take longer and longer", "", "--state-bytes"},
 	subjects.StreamSessions: {"leases can't be written, so nobody new can come in with one, and none ends", "", "--state-bytes"},
+	subjects.StreamBlocks:   {"block and unblock are refused, and who is blocked stays so", "", "--state-bytes"},
+	subjects.StreamWebhooks: {"rooms that a webhook can't deliver hold up its others, and no event becomes a dead letter", "", "--state-bytes"},
 }
 
 // look looks at all streams. A refusal shows at once that one is full; that this is over shows
 // when there is space for whatever may come, and something has been stored.
 func (l *limits) look(ctx context.Context) {
-	for _, stream := range subjects.Streams {
+	for _, stream := range subjects.AllStreams {
 		r := l.journal.Refused(stream)
 		if r.Why == "" || r.At.Equal(l.freed[stream]) {
 			continue

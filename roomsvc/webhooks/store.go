@@ -38,7 +38,10 @@ type Bucket struct {
 }
 
 // store is the bucket of places and dead letters.
-type store struct{ kv jetstream.KeyValue }
+type store struct {
+	journal *journal.Journal
+	kv      jetstream.KeyValue
+}
 
 func openStore(ctx context.Context, j *journal.Journal, b Bucket) (*store, error) {
 	_, err := j.Streams.Open(ctx, streams.Want{
@@ -65,7 +68,7 @@ func openStore(ctx context.Context, j *journal.Journal, b Bucket) (*store, error
 	if err != nil {
 		return nil, fmt.Errorf("opening the bucket %s: %w", subjects.BucketWebhooks, err)
 	}
-	return &store{kv}, nil
+	return &store{j, kv}, nil
 }
 
 func (s *store) put(ctx context.Context, key string, value any) error {
@@ -75,7 +78,8 @@ func (s *store) put(ctx context.Context, key string, value any) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeWithin)
 	defer cancel()
-	_, err = s.kv.Put(ctx, key, data)
+	// It goes the way of all that is stored, so that it is told if the bucket is full.
+	_, err = s.journal.Store(ctx, []journal.Entry{{Subject: subjects.KV(subjects.BucketWebhooks, key), Data: data}})
 	return err
 }
 
