@@ -15,10 +15,11 @@ import (
 func TestStreamsDeleted(t *testing.T) {
 	t.Parallel()
 	for stream, says := range map[string]string{
-		"ROOMS":          "restore it from a backup before you start again, or delete the bucket rooms too",
-		"ROOM_MESSAGES":  "start again",
-		"KV_rooms":       "",
-		"KV_room_blocks": "restore it from a backup, or start the service again",
+		"ROOMS":            "restore it from a backup before you start again, or delete the bucket rooms too",
+		"ROOM_MESSAGES":    "start again",
+		"KV_rooms":         "",
+		"KV_room_blocks":   "restore it from a backup, or start the service again",
+		"KV_room_sessions": "start it again",
 	} {
 		t.Run(stream, func(t *testing.T) {
 			t.Parallel()

@@ -108,7 +108,7 @@ func (a *tally) ask(subject, body string) {
 // What /metrics says is what has happened, exactly.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	app := receiver.New(t)
+	app, begun := receiver.New(t), time.Now()
 	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--http", ":0", "--feeds", "--limit", "user-commands=1", "--hook", "send=app.send", "--hook-trusted",
 		"--webhook", "app="+app.URL, "--webhook-secret", app.Secret, "--webhook-private")
 	address := pagesOf(t, r)
@@ -185,8 +185,10 @@ func TestMetrics(t *testing.T) {
 			}
 			want[fmt.Sprintf("natsrooms_stream_messages{stream=%q}", name)] = float64(s.CachedInfo().State.Msgs)
 			want[fmt.Sprintf("natsrooms_stream_size_bytes{stream=%q}", name)] = float64(s.CachedInfo().State.Bytes)
+			want[fmt.Sprintf("natsrooms_stream_first_sequence{stream=%q}", name)] = float64(s.CachedInfo().State.FirstSeq)
 			want[fmt.Sprintf("natsrooms_stream_last_sequence{stream=%q}", name)] = float64(s.CachedInfo().State.LastSeq)
 		}
+		want["natsrooms_journal_revision"] = want[`natsrooms_stream_last_sequence{stream="ROOMS"}`]
 		got, wrong = scrape(t, address), nil
 		for name, value := range want {
 			if v, ok := got[name]; !ok || v != value {
@@ -223,13 +225,102 @@ func TestMetrics(t *testing.T) {
 	if b := version.This(); got[fmt.Sprintf("natsrooms_build_info{goversion=%q,revision=%q,version=%q}", b.Go, b.Revision, b.Version)] != 1 {
 		t.Error("no word about the build")
 	}
+	for name, most := range map[string]float64{ // what is not known exactly
+		`natsrooms_hook_seconds_total{verb="send"}`: time.Since(begun).Seconds(), `natsrooms_webhook_seconds_total{webhook="app"}`: time.Since(begun).Seconds(),
+		"natsrooms_commit_duration_seconds_sum": time.Since(begun).Seconds(), `natsrooms_nats_subscriptions{connection="service"}`: 1000,
+		`natsrooms_nats_received_bytes_total{connection="service"}`: 10 << 20, `natsrooms_nats_sent_bytes_total{connection="service"}`: 10 << 20, "natsrooms_store_used_bytes": 10 << 20,
+	} {
+		if v := got[name]; v <= 0 || v > most {
+			t.Errorf("%s is %v", name, v)
+		}
+	}
 	if got["natsrooms_store_free_bytes"] == 0 || got["process_resident_memory_bytes"] == 0 || got["go_goroutines"] == 0 {
 		t.Error("no word about the disk, or the process")
 	}
-	checkNames(t, address, got)
+	checkNames(t, address, scrape(t, address))
 	stats, err := nc.Request("$SRV.STATS.rooms", nil, within)
 	if err != nil || !bytes.Contains(stats.Data, []byte(`"version":"`+version.String()+`"`)) {
 		t.Errorf("the statistics do not say the version: %v", err)
+	}
+	r.end(t)
+}
+
+// What goes wrong is counted exactly, too: what the application does not let pass, what a webhook
+// does not deliver, and what a limit refuses.
+func TestMetricsOfTrouble(t *testing.T) {
+	t.Parallel()
+	app := receiver.New(t)
+	app.Answer(func(out http.ResponseWriter, g *receiver.Got) {
+		switch {
+		case g.Room() == "gone":
+			out.WriteHeader(http.StatusGone)
+		case g.Try == 1:
+			out.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	r := start(t, "--port", "-1", "--store-dir", t.TempDir(), "--sync", "2m", "--http", ":0", "--feeds", "--limit", "user-changes=1", "--hook", "send=app.send", "--hook", "join=app.nobody", "--hook-trusted",
+		"--webhook", "app="+app.URL, "--webhook-secret", app.Secret, "--webhook-private")
+	address := pagesOf(t, r)
+	nc, err := nats.Connect(r.url, patientDial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Subscribe("app.send", func(m *nats.Msg) {
+		for says, answer := range map[string]string{"pass": `{}`, "deny": `{"deny":{"message":"no"}}`, "replace": `{"replace":{"data":"better"}}`, "hush": `{"silent":true}`, "huh": `{"what":1}`} {
+			if bytes.Contains(m.Data, []byte(`"`+says+`"`)) {
+				_ = m.Respond([]byte(answer))
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a := &tally{t, nc, map[string]float64{}}
+	const delay = `"config":{"roomDestroyDelayTime":600}`
+	a.ask("create", `{"roomID":"lobby","userID":"alice",`+delay+`}`)
+	a.ask("create", `{"roomID":"gone",`+delay+`}`)
+	for says, times := range map[string]int{"pass": 1, "deny": 2, "replace": 3, "hush": 4, "huh": 5, "late": 1} {
+		for range times {
+			a.ask("send", fmt.Sprintf(`{"roomID":"lobby","userID":"alice","type":"text","data":%q}`, says))
+		}
+	}
+	for range 2 {
+		a.ask("join", `{"roomID":"lobby","userID":"bob"}`)
+	}
+	for range 20 {
+		a.ask("leave.flood", `{"roomID":"lobby"}`)
+	}
+	want := maps.Clone(a.answered)
+	for name, value := range map[string]float64{
+		`natsrooms_hook_outcomes_total{outcome="passed",verb="send"}`: 1, `natsrooms_hook_outcomes_total{outcome="denied",verb="send"}`: 2, `natsrooms_hook_outcomes_total{outcome="replaced",verb="send"}`: 3,
+		`natsrooms_hook_outcomes_total{outcome="silenced",verb="send"}`: 4, `natsrooms_hook_outcomes_total{outcome="nonsense",verb="send"}`: 5, `natsrooms_hook_outcomes_total{outcome="slow",verb="send"}`: 1,
+		`natsrooms_hook_outcomes_total{outcome="absent",verb="join"}`: 2, `natsrooms_hook_waiting{verb="send"}`: 0,
+		`natsrooms_messages_total{kind="stored"}`:                               4,
+		`natsrooms_webhook_deliveries_total{outcome="delivered",webhook="app"}`: 1, `natsrooms_webhook_deliveries_total{outcome="failed",webhook="app"}`: 2,
+		`natsrooms_webhook_deliveries_total{outcome="dead",webhook="app"}`: 1, `natsrooms_webhook_dead_letters{webhook="app"}`: 1, `natsrooms_webhook_rooms_behind{webhook="app"}`: 0,
+		`natsrooms_limit_hits_total{limit="changes"}`: a.answered[`natsrooms_commands_total{code="RATE_LIMITED",verb="leave"}`], `natsrooms_limit_hits_total{limit="commands"}`: 0,
+	} {
+		want[name] = value
+	}
+	if want[`natsrooms_limit_hits_total{limit="changes"}`] == 0 {
+		t.Errorf("nobody was too fast: %v", a.answered)
+	}
+	var wrong []string
+	for until := time.Now().Add(within); ; { // webhooks are tried again soon
+		got := scrape(t, address)
+		wrong = nil
+		for name, value := range want {
+			if v, ok := got[name]; !ok || v != value {
+				wrong = append(wrong, fmt.Sprintf("%s: %v, want %v", name, v, value))
+			}
+		}
+		if len(wrong) == 0 || time.Now().After(until) {
+			break
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		t.Errorf("it says\n%s", strings.Join(wrong, "\n"))
 	}
 	r.end(t)
 }
