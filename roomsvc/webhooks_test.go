@@ -326,7 +326,6 @@ func TestWebhookRoomBehind(t *testing.T) {
 // The bucket of webhooks is full: that is told, people go on, and everything is delivered once there
 // is space.
 func TestWebhookStoreIsFull(t *testing.T) {
-	t.Parallel()
 	r := receiver.New(t)
 	r.Answer(func(out http.ResponseWriter, _ *receiver.Got) { out.WriteHeader(http.StatusServiceUnavailable) })
 	w, instances := newWorld(t, 1, delivering(hookTo("app", r)))

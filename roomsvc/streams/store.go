@@ -18,6 +18,7 @@ const Store = 1
 
 // The mark: the number, and the version that set it, which is the oldest that may open the store.
 const (
+	metaStream  = "natsrooms."
 	metaStore   = metaStream + "store"
 	metaStoreBy = metaStream + "store-by"
 )

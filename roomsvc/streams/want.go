@@ -20,10 +20,9 @@ import (
 // stream's settings in the code raises it.
 const Form = 1
 
-// Metadata of ours begins with one of these. The first are settings that all instances share.
+// Metadata of ours begins with this, for settings that all instances share, or with metaStream.
 const (
 	metaShared = "natsrooms-"
-	metaStream = "natsrooms."
 	metaForm   = metaStream + "form"
 )
 
