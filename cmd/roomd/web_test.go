@@ -288,7 +288,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 		a.ask("join", `{"roomID":"lobby","userID":"bob"}`)
 	}
 	for range 20 {
-		a.ask("leave.flood", `{"roomID":"lobby"}`)
+		a.ask("setAttributes.flood", `{"roomID":"lobby","set":{"a":"1"}}`)
 	}
 	want := maps.Clone(a.answered)
 	for name, value := range map[string]float64{
@@ -298,7 +298,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 		`natsrooms_messages_total{kind="stored"}`:                               4,
 		`natsrooms_webhook_deliveries_total{outcome="delivered",webhook="app"}`: 1, `natsrooms_webhook_deliveries_total{outcome="failed",webhook="app"}`: 2,
 		`natsrooms_webhook_deliveries_total{outcome="dead",webhook="app"}`: 1, `natsrooms_webhook_dead_letters{webhook="app"}`: 1, `natsrooms_webhook_rooms_behind{webhook="app"}`: 0,
-		`natsrooms_limit_hits_total{limit="changes"}`: a.answered[`natsrooms_commands_total{code="RATE_LIMITED",verb="leave"}`], `natsrooms_limit_hits_total{limit="commands"}`: 0,
+		`natsrooms_limit_hits_total{limit="changes"}`: a.answered[`natsrooms_commands_total{code="RATE_LIMITED",verb="setAttributes"}`], `natsrooms_limit_hits_total{limit="commands"}`: 0,
 	} {
 		want[name] = value
 	}
