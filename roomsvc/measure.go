@@ -135,6 +135,14 @@ func (s *assembly) MeasureStreams(ctx context.Context) (list []StreamMeasure) {
 	return list
 }
 
+// MeasureWebhooks says how webhooks are, in the order of the settings. It asks the streams for what they wait for, two
+// seconds at most.
+func (s *assembly) MeasureWebhooks(ctx context.Context) []webhooks.Condition {
+	ctx, cancel := context.WithTimeout(ctx, measureWithin)
+	defer cancel()
+	return s.webhooks.Conditions(ctx)
+}
+
 // Rooms calls f with every room that exists, in no order, and with nothing that ever changes. It asks nobody.
 func (s *assembly) Rooms(f func(subjects.Room, *room.Head)) { s.rep.Heads(f) }
 

@@ -607,3 +607,63 @@ func TestWebhookAllFail(t *testing.T) {
 	got := r.Wait(4*patience, want)
 	inOrder(t, got, want)
 }
+
+// How a webhook is, as people are shown it: who delivers, whether it fails and why, what waits.
+func TestWebhookConditions(t *testing.T) {
+	r := receiver.New(t)
+	r.Answer(func(out http.ResponseWriter, g *receiver.Got) {
+		if g.Room() == "stuck" {
+			out.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	w, instances := newWorld(t, 2, delivering(hookTo("app", r)))
+	leads, other := instances[0], instances[1]
+	if !leads.Measure(w.Ctx).Leads {
+		leads, other = other, leads
+	}
+	var c webhooks.Condition
+	until := func(i *instance, what string, so func() bool) {
+		t.Helper()
+		w.Until(patience, what, func() bool {
+			list := i.MeasureWebhooks(w.Ctx)
+			if len(list) != 1 || list[0].Name != "app" || !strings.HasPrefix(list[0].Host, "127.0.0.1:") || strings.Contains(fmt.Sprint(list[0]), "token") {
+				t.Fatalf("%+v", list)
+			}
+			c = list[0]
+			return c.Counted && so()
+		})
+	}
+	until(leads, "nothing to do", func() bool { return c.State == webhooks.Delivering && c.Waiting == 0 && c.Why == "" })
+	before := time.Now()
+	ok[room.JoinedReply](w, "create", `{"roomID":"stuck","userID":"alice"}`)
+	for n := range 5 {
+		ok[room.JoinedReply](w, "join", fmt.Sprintf(`{"roomID":"stuck","userID":"user-%d"}`, n))
+	}
+	until(leads, "six events that wait", func() bool { return c.State == webhooks.Failing && c.Waiting == 6 && c.Behind == 1 })
+	since := c.Since
+	if !strings.Contains(c.Why, "answered 500") || c.Since.Before(before) || c.WhyAt.Before(c.Since) || c.OldestAt.IsZero() || c.Letters != 0 {
+		t.Errorf("%+v", c)
+	}
+	until(leads, "another failure", func() bool { return c.WhyAt.After(since) && c.Since.Equal(since) })
+	if c := other.MeasureWebhooks(w.Ctx)[0]; c.State != webhooks.Elsewhere || c.Behind != 1 || !c.Counted || c.Why != "" {
+		t.Errorf("an instance that does not lead says %+v", c)
+	}
+	r.Answer(nil)
+	until(leads, "nothing that waits", func() bool { return c.State == webhooks.Delivering && c.Waiting == 0 && c.Behind == 0 })
+	if !strings.Contains(c.Why, "answered 500") {
+		t.Errorf("the last failure is forgotten: %+v", c)
+	}
+	r.Answer(func(out http.ResponseWriter, _ *receiver.Got) {
+		out.Header().Set("Retry-After", "1800")
+		out.WriteHeader(http.StatusTooManyRequests)
+	})
+	ok[room.JoinedReply](w, "create", `{"roomID":"hall","userID":"alice"}`)
+	until(leads, "a pause", func() bool { return c.State == webhooks.Paused && c.Waiting == 1 })
+	if left := time.Until(c.Until); left < 1700*time.Second || left > 1800*time.Second {
+		t.Errorf("it pauses for %v", left)
+	}
+	r.Answer(nil)
+	leads.End()
+	until(other, "the other one delivers", func() bool { return c.State == webhooks.Delivering && c.Waiting == 0 && c.Behind == 0 && c.Why == "" })
+	inOrder(t, r.Wait(patience, 7), 7)
+}

@@ -22,6 +22,8 @@ type meter struct {
 	delivered, failed, dead atomic.Uint64
 	took                    atomic.Int64
 	behind, letters         atomic.Int64
+	owed                    atomic.Int64 // events that rooms wait for that are behind, as far as they were counted
+	fate                    fate
 }
 
 func (m *meter) read() Counts {

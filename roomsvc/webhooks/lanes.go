@@ -55,6 +55,8 @@ type lane struct {
 	from   uint64      // if behind: sequence of the first event that was not delivered
 	at     events.Time // when that was stored
 	seen   uint64      // if behind: the newest that the consumer has handed over
+	owed   int64       // if behind: the events that it waits for, from first on
+	first  uint64      // 0: none was counted
 	tries  int         // of that first event, all of which failed
 	why    string      // of the last
 	after  time.Duration
@@ -85,11 +87,20 @@ func (l *lanes) wait() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count(-l.behind)
+	for _, n := range l.lanes {
+		l.owe(n, -n.owed)
+	}
 }
 
 func (l *lanes) count(n int) {
 	l.behind += n
 	l.sender.meter.behind.Add(int64(n))
+}
+
+// owe counts events of a lane that is behind.
+func (l *lanes) owe(n *lane, more int64) {
+	n.owed += more
+	l.sender.meter.owed.Add(more)
 }
 
 // take takes an event that the consumer hands over, in the stream's order. It does not wait.
@@ -104,6 +115,10 @@ func (l *lanes) take(h held) {
 		l.running.Go(func() { l.run(n) })
 	case n.behind: // it will be read from the stream
 		n.seen = max(n.seen, h.seq)
+		if n.first == 0 {
+			n.first = h.seq
+		}
+		l.owe(n, 1)
 		h.ack()
 	default:
 		n.queue = append(n.queue, h)
@@ -257,6 +272,8 @@ func (l *lanes) fallBehind(n *lane) bool {
 		n.seen = h.seq
 		h.ack()
 	}
+	n.first = first.seq
+	l.owe(n, int64(len(n.queue)))
 	n.queue = nil
 	return true
 }
@@ -327,12 +344,22 @@ func (l *lanes) reach(n *lane, from uint64, at time.Time) {
 // passed says that an event is done with.
 func (l *lanes) passed(n *lane, e *event) {
 	l.reach(n, e.seq+1, e.at)
+	l.paid(n, e)
 	if time.Since(n.noted) < noteEvery {
 		return
 	}
 	n.noted = time.Now()
 	if err := l.store.note(l.ctx, l.sender.Name, l.origin, n.room, place{n.from, n.at}); err != nil && l.ctx.Err() == nil {
 		l.log.Debug("noting where a webhook has got", "webhook", l.sender.Name, "room", n.room, "error", err)
+	}
+}
+
+// paid says that a lane waits for one event less, if that was counted.
+func (l *lanes) paid(n *lane, e *event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n.owed > 0 && e.seq >= n.first && l.sender.wants(e.room, e.typ) {
+		l.owe(n, -1)
 	}
 }
 
@@ -345,8 +372,9 @@ func (l *lanes) caughtUp(n *lane, seen uint64) bool {
 		l.mu.Unlock()
 		return true
 	}
-	n.behind, n.failing = false, false
+	n.behind, n.failing, n.first = false, false, 0
 	l.count(-1)
+	l.owe(n, -n.owed)
 	l.mu.Unlock()
 	for {
 		err := l.store.forget(l.ctx, l.sender.Name, l.origin, n.room)

@@ -92,8 +92,10 @@ func (s *sender) try(ctx context.Context, e *event, late bool) try {
 	switch t.verdict {
 	case delivered:
 		s.meter.delivered.Add(1)
+		s.meter.fate.taken()
 	default:
 		s.meter.failed.Add(1)
+		s.meter.fate.failed(t.why)
 		s.tell(e, &t)
 	}
 	return t
@@ -134,6 +136,7 @@ func (s *sender) hold(d time.Duration) {
 	defer s.mu.Unlock()
 	if at := time.Now().Add(d); at.After(s.pause) {
 		s.pause = at
+		s.meter.fate.pause(at)
 	}
 }
 

@@ -118,14 +118,15 @@ func (s *source) set(l *lanes) {
 	s.lanes = l
 }
 
-// oldest is when the oldest event was stored that is held and not delivered.
-func (s *source) oldest() time.Time {
+// oldest is when the oldest event was stored that is held and not delivered; working is false while
+// nothing is read.
+func (s *source) oldest() (at time.Time, working bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lanes == nil {
-		return time.Time{}
+		return at, false
 	}
-	return s.lanes.oldest()
+	return s.lanes.oldest(), true
 }
 
 // read hands over to the lanes.

@@ -41,6 +41,8 @@ type hook struct {
 	poster *post.Poster
 	meter  meter
 	reads  atomic.Pointer[[]*source] // while this instance leads
+
+	counted counted // while it does not
 }
 
 // Open reads the secrets and makes the bucket; nil if there is no webhook.
@@ -119,6 +121,7 @@ func (w *Webhooks) start(ctx context.Context, h *hook, until func() time.Time, r
 		beginning.Add(1)
 		running.Go(func() { s.run(ctx, sync.OnceFunc(beginning.Done)) })
 	}
+	h.meter.fate.forget()
 	h.reads.Store(&reads)
 	running.Go(func() {
 		<-ctx.Done()
@@ -149,7 +152,7 @@ func (w *Webhooks) Counts() map[string]Counts {
 		c := h.meter.read()
 		if reads := h.reads.Load(); reads != nil {
 			for _, s := range *reads {
-				if at := s.oldest(); !at.IsZero() {
+				if at, _ := s.oldest(); !at.IsZero() {
 					c.Oldest = max(c.Oldest, time.Since(at))
 				}
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,12 +71,30 @@ func (i *Inspector) command(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return err
 	}
-	m, err := i.ask(q.Context(), q.Backing, verb, data)
+	m, err := i.ask(q.Context(), q.Backing, subjects.Command(string(verb)), data)
 	if err != nil {
 		return err
 	}
 	if ignored := m.Header.Get(ignoredHeader); ignored != "" {
 		w.Header().Set(ignoredHeader, ignored)
+	}
+	return sendRaw(w, statusOfReply(m), m.Data)
+}
+
+// webhooks answers POST webhooks/{action}: it is what a back end asks.
+func (i *Inspector) webhooks(w http.ResponseWriter, q *request) error {
+	action := q.PathValue("action")
+	if !slices.Contains(subjects.WebhookActions, action) {
+		e := room.Invalid("action", "is %q; it must be %s", cut(action), strings.Join(subjects.WebhookActions, ", "))
+		return &refusal{http.StatusNotFound, e}
+	}
+	data, err := body(q)
+	if err != nil {
+		return err
+	}
+	m, err := i.ask(q.Context(), q.Backing, subjects.Webhook(action), data)
+	if err != nil {
+		return err
 	}
 	return sendRaw(w, statusOfReply(m), m.Data)
 }
@@ -87,8 +107,8 @@ func statusOfReply(m *nats.Msg) int {
 	return http.StatusOK
 }
 
-// ask gives a command as a back end.
-func (i *Inspector) ask(ctx context.Context, b *Backing, verb room.Verb, data []byte) (*nats.Msg, error) {
+// ask asks as a back end.
+func (i *Inspector) ask(ctx context.Context, b *Backing, subject string, data []byte) (*nats.Msg, error) {
 	over, err := i.turn()
 	if err != nil {
 		return nil, err
@@ -101,7 +121,7 @@ func (i *Inspector) ask(ctx context.Context, b *Backing, verb room.Verb, data []
 	ctx, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
 	defer context.AfterFunc(i.life, cancel)()
-	return asked(nc.RequestWithContext(ctx, subjects.Command(string(verb)), data))
+	return asked(nc.RequestWithContext(ctx, subject, data))
 }
 
 // turn is the leave to give one command, until what it returns is called.
@@ -120,7 +140,7 @@ func asked(m *nats.Msg, err error) (*nats.Msg, error) {
 	case err == nil:
 		return m, nil
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, busy("nothing happened: no instance takes commands")
+		return nil, busy("nothing happened: nobody is there to answer")
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting):
 		return nil, busy("nothing happened: the NATS server is away")
 	case errors.Is(err, nats.ErrMaxPayload):

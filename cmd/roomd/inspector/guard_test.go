@@ -24,7 +24,7 @@ func without(name string) func(*http.Request) {
 
 // everything is each request that there is.
 var everything = []struct{ method, path, body string }{
-	{"POST", "command/kick", `{"roomID":"lobby","userIDs":["bob"]}`}, {"POST", "command/get", `{"roomID":"lobby"}`}, {"POST", "try", `{"token":"x"}`}, {"POST", "logout", ""},
+	{"POST", "command/kick", `{"roomID":"lobby","userIDs":["bob"]}`}, {"POST", "command/get", `{"roomID":"lobby"}`}, {"POST", "webhooks/drop", `{"webhook":"app","all":true}`}, {"POST", "try", `{"token":"x"}`}, {"POST", "logout", ""},
 	{"GET", "rooms", ""}, {"GET", "leases?room=lobby", ""}, {"GET", "runbook", ""}, {"GET", "events?room=lobby", ""}, {"GET", "service", ""},
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
+	"natsrooms/subjects"
 )
 
 // catchUp tells what the history has and the page was not told. It looks for both facts and messages.
@@ -166,7 +167,7 @@ func (t *teller) ask(verb room.Verb, v, reply any) error {
 	}
 	ctx, cancel := context.WithCancel(t.life)
 	defer cancel()
-	m, err := t.i.ask(ctx, t.b, verb, data)
+	m, err := t.i.ask(ctx, t.b, subjects.Command(string(verb)), data)
 	if err != nil {
 		return err
 	}

@@ -164,6 +164,7 @@ func (i *Inspector) routes() {
 	handle("POST login", i.login)
 	handle("POST logout", i.logout)
 	handle("POST command/{verb}", i.command)
+	handle("POST webhooks/{action}", i.webhooks)
 	handle("POST try", i.try)
 	handle("GET rooms", i.rooms.get)
 	handle("GET leases", i.leases)
@@ -172,7 +173,7 @@ func (i *Inspector) routes() {
 	handle("GET service", i.sampler.get)
 	i.api.HandleFunc(apiPath, func(w http.ResponseWriter, r *http.Request) {
 		status := http.StatusNotFound
-		if path := strings.TrimPrefix(r.URL.Path, apiPath); known[path] || strings.HasPrefix(path, "command/") {
+		if path := strings.TrimPrefix(r.URL.Path, apiPath); known[path] || strings.HasPrefix(path, "command/") || strings.HasPrefix(path, "webhooks/") {
 			status = http.StatusMethodNotAllowed
 		}
 		refuse(w, &refusal{status, room.Refuse(room.ErrParamInvalid, "there is no %s %s", r.Method, r.URL.Path)})

@@ -18,6 +18,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/webhooks"
 	"natsrooms/subjects"
 )
 
@@ -138,11 +139,12 @@ type counts struct {
 	one      map[string]uint64 // all others, by a name
 	received map[string][2]uint64
 	hooks    map[room.Verb][3]int64 // asked, without use, milliseconds
+	webhooks map[string]webhooks.Counts
 }
 
 // read reads the counters.
 func readCounts(m *roomsvc.Measures, now time.Time) *counts {
-	c := &counts{at: now, answers: map[string]uint64{}, one: map[string]uint64{}, received: map[string][2]uint64{}, hooks: map[room.Verb][3]int64{}}
+	c := &counts{at: now, answers: map[string]uint64{}, one: map[string]uint64{}, received: map[string][2]uint64{}, hooks: map[room.Verb][3]int64{}, webhooks: m.Webhooks}
 	for i := range m.Verbs {
 		v := &m.Verbs[i]
 		c.took = append(c.took, v.Took.Read())
@@ -203,6 +205,7 @@ func (l *look) sample(ctx context.Context) *Sample {
 	if m.Guard != nil {
 		s.Limits.CutOff = m.Guard.CutOff.Value()
 	}
+	s.Webhooks = webhooksOf(l.b.Service.MeasureWebhooks(ctx))
 	if l.before != nil {
 		s.Seconds = round(now.Sub(l.before.at).Seconds())
 		s.rates(m, l.before, c)
@@ -283,6 +286,37 @@ func (s *Sample) rates(m *roomsvc.Measures, a, b *counts) {
 		s.Hooks = append(s.Hooks, row)
 	}
 	slices.SortFunc(s.Hooks, func(a, b HookRate) int { return cmp.Compare(a.Verb, b.Verb) })
+	for n := range s.Webhooks {
+		h := &s.Webhooks[n]
+		was, is := a.webhooks[h.Name], b.webhooks[h.Name]
+		h.Delivered, h.Failed = rate(was.Delivered, is.Delivered, s.Seconds), rate(was.Failed, is.Failed, s.Seconds)
+		if tries := is.Delivered - was.Delivered + is.Failed - was.Failed; tries > 0 {
+			h.MeanMs = round((is.Took - was.Took).Seconds() * 1000 / float64(tries))
+		}
+	}
+}
+
+// webhooksOf is how webhooks are, without rates.
+func webhooksOf(list []webhooks.Condition) []Webhook {
+	out := make([]Webhook, len(list))
+	for n := range list {
+		c := &list[n]
+		out[n] = Webhook{
+			Name: c.Name, Host: c.Host, State: string(c.State), Since: timeOf(c.Since), Until: timeOf(c.Until), OldestAt: timeOf(c.OldestAt), Why: c.Why, WhyAt: timeOf(c.WhyAt),
+		}
+		if c.Counted {
+			out[n].Waiting, out[n].Behind, out[n].Letters = &c.Waiting, &c.Behind, &c.Letters
+		}
+	}
+	return out
+}
+
+// timeOf is a moment, 0 for none.
+func timeOf(t time.Time) events.Time {
+	if t.IsZero() {
+		return 0
+	}
+	return events.TimeOf(t)
 }
 
 func rate(a, b uint64, seconds float64) float64 { return round(float64(b-min(a, b)) / seconds) }

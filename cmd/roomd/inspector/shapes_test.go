@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/hooks"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/roomtest/receiver"
 	"natsrooms/roomsvc/roomtest/worlds"
 )
 
@@ -48,7 +50,9 @@ func shape(into map[string]bool, path string, v any) {
 // The answers and events have the fields that the page was written for.
 func TestShapes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, roomsvc.Config{Feeds: true, Limits: room.Limits{UserCommands: 1}, Hooks: hooks.Settings{Subjects: map[room.Verb]string{room.Send: "app.send"}, Allow: true}}, true)
+	app := receiver.New(t)
+	app.Answer(receiver.Status(http.StatusInternalServerError))
+	r := newRig(t, roomsvc.Config{Feeds: true, Limits: room.Limits{UserCommands: 1}, Webhooks: to(app), Hooks: hooks.Settings{Subjects: map[room.Verb]string{room.Send: "app.send"}, Allow: true}}, true)
 	worlds.OK[struct{}](r.World, "enter", `{"roomID":"lobby","userID":"alice","leaseSeconds":60,"config":{"maxMembers":5,"access":"listed","delivery":"open"}}`)
 	worlds.OK[struct{}](r.World, "create", `{"roomID":"empty","config":{"roomDestroyDelayTime":600}}`)
 	for range 60 {
@@ -76,10 +80,11 @@ func TestShapes(t *testing.T) {
 	samples.next("sample")
 	worlds.OK[struct{}](r.World, "enter", `{"roomID":"lobby","userID":"alice"}`)
 	r.Ask("get", `{"roomID":"nowhere"}`)
-	for entered, refused := false, false; !entered || !refused; {
+	for entered, refused, failing := false, false, false; !entered || !refused || !failing; {
 		e := samples.next("sample")
 		got := worlds.Decode[inspector.Sample](t, []byte(e.data))
 		entered, refused = entered || got.Commands["enter"].PerSecond > 0, refused || got.Refused["ROOM_NOT_EXIST"] > 0
+		failing = failing || got.Webhooks[0].State == "failing" && got.Webhooks[0].OldestAt > 0
 		add("sample", []byte(e.data))
 	}
 	var text bytes.Buffer

@@ -102,16 +102,17 @@ type Sample struct {
 	All      VerbRate            `json:"all"`      // all verbs together
 	Refused  map[string]float64  `json:"refused"`  // a second, by code
 
-	Commit  CommitRate         `json:"commit"`
-	Lag     Lag                `json:"lag"`
-	Copies  Copies             `json:"copies"`
-	Limits  Limits             `json:"limits"`
-	Talk    TalkRate           `json:"talk"`
-	Failed  map[string]float64 `json:"failed"` // what JetStream did not do, a second, by operation
-	Hooks   []HookRate         `json:"hooks"`
-	Memory  Memory             `json:"memory"`
-	Rooms   int64              `json:"rooms"`
-	Members int                `json:"members"` // as of at most some seconds ago
+	Commit   CommitRate         `json:"commit"`
+	Lag      Lag                `json:"lag"`
+	Copies   Copies             `json:"copies"`
+	Limits   Limits             `json:"limits"`
+	Talk     TalkRate           `json:"talk"`
+	Failed   map[string]float64 `json:"failed"` // what JetStream did not do, a second, by operation
+	Hooks    []HookRate         `json:"hooks"`
+	Webhooks []Webhook          `json:"webhooks"`
+	Memory   Memory             `json:"memory"`
+	Rooms    int64              `json:"rooms"`
+	Members  int                `json:"members"` // as of at most some seconds ago
 
 	Streams     []Stream     `json:"streams"`
 	Store       *Store       `json:"store"` // null: not known
@@ -186,6 +187,24 @@ type HookRate struct {
 	NoUse     float64 `json:"noUsePerSecond"` // without a useful answer
 	Waiting   int64   `json:"waiting"`
 	MeanMs    float64 `json:"meanMs"`
+}
+
+// Webhook is how a webhook is. The counts are left out if they are not known.
+type Webhook struct {
+	Name      string      `json:"name"`
+	Host      string      `json:"host"`               // where it leads, without the path
+	State     string      `json:"state"`              // elsewhere (this instance does not lead), starting, delivering, failing, paused
+	Since     events.Time `json:"since,omitzero"`     // failing: nothing was taken since
+	Until     events.Time `json:"until,omitzero"`     // paused
+	Delivered float64     `json:"deliveredPerSecond"` // events
+	Failed    float64     `json:"failedPerSecond"`    // tries
+	MeanMs    float64     `json:"meanMs"`             // until an answer came; 0 if there was none
+	Waiting   *uint64     `json:"waiting,omitzero"`   // facts and messages to deliver, at least
+	Behind    *int64      `json:"behind,omitzero"`    // rooms that wait for another try
+	Letters   *int64      `json:"letters,omitzero"`   // dead letters
+	OldestAt  events.Time `json:"oldestAt,omitzero"`  // when the oldest event was stored that is being delivered, or waits for another try
+	Why       string      `json:"why,omitzero"`       // of the last failure
+	WhyAt     events.Time `json:"whyAt,omitzero"`
 }
 
 // Memory is the process's.

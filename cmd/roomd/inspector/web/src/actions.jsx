@@ -1,5 +1,6 @@
 // What an operator can do, each with a dialog that says what it does.
 
+import { webhooks } from "./api.js";
 import { confirm } from "./dialog.jsx";
 
 const reason = { name: "reason", label: "Reason; everybody in the room hears it" };
@@ -122,6 +123,23 @@ export const unblock = (barred) => confirm({
   verb: "unblock", heading: `Let ${barred.userID} in again?`, button: "Unblock",
   fields: barred.tokens || barred.issuedBefore ? [{ name: "tokens", label: "Tokens that were refused", options: [["", "Stay refused"], ["yes", "Are good again too"]] }] : [],
   body: (values) => ({ userID: barred.userID, ...(values.tokens && { tokens: true }) }),
+});
+
+const letters = ({ done }) => !done && "They are not there any more.";
+
+/** ids of dead letters; none: all of the webhook's. */
+export const replay = (webhook, ids) => confirm({
+  verb: "replay", give: webhooks, button: "Deliver", done: letters,
+  heading: `Deliver ${ids ? ids.join(", ") : "all dead letters"} of ${webhook} once more?`,
+  text: "Each is tried once, in no order. One that fails again stays here, with the new reason.",
+  body: () => ({ webhook, ...(ids ? { ids } : { all: true }) }),
+});
+
+export const drop = (webhook, ids) => confirm({
+  verb: "drop", give: webhooks, danger: true, button: "Drop", done: letters,
+  heading: `Drop ${ids ? ids.join(", ") : "all dead letters"} of ${webhook}?`,
+  text: `${ids ? "It is" : "They are"} never delivered then. What happened stays in the room's history.`,
+  body: () => ({ webhook, ...(ids ? { ids } : { all: true }) }),
 });
 
 export const create = () => confirm({

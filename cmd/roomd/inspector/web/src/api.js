@@ -93,6 +93,9 @@ export const post = (path, body = {}, signal) => ask(path, {
 /** Gives a command, as a back end. */
 export const command = (verb, body, signal) => post(`command/${verb}`, body, signal);
 
+/** Asks about webhooks, or says what becomes of dead letters, as a back end. */
+export const webhooks = (action, body, signal) => post(`webhooks/${action}`, body, signal);
+
 export async function login(password) {
   session.value = await post("login", { password });
   epoch.value += 1;

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { contact, login, logout, open, session } from "./api.js";
+import { Boundary } from "./boundary.jsx";
 import { Dialogs } from "./dialog.jsx";
 import { clock } from "./format.js";
 import { RoomPage } from "./room.jsx";
@@ -56,10 +57,12 @@ function Inside({ who }) {
       </header>
       <Contact />
       <main id="content" ref={main} tabIndex={-1} aria-label={title}>
-        {name === "rooms" ? (path[1] ? <RoomPage key={path[1]} roomID={path[1]} /> : <RoomsPage />)
-          : name === "service" ? <ServicePage />
-          : name === "users" ? <UsersPage />
-          : <p>There is no such page. <a href={link("rooms")}>The rooms</a></p>}
+        <Boundary key={key}>
+          {name === "rooms" ? (path[1] ? <RoomPage key={path[1]} roomID={path[1]} /> : <RoomsPage />)
+            : name === "service" ? <ServicePage />
+            : name === "users" ? <UsersPage />
+            : <p>There is no such page. <a href={link("rooms")}>The rooms</a></p>}
+        </Boundary>
       </main>
       <Dialogs />
     </>

@@ -74,12 +74,12 @@ export function CommandLine({ verb, body }) {
 
 /**
  * Asks before a command is given, and gives it. what has: verb, title, text, danger, button, the
- * fields of a form, and body, which makes the command of what the form has. Resolves to the reply,
+ * fields of a form, body, which makes the command of what the form has, and give, which gives it. Resolves to the reply,
  * or undefined if it was not confirmed.
  */
 export const confirm = (what) => show((props) => <Confirm {...props} {...what} />);
 
-function Confirm({ close, title, verb, heading, text, danger, button, fields = [], body, done }) {
+function Confirm({ close, title, verb, heading, text, danger, button, fields = [], body, give = command, done }) {
   const [values, setValues] = useState(() => Object.fromEntries(fields.map((field) => [field.name, field.value ?? ""])));
   const [why, setWhy] = useState("");
   const [busy, setBusy] = useState(false);
@@ -88,7 +88,7 @@ function Confirm({ close, title, verb, heading, text, danger, button, fields = [
     event.preventDefault();
     setBusy(true);
     try {
-      const reply = await command(verb, q);
+      const reply = await give(verb, q);
       const refused = done?.(reply);
       if (refused) throw new Error(refused);
       close(reply);

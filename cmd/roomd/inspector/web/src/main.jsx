@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { App } from "./app.jsx";
+import { Boundary } from "./boundary.jsx";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
-render(<App />, document.getElementById("app"));
+render(<Boundary whole><App /></Boundary>, document.getElementById("app"));

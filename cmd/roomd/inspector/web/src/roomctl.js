@@ -52,6 +52,8 @@ const lines = {
   unblock: (q) => [["unblock", ...(q.tokens ? ["--tokens"] : [])], [q.userID]],
   create: (q) => [["create", ...flag("--name", q.roomName), ...flag("--as", q.userID)], [q.roomID]],
   enter: (q) => [["enter", ...flag("--as", q.userID)], [q.roomID]],
+  replay: (q) => [["webhooks", "replay", ...(q.all ? ["--all"] : [])], [q.webhook, ...(q.ids ?? [])]],
+  drop: (q) => [["webhooks", "drop", ...(q.all ? ["--all"] : [])], [q.webhook, ...(q.ids ?? [])]],
   leave: (q) => [["leave", ...flag("--as", q.userID)], [q.roomID]],
 };
 

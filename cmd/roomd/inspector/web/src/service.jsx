@@ -5,6 +5,7 @@ import { follow, get } from "./api.js";
 import { bytes, count, many, moment, rate, seconds, span } from "./format.js";
 import { Plot } from "./plot.jsx";
 import { Store, useStore } from "./store.js";
+import { Webhooks } from "./webhooks.jsx";
 
 const most = 300; // samples: ten minutes
 const samples = new Store([]); // kept while another page is looked at
@@ -31,6 +32,7 @@ export function ServicePage() {
       {why && <p class="refusal" role="alert">{why}</p>}
       <Ready now={now} />
       <Plots list={list} now={now} />
+      <Webhooks now={now} />
       <div class="side">
         <Streams now={now} />
         <Limited now={now} />
@@ -133,6 +135,10 @@ function Plots({ list, now }) {
     ...(now.hooks ?? []).map((hook) => {
       const find = (s) => s.hooks?.find((h) => h.verb === hook.verb);
       return [`Questions about ${hook.verb} a second`, rate(hook.perSecond), rate, [one("asked", of((s) => find(s)?.perSecond ?? 0)), one("without use", of((s) => find(s)?.noUsePerSecond ?? 0))]];
+    }),
+    ...(now.webhooks ?? []).filter((hook) => hook.state !== "elsewhere").map(({ name, deliveredPerSecond }) => {
+      const find = (s) => s.webhooks?.find((h) => h.name === name);
+      return [`Webhook ${name} a second`, rate(deliveredPerSecond), rate, [one("delivered", of((s) => find(s)?.deliveredPerSecond ?? 0)), one("failed", of((s) => find(s)?.failedPerSecond ?? 0))]];
     }),
   ];
   return (

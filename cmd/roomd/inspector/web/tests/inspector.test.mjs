@@ -3,10 +3,10 @@ import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { promisify } from "node:util";
 import { file } from "../../../../../clients/js/tests/harness.mjs";
-import { launch, patience, Tab } from "./page.mjs";
+import { browser, look as lookAt, Tab } from "./page.mjs";
 import { Caller, inspected, secret } from "./world.mjs";
 
 const rooms = 100_000;
@@ -17,32 +17,12 @@ const pictures = process.env.PICTURES || await mkdtemp(join(tmpdir(), "natsrooms
 
 const service = await inspected();
 const caller = await Caller.to(service.url);
-let browser;
 
-before(async () => {
-  await mkdir(pictures, { recursive: true });
-  browser = await launch();
-});
-after(() => browser?.close());
+before(() => mkdir(pictures, { recursive: true }));
 
 const member = (i) => `user-${String(i).padStart(4, "0")}`;
 
-/** A test in a tab of its own; what it looked like is kept if it fails. */
-function look(name, body, options) {
-  test(name, { timeout: 1_200_000 }, async (t) => {
-    const tab = await Tab.in(browser, options?.address?.() ?? service.page, options);
-    try {
-      await body(tab, t);
-      await tab.close();
-    } catch (err) {
-      const path = join(await mkdtemp(join(tmpdir(), "natsrooms-page-")), "page.png");
-      await tab.page.screenshot({ path }).catch(() => {});
-      t.diagnostic(`what it looked like is in ${path}`);
-      await tab.context.close();
-      throw err;
-    }
-  });
-}
+const look = (name, body, options) => lookAt(name, () => service.page, body, options);
 
 async function picture(tab, name) {
   const path = join(pictures, `inspector-${name}.png`);

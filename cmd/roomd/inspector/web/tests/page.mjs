@@ -1,8 +1,11 @@
 // A browser that looks at the inspector, and complains about what a page must not do.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -10,13 +13,37 @@ const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-cor
 /** How long something may take that is not measured here; only what hangs takes longer. */
 export const patience = 60_000;
 
-export const launch = () => chromium.launch({
+const launch = () => chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
   ],
 });
+
+export let browser; // while the tests of a file run
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/** A test in a tab of its own, at what address returns; what it looked like is kept if it fails. */
+export function look(name, address, body, options) {
+  test(name, { timeout: 1_200_000 }, async (t) => {
+    const tab = await Tab.in(browser, await address(), options);
+    try {
+      await body(tab, t);
+      await tab.close();
+    } catch (err) {
+      const path = join(await mkdtemp(join(tmpdir(), "natsrooms-page-")), "page.png");
+      await tab.page.screenshot({ path }).catch(() => {});
+      t.diagnostic(`what it looked like is in ${path}`);
+      await tab.context.close();
+      throw err;
+    }
+  });
+}
 
 /** A tab with the inspector. */
 export class Tab {
