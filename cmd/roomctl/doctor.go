@@ -87,9 +87,10 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 // doctor is one examination.
 type doctor struct {
 	*session
-	now   func() time.Time
-	found []finding
-	lacks []string // what the NATS server did not allow
+	now    func() time.Time
+	found  []finding
+	lacks  []string // what the NATS server did not allow
+	hooked bool     // an instance has webhooks
 }
 
 func (d *doctor) say(check string, v verdict, do, format string, args ...any) {
@@ -206,6 +207,7 @@ func (d *doctor) running(ctx context.Context) {
 	d.versions(all)
 	leaders := 0
 	for _, i := range all {
+		d.hooked = d.hooked || len(i.Webhooks) > 0
 		if i.Leads {
 			leaders++
 		}

@@ -16,6 +16,7 @@ import (
 	"natsrooms/roomsvc/messages"
 	"natsrooms/roomsvc/projection"
 	"natsrooms/roomsvc/streams"
+	"natsrooms/roomsvc/webhooks"
 	"natsrooms/subjects"
 )
 
@@ -26,6 +27,7 @@ var wanted = map[string]streams.Want{
 	subjects.StreamState:    projection.Wanted(projection.Settings{}),
 	subjects.StreamSessions: leases.Wanted(leases.Settings{}),
 	subjects.StreamBlocks:   blocks.Wanted(0, 0),
+	subjects.StreamWebhooks: webhooks.Wanted(webhooks.Bucket{}),
 }
 
 // streams checks the streams, and the clock by what the server says when it answers.
@@ -36,7 +38,7 @@ func (d *doctor) streams(ctx context.Context) {
 		return
 	}
 	timed := false
-	for _, name := range subjects.Streams {
+	for _, name := range subjects.AllStreams {
 		var info *jetstream.StreamInfo
 		began := d.now()
 		err := d.asking(ctx, d.Timeout, func(ctx context.Context) error {
@@ -47,6 +49,8 @@ func (d *doctor) streams(ctx context.Context) {
 			return err
 		})
 		switch {
+		case name == subjects.StreamWebhooks && !d.hooked && (errors.Is(err, errForbidden) || errors.Is(err, jetstream.ErrStreamNotFound)):
+			continue // nobody says that there are webhooks
 		case errors.Is(err, errForbidden):
 			d.lacks = append(d.lacks, "$JS.API.STREAM.INFO."+name)
 			continue

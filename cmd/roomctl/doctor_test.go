@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"natsrooms/roomsvc"
 	"natsrooms/roomsvc/policy"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/roomtest/receiver"
+	"natsrooms/roomsvc/webhooks"
 	"natsrooms/subjects"
 )
 
@@ -152,6 +155,64 @@ func TestDoctorOfChangedStreams(t *testing.T) {
 	expect(t, found, subjects.StreamState, well)
 	expect(t, found, subjects.StreamSessions, unwell, "there is no such stream")
 	expect(t, found, subjects.StreamBlocks, worry, "max_bytes")
+}
+
+// The bucket of webhooks is looked at where there are webhooks.
+func TestDoctorLooksAtWebhooks(t *testing.T) {
+	t.Parallel()
+	without := service(t).ClientURL()
+	if _, found := checkup(t, exitOK, "-s", without)[subjects.StreamWebhooks]; found {
+		t.Error("it looks for what is not there, where there are no webhooks")
+	}
+	s := roomtest.Server(t)
+	app := receiver.New(t)
+	cfg := roomsvc.Config{Logger: slog.New(slog.DiscardHandler), Webhooks: webhooks.Settings{Hooks: []webhooks.Hook{{Name: "app", URL: app.URL, Secrets: []string{app.Secret}, Private: true}}}}
+	svc, err := roomsvc.New(t.Context(), roomtest.Conn(t, s), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = svc.Stop(context.Background()) }()
+	expect(t, checkup(t, exitOK, "-s", s.ClientURL()), subjects.StreamWebhooks, well, "its settings are as they must be")
+	var out bytes.Buffer
+	d := &doctor{session: &session{stdout: &out, stderr: &out, abort: func(error) {}}, now: time.Now}
+	d.Server, d.Timeout = s.ClientURL(), 15*time.Second
+	if err := d.examine(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	if !d.hooked {
+		t.Error("it does not know that the service has webhooks")
+	}
+
+	// Somebody changes it while no roomd is there to put it right, and deletes it.
+	if err := svc.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(roomtest.Conn(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), subjects.StreamWebhooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := stream.CachedInfo().Config
+	changed.MaxAge = time.Hour
+	if _, err := js.UpdateStream(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, checkup(t, exitNoService, "-s", s.ClientURL()), subjects.StreamWebhooks, unwell, "max_age is 1h0m0s and has to be 720h0m0s")
+	if err := js.DeleteStream(t.Context(), subjects.StreamWebhooks); err != nil {
+		t.Fatal(err)
+	}
+	if f, found := checkup(t, exitNoService, "-s", s.ClientURL())[subjects.StreamWebhooks]; found {
+		t.Errorf("nobody has webhooks: %+v", f)
+	}
+	d.found = nil
+	d.streams(t.Context()) // and with what an instance said before
+	if i := slices.IndexFunc(d.found, func(f finding) bool { return f.Check == subjects.StreamWebhooks }); i < 0 || d.found[i].Result != unwell {
+		t.Errorf("%+v", d.found)
+	}
 }
 
 // A clock that is off, and a token that ends soon.

@@ -40,16 +40,17 @@ func (s *session) asking(ctx context.Context, within time.Duration, ask func(con
 
 // instance is one running roomd, as it says itself.
 type instance struct {
-	Name     string             `json:"instance"`
-	Version  string             `json:"version"`
-	Ready    bool               `json:"ready"`
-	Problem  string             `json:"problem,omitzero"`
-	Leads    bool               `json:"leads"`
-	Rooms    int64              `json:"rooms"`
-	InFlight int64              `json:"inFlight"`
-	Revision uint64             `json:"revision"`
-	Started  time.Time          `json:"started"`
-	Commands map[string]float64 `json:"commands"` // how many it took, by verb, since it started
+	Name     string                    `json:"instance"`
+	Version  string                    `json:"version"`
+	Ready    bool                      `json:"ready"`
+	Problem  string                    `json:"problem,omitzero"`
+	Leads    bool                      `json:"leads"`
+	Rooms    int64                     `json:"rooms"`
+	InFlight int64                     `json:"inFlight"`
+	Revision uint64                    `json:"revision"`
+	Started  time.Time                 `json:"started"`
+	Webhooks map[string]jsontext.Value `json:"webhooks,omitzero"` // what became of deliveries, by webhook
+	Commands map[string]float64        `json:"commands"`          // how many it took, by verb, since it started
 }
 
 // Instances answer at once; the last one is that after which none came for a while.

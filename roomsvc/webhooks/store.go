@@ -43,8 +43,9 @@ type store struct {
 	kv      jetstream.KeyValue
 }
 
-func openStore(ctx context.Context, j *journal.Journal, b Bucket) (*store, error) {
-	_, err := j.Streams.Open(ctx, streams.Want{
+// Wanted is what the bucket of webhooks needs of its stream.
+func Wanted(b Bucket) streams.Want {
+	return streams.Want{
 		Config: jetstream.StreamConfig{
 			Name:                   subjects.StreamWebhooks,
 			Description:            "natsrooms: what webhooks are behind with, and dead letters",
@@ -60,7 +61,11 @@ func openStore(ctx context.Context, j *journal.Journal, b Bucket) (*store, error
 		},
 		Replicas: b.Replicas,
 		MaxBytes: b.MaxBytes,
-	})
+	}
+}
+
+func openStore(ctx context.Context, j *journal.Journal, b Bucket) (*store, error) {
+	_, err := j.Streams.Open(ctx, Wanted(b))
 	if err != nil {
 		return nil, err
 	}
