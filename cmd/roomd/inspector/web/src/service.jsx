@@ -84,7 +84,7 @@ function Problem({ reason: { name, text, unfit, since, anchor } }) {
       {anchor && (
         <details onToggle={open}>
           <summary>What it means, and what to do</summary>
-          <div>{section && <><h3>{section.title}</h3><Prose markdown={section.markdown} /></>}<span class="refusal">{why}</span></div>
+          <div>{section && <><h2>{section.title}</h2><Prose markdown={section.markdown} /></>}<span class="refusal">{why}</span></div>
         </details>
       )}
     </div>
