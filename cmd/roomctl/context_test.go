@@ -110,7 +110,65 @@ func TestCompletion(t *testing.T) {
 			if out, err := exec.CommandContext(t.Context(), shell, "-c", script).CombinedOutput(); err != nil || len(out) > 0 {
 				t.Errorf("%s: %v: %s", shell, err, out)
 			}
+		} else {
+			t.Logf("%s is not installed here, so its completion was not tried in it", shell)
 		}
 	}
 	roomctl(t, "completion", "csh").want(t, exitUsage)
+}
+
+// zshTyped has somebody type what the arguments say into a zsh, each with the tab key after it, and prints what the line is then.
+const zshTyped = `
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PS1='READY> '; unsetopt prompt_cr prompt_sp zle_bracketed_paste; autoload -U compinit; compinit -D; source $1; echo set-\$((1+1))"
+zpty -r z line '*set-2*READY> '
+for typed in "${@:2}"; do
+	zpty -w -n z "$typed"$'\t'
+	zpty -w -n z $'\x01echo \x22[\x05]\x22\n'
+	zpty -r z line $'*\n\\[*\\]*' && print -r -- "${${line##*$'\n'\[}%%\]*}"
+done
+zpty -d z
+`
+
+// What the tab key does in a zsh and a fish; machines that have none try only what these shells run.
+func TestCompletionInShells(t *testing.T) {
+	t.Parallel()
+	url := service(t).ClientURL()
+	roomctl(t, "enter", "lobby", "--as", "alice", "-s", url).want(t, exitOK)
+	typed := []string{"roomctl webh", "roomctl webhooks rep", "roomctl members --cou", "roomctl members lob"}
+	want := []string{"webhooks", "replay", "--count", "lobby"}
+	for shell, lines := range map[string]func(script string) []string{
+		"zsh": func(script string) []string {
+			file := filepath.Join(t.TempDir(), "completion")
+			if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return append([]string{"-f", "-c", zshTyped, "zsh", file}, typed...)
+		},
+		"fish": func(script string) []string {
+			for _, line := range typed {
+				script += "\ncomplete -C '" + line + "'"
+			}
+			return []string{"-N", "-c", script}
+		},
+	} {
+		if _, err := exec.LookPath(shell); err != nil {
+			t.Logf("%s is not installed here, so its completion was not tried in it", shell)
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), shell, lines(roomctl(t, "completion", "-c", shell).stdout)...)
+		cmd.Env = append(os.Environ(), envServer+"="+url, "XDG_CONFIG_HOME="+t.TempDir(), "HOME="+t.TempDir(), "TERM=dumb")
+		out, err := cmd.CombinedOutput()
+		var got []string
+		for line := range strings.Lines(string(out)) {
+			words := strings.Fields(line)
+			if len(words) > 0 {
+				got = append(got, words[len(words)-1])
+			}
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v: %q\n%s", shell, err, got, out)
+		}
+	}
 }
