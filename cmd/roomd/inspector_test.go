@@ -100,6 +100,13 @@ func TestInspector(t *testing.T) {
 	if out := try(token, "kick", `{"roomID":"lobby","userIDs":["bob"]}`); !out.Accepted || out.Status != http.StatusForbidden || !bytes.Contains(out.Reply, []byte("NOT_ALLOWED")) {
 		t.Errorf("what it is not good for: %+v", out)
 	}
+	few, err := auth.Sign([]byte(secret), "", auth.Claims{User: "carol", Verbs: []string{"enter"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := try(few, "send", `{"roomID":"lobby","type":"text","data":"hello"}`); !out.Accepted || out.Status != http.StatusForbidden || !bytes.Contains(out.Reply, []byte("does not take the command send")) {
+		t.Errorf("a command that the NATS server does not pass on: %+v", out)
+	}
 	forged, err := auth.Sign([]byte(strings.ToUpper(secret)), "", auth.Claims{User: "alice"})
 	if err != nil {
 		t.Fatal(err)

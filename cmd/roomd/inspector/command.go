@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -173,7 +174,16 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	}
 	defer over()
 	out := &Tried{Claims: claimsOf(claims)}
-	opts := []nats.Option{nats.Name("roomd inspector: a token is tried"), nats.Token(t.Token), nats.NoReconnect(), nats.Timeout(tryWithin)}
+	ctx, cancel := context.WithCancelCause(q.Context())
+	defer cancel(nil)
+	opts := []nats.Option{
+		nats.Name("roomd inspector: a token is tried"), nats.Token(t.Token), nats.NoReconnect(), nats.Timeout(tryWithin),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) { // the server does not answer what is not allowed
+				cancel(nats.ErrPermissionViolation)
+			}
+		}),
+	}
 	if !claims.Admin {
 		opts = append(opts, nats.CustomInboxPrefix(subjects.UserInbox(claims.User)))
 	}
@@ -184,13 +194,21 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	}
 	defer nc.Close()
 	if out.Accepted = true; t.Verb != "" {
-		ctx, cancel := context.WithTimeout(q.Context(), commandWithin)
-		defer cancel()
-		m, err := asked(nc.RequestWithContext(ctx, commandOf(claims, t.Verb), t.Body))
-		if err != nil {
+		within, end := context.WithTimeout(ctx, commandWithin)
+		defer end()
+		m, err := asked(nc.RequestWithContext(within, commandOf(claims, t.Verb), t.Body))
+		switch {
+		case err == nil:
+			out.Status, out.Reply = statusOfReply(m), jsontext.Value(m.Data)
+		case errors.Is(context.Cause(within), nats.ErrPermissionViolation):
+			no := forbidden("with this token, the NATS server does not take the command %s", t.Verb)
+			if out.Reply, err = json.Marshal(no.why.Body()); err != nil {
+				return err
+			}
+			out.Status = no.status
+		default:
 			return err
 		}
-		out.Status, out.Reply = statusOfReply(m), jsontext.Value(m.Data)
 	}
 	return send(w, http.StatusOK, out)
 }

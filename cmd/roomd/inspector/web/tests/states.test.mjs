@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { promisify } from "node:util";
 import { file, freePort, Process } from "../../../../../clients/js/tests/harness.mjs";
-import { look } from "./page.mjs";
+import { look, patience } from "./page.mjs";
 import { Caller, inspected, secret } from "./world.mjs";
 
 const run = promisify(execFile);
@@ -224,16 +224,17 @@ look("where nobody needs a token, it says so", () => service.page, async (tab) =
 let unwell;
 look("a roomd that is not ready: why, and what the manual says about it", async () => (unwell = await inspected()).page, async (tab) => {
   const { page } = tab;
+  const late = { timeout: 3 * patience }; // roomd looks at its streams now and then only
   const { nc } = await Caller.to(unwell.url);
   const stream = async (what, body) => {
-    const reply = (await nc.request(`$JS.API.STREAM.${what}.OURS`, JSON.stringify(body ?? ""), { timeout: 15_000 })).json();
+    const reply = (await nc.request(`$JS.API.STREAM.${what}.OURS`, body && JSON.stringify(body), { timeout: 15_000 })).json();
     assert.equal(reply.error, undefined);
   };
   await tab.go("#/service");
   const readiness = tab.region("Readiness");
   await readiness.getByText("Ready", { exact: true }).waitFor();
   await stream("CREATE", { name: "OURS", subjects: ["room.evt.>"], no_ack: true, retention: "limits", storage: "memory", num_replicas: 1 });
-  await readiness.getByText("Not ready", { exact: true }).waitFor();
+  await readiness.getByText("Not ready", { exact: true }).waitFor(late);
   await readiness.getByText("subjects", { exact: true }).waitFor();
   await readiness.getByText(/OURS/).first().waitFor();
   const more = readiness.locator("summary").first();
@@ -246,7 +247,7 @@ look("a roomd that is not ready: why, and what the manual says about it", async 
   await page.setViewportSize({ width: 360, height: 800 });
   await tab.accessible("a roomd that is not ready, 360 pixels wide");
   await stream("DELETE");
-  await readiness.getByText("Ready", { exact: true }).waitFor();
+  await readiness.getByText("Ready", { exact: true }).waitFor(late);
   assert.equal(await readiness.locator(".problem").count(), 0);
 });
 
