@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -41,14 +42,20 @@ var deployments = []struct {
 		"tolerations": []any{map[string]any{"key": "k", "operator": "Exists"}}, "affinity": map[string]any{"nodeAffinity": map[string]any{}},
 		"networkPolicy": map[string]any{"from": []any{map[string]any{"namespaceSelector": map[string]any{}}}},
 	}, "NetworkPolicy Secret Service Service StatefulSet"},
-	{"beside a cluster", map[string]any{"nats": map[string]any{"url": "nats://n1,nats://n2"}, "settings": map[string]any{"replicas": 3, "feeds": true}}, "Deployment NetworkPolicy PodDisruptionBudget Secret"},
-	{"beside a cluster, with everything", map[string]any{
+	{"beside a cluster", map[string]any{"nats": map[string]any{"url": "nats://n1,nats://n2"}, "settings": map[string]any{"replicas": 3, "feeds": true}, "inspector": map[string]any{"secret": "people"}}, "Deployment NetworkPolicy PodDisruptionBudget Secret"},
+	{"beside a cluster with everything", map[string]any{
 		"nats": map[string]any{"url": "tls://n1", "secret": "nats", "systemCreds": true}, "replicaCount": 5, "image": map[string]any{"tag": "edge"},
-		"metrics": map[string]any{"annotations": false},
+		"metrics": map[string]any{"annotations": false}, "inspector": map[string]any{"secret": "people"},
+		"webhooks": map[string]any{"secret": "signatures", "files": []any{"now", "next"}, "hooks": map[string]any{
+			"billing": "https://billing.example/rooms",
+			"classes": map[string]any{"url": "http://school.example/hook", "secret": "classes", "types": []any{"member.joined", "message.sent"}, "rooms": "class-", "messages": true, "binary": true, "private": true, "timeout": "5s"},
+			"two":     map[string]any{"url": "https://two.example/", "secret": []any{"classes", "next"}},
+		}},
 	}, "Deployment NetworkPolicy PodDisruptionBudget Secret"},
 	{"beside a cluster, with tokens", map[string]any{
 		"nats": map[string]any{"url": "n1", "secret": "nats"}, "settings": map[string]any{"auth": "jwt"}, "auth": map[string]any{"secret": "keys", "xkey": true},
 	}, "Deployment NetworkPolicy PodDisruptionBudget Secret"},
+	{"alone asking over HTTP", map[string]any{"settings": map[string]any{"hook": map[string]any{"send": "https://app.example/ask"}}, "webhooks": map[string]any{"secret": "signatures"}}, "NetworkPolicy Secret Service Service StatefulSet"},
 	{"one beside a server", map[string]any{"nats": map[string]any{"url": "n1"}, "replicaCount": 1, "networkPolicy": map[string]any{"enabled": false}}, "Deployment Secret"},
 }
 
@@ -200,7 +207,10 @@ func TestChart(t *testing.T) {
 			conf := write(t, "nats.conf", natsConfig)
 			key := write(t, "key", "a secret of at least 32 bytes, for this test")
 			creds := write(t, "creds", "service:secret")
-			here := strings.NewReplacer("/etc/roomd/settings/nats.conf", conf, "/etc/roomd/auth/key", key,
+			whsec := "whsec_" + strings.Repeat("a2V5", 8)
+			here := strings.NewReplacer("/etc/roomd/inspector/password", write(t, "password", "correct horse battery"), "/etc/roomd/webhooks/secret", write(t, "secret", whsec), "/etc/roomd/webhooks/now", write(t, "now", whsec),
+				"/etc/roomd/webhooks/next", write(t, "next", whsec), "/etc/roomd/webhooks/classes", write(t, "classes", whsec),
+				"/etc/roomd/settings/nats.conf", conf, "/etc/roomd/auth/key", key,
 				"/etc/roomd/auth/issuer", write(t, "issuer", seed(t, nkeys.CreateAccount)), "/etc/roomd/auth/xkey", write(t, "xkey", seed(t, nkeys.CreateCurveKeys)),
 				"/etc/roomd/nats/creds", creds, "/etc/roomd/nats/system-creds", creds)
 			path := write(t, "roomd.yaml", here.Replace(settings["roomd.yaml"]))
@@ -212,7 +222,19 @@ func TestChart(t *testing.T) {
 			if nats, _ := d.values["nats"].(map[string]any); nats == nil && ports["nats"] != 4222 || nats != nil && ports["nats"] != 0 {
 				t.Errorf("the ports are %v", ports)
 			}
-			for name, wanted := range map[string]bool{"auth-key": set["auth"] != nil, "auth-issuer": set["auth"] != nil && ports["nats"] == 0, "port": ports["nats"] != 0, "store-dir": ports["nats"] != 0, "image": ports["nats"] == 0} {
+			people, _ := d.values["inspector"].(map[string]any)
+			signed, _ := d.values["webhooks"].(map[string]any)
+			hooks, _ := signed["hooks"].(map[string]any)
+			secrets := map[string]string{}
+			for _, v := range pod.Spec.Volumes {
+				if v.Secret != nil {
+					secrets[v.Name] = v.Secret.SecretName
+				}
+			}
+			if got, want := secrets["inspector"]+" "+secrets["webhooks"], fmt.Sprint(or(people["secret"]), " ", or(signed["secret"])); got != want {
+				t.Errorf("the pods have the secrets %q, want %q", got, want)
+			}
+			for name, wanted := range map[string]bool{"http-password": or(people["secret"]) != "", "webhook": len(hooks) > 0, "webhook-secret": or(signed["secret"]) != "", "auth-key": set["auth"] != nil, "auth-issuer": set["auth"] != nil && ports["nats"] == 0, "port": ports["nats"] != 0, "store-dir": ports["nats"] != 0, "image": ports["nats"] == 0} {
 				if strings.HasPrefix(from[name], path) != wanted {
 					t.Errorf("%s comes from %q", name, from[name])
 				}
@@ -224,6 +246,12 @@ func TestChart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// or is a text that may be missing.
+func or(v any) string {
+	s, _ := v.(string)
+	return s
 }
 
 // seed is that of a new key pair.
@@ -296,6 +324,11 @@ func TestRefusedValues(t *testing.T) {
 	for says, values := range map[string]map[string]any{
 		"set one of the two":            {"nats": map[string]any{"url": "n1"}, "natsConfig": "port: 1"},
 		"needs `auth: jwt`":             {"auth": map[string]any{"secret": "s"}},
+		"webhooks.hooks needs":          {"webhooks": map[string]any{"hooks": map[string]any{"app": "https://app.example/"}}},
+		"webhooks.secret is for":        {"webhooks": map[string]any{"secret": "s"}},
+		"'/webhooks/hooks/app'":         {"webhooks": map[string]any{"secret": "s", "hooks": map[string]any{"app": map[string]any{"address": "https://app.example/"}}}},
+		"'/webhooks/files/0'":           {"webhooks": map[string]any{"files": []any{"../key"}}},
+		"'/inspector'":                  {"inspector": map[string]any{"password": "correct horse battery"}},
 		"needs auth.secret":             {"settings": map[string]any{"auth": "jwt"}},
 		"is for a block `websocket`":    {"service": map[string]any{"websocketPort": 8443}},
 		"'/service/websocketPort'":      {"service": map[string]any{"websocketPort": "8443"}},

@@ -55,7 +55,31 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.inspector.secret -}}
+{{- $_ := set $own "http-password" "/etc/roomd/inspector/password" -}}
+{{- end -}}
+{{- if .Values.webhooks.secret -}}
+{{- $_ := set $own "webhook-secret" (include "natsrooms.signed" .Values.webhooks.files | fromYamlArray | join ",") -}}
+{{- end -}}
+{{- if .Values.webhooks.hooks -}}
+{{- $hooks := dict -}}
+{{- range $name, $hook := .Values.webhooks.hooks -}}
+{{- $fields := kindIs "map" $hook | ternary $hook (dict "url" $hook) | deepCopy -}}
+{{- if $fields.secret -}}
+{{- $_ := set $fields "secret" (include "natsrooms.signed" (kindIs "slice" $fields.secret | ternary $fields.secret (list $fields.secret)) | fromYamlArray) -}}
+{{- end -}}
+{{- $_ := set $hooks $name $fields -}}
+{{- end -}}
+{{- $_ := set $own "webhook" $hooks -}}
+{{- end -}}
 {{- toYaml (merge $own (deepCopy .Values.settings)) -}}
+{{- end -}}
+
+{{- /* Where files of webhooks.secret are. */ -}}
+{{- define "natsrooms.signed" -}}
+{{- range . }}
+- /etc/roomd/webhooks/{{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "natsrooms.pod" -}}
@@ -141,6 +165,16 @@ spec:
           mountPath: /etc/roomd/auth
           readOnly: true
         {{- end }}
+        {{- if .Values.inspector.secret }}
+        - name: inspector
+          mountPath: /etc/roomd/inspector
+          readOnly: true
+        {{- end }}
+        {{- if .Values.webhooks.secret }}
+        - name: webhooks
+          mountPath: /etc/roomd/webhooks
+          readOnly: true
+        {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
@@ -181,6 +215,18 @@ spec:
     - name: auth
       secret:
         secretName: {{ .Values.auth.secret }}
+        defaultMode: 0440
+    {{- end }}
+    {{- if .Values.inspector.secret }}
+    - name: inspector
+      secret:
+        secretName: {{ .Values.inspector.secret }}
+        defaultMode: 0440
+    {{- end }}
+    {{- if .Values.webhooks.secret }}
+    - name: webhooks
+      secret:
+        secretName: {{ .Values.webhooks.secret }}
         defaultMode: 0440
     {{- end }}
 {{- end -}}
