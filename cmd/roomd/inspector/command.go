@@ -174,6 +174,14 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	}
 	defer over()
 	out := &Tried{Claims: claimsOf(claims)}
+	if err := trial(q, &t, claims, out); err != nil {
+		return err
+	}
+	return send(w, http.StatusOK, out)
+}
+
+// trial connects with a token and gives the command.
+func trial(q *request, t *Try, claims *auth.Claims, out *Tried) error {
 	ctx, cancel := context.WithCancelCause(q.Context())
 	defer cancel(nil)
 	opts := []nats.Option{
@@ -190,27 +198,25 @@ func (i *Inspector) try(w http.ResponseWriter, q *request) error {
 	nc, err := q.Token(opts...)
 	if err != nil {
 		out.Why = err.Error()
-		return send(w, http.StatusOK, out)
+		return nil
 	}
 	defer nc.Close()
-	if out.Accepted = true; t.Verb != "" {
-		within, end := context.WithTimeout(ctx, commandWithin)
-		defer end()
-		m, err := asked(nc.RequestWithContext(within, commandOf(claims, t.Verb), t.Body))
-		switch {
-		case err == nil:
-			out.Status, out.Reply = statusOfReply(m), jsontext.Value(m.Data)
-		case errors.Is(context.Cause(within), nats.ErrPermissionViolation):
-			no := forbidden("with this token, the NATS server does not take the command %s", t.Verb)
-			if out.Reply, err = json.Marshal(no.why.Body()); err != nil {
-				return err
-			}
-			out.Status = no.status
-		default:
-			return err
-		}
+	if out.Accepted = true; t.Verb == "" {
+		return nil
 	}
-	return send(w, http.StatusOK, out)
+	within, end := context.WithTimeout(ctx, commandWithin)
+	defer end()
+	m, err := asked(nc.RequestWithContext(within, commandOf(claims, t.Verb), t.Body))
+	if err == nil {
+		out.Status, out.Reply = statusOfReply(m), jsontext.Value(m.Data)
+		return nil
+	}
+	if errors.Is(context.Cause(within), nats.ErrPermissionViolation) {
+		no := forbidden("with this token, the NATS server does not take the command %s", t.Verb)
+		out.Status = no.status
+		out.Reply, err = json.Marshal(no.why.Body())
+	}
+	return err
 }
 
 // commandOf is where whoever has such a token sends a command.

@@ -277,6 +277,11 @@ func (s *Sample) rates(m *roomsvc.Measures, a, b *counts) {
 			s.Failed[operation] = r
 		}
 	}
+	s.posts(m, a, b)
+}
+
+// posts fills in what became of questions to the application, and of webhooks.
+func (s *Sample) posts(m *roomsvc.Measures, a, b *counts) {
 	for verb, h := range b.hooks {
 		was := a.hooks[verb]
 		row := HookRate{Verb: string(verb), PerSecond: round(float64(h[0]-was[0]) / s.Seconds), NoUse: round(float64(h[1]-was[1]) / s.Seconds), Waiting: int64(m.Hooks[verb].Waiting)}
