@@ -102,7 +102,7 @@ func (s *assembly) assemble(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err = s.begin.patiently(ctx, s.journal.MarkStore); err != nil {
+	if err := s.begin.patiently(ctx, s.journal.MarkStore); err != nil {
 		return err
 	}
 	s.keepImage(found)
