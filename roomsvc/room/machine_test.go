@@ -326,7 +326,7 @@ func (m *machine) renew(id subjects.Room) {
 		m.store(f)
 		if f.Type == events.RoomCreated {
 			r.facts, r.at, r.touchedAt = 0, m.now, uint64(len(m.journal))
-			r.emptyAt = m.now + max(0, 300_000-r.delay)
+			r.emptyAt, r.unborn = m.now, true
 		}
 		r.facts++
 	}

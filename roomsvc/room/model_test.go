@@ -22,6 +22,7 @@ type modelRoom struct {
 	facts, max int
 	delay      events.Time
 	emptyAt    events.Time
+	unborn     bool        // nobody was in it yet
 	at         events.Time // of its newest fact: a room's time never goes back
 	over       bool        // it is being destroyed
 
@@ -179,7 +180,7 @@ func (m model) admit(c *room.Command, l *room.Limits, now events.Time) (string, 
 		}
 		m[c.Room] = r
 		if c.User == "" {
-			r.emptyAt += max(0, 300_000-r.delay)
+			r.unborn = true
 			return answer, changed
 		}
 	}
@@ -224,7 +225,7 @@ func (r *modelRoom) out(u subjects.User, now events.Time) {
 	delete(r.hostly, u)
 	delete(r.who, u)
 	if len(r.in) == 0 {
-		r.emptyAt = max(now, r.at)
+		r.emptyAt, r.unborn = max(now, r.at), false
 	}
 	for k, a := range r.attributes {
 		if a.owner == u && a.goes {
@@ -478,7 +479,11 @@ func (r *modelRoom) restrict(c *room.Command, l *room.Limits, now events.Time) s
 
 // ended reports that the room has ended.
 func (r *modelRoom) ended(now events.Time) bool {
-	return r.over || len(r.in) == 0 && r.emptyAt+r.delay <= max(now, r.at)
+	delay := r.delay
+	if r.unborn {
+		delay = max(delay, 300_000)
+	}
+	return r.over || len(r.in) == 0 && r.emptyAt+delay <= max(now, r.at)
 }
 
 // runs says whether a command's user runs the room. Who is a host by nothing but a token needs it
