@@ -7,7 +7,9 @@
 //
 // [Leave] knows since when each reply subject has been in use. Before an answer for which the
 // time may be over, the service names the reply subject itself, in a message to itself: if the
-// time is over, that begins it anew; if it is not, the answer is in time.
+// time is over, that begins it anew; if it is not, the answer is in time, unless it ends between the
+// two. Then the server drops the answer, and its log tells of a publish violation: some microseconds
+// in each of such a caller's times, seen once in some hundred runs of a test with twenty of them.
 package answers
 
 import (
