@@ -18,6 +18,7 @@ export function useRoom(client, roomID) {
 
   useEffect(() => {
     let here = true; // the component shows this room
+    let entered = false; // before that, what is told is about a component that was there before
     const loops = [];
     const set = (change) => here && setRoom((room) => ({ ...room, ...change(room) }));
     const failed = (error) => set(() => ({ state: "out", error, members: [] }));
@@ -30,7 +31,7 @@ export function useRoom(client, roomID) {
 
     /** Follows the session: it comes back after the end of its lease, and is out otherwise. */
     function told({ roomID: where, state, event, reasonText, comeBack }) {
-      if (where !== roomID) return;
+      if (where !== roomID || !entered) return;
       if (event === "networkInterrupted") set(() => ({ state: "reconnecting" }));
       else if (state === "connected") set(() => ({ state: "in", error: null }));
       else if (state === "disconnected" && comeBack) client.enter({ roomID }).catch(failed);
@@ -41,6 +42,7 @@ export function useRoom(client, roomID) {
       follow(client.states(), told); // listens before there is something to hear
       await client.enter({ roomID });
       if (!here) return;
+      entered = true;
       set(() => ({ state: "in" }));
       follow(client.watch({ roomID }), ({ roster }) => {
         const members = roster?.members() ?? []; // now: the next update changes the roster
