@@ -189,18 +189,12 @@ func TestMetrics(t *testing.T) {
 			want[fmt.Sprintf("natsrooms_stream_last_sequence{stream=%q}", name)] = float64(s.CachedInfo().State.LastSeq)
 		}
 		want["natsrooms_journal_revision"] = want[`natsrooms_stream_last_sequence{stream="ROOMS"}`]
-		got, wrong = scrape(t, address), nil
-		for name, value := range want {
-			if v, ok := got[name]; !ok || v != value {
-				wrong = append(wrong, fmt.Sprintf("%s: %v, want %v", name, v, value))
-			}
-		}
-		if len(wrong) == 0 || time.Now().After(until) {
+		got = scrape(t, address)
+		if wrong = unlike(got, want); len(wrong) == 0 || time.Now().After(until) {
 			break
 		}
 	}
 	if len(wrong) > 0 {
-		slices.Sort(wrong)
 		t.Errorf("it says\n%s", strings.Join(wrong, "\n"))
 	}
 	if heard == 0 {
@@ -308,21 +302,25 @@ func TestMetricsOfTrouble(t *testing.T) {
 	var wrong []string
 	for until := time.Now().Add(within); ; { // webhooks are tried again soon
 		got := scrape(t, address)
-		wrong = nil
-		for name, value := range want {
-			if v, ok := got[name]; !ok || v != value {
-				wrong = append(wrong, fmt.Sprintf("%s: %v, want %v", name, v, value))
-			}
-		}
-		if len(wrong) == 0 || time.Now().After(until) {
+		if wrong = unlike(got, want); len(wrong) == 0 || time.Now().After(until) {
 			break
 		}
 	}
 	if len(wrong) > 0 {
-		slices.Sort(wrong)
 		t.Errorf("it says\n%s", strings.Join(wrong, "\n"))
 	}
 	r.end(t)
+}
+
+// unlike is what is not as it should be, sorted.
+func unlike(got, want map[string]float64) (wrong []string) {
+	for name, value := range want {
+		if v, ok := got[name]; !ok || v != value {
+			wrong = append(wrong, fmt.Sprintf("%s: %v, want %v", name, v, value))
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
 }
 
 // checkNames looks whether Prometheus likes the names, and whether each row of the table is
