@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -47,20 +48,21 @@ func newCertificates(cfg Config, opts *server.Options) (*certificates, error) {
 	for _, name := range listeners {
 		c.live[name] = new(atomic.Pointer[[]tls.Certificate])
 	}
-	c.take(opts)
+	c.count(c.serve(opts))
 	return c, nil
 }
 
-// take makes the certificates that were read into opts count for new connections, and has
-// whoever uses opts ask here for them.
-func (c *certificates) take(opts *server.Options) {
+// serve has whoever uses opts ask here for certificates, and returns those that were read into it,
+// by listener.
+func (c *certificates) serve(opts *server.Options) map[string][]tls.Certificate {
+	read := map[string][]tls.Certificate{}
 	for _, name := range listeners {
-		t := tlsOf(opts, name)
-		if t == nil || opts.OCSPConfig != nil { // then the server answers with proofs that belong to its certificates
+		t := *tlsOf(opts, name)
+		if t == nil || len(t.Certificates) == 0 || opts.OCSPConfig != nil { // with OCSP the server answers with proofs that belong to its certificates
 			continue
 		}
-		certs, live := t.Certificates, c.live[name]
-		live.Store(&certs)
+		live := c.live[name]
+		read[name] = t.Certificates
 		t.Certificates, t.GetCertificate = nil, func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			certs := *live.Load()
 			for i := range certs {
@@ -71,18 +73,27 @@ func (c *certificates) take(opts *server.Options) {
 			return &certs[0], nil // as without this function
 		}
 	}
+	return read
 }
 
-func tlsOf(opts *server.Options, listener string) *tls.Config {
+// count makes certificates count for new connections.
+func (c *certificates) count(read map[string][]tls.Certificate) {
+	for name, certs := range read {
+		c.live[name].Store(&certs)
+	}
+}
+
+// tlsOf is what a listener has in opts; it has nil if it is without TLS.
+func tlsOf(opts *server.Options, listener string) **tls.Config {
 	switch listener {
 	case "websocket":
-		return opts.Websocket.TLSConfig
+		return &opts.Websocket.TLSConfig
 	case "mqtt":
-		return opts.MQTT.TLSConfig
+		return &opts.MQTT.TLSConfig
 	case "leafnodes":
-		return opts.LeafNode.TLSConfig
+		return &opts.LeafNode.TLSConfig
 	}
-	return opts.TLSConfig
+	return &opts.TLSConfig
 }
 
 // lasting is what a configuration says, except for certificates.
@@ -120,52 +131,32 @@ func (c *certificates) renew(log *slog.Logger) (later []string, err error) {
 	if err := readConfig(read, c.cfg, log); err != nil {
 		return later, err
 	}
-	c.take(read)
+	certs := c.serve(read)
 	opts := c.opts.Clone()
+	opts.TLSTimeout, opts.TLSPinnedCerts = read.TLSTimeout, read.TLSPinnedCerts
 	var renewed []string
-	if replace(&opts.TLSConfig, read.TLSConfig) {
-		opts.TLSTimeout, opts.TLSPinnedCerts = read.TLSTimeout, read.TLSPinnedCerts
-		renewed = append(renewed, "clients")
-	}
-	if replace(&opts.Websocket.TLSConfig, read.Websocket.TLSConfig) {
-		renewed = append(renewed, "websocket")
-	}
-	if replace(&opts.MQTT.TLSConfig, read.MQTT.TLSConfig) {
-		renewed = append(renewed, "mqtt")
-	}
-	if replace(&opts.LeafNode.TLSConfig, read.LeafNode.TLSConfig) {
-		renewed = append(renewed, "leafnodes")
+	anew := opts.OCSPConfig != nil || read.TLSTimeout != c.timeout || !maps.Equal(read.TLSPinnedCerts, c.pinned) // the server has to be told
+	for _, name := range listeners {
+		was, is := tlsOf(opts, name), *tlsOf(read, name)
+		if *was == nil || is == nil {
+			continue
+		}
+		anew = anew || !is.ClientCAs.Equal((*was).ClientCAs)
+		*was = is
+		renewed = append(renewed, cmp.Or(name, "clients"))
 	}
 	if len(renewed) == 0 {
 		return later, nil
 	}
-	if opts.OCSPConfig != nil || c.trustsOthers(opts) || read.TLSTimeout != c.timeout || !maps.Equal(read.TLSPinnedCerts, c.pinned) {
+	if anew {
 		if err := c.s.ReloadOptions(opts); err != nil {
 			return later, err
 		}
 		c.opts, c.timeout, c.pinned = opts, read.TLSTimeout, read.TLSPinnedCerts
 	}
+	c.count(certs)
 	log.Info("SIGHUP: the certificates of the NATS server were read again", "listeners", strings.Join(renewed, ","))
 	return later, nil
-}
-
-// trustsOthers says whether other certificates of clients are good than before.
-func (c *certificates) trustsOthers(opts *server.Options) bool {
-	for _, name := range listeners {
-		if is, was := tlsOf(opts, name), tlsOf(c.opts, name); is != nil && !is.ClientCAs.Equal(was.ClientCAs) {
-			return true
-		}
-	}
-	return false
-}
-
-// replace replaces what a listener with TLS had.
-func replace(was **tls.Config, read *tls.Config) bool {
-	if *was == nil || read == nil {
-		return false
-	}
-	*was = read
-	return true
 }
 
 // union has the keys of both.
