@@ -68,18 +68,7 @@ func (i *Inspector) command(w http.ResponseWriter, q *request) error {
 		e := room.Invalid("verb", "is %q, which is not a command", cut(string(verb)))
 		return &refusal{http.StatusNotFound, e}
 	}
-	data, err := body(q)
-	if err != nil {
-		return err
-	}
-	m, err := i.ask(q.Context(), q.Backing, subjects.Command(string(verb)), data)
-	if err != nil {
-		return err
-	}
-	if ignored := m.Header.Get(ignoredHeader); ignored != "" {
-		w.Header().Set(ignoredHeader, ignored)
-	}
-	return sendRaw(w, statusOfReply(m), m.Data)
+	return i.pass(w, q, subjects.Command(string(verb)))
 }
 
 // webhooks answers POST webhooks/{action}: it is what a back end asks.
@@ -89,13 +78,21 @@ func (i *Inspector) webhooks(w http.ResponseWriter, q *request) error {
 		e := room.Invalid("action", "is %q; it must be %s", cut(action), strings.Join(subjects.WebhookActions, ", "))
 		return &refusal{http.StatusNotFound, e}
 	}
+	return i.pass(w, q, subjects.Webhook(action))
+}
+
+// pass passes the body on to a subject, and the answer back.
+func (i *Inspector) pass(w http.ResponseWriter, q *request, subject string) error {
 	data, err := body(q)
 	if err != nil {
 		return err
 	}
-	m, err := i.ask(q.Context(), q.Backing, subjects.Webhook(action), data)
+	m, err := i.ask(q.Context(), q.Backing, subject, data)
 	if err != nil {
 		return err
+	}
+	if ignored := m.Header.Get(ignoredHeader); ignored != "" {
+		w.Header().Set(ignoredHeader, ignored)
 	}
 	return sendRaw(w, statusOfReply(m), m.Data)
 }

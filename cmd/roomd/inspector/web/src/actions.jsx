@@ -128,18 +128,20 @@ export const unblock = (barred) => confirm({
 const letters = ({ done }) => !done && "They are not there any more.";
 
 /** ids of dead letters; none: all of the webhook's. */
+const these = (webhook, ids) => () => ({ webhook, ...(ids ? { ids } : { all: true }) });
+
 export const replay = (webhook, ids) => confirm({
   verb: "replay", give: webhooks, button: "Deliver", done: letters,
   heading: `Deliver ${ids ? ids.join(", ") : "all dead letters"} of ${webhook} once more?`,
   text: "Each is tried once, in no order. One that fails again stays here, with the new reason.",
-  body: () => ({ webhook, ...(ids ? { ids } : { all: true }) }),
+  body: these(webhook, ids),
 });
 
 export const drop = (webhook, ids) => confirm({
   verb: "drop", give: webhooks, danger: true, button: "Drop", done: letters,
   heading: `Drop ${ids ? ids.join(", ") : "all dead letters"} of ${webhook}?`,
   text: `${ids ? "It is" : "They are"} never delivered then. What happened stays in the room's history.`,
-  body: () => ({ webhook, ...(ids ? { ids } : { all: true }) }),
+  body: these(webhook, ids),
 });
 
 export const create = () => confirm({
