@@ -49,8 +49,12 @@ func (j *Journal) Try(ctx context.Context, stream string) {
 	case subjects.StreamMessages:
 		_, _ = j.Store(ctx, []Entry{{Subject: subjects.MessagesMarker}})
 	case subjects.StreamBlocks:
-		_, _ = j.Store(ctx, []Entry{{Subject: subjects.KV(subjects.BucketBlocks, subjects.KeyRead), Header: nats.Header{jetstream.MsgTTLHeader: {tryTTL}}}})
+		j.tryBucket(ctx, subjects.BucketBlocks)
 	case subjects.StreamWebhooks:
-		_, _ = j.Store(ctx, []Entry{{Subject: subjects.KV(subjects.BucketWebhooks, subjects.KeyRead), Header: nats.Header{jetstream.MsgTTLHeader: {tryTTL}}}})
+		j.tryBucket(ctx, subjects.BucketWebhooks)
 	}
+}
+
+func (j *Journal) tryBucket(ctx context.Context, bucket string) {
+	_, _ = j.Store(ctx, []Entry{{Subject: subjects.KV(bucket, subjects.KeyRead), Header: nats.Header{jetstream.MsgTTLHeader: {tryTTL}}}})
 }

@@ -201,9 +201,9 @@ func putAway(ctx context.Context, stream jetstream.Stream, cons jetstream.Consum
 
 // Count returns how many messages there are on the subject from seq on.
 func (r *Reader) Count(ctx context.Context, seq uint64) (uint64, error) {
-	cons, err := r.consumer(ctx, r.from(seq))
+	cons, err := r.stream.CreateConsumer(ctx, r.from(seq))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("reading %s: %w", r.Subject, err)
 	}
 	return cons.CachedInfo().NumPending, r.stream.DeleteConsumer(ctx, cons.CachedInfo().Name)
 }
@@ -213,14 +213,6 @@ func (r *Reader) from(seq uint64) jetstream.ConsumerConfig {
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(seq, 1), FilterSubject: r.Subject,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
 	}
-}
-
-func (r *Reader) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
-	cons, err := r.stream.CreateConsumer(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", r.Subject, err)
-	}
-	return cons, nil
 }
 
 // FirstSince returns the sequence of the first message stored at or after t, or 0 if the
