@@ -267,7 +267,12 @@ function forget({ messageSeqs }) {
 const talk = $("talk");
 let atEnd = true; // nobody is reading further up
 const toEnd = () => atEnd && talk.scrollTo(0, talk.scrollHeight);
-talk.addEventListener("scroll", () => (atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40));
+let reached = 0; // where it was scrolled to
+talk.addEventListener("scroll", () => {
+  if (talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40) atEnd = true;
+  else if (talk.scrollTop < reached) atEnd = false; // what grows below, or a window that shrinks, is nobody reading
+  reached = talk.scrollTop;
+});
 new ResizeObserver(toEnd).observe(talk);
 
 function add(className, text, caption, button) {
