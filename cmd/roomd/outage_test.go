@@ -95,6 +95,10 @@ func outage(t *testing.T, leases float64, down, up func(*victim)) {
 		t.Fatal(err)
 	}
 	gone.Close()
+	// Its last word is a renewal, which must not wait in a socket until the service is back.
+	if _, err := nc.Request(subjects.UserCommand(string(room.Get), "gone"), []byte(`{"roomID":"lobby"}`), within); err != nil {
+		t.Fatal(err)
+	}
 	nc.Close()
 	down(v)
 	<-time.After(time.Duration(leases * float64(lease)))
