@@ -66,20 +66,20 @@ func TestOrder(t *testing.T) {
 // It says of itself what the library's service says of itself.
 func TestDiscovery(t *testing.T) {
 	server := roomtest.Server(t)
-	nc, asking := roomtest.Conn(t, server), roomtest.Conn(t, server)
+	nc, another, asking := roomtest.Conn(t, server), roomtest.Conn(t, server), roomtest.Conn(t, server)
 	s := service(func(m *nats.Msg) { _ = m.Respond(nil) })
 	i, err := Listen(nc, s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer i.Stop(context.Background())
-	theirs, err := micro.AddService(roomtest.Conn(t, server), micro.Config{
+	theirs, err := micro.AddService(another, micro.Config{
 		Name: "theirs", Version: s.Version, Description: s.Description, QueueGroup: s.QueueGroup, StatsHandler: func(*micro.Endpoint) any { return s.Stats() },
 	})
 	for _, e := range s.Endpoints {
 		err = errors.Join(err, theirs.AddEndpoint(e.Name, micro.HandlerFunc(func(r micro.Request) { _ = r.Respond(nil) }), micro.WithEndpointSubject("x."+e.Subject)))
 	}
-	if err = errors.Join(err, nc.FlushTimeout(patience)); err != nil {
+	if err = errors.Join(err, nc.FlushTimeout(patience), another.FlushTimeout(patience)); err != nil {
 		t.Fatal(err)
 	}
 	for _, subject := range []string{"a.1", "a.2", "x.a.1", "x.a.2"} {
