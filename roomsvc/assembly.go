@@ -349,7 +349,7 @@ func (s *assembly) wire(rep *replica.Replica) {
 			Moments: past.Moments{Journal: s.journal, View: rep.View},
 		},
 		Messages: s.messages, Talk: s.talk, Eraser: s.erase, Leases: s.leases, Departed: s.departed, Expire: s.expiry.Expire, Space: s.space, Blocks: s.warden, Limits: limits,
-		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Version: Version, Hooks: s.hooks, Traces: s.traces, Stats: s.stats,
+		Answers: s.answers, UserAnswers: s.toUsers, Guard: s.door.guard, Feeds: s.cfg.Feeds, Source: s.cfg.SourcePrefix, MaxInFlight: s.cfg.MaxInFlight, Listened: s.cfg.Listened, Version: Version, Hooks: s.hooks, Traces: s.traces, Stats: s.stats,
 	})
 }
 

@@ -421,6 +421,7 @@ func (c *Config) service(l *link, log *slog.Logger) roomsvc.Config {
 		Store:         l.store,
 		Image:         l.image,
 		EndConnection: l.end,
+		Listened:      l.listened,
 		Limits:        limits,
 		Hooks:         asks,
 		Webhooks:      c.webhooks(),

@@ -78,6 +78,7 @@ func embed(cfg Config, log *slog.Logger) (*link, error) {
 		l.only = s.ID()
 	}
 	l.end = s.DisconnectClientByID
+	l.listened = listened(s, in.account)
 	l.open, l.backEnd = in.open, func(more ...nats.Option) (*nats.Conn, error) { return connect(s, inProcess, in.backEnd, log, more...) }
 	l.plain = func(opts ...nats.Option) (*nats.Conn, error) { return connectPlainly(s, inProcess, opts) }
 	d := watchDisk(s, opts.StoreDir)

@@ -22,6 +22,7 @@ type insider struct {
 	backEnd nats.Option // the same, for the inspector, with the permissions of a back end
 	system  nats.Option // for the system account; nil if the server has none
 	names   []string    // of all
+	account string      // of the rooms; empty: of operators' servers, it is not known
 	open    bool        // nobody else needs credentials
 
 	issuer, xkey nkeys.KeyPair // of the answers to the server's auth callout; nil without one
@@ -44,7 +45,7 @@ func letIn(opts *server.Options, callout bool, hooks []string) (*insider, error)
 		return nil, err
 	}
 	open := isOpen(opts) && !callout
-	in := &insider{open: open}
+	in := &insider{open: open, account: accountName(account)}
 	service := policy.Of(policy.Service)
 	service.Publish = slices.Concat(service.Publish, hooks, subjects.ReplaceStream(subjects.StreamMessages, subjects.StreamAside)) // at a start
 	role := permissions(service)

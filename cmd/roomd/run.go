@@ -54,6 +54,7 @@ type link struct {
 	image    *roomsvc.Image            // of what the service knew; nil: it leaves none
 	wait     time.Duration             // how long the start may go on waiting for the server; negative: not at all
 	end      func(client uint64) error // ends a client's connection to the embedded server; nil without one
+	listened func(subject string) bool // says whether anybody subscribes to a subject at the embedded server; nil: it is not known
 	open     bool                      // that server asks nobody for credentials
 	embedded bool                      // the server is in this process
 	certs    *certificates             // of that server; nil without a configuration

@@ -29,10 +29,16 @@ func (a *API) notice(c *room.Command, p replica.Place, st events.State, ev event
 	}
 }
 
+// publishNotice publishes a notice, unless nobody would hear it. Nearly every command has one, and
+// many users do without: a program that waits for the answer knows as much.
 func (a *API) publishNotice(nc *nats.Conn, n *events.Notice) {
+	subject := subjects.UserState(n.User, n.Room)
+	if a.Listened != nil && !a.Listened(subject) {
+		return
+	}
 	data, err := n.Encode(a.Source)
 	if err == nil {
-		err = nc.PublishMsg(&nats.Msg{Subject: subjects.UserState(n.User, n.Room), Header: noticeHeader, Data: data})
+		err = nc.PublishMsg(&nats.Msg{Subject: subject, Header: noticeHeader, Data: data})
 	}
 	if err != nil {
 		a.Log.Warn("a notice was lost", "user", n.User, "room", n.Room, "error", err)

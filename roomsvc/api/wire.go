@@ -75,12 +75,13 @@ type Config struct {
 	Blocks   *blocks.Warden      // knows who is kept out
 	Limits   func() *room.Limits // as they are now
 
-	Answers     *answers.Leave // to commands on Conn; nil: none is needed
-	UserAnswers *answers.Leave // to commands on Users; nil: none is needed
-	Guard       *guard.Guard   // of what end users ask for; nil: nobody connects as an end user
-	Feeds       bool           // end users connect as themselves
-	Source      string         // prefix of the source of every event
-	MaxInFlight int            // requests worked on at once
+	Answers     *answers.Leave            // to commands on Conn; nil: none is needed
+	UserAnswers *answers.Leave            // to commands on Users; nil: none is needed
+	Guard       *guard.Guard              // of what end users ask for; nil: nobody connects as an end user
+	Feeds       bool                      // end users connect as themselves
+	Source      string                    // prefix of the source of every event
+	MaxInFlight int                       // requests worked on at once
+	Listened    func(subject string) bool // says whether anybody would hear what is published on a subject; nil: it is not known
 	Version     string
 	Hooks       *hooks.Hooks // ask the application; nil: it is asked nothing
 	Traces      *traces.Tracer
