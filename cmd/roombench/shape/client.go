@@ -114,6 +114,14 @@ func (c *client) take(m *wire.Msg) error {
 	return nil
 }
 
+// told is how often facts should have said that it joined, and that it left.
+func (c *client) told() (joined, left int) {
+	if c.cfg.Plain != nil {
+		return c.entered + c.leftAgain, 0
+	}
+	return c.entered, c.leftAgain
+}
+
 // want is how many facts it should have heard on its feed, if these are the rooms' newest ones.
 func (c *client) want(newest []uint64) (n int64) {
 	for _, s := range c.stays {

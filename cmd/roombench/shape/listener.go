@@ -131,7 +131,7 @@ func (l *listener) complete(newest []uint64, clients []*client, t Truth) (histor
 		history += n
 	}
 	for i, c := range clients {
-		if l.joined[i] != c.entered || l.left[i] != c.leftAgain {
+		if joined, left := c.told(); l.joined[i] != joined || l.left[i] != left {
 			return 0, fmt.Errorf("%s entered %d times and left %d times as its answers say, but %s heard %d and %d", c.user, c.entered, c.leftAgain, l.user, l.joined[i], l.left[i])
 		}
 	}

@@ -38,7 +38,16 @@ type Config struct {
 	Login   wire.Login                            // of trusted callers
 	EndUser func(user string) wire.Login          // of end users
 	Feeds   bool                                  // the clients are end users, and hear rooms on their feeds
+	Plain   *Plain                                // trusted callers of a service that has no rooms; nil: it has them
 	CPU     func() (server, driver time.Duration) // processor time so far
+}
+
+// Plain is where a service without rooms takes commands, and where it tells what it has stored.
+// Commands, replies and facts are read as those of a room service, but such a service does not
+// know entering from leaving: whatever users do, they join by its facts.
+type Plain struct {
+	Commands string // the subject of all commands
+	Stored   string // what a room's subject begins with; its ID follows
 }
 
 // Roster is who is in a room, and the room's newest fact.
@@ -49,7 +58,7 @@ type Roster struct {
 
 // Truth is what the service says when it is asked afterwards.
 type Truth struct {
-	Roster func(roomID string) (Roster, error)
+	Roster func(roomID string) (Roster, error)                        // without users of a plain service
 	Facts  func(roomID string, after, until uint64) ([][]byte, error) // those kept, as CloudEvents
 }
 
@@ -83,6 +92,17 @@ func newNames(prefix string, n int) *names {
 	return k
 }
 
+// names are n rooms as clients hear them.
+func (cfg *Config) names(prefix string, n int) *names {
+	k := newNames(prefix, n)
+	if cfg.Plain != nil {
+		for i, id := range k.rooms {
+			k.facts[i] = cfg.Plain.Stored + id
+		}
+	}
+	return k
+}
+
 // of is the room that a subject ends with, -1 if it is none of ours.
 func (k *names) of(subject []byte) int {
 	number, ok := bytes.CutPrefix(subject[bytes.LastIndexByte(subject, '.')+1:], k.prefix)
@@ -92,9 +112,13 @@ func (k *names) of(subject []byte) int {
 	return -1
 }
 
-// command is where a user's commands go: in the user form, or in the trusted one.
+// command is where a user's commands go: in the user form, in the trusted one, or to a service
+// without rooms.
 func (cfg *Config) command(verb room.Verb, user string) string {
-	if cfg.Feeds {
+	switch {
+	case cfg.Plain != nil:
+		return cfg.Plain.Commands
+	case cfg.Feeds:
 		return subjects.UserCommand(string(verb), subjects.User(user))
 	}
 	return subjects.Command(string(verb))

@@ -26,11 +26,13 @@ type deployment struct {
 	Config
 }
 
+func noTime() (server, driver time.Duration) { return 0, 0 }
+
 func deploy(t *testing.T, feeds bool, rooms int) *deployment {
 	t.Helper()
 	w := worlds.New(t)
 	w.Start(roomsvc.Config{Feeds: true})
-	d := &deployment{t, w.NC, Config{Address: w.Node.Addr().String(), Feeds: feeds, CPU: func() (a, b time.Duration) { return 0, 0 }}}
+	d := &deployment{t, w.NC, Config{Address: w.Node.Addr().String(), Feeds: feeds, CPU: noTime}}
 	for i := range rooms {
 		err := d.ask(room.Create, &room.CreateRequest{RoomID: "r-" + strconv.Itoa(i), Config: &room.RoomConfig{RoomDestroyDelayTime: 60}}, nil)
 		if err != nil {
