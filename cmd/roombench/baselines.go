@@ -10,11 +10,20 @@ import (
 	"natsrooms/subjects"
 )
 
-// Sizes of what a join sends, gets back and stores, in bytes.
+// Sizes of what a join sends, gets back and stores, in bytes. A further user in a fact is between
+// a join, 40, and a leaving, 78.
 const (
 	joinBytes  = 64
 	replyBytes = 420
 	factBytes  = 560
+	moreBytes  = 60
+)
+
+// Subjects of the stream of baselines: what is appended, and what it is stored and heard as if it
+// is set up like the journal. One token follows.
+const (
+	rawPrefix = "roombench-raw."
+	rawStored = "roombench-evt."
 )
 
 // answerer answers requests on a subject at once, without any work, until its connection closes.
@@ -46,38 +55,46 @@ func (b *bench) echo(n, inFlight int) (timing, error) {
 	})
 }
 
-// appendRaw is a conditional JetStream publish of a fact's size. Each goroutine has a
-// subject of its own, so that no condition ever fails. With republish the stream is set up
+// inStream makes a stream for a baseline, and deletes it after f. With republish it is set up
 // like the journal: the subject is renamed, and every stored message is heard live. Either way
 // it has as many replicas.
-func (b *bench) appendRaw(n, inFlight int, republish bool) (timing, error) {
-	const prefix = "roombench-raw."
+func (b *bench) inStream(republish bool, f func(jetstream.Stream) error) error {
 	cfg := jetstream.StreamConfig{
-		Name: "ROOMBENCH", Subjects: []string{prefix + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxAge: time.Hour,
+		Name: "ROOMBENCH", Subjects: []string{rawPrefix + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxAge: time.Hour,
 	}
 	if republish {
-		const stored = "roombench-evt."
-		cfg.SubjectTransform = &jetstream.SubjectTransformConfig{Source: prefix + "*", Destination: stored + "{{wildcard(1)}}"}
-		cfg.RePublish = &jetstream.RePublish{Source: stored + "*", Destination: stored + "{{wildcard(1)}}"}
+		cfg.SubjectTransform = &jetstream.SubjectTransformConfig{Source: rawPrefix + "*", Destination: rawStored + "{{wildcard(1)}}"}
+		cfg.RePublish = &jetstream.RePublish{Source: rawStored + "*", Destination: rawStored + "{{wildcard(1)}}"}
 		cfg.DenyDelete, cfg.DenyPurge, cfg.AllowMsgTTL, cfg.AllowAtomicPublish = true, true, true, true
 	}
 	journal, err := b.js[0].Stream(b.ctx, subjects.StreamRooms)
 	if err != nil {
-		return timing{}, err
+		return err
 	}
 	cfg.Replicas = journal.CachedInfo().Config.Replicas
-	if _, err := b.js[0].CreateStream(b.ctx, cfg); err != nil {
-		return timing{}, fmt.Errorf("making the stream of the baseline: %w", err)
+	stream, err := b.js[0].CreateStream(b.ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("making the stream of the baseline: %w", err)
 	}
 	defer func() { _ = b.js[0].DeleteStream(b.ctx, cfg.Name) }()
+	return f(stream)
+}
+
+// appendRaw is a conditional JetStream publish of a fact's size. Each goroutine has a
+// subject of its own, so that no condition ever fails.
+func (b *bench) appendRaw(n, inFlight int, republish bool) (t timing, err error) {
 	last, data := make([]uint64, inFlight), make([]byte, factBytes)
-	return b.each(n, inFlight, func(w, _ int) error {
-		ack, err := b.js[w%len(b.js)].Publish(b.ctx, fmt.Sprintf("%s%d", prefix, w), data, jetstream.WithExpectLastSequencePerSubject(last[w]))
-		if err == nil {
-			last[w] = ack.Sequence
-		}
+	err = b.inStream(republish, func(jetstream.Stream) error {
+		t, err = b.each(n, inFlight, func(w, _ int) error {
+			ack, err := b.js[w%len(b.js)].Publish(b.ctx, fmt.Sprintf("%s%d", rawPrefix, w), data, jetstream.WithExpectLastSequencePerSubject(last[w]))
+			if err == nil {
+				last[w] = ack.Sequence
+			}
+			return err
+		})
 		return err
 	})
+	return t, err
 }
 
 // compared sets a scenario against its baseline.

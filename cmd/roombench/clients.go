@@ -21,14 +21,21 @@ import (
 )
 
 // crowd measures clients that enter and leave rooms, each over a connection of its own and with
-// one command in flight, compared with an echo of as many connections before and after it.
+// one command in flight, compared before and after it with an echo of as many connections, and
+// with a service that has no rooms but stores and tells as much.
 func (b *bench) crowd(rooms int, feeds bool) (Result, error) {
-	m, echo, err := b.churn(rooms, b.Clients, b.Count, feeds)
+	var echo, plain shape.Measured
+	m, err := b.churn(rooms, b.Clients, b.Count, feeds, func(cfg shape.Config, prefix string, n int) error {
+		if err := b.clientsEcho(cfg, b.Clients, n, &echo); err != nil {
+			return err
+		}
+		return b.plainChurn(cfg, prefix, rooms, n, &plain)
+	})
 	if err != nil {
 		return Result{}, err
 	}
 	r := compared(timingOf(m), timingOf(echo), "echo, as many connections")
-	r.Figures = slices.Concat(costs(m, b.PID, "each"), costs(echo, b.PID, "each echo"), heard(m))
+	r.Figures = slices.Concat(costs(m, b.PID, "each"), costs(echo, b.PID, "each echo"), heard(m), b.floor(m, plain))
 	return r, nil
 }
 
@@ -40,7 +47,8 @@ func (b *bench) alone(feeds bool) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	m, echo, err := b.churn(1, 1, n, feeds)
+	var echo shape.Measured
+	m, err := b.churn(1, 1, n, feeds, func(cfg shape.Config, _ string, n int) error { return b.clientsEcho(cfg, 1, n, &echo) })
 	if err != nil {
 		return Result{}, err
 	}
@@ -57,16 +65,15 @@ func (b *bench) alone(feeds bool) (Result, error) {
 	return r, nil
 }
 
-// churn lets clients enter and leave n times, and as many ask an echo n times, half of it before
-// and half after.
-func (b *bench) churn(rooms, clients, n int, feeds bool) (m, echo shape.Measured, err error) {
+// churn lets clients enter and leave n times. What they are compared with is done as often by
+// beside, half of it before and half after.
+func (b *bench) churn(rooms, clients, n int, feeds bool, beside func(cfg shape.Config, prefix string, n int) error) (m shape.Measured, err error) {
 	err = b.inRooms(rooms, func(prefix string) error {
 		cfg, err := b.clientConfig(feeds)
 		if err != nil {
 			return err
 		}
-		before, err := b.clientsEcho(cfg, clients, n/2)
-		if err != nil {
+		if err := beside(cfg, prefix, max(n/2, 1)); err != nil {
 			return err
 		}
 		crowd, err := shape.Gather(cfg, prefix, rooms, clients, b.Listeners)
@@ -77,11 +84,9 @@ func (b *bench) churn(rooms, clients, n int, feeds bool) (m, echo shape.Measured
 		if m, err = crowd.Churn(b.ctx, n, b.truth()); err != nil {
 			return err
 		}
-		after, err := b.clientsEcho(cfg, clients, n-n/2)
-		echo = combined(before, after)
-		return err
+		return beside(cfg, prefix, n-n/2)
 	})
-	return m, echo, err
+	return m, err
 }
 
 // inRooms makes rooms with short names, since names are a part of every fact, and ends them
@@ -103,21 +108,28 @@ func (b *bench) inRooms(rooms int, f func(prefix string) error) error {
 	return b.settled()
 }
 
-// clientsEcho is an echo of clients with a connection each.
-func (b *bench) clientsEcho(cfg shape.Config, clients, n int) (shape.Measured, error) {
+// clientsEcho is an echo of clients with a connection each, added to all.
+func (b *bench) clientsEcho(cfg shape.Config, clients, n int, all *shape.Measured) error {
 	subject, nc, err := b.answerer()
 	if err != nil {
-		return shape.Measured{}, err
+		return err
 	}
 	defer nc.Close()
-	return shape.Echo(b.ctx, cfg, subject, clients, max(n, 1), make([]byte, joinBytes))
+	m, err := shape.Echo(b.ctx, cfg, subject, clients, n, make([]byte, joinBytes))
+	if err != nil {
+		return err
+	}
+	*all = combined(*all, m)
+	return nil
 }
 
 // combined is two measurements of the same work.
 func combined(x, y shape.Measured) shape.Measured {
 	took := slices.Concat(x.Took, y.Took)
 	slices.Sort(took)
-	return shape.Measured{N: x.N + y.N, Took: took, Lasted: x.Lasted + y.Lasted, Server: x.Server + y.Server, Driver: x.Driver + y.Driver}
+	return shape.Measured{
+		N: x.N + y.N, Took: took, Lasted: x.Lasted + y.Lasted, Server: x.Server + y.Server, Driver: x.Driver + y.Driver, Copies: x.Copies + y.Copies,
+	}
 }
 
 // speaker measures what one member says to many, each with a connection of its own, compared with

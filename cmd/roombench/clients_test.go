@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"natsrooms/cmd/roombench/process"
 	"natsrooms/roomsvc"
@@ -23,6 +27,51 @@ func TestRunMeasuresClients(t *testing.T) {
 		if figure(r, "processor time of the server, each") < 0 || figure(r, "processor time of the driver, each") <= 0 {
 			t.Errorf("%s: %+v", r.Scenario, r.Figures)
 		}
+		if strings.HasPrefix(r.Scenario, "clients-spread") || strings.HasPrefix(r.Scenario, "clients-hot") {
+			checkFloor(t, o, r)
+		}
+	}
+}
+
+// checkFloor checks the figures of a service without rooms.
+func checkFloor(t *testing.T, o Options, r Result) {
+	t.Helper()
+	same, ratio := figure(r, "the same by plain NATS"), figure(r, "ratio to the same by plain NATS")
+	if same <= 0 || math.Abs(ratio*same-r.PerSecond) > 1e-6*r.PerSecond {
+		t.Errorf("%s: %v of %v is not %v", r.Scenario, ratio, same, r.PerSecond)
+	}
+	if figure(r, "processor time of the server, each by plain NATS") < 0 || figure(r, "processor time of the driver, each by plain NATS") <= 0 {
+		t.Errorf("%s: %+v", r.Scenario, r.Figures)
+	}
+	// Each listener hears every message, which carries no more commands than there are clients.
+	if copies := figure(r, "copies heard by plain NATS"); copies < float64(o.Listeners*o.Count/o.Clients) {
+		t.Errorf("%s: %v copies", r.Scenario, copies)
+	}
+}
+
+// TestHeld counts the messages of one room in the stream of baselines.
+func TestHeld(t *testing.T) {
+	b := &bench{Options: small(serve(t)), ctx: t.Context(), run: nuid.Next(), progress: func(string) {}}
+	if err := b.connect(); err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	err := b.inStream(true, func(stream jetstream.Stream) error {
+		held := b.held(stream)
+		for want := range uint64(3) {
+			if r, err := held("r"); err != nil || r.Sequence != want {
+				t.Errorf("the stream has %d messages of the room, %v; want %d", r.Sequence, err, want)
+			}
+			for _, id := range []string{"r", "another"} {
+				if _, err := b.js[0].Publish(b.ctx, rawPrefix+id, nil); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
