@@ -249,13 +249,14 @@ func (k *Committer) remember(c *room.Command, at replica.Place, errorKeys []stri
 	k.Replica.Outcomes.Content(c, in, errorKeys)
 }
 
-// decideOne takes the longest prefix of what waits in a mailbox that one fact can carry. If
-// there is no fact, every call is refused or finds everything as it wants it.
+// decideOne decides what waits in a mailbox, as much as one fact can carry. If there is no fact,
+// every call is refused or finds everything as it wants it.
 func (r *round) decideOne(b *mailbox) {
 	v := &r.views[0]
 	in := r.k.input(v)
 	queue, tasks := b.takeAll()
-	defer func() { b.putBack(queue, tasks) }()
+	l := line{ahead: queue}
+	defer func() { b.putBack(l.rest(), tasks) }()
 	for ; len(tasks) > 0; tasks = tasks[1:] {
 		if r.facts[0] = tasks[0](v.State, in); r.facts[0] != nil {
 			return
@@ -266,28 +267,35 @@ func (r *round) decideOne(b *mailbox) {
 		return
 	}
 	run := room.NewRun(v.ID, v.State, in)
-	for ; len(queue) > 0; queue = queue[1:] {
-		c := queue[0]
-		if !c.Begin() || r.repeated(c) {
-			continue
+	for c := l.next(); c != nil; c = l.next() {
+		if c.Begin() && !r.repeated(c) {
+			r.decideCall(run, c, &l)
 		}
-		r.k.reserve(v.State, c)
-		verdict := run.Add(c.Cmd)
-		r.k.spare(c, verdict)
-		if verdict.Later {
-			if verdict.Begun {
-				r.begun = c
-			}
-			c.reopen()
-			break
-		}
-		d := decision{Result: Result{Call: c, Verdict: verdict}}
-		if c.Cmd.Verb == room.Leave {
-			d.leaves = []subjects.Room{c.Cmd.Room}
-		}
-		r.decided = append(r.decided, d)
 	}
 	r.facts[0] = run.Fact()
+}
+
+// decideCall decides the next call of a line, unless it has to wait. One that passes others is
+// decided only if the fact carries it: otherwise those may make a difference.
+func (r *round) decideCall(run *room.Run, c *Call, l *line) {
+	r.k.reserve(r.views[0].State, c)
+	verdict := run.Add(c.Cmd)
+	if verdict.Later || l.passed() && !verdict.Changed {
+		r.k.unreserve(c)
+		if verdict.Begun {
+			r.begun = c
+		}
+		if c.reopen() {
+			l.wait(c)
+		}
+		return
+	}
+	r.k.spare(c, verdict)
+	d := decision{Result: Result{Call: c, Verdict: verdict}}
+	if c.Cmd.Verb == room.Leave {
+		d.leaves = []subjects.Room{c.Cmd.Room}
+	}
+	r.decided = append(r.decided, d)
 }
 
 // repeated answers a call whose request was carried out before, with the first outcome.
