@@ -115,33 +115,44 @@ func (a *audience) crossed(m *events.Accepted) bool {
 	return m.After > 0 && slices.ContainsFunc(a.gone, func(g gone) bool { return string(g.user) == m.Sender && g.by > m.After })
 }
 
-// hear publishes one item to everybody who hears the room now and, if it is a message, was in
-// already when it was accepted. It stops if that takes until it is too late: a server with slow
-// clients holds publishers up.
-func (a *audience) hear(nc *nats.Conn, i *item, copies *meter.Counter) (late bool, err error) {
-	m := &nats.Msg{Subject: a.open, Header: i.header, Data: i.data}
+// hear publishes items to everybody who hears the room now and, of messages, was in already when they
+// were accepted. It stops if that takes until it is too late: a server with slow clients holds
+// publishers up.
+func (a *audience) hear(nc *nats.Conn, items []item, copies *meter.Counter) (late bool, err error) {
 	if a.open != "" {
-		copies.Inc()
-		return false, nc.PublishMsg(m)
+		for n := range items {
+			copies.Inc()
+			items[n].copies++
+			if err := nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
 	}
-	n, sent := 0, 0
+	sent, heard := 0, 0
 	defer func() { copies.Add(sent) }()
-	whom := []string{""}
-	m.Header = maps.Clone(i.header)
-	m.Header[events.SessionsHeader] = whom
+	copied := make([]*nats.Msg, len(items))
+	for n := range items {
+		copied[n] = &nats.Msg{Header: maps.Clone(items[n].header), Data: items[n].data}
+		copied[n].Header[events.SessionsHeader] = []string{""}
+	}
 	for _, l := range a.feeds {
-		if n%64 == 0 && time.Since(i.at) > tooOld {
+		if heard%64 == 0 && time.Since(items[0].at) > tooOld {
 			return true, nil
 		}
-		n++
-		if whom[0] = l.toWhom(i.said); whom[0] == "" {
-			continue
+		heard++
+		for n, m := range copied {
+			whom := l.toWhom(items[n].said)
+			if whom == "" {
+				continue
+			}
+			m.Subject, m.Header[events.SessionsHeader][0] = l.feed, whom
+			if err := nc.PublishMsg(m); err != nil {
+				return false, err
+			}
+			items[n].copies++
+			sent++
 		}
-		m.Subject = l.feed
-		if err := nc.PublishMsg(m); err != nil {
-			return false, err
-		}
-		sent++
 	}
 	return false, nil
 }

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ const (
 	most      = 16384            // how many facts and messages may wait; after that messages are dropped, and facts only update the audiences
 	tooMany   = most / 2         // if more wait, or something has waited for tooOld, it goes to nobody: live copies are at most once
 	between   = time.Millisecond // the shortest time from one marker among the messages to the next
+	atOnce    = 32               // how many messages of a room that wait go to one member after the other, so that the server writes them together
 	tellEvery = time.Minute
 	markFor   = time.Second // how long a marker may take; after that the facts that wait for it are published
 )
@@ -101,7 +103,7 @@ func (f *Feeds) Start(life *life.Life, rooms []*room.State) {
 // Fact takes the next stored fact in the journal's order; trace is its header of that name.
 func (f *Feeds) Fact(c room.Change, data []byte, trace string) {
 	h := nats.Header{"Content-Type": {events.ContentType}, sequenceHeader: {strconv.FormatUint(c.Revision, 10)}}
-	i := item{time.Now(), c.Room, &c, nil, h, data, trace}
+	i := item{at: time.Now(), room: c.Room, change: &c, header: h, data: data, trace: trace}
 	f.mu.Lock()
 	waits := len(f.facts) > 0 || f.until.Load() != nil && takesOut(&c)
 	if waits && len(f.facts) >= most {
@@ -154,20 +156,25 @@ func wake(c chan struct{}) {
 	}
 }
 
-// next returns what has waited longest, or nil if nothing waits. many says that too much is waiting.
-func (f *Feeds) next() (i *item, many bool) {
+// next returns what has waited longest, or nothing if nothing waits: a fact, or messages of one room.
+// many says that too much is waiting.
+func (f *Feeds) next() (items []item, many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.out) == 0 {
 		f.out = nil
 		return nil, false
 	}
-	first := f.out[0]
-	f.out[0] = item{} // release what it holds, which may be large
-	f.out = f.out[1:]
+	n := 1
+	for first := &f.out[0]; first.said != nil && n < min(atOnce, len(f.out)) && f.out[n].said != nil && f.out[n].room == first.room; {
+		n++
+	}
+	items = slices.Clone(f.out[:n])
+	clear(f.out[:n]) // release what they hold, which may be large
+	f.out = f.out[n:]
 	f.Meter.Dropped.Add(f.lost)
 	f.drops, f.lost = f.drops+f.lost, 0
-	return &first, len(f.out) > tooMany
+	return items, len(f.out) > tooMany
 }
 
 // leads says whether what is published now counts: an instance that stood still leads no
@@ -218,7 +225,7 @@ func (f *Feeds) hear(m *nats.Msg) {
 			h[name] = []string{v}
 		}
 	}
-	f.send(item{time.Now(), r, nil, said, h, m.Data, m.Header.Get(traces.Header)})
+	f.send(item{at: time.Now(), room: r, said: said, header: h, data: m.Data, trace: m.Header.Get(traces.Header)})
 }
 
 // passed lets the facts go out that waited for a marker.
@@ -302,18 +309,20 @@ func (f *Feeds) publish() {
 		case <-f.life.Done():
 			return
 		}
-		for i, many := f.next(); i != nil && !f.life.Over(); i, many = f.next() {
-			if err := f.pass(i, many); err != nil && !f.life.Over() {
-				f.dropped(i.room, "the connection does not take copies for end users, who will miss some and ask for them", "error", err)
+		for items, many := f.next(); len(items) > 0 && !f.life.Over(); items, many = f.next() {
+			if err := f.pass(items, many); err != nil && !f.life.Over() {
+				f.dropped(items[0].room, "the connection does not take copies for end users, who will miss some and ask for them", "error", err)
 			}
 		}
 	}
 }
 
-// pass publishes one item and updates the audience. If the item is too late, it goes to nobody.
-func (f *Feeds) pass(i *item, late bool) error {
+// pass publishes a fact and updates the audience, or publishes messages. What is too late goes to
+// nobody.
+func (f *Feeds) pass(items []item, late bool) error {
+	i := &items[0]
 	if i.change == nil {
-		return f.passMessage(i, late)
+		return f.passMessages(items, late)
 	}
 	c := i.change
 	a := f.rooms[i.room]
@@ -325,48 +334,56 @@ func (f *Feeds) pass(i *item, late bool) error {
 		return nil
 	}
 	a.come(c)
-	err := f.publishTo(a, i, late)
+	err := f.publishTo(a, items, late)
 	a.leave(c)
 	if c.Head == nil {
 		delete(f.rooms, i.room)
 		return err
 	}
-	for _, said := range f.early.take(a, i.room) {
-		err = errors.Join(err, f.publishTo(a, &said, late))
-	}
-	return err
+	return errors.Join(err, f.publishTo(a, f.early.take(a, i.room), late))
 }
 
-// passMessage publishes a message if the fact that it comes after has been published, and keeps
-// it until then otherwise.
-func (f *Feeds) passMessage(i *item, late bool) error {
-	a := f.rooms[i.room]
-	switch {
-	case f.early.has(i) || i.said.After > 0 && !a.reached(i.said):
-		f.early.keep(i)
-	case a == nil || i.said.InstanceID != a.instance:
-	default:
-		return f.publishTo(a, i, late)
+// passMessages publishes those messages of a room whose fact, which they come after, has been
+// published, and keeps the others until then.
+func (f *Feeds) passMessages(items []item, late bool) error {
+	a := f.rooms[items[0].room]
+	ripe := items[:0]
+	for _, i := range items {
+		switch {
+		case f.early.has(&i) || i.said.After > 0 && !a.reached(i.said):
+			f.early.keep(&i)
+		case a != nil && i.said.InstanceID == a.instance:
+			ripe = append(ripe, i)
+		}
 	}
-	return nil
+	return f.publishTo(a, ripe, late)
 }
 
-// publishTo publishes an item to an audience, if this instance leads.
-func (f *Feeds) publishTo(a *audience, i *item, late bool) (err error) {
-	if !f.leads() || i.said != nil && a.crossed(i.said) {
+// publishTo publishes items to an audience, if this instance leads.
+func (f *Feeds) publishTo(a *audience, items []item, late bool) error {
+	items = slices.DeleteFunc(items, func(i item) bool { return i.said != nil && a.crossed(i.said) })
+	if len(items) == 0 || !f.leads() {
 		return nil
 	}
-	if late = late || i.at.IsZero(); !late {
-		span, before := f.Traces.Copies(i.trace), f.Meter.Copies.Value()
-		if span != nil {
-			i.header[traces.Header] = []string{span.Parent()}
+	var err error
+	if late = late || items[0].at.IsZero(); !late {
+		spans := make([]*traces.Span, len(items))
+		for n := range items {
+			i := &items[n]
+			if spans[n] = f.Traces.Copies(i.trace); spans[n] != nil {
+				i.header[traces.Header] = []string{spans[n].Parent()}
+			}
 		}
-		late, err = a.hear(f.nc, i, &f.Meter.Copies)
-		span.Copied(int(f.Meter.Copies.Value() - before))
-		span.End(err)
+		late, err = a.hear(f.nc, items, &f.Meter.Copies)
+		for n, span := range spans {
+			span.Copied(items[n].copies)
+			span.End(err)
+		}
 	}
 	if late {
-		f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
+		for _, i := range items {
+			f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
+		}
 	}
 	return err
 }

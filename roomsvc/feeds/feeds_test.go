@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func TestLeadIsOver(t *testing.T) {
 	for n, until := range []time.Time{time.Now().Add(time.Hour), time.Now(), time.Now().Add(time.Hour)} {
 		lead(f, until)
 		i := item{at: time.Now(), room: "lobby", change: change(uint64(n+1), []subjects.User{"alice"}, nil), header: nats.Header{}, data: []byte{byte('1' + n)}}
-		if err := f.pass(&i, false); err != nil {
+		if err := f.pass([]item{i}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +114,7 @@ func TestTooLate(t *testing.T) {
 		{at: now, room: "none", said: &events.Accepted{InstanceID: "1"}, data: []byte("said to nobody")},
 	} {
 		i.header = nats.Header{}
-		if err := f.pass(&i, false); err != nil {
+		if err := f.pass([]item{i}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,6 +209,58 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 		}
 		if time.Since(began) > time.Minute {
 			t.Fatal("bob hears nothing")
+		}
+	}
+}
+
+// Messages of one room that wait go out together, and each member hears everything in order.
+func TestMessagesTogether(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	sub, err := nc.SubscribeSync("room.feed.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
+	lead(f, time.Now().Add(time.Hour))
+	var want []string
+	fact := func(in ...subjects.User) {
+		want = append(want, fmt.Sprint("fact ", len(want)))
+		f.Fact(*change(uint64(len(want)), in, nil), []byte(want[len(want)-1]), "")
+	}
+	say := func(n int) {
+		for range n {
+			want = append(want, fmt.Sprint("message ", len(want)))
+			f.hear(message(t, "1", want[len(want)-1], 1))
+		}
+	}
+	fact("alice", "bob")
+	say(atOnce + 8)
+	elsewhere := message(t, "1", "elsewhere", 1)
+	elsewhere.Subject = "room.msg.hall"
+	f.hear(elsewhere)
+	say(2)
+	fact("carol")
+	say(1)
+	waits := slices.Clone(f.out)
+	for _, together := range []int{1, atOnce, 8, 1, 2, 1, 1, 0} {
+		if items, _ := f.next(); len(items) != together {
+			t.Errorf("%d go out together, want %d", len(items), together)
+		}
+	}
+	f.out = waits
+	wake(f.goes)
+	start(t, f)
+	heard := map[string][]string{}
+	for range 2*len(want) + 2 {
+		m, err := sub.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatalf("%v; heard: %v", err, heard)
+		}
+		heard[m.Subject] = append(heard[m.Subject], text(m))
+	}
+	for subject, want := range map[string][]string{aliceHears: want, bobHears: want, "room.feed.carol.lobby": want[len(want)-2:]} {
+		if !slices.Equal(heard[subject], want) {
+			t.Errorf("%s hears %v, want %v", subject, heard[subject], want)
 		}
 	}
 }

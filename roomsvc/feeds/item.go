@@ -29,6 +29,7 @@ type item struct {
 	header nats.Header
 	data   []byte
 	trace  string // the header of what is stored, if it has one
+	copies int    // how many were published
 }
 
 // strip leaves of a fact only what it changes: it goes to nobody.
