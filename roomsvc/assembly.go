@@ -307,7 +307,7 @@ func (s *assembly) live(loaded *load.Replica) {
 		})
 	}
 	s.feeds = feeds.New(cmp.Or(s.cfg.FeedsConn, s.nc), s.log, s.messages.Mark)
-	s.feeds.Traces = s.traces
+	s.feeds.Traces, s.feeds.Listened = s.traces, s.cfg.Listened
 	s.feeds.Start(s.life, rooms)
 	s.rep.Heard = func(c room.Change, m *journal.Message) { s.feeds.Fact(c, m.Data, m.Trace) }
 }

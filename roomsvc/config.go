@@ -45,7 +45,7 @@ type Config struct {
 	System          *nats.Conn                // a connection to the server's system account, which tells of connections that end, and which are open; nil: leases run their whole time
 	Server          string                    // ID of the NATS server, if all clients only ever connect to this one: connections to any other belong to an earlier server, and have closed
 	EndConnection   func(client uint64) error // ends a client's connection to Server, if that is in this process; nil: System is asked to
-	Listened        func(subject string) bool // says whether anybody who is connected to Server subscribes to a subject, if that is in this process: notices that nobody hears are not made; nil: they all are
+	Listened        func(subject string) bool // says whether anybody who is connected to Server subscribes to a subject, if that is in this process: notices and copies for end users that nobody would hear are not made; nil: they all are
 	GoodKey         func(key uint64) bool     // says whether a key of tokens, by what stands for it, is good now; what others gave users counts no more. nil: all are good
 	Store           func() space.Store        // looks at the store of the NATS server, if it is in this process; nil: the server is asked for its limits. It is called for every command
 	MessagesUntil   int                       // percentage of the store above which messages are refused; 0: 90

@@ -1,10 +1,11 @@
 // Package commit turns commands into facts: one change becomes one fact, and that fact,
 // once the journal has acknowledged it, is the answer.
 //
-// A [Call] waits in its room's mailbox. Whoever holds the mailbox's baton decides everything
-// that waits there as one run (see package room), appends the one fact that the run makes, has
+// A [Call] waits in its room's mailbox. Whoever holds the mailbox's baton decides what waits
+// there as one run (see package room), appends the one fact that the run makes, has
 // it applied to the replica, and settles the calls. What arrives meanwhile becomes the next
-// run, so a busy room needs few appends and an idle one never waits. Commands that change
+// run, so a busy room needs few appends and an idle one never waits. A fact says one kind of thing;
+// users who come and users who go pass each other in line, so that it is said of many. Commands that change
 // several rooms share batches: the committer takes the batons of all their rooms, in the order
 // of IDs, and appends one fact for each room atomically.
 //

@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -118,19 +117,19 @@ func (a *audience) crossed(m *events.Accepted) bool {
 // hear publishes items to everybody who hears the room now and, of messages, was in already when they
 // were accepted. It stops if that takes until it is too late: a server with slow clients holds
 // publishers up.
-func (a *audience) hear(nc *nats.Conn, items []item, copies *meter.Counter) (late bool, err error) {
+func (a *audience) hear(f *Feeds, items []item) (late bool, err error) {
+	sent, heard := 0, 0
+	defer func() { f.Meter.Copies.Add(sent) }()
 	if a.open != "" {
 		for n := range items {
-			copies.Inc()
-			items[n].copies++
-			if err := nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
+			if err := f.nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
 				return false, err
 			}
+			items[n].copies++
+			sent++
 		}
 		return false, nil
 	}
-	sent, heard := 0, 0
-	defer func() { copies.Add(sent) }()
 	copied := make([]*nats.Msg, len(items))
 	for n := range items {
 		copied[n] = &nats.Msg{Header: maps.Clone(items[n].header), Data: items[n].data}
@@ -141,13 +140,16 @@ func (a *audience) hear(nc *nats.Conn, items []item, copies *meter.Counter) (lat
 			return true, nil
 		}
 		heard++
+		if f.Listened != nil && !f.Listened(l.feed) { // a member without a connection, or a back end's
+			continue
+		}
 		for n, m := range copied {
 			whom := l.toWhom(items[n].said)
 			if whom == "" {
 				continue
 			}
 			m.Subject, m.Header[events.SessionsHeader][0] = l.feed, whom
-			if err := nc.PublishMsg(m); err != nil {
+			if err := f.nc.PublishMsg(m); err != nil {
 				return false, err
 			}
 			items[n].copies++

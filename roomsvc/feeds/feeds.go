@@ -49,11 +49,16 @@ const (
 type Feeds struct {
 	Meter  meter.Feeds
 	Traces *traces.Tracer // set before the start; nil: nothing is traced
-	nc     *nats.Conn
-	log    *slog.Logger
-	mark   func(context.Context, string) error // stores a marker among the messages
-	until  atomic.Pointer[func() time.Time]    // when the lead ends; nil: this instance does not lead
-	life   *life.Life
+
+	// Listened says whether anybody would hear what is published on a subject, and is set before the
+	// start; nil: it is not known.
+	Listened func(subject string) bool
+
+	nc    *nats.Conn
+	log   *slog.Logger
+	mark  func(context.Context, string) error // stores a marker among the messages
+	until atomic.Pointer[func() time.Time]    // when the lead ends; nil: this instance does not lead
+	life  *life.Life
 
 	// Only the publishing goroutine uses these.
 	rooms map[subjects.Room]*audience
@@ -374,7 +379,7 @@ func (f *Feeds) publishTo(a *audience, items []item, late bool) error {
 				i.header[traces.Header] = []string{spans[n].Parent()}
 			}
 		}
-		late, err = a.hear(f.nc, items, &f.Meter.Copies)
+		late, err = a.hear(f, items)
 		for n, span := range spans {
 			span.Copied(items[n].copies)
 			span.End(err)

@@ -265,6 +265,37 @@ func TestMessagesTogether(t *testing.T) {
 	}
 }
 
+// Where it is known that nobody listens, nothing is published, until somebody does.
+func TestNobodyListens(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	sub, err := nc.SubscribeSync("room.feed.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
+	lead(f, time.Now().Add(time.Hour))
+	there := map[string]bool{bobHears: true}
+	f.Listened = func(subject string) bool { return there[subject] }
+	for n := range uint64(3) {
+		there[aliceHears] = n == 2
+		i := item{at: time.Now(), room: "lobby", change: change(n+1, []subjects.User{"alice", "bob"}, nil), header: nats.Header{}, data: []byte{byte('1' + n)}}
+		if err := f.pass([]item{i}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := map[string]string{}
+	for range 4 {
+		m, err := sub.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatalf("%v; heard: %v", err, heard)
+		}
+		heard[m.Subject] += string(m.Data)
+	}
+	if heard[bobHears] != "123" || heard[aliceHears] != "3" || f.Meter.Copies.Value() != 4 {
+		t.Errorf("%d copies are made; heard: %v", f.Meter.Copies.Value(), heard)
+	}
+}
+
 // stage is feeds that lead, and what they publish. The test plays the streams.
 type stage struct {
 	*Feeds
