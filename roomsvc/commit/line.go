@@ -5,7 +5,7 @@ import (
 	"natsrooms/subjects"
 )
 
-// mostPassed is how many calls others may pass in one round, whose room is locked meanwhile.
+// mostPassed is how many calls others may pass in one round, so that no round takes long.
 const mostPassed = 1024
 
 // line is the calls that wait for a room, while they are decided. A fact says that some came, or that

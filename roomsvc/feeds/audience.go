@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -117,12 +118,12 @@ func (a *audience) crossed(m *events.Accepted) bool {
 // hear publishes items to everybody who hears the room now and, of messages, was in already when they
 // were accepted. It stops if that takes until it is too late: a server with slow clients holds
 // publishers up.
-func (a *audience) hear(f *Feeds, items []item) (late bool, err error) {
+func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items []item, copies *meter.Counter) (late bool, err error) {
 	sent, heard := 0, 0
-	defer func() { f.Meter.Copies.Add(sent) }()
+	defer func() { copies.Add(sent) }()
 	if a.open != "" {
 		for n := range items {
-			if err := f.nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
+			if err := nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
 				return false, err
 			}
 			items[n].copies++
@@ -140,7 +141,7 @@ func (a *audience) hear(f *Feeds, items []item) (late bool, err error) {
 			return true, nil
 		}
 		heard++
-		if f.Listened != nil && !f.Listened(l.feed) { // a member without a connection, or a back end's
+		if listened != nil && !listened(l.feed) { // a member without a connection, or a back end's
 			continue
 		}
 		for n, m := range copied {
@@ -149,7 +150,7 @@ func (a *audience) hear(f *Feeds, items []item) (late bool, err error) {
 				continue
 			}
 			m.Subject, m.Header[events.SessionsHeader][0] = l.feed, whom
-			if err := f.nc.PublishMsg(m); err != nil {
+			if err := nc.PublishMsg(m); err != nil {
 				return false, err
 			}
 			items[n].copies++

@@ -379,7 +379,7 @@ func (f *Feeds) publishTo(a *audience, items []item, late bool) error {
 				i.header[traces.Header] = []string{spans[n].Parent()}
 			}
 		}
-		late, err = a.hear(f, items)
+		late, err = a.hear(f.nc, f.Listened, items, &f.Meter.Copies)
 		for n, span := range spans {
 			span.Copied(items[n].copies)
 			span.End(err)
