@@ -5,8 +5,9 @@ import (
 	"natsrooms/subjects"
 )
 
-// mostPassed is how many calls others may pass in one round, so that no round takes long.
-const mostPassed = 1024
+// mostMissed is how many calls in a row may have to wait until a round ends: its fact is full, or is not
+// what the others wait for.
+const mostMissed = 64
 
 // line is the calls that wait for a room, while they are decided. A fact says that some came, or that
 // some left, but not both; in a crowded room, where everybody comes and goes, taking turns would make
@@ -14,10 +15,11 @@ const mostPassed = 1024
 // round, as if it had been a moment faster. It does not pass one of its own user, and none passes a
 // call that does anything else.
 type line struct {
-	ahead []*Call
-	waits []*Call                    // those that were reached and have to wait for the next fact
-	users map[subjects.User]struct{} // theirs
-	over  bool                       // nobody may pass them
+	ahead  []*Call
+	waits  []*Call                    // those that were reached and have to wait for the next fact
+	users  map[subjects.User]struct{} // theirs
+	missed int                        // how many in a row had to wait
+	over   bool                       // nobody may pass them
 }
 
 // next is the next call that may be decided; nil: there is none.
@@ -45,8 +47,12 @@ func (l *line) wait(c *Call) {
 		l.users = map[subjects.User]struct{}{}
 	}
 	l.waits, l.users[c.Cmd.User] = append(l.waits, c), struct{}{}
-	l.over = !passes(c) || len(l.waits) >= mostPassed
+	l.missed++
+	l.over = l.over || !passes(c) || l.missed >= mostMissed
 }
+
+// took notes that a call need not wait.
+func (l *line) took() { l.missed = 0 }
 
 // rest is all that is left, in the order in which it came.
 func (l *line) rest() []*Call { return append(l.waits, l.ahead...) }

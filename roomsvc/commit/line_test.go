@@ -11,9 +11,9 @@ import (
 )
 
 // Those who come pass those who go, and the other way round, but nobody passes a command of its own
-// user, or one that does anything else; and whoever would only be refused waits. A script has +user for
-// an enter, -user for a leave, and ! for attributes; a story is what the facts say after those who were in
-// before.
+// user, or one that does anything else; whoever would only be refused waits; and nobody ends the room, which has
+// no delay, before those come who were ahead. A script has +user for an enter, -user for a leave, and ! for
+// attributes; a story is what the facts say after those who were in before.
 func TestPassing(t *testing.T) {
 	for name, c := range map[string]struct {
 		most          int // members that the room may have
@@ -21,20 +21,23 @@ func TestPassing(t *testing.T) {
 		script, story string
 		refused       string
 	}{
-		"by turns":              {0, "a b c", "-a +d -b +e -c +f", "-a-b-c +d+e+f", ""},
+		"by turns":              {0, "a b c d", "-a +e -b +f -c +g", "-a-b-c +e+f+g", ""},
 		"the first decides":     {0, "a b", "+c -a +d -b", "+c+d -a-b", ""},
-		"in again":              {0, "a b", "-a +a -b +c", "-a-b +a+c", ""},
+		"in again":              {0, "a b c", "-a +a -b +d", "-a-b +a+d", ""},
+		"not the last one":      {0, "a b", "-a +c -b", "-a +c -b", ""},
 		"in and out":            {0, "a", "+b -a -b +c", "+b+c -a-b", ""},
 		"behind one of its own": {0, "a b", "-a +c +a -a", "-a +c+a -a", ""},
 		"something else":        {0, "a b", "-a +c ! -b +d", "-a +c ! -b +d", ""},
-		"a full room":           {2, "a b", "-a +c -b +d", "-a-b +c+d", ""},
+		"a full room":           {3, "a b c", "-a +d -b +e", "-a-b +d+e", ""},
 		"room for one":          {2, "a", "+b -a +c", "+b -a +c", ""},
 		"no room in front":      {2, "a b", "+c -a +d", "-a +d", "c"},
 		"not in":                {0, "a", "+b -c", "+b", "c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, room.Limits{MaxMembers: c.most})
-			r.do(create("", "lobby"))
+			made := create("", "lobby")
+			made.Config.RoomDestroyDelayTime = 0
+			r.do(made)
 			for _, user := range strings.Fields(c.in) {
 				r.do(enter(subjects.User(user), "lobby"))
 			}

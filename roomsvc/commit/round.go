@@ -276,14 +276,18 @@ func (r *round) decideOne(b *mailbox) {
 }
 
 // decideCall decides the next call of a line, unless it has to wait. One that passes others is
-// decided only if the fact carries it: otherwise those may make a difference.
+// decided only if the fact carries it: otherwise those may make a difference. Nor does it leave them an
+// empty room, which may end before they come.
 func (r *round) decideCall(run *room.Run, c *Call, l *line) {
 	r.k.reserve(r.views[0].State, c)
-	verdict := run.Add(c.Cmd)
+	verdict := room.Verdict{Later: true}
+	if !l.passed() || c.Cmd.Verb != room.Leave || run.Count() > 1 {
+		verdict = run.Add(c.Cmd)
+	}
 	if verdict.Later || l.passed() && !verdict.Changed {
 		r.k.unreserve(c)
 		if verdict.Begun {
-			r.begun = c
+			r.begun, l.over = c, true
 		}
 		if c.reopen() {
 			l.wait(c)
@@ -291,6 +295,7 @@ func (r *round) decideCall(run *room.Run, c *Call, l *line) {
 		return
 	}
 	r.k.spare(c, verdict)
+	l.took()
 	d := decision{Result: Result{Call: c, Verdict: verdict}}
 	if c.Cmd.Verb == room.Leave {
 		d.leaves = []subjects.Room{c.Cmd.Room}

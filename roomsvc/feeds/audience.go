@@ -116,31 +116,37 @@ func (a *audience) crossed(m *events.Accepted) bool {
 }
 
 // hear publishes items to everybody who hears the room now and, of messages, was in already when they
-// were accepted. It stops if that takes until it is too late: a server with slow clients holds
-// publishers up.
-func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items []item, copies *meter.Counter) (late bool, err error) {
-	sent, heard := 0, 0
+// were accepted. What takes until it is too late goes to nobody else: a server with slow clients
+// holds publishers up.
+func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items []item, copies *meter.Counter) (late int, err error) {
+	sent := 0
 	defer func() { copies.Add(sent) }()
 	if a.open != "" {
 		for n := range items {
+			if items[n].at.IsZero() {
+				late++
+				continue
+			}
 			if err := nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
-				return false, err
+				return late, err
 			}
 			items[n].copies++
 			sent++
 		}
-		return false, nil
+		return late, nil
 	}
 	copied := make([]*nats.Msg, len(items))
 	for n := range items {
-		copied[n] = &nats.Msg{Header: maps.Clone(items[n].header), Data: items[n].data}
-		copied[n].Header[events.SessionsHeader] = []string{""}
+		h := nats.Header{}
+		maps.Copy(h, items[n].header)
+		h[events.SessionsHeader] = []string{""}
+		copied[n] = &nats.Msg{Header: h, Data: items[n].data}
 	}
 	for _, l := range a.feeds {
-		if heard%64 == 0 && time.Since(items[0].at) > tooOld {
-			return true, nil
+		for len(items) > 0 && items[0].tooOld() {
+			items, copied = items[1:], copied[1:]
+			late++
 		}
-		heard++
 		if listened != nil && !listened(l.feed) { // a member without a connection, or a back end's
 			continue
 		}
@@ -151,13 +157,13 @@ func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items
 			}
 			m.Subject, m.Header[events.SessionsHeader][0] = l.feed, whom
 			if err := nc.PublishMsg(m); err != nil {
-				return false, err
+				return late, err
 			}
 			items[n].copies++
 			sent++
 		}
 	}
-	return false, nil
+	return late, nil
 }
 
 // toWhom is the listener's sessions that an item is for, as the header has them.

@@ -316,7 +316,7 @@ func (f *Feeds) publish() {
 		}
 		for items, many := f.next(); len(items) > 0 && !f.life.Over(); items, many = f.next() {
 			if err := f.pass(items, many); err != nil && !f.life.Over() {
-				f.dropped(items[0].room, "the connection does not take copies for end users, who will miss some and ask for them", "error", err)
+				f.dropped(len(items), items[0].room, "the connection does not take copies for end users, who will miss some and ask for them", "error", err)
 			}
 		}
 	}
@@ -365,38 +365,46 @@ func (f *Feeds) passMessages(items []item, late bool) error {
 }
 
 // publishTo publishes items to an audience, if this instance leads.
-func (f *Feeds) publishTo(a *audience, items []item, late bool) error {
+func (f *Feeds) publishTo(a *audience, items []item, late bool) (err error) {
 	items = slices.DeleteFunc(items, func(i item) bool { return i.said != nil && a.crossed(i.said) })
 	if len(items) == 0 || !f.leads() {
 		return nil
 	}
-	var err error
-	if late = late || items[0].at.IsZero(); !late {
-		spans := make([]*traces.Span, len(items))
-		for n := range items {
-			i := &items[n]
-			if spans[n] = f.Traces.Copies(i.trace); spans[n] != nil {
-				i.header[traces.Header] = []string{spans[n].Parent()}
-			}
+	for part := range slices.Chunk(items, atOnce) {
+		n := len(part)
+		if !late {
+			var failed error
+			n, failed = f.copy(a, part)
+			err = errors.Join(err, failed)
 		}
-		late, err = a.hear(f.nc, f.Listened, items, &f.Meter.Copies)
-		for n, span := range spans {
-			span.Copied(items[n].copies)
-			span.End(err)
-		}
-	}
-	if late {
-		for _, i := range items {
-			f.dropped(i.room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
+		if n > 0 {
+			f.dropped(n, part[0].room, "too much happens to make copies of it for end users, who will miss some and ask for them. Create rooms with large audiences with delivery open")
 		}
 	}
 	return err
 }
 
-// dropped records that something did not reach everybody, and logs that now and then.
-func (f *Feeds) dropped(r subjects.Room, why string, more ...any) {
-	f.drops++
-	f.Meter.Dropped.Inc()
+// copy publishes a few items, and returns how many of them were too late for somebody.
+func (f *Feeds) copy(a *audience, items []item) (late int, err error) {
+	spans := make([]*traces.Span, len(items))
+	for n := range items {
+		i := &items[n]
+		if spans[n] = f.Traces.Copies(i.trace); spans[n] != nil {
+			i.header[traces.Header] = []string{spans[n].Parent()}
+		}
+	}
+	late, err = a.hear(f.nc, f.Listened, items, &f.Meter.Copies)
+	for n, span := range spans {
+		span.Copied(items[n].copies)
+		span.End(err)
+	}
+	return late, err
+}
+
+// dropped records that n facts or messages did not reach everybody, and logs that now and then.
+func (f *Feeds) dropped(n int, r subjects.Room, why string, more ...any) {
+	f.drops += n
+	f.Meter.Dropped.Add(n)
 	if now := time.Now(); now.Sub(f.told) > tellEvery {
 		f.log.Warn(why, append(more, "room", r, "dropped", f.drops)...)
 		f.told, f.drops = now, 0

@@ -265,6 +265,35 @@ func TestMessagesTogether(t *testing.T) {
 	}
 }
 
+// Of messages that go out together only those are left out that are too old.
+func TestOneIsTooLate(t *testing.T) {
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	sub, err := nc.SubscribeSync(aliceHears)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
+	lead(f, time.Now().Add(time.Hour))
+	said := func(age time.Duration, text string) item {
+		return item{at: time.Now().Add(-age), room: "lobby", said: &events.Accepted{InstanceID: "1"}, header: nats.Header{}, data: []byte(text)}
+	}
+	err = f.pass([]item{{at: time.Now(), room: "lobby", change: change(1, []subjects.User{"alice"}, nil), header: nats.Header{}, data: []byte("fact")}}, false)
+	if err == nil {
+		err = f.pass([]item{said(2*tooOld, "old"), said(0, "new"), said(0, "newer")}, false)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"fact", "new", "newer"} {
+		if m, err := sub.NextMsg(10 * time.Second); err != nil || string(m.Data) != want {
+			t.Fatalf("%+v, %v; want %s", m, err, want)
+		}
+	}
+	if n := f.Meter.Dropped.Value(); n != 1 {
+		t.Errorf("%d are counted as dropped, want 1", n)
+	}
+}
+
 // Where it is known that nobody listens, nothing is published, until somebody does.
 func TestNobodyListens(t *testing.T) {
 	nc := roomtest.Conn(t, roomtest.Server(t))

@@ -34,3 +34,6 @@ type item struct {
 
 // strip leaves of a fact only what it changes: it goes to nobody.
 func (i *item) strip() { i.at, i.header, i.data = time.Time{}, nil, nil }
+
+// tooOld says whether an item has waited for too long.
+func (i *item) tooOld() bool { return time.Since(i.at) > tooOld }

@@ -132,6 +132,9 @@ func (r *Run) Fact() *events.Fact {
 	return r.fact
 }
 
+// Count is how many members the room has after the run's fact.
+func (r *Run) Count() int { return r.count }
+
 // Ending reports that the room must end before any command is decided; see [Destroy].
 func (r *Run) Ending() bool { return r.state != nil && r.state.Ending() }
 
