@@ -135,7 +135,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	v := newVictim(t)
 	v.dir = small(t, 32<<20) // of a smaller one, what a store needs besides what is in it would be too much to start on again
-	t.Cleanup(v.kill) // before the file system goes
+	t.Cleanup(v.kill)        // before the file system goes
 	v.start()
 	nc := caller(t, v)
 	full(t, nc)
