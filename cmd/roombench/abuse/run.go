@@ -234,19 +234,10 @@ func (d *daemon) attack(ctx context.Context, name string, users, each int, long 
 		what = append(what, t)
 	}
 	self, _ := os.Executable()
-	cmd := lowly(ctx, self)
+	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), attackEnv+"="+strings.Join(what, "|"), "ROOMBENCH_ARCHIVE="+d.archive)
 	cmd.Stdout, cmd.Stderr = &bytes.Buffer{}, os.Stderr
 	return cmd
-}
-
-// lowly is a program that gets the processor time that nobody else wants: hostile users are on
-// machines of their own, and what they take there is nobody's loss.
-func lowly(ctx context.Context, program string) *exec.Cmd {
-	if nice, err := exec.LookPath("nice"); err == nil {
-		return exec.CommandContext(ctx, nice, "-n", "19", program)
-	}
-	return exec.CommandContext(ctx, program)
 }
 
 // furnish makes the rooms: lobby, and archive, which the hostile users join when everything in
