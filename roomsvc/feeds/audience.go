@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"natsrooms/events"
-	"natsrooms/roomsvc/meter"
 	"natsrooms/roomsvc/room"
 	"natsrooms/subjects"
 )
@@ -118,29 +117,20 @@ func (a *audience) crossed(m *events.Accepted) bool {
 // hear publishes items to everybody who hears the room now and, of messages, was in already when they
 // were accepted. What takes until it is too late goes to nobody else: a server with slow clients
 // holds publishers up.
-func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items []item, copies *meter.Counter) (late int, err error) {
-	sent := 0
-	defer func() { copies.Add(sent) }()
+func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items []item) (late int, err error) {
 	if a.open != "" {
 		for n := range items {
-			if items[n].at.IsZero() {
-				late++
-				continue
-			}
 			if err := nc.PublishMsg(&nats.Msg{Subject: a.open, Header: items[n].header, Data: items[n].data}); err != nil {
-				return late, err
+				return 0, err
 			}
 			items[n].copies++
-			sent++
 		}
-		return late, nil
+		return 0, nil
 	}
 	copied := make([]*nats.Msg, len(items))
 	for n := range items {
-		h := nats.Header{}
-		maps.Copy(h, items[n].header)
-		h[events.SessionsHeader] = []string{""}
-		copied[n] = &nats.Msg{Header: h, Data: items[n].data}
+		copied[n] = &nats.Msg{Header: maps.Clone(items[n].header), Data: items[n].data}
+		copied[n].Header[events.SessionsHeader] = []string{""}
 	}
 	for _, l := range a.feeds {
 		for len(items) > 0 && items[0].tooOld() {
@@ -160,7 +150,6 @@ func (a *audience) hear(nc *nats.Conn, listened func(subject string) bool, items
 				return late, err
 			}
 			items[n].copies++
-			sent++
 		}
 	}
 	return late, nil

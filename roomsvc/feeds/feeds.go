@@ -370,6 +370,7 @@ func (f *Feeds) publishTo(a *audience, items []item, late bool) (err error) {
 	if len(items) == 0 || !f.leads() {
 		return nil
 	}
+	late = late || items[0].at.IsZero()
 	for part := range slices.Chunk(items, atOnce) {
 		n := len(part)
 		if !late {
@@ -386,17 +387,13 @@ func (f *Feeds) publishTo(a *audience, items []item, late bool) (err error) {
 
 // copy publishes a few items, and returns how many of them were too late for somebody.
 func (f *Feeds) copy(a *audience, items []item) (late int, err error) {
-	spans := make([]*traces.Span, len(items))
 	for n := range items {
-		i := &items[n]
-		if spans[n] = f.Traces.Copies(i.trace); spans[n] != nil {
-			i.header[traces.Header] = []string{spans[n].Parent()}
-		}
+		items[n].begin(f.Traces)
 	}
-	late, err = a.hear(f.nc, f.Listened, items, &f.Meter.Copies)
-	for n, span := range spans {
-		span.Copied(items[n].copies)
-		span.End(err)
+	late, err = a.hear(f.nc, f.Listened, items)
+	for n := range items {
+		f.Meter.Copies.Add(items[n].copies)
+		items[n].end(err)
 	}
 	return late, err
 }

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/life"
 	"natsrooms/roomsvc/room"
 	"natsrooms/roomsvc/roomtest"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/subjects"
 )
 
@@ -68,18 +70,26 @@ func start(t *testing.T, f *Feeds) {
 	f.Start(l, nil)
 }
 
+// leading is feeds that lead and have not begun, and what is heard of them on a subject.
+func leading(t *testing.T, subject string) (*Feeds, *nats.Subscription) {
+	t.Helper()
+	nc := roomtest.Conn(t, roomtest.Server(t))
+	sub, err := nc.SubscribeSync(subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
+	lead(f, time.Now().Add(time.Hour))
+	return f, sub
+}
+
 // unmarked is for feeds of which no test looks at the markers: no fact waits for one.
 func unmarked(context.Context, string) error { return errors.New("there is no stream") }
 
 // An instance whose lead has run out publishes nothing, even before it learns that another one
 // leads.
 func TestLeadIsOver(t *testing.T) {
-	nc := roomtest.Conn(t, roomtest.Server(t))
-	sub, err := nc.SubscribeSync("room.feed.>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
+	f, sub := leading(t, "room.feed.>")
 	for n, until := range []time.Time{time.Now().Add(time.Hour), time.Now(), time.Now().Add(time.Hour)} {
 		lead(f, until)
 		i := item{at: time.Now(), room: "lobby", change: change(uint64(n+1), []subjects.User{"alice"}, nil), header: nats.Header{}, data: []byte{byte('1' + n)}}
@@ -96,14 +106,9 @@ func TestLeadIsOver(t *testing.T) {
 
 // What comes too late goes to nobody, but still changes who hears what comes next.
 func TestTooLate(t *testing.T) {
-	nc := roomtest.Conn(t, roomtest.Server(t))
-	sub, err := nc.SubscribeSync("room.feed.>")
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, sub := leading(t, "room.feed.>")
 	var log bytes.Buffer
-	f := New(nc, slog.New(slog.NewTextHandler(&log, nil)), unmarked)
-	lead(f, time.Now().Add(time.Hour))
+	f.log = slog.New(slog.NewTextHandler(&log, nil))
 	now, past := time.Now(), time.Now().Add(-2*tooOld)
 	for _, i := range []item{
 		{at: now, room: "lobby", change: change(1, []subjects.User{"alice", "bob"}, nil), data: []byte("1")},
@@ -118,7 +123,7 @@ func TestTooLate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := nc.Publish("room.feed.end.end", nil); err != nil {
+	if err := f.nc.Publish("room.feed.end.end", nil); err != nil {
 		t.Fatal(err)
 	}
 	heard := map[string]string{}
@@ -215,13 +220,7 @@ func TestNobodyWaitsForCopies(t *testing.T) {
 
 // Messages of one room that wait go out together, and each member hears everything in order.
 func TestMessagesTogether(t *testing.T) {
-	nc := roomtest.Conn(t, roomtest.Server(t))
-	sub, err := nc.SubscribeSync("room.feed.>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
-	lead(f, time.Now().Add(time.Hour))
+	f, sub := leading(t, "room.feed.>")
 	var want []string
 	fact := func(in ...subjects.User) {
 		want = append(want, fmt.Sprint("fact ", len(want)))
@@ -267,17 +266,11 @@ func TestMessagesTogether(t *testing.T) {
 
 // Of messages that go out together only those are left out that are too old.
 func TestOneIsTooLate(t *testing.T) {
-	nc := roomtest.Conn(t, roomtest.Server(t))
-	sub, err := nc.SubscribeSync(aliceHears)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
-	lead(f, time.Now().Add(time.Hour))
+	f, sub := leading(t, aliceHears)
 	said := func(age time.Duration, text string) item {
 		return item{at: time.Now().Add(-age), room: "lobby", said: &events.Accepted{InstanceID: "1"}, header: nats.Header{}, data: []byte(text)}
 	}
-	err = f.pass([]item{{at: time.Now(), room: "lobby", change: change(1, []subjects.User{"alice"}, nil), header: nats.Header{}, data: []byte("fact")}}, false)
+	err := f.pass([]item{{at: time.Now(), room: "lobby", change: change(1, []subjects.User{"alice"}, nil), header: nats.Header{}, data: []byte("fact")}}, false)
 	if err == nil {
 		err = f.pass([]item{said(2*tooOld, "old"), said(0, "new"), said(0, "newer")}, false)
 	}
@@ -294,15 +287,20 @@ func TestOneIsTooLate(t *testing.T) {
 	}
 }
 
+// A fact that goes to nobody, because too much waits, is no trouble where it is traced.
+func TestStripped(t *testing.T) {
+	f, _ := leading(t, "room.feed.>")
+	f.Traces = traces.New(sdk.NewTracerProvider(), false)
+	i := item{at: time.Now(), room: "lobby", change: change(1, []subjects.User{"alice"}, nil), header: nats.Header{}, trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+	i.strip()
+	if err := f.pass([]item{i}, false); err != nil || f.Meter.Dropped.Value() != 1 || f.Meter.Copies.Value() != 0 {
+		t.Errorf("%v; %d dropped, %d copies", err, f.Meter.Dropped.Value(), f.Meter.Copies.Value())
+	}
+}
+
 // Where it is known that nobody listens, nothing is published, until somebody does.
 func TestNobodyListens(t *testing.T) {
-	nc := roomtest.Conn(t, roomtest.Server(t))
-	sub, err := nc.SubscribeSync("room.feed.>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := New(nc, slog.New(slog.DiscardHandler), unmarked)
-	lead(f, time.Now().Add(time.Hour))
+	f, sub := leading(t, "room.feed.>")
 	there := map[string]bool{bobHears: true}
 	f.Listened = func(subject string) bool { return there[subject] }
 	for n := range uint64(3) {

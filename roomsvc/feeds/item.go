@@ -7,6 +7,7 @@ import (
 
 	"natsrooms/events"
 	"natsrooms/roomsvc/room"
+	"natsrooms/roomsvc/traces"
 	"natsrooms/subjects"
 )
 
@@ -28,8 +29,9 @@ type item struct {
 	said   *events.Accepted // nil: a fact
 	header nats.Header
 	data   []byte
-	trace  string // the header of what is stored, if it has one
-	copies int    // how many were published
+	trace  string       // the header of what is stored, if it has one
+	copies int          // how many were published
+	span   *traces.Span // of making them; nil: nobody traces that
 }
 
 // strip leaves of a fact only what it changes: it goes to nobody.
@@ -37,3 +39,16 @@ func (i *item) strip() { i.at, i.header, i.data = time.Time{}, nil, nil }
 
 // tooOld says whether an item has waited for too long.
 func (i *item) tooOld() bool { return time.Since(i.at) > tooOld }
+
+// begin begins the span of making an item's copies, which their receivers may go on from.
+func (i *item) begin(t *traces.Tracer) {
+	if i.span = t.Copies(i.trace); i.span != nil {
+		i.header[traces.Header] = []string{i.span.Parent()}
+	}
+}
+
+// end ends it.
+func (i *item) end(err error) {
+	i.span.Copied(i.copies)
+	i.span.End(err)
+}
