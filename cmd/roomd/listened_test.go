@@ -32,15 +32,7 @@ func TestListened(t *testing.T) {
 		o.JetStream = false
 		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{{Scheme: "nats-leaf", Host: fmt.Sprintf("127.0.0.1:%d", leaves)}}}}
 	})
-	at := func(url string) *nats.Conn {
-		nc, err := nats.Connect(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(nc.Close)
-		return nc
-	}
-	here := at("nats://" + l.address)
+	here := connected(t, "nats://"+l.address).Conn
 	js, err := jetstream.New(here)
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +51,8 @@ func TestListened(t *testing.T) {
 		"a subscription":      {subscribe(here, "room.state.a.r", ""), "room.state.a.r"},
 		"a wildcard":          {subscribe(here, "room.state.b.>", ""), "room.state.b.r"},
 		"a queue":             {subscribe(here, "room.state.c.r", "q"), "room.state.c.r"},
-		"somebody at a leaf":  {subscribe(at(leaf.ClientURL()), "room.state.d.*", ""), "room.state.d.r"},
-		"an account's import": {subscribe(at("nats://other:x@"+l.address), "room.state.importer.*", ""), "room.state.importer.r"},
+		"somebody at a leaf":  {subscribe(roomtest.Conn(t, leaf), "room.state.d.*", ""), "room.state.d.r"},
+		"an account's import": {subscribe(connected(t, "nats://other:x@"+l.address).Conn, "room.state.importer.*", ""), "room.state.importer.r"},
 		"a stream that takes it": {func(t *testing.T) {
 			if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "NOTICES", Subjects: []string{"room.state.e.>"}}); err != nil {
 				t.Fatal(err)

@@ -51,8 +51,8 @@ func TestPassing(t *testing.T) {
 				case '-':
 					cmd = leave(user, "lobby")
 				case '!':
-					cmd = about(room.SetAttributes, "a", "lobby")
-					cmd.User, cmd.Set = "", map[string]string{"topic": "passing"}
+					cmd = about(room.SetAttributes, "", "lobby")
+					cmd.Set = map[string]string{"topic": "passing"}
 				}
 				calls[fmt.Sprint(i, word)] = r.ask(cmd)
 			}
