@@ -15,7 +15,8 @@ import (
 
 const (
 	askFor   = 5 * time.Second  // a step of the start may take that only asks the server
-	askAgain = time.Second      // between two tries of a step of the start
+	askSoon  = time.Second / 10 // between the first two tries of a step of the start, and then twice as long each time
+	askAgain = time.Second      // but no longer than this
 	tellWait = 10 * time.Second // between two lines about what a start waits for
 	stuckFor = 15 * time.Second // after which a start that can store nothing is over, with a server in this process
 )
@@ -43,7 +44,7 @@ func (s *start) patiently(ctx context.Context, step func(context.Context) error)
 // a start of its own it takes seconds to elect who leads, and while its servers are replaced, leaders change.
 func (s *start) again(ctx context.Context, step func(context.Context) error) error {
 	var told time.Time
-	for {
+	for pause := askSoon; ; pause = min(2*pause, askAgain) {
 		err := step(ctx)
 		if err == nil || ctx.Err() != nil || !journal.Passing(s.nc, err) {
 			return err
@@ -56,7 +57,7 @@ func (s *start) again(ctx context.Context, step func(context.Context) error) err
 			told = time.Now()
 			s.log.Warn("waiting for the NATS server, which may be electing who leads", "because", err, "gives up in", left.Round(time.Second))
 		}
-		s.life.Pause(min(askAgain, left))
+		s.life.Pause(min(pause, left))
 	}
 }
 

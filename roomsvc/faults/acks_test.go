@@ -619,10 +619,7 @@ func TestLeaseThatIsSaidToBeGone(t *testing.T) {
 		if f.subject != "$JS.API.STREAM.MSG.GET."+subjects.StreamSessions || lied.Swap(true) {
 			return fate{}
 		}
-		line, _, _ := strings.Cut(string(f.raw), "\r\n")
-		if err := w.NC.Publish(strings.Fields(line)[2], []byte(`{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)); err != nil {
-			t.Error(err)
-		}
+		w.answer(f, `{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)
 		return fate{lose: true}
 	})
 	bad.toServer.Store(&lie)

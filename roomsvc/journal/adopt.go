@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"natsrooms/events"
+	"natsrooms/roomsvc/streams"
 	"natsrooms/subjects"
 )
 
@@ -23,7 +24,7 @@ const (
 // adopt makes sure that a stream of our name is ours. If its metadata no longer says whose it
 // is, what it holds may prove it; then metadata gets the journal's ID, and told says why.
 func adopt(ctx context.Context, js jetstream.JetStream, metadata map[string]string) (told string, err error) {
-	stream, err := js.Stream(ctx, subjects.StreamRooms)
+	stream, err := streams.Find(ctx, js, subjects.StreamRooms)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return "", nil
 	}
@@ -60,7 +61,7 @@ type mark struct {
 
 // bucketSays reads that; the zero value if there is no such bucket.
 func bucketSays(ctx context.Context, js jetstream.JetStream) (b mark) {
-	bucket, err := js.Stream(ctx, subjects.StreamState)
+	bucket, err := streams.Find(ctx, js, subjects.StreamState)
 	if err != nil {
 		return b
 	}

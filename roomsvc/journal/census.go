@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"natsrooms/roomsvc/streams"
 	"natsrooms/subjects"
 )
 
@@ -21,14 +22,17 @@ const alone = 2 * time.Second
 // checkAlone looks for a second journal before this instance makes or uses its own. A second
 // one that takes longer to answer shows itself later, see [Journal.Guard].
 func (a *acks) checkAlone(ctx context.Context, js jetstream.JetStream) error {
-	_, err := js.Stream(ctx, subjects.StreamRooms)
+	_, err := streams.Find(ctx, js, subjects.StreamRooms)
 	if err == nil && a.domain == "" {
 		return nil // most servers have no domain and no neighbours, and need not wait for any
 	}
 	found := a.census(ctx)
+	if ctx.Err() != nil { // there was no time to hear of others
+		return ctx.Err()
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) && len(found) > 0 {
 		// Another instance may just have made it.
-		if _, err = js.Stream(ctx, subjects.StreamRooms); errors.Is(err, jetstream.ErrStreamNotFound) {
+		if _, err = streams.Find(ctx, js, subjects.StreamRooms); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return a.notHere(found[0])
 		}
 	}

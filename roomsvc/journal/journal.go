@@ -70,7 +70,7 @@ func Open(ctx context.Context, nc *nats.Conn, s Settings) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{nc: nc, js: js, version: s.Version, Streams: streams.New(js, s.Version)}
-	account, err := js.AccountInfo(ctx)
+	account, err := streams.Ask(ctx, js.AccountInfo)
 	if err != nil {
 		return nil, noJetStream(nc, s.Domain, err)
 	}

@@ -58,7 +58,7 @@ func New(js jetstream.JetStream, version string) *Keeper {
 // on. Its errors are sentences for people.
 func (k *Keeper) Open(ctx context.Context, w Want) (jetstream.Stream, error) {
 	name := w.Config.Name
-	stream, err := k.js.Stream(ctx, name)
+	stream, err := Find(ctx, k.js, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		cfg := w.fresh()
 		if before := k.of(name); before != nil && w.MaxBytes == 0 { // it was deleted, and is made again
@@ -71,7 +71,7 @@ func (k *Keeper) Open(ctx context.Context, w Want) (jetstream.Stream, error) {
 		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return nil, cannot("made", name, err)
 		}
-		stream, err = k.js.Stream(ctx, name) // another instance was faster
+		stream, err = made(ctx, k.js, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream %s: %w", name, err)
@@ -82,8 +82,12 @@ func (k *Keeper) Open(ctx context.Context, w Want) (jetstream.Stream, error) {
 	}
 	if !newer(&have) {
 		was := w.kept(&have, mine(have.Metadata))
-		if stream, err = k.js.UpdateStream(ctx, w.over(&have)); err != nil {
-			return nil, cannot("set up as natsrooms needs it", name, err)
+		// An update that changes nothing is spared: a cluster does not answer one that comes
+		// before the new stream has a leader, so instances that start together would wait.
+		if c := w.over(&have); changes(&have, &c) {
+			if stream, err = k.js.UpdateStream(ctx, c); err != nil {
+				return nil, cannot("set up as natsrooms needs it", name, err)
+			}
 		}
 		if form := have.Metadata[metaForm]; form == "" || form == strconv.Itoa(Form) {
 			k.noted(name, differences(&have, &was))

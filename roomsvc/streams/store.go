@@ -47,7 +47,7 @@ func Later(metadata map[string]string, version string) error {
 // MarkStore marks a stream that an older version made, or marked. It is done when all has been
 // read, since from then on no older version opens the store.
 func MarkStore(ctx context.Context, js jetstream.JetStream, name, version string) error {
-	stream, err := js.Stream(ctx, name)
+	stream, err := Find(ctx, js, name)
 	if err != nil {
 		return fmt.Errorf("opening the stream %s: %w", name, err)
 	}

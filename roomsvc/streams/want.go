@@ -88,6 +88,11 @@ func (w *Want) over(have *jetstream.StreamConfig) jetstream.StreamConfig {
 	return c
 }
 
+// changes reports whether an instance that starts changes anything, see over.
+func changes(have, c *jetstream.StreamConfig) bool {
+	return c.Replicas != have.Replicas || c.MaxBytes != have.MaxBytes || !maps.Equal(c.Metadata, have.Metadata) || len(differences(have, c)) > 0
+}
+
 // kept is what a running instance makes of a stream; meta is the metadata of ours as it was.
 func (w *Want) kept(have *jetstream.StreamConfig, meta map[string]string) jetstream.StreamConfig {
 	c := w.Config
