@@ -98,7 +98,12 @@ func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 func (t Time) String() string { return t.Time().Format(timeLayout) }
 
 // AppendText implements encoding.TextAppender.
-func (t Time) AppendText(b []byte) ([]byte, error) { return t.Time().AppendFormat(b, timeLayout), nil }
+func (t Time) AppendText(b []byte) ([]byte, error) {
+	at := t.Time()
+	b = at.AppendFormat(b, time.RFC3339) // the library is quick for this layout only
+	ms := at.Nanosecond() / int(time.Millisecond)
+	return append(b[:len(b)-len("Z")], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z'), nil
+}
 
 // MarshalText implements encoding.TextMarshaler.
 func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }

@@ -6,8 +6,12 @@ package life
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// mostIdle is how many goroutines may wait for something to do.
+const mostIdle = 128
 
 // Life is the context of an instance, and the goroutines that belong to it.
 type Life struct {
@@ -15,16 +19,19 @@ type Life struct {
 	cancel context.CancelFunc
 	failed func(error)
 
+	next chan func() // something to do for a goroutine that has nothing
+	idle atomic.Int64
+
 	mu      sync.Mutex // guards the fields below
 	quiet   *sync.Cond // running is 0
-	running int        // goroutines
+	running int        // goroutines, with those that have nothing to do
 	over    bool       // nothing starts any more
 }
 
 // New begins a life. failed is told why a part cannot continue; it may be called more than
 // once, from any goroutine, and must not wait for [Life.End].
 func New(failed func(error)) *Life {
-	l := &Life{failed: failed}
+	l := &Life{failed: failed, next: make(chan func())}
 	l.Context, l.cancel = context.WithCancel(context.Background())
 	l.quiet = sync.NewCond(&l.mu)
 	return l
@@ -38,12 +45,37 @@ func (l *Life) Go(f func()) bool {
 	if l.over {
 		return false
 	}
-	l.running++
-	go func() {
-		defer l.done()
-		f()
-	}()
+	select {
+	case l.next <- f:
+	default:
+		l.running++
+		go l.run(f)
+	}
 	return true
+}
+
+// run runs f, and what comes after it. The stack of a new goroutine is small and is copied each
+// time that it grows, so one that has grown is used again.
+func (l *Life) run(f func()) {
+	defer l.done()
+	for f != nil {
+		f()
+		f = l.rest()
+	}
+}
+
+// rest waits for something to do; nil if there are enough who wait, or the life ends.
+func (l *Life) rest() func() {
+	defer l.idle.Add(-1)
+	if l.idle.Add(1) > mostIdle {
+		return nil
+	}
+	select {
+	case f := <-l.next:
+		return f
+	case <-l.Done():
+		return nil
+	}
 }
 
 func (l *Life) done() {
