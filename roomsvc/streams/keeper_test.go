@@ -102,6 +102,29 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// Whoever starts with the same settings as another one before it changes nothing.
+func TestSameSettings(t *testing.T) {
+	r := newRig(t)
+	first := r.open(r.keep, want(10))
+	updates, err := r.nc.SubscribeSync(subjects.StreamUpdated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg := r.open(New(r.js, "1.2.3"), want(10)); cfg.Metadata["natsrooms-id"] != first.Metadata["natsrooms-id"] {
+		t.Errorf("opened again: %v", cfg.Metadata)
+	}
+	r.open(New(r.js, "1.2.3"), want(20))
+	if _, err := updates.NextMsgWithContext(r.ctx); err != nil {
+		t.Errorf("nothing is changed by other settings: %v", err)
+	}
+	if err := r.nc.FlushTimeout(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := updates.Pending(); n > 0 || err != nil {
+		t.Errorf("the stream was changed %d times more, %v", n, err)
+	}
+}
+
 // What a newer version has set up is left alone by an older one that runs, and by one that starts.
 func TestNewerForm(t *testing.T) {
 	r := newRig(t)
