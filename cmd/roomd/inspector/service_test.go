@@ -205,7 +205,7 @@ func TestCommands(t *testing.T) {
 func TestNothingIsLeft(t *testing.T) { // not in parallel: others have goroutines too
 	r := newRig(t, roomsvc.Config{}, false)
 	enter(r.World, "lobby", "alice")
-	r.ok("POST", "command/get", `{"roomID":"lobby"}`) // the connection stays
+	r.ok("POST", "command/get", `{"roomID":"lobby"}`)                                                          // the connection stays
 	before, resting := goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("natsrooms/roomsvc/life.(*Life).rest") // the service goes on
 	streams := []*reader{r.open("service"), r.open("events?room=lobby"), r.open("service"), r.open("events?room=nowhere")}
 	r.ok("GET", "rooms", "")
