@@ -87,15 +87,16 @@ const (
 // UTC with three decimals. Zero means "none".
 type Time int64
 
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // TimeOf is t in whole milliseconds.
 func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
 
 // Time is the moment as a [time.Time], in UTC.
 func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
-func (t Time) String() string { return t.Time().Format(timeLayout) }
+func (t Time) String() string {
+	b, _ := t.AppendText(nil)
+	return string(b)
+}
 
 // AppendText implements encoding.TextAppender.
 func (t Time) AppendText(b []byte) ([]byte, error) {

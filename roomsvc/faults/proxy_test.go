@@ -193,6 +193,14 @@ func (f *frame) reply() string {
 	return ""
 }
 
+// answer answers a question in the place of the server.
+func (w *world) answer(f *frame, body string) {
+	w.T.Helper()
+	if err := w.NC.Publish(f.reply(), []byte(body)); err != nil {
+		w.T.Error(err)
+	}
+}
+
 // say puts another payload in the place of headers and payload.
 func (f *frame) say(payload string) {
 	words := strings.Fields(string(f.raw[:len(f.raw)-len(f.body)-2]))
